@@ -1,0 +1,25 @@
+"""What a user did that cannot work, said so that they can mend it."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class UserError(Exception):
+    """A mistake in what the user gave: one message that says what was given, what was expected, and what to do.
+
+    The command line prints the message and exits with code 2; it never shows a traceback for it.
+    """
+
+    def __init__(self, given: str, expected: str, do: str) -> None:
+        """Each part is a sentence or a clause without its final full stop."""
+        super().__init__(f"{given}. Expected: {expected}. {do}.")
+        self.given, self.expected, self.do = given, expected, do
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str], do: str) -> UserError:
+    """The error for a name that is not among `known`, naming the nearest ones."""
+    options = sorted(known)
+    near = get_close_matches(name.lower(), options, n=3, cutoff=0.5)
+    expected = f"one of {', '.join(options)}"
+    hint = f"Did you mean {' or '.join(near)}? {do}" if near else do
+    return UserError(f"Unknown {kind} {name!r}", expected, hint)

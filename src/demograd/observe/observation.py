@@ -1,0 +1,67 @@
+"""What a model did on the queries in one setting."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from jaxtyping import Float, Int
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Observation:
+    """Everything recorded at each query's last token. All floating-point tensors are float32 on the CPU."""
+
+    attention_output: Float[Tensor, "queries layers hidden"]
+    """h(l): the attention module's output projection, before the residual addition."""
+    attention_logits: list[Float[Tensor, "layers heads tokens"]]
+    """m(l, head): what enters the softmax minus mask and position bias, last token against the query's own tokens."""
+    label_log_probs: Float[Tensor, "queries classes"]
+    """Mean log-probability of each class's answer tokens."""
+    gold: Int[Tensor, " queries"]
+    next_token_log_probs: Float[Tensor, "queries vocabulary"] | None = None
+    context_logits: Float[Tensor, "queries layers heads context"] | None = None
+    """The same row as `attention_logits`, against the context (BOS first)."""
+    query_vectors: Float[Tensor, "queries layers heads_times_head_dim"] | None = None
+    """The last token's query vectors, scaled, after rotary positions, heads concatenated."""
+    dtype: str = "float32"
+    """What the model computed in: it sets how small a difference can be and still mean something."""
+    notes: tuple[str, ...] = field(default=())
+    """What a reader must know about how this was observed, such as `unpacked`."""
+
+    @property
+    def predictions(self) -> Int[Tensor, " queries"]:
+        """The class with the highest mean log-probability."""
+        return self.label_log_probs.argmax(dim=-1)
+
+    def save(self, path: str | Path) -> None:
+        """Write everything into one safetensors file."""
+        lengths = torch.tensor([logits.shape[-1] for logits in self.attention_logits])
+        tensors = {
+            "attention_output": self.attention_output,
+            "attention_logits": torch.cat(self.attention_logits, dim=-1),
+            "query_lengths": lengths,
+            "label_log_probs": self.label_log_probs,
+            "gold": self.gold,
+        }
+        for name in _OPTIONAL:
+            if (value := getattr(self, name)) is not None:
+                tensors[name] = value
+        metadata = {"dtype": self.dtype, "notes": "\n".join(self.notes)}
+        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path, metadata)
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Observation":
+        """Read what `save` wrote."""
+        with safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+            metadata = file.metadata()
+        lengths = tensors.pop("query_lengths").tolist()
+        logits = list(tensors.pop("attention_logits").split(lengths, dim=-1))
+        notes = tuple(metadata["notes"].splitlines())
+        return cls(attention_logits=logits, dtype=metadata["dtype"], notes=notes, **tensors)
+
+
+_OPTIONAL = ("next_token_log_probs", "context_logits", "query_vectors")
