@@ -1,1 +1,7 @@
+"""Forward passes over queries behind one shared context, and what is recorded of them."""
 
+from demograd.observe.observation import Observation
+from demograd.observe.observe import observe
+from demograd.observe.routing import AttentionCall, attention_routed
+
+__all__ = ["AttentionCall", "Observation", "attention_routed", "observe"]

@@ -1,0 +1,195 @@
+"""Where any architecture keeps its blocks, attention modules, key and value projections, final norm and unembedding.
+
+This is the only place that knows architecture names. `ARCHITECTURES` says how each one names its parts; the first
+observation of a model checks the guess on the model itself (`demograd.observe`), so a wrong row is loud and early.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from demograd.errors import UserError, unknown_name
+from demograd.models.parameters import ParameterSlice, Part, fused_rows
+from demograd.models.xglm import xglm_attention_forward
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """How one architecture names its parts; the defaults are Llama's, which most follow."""
+
+    blocks: str = "model.layers"
+    attention: str = "self_attn"
+    """Within a block."""
+    key: str = "k_proj"
+    value: str = "v_proj"
+    fused: str | None = None
+    """The one projection that holds query, key and value, where there is one."""
+    layout: Literal["stacked", "interleaved"] = "stacked"
+    """How it holds them: three stacked matrices, or head by head."""
+    fused_output_dim: Literal[0, 1] = 0
+    """Which dimension of its weight is the output: 0 for Linear, 1 for GPT-2's Conv1D."""
+    final_norm: str | None = "model.norm"
+    project_out: str | None = None
+    """A projection between final norm and unembedding (OPT 350M)."""
+    post_attention_norm: str | None = None
+    """Within a block: a norm between attention output and residual addition (Gemma 2 and 3)."""
+    attention_forward: Callable[..., Any] | None = None
+    """The way in for an architecture that does not register its attention with `AttentionInterface`."""
+
+
+_GEMMA = Architecture(post_attention_norm="post_attention_layernorm")
+_BART = Architecture(blocks="model.decoder.layers", final_norm=None)
+
+ARCHITECTURES: dict[str, Architecture] = {
+    "llama": Architecture(),
+    "mistral": Architecture(),
+    "qwen2": Architecture(),
+    "qwen3": Architecture(),
+    "gemma": Architecture(),
+    "gemma2": _GEMMA,
+    "gemma3_text": _GEMMA,
+    "granite": Architecture(),
+    "cohere": Architecture(),
+    "olmo": Architecture(),
+    "olmo2": _GEMMA,
+    "smollm3": Architecture(),
+    "stablelm": Architecture(),
+    "starcoder2": Architecture(),
+    "phi": Architecture(final_norm="model.final_layernorm"),
+    "phi3": Architecture(fused="qkv_proj"),
+    "opt": Architecture(
+        blocks="model.decoder.layers",
+        final_norm="model.decoder.final_layer_norm",
+        project_out="model.decoder.project_out",
+    ),
+    "gpt2": Architecture(
+        blocks="transformer.h", attention="attn", fused="c_attn", fused_output_dim=1, final_norm="transformer.ln_f"
+    ),
+    "gpt_neox": Architecture(
+        blocks="gpt_neox.layers",
+        attention="attention",
+        fused="query_key_value",
+        layout="interleaved",
+        final_norm="gpt_neox.final_layer_norm",
+    ),
+    "xglm": Architecture(final_norm="model.layer_norm", attention_forward=xglm_attention_forward),
+    "bart": _BART,
+    "mbart": _BART,
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Anatomy:
+    """The parts of one network, found by its architecture's row."""
+
+    network: nn.Module
+    architecture: Architecture
+    blocks: list[nn.Module] = field(repr=False)
+    attentions: list[nn.Module] = field(repr=False)
+    """The attention module of each block."""
+    final_norm: nn.Module | None = field(repr=False)
+    project_out: nn.Module | None = field(repr=False)
+    unembedding: nn.Module = field(repr=False)
+
+    @property
+    def decoder(self) -> nn.Module:
+        """The network without its unembedding; its `last_hidden_state` has passed the final norm."""
+        return self.network.base_model
+
+    @property
+    def device(self) -> torch.device:
+        """Where token ids go in."""
+        return self.network.get_input_embeddings().weight.device
+
+    @property
+    def post_attention_norms(self) -> list[nn.Module]:
+        """Per block, the norm between attention output and residual addition; empty where there is none."""
+        name = self.architecture.post_attention_norm
+        return [block.get_submodule(name) for block in self.blocks] if name else []
+
+    def unembed(self, normed: Tensor) -> Tensor:
+        """Next-token logits `[..., vocabulary]` of hidden states that have passed the final norm `[..., hidden]`."""
+        config = self.network.config
+        logits = self.unembedding(normed.to(self.unembedding.weight.device))
+        if cap := getattr(config, "final_logit_softcapping", None):  # Gemma 2
+            logits = cap * torch.tanh(logits / cap)
+        if scale := getattr(config, "logit_scale", None):  # Cohere
+            logits = logits * scale
+        if divisor := getattr(config, "logits_scaling", None):  # Granite
+            logits = logits / divisor
+        return logits
+
+    def readout(self, hidden: Tensor) -> Tensor:
+        """U of Deutch 2024 §4.3: final norm, then unembedding, of any layer's hidden states `[..., hidden]`."""
+        if self.final_norm is not None:
+            hidden = self.final_norm(hidden.to(next(self.final_norm.parameters()).device))
+        if self.project_out is not None:
+            hidden = self.project_out(hidden)
+        return self.unembed(hidden)
+
+    def key_value_parameters(self, layer: int) -> list[ParameterSlice]:
+        """The key and value projections (weights and biases) of a layer's attention, wherever they are kept."""
+        attention, architecture = self.attentions[layer], self.architecture
+        parts: tuple[Part, Part] = ("key", "value")
+        if architecture.fused is None:
+            return [
+                ParameterSlice(f"{layer}.{part}.{name}", part, parameter)
+                for part in parts
+                for name, parameter in attention.get_submodule(getattr(architecture, part)).named_parameters()
+            ]
+        rows = fused_rows(self.network.config, architecture.layout)
+        return [
+            ParameterSlice(
+                f"{layer}.{part}.{name}", part, parameter,
+                dim=architecture.fused_output_dim if parameter.dim() > 1 else 0,
+                index=rows[part].to(parameter.device),
+            )
+            for part in parts
+            for name, parameter in attention.get_submodule(architecture.fused).named_parameters()
+        ]  # fmt: skip
+
+
+def find_anatomy(network: nn.Module) -> Anatomy:
+    """The anatomy of a Hugging Face causal language model.
+
+    Raises:
+        UserError: the architecture is not in the table and its parts are not where Llama keeps them, or its attention
+            can neither be routed through `AttentionInterface` nor replaced.
+    """
+    kind = network.config.model_type
+    architecture = ARCHITECTURES.get(kind, Architecture())
+    try:
+        blocks = list(network.get_submodule(architecture.blocks).children())
+        attentions = [block.get_submodule(architecture.attention) for block in blocks]
+        for attention in attentions:
+            for name in [architecture.fused] if architecture.fused else [architecture.key, architecture.value]:
+                attention.get_submodule(name)
+        final_norm = _optional(network, architecture.final_norm)
+    except AttributeError as error:
+        raise _not_supported(kind, str(error)) from error
+    if architecture.attention_forward is None and not network._can_set_attn_implementation():
+        raise _not_supported(kind, "its attention does not go through transformers' AttentionInterface")
+    unembedding = network.get_output_embeddings()
+    if unembedding is None:
+        raise _not_supported(kind, "it has no output embeddings, so it is not a language model")
+    project_out = _optional(network, architecture.project_out)
+    return Anatomy(network, architecture, blocks, attentions, final_norm, project_out, unembedding)
+
+
+def _optional(network: nn.Module, path: str | None) -> nn.Module | None:
+    # OPT's final norm and projection exist in some sizes only, and are None in the others
+    if path is None:
+        return None
+    parent, _, name = path.rpartition(".")
+    return getattr(network.get_submodule(parent), name)
+
+
+def _not_supported(kind: str, why: str) -> UserError:
+    if kind in ARCHITECTURES:
+        return UserError(f"This {kind} model cannot be observed: {why}", "a causal language model of a known shape",
+                         "Check that the installed transformers version is one that demograd supports")  # fmt: skip
+    error = unknown_name("architecture", kind, ARCHITECTURES, "Add a row to demograd.models.anatomy.ARCHITECTURES")
+    return UserError(f"{error.given} ({why})", error.expected, error.do)

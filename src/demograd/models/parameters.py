@@ -1,0 +1,54 @@
+"""A part of a network's parameters: a whole matrix, or some rows of a fused one."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+Part = Literal["key", "value"]
+
+
+@dataclass(frozen=True, eq=False)
+class ParameterSlice:
+    """The key or value part of a parameter."""
+
+    name: str
+    part: Part
+    parameter: nn.Parameter
+    dim: int = 0
+    index: Tensor | None = None
+    """Positions along `dim` that belong to this part; None: all of them."""
+
+    def of(self, tensor: Tensor) -> Tensor:
+        """This part of a tensor shaped like the parameter (itself, or its gradient); a copy where there is an index."""
+        return tensor if self.index is None else tensor.index_select(self.dim, self.index)
+
+    def read(self) -> Tensor:
+        """A copy of the values."""
+        values = self.of(self.parameter.detach())
+        return values.clone() if self.index is None else values
+
+    def write(self, values: Tensor) -> None:
+        """Overwrite the values, rounded to the parameter's dtype; every other entry keeps its bits."""
+        with torch.no_grad():
+            if self.index is None:
+                self.parameter.copy_(values)
+            else:
+                self.parameter.index_copy_(self.dim, self.index, values.to(self.parameter.dtype))
+
+
+def fused_rows(config: Any, layout: Literal["stacked", "interleaved"]) -> dict[Part, Tensor]:
+    """Which outputs of a fused query-key-value projection are keys, and which are values."""
+    heads = config.num_attention_heads
+    key_value_heads = getattr(config, "num_key_value_heads", None) or heads
+    head_dim = getattr(config, "head_dim", None) or config.hidden_size // heads
+    if layout == "stacked":  # all queries, then all keys, then all values: GPT-2, Phi-3
+        queries, keys = heads * head_dim, key_value_heads * head_dim
+        return {
+            "key": torch.arange(queries, queries + keys),
+            "value": torch.arange(queries + keys, queries + 2 * keys),
+        }
+    # head by head: its query, its key, its value: GPT-NeoX
+    rows = torch.arange(3 * heads * head_dim).view(heads, 3, head_dim)
+    return {"key": rows[:, 1].reshape(-1), "value": rows[:, 2].reshape(-1)}

@@ -1,0 +1,85 @@
+"""Attention as it is computed here: causal over one sequence, or a part of the keys with its normaliser."""
+
+import math
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
+
+from demograd.observe.routing import AttentionCall
+
+
+def causal_mask(queries: int, keys: int, window: int | None, device: torch.device) -> Bool[Tensor, "queries keys"]:
+    """True where a query sees a key; the queries are the last of the keys, and a window counts the token itself."""
+    back = torch.arange(keys - queries, keys, device=device)[:, None] - torch.arange(keys, device=device)
+    mask = back >= 0
+    return mask if window is None else mask & (back < window)
+
+
+def causal_attention(call: AttentionCall, softmax_gradient: bool = True) -> Float[Tensor, "batch tokens heads dim"]:
+    """Causal self-attention over whole sequences, with gradients.
+
+    Args:
+        call: queries that are the last of the keys.
+        softmax_gradient: False takes the attention weights as constants in the backward pass (Deutch 2024 §4.2), so
+            that a gradient reaches the values but not the keys.
+    """
+    queries, keys = call.query.shape[-2], call.key.shape[-2]
+    grouped = call.query.shape[1] != call.key.shape[1]
+    window = call.window if call.window is not None and call.window < keys else None
+    if call.softcap is None and softmax_gradient:
+        plain = window is None and (queries == keys or queries == 1)
+        mask = None if plain else causal_mask(queries, keys, window, call.query.device)
+        output = scaled_dot_product_attention(
+            call.query, call.key, call.value, attn_mask=mask, is_causal=plain and queries > 1,
+            scale=call.scaling, enable_gqa=grouped,
+        )  # fmt: skip
+        return output.transpose(1, 2)
+    repeats = call.query.shape[1] // call.key.shape[1]
+    key, value = call.key.repeat_interleave(repeats, dim=1), call.value.repeat_interleave(repeats, dim=1)
+    logits = attention_logits(call.query, key, call.scaling, call.softcap)
+    visible = causal_mask(queries, keys, window, logits.device)
+    weights = logits.float().masked_fill(~visible, -torch.inf).softmax(dim=-1).to(value.dtype)
+    return ((weights if softmax_gradient else weights.detach()) @ value).transpose(1, 2)
+
+
+def attention_logits(query: Tensor, key: Tensor, scaling: float, softcap: float | None) -> Tensor:
+    """What enters the softmax, before mask and position bias `[..., queries, keys]`."""
+    logits = query @ key.transpose(-1, -2) * scaling
+    return logits if softcap is None else softcap * torch.tanh(logits / softcap)
+
+
+def partial_attention(
+    query: Float[Tensor, "batch heads queries dim"],
+    key: Float[Tensor, "batch heads keys dim"],
+    value: Float[Tensor, "batch heads keys value_dim"],
+    call: AttentionCall,
+    visible: Bool[Tensor, "#batch 1 queries keys"] | None = None,
+    is_causal: bool = False,
+) -> tuple[Float[Tensor, "batch heads queries value_dim"], Float[Tensor, "batch heads queries"]]:
+    """Attention over some of the keys, and the logarithm of its normaliser, so that parts can be joined.
+
+    A query that sees none of the keys gets zeros and a normaliser of −∞.
+    """
+    if call.softcap is None and query.device.type == "cpu" and query.shape[-1] == value.shape[-1] and visible is None:
+        # the kernel behind scaled_dot_product_attention on a CPU, called by name because it alone tells the normaliser
+        return torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
+            query, key, value, 0.0, is_causal, scale=call.scaling
+        )
+    logits = attention_logits(query, key, call.scaling, call.softcap).float()
+    if is_causal:
+        visible = causal_mask(query.shape[-2], key.shape[-2], None, query.device)[None, None]
+    if visible is not None:
+        logits.masked_fill_(~visible, -torch.inf)
+    normaliser = logits.logsumexp(dim=-1)
+    shift = normaliser.masked_fill(normaliser == -math.inf, 0.0)
+    weights = logits.sub_(shift[..., None]).exp_()
+    return weights.to(value.dtype) @ value, normaliser
+
+
+def joined(first: tuple[Tensor, Tensor], second: tuple[Tensor, Tensor]) -> Tensor:
+    """Attention over two disjoint parts of the keys, from each part's output and normaliser."""
+    (first_output, first_normaliser), (second_output, second_normaliser) = first, second
+    share = torch.sigmoid(second_normaliser - first_normaliser)[..., None].to(first_output.dtype)
+    return torch.lerp(first_output, second_output, share)

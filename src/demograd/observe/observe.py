@@ -1,0 +1,123 @@
+"""Observe a model on queries behind one shared context (design: "one context, many queries")."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import get_args
+
+import torch
+from torch import Tensor
+
+from demograd.errors import UserError, unknown_name
+from demograd.models import Model
+from demograd.observe.fit import way_to_observe
+from demograd.observe.observation import Observation
+from demograd.observe.packed import packed_batches
+from demograd.observe.packing import Segment
+from demograd.observe.recorder import Extra, Place, Recorder, stacked
+from demograd.observe.scoring import label_scores
+from demograd.observe.unpacked import unpacked_batches
+from demograd.tasks.prompts import Prompts
+
+# Larger packs spend more on attention, smaller ones more on moving weights; 512 was best on two CPU cores.
+PACK_TOKENS = 512
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """What was recorded for one batch of queries."""
+
+    recorder: Recorder
+    segments: list[Segment]
+    label_log_probs: Tensor
+    next_token_log_probs: Tensor | None
+
+
+@torch.no_grad()
+def observe(
+    model: Model,
+    prompts: Prompts,
+    *,
+    extras: Iterable[Extra] = (),
+    place: Place = "projection",
+    pack_tokens: int = PACK_TOKENS,
+    on_progress: Callable[[int], None] | None = None,
+) -> Observation:
+    """Run the model on every query behind the context, and record what `method.md` names at each query's last token.
+
+    The context is encoded once. Queries are packed end to end behind it; a model that packing does not fit is
+    observed query by query behind the same cached context, and the observation's notes say so.
+
+    Args:
+        model: or what `fine_tuned` yields.
+        prompts: token ids.
+        extras: what to record besides: `next_token_log_probs`, `context_logits`, `query_vectors`.
+        place: where the attention output is read: after its `projection`, or `after_norm` (Gemma's post-attention norm).
+        pack_tokens: the most tokens in one forward pass.
+        on_progress: called with the number of queries done so far.
+
+    Raises:
+        UserError: the context and a query do not fit the model's context window, or the model cannot be observed.
+    """
+    wanted = frozenset(extras)
+    for extra in wanted - set(get_args(Extra)):
+        raise unknown_name("extra", extra, get_args(Extra), "Record one of these")
+    _check_length(model, prompts)
+    way = way_to_observe(model)
+    batches = packed_batches(model, prompts, pack_tokens) if way == "packed" else unpacked_batches(model, prompts)
+    parts: list[_Part] = []
+    done = 0
+    for batch in batches:
+        recorder = Recorder(wanted, batch.last)
+        with recorder.watching(model.anatomy, place):
+            normed = batch.forward(recorder)
+        scores, at_answer = label_scores(model.anatomy, prompts, batch.segments, normed)
+        kept = at_answer.cpu() if "next_token_log_probs" in wanted else None
+        parts.append(_Part(recorder, batch.segments, scores.cpu(), kept))
+        done += len(batch.segments)
+        if on_progress is not None:
+            on_progress(done)
+    notes = () if way == "packed" else ("observed one query at a time: packing does not fit this model",)
+    return _assembled(model, prompts, parts, notes)
+
+
+def _check_length(model: Model, prompts: Prompts) -> None:
+    longest_answer = max(len(candidate) for candidate in prompts.candidates) - 1
+    longest = max(len(query) for query in prompts.queries) + longest_answer
+    needed = max(len(prompts.context), prompts.first_query_position) + longest
+    window = model.context_window
+    if window is not None and needed > window:
+        raise UserError(f"Context and longest query take {needed} tokens", f"at most {window} for {model.name}",
+                        "Use fewer demonstrations or shorter texts")  # fmt: skip
+
+
+def _assembled(model: Model, prompts: Prompts, parts: list[_Part], notes: tuple[str, ...]) -> Observation:
+    """One observation, its queries in the order of the prompts."""
+    order = torch.tensor([one.query for part in parts for one in part.segments]).argsort()
+
+    def in_order(tensors: list[Tensor]) -> Tensor:
+        return torch.cat(tensors)[order]
+
+    logits: dict[int, Tensor] = {}
+    for part in parts:
+        for one, rows in zip(part.segments, stacked(part.recorder.attention_logits), strict=True):
+            logits[one.query] = rows[..., : one.length].clone()
+    return Observation(
+        attention_output=in_order([stacked(part.recorder.attention_output) for part in parts]),
+        attention_logits=[logits[query] for query in range(len(prompts.queries))],
+        label_log_probs=in_order([part.label_log_probs for part in parts]),
+        gold=torch.tensor(prompts.gold),
+        next_token_log_probs=_optional([part.next_token_log_probs for part in parts], in_order),
+        context_logits=_optional([_stacked_or_none(part.recorder.context_logits) for part in parts], in_order),
+        query_vectors=_optional([_stacked_or_none(part.recorder.query_vectors) for part in parts], in_order),
+        dtype=model.dtype,
+        notes=notes,
+    )
+
+
+def _stacked_or_none(per_layer: dict[int, Tensor]) -> Tensor | None:
+    return stacked(per_layer) if per_layer else None
+
+
+def _optional(tensors: list[Tensor | None], join: Callable[[list[Tensor]], Tensor]) -> Tensor | None:
+    present = [tensor for tensor in tensors if tensor is not None]
+    return join(present) if present else None

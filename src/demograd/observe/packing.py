@@ -1,0 +1,152 @@
+"""Many queries in one row behind one cached context: who sees whom, and attention that splits accordingly.
+
+A pack holds *segments*. A segment is a query, followed by branches: the answers of more than one token, each without
+its last token, that continue the query at the place where the answer is predicted. Every token sees the context, and
+of its own segment what leads up to it. Nothing is padded except inside the small attention within segments.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from demograd.observe.attention import attention_logits, joined, partial_attention
+from demograd.observe.routing import AttentionCall
+from demograd.tasks.prompts import Prompts
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One query and its branches."""
+
+    query: int
+    """Its number in the prompts."""
+    tokens: list[int]
+    depths: list[int]
+    """Of each token: how many tokens of this segment lead up to it."""
+    starts: list[int]
+    """Where the query (0) and each branch begin."""
+    length: int
+    """Of the query alone."""
+
+
+def segment(prompts: Prompts, query: int) -> Segment:
+    """The query, with a branch for each candidate longer than one token."""
+    tokens = list(prompts.queries[query])
+    length = len(tokens)
+    depths, starts = list(range(length)), [0]
+    for candidate in prompts.candidates:
+        if len(candidate) > 1:
+            starts.append(len(tokens))
+            first = length + prompts.answer_offset + 1
+            depths += range(first, first + len(candidate) - 1)
+            tokens += candidate[:-1]
+    return Segment(query, tokens, depths, starts, length)
+
+
+def packs(prompts: Prompts, most_tokens: int) -> list[list[Segment]]:
+    """All segments in packs of at most `most_tokens` tokens (or one segment), like lengths together."""
+    segments = sorted((segment(prompts, query) for query in range(len(prompts.queries))), key=lambda s: len(s.tokens))
+    result: list[list[Segment]] = []
+    room = 0
+    for one in segments:
+        if len(one.tokens) > room:
+            result.append([])
+            room = most_tokens
+        result[-1].append(one)
+        room -= len(one.tokens)
+    return result
+
+
+@dataclass(eq=False)
+class Pack:
+    """Segments laid end to end, and their attention behind a context."""
+
+    segments: list[Segment]
+    context: list[tuple[Tensor, Tensor]]
+    """Keys and values of the context, per layer: [1, key_value_heads, context, head_dim]."""
+    branch_after: int
+    """`answer_offset`: a branch sees its query up to and including this position."""
+
+    def __post_init__(self) -> None:
+        lengths = [len(one.tokens) for one in self.segments]
+        self.tokens = torch.tensor([[token for one in self.segments for token in one.tokens]])
+        self.depths = torch.tensor([depth for one in self.segments for depth in one.depths])
+        self.starts = torch.tensor([0, *lengths]).cumsum(0)[:-1]
+        self.last = self.starts + torch.tensor([one.length for one in self.segments]) - 1
+        longest = max(lengths)
+        inside = torch.arange(longest)
+        exists = inside < torch.tensor(lengths)[:, None]
+        # [segments, longest]: which token of the row; a place that does not exist repeats the segment's first token
+        self.padded = self.starts[:, None] + inside * exists
+        self.unpadded = exists.flatten().nonzero().squeeze(1)
+        self.branched = any(len(one.starts) > 1 for one in self.segments)
+        self._visible: dict[int | None, Tensor | None] = {}
+
+    def visible_inside(self, window: int | None) -> Tensor | None:
+        """Who sees whom inside segments `[segments, 1, longest, longest]`; None where that is plainly causal."""
+        if window not in self._visible:
+            self._visible[window] = self._who_sees_whom(window)
+        return self._visible[window]
+
+    def _who_sees_whom(self, window: int | None) -> Tensor | None:
+        longest = self.padded.shape[1]
+        if not self.branched and (window is None or window >= longest):
+            return None
+        masks = []
+        for one in self.segments:
+            mask = torch.eye(longest, dtype=torch.bool)
+            mask[: one.length, : one.length] = True
+            for start, end in zip(one.starts[1:], [*one.starts[2:], len(one.tokens)], strict=True):
+                mask[start:end, start:end] = True
+                mask[start:end, : one.length + self.branch_after + 1] = True
+            depths = torch.tensor(one.depths + [0] * (longest - len(one.depths)))
+            back = depths[:, None] - depths
+            mask &= back >= 0
+            masks.append(mask if window is None else mask & (back < window))
+        return torch.stack(masks)[:, None]
+
+    def attend(self, call: AttentionCall) -> Tensor:
+        """What attention over context and own segment gives every token `[1, tokens, heads, value_dim]`."""
+        return joined(self._to_context(call), self._inside(call))[None].transpose(1, 2)
+
+    def _to_context(self, call: AttentionCall) -> tuple[Tensor, Tensor]:
+        """Output `[heads, tokens, value_dim]` and normaliser `[heads, tokens]` over the context."""
+        key, value = self.context[call.layer]
+        _, heads, tokens, dim = call.query.shape
+        context, groups = key.shape[-2], key.shape[1]
+        visible = None
+        if call.window is not None and context + int(self.depths.max()) >= call.window:
+            first = max(0, context - call.window + 1)  # what no token sees is left out
+            key, value = key[:, :, first:], value[:, :, first:]
+            back = context + self.depths[:, None] - torch.arange(first, context)
+            visible = (back < call.window).repeat(heads // groups, 1)[None, None].to(key.device)
+        # all heads that share a key head stand as more queries of it: no key is repeated, and nothing is copied
+        folded = call.query.reshape(1, groups, heads // groups * tokens, dim)
+        output, normaliser = partial_attention(folded, key, value, call, visible)
+        return output.reshape(heads, tokens, -1), normaliser.reshape(heads, tokens)
+
+    def _inside(self, call: AttentionCall) -> tuple[Tensor, Tensor]:
+        """The same over the own segment."""
+        query, key, value = (self._pad(tensor, call.query.shape[1]) for tensor in (call.query, call.key, call.value))
+        visible = self.visible_inside(call.window)
+        if visible is not None:
+            visible = visible.to(query.device)
+        output, normaliser = partial_attention(query, key, value, call, visible, is_causal=visible is None)
+        unpadded = self.unpadded.to(query.device)
+        return (
+            output.transpose(0, 1).flatten(1, 2).index_select(1, unpadded),
+            normaliser.transpose(0, 1).flatten(1, 2).index_select(1, unpadded),
+        )
+
+    def _pad(self, tensor: Tensor, heads: int) -> Tensor:
+        """`[1, heads or key_value_heads, tokens, dim]` to `[segments, heads, longest, dim]`."""
+        padded = tensor[0].index_select(1, self.padded.flatten().to(tensor.device))
+        padded = padded.unflatten(1, self.padded.shape).transpose(0, 1)
+        return padded.repeat_interleave(heads // padded.shape[1], dim=1)
+
+    def last_logits(self, call: AttentionCall) -> Tensor:
+        """The last query token's logits against its own segment, float32 `[segments, heads, longest]`."""
+        query = call.query[0].index_select(1, self.last.to(call.query.device)).transpose(0, 1)[:, :, None]
+        key = self._pad(call.key, call.query.shape[1])
+        return attention_logits(query, key, call.scaling, call.softcap).squeeze(2).float()

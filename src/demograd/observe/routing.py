@@ -1,0 +1,86 @@
+"""Route a network's attention through a function of ours, for the length of a `with` block."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from types import MethodType
+from typing import Any
+
+from torch import Tensor, nn
+from transformers import AttentionInterface
+
+from demograd.errors import UserError
+from demograd.models import Anatomy
+
+
+@dataclass(frozen=True, eq=False)
+class AttentionCall:
+    """One layer's attention, as the network asks for it: after rotary positions and q/k norms."""
+
+    layer: int
+    query: Tensor
+    """[batch, heads, tokens, head_dim]"""
+    key: Tensor
+    """[batch, key_value_heads, keys, head_dim]"""
+    value: Tensor
+    """[batch, key_value_heads, keys, value_dim]"""
+    scaling: float
+    softcap: float | None
+    """Logits are squashed to softcap · tanh(logits / softcap) before the softmax (Gemma 2)."""
+    window: int | None
+    """A token sees only this many tokens back, itself included."""
+
+
+Attend = Callable[[AttentionCall], Tensor]
+"""Returns the heads' outputs [batch, tokens, heads, value_dim]."""
+
+_NAME = "demograd"
+_attend: ContextVar[Attend] = ContextVar("attend")
+
+# Arguments that do not change what attention computes here: demograd makes its own masks from what it knows.
+_IGNORED = {"dropout", "position_ids", "use_cache", "output_attentions", "is_causal", "cache_position", "head_mask",
+            "position_embeddings", "output_hidden_states", "return_dict", "logits_to_keep"}  # fmt: skip
+
+
+def _interface(
+    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **arguments: Any
+) -> tuple[Tensor, None]:
+    scaling = arguments.pop("scaling", None)
+    softcap, window = arguments.pop("softcap", None), arguments.pop("sliding_window", None)
+    unknown = [name for name, value in arguments.items() if value is not None and name not in _IGNORED]
+    if unknown or attention_mask is not None:
+        what = ", ".join(unknown) or "a mask of its own"
+        raise UserError(f"The attention of {type(module).__name__} takes {what}, which demograd does not know",
+                        "attention made of query, key, value, scaling, sliding window and soft-capping",
+                        "Use another model, or teach demograd.observe.routing what it means")  # fmt: skip
+    if scaling is None:
+        scaling = query.shape[-1] ** -0.5
+    call = AttentionCall(module.layer_idx, query, key, value, float(scaling), softcap, window)
+    return _attend.get()(call), None
+
+
+# Only the attention is registered, not a mask function of the same name: the network then makes no mask at all.
+AttentionInterface.register(_NAME, _interface)
+
+
+@contextmanager
+def attention_routed(anatomy: Anatomy, attend: Attend) -> Iterator[None]:
+    """Inside this block every layer of the network computes its attention with `attend`."""
+    config = anatomy.network.config
+    before = config._attn_implementation
+    forward = anatomy.architecture.attention_forward
+    token = _attend.set(attend)
+    config._attn_implementation = _NAME
+    if forward is not None:
+        for attention in anatomy.attentions:
+            attention.config = config
+            attention.forward = MethodType(forward, attention)
+    try:
+        yield
+    finally:
+        config._attn_implementation = before
+        if forward is not None:
+            for attention in anatomy.attentions:
+                del attention.forward, attention.config
+        _attend.reset(token)

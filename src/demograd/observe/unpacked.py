@@ -1,0 +1,78 @@
+"""One query at a time behind the same cached context, for a network that packing does not fit.
+
+Such a network counts positions by index, or mixes neighbouring tokens outside attention. It keeps its own cache here.
+"""
+
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache
+
+from demograd.errors import UserError
+from demograd.models import Model
+from demograd.observe.attention import attention_logits, causal_attention
+from demograd.observe.packing import Segment, segment
+from demograd.observe.recorder import Recorder
+from demograd.observe.routing import AttentionCall, attention_routed
+from demograd.tasks.prompts import Prompts
+
+
+@dataclass(frozen=True, eq=False)
+class UnpackedBatch:
+    """One query and its branches, each run on a copy of the context's cache."""
+
+    model: Model
+    segments: list[Segment]
+    cache: Any
+    branch_after: int
+
+    @property
+    def last(self) -> Tensor:
+        """Row of the query's last token."""
+        return torch.tensor([self.segments[0].length - 1])
+
+    def forward(self, recorder: Recorder) -> Tensor:
+        """Hidden states after the final norm `[tokens, hidden]`, laid out as in a pack; the recorder keeps the rest."""
+        (one,) = self.segments
+
+        def attend(call: AttentionCall) -> Tensor:
+            own = call.query.shape[-2]
+            key = call.key[0].repeat_interleave(call.query.shape[1] // call.key.shape[1], dim=0)
+            last = attention_logits(call.query[0, :, -1:], key[:, -own:], call.scaling, call.softcap)
+            recorder.record(call, last.squeeze(1)[None].float(), call.key[:, :, :-own])
+            return causal_attention(call)
+
+        parts = [self._continued(one.tokens[: one.length], attend)]
+        for start, end in zip(one.starts[1:], [*one.starts[2:], len(one.tokens)], strict=True):
+            prefix = one.tokens[: one.length + self.branch_after + 1]
+            parts.append(self._continued(prefix + one.tokens[start:end], causal_attention)[len(prefix) :])
+        return torch.cat(parts)
+
+    def _continued(self, tokens: list[int], attend: Any) -> Tensor:
+        ids = torch.tensor([tokens], device=self.model.anatomy.device)
+        with attention_routed(self.model.anatomy, attend):
+            output = self.model.anatomy.decoder(
+                input_ids=ids, past_key_values=copy.deepcopy(self.cache), use_cache=True
+            )
+        return output.last_hidden_state[0]
+
+
+def unpacked_batches(model: Model, prompts: Prompts) -> Iterator[UnpackedBatch]:
+    """One batch per query.
+
+    Raises:
+        UserError: queries are to stand at positions of their own, which such a network cannot be told.
+    """
+    if prompts.first_query_position != len(prompts.context):
+        raise UserError(f"{model.name} counts positions by itself", "queries right after their context",
+                        "Leave align_positions off for this model")  # fmt: skip
+    cache = DynamicCache()
+    ids = torch.tensor([prompts.context], device=model.anatomy.device)
+    with attention_routed(model.anatomy, causal_attention):
+        model.anatomy.decoder(input_ids=ids, past_key_values=cache, use_cache=True)
+    for query in range(len(prompts.queries)):
+        yield UnpackedBatch(model, [segment(prompts, query)], cache, prompts.answer_offset)
