@@ -1,1 +1,6 @@
+"""Fine-tuning methods: change a model's weights for the length of a `with` block, and put them back."""
 
+from demograd.learn.fine_tuned import TunedModel, fine_tuned
+from demograd.learn.methods import Diverged, GradientDescent, LayerCausalGradientDescent, Method
+
+__all__ = ["Diverged", "GradientDescent", "LayerCausalGradientDescent", "Method", "TunedModel", "fine_tuned"]
