@@ -1,1 +1,10 @@
+"""Examples, templates and label words; text in, token ids out."""
 
+from demograd.tasks.builtin import task_names as task_names
+from demograd.tasks.draws import permute_labels as permute_labels
+from demograd.tasks.example import Example as Example
+from demograd.tasks.load import load_task as load_task
+from demograd.tasks.prompts import Prompts as Prompts
+from demograd.tasks.prompts import TrainingSequence as TrainingSequence
+from demograd.tasks.task import Task as Task
+from demograd.tasks.tokenizer import prompt_notes as prompt_notes

@@ -1,0 +1,33 @@
+"""The built-in tasks: rows of `builtin.yaml`."""
+
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+import yaml
+
+from demograd.tasks.hub import HubSource
+
+
+@dataclass(frozen=True)
+class BuiltIn:
+    """One row: how a benchmark is shown to a model, and where its data are."""
+
+    template: str
+    label_words: list[str]
+    """In class order."""
+    hub: HubSource
+    staicc: str | None = None
+    """File name in the package StaICC; None: on the hub only."""
+
+
+@cache
+def built_in_tasks() -> dict[str, BuiltIn]:
+    """Every built-in task by name."""
+    rows = yaml.safe_load(files(__package__).joinpath("builtin.yaml").read_text(encoding="utf-8"))
+    return {name: BuiltIn(**row | {"hub": HubSource(**row["hub"])}) for name, row in rows.items()}
+
+
+def task_names() -> list[str]:
+    """Names of the built-in tasks, in the order of the papers' tables."""
+    return list(built_in_tasks())

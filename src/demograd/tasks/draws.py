@@ -1,0 +1,124 @@
+"""Seeded draws of examples, and their controls. Every draw is a function of recorded whole numbers."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from enum import IntEnum
+from math import factorial
+
+import numpy as np
+
+from demograd.errors import UserError
+from demograd.tasks.example import Example
+from demograd.tasks.pools import without_texts_of
+
+
+class Stream(IntEnum):
+    """What a draw is for: the same seed gives independent draws in each stream."""
+
+    DEMONSTRATIONS = 0
+    QUERIES = 1
+    TUNING = 2
+    ORDER = 3
+    BALANCE = 4
+    LABELS = 5
+
+
+def generator(stream: Stream, seed: int) -> np.random.Generator:
+    """The random numbers of one stream. Raises UserError for a negative seed."""
+    if seed < 0:
+        raise UserError(f"Seed {seed}", "a whole number from 0", "Choose another seed")
+    return np.random.default_rng([int(stream), seed])
+
+
+def draw(pool: Sequence[Example], n: int, seed: int, stream: Stream, what: str) -> list[Example]:
+    """`n` examples, uniform without replacement; a smaller draw with the same seed is the start of a larger one.
+
+    Raises UserError when n is under 1 or more than there are; `what` names the pool in it.
+    """
+    _refuse_count(n, len(pool), what)
+    return [pool[i] for i in generator(stream, seed).permutation(len(pool))[:n]]
+
+
+def draw_demonstrations(
+    pool: Sequence[Example], k: int, seed: int, n_classes: int, *, balanced: bool = False, other: bool = False
+) -> list[Example]:
+    """`k` demonstrations; with `other`, a second set, no text of which is in the first.
+
+    Both sets are the two ends of one random order of the pool, so the first k of `other` avoid every first set of this
+    seed for which the pool is large enough. `balanced` gives every class k / n_classes, and one more to seeded classes
+    where that is not whole.
+
+    Raises UserError when the pool (or a class of it) has not enough.
+    """
+    _refuse_count(k, len(pool), "demonstrations")
+    order = [pool[i] for i in generator(Stream.DEMONSTRATIONS, seed).permutation(len(pool))]
+    quota = _quota(k, seed, n_classes) if balanced else None
+    first = _take(order, k, quota)
+    if not other:
+        return first
+    return _take(without_texts_of(first, reversed(order)), k, quota)
+
+
+def _take(order: Sequence[Example], k: int, quota: Counter[int] | None) -> list[Example]:
+    if quota is None:
+        _refuse_count(k, len(order), "demonstrations that are not already used")
+        return list(order[:k])
+    left = quota.copy()
+    taken = []
+    for example in order:
+        if left[example.label] > 0:
+            left[example.label] -= 1
+            taken.append(example)
+    if len(taken) < k:
+        short = ", ".join(f"{quota[c] - n} of {quota[c]} in class {c}" for c, n in sorted(left.items()) if n > 0)
+        raise UserError(
+            f"A balanced draw of {k} demonstrations finds only {short}",
+            "enough examples of every class",
+            "Lower k, or draw without balancing",
+        )
+    return taken
+
+
+def _quota(k: int, seed: int, n_classes: int) -> Counter[int]:
+    extra = generator(Stream.BALANCE, seed).permutation(n_classes)[: k % n_classes]
+    return Counter({label: k // n_classes + int(label in extra) for label in range(n_classes)})
+
+
+def reorder(examples: Sequence[Example], seed: int, permutation: int) -> list[Example]:
+    """The same examples in order number `permutation`: 0 leaves them, and no two numbers give the same order.
+
+    Raises UserError when there are not so many orders.
+    """
+    if not 0 <= permutation < factorial(len(examples)):
+        raise UserError(
+            f"Order number {permutation} of {len(examples)} demonstrations",
+            f"a number from 0 to {len(examples)}! - 1: there are no more orders",
+            "Ask for fewer orders, or for more demonstrations",
+        )
+    rng = generator(Stream.ORDER, seed)
+    orders = dict.fromkeys([tuple(range(len(examples)))])
+    while len(orders) <= permutation:
+        orders[tuple(rng.permutation(len(examples)).tolist())] = None
+    return [examples[i] for i in list(orders)[permutation]]
+
+
+def permute_labels(demonstrations: Sequence[Example], n_classes: int, seed: int) -> list[Example]:
+    """The same texts, each class renamed to another through one seeded derangement: every label is wrong.
+
+    With two classes the labels are flipped. Raises UserError for fewer than two classes.
+    """
+    if n_classes < 2:
+        raise UserError(f"{n_classes} classes", "at least two, so that a label can be wrong", "Use another task")
+    rng = generator(Stream.LABELS, seed)
+    renamed = rng.permutation(n_classes)
+    while (renamed == np.arange(n_classes)).any():  # uniform over derangements; succeeds once in e tries
+        renamed = rng.permutation(n_classes)
+    return [replace(example, label=int(renamed[example.label])) for example in demonstrations]
+
+
+def _refuse_count(n: int, available: int, what: str) -> None:
+    if n < 1:
+        raise UserError(f"{n} {what} were asked for", "at least 1", "Ask for more")
+    if n > available:
+        raise UserError(f"{n} {what} were asked for", f"at most {available}: there are no more", "Ask for fewer")

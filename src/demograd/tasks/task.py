@@ -1,0 +1,138 @@
+"""A labelled dataset, a template that turns an example into text, and one label word per class."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from demograd.tasks.assemble import Labelled, assemble_prompts, assemble_training_sequences, count_fitting
+from demograd.tasks.draws import Stream, draw, draw_demonstrations, reorder
+from demograd.tasks.example import Example
+from demograd.tasks.pools import Pools
+from demograd.tasks.prompts import Prompts, TrainingSequence
+from demograd.tasks.template import fill
+from demograd.tasks.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True)
+class Task:
+    """What `load_task` gives. Draws are functions of their arguments alone; no text is in two pools."""
+
+    name: str
+    template: str
+    """Text with `{column}` fields, without the answer."""
+    label_words: tuple[str, ...]
+    """One word per class, in class order."""
+    source: str
+    """Where the data came from, for the record."""
+    pools: Pools = field(repr=False)
+    """Examples that may be demonstrations, that choose learning rates, and that are queries."""
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over all examples and their pools: equal exactly when every draw is."""
+        return self.pools.fingerprint()
+
+    def text(self, example: Example) -> str:
+        """text(x): the filled template."""
+        return fill(self.template, example.fields)
+
+    def answer(self, label: int) -> str:
+        """answer(y): a space and the label word."""
+        return " " + self.label_words[label]
+
+    def demonstrations(self, k: int = 16, seed: int = 0, balanced: bool = False, permutation: int = 0) -> list[Example]:
+        """`k` ordered demonstrations, drawn uniformly without replacement (`balanced`: the same number per class).
+
+        `permutation` above 0 gives the same demonstrations in another order, a different one for every number.
+        Raises UserError when k is under 1 or more than there are, or there are not so many orders.
+        """
+        drawn = draw_demonstrations(self.pools.training, k, seed, len(self.label_words), balanced=balanced)
+        return reorder(drawn, seed, permutation)
+
+    def other_demonstrations(self, k: int = 16, seed: int = 0, balanced: bool = False) -> list[Example]:
+        """A control: as many demonstrations, none with a text of `demonstrations(k, seed, balanced)`.
+
+        Raises UserError when the training pool is too small for two sets.
+        """
+        return draw_demonstrations(self.pools.training, k, seed, len(self.label_words), balanced=balanced, other=True)
+
+    def queries(self, n: int = 100, seed: int = 1) -> list[Example]:
+        """`n` test examples; they do not depend on the seed of demonstrations. Raises UserError when n is too many."""
+        return draw(self.pools.queries, n, seed, Stream.QUERIES, "queries")
+
+    def tuning_queries(self, n: int = 100, seed: int = 1) -> list[Example]:
+        """`n` examples on which to choose a learning rate: neither demonstrations nor queries that are reported.
+
+        Raises UserError when n is too many.
+        """
+        return draw(self.pools.tuning, n, seed, Stream.TUNING, "tuning queries")
+
+    def prompts(
+        self,
+        tokenizer: Tokenizer,
+        queries: Sequence[Example],
+        demonstrations: Sequence[Example] = (),
+        *,
+        separator: str = "newline",
+        record_at: str = "prompt_end",
+        align_positions_to: int | None = None,
+        context_window: int | None = None,
+    ) -> Prompts:
+        """Token ids of `queries` behind `demonstrations` (none: zero-shot).
+
+        `separator` "newline" or "eos" ends each demonstration. `record_at` "first_answer" appends the first token of
+        class 0's answer to every query. `align_positions_to` is the position of each query's first token: the length of
+        the in-context prompt's context, to give zero-shot queries the positions that they have there. With
+        `context_window` (tokens) a prompt that is too long is refused; `fitting_demonstrations` says what fits.
+
+        Raises UserError also for a tokenizer whose answers are not clean suffixes, and for unknown option values.
+        """
+        return assemble_prompts(
+            tokenizer,
+            self._labelled(queries),
+            self._labelled(demonstrations),
+            self._answers(),
+            separator=separator,
+            record_at=record_at,
+            query_position=align_positions_to,
+            context_window=context_window,
+        )
+
+    def training_sequences(
+        self, tokenizer: Tokenizer, demonstrations: Sequence[Example], *, loss_on: str = "all"
+    ) -> list[TrainingSequence]:
+        """[BOS] text answer of each demonstration, in order; the loss counts "all" tokens after BOS, or the "label"'s.
+
+        Raises UserError for a tokenizer whose answers are not clean suffixes, and for another `loss_on`.
+        """
+        return assemble_training_sequences(tokenizer, self._labelled(demonstrations), self._answers(), loss_on=loss_on)
+
+    def fitting_demonstrations(
+        self,
+        tokenizer: Tokenizer,
+        queries: Sequence[Example],
+        demonstrations: Sequence[Example],
+        context_window: int,
+        *,
+        separator: str = "newline",
+    ) -> list[Example]:
+        """Those from the first on that fit `context_window` tokens with the longest query and the longest answer.
+
+        Use them in ICL and in FT, and say how many they are. Raises UserError when not one fits, or a query alone does
+        not.
+        """
+        fitting = count_fitting(
+            tokenizer,
+            self._labelled(queries),
+            self._labelled(demonstrations),
+            self._answers(),
+            context_window,
+            separator,
+        )
+        return list(demonstrations[:fitting])
+
+    def _labelled(self, examples: Sequence[Example]) -> Labelled:
+        return Labelled([self.text(example) for example in examples], [example.label for example in examples])
+
+    def _answers(self) -> list[str]:
+        return [self.answer(label) for label in range(len(self.label_words))]
