@@ -1,0 +1,45 @@
+"""What an interval lets one say about a claim of the form "the value is above zero"."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from demograd.metrics.statistics import Interval
+
+SEEDS_TO_DECIDE = 5
+"""Fewer demonstration seeds than this decide nothing (method.md, "Aggregation")."""
+
+
+class Verdict(StrEnum):
+    """What the data say about the claim."""
+
+    SUPPORTED = "supported"
+    CONTRADICTED = "contradicted"
+    UNDECIDED = "undecided"
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A verdict, and why."""
+
+    verdict: Verdict
+    reason: str
+    """A clause for a sentence, such as `the interval includes 0`."""
+
+
+def decide(interval: Interval | None) -> Decision:
+    """Whether an interval over demonstrations supports "the value is above zero", contradicts it, or neither.
+
+    Contradicted: the whole interval is below zero. Undecided: it includes zero, there is none, it is over queries
+    alone, or it rests on fewer than five seeds.
+    """
+    if interval is None:
+        return Decision(Verdict.UNDECIDED, "there is no interval over demonstrations: it takes at least two seeds")
+    if interval.over != "demonstrations":
+        return Decision(Verdict.UNDECIDED, "the interval is conditional on these demonstrations")
+    if interval.n_seeds < SEEDS_TO_DECIDE:
+        return Decision(Verdict.UNDECIDED, f"{interval.n_seeds} demonstration seeds, fewer than {SEEDS_TO_DECIDE}")
+    if interval.low > 0:
+        return Decision(Verdict.SUPPORTED, f"the {interval.label} is above 0")
+    if interval.high < 0:
+        return Decision(Verdict.CONTRADICTED, f"the {interval.label} is below 0")
+    return Decision(Verdict.UNDECIDED, f"the {interval.label} includes 0")

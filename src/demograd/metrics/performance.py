@@ -1,0 +1,114 @@
+"""How well the model predicts the labels in one setting. Scores are [0, 1] except log-likelihoods (nats)."""
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from scipy.stats import rankdata
+from torch import Tensor
+
+from demograd.observe.observation import Observation
+
+
+def correct(observation: Observation) -> Bool[Tensor, " queries"]:
+    """Whether the label word with the highest mean log-probability is the gold one."""
+    return _finite_log_probs(observation).argmax(dim=-1) == observation.gold
+
+
+def accuracy(observation: Observation) -> float:
+    """Share of queries predicted right."""
+    return correct(observation).double().mean().item()
+
+
+def macro_f1(observation: Observation) -> float:
+    """F1 averaged over the classes that are gold or predicted somewhere; F1 = 2 hits / (times gold + times
+    predicted)."""
+    gold, predicted = observation.gold, _finite_log_probs(observation).argmax(dim=-1)
+    classes = observation.label_log_probs.shape[-1]
+    hits = torch.bincount(gold[gold == predicted], minlength=classes).double()
+    seen = torch.bincount(gold, minlength=classes) + torch.bincount(predicted, minlength=classes)
+    return (2 * hits[seen > 0] / seen[seen > 0]).mean().item()
+
+
+def auc(observation: Observation) -> float:
+    """Area under the ROC curve: how often a query of a class scores above one that is not (a tie counts half).
+
+    The score of a class is its log-odds among the label words. Two classes: the difference of the two
+    log-probabilities. More: one against the rest, averaged over the classes present. NaN (missing) where only one
+    class is present.
+    """
+    everything = np.arange(len(observation.gold))[None]
+    return resampled_auc(observation, everything).item()
+
+
+def resampled_auc(
+    observation: Observation, queries: Int[np.ndarray, "resamples chosen"]
+) -> Float[np.ndarray, " resamples"]:
+    """`auc` of each row of query indices, for the bootstrap (`statistic_interval`)."""
+    scores, gold = _log_odds(observation).numpy()[queries], observation.gold.numpy()[queries]
+    one_vs_rest = [_rank_auc(scores[..., c], gold == c) for c in range(scores.shape[-1])]
+    total, present = np.nansum(one_vs_rest, axis=0), np.isfinite(one_vs_rest).sum(axis=0)
+    return np.where(present > 0, total / np.maximum(present, 1), np.nan)
+
+
+def calibrated_correct(observation: Observation) -> Float[Tensor, " queries"]:
+    """Whether class 1 is gold exactly where its score is above the median score, 1 or 0; at the median itself ½.
+
+    Two classes only: otherwise all NaN (missing). The threshold makes half of the predictions each class, whatever the
+    model's bias; a score at the median is on neither side.
+    """
+    log_probs = _finite_log_probs(observation).double()
+    if log_probs.shape[-1] != 2:
+        return torch.full(observation.gold.shape, torch.nan)
+    score = log_probs[:, 1] - log_probs[:, 0]
+    above = (score - score.quantile(0.5)).sign()
+    gold_sign = 2.0 * observation.gold - 1.0
+    return ((1 + above * gold_sign) / 2).float()
+
+
+def calibrated_accuracy(observation: Observation) -> float:
+    """Accuracy with the threshold at the median score; NaN (missing) unless there are two classes."""
+    return calibrated_correct(observation).double().mean().item()
+
+
+def label_log_likelihood(observation: Observation) -> Float[Tensor, " queries"]:
+    """Mean log-probability of the gold label's tokens, among the whole vocabulary, in nats."""
+    return _of_gold(_finite_log_probs(observation), observation)
+
+
+def normalised_label_log_likelihood(observation: Observation) -> Float[Tensor, " queries"]:
+    """Log-probability of the gold label among the label words alone (softmax over them), in nats.
+
+    Unlike `label_log_likelihood` it does not rise when a model only learns that a label word comes next.
+    """
+    return _of_gold(_finite_log_probs(observation).log_softmax(dim=-1), observation)
+
+
+def _of_gold(log_probs: Float[Tensor, "queries classes"], observation: Observation) -> Float[Tensor, " queries"]:
+    return log_probs.gather(-1, observation.gold.long()[:, None]).squeeze(-1)
+
+
+def _log_odds(observation: Observation) -> Float[Tensor, "queries classes"]:
+    """log p(class) − log p(any other label word). It keeps apart what a normalised probability rounds to one.
+
+    Worked out in float64 and rounded, so that classes summed in another order still tie.
+    """
+    log_probs = _finite_log_probs(observation).double()
+    itself = torch.eye(log_probs.shape[-1], dtype=torch.bool)
+    others = torch.where(itself, -torch.inf, log_probs[:, None, :]).logsumexp(dim=-1)
+    return (log_probs - others).float()
+
+
+def _rank_auc(
+    scores: Float[np.ndarray, "resamples chosen"], positive: Bool[np.ndarray, "resamples chosen"]
+) -> Float[np.ndarray, " resamples"]:
+    """Mann and Whitney's U / (positives · negatives), from mid-ranks; NaN without positives or without negatives."""
+    n_positive = positive.sum(axis=-1)
+    pairs = n_positive * (positive.shape[-1] - n_positive)
+    u = (rankdata(scores, axis=-1) * positive).sum(axis=-1) - n_positive * (n_positive + 1) / 2
+    return np.where(pairs > 0, u / np.maximum(pairs, 1), np.nan)
+
+
+def _finite_log_probs(observation: Observation) -> Float[Tensor, "queries classes"]:
+    if not observation.label_log_probs.isfinite().all():
+        raise ValueError("label_log_probs of the observation are not finite everywhere; did the model diverge?")
+    return observation.label_log_probs

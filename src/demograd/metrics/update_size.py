@@ -1,0 +1,29 @@
+"""How large the updates are: methods and learning rates are compared at equal size, not at equal learning rate."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from demograd.metrics.comparable import attention_outputs
+from demograd.metrics.resolution import is_resolved, resolution
+from demograd.observe.observation import Observation
+
+
+def relative_update_size(zsl: Observation, other: Observation) -> Float[Tensor, "queries layers"]:
+    """‖h_other − h_ZSL‖ / ‖h_ZSL‖, also below resolution: it is what shows that. NaN (missing) where h_ZSL is zero.
+
+    **Raises:** ValueError for observations that do not match, or that are not finite.
+    """
+    h_zsl, h_other = attention_outputs(ZSL=zsl, other=other)
+    size = h_zsl.norm(dim=-1)
+    return torch.where(size > 0, (h_other - h_zsl).norm(dim=-1) / size, torch.nan).float()
+
+
+def update_size_ratio(zsl: Observation, icl: Observation, ft: Observation) -> Float[Tensor, "queries layers"]:
+    """‖h_FT − h_ZSL‖ / ‖h_ICL − h_ZSL‖. NaN (missing) where ICL's update is below resolution; FT's may be.
+
+    **Raises:** as `sim_aou`.
+    """
+    h_zsl, h_icl, h_ft = attention_outputs(ZSL=zsl, ICL=icl, FT=ft)
+    ratio = (h_ft - h_zsl).norm(dim=-1) / (h_icl - h_zsl).norm(dim=-1)
+    return torch.where(is_resolved(h_icl - h_zsl, h_zsl, resolution(zsl.dtype)), ratio, torch.nan).float()

@@ -1,0 +1,142 @@
+"""Three checks before any score counts: is there ICL, are the updates above resolution, are there enough seeds?"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from demograd.metrics.comparable import require_same_queries
+from demograd.metrics.decision import SEEDS_TO_DECIDE
+from demograd.metrics.performance import auc, correct, normalised_label_log_likelihood, resampled_auc
+from demograd.metrics.statistics import (
+    Interval,
+    Over,
+    conditional_interval,
+    interval_over_demonstrations,
+    statistic_interval,
+)
+from demograd.observe.observation import Observation
+
+FAMILY_ERROR = 0.05
+"""Chance that any of the three improvements is called one (or a loss) where there is none."""
+
+
+@dataclass(frozen=True)
+class Improvement:
+    """ICL minus ZSL in one measure of performance, paired by query, averaged over seeds."""
+
+    measure: str
+    difference: float
+    """NaN (missing) where the measure is undefined."""
+    interval: Interval | None
+
+    @property
+    def shown(self) -> bool:
+        """Whether the interval lies above zero."""
+        return self.interval is not None and self.interval.low > 0
+
+    def __str__(self) -> str:
+        bounds = f"[{self.interval.low:+.3f}, {self.interval.high:+.3f}]" if self.interval else "[no interval]"
+        return f"{self.measure} {self.difference:+.3f} {bounds}"
+
+
+@dataclass(frozen=True)
+class InContextLearningCheck:
+    """Check 1: does ICL improve accuracy, AUC or label likelihood over ZSL?"""
+
+    passed: bool
+    message: str
+    improvements: tuple[Improvement, ...]
+
+
+@dataclass(frozen=True)
+class ResolutionCheck:
+    """Check 2: are the values of a score above resolution?"""
+
+    passed: bool
+    message: str
+    missing_per_layer: tuple[float, ...]
+    """Share of each layer's values that is missing, over seeds, queries and heads."""
+
+
+@dataclass(frozen=True)
+class SeedsCheck:
+    """Check 3: are there enough demonstration seeds to decide anything?"""
+
+    passed: bool
+    message: str
+    n_seeds: int
+
+
+def check_in_context_learning(
+    zsl: Sequence[Observation], icl: Sequence[Observation], *, resamples: int = 2000, seed: int = 0
+) -> InContextLearningCheck:
+    """Passed if at least one of accuracy, AUC and normalised label log-likelihood improves, its interval above zero.
+
+    One ZSL and one ICL observation per demonstration seed (repeat ZSL's where the seeds share it). Each of the three
+    intervals has level 1 − 0.05 / 3, so that looking at three does not make chance three times as likely to pass. With
+    five seeds or more they are over demonstrations; with fewer, where those could decide nothing, they are
+    conditional on these demonstrations, and the message says so. The likelihood is that among the label words: the
+    plain one also rises where only the format was learned.
+
+    **Raises:** ValueError for observations that do not match, or a different number of them.
+    """
+    for z, i in zip(zsl, icl, strict=True):
+        require_same_queries(ZSL=z, ICL=i)
+    over: Over = "demonstrations" if len(icl) >= SEEDS_TO_DECIDE else "queries"
+    interval_of_mean = interval_over_demonstrations if over == "demonstrations" else conditional_interval
+    level = 1 - FAMILY_ERROR / 3
+
+    def improvement(measure: str, gain: Float[Tensor, "seeds queries"]) -> Improvement:
+        return Improvement(
+            measure, gain.mean().item(), interval_of_mean(gain, level=level, resamples=resamples, seed=seed)
+        )
+
+    def auc_gain(s: int, queries: Int[np.ndarray, "resamples chosen"]) -> Float[np.ndarray, " resamples"]:
+        return resampled_auc(icl[s], queries) - resampled_auc(zsl[s], queries)
+
+    pairs = list(zip(zsl, icl, strict=True))
+    likelihood = normalised_label_log_likelihood
+    improvements = (
+        improvement("accuracy", torch.stack([correct(i).double() - correct(z).double() for z, i in pairs])),
+        Improvement(
+            "AUC",
+            float(np.mean([auc(i) - auc(z) for z, i in pairs])),
+            statistic_interval(
+                auc_gain, len(pairs), len(zsl[0].gold), over=over, level=level, resamples=resamples, seed=seed
+            ),
+        ),
+        improvement("label log-likelihood", torch.stack([likelihood(i) - likelihood(z) for z, i in pairs])),
+    )
+    passed = any(each.shown for each in improvements)
+    finding = "in-context learning improves on zero-shot" if passed else "no in-context learning here"
+    label = next((each.interval.label for each in improvements if each.interval), "no interval")
+    message = f"{finding}: {', '.join(map(str, improvements))} ({label})"
+    return InContextLearningCheck(passed, message, improvements)
+
+
+def check_resolution(scores: Sequence[Float[Tensor, "queries layers *heads"]]) -> ResolutionCheck:
+    """Passed if at least half of a score's values, over all demonstration seeds, are there.
+
+    Pass the scores of all queries, not of a selection: a similarity is missing exactly where an update is below
+    resolution.
+    """
+    missing = torch.stack([score.isnan().double() for score in scores]).transpose(0, 2).flatten(1)
+    per_layer, share = missing.mean(dim=1).tolist(), missing.mean().item()
+    empty = [str(layer) for layer, of_layer in enumerate(per_layer) if of_layer == 1]
+    message = f"{100 * share:.1f} % of the values are below resolution"
+    if empty:
+        message += f"; none is left at layer{'s' if len(empty) > 1 else ''} {', '.join(empty)}"
+    return ResolutionCheck(share <= 0.5, message, tuple(per_layer))
+
+
+def check_seeds(n_seeds: int) -> SeedsCheck:
+    """Passed with five demonstration seeds or more."""
+    passed = n_seeds >= SEEDS_TO_DECIDE
+    enough = "enough" if passed else "too few"
+    noun = "seed" if n_seeds == 1 else "seeds"
+    message = f"{n_seeds} demonstration {noun}, {enough} to decide a claim (at least {SEEDS_TO_DECIDE})"
+    return SeedsCheck(passed, message, n_seeds)

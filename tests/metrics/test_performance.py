@@ -1,0 +1,88 @@
+"""Facts about how well a model predicts, and about which queries count."""
+
+from math import log
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from demograd import metrics
+
+from .conftest import Make
+
+
+def binary(*scores: float) -> Tensor:
+    """Log-probabilities whose difference is the score, with a different constant for every query."""
+    score, constant = torch.tensor(scores), -torch.arange(1.0, len(scores) + 1)
+    return torch.stack([constant, constant + score], dim=-1)
+
+
+def test_accuracy_and_f1_by_hand(observation: Make) -> None:
+    """Predicted 0 0 1 1 2 against gold 0 1 1 1 0: F1 is 1/2, 4/5 and, for the class that is never gold, 0."""
+    made = observation(log_probs=torch.eye(4)[[0, 0, 1, 1, 2]] - 5, gold=[0, 1, 1, 1, 0])
+    assert metrics.accuracy(made) == pytest.approx(0.6)
+    assert metrics.macro_f1(made) == pytest.approx((0.5 + 0.8 + 0) / 3)
+    assert metrics.correct(made).tolist() == [True, False, True, True, False]
+
+
+def test_label_likelihood_by_hand(observation: Make) -> None:
+    made = observation(log_probs=torch.tensor([[0.1, 0.3], [0.02, 0.06]]).log(), gold=[1, 0])
+    assert metrics.label_log_likelihood(made).tolist() == pytest.approx([log(0.3), log(0.02)])
+    assert metrics.normalised_label_log_likelihood(made).tolist() == pytest.approx([log(0.75), log(0.25)])
+
+
+def test_auc_counts_pairs_and_half_of_the_ties(observation: Make) -> None:
+    random = np.random.default_rng(0)
+    scores, gold = random.integers(0, 6, size=60).astype(float), random.integers(0, 2, size=60)
+    pairs = [(a > b) + (a == b) / 2 for a in scores[gold == 1] for b in scores[gold == 0]]
+    assert len(set(scores)) < 60 and 0 < np.mean(pairs) < 1
+    made = observation(log_probs=binary(*scores), gold=gold.tolist())
+    assert metrics.auc(made) == pytest.approx(np.mean(pairs), abs=1e-12)
+
+
+def test_auc_of_three_classes_averages_one_against_the_rest(observation: Make) -> None:
+    random = np.random.default_rng(1)
+    p = (1 + random.multinomial(6, [0.25] * 4, size=40)) / 10  # tenths, so that there are ties
+    log_probs = torch.from_numpy(np.log(p))
+    gold = random.integers(0, 3, size=40)  # class 3 is never gold, and is left out
+    by_class = [np.mean([(a > b) + (a == b) / 2 for a in p[gold == c, c] for b in p[gold != c, c]]) for c in range(3)]
+    made = observation(log_probs=log_probs - torch.arange(40.0)[:, None], gold=gold.tolist())
+    assert metrics.auc(made) == pytest.approx(np.mean(by_class), abs=1e-12)
+
+
+def test_auc_sees_order_where_a_normalised_probability_rounds_to_one(observation: Make) -> None:
+    assert metrics.auc(observation(log_probs=binary(40, 60, 80, 100), gold=[0, 0, 1, 1])) == 1
+
+
+def test_auc_of_one_class_is_missing(observation: Make) -> None:
+    assert np.isnan(metrics.auc(observation(log_probs=binary(1, 2, 3), gold=[1, 1, 1])))
+
+
+def test_calibration_mends_a_biased_model(observation: Make) -> None:
+    made = observation(log_probs=binary(5, 6, 7, 9, 8), gold=[0, 0, 1, 1, 0])
+    assert metrics.accuracy(made) == pytest.approx(0.4)
+    # the median, 7, is half a hit
+    assert metrics.calibrated_correct(made).tolist() == [1, 1, 0.5, 1, 0]
+    assert metrics.calibrated_accuracy(made) == pytest.approx(0.7)
+
+
+def test_calibrated_accuracy_of_three_classes_is_missing(observation: Make) -> None:
+    assert np.isnan(metrics.calibrated_accuracy(observation(log_probs=torch.zeros(4, 3), gold=[0, 1, 2, 0])))
+
+
+def test_corrected_is_wrong_in_zsl_and_right_in_icl_and_ft(observation: Make) -> None:
+    gold = [1, 1, 1, 1]
+    zsl, icl, ft = (
+        observation(log_probs=binary(*s), gold=gold) for s in ((-1, 1, -1, -1), (1, 1, -1, 1), (1, 1, 1, -1))
+    )
+    assert metrics.selected(zsl, icl, ft, "corrected").tolist() == [True, False, False, False]
+    assert metrics.selected(zsl, icl, ft).tolist() == [True] * 4
+
+
+def test_an_empty_corrected_selection_is_missing_not_zero(observation: Make) -> None:
+    right = observation(log_probs=binary(1, 1, 1, 1), gold=[1, 1, 1, 1])
+    selected = metrics.selected(right, right, right, "corrected")
+    score = metrics.aggregate(torch.ones(4, 2, 3)[selected])
+    assert np.isnan(score.value)
+    assert (score.n, score.n_missing) == (0, 0)

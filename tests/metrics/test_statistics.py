@@ -1,0 +1,204 @@
+"""Facts about aggregation, intervals, decisions and the validity checks."""
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from demograd import metrics
+
+from .conftest import Make
+
+NAN = float("nan")
+
+
+def with_holes(*shape: int, seed: int = 0) -> Tensor:
+    random = torch.Generator().manual_seed(seed)
+    values = torch.randn(*shape, generator=random)
+    return values.masked_fill(torch.rand(*shape, generator=random) < 0.3, NAN)
+
+
+def mean(values: Tensor) -> float:
+    return metrics.over_seeds([metrics.aggregate(of_seed).value for of_seed in values]).mean
+
+
+def test_heads_then_queries_then_layers_are_averaged() -> None:
+    """Layer 0: query 0 has heads (1, missing) → 1, query 1 (2, 4) → 3, so 2. Layer 1: only 8. Hence 5, not 15 / 4."""
+    scores = torch.tensor([[[1, NAN], [NAN, NAN]], [[2, 4], [8, NAN]]])
+    score = metrics.aggregate(scores)
+    assert (score.value, score.n, score.n_missing) == (5, 4, 4)
+    assert [(s.value, s.n, s.n_missing) for s in metrics.per_layer(scores)] == [(2, 3, 1), (8, 1, 3)]
+
+
+def test_an_aggregate_does_not_depend_on_the_order_of_queries() -> None:
+    scores = with_holes(30, 4, 3)
+    shuffled = scores[torch.randperm(30, generator=torch.Generator().manual_seed(1))]
+    assert metrics.aggregate(shuffled).value == pytest.approx(metrics.aggregate(scores).value, abs=1e-12)
+
+
+def test_a_spread_over_seeds_takes_three() -> None:
+    three = metrics.over_seeds([1.0, 2.0, 4.0, NAN])
+    assert (three.mean, three.std, three.n, three.n_missing) == (
+        pytest.approx(7 / 3),
+        pytest.approx((7 / 3) ** 0.5),
+        3,
+        1,
+    )
+    assert metrics.over_seeds([1.0, 2.0, NAN]).std is None
+    assert np.isnan(metrics.over_seeds([NAN]).mean)
+
+
+def test_the_interval_of_identical_resamples_is_the_aggregate() -> None:
+    """Layers with holes, queries all alike: every resample is the aggregate, so the interval is a point."""
+    row = torch.tensor([[1.0, NAN, 4.0], [2.0, 8.0, NAN], [NAN, NAN, 5.0]])
+    values = row[:, None].repeat(1, 10, 1)
+    value = mean(values)
+    assert value == pytest.approx((2.5 + 5 + 5) / 3)
+    interval = metrics.conditional_interval(values)
+    assert interval is not None
+    assert (interval.low, interval.high) == pytest.approx((value, value))
+
+
+@pytest.mark.parametrize("missing_queries", [0, 5])
+def test_the_bootstrap_agrees_with_aggregates_of_resampled_scores(missing_queries: int) -> None:
+    """Resample by hand, with `aggregate`, what the interval resamples by matrix product."""
+    values = with_holes(5, 20, 3)
+    values[:, :missing_queries] = NAN
+    random, n = np.random.default_rng(7), 20 - missing_queries
+    queries, kept = random.integers(n, size=(300, n)), values[:, missing_queries:]
+    seeds = random.integers(5, size=(300, 5))
+    replicates = [mean(kept[s][:, q]) for s, q in zip(seeds, queries, strict=True)]
+    low, high = np.quantile(replicates, [0.025, 0.975])
+    stretch = (5 / 4) ** 0.5 * 2.776445 / 1.959964
+    interval = metrics.interval_over_demonstrations(values, resamples=300, seed=7)
+    assert interval is not None
+    assert interval.low == pytest.approx(mean(values) - stretch * (mean(values) - low), abs=1e-5)
+    assert interval.high == pytest.approx(mean(values) + stretch * (high - mean(values)), abs=1e-5)
+    assert (interval.n_seeds, interval.n_queries, interval.resamples, interval.seed) == (5, n, 300, 7)
+
+
+def coverage(interval: object, query_effect: float, seed_effect: float, runs: int = 150) -> float:
+    """How often the interval of a crossed design around zero contains zero."""
+    hits = 0
+    for run in range(runs):
+        random = torch.Generator().manual_seed(run)
+        seeds, queries = torch.randn(5, 1, generator=random), torch.randn(1, 25, generator=random)
+        noise = torch.randn(5, 25, generator=random)
+        found = interval(seed_effect * seeds + query_effect * queries + noise, resamples=300)  # type: ignore[operator]
+        hits += found.low <= 0 <= found.high
+    return hits / runs
+
+
+def test_intervals_over_demonstrations_cover_what_they_promise() -> None:
+    """Between seeds alone: 95 %. With effects of queries, which all seeds share: at least that."""
+    assert 0.90 <= coverage(metrics.interval_over_demonstrations, query_effect=0, seed_effect=1) <= 0.99
+    assert coverage(metrics.interval_over_demonstrations, query_effect=1, seed_effect=0) >= 0.93
+
+
+def test_a_conditional_interval_covers_queries_but_not_demonstrations() -> None:
+    assert 0.90 <= coverage(metrics.conditional_interval, query_effect=1, seed_effect=0) <= 0.99
+    assert coverage(metrics.conditional_interval, query_effect=1, seed_effect=1) < 0.8
+
+
+def test_one_seed_has_no_interval_over_demonstrations_but_a_conditional_one() -> None:
+    values = with_holes(1, 20, 3)
+    assert metrics.interval_over_demonstrations(values) is None
+    conditional = metrics.conditional_interval(values)
+    assert conditional is not None and conditional.low < mean(values) < conditional.high
+    assert conditional.label == "95 % interval conditional on these demonstrations"
+    nothing = torch.full((6, 20), NAN)
+    assert metrics.interval_over_demonstrations(nothing) is None
+    assert metrics.conditional_interval(nothing) is None
+
+
+def test_a_seed_without_values_is_not_counted() -> None:
+    values = with_holes(6, 20)
+    values[2] = NAN
+    interval = metrics.interval_over_demonstrations(values)
+    assert interval is not None and interval.n_seeds == 5
+
+
+def test_the_same_seed_gives_the_same_interval() -> None:
+    values = with_holes(5, 20, 3)
+    assert metrics.interval_over_demonstrations(values) == metrics.interval_over_demonstrations(values)
+    assert metrics.interval_over_demonstrations(values) != metrics.interval_over_demonstrations(values, seed=1)
+
+
+def test_an_interval_of_auc_holds_the_auc(observation: Make) -> None:
+    random = torch.Generator().manual_seed(0)
+    gold = [q % 2 for q in range(60)]
+    signal = torch.tensor(gold)[:, None] * torch.tensor([0.0, 1.0])
+    seeds = [observation(log_probs=signal + torch.randn(60, 2, generator=random), gold=gold) for _ in range(5)]
+    interval = metrics.statistic_interval(lambda s, queries: metrics.resampled_auc(seeds[s], queries), 5, 60)
+    value = metrics.over_seeds([metrics.auc(o) for o in seeds]).mean
+    assert interval is not None and interval.low < value < interval.high
+    assert 0.05 < interval.high - interval.low < 0.4
+
+
+def test_scores_of_different_queries_are_not_stacked() -> None:
+    stacked = metrics.stack_seeds([torch.ones(4, 2, 3), torch.tensor(NAN).expand(4, 2, 3)])
+    assert stacked.shape == (2, 4, 2)
+    assert (stacked[0] == 1).all() and stacked[1].isnan().all()
+    with pytest.raises(ValueError, match=r"\(3, 2\), \(4, 2\)"):
+        metrics.stack_seeds([torch.ones(4, 2), torch.ones(3, 2)])
+
+
+@pytest.mark.parametrize(
+    ("centre", "seeds", "verdict"),
+    [(3, 5, "supported"), (-3, 5, "contradicted"), (0, 5, "undecided"), (3, 4, "undecided"), (3, 1, "undecided")],
+)
+def test_a_claim_is_decided_by_its_interval_and_never_by_four_seeds(centre: int, seeds: int, verdict: str) -> None:
+    values = centre + torch.randn(seeds, 30, generator=torch.Generator().manual_seed(0))
+    decision = metrics.decide(metrics.interval_over_demonstrations(values))
+    assert decision.verdict == verdict
+    assert ("fewer than 5" in decision.reason) == (seeds == 4)
+
+
+def test_an_interval_over_queries_alone_decides_nothing() -> None:
+    decision = metrics.decide(metrics.conditional_interval(3 + with_holes(6, 30)))
+    assert decision.verdict == "undecided" and "conditional" in decision.reason
+
+
+@pytest.mark.parametrize(("seeds", "about"), [(1, "conditional on these"), (5, "over demonstrations")])
+def test_learning_is_found_where_it_is_and_not_where_it_is_not(observation: Make, seeds: int, about: str) -> None:
+    random = torch.Generator().manual_seed(0)
+    gold = [q % 2 for q in range(60)]
+    signal = torch.tensor(gold)[:, None] * torch.tensor([0.0, 2.0])
+    noise = [torch.randn(60, 2, generator=random) for _ in range(2 * seeds)]
+    zsl = [observation(log_probs=n.log_softmax(-1), gold=gold) for n in noise[:seeds]]
+    icl = [observation(log_probs=(n + signal).log_softmax(-1), gold=gold) for n in noise[seeds:]]
+    found = metrics.check_in_context_learning(zsl, icl)
+    assert found.passed and about in found.message and "98.3 %" in found.message
+    assert [each.measure for each in found.improvements] == ["accuracy", "AUC", "label log-likelihood"]
+    assert found.improvements[1].difference == pytest.approx(
+        np.mean([metrics.auc(i) - metrics.auc(z) for z, i in zip(zsl, icl, strict=True)])
+    )
+    for worse in (metrics.check_in_context_learning(icl, zsl), metrics.check_in_context_learning(zsl, zsl)):
+        assert not worse.passed
+        assert worse.message.startswith("no in-context learning here")
+
+
+def test_chance_seldom_passes_for_learning(observation: Make) -> None:
+    gold = [q % 2 for q in range(40)]
+    passed = 0
+    for run in range(40):
+        random = torch.Generator().manual_seed(run)
+        zsl, icl = (observation(log_probs=torch.randn(40, 2, generator=random), gold=gold) for _ in range(2))
+        passed += metrics.check_in_context_learning([zsl], [icl], resamples=300).passed
+    assert passed <= 4
+
+
+def test_the_resolution_check_names_the_layers_where_nothing_is_left() -> None:
+    scores = torch.zeros(4, 3, 2)
+    scores[:, 0], scores[0, 1] = NAN, NAN
+    check = metrics.check_resolution([scores, scores])
+    assert check.passed
+    assert check.missing_per_layer == pytest.approx((1, 0.25, 0))
+    assert check.message == "41.7 % of the values are below resolution; none is left at layer 0"
+    scores[:, 1] = NAN
+    assert not metrics.check_resolution([scores]).passed
+
+
+def test_four_seeds_are_too_few() -> None:
+    assert not metrics.check_seeds(4).passed
+    assert metrics.check_seeds(5).passed
