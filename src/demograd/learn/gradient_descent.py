@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from demograd.learn.methods import GradientDescent
@@ -33,12 +33,7 @@ def gradient_descent(
     batches = [sequences] if method.step == "batch" else [[sequence] for sequence in sequences]
     for _ in range(method.epochs):
         for batch in batches:
-            loss, gradients = 0.0, [torch.zeros_like(parameter) for parameter in parameters]
-            for sequence in batch:
-                of_sequence = mean_loss(anatomy, sequence) / len(batch)
-                loss += of_sequence.item()
-                for total, gradient in zip(gradients, torch.autograd.grad(of_sequence, parameters), strict=True):
-                    total += gradient
+            loss, gradients = loss_and_gradients(anatomy, batch, parameters)
             norms, rest = [], iter(gradients)
             for layer, optimizer in zip(layers, optimizers, strict=True):
                 own = tuple(next(rest) for _ in layer.parameters)
@@ -47,6 +42,20 @@ def gradient_descent(
             check_weights(layers, len(history.losses) - 1)
             on_step(len(history.losses))
     return history
+
+
+def loss_and_gradients(
+    anatomy: Anatomy, batch: list[TrainingSequence], parameters: list[nn.Parameter]
+) -> tuple[float, list[Tensor]]:
+    """The mean over demonstrations of each one's mean loss, and its gradient; one demonstration's graph at a time."""
+    loss, gradients = 0.0, None
+    for sequence in batch:
+        of_sequence = mean_loss(anatomy, sequence) / len(batch)
+        loss += of_sequence.item()
+        new = torch.autograd.grad(of_sequence, parameters)
+        gradients = list(new) if gradients is None else [a.add_(b) for a, b in zip(gradients, new, strict=True)]
+    assert gradients is not None
+    return loss, gradients
 
 
 def mean_loss(anatomy: Anatomy, sequence: TrainingSequence) -> Tensor:

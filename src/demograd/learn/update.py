@@ -60,5 +60,7 @@ def check_weights(layers: list[TrainedLayer], step: int) -> None:
         Diverged: a trained weight is not finite after this step.
     """
     # in the network's own dtype: a float32 master may be finite where its 16-bit copy is not
-    if not all(one.slice.parameter.detach().isfinite().all() for layer in layers for one in layer.trained):
-        raise Diverged(step, "a weight")
+    for parameter in (parameter for layer in layers for parameter in layer.parameters):
+        lowest, highest = torch.aminmax(parameter.detach())  # one pass and no copy; not a number comes through
+        if not (lowest.isfinite() and highest.isfinite()):
+            raise Diverged(step, "a weight")

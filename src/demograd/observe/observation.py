@@ -16,8 +16,9 @@ class Observation:
 
     attention_output: Float[Tensor, "queries layers hidden"]
     """h(l): the attention module's output projection, before the residual addition."""
-    attention_logits: list[Float[Tensor, "layers heads tokens"]]
-    """m(l, head): what enters the softmax minus mask and position bias, last token against the query's own tokens."""
+    attention_logits: list[Float[Tensor, "layers heads _tokens"]]
+    """m(l, head): what enters the softmax minus mask and position bias, last token against the query's own tokens.
+    One tensor per query: the number of tokens differs (hence `_tokens`: not one size for all)."""
     label_log_probs: Float[Tensor, "queries classes"]
     """Mean log-probability of each class's answer tokens."""
     gold: Int[Tensor, " queries"]
