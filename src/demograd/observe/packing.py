@@ -6,6 +6,7 @@ of its own segment what leads up to it. Nothing is padded except inside the smal
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -28,6 +29,11 @@ class Segment:
     """Where the query (0) and each branch begin."""
     length: int
     """Of the query alone."""
+
+    @property
+    def branches(self) -> list[tuple[int, int]]:
+        """Where each branch begins and ends."""
+        return list(pairwise([*self.starts[1:], len(self.tokens)]))
 
 
 def segment(prompts: Prompts, query: int) -> Segment:
@@ -80,7 +86,7 @@ class Pack:
         # [segments, longest]: which token of the row; a place that does not exist repeats the segment's first token
         self.padded = self.starts[:, None] + inside * exists
         self.unpadded = exists.flatten().nonzero().squeeze(1)
-        self.branched = any(len(one.starts) > 1 for one in self.segments)
+        self.branched = any(one.branches for one in self.segments)
         self._visible: dict[int | None, Tensor | None] = {}
 
     def visible_inside(self, window: int | None) -> Tensor | None:
@@ -97,7 +103,7 @@ class Pack:
         for one in self.segments:
             mask = torch.eye(longest, dtype=torch.bool)
             mask[: one.length, : one.length] = True
-            for start, end in zip(one.starts[1:], [*one.starts[2:], len(one.tokens)], strict=True):
+            for start, end in one.branches:
                 mask[start:end, start:end] = True
                 mask[start:end, : one.length + self.branch_after + 1] = True
             depths = torch.tensor(one.depths + [0] * (longest - len(one.depths)))

@@ -47,7 +47,7 @@ class UnpackedBatch:
             return causal_attention(call)
 
         parts = [self._continued(one.tokens[: one.length], attend)]
-        for start, end in zip(one.starts[1:], [*one.starts[2:], len(one.tokens)], strict=True):
+        for start, end in one.branches:
             prefix = one.tokens[: one.length + self.branch_after + 1]
             parts.append(self._continued(prefix + one.tokens[start:end], causal_attention)[len(prefix) :])
         return torch.cat(parts)
