@@ -51,6 +51,8 @@ class Recorder:
 
         def keep(layer: int) -> Any:
             def hook(module: Any, inputs: Any, output: Any) -> None:
+                if layer in self.attention_output:  # the query ran first; this is one of its branches, run apart
+                    return
                 hidden = output[0] if isinstance(output, tuple) else output
                 self.attention_output[layer] = hidden[0].index_select(0, self.rows.to(hidden.device)).float()
 

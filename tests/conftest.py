@@ -1,0 +1,111 @@
+"""Small networks with random weights: one per architecture, and the network of the parity fixture."""
+
+import os
+
+# no test may ask a hub; set before anything imports transformers
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import AutoConfig, AutoModelForCausalLM, XGLMConfig, XGLMForCausalLM
+
+from demograd.models import Model, find_anatomy
+
+GOLDEN = Path(__file__).parent / "golden"
+VOCABULARY = 97
+
+_ROPE = {"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 3, "num_attention_heads": 4}
+_GROUPED = {**_ROPE, "num_key_value_heads": 2}
+_WINDOWED = {**_GROUPED, "sliding_window": 7}
+_GEMMA = {**_WINDOWED, "head_dim": 24, "query_pre_attn_scalar": 20}
+_BART = {"d_model": 64, "decoder_layers": 3, "decoder_attention_heads": 4, "decoder_ffn_dim": 96, "encoder_layers": 3,
+         "encoder_attention_heads": 4, "encoder_ffn_dim": 96, "is_decoder": True, "is_encoder_decoder": False,
+         "scale_embedding": True}  # fmt: skip
+
+# What makes each architecture special is switched on, and small enough to matter in a prompt of 20 tokens.
+CONFIGS: dict[str, dict[str, Any]] = {
+    "llama": {**_GROUPED, "attention_bias": True},
+    "mistral": _WINDOWED,
+    "qwen2": {**_WINDOWED, "use_sliding_window": True, "max_window_layers": 1},
+    "qwen3": {**_GROUPED, "head_dim": 24},
+    "gemma": {**_ROPE, "num_key_value_heads": 1, "head_dim": 24},
+    "gemma2": {**_GEMMA, "attn_logit_softcapping": 10.0, "final_logit_softcapping": 3.0},
+    "gemma3_text": {**_GEMMA, "layer_types": ["sliding_attention", "full_attention", "sliding_attention"]},
+    "granite": {**_GROUPED, "attention_multiplier": 0.3, "residual_multiplier": 0.5, "logits_scaling": 2.0,
+                "embedding_multiplier": 3.0},
+    "cohere": {**_GROUPED, "logit_scale": 0.25, "use_qk_norm": True},
+    "olmo": {**_GROUPED, "clip_qkv": 1.5},
+    "olmo2": _GROUPED,
+    "smollm3": {**_WINDOWED, "use_sliding_window": True, "no_rope_layers": [1, 0, 1]},
+    "stablelm": {**_GROUPED, "use_qkv_bias": True, "qk_layernorm": True, "partial_rotary_factor": 0.5},
+    "starcoder2": {**_WINDOWED, "use_bias": True},
+    "phi": {**_GROUPED, "qk_layernorm": True, "partial_rotary_factor": 0.5},
+    "phi3": _WINDOWED,
+    "opt": {"hidden_size": 64, "ffn_dim": 96, "num_hidden_layers": 3, "num_attention_heads": 4,
+            "word_embed_proj_dim": 32, "do_layer_norm_before": True},
+    "gpt2": {"n_embd": 64, "n_layer": 3, "n_head": 4, "n_positions": 128},
+    "gpt_neox": {**_ROPE, "rotary_pct": 0.5},
+    "xglm": {"d_model": 64, "ffn_dim": 96, "num_layers": 3, "attention_heads": 4},
+    "bart": _BART,
+    "mbart": _BART,
+}  # fmt: skip
+
+
+def random_network(kind: str, *, seed: int = 0, dtype: torch.dtype = torch.float32, **changes: Any) -> Any:
+    """A small network of this architecture whose every weight is drawn anew, wide enough that attention is not flat."""
+    settings = {"vocab_size": VOCABULARY, "bos_token_id": 0, "pad_token_id": 1, "eos_token_id": 2} | CONFIGS[kind]
+    if "max_position_embeddings" not in settings and kind != "gpt2":
+        settings["max_position_embeddings"] = 128
+    config = AutoConfig.for_model(kind, **settings | changes)
+    network = AutoModelForCausalLM.from_config(config, attn_implementation="eager").eval().requires_grad_(False)
+    generator = torch.Generator().manual_seed(seed)
+    for name, parameter in sorted(network.named_parameters()):
+        drawn = 0.2 * torch.randn(parameter.shape, generator=generator)
+        is_norm = parameter.dim() == 1 and name.endswith("weight")
+        parameter.copy_(drawn + 1 if is_norm else drawn)
+    return network.to(dtype)
+
+
+def as_model(network: Any, dtype: str = "float32") -> Model:
+    """What `load_model` makes of a network, without files or a tokenizer: everything below tasks speaks in token ids."""
+    return Model(network.config.model_type, network, None, find_anatomy(network), dtype=dtype)
+
+
+@pytest.fixture(autouse=True)
+def threads(request: pytest.FixtureRequest) -> None:
+    """Small networks gain nothing from a second thread, and lose much where other work shares the machine."""
+    torch.set_num_threads(2 if request.node.get_closest_marker("slow") else 1)
+
+
+@pytest.fixture(scope="session")
+def random_model() -> Callable[..., Model]:
+    """Make a small model of an architecture by name; keywords: `seed`, and changes to its configuration."""
+    return lambda kind, **settings: as_model(random_network(kind, **settings))
+
+
+@pytest.fixture(scope="session")
+def golden_network() -> Any:
+    """The fixture's network: fairseq's decoder is Hugging Face's XGLM under other names."""
+    told = json.loads((GOLDEN / "config.json").read_text())
+    config = XGLMConfig(
+        vocab_size=told["vocab"], d_model=told["dim"], ffn_dim=told["ffn"], num_layers=told["layers"],
+        attention_heads=told["heads"], activation_function="gelu", scale_embedding=True, tie_word_embeddings=True,
+        bos_token_id=told["bos_id"], pad_token_id=told["pad_id"], eos_token_id=told["eos_id"],
+    )  # fmt: skip
+    network = XGLMForCausalLM(config).eval().requires_grad_(False)
+    prefix = "decoder."
+    weights = {
+        "model." + name.removeprefix(prefix): tensor
+        for name, tensor in load_file(GOLDEN / "weights.safetensors").items()
+        if name.startswith(prefix)
+    }
+    missing, _ = network.load_state_dict(weights, strict=False)
+    assert missing == ["lm_head.weight"], "only what is tied to the embeddings may be missing"
+    return network

@@ -1,0 +1,136 @@
+"""What the network itself says about every prompt, each encoded whole and alone: the reference for any packing.
+
+Nothing of `demograd.observe` computes anything here; only its record, `Observation`, is borrowed to hold the numbers.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import AttentionInterface, AttentionMaskInterface
+from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
+
+from demograd.models import Model
+from demograd.observe import Observation
+from demograd.tasks.prompts import Prompts
+
+_seen: dict[int, tuple[Tensor, Tensor, Tensor]] = {}
+
+
+def _textbook_attention(
+    module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **arguments: Any
+) -> tuple[Tensor, Tensor]:
+    """softmax(q kᵀ scaling + mask) v, with the network's own mask; keeps last-token logits, visibility and queries."""
+    scaling = arguments.get("scaling") or query.shape[-1] ** -0.5
+    groups = query.shape[1] // key.shape[1]
+    key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
+    logits = torch.einsum("bhqd,bhkd->bhqk", query, key) * scaling
+    if cap := arguments.get("softcap"):
+        logits = cap * torch.tanh(logits / cap)
+    assert attention_mask is not None
+    _seen[module.layer_idx] = logits[0, :, -1], attention_mask[0, 0, -1] > -1, query[0, :, -1].flatten() * scaling
+    weights = (logits + attention_mask).softmax(-1)
+    return torch.einsum("bhqk,bhkd->bqhd", weights, value), weights
+
+
+AttentionInterface.register("textbook", _textbook_attention)
+AttentionMaskInterface.register("textbook", ALL_MASK_ATTENTION_FUNCTIONS["eager"])
+
+
+@contextmanager
+def _watched(model: Model) -> Iterator[dict[int, Tensor]]:
+    """Last-token attention outputs per layer, and attention logits in `_seen`, of passes inside this block."""
+    outputs: dict[int, Tensor] = {}
+    handles = []
+
+    def keep_output(layer: int) -> Any:
+        def hook(module: Any, inputs: Any, output: Any) -> None:
+            outputs[layer] = (output[0] if isinstance(output, tuple) else output)[0, -1]
+
+        return hook
+
+    def keep_xglm_logits(layer: int) -> Any:
+        # XGLM does not go through AttentionInterface: what it multiplies is read off its projections
+        def hook(module: Any, inputs: Any, arguments: Any, output: Any) -> None:
+            hidden = arguments.get("hidden_states", *inputs)
+            query = (module.q_proj(hidden)[0, -1] * module.scaling).view(module.num_heads, -1)
+            key = module.k_proj(hidden)[0].view(hidden.shape[1], module.num_heads, -1)
+            logits = torch.einsum("hd,khd->hk", query, key)
+            _seen[layer] = logits, torch.ones(logits.shape[-1], dtype=torch.bool), query.flatten()
+
+        return hook
+
+    for layer, attention in enumerate(model.anatomy.attentions):
+        handles.append(attention.register_forward_hook(keep_output(layer)))
+        if model.network.config.model_type == "xglm":
+            handles.append(attention.register_forward_hook(keep_xglm_logits(layer), with_kwargs=True))
+    before = model.network.config._attn_implementation
+    if model.network.config.model_type != "xglm":
+        model.network.set_attn_implementation("textbook")
+    try:
+        yield outputs
+    finally:
+        model.network.config._attn_implementation = before
+        for handle in handles:
+            handle.remove()
+
+
+@torch.no_grad()
+def one_by_one(model: Model, prompts: Prompts) -> Observation:
+    """Everything that can be recorded, from the plain network."""
+    size = len(prompts.context)
+    records: list[dict[str, Tensor]] = []
+    for query in prompts.queries:
+        with _watched(model) as outputs:
+            logits = _run(model, prompts, prompts.context + query)
+            layers = [_seen[layer] for layer in range(len(outputs))]
+        rows = torch.stack([logits for logits, _, _ in layers])
+        records.append({
+            "attention_output": torch.stack([outputs[layer] for layer in range(len(outputs))]),
+            "attention_logits": rows[..., size:],
+            "context_logits": rows[..., :size],
+            "query_vectors": torch.stack([vector for *_, vector in layers]),
+            "next_token_log_probs": logits[prompts.answer_offset].log_softmax(-1),
+            "label_log_probs": torch.stack([_score(model, prompts, query, one) for one in prompts.candidates]),
+        })  # fmt: skip
+    stacked = {name: torch.stack([one[name] for one in records]) for name in records[0] if name != "attention_logits"}
+    return Observation(
+        attention_logits=[one["attention_logits"] for one in records], gold=torch.tensor(prompts.gold), **stacked
+    )
+
+
+def _score(model: Model, prompts: Prompts, query: list[int], candidate: list[int]) -> Tensor:
+    """Mean log-probability of the candidate's tokens, with the candidate written out in the prompt."""
+    before = prompts.context + query[: len(query) + prompts.answer_offset + 1]
+    log_probs = _run(model, prompts, before + candidate[:-1]).log_softmax(-1)[len(before) - 1 :]
+    return log_probs.gather(1, torch.tensor(candidate)[:, None]).mean()
+
+
+def _run(model: Model, prompts: Prompts, tokens: list[int]) -> Tensor:
+    positions = torch.arange(len(tokens))
+    positions[len(prompts.context) :] += prompts.first_query_position - len(prompts.context)
+    # a network that takes no position_ids counts by itself
+    named = {} if prompts.query_position is None else {"position_ids": positions[None]}
+    # without a mask, transformers takes a jump in the positions for the start of another sequence
+    everything = torch.ones(1, len(tokens), dtype=torch.long)
+    ids = torch.tensor([tokens])
+    return model.network(input_ids=ids, attention_mask=everything, use_cache=False, **named).logits[0]
+
+
+RECORDED = ("attention_output", "attention_logits", "label_log_probs", "next_token_log_probs", "context_logits",
+            "query_vectors")  # fmt: skip
+
+
+def differences(observed: Observation, reference: Observation) -> dict[str, float]:
+    """Per recorded field, the largest absolute difference over the largest absolute value of the reference."""
+    result = {}
+    for name in RECORDED:
+        pair = [getattr(one, name) for one in (observed, reference)]
+        if name == "attention_logits":
+            pair = [torch.cat([row.flatten() for row in rows]) for rows in pair]
+        mine, theirs = pair
+        assert mine.shape == theirs.shape, name
+        result[name] = ((mine - theirs).abs().max() / theirs.abs().max()).item()
+    return result

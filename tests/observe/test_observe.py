@@ -1,0 +1,195 @@
+"""What is recorded, what is refused, and what is left as it was."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from demograd.errors import UserError
+from demograd.models import Model
+from demograd.observe import Observation, attention_routed, observe
+from demograd.tasks.prompts import Prompts
+
+MakeModel = Callable[..., Model]
+MakePrompts = Callable[..., Prompts]
+
+EVERYTHING = ("next_token_log_probs", "context_logits", "query_vectors")
+KINDS = ["llama", "mistral", "qwen2", "qwen3", "gemma2", "gemma3_text", "phi", "phi3", "opt", "gpt2", "gpt_neox", "xglm",
+         "bart"]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_softmax_of_the_recorded_logits_is_the_networks_own_attention(
+    kind: str, random_model: MakeModel, random_prompts: MakePrompts
+) -> None:
+    """Against the probabilities that the eager network itself returns; where it gives none, its mask hides a token."""
+    model, prompts = random_model(kind), random_prompts()
+    observed = observe(model, prompts, extras=EVERYTHING)
+    assert observed.context_logits is not None
+    hidden = 0
+    for which, query in enumerate(prompts.queries):
+        ids = torch.tensor([prompts.context + query])
+        maps = model.network(input_ids=ids, use_cache=False, output_attentions=True).attentions
+        expected = torch.stack([attention[0, :, -1] for attention in maps])
+        logits = torch.cat([observed.context_logits[which], observed.attention_logits[which]], dim=-1)
+        masked = expected == 0
+        hidden += int(masked.sum())
+        probabilities = logits.masked_fill(masked, -torch.inf).softmax(-1)
+        torch.testing.assert_close(probabilities, expected, rtol=1e-4, atol=1e-6)
+        assert (expected.max(dim=-1).values > 3 / ids.shape[1]).any(), "flat attention would prove nothing"
+    has_window = getattr(model.network.config, "sliding_window", None) is not None
+    assert (hidden > 0) == has_window
+
+
+def test_a_row_has_one_entry_per_query_head_even_where_heads_share_keys(
+    random_model: MakeModel, random_prompts: MakePrompts
+) -> None:
+    prompts = random_prompts()
+    observed = observe(random_model("llama"), prompts, extras=EVERYTHING)
+    assert [tuple(row.shape) for row in observed.attention_logits] == [(3, 4, len(query)) for query in prompts.queries]
+    assert observed.context_logits is not None
+    assert observed.context_logits.shape == (6, 3, 4, len(prompts.context))
+    shared = torch.cat([row[:, 0].flatten() - row[:, 1].flatten() for row in observed.attention_logits])
+    assert shared.abs().mean() > 0.1, "heads that share a key still have queries of their own"
+
+
+@pytest.mark.parametrize("kind", ["gemma2", "gemma3_text", "olmo2"])
+def test_the_attention_output_is_read_before_gemmas_norm_unless_asked_for_after_it(
+    kind: str, random_model: MakeModel, random_prompts: MakePrompts
+) -> None:
+    model, prompts = random_model(kind), random_prompts()
+    before = observe(model, prompts).attention_output
+    after = observe(model, prompts, place="after_norm").attention_output
+    normed = torch.stack(
+        [norm(before[:, layer]) for layer, norm in enumerate(model.anatomy.post_attention_norms)], dim=1
+    )
+    torch.testing.assert_close(after, normed)
+    assert (after - before).norm() > 0.1 * before.norm()
+
+
+def test_where_no_norm_follows_attention_both_places_are_one(
+    random_model: MakeModel, random_prompts: MakePrompts
+) -> None:
+    model, prompts = random_model("llama"), random_prompts()
+    after = observe(model, prompts, place="after_norm")
+    assert torch.equal(after.attention_output, observe(model, prompts).attention_output)
+
+
+def test_what_was_not_asked_for_is_not_recorded(random_model: MakeModel, random_prompts: MakePrompts) -> None:
+    model, prompts = random_model("llama"), random_prompts()
+    observed = observe(model, prompts)
+    assert (observed.next_token_log_probs, observed.context_logits, observed.query_vectors) == (None, None, None)
+    assert observe(model, prompts, extras=["query_vectors"]).query_vectors is not None
+    with pytest.raises(UserError, match="context_logits"):
+        observe(model, prompts, extras=iter(["context_logit"]))  # type: ignore[arg-type]
+
+
+def test_16_bit_models_are_recorded_in_float32_and_near_what_float32_says(
+    random_model: MakeModel, random_prompts: MakePrompts
+) -> None:
+    prompts = random_prompts()
+    exact = observe(random_model("llama"), prompts)
+    half = dataclasses.replace(random_model("llama", dtype=torch.bfloat16), dtype="bfloat16")
+    observed = observe(half, prompts, extras=EVERYTHING)
+    assert observed.dtype == "bfloat16"
+    for field in dataclasses.fields(observed):
+        value = getattr(observed, field.name)
+        tensors = value if isinstance(value, list) else [value]
+        assert all(one.dtype in (torch.float32, torch.int64) for one in tensors if isinstance(one, torch.Tensor))
+    error = (observed.attention_output - exact.attention_output).norm() / exact.attention_output.norm()
+    assert 1e-5 < error < 0.05
+
+
+def test_an_observation_comes_back_from_its_file_bit_for_bit(
+    random_model: MakeModel, random_prompts: MakePrompts, tmp_path: Path
+) -> None:
+    model, prompts = random_model("bart"), random_prompts()
+    for number, extras in enumerate([(), EVERYTHING]):
+        observed = observe(model, prompts, extras=extras)
+        assert observed.notes
+        observed.save(tmp_path / f"{number}.safetensors")
+        back = Observation.load(tmp_path / f"{number}.safetensors")
+        for field in dataclasses.fields(Observation):
+            mine, theirs = getattr(observed, field.name), getattr(back, field.name)
+            if isinstance(mine, torch.Tensor):
+                assert torch.equal(mine, theirs), field.name
+            elif isinstance(mine, list):
+                assert all(torch.equal(a, b) for a, b in zip(mine, theirs, strict=True)), field.name
+            else:
+                assert mine == theirs, field.name
+        assert torch.equal(back.predictions, observed.label_log_probs.argmax(-1))
+
+
+@pytest.mark.parametrize("kind", ["llama", "gpt2"])
+def test_prompts_longer_than_the_context_window_are_refused_and_one_token_less_is_not(
+    kind: str, random_model: MakeModel, random_prompts: MakePrompts
+) -> None:
+    """The window is 128 tokens; the longest answer's last token is never fed to the network."""
+    model = random_model(kind)
+    fits = random_prompts(context=119, lengths=(7, 4))
+    assert observe(model, fits).attention_output.isfinite().all()
+    with pytest.raises(UserError, match=r"129 tokens.*at most 128"):
+        observe(model, random_prompts(context=120, lengths=(7, 4)))
+    with pytest.raises(UserError, match=r"129 tokens.*at most 128"):
+        observe(model, random_prompts(context=1, lengths=(7, 4), query_position=120))
+
+
+def test_a_network_that_counts_positions_by_itself_cannot_be_told_other_ones(
+    random_model: MakeModel, random_prompts: MakePrompts
+) -> None:
+    with pytest.raises(UserError, match="align_positions"):
+        observe(random_model("bart"), random_prompts(context=1, query_position=9))
+
+
+def test_attention_that_does_more_than_demograd_knows_is_refused_by_name(random_prompts: MakePrompts) -> None:
+    """GPT-OSS attends to learned sinks, which are in no mask and in no logit."""
+    from transformers import GptOssConfig, GptOssForCausalLM
+
+    from demograd.models import find_anatomy
+
+    config = GptOssConfig(
+        vocab_size=97, hidden_size=32, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2, head_dim=16,
+        num_key_value_heads=1, num_local_experts=2, num_experts_per_tok=1, max_position_embeddings=128,
+        pad_token_id=1, bos_token_id=0, eos_token_id=2,
+    )  # fmt: skip
+    network = GptOssForCausalLM(config).eval()
+    with pytest.raises(UserError, match="s_aux"):
+        observe(Model("sinks", network, None, find_anatomy(network)), random_prompts())
+
+
+class Interrupted(Exception):
+    pass
+
+
+@pytest.mark.parametrize("kind", ["llama", "xglm", "bart"])
+def test_an_interrupted_pass_leaves_the_network_as_it_was(
+    kind: str, random_model: MakeModel, random_prompts: MakePrompts
+) -> None:
+    model, prompts = random_model(kind), random_prompts()
+    ids = torch.tensor([prompts.context])
+    logits, fingerprint = model.network(input_ids=ids).logits, model.fingerprint
+
+    def interrupt(done: Any) -> None:
+        raise Interrupted
+
+    with pytest.raises(Interrupted):
+        observe(model, prompts, on_progress=interrupt)
+    with pytest.raises(Interrupted), attention_routed(model.anatomy, interrupt):
+        model.network(input_ids=ids)
+    del model.__dict__["fingerprint"]  # computed once: compute it anew
+    assert model.fingerprint == fingerprint
+    assert model.network.config._attn_implementation == "eager"
+    assert all("forward" not in vars(attention) for attention in model.anatomy.attentions)
+    assert not any(module._forward_hooks for module in model.network.modules())
+    assert torch.equal(model.network(input_ids=ids).logits, logits)
+
+
+def test_progress_counts_queries(random_model: MakeModel, random_prompts: MakePrompts) -> None:
+    seen: list[int] = []
+    observe(random_model("llama"), random_prompts(), pack_tokens=16, on_progress=seen.append)
+    assert seen == sorted(seen)
+    assert len(seen) > 1
+    assert seen[-1] == 6
