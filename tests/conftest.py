@@ -74,7 +74,7 @@ def random_network(kind: str, *, seed: int = 0, dtype: torch.dtype = torch.float
 
 
 def as_model(network: Any, dtype: str = "float32") -> Model:
-    """What `load_model` makes of a network, without files or a tokenizer: everything below tasks speaks in token ids."""
+    """What `load_model` makes of a network, without files and a tokenizer: below tasks all is token ids."""
     return Model(network.config.model_type, network, None, find_anatomy(network), dtype=dtype)
 
 

@@ -1,4 +1,4 @@
-"""A query in a pack, behind a cached context, is what it is alone in a whole prompt; and how we know that we would see."""
+"""A query in a pack, behind a cached context, is what it is alone in a whole prompt; and this test can fail."""
 
 from collections.abc import Callable
 
@@ -95,7 +95,7 @@ def test_packed_equals_one_by_one_whatever_the_prompts(
 @pytest.fixture(scope="module")
 def models(request: pytest.FixtureRequest) -> dict[str, Model]:
     make = request.getfixturevalue("random_model")
-    # float64: over unusual prompts, rounding alone moves Gemma 2's float32 outputs by 1e-5, one by one as well as packed
+    # float64: over unusual prompts, rounding alone moves Gemma 2's float32 outputs by 1e-5, also one by one
     return {kind: make(kind, dtype=torch.float64) for kind in ("llama", "gemma2")}
 
 
