@@ -1,1 +1,19 @@
-"""demograd."""
+"""Does a language model learn from demonstrations in its prompt the way gradient descent would?
+
+The way of the data: a `Task` gives `Prompts` and `TrainingSequence`s of token ids; `observe` looks inside a model on
+the prompts; `fine_tuned` trains it on the sequences for the length of a `with` block; `metrics` compare what was seen.
+"""
+
+from demograd import metrics
+from demograd.errors import UserError
+from demograd.learn import Diverged, GradientDescent, LayerCausalGradientDescent, fine_tuned
+from demograd.models import Model, load_model
+from demograd.observe import Observation, observe
+from demograd.study import Run, Study, read_study, run_study
+from demograd.tasks import Prompts, Task, TrainingSequence, load_task
+
+__all__ = [
+    "Diverged", "GradientDescent", "LayerCausalGradientDescent", "Model", "Observation", "Prompts", "Run", "Study",
+    "Task", "TrainingSequence", "UserError", "fine_tuned", "load_model", "load_task", "metrics", "observe",
+    "read_study", "run_study",
+]  # fmt: skip

@@ -1,1 +1,5 @@
+"""The command line: parses, calls, prints."""
 
+from demograd.cli.main import main
+
+__all__ = ["main"]

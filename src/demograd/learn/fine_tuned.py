@@ -35,7 +35,7 @@ def fine_tuned(
     *,
     on_step: Callable[[int], None] = lambda done: None,
 ) -> Iterator[TunedModel]:
-    """Train the key and value projections of every attention layer; afterwards every weight is what it was, bit for bit.
+    """Train the key and value projections of every attention layer; afterwards every weight is put back bit for bit.
 
     Trained parameters keep float32 masters, whatever the model computes in.
 

@@ -34,6 +34,7 @@ from demograd.metrics.resolution import resolution as resolution
 from demograd.metrics.selection import selected as selected
 from demograd.metrics.specificity import specificity as specificity
 from demograd.metrics.statistics import Interval as Interval
+from demograd.metrics.statistics import Over as Over
 from demograd.metrics.statistics import conditional_interval as conditional_interval
 from demograd.metrics.statistics import interval_over_demonstrations as interval_over_demonstrations
 from demograd.metrics.statistics import statistic_interval as statistic_interval

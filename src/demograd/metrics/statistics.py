@@ -5,10 +5,11 @@ and may be an easy one under all. So a resample draws the queries once, the same
 them (Owen 2007, "The pigeonhole bootstrap"). Drawing queries anew within each seed would treat what they share as
 noise that averages out over seeds, and the interval would be too narrow. The crossed one errs on the wide side.
 
-**Few seeds.** The percentile interval of n units is too narrow by sqrt((n − 1) / n), for the bootstrap divides by n,
+**Few units.** The percentile interval of n units is too narrow by sqrt((n − 1) / n), for the bootstrap divides by n,
 and by normal over t quantile, for it takes the spread as known; together a factor of 1.6 at five seeds (Hesterberg
-2015, "What teachers should know about the bootstrap"). Each side of it is stretched by that factor, which keeps its
-skew. For a mean of normal seed effects this is the t interval.
+2015, "What teachers should know about the bootstrap"). So each side is stretched by that factor, which keeps its skew:
+the part that queries alone account for by the (small) factor of their number, what seeds add to it by that of theirs,
+and the two are added as variances are. For a mean of normal seed effects this is the t interval.
 """
 
 from collections.abc import Callable
@@ -93,15 +94,15 @@ def statistic_interval(
     if len(has_value) < (2 if over == "demonstrations" else 1):
         return None
     replicates = np.stack([statistic(s, chosen) for s in has_value.tolist()], axis=-1)
+    estimate = estimates[has_value].mean()
+    low, high = _distances(estimate, _nanmean(replicates), level) * _stretch(n_queries, level)
     if over == "demonstrations":
         drawn_seeds = random.integers(len(has_value), size=(resamples, len(has_value)))
-        replicates = np.take_along_axis(replicates, drawn_seeds, axis=-1)
-    low, high = _stretched_percentiles(
-        estimates[has_value].mean(),
-        _nanmean(replicates),
-        level,
-        n=len(has_value) if over == "demonstrations" else n_queries,
-    )
+        crossed = _nanmean(np.take_along_axis(replicates, drawn_seeds, axis=-1))
+        of_queries, of_both = np.array([low, high]), _distances(estimate, crossed, level)
+        of_seeds = np.sqrt(np.maximum(of_both**2 - of_queries**2, 0.0)) * _stretch(len(has_value), level)
+        low, high = np.hypot(of_queries, of_seeds)
+    low, high = float(estimate - low), float(estimate + high)
     return Interval(low, high, level, over, len(has_value), n_queries, resamples, seed)
 
 
@@ -138,11 +139,14 @@ def _ratio(total: Float[np.ndarray, "*shape"], count: Float[np.ndarray, "*shape"
     return np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
 
 
-def _stretched_percentiles(
-    estimate: float, replicates: Float[np.ndarray, " resamples"], level: float, n: int
-) -> tuple[float, float]:
+def _distances(estimate: float, replicates: Float[np.ndarray, " resamples"], level: float) -> Float[np.ndarray, "2"]:
+    """How far the percentile interval reaches below and above the estimate; never past it on the wrong side, where a
+    biased statistic could leave its own estimate outside the percentiles."""
     tail = (1 - level) / 2
     low, high = np.quantile(replicates[~np.isnan(replicates)], [tail, 1 - tail])
-    stretch = sqrt(n / (n - 1)) * t.ppf(1 - tail, n - 1) / norm.ppf(1 - tail)
-    # A biased statistic can leave its own estimate outside the percentiles; the interval never does.
-    return float(estimate - stretch * max(estimate - low, 0.0)), float(estimate + stretch * max(high - estimate, 0.0))
+    return np.array([max(estimate - low, 0.0), max(high - estimate, 0.0)])
+
+
+def _stretch(n: int, level: float) -> float:
+    tail = (1 - level) / 2
+    return float(sqrt(n / (n - 1)) * t.ppf(1 - tail, n - 1) / norm.ppf(1 - tail))

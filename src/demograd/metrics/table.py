@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from math import inf
 from typing import Any, Literal
 
 from demograd.metrics import am, aou, mean_removed, performance, random_aou, update_size
@@ -24,6 +25,15 @@ class Metric:
     arguments: tuple[str, ...] = ("zsl", "icl", "ft")
     """The observations that `function` takes, in order."""
     has_heads: bool = False
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Between which values the metric lies: an interval is cut there."""
+        if self.kind == "size":
+            return 0.0, inf
+        if self.kind == "similarity":
+            return -1.0, 1.0
+        return (-inf, 0.0) if "likelihood" in self.title else (0.0, 1.0)
 
 
 _DAI, _DEUTCH, _OURS = "Dai 2023", "Deutch 2024", "demograd"

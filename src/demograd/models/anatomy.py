@@ -85,7 +85,8 @@ ARCHITECTURES: dict[str, Architecture] = {
 class Anatomy:
     """The parts of one network, found by its architecture's row."""
 
-    network: nn.Module
+    network: Any
+    """The Hugging Face module."""
     architecture: Architecture
     blocks: list[nn.Module] = field(repr=False)
     attentions: list[nn.Module] = field(repr=False)
@@ -113,7 +114,7 @@ class Anatomy:
     def unembed(self, normed: Tensor) -> Tensor:
         """Next-token logits `[..., vocabulary]` of hidden states that have passed the final norm `[..., hidden]`."""
         config = self.network.config
-        logits = self.unembedding(normed.to(self.unembedding.weight.device))
+        logits = self.unembedding(normed.to(next(self.unembedding.parameters()).device))
         if cap := getattr(config, "final_logit_softcapping", None):  # Gemma 2
             logits = cap * torch.tanh(logits / cap)
         if scale := getattr(config, "logit_scale", None):  # Cohere
@@ -122,10 +123,16 @@ class Anatomy:
             logits = logits / divisor
         return logits
 
+    @property
+    def readout_device(self) -> torch.device:
+        """Where `readout` begins."""
+        first = self.unembedding if self.final_norm is None else self.final_norm
+        return next(first.parameters()).device
+
     def readout(self, hidden: Tensor) -> Tensor:
         """U of Deutch 2024 §4.3: final norm, then unembedding, of any layer's hidden states `[..., hidden]`."""
         if self.final_norm is not None:
-            hidden = self.final_norm(hidden.to(next(self.final_norm.parameters()).device))
+            hidden = self.final_norm(hidden)
         if self.project_out is not None:
             hidden = self.project_out(hidden)
         return self.unembed(hidden)
@@ -152,7 +159,7 @@ class Anatomy:
         ]  # fmt: skip
 
 
-def find_anatomy(network: nn.Module) -> Anatomy:
+def find_anatomy(network: Any) -> Anatomy:
     """The anatomy of a Hugging Face causal language model.
 
     Raises:

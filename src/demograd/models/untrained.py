@@ -23,7 +23,7 @@ def untrained(trained: Any, weights: Weights, seed: int) -> Any:
         torch.manual_seed(seed)
         network = AutoModelForCausalLM.from_config(trained.config, dtype=torch.float32)
     network.to(dtype=reference.dtype)
-    kept = [module for module in trained.named_modules() if _is_kept(trained, *module, weights)]
+    kept = [(name, module) for name, module in trained.named_modules() if _is_kept(trained, module, weights)]
     with torch.no_grad():
         for name, module in kept:
             fresh = dict(network.get_submodule(name).named_parameters(recurse=False))
@@ -32,7 +32,7 @@ def untrained(trained: Any, weights: Weights, seed: int) -> Any:
     return network.to(device=reference.device).eval()
 
 
-def _is_kept(network: Any, name: str, module: nn.Module, weights: Weights) -> bool:
+def _is_kept(network: Any, module: nn.Module, weights: Weights) -> bool:
     is_norm = "norm" in type(module).__name__.lower()
     if weights == "no_training":
         return False

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 
 def xglm_attention_forward(
-    self: nn.Module,
+    self: Any,
     hidden_states: Tensor,
     key_value_states: Tensor | None = None,
     past_key_values: Any = None,

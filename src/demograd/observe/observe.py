@@ -51,7 +51,8 @@ def observe(
         model: or what `fine_tuned` yields.
         prompts: token ids.
         extras: what to record besides: `next_token_log_probs`, `context_logits`, `query_vectors`.
-        place: where the attention output is read: after its `projection`, or `after_norm` (Gemma's post-attention norm).
+        place: where the attention output is read: after its `projection`, or `after_norm` (Gemma's
+            post-attention norm).
         pack_tokens: the most tokens in one forward pass.
         on_progress: called with the number of queries done so far.
 

@@ -56,7 +56,8 @@ def _interface(
                         "Use another model, or teach demograd.observe.routing what it means")  # fmt: skip
     if scaling is None:
         scaling = query.shape[-1] ** -0.5
-    call = AttentionCall(module.layer_idx, query, key, value, float(scaling), softcap, window)
+    layer: Any = module.layer_idx
+    call = AttentionCall(layer, query, key, value, float(scaling), softcap, window)
     return _attend.get()(call), None
 
 

@@ -13,10 +13,8 @@ def next_token_log_probs(anatomy: Anatomy, normed: Tensor) -> Tensor:
     return anatomy.unembed(normed).float().log_softmax(dim=-1)
 
 
-def label_scores(
-    anatomy: Anatomy, prompts: Prompts, segments: list[Segment], normed: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Each class's mean log-probability `[segments, classes]`, and the distribution that answers `[segments, vocabulary]`.
+def label_scores(anatomy: Anatomy, prompts: Prompts, segments: list[Segment], normed: Tensor) -> tuple[Tensor, Tensor]:
+    """Each class's mean log-probability `[segments, classes]`, and the next-token row `[segments, vocabulary]`.
 
     Args:
         anatomy: of the network; its vocabulary projection runs only at the rows that are scored.

@@ -1,0 +1,138 @@
+"""`demograd run | report | list | check`."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any, get_args
+
+import typer
+
+from demograd.cli.progress import ProgressBars
+from demograd.cli.tables import print_checks, print_list, print_scores
+from demograd.errors import UserError
+from demograd.models import Weights, load_model
+from demograd.report import write_report
+from demograd.study import read_study, run_study
+from demograd.study.check import check_model
+
+app = typer.Typer(
+    help="Does a language model learn from demonstrations in its prompt the way gradient descent would?",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+Many = list[str] | None
+
+
+@app.command()
+def run(
+    study: Annotated[str, typer.Argument(help="A preset, or a study file (.yaml).")] = "quickstart",
+    model: Annotated[str | None, typer.Option(help="Built-in name, hub name, local folder, or GGUF file.")] = None,
+    task: Annotated[Many, typer.Option(help="Built-in name, hub:owner/name, or a file; repeatable.")] = None,
+    template: Annotated[str | None, typer.Option(help='For a file: "Review: {text} Sentiment:".')] = None,
+    label_words: Annotated[str | None, typer.Option(help="For a file: words, or label=word, by commas.")] = None,
+    label_column: Annotated[str | None, typer.Option(help="For a file: where its labels are.")] = None,
+    validation: Annotated[str | None, typer.Option(help="For a file: a second one, for the queries.")] = None,
+    k: Annotated[int | None, typer.Option("--k", "-k", help="Demonstrations.")] = None,
+    queries: Annotated[int | None, typer.Option(help="Test examples.")] = None,
+    seeds: Annotated[str | None, typer.Option(help="Demonstration sets: a count, or 0,3,7.")] = None,
+    method: Annotated[Many, typer.Option(help="GD or LCGD; repeatable.")] = None,
+    learning_rate: Annotated[Many, typer.Option(help="0.001 (all methods) or GD=0.001; repeatable.")] = None,
+    weights: Annotated[Many, typer.Option(help=f"{', '.join(get_args(Weights))}; repeatable.")] = None,
+    dtype: Annotated[str | None, typer.Option(help="float32, bfloat16 or float16.")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, …")] = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder; the same command goes on there.")] = None,
+) -> None:
+    """Measure how similar ICL and fine-tuning are, and write a report."""
+    changes: dict[str, Any] = {
+        "model": model, "tasks": task, "template": template, "label_words": _words(label_words),
+        "label_column": label_column, "validation_path": validation, "k": k, "queries": queries,
+        "seeds": _seeds(seeds), "methods": method, "weights": weights, "dtype": dtype, "device": device,
+    }  # fmt: skip
+    given = {name: value for name, value in changes.items() if value not in (None, [])}
+    plan = read_study(study, **given)
+    if learning_rate:
+        plan = read_study(study, **given, learning_rates=_rates(learning_rate, plan.methods))
+    with ProgressBars() as bars:
+        finished = run_study(plan, out, bars)
+    report = write_report(finished.folder.path)
+    print_scores(finished.folder.path)
+    typer.echo(f"Report: {report.resolve()}")
+
+
+@app.command()
+def report(folder: Annotated[Path, typer.Argument(help="A run folder.")]) -> None:
+    """Write the report of a run folder anew."""
+    typer.echo(f"Report: {write_report(folder).resolve()}")
+
+
+@app.command(name="list")
+def list_(what: Annotated[str, typer.Argument(help="tasks, models, methods, metrics or presets")]) -> None:
+    """List what demograd knows by name."""
+    print_list(what)
+
+
+@app.command()
+def check(
+    model: Annotated[str, typer.Argument(help="Built-in name, hub name, local folder, or GGUF file.")],
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, …")] = "auto",
+    dtype: Annotated[str, typer.Option(help="float32, bfloat16 or float16.")] = "float32",
+) -> None:
+    """Prove on your own model that what is recorded is what the model computes."""
+    results = check_model(load_model(model, device=device, dtype=dtype))
+    print_checks(results)
+    if not all(result.passed for result in results):
+        raise typer.Exit(1)
+
+
+def main() -> None:
+    """Run the command line: a user's mistake is one message and exit code 2, an interrupt is 130."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    try:
+        app()
+    except UserError as error:
+        typer.echo(f"demograd: {error}", err=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        typer.echo("demograd: stopped. Finished cells are kept; the same command goes on.", err=True)
+        sys.exit(130)
+
+
+def _words(given: str | None) -> list[str] | dict[str, str] | None:
+    if given is None:
+        return None
+    parts = [part.strip() for part in given.split(",")]
+    if not all("=" in part for part in parts):
+        return parts
+    return dict(part.split("=", 1) for part in parts)
+
+
+def _seeds(given: str | None) -> list[int] | None:
+    if given is None:
+        return None
+    try:
+        numbers = [int(part) for part in given.split(",")]
+    except ValueError as error:
+        expected = "a count, or whole numbers by commas"
+        raise UserError(f"--seeds {given}", expected, "Try --seeds 5 or --seeds 0,3,7") from error
+    if len(numbers) > 1:
+        return numbers
+    if numbers[0] < 1:
+        raise UserError(f"--seeds {given}", "at least one demonstration set", "Try --seeds 5")
+    return list(range(numbers[0]))
+
+
+def _rates(given: list[str], methods: list[Any]) -> dict[str, list[float]]:
+    """`0.001` counts for every method, `GD=0.001` for one."""
+    rates: dict[str, list[float]] = {}
+    for one in given:
+        name, _, number = one.rpartition("=")
+        try:
+            rate = float(number)
+        except ValueError as error:
+            raise UserError(
+                f"--learning-rate {one}", "a number, or METHOD=number", "Try --learning-rate GD=0.001"
+            ) from error
+        for method in [name] if name else methods:
+            rates.setdefault(method, []).append(rate)
+    return rates

@@ -1,0 +1,57 @@
+"""Progress bars of a running study."""
+
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+WIDTH = 58
+
+
+class ProgressBars:
+    """Two bars on standard error: all the work with the time left, and the setting that is running."""
+
+    def __init__(self) -> None:
+        console = Console(stderr=True)
+        self.progress = Progress(
+            TextColumn("{task.description}"), BarColumn(bar_width=20), MofNCompleteColumn(),
+            TextColumn("{task.fields[unit]}"), TimeRemainingColumn(), console=console,
+        )  # fmt: skip
+        self.whole = self.progress.add_task("preparing".ljust(WIDTH), total=None, unit="")
+        self.setting = self.progress.add_task("", total=None, visible=False, unit="")
+        self.so_far = 0
+        self.counts = False
+
+    def __enter__(self) -> "ProgressBars":
+        self.progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.progress.update(self.setting, visible=False)
+        if kind is not None:
+            self.progress.update(self.whole, visible=False)
+        self.progress.stop()
+
+    def start(self, work: int) -> None:
+        """All the work there is."""
+        self.progress.update(self.whole, description="all cells".ljust(WIDTH), total=work, unit="queries and steps")
+
+    def begin(self, what: str, setting: str, total: int) -> None:
+        """A setting of a cell begins."""
+        self.so_far, self.counts = 0, setting.startswith("FT")
+        unit = "steps, then queries" if self.counts else "queries"
+        description = f"{what} · {setting}".ljust(WIDTH)
+        self.progress.reset(self.setting, description=description, total=total, visible=True, unit=unit)
+
+    def done(self, so_far: int) -> None:
+        """So much of the setting is done; the shared ZSL and ICL observations are not counted in the whole."""
+        self.progress.update(self.setting, completed=so_far)
+        if self.counts:
+            self.progress.advance(self.whole, so_far - self.so_far)
+        self.so_far = so_far
+
+    def say(self, sentence: str) -> None:
+        """Something that the user must hear, above the bars."""
+        self.progress.console.print(sentence, markup=False, highlight=False)

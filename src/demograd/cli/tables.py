@@ -1,0 +1,75 @@
+"""What the command line prints as tables."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from demograd.errors import unknown_name
+from demograd.metrics import METRICS
+from demograd.models import ARCHITECTURES, BUILT_IN
+from demograd.report import finding, read_run, score_table
+from demograd.study import METHODS, preset_names, read_study
+from demograd.study.check import CheckResult
+from demograd.tasks.builtin import built_in_tasks
+
+_LISTS = ("tasks", "models", "methods", "metrics", "presets")
+
+
+def print_list(what: str) -> None:
+    """Print what demograd knows by name.
+
+    Raises:
+        UserError: there is no such list.
+    """
+    if what == "tasks":
+        rows = [(name, " / ".join(task.label_words), task.template) for name, task in built_in_tasks().items()]
+        _print(["task", "label words", "template"], rows)
+        _say("Any other: hub:owner/name, or a CSV, JSONL or Parquet file with --template and --label-words.")
+    elif what == "models":
+        _print(["model", "what it is"], [(name, model.description) for name, model in BUILT_IN.items()])
+        _say("Any other: a hub name, a local folder, or a GGUF file, of an architecture such as "
+             + ", ".join(sorted(ARCHITECTURES)) + "; see `demograd check`.")  # fmt: skip
+    elif what == "methods":
+        _print(["method", "what it does"], [(name, _first_line(method.__doc__)) for name, method in METHODS.items()])
+    elif what == "metrics":
+        metrics = [(name, metric.title, metric.definition, metric.source) for name, metric in METRICS.items()]
+        _print(["metric", "title", "definition", "source"], metrics)
+    elif what == "presets":
+        presets = [(name, read_study(name)) for name in preset_names()]
+        _print(["preset", "model", "tasks", "k", "seeds"],
+               [(name, study.model, ", ".join(study.tasks), str(study.k), str(len(study.seeds)))
+                for name, study in presets])  # fmt: skip
+    else:
+        raise unknown_name("list", what, _LISTS, "Choose one of these")
+
+
+def print_scores(folder: Path) -> None:
+    """The score table of a finished run, and its finding."""
+    run = read_run(folder)
+    scores = score_table(run.results)
+    _print([str(column) for column in scores.columns], [tuple(map(str, row)) for row in scores.itertuples(index=False)])
+    _say(finding(run.results, run.validity).sentence)
+
+
+def print_checks(results: Sequence[CheckResult]) -> None:
+    """Each self-check, what was measured and what was allowed."""
+    rows = [(one.name, "passed" if one.passed else "FAILED", one.measured, one.allowed) for one in results]
+    _print(["check", "result", "measured", "allowed"], rows)
+
+
+def _print(columns: list[str], rows: Sequence[tuple[str, ...]]) -> None:
+    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))  # Text: a data set's name is no markup
+    Console().print(table)
+
+
+def _say(sentence: str) -> None:
+    Console().print(Text(sentence))
+
+
+def _first_line(text: str | None) -> str:
+    return (text or "").strip().splitlines()[0]

@@ -1,0 +1,101 @@
+"""`demograd check MODEL`: proofs, on the user's own model, that what is recorded is what the model computes."""
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from demograd.learn import GradientDescent, LayerCausalGradientDescent, Method, fine_tuned
+from demograd.models import Model
+from demograd.observe import Observation, observe
+from demograd.observe.fit import TOLERANCE, random_prompts, reference_log_probs, relative_difference, way_to_observe
+from demograd.tasks import Prompts, TrainingSequence
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """One self-check."""
+
+    name: str
+    passed: bool
+    measured: str
+    allowed: str
+
+
+def check_model(model: Model) -> list[CheckResult]:
+    """Run the self-checks on random tokens, seeded.
+
+    Raises:
+        UserError: the model cannot be observed at all.
+    """
+    prompts = random_prompts(model, context=20, lengths=(6, 3, 9, 5))
+    observed = observe(model, prompts, extras=["context_logits", "next_token_log_probs"])
+    assert observed.next_token_log_probs is not None
+    way = way_to_observe(model)
+    allowed = TOLERANCE[model.dtype]
+    return [
+        _within(f"{way} equals one by one, next-token log-probabilities",
+                relative_difference(observed.next_token_log_probs, reference_log_probs(model, prompts).cpu()), allowed),
+        _within("softmax of the recorded logits equals the attention probabilities",
+                _attention_difference(model, prompts, observed), allowed),
+        _within("final norm and unembedding of the last block equal the logits",
+                _readout_difference(model, prompts), allowed),
+        _restores(model, prompts, GradientDescent(learning_rate=1e-3)),
+        _restores(model, prompts, LayerCausalGradientDescent(learning_rate=1e-3)),
+    ]  # fmt: skip
+
+
+def _within(name: str, difference: float, allowed: float) -> CheckResult:
+    return CheckResult(name, difference <= allowed, f"{difference:.1e}", f"{allowed:g}")
+
+
+@torch.no_grad()
+def _attention_difference(model: Model, prompts: Prompts, observed: Observation) -> float:
+    """Against the network's own eager attention, which returns its probabilities: the largest difference."""
+    assert observed.context_logits is not None
+    config = model.network.config
+    before = config._attn_implementation
+    config._attn_implementation = "eager"
+    worst = 0.0
+    try:
+        for query, tokens in enumerate(prompts.queries):
+            ids = torch.tensor([prompts.context + tokens], device=model.anatomy.device)
+            own = model.network(input_ids=ids, use_cache=False, output_attentions=True).attentions
+            probabilities = torch.stack([layer[0, :, -1].float().cpu() for layer in own])
+            logits = torch.cat([observed.context_logits[query], observed.attention_logits[query]], dim=-1)
+            # a token outside a sliding window has no probability; the logits are recorded before any mask
+            recorded = logits.masked_fill(probabilities == 0, -torch.inf).softmax(dim=-1)
+            worst = max(worst, (recorded - probabilities).abs().max().item())
+    finally:
+        config._attn_implementation = before
+    return worst
+
+
+@torch.no_grad()
+def _readout_difference(model: Model, prompts: Prompts) -> float:
+    last: list[Tensor] = []
+
+    def keep(module: object, inputs: object, output: Tensor | tuple[Tensor, ...]) -> None:
+        last.append(output[0] if isinstance(output, tuple) else output)
+
+    handle = model.anatomy.blocks[-1].register_forward_hook(keep)
+    try:
+        ids = torch.tensor([prompts.context], device=model.anatomy.device)
+        logits = model.network(input_ids=ids, use_cache=False).logits
+    finally:
+        handle.remove()
+    return relative_difference(model.anatomy.readout(last[0]).float(), logits.float())
+
+
+def _restores(model: Model, prompts: Prompts, method: Method) -> CheckResult:
+    sequences = [TrainingSequence(prompts.context, [False] + [True] * (len(prompts.context) - 1))]
+    fresh = replace(model)  # a fingerprint is remembered: a copy takes it anew
+    before = replace(model).fingerprint
+    with fine_tuned(model, sequences, method) as tuned:
+        changed = tuned.fingerprint != before
+    restored = fresh.fingerprint == before
+    measured = "restored" if restored and changed else "nothing was changed" if restored else "different weights"
+    name = "GD" if isinstance(method, GradientDescent) else "LCGD"
+    return CheckResult(
+        f"fine-tuning with {name} restores every weight", restored and changed, measured, "bit-identical"
+    )

@@ -1,0 +1,110 @@
+"""A run folder: finished cells are written at once and whole, so that a stopped run goes on."""
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from demograd.errors import UserError
+from demograd.observe import Observation
+from demograd.study.schema import Study
+
+
+@dataclass(frozen=True)
+class CellRecord:
+    """What is kept of a finished cell."""
+
+    tensors: dict[str, Tensor]
+    """`<setting>/<metric>`: [queries, layers] or [queries, layers, heads]; `<setting>/label_log_probs`."""
+    facts: dict[str, Any]
+    """k_used, seconds, and per setting: status, losses, gradient norms."""
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Where a study is kept (docs/run-folder.md)."""
+
+    path: Path
+
+    def create(self, study: Study) -> None:
+        """Make the folder, or accept one that holds this very study.
+
+        Raises:
+            UserError: it holds another study, or something else, or cannot be written.
+        """
+        file = self.path / "study.yaml"
+        if file.is_file():
+            if yaml.safe_load(file.read_text(encoding="utf-8")) != study.model_dump(mode="json"):
+                raise UserError(f"{self.path} holds the run of another study", "a new folder, or the same settings",
+                                "Choose another folder with --out, or delete this one")  # fmt: skip
+            return
+        try:
+            if self.path.exists() and any(self.path.iterdir()):
+                raise UserError(f"{self.path} is not empty and is no run folder", "a new folder or a run folder",
+                                "Choose another folder with --out")  # fmt: skip
+            for folder in ("cells", "observations"):
+                (self.path / folder).mkdir(parents=True, exist_ok=True)
+            text = yaml.safe_dump(study.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+            written_whole(file, lambda unfinished: unfinished.write_text(text, encoding="utf-8"))
+        except OSError as error:
+            raise UserError(f"{self.path} cannot be written ({error.strerror})", "a folder of yours",
+                            "Choose another folder with --out") from error  # fmt: skip
+
+    def has_cell(self, key: str) -> bool:
+        """Whether this cell is finished."""
+        return self._cell(key).is_file()
+
+    def save_cell(self, key: str, record: CellRecord) -> None:
+        """Keep a finished cell."""
+        metadata = {"facts": json.dumps(record.facts)}
+        tensors = {name: tensor.contiguous() for name, tensor in record.tensors.items()}
+        written_whole(self._cell(key), lambda unfinished: save_file(tensors, unfinished, metadata))
+
+    def load_cell(self, key: str) -> CellRecord:
+        """A finished cell."""
+        with safe_open(self._cell(key), framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+            return CellRecord(tensors, json.loads(file.metadata()["facts"]))
+
+    def observation(self, key: str, observe: Callable[[], Observation]) -> Observation:
+        """A kept observation, or a new one, which is then kept."""
+        file = self.path / "observations" / f"{key}.safetensors"
+        if file.is_file():
+            return Observation.load(file)
+        observation = observe()
+        written_whole(file, observation.save)
+        return observation
+
+    def load_observation(self, key: str) -> Observation:
+        """A kept observation."""
+        return Observation.load(self.path / "observations" / f"{key}.safetensors")
+
+    def write_json(self, name: str, content: Any) -> None:
+        """Keep something small that people read."""
+        text = json.dumps(content, indent=1, ensure_ascii=False)
+        written_whole(self.path / name, lambda unfinished: unfinished.write_text(text, encoding="utf-8"))
+
+    def read_json(self, name: str) -> Any:
+        """What `write_json` kept; None where there is nothing."""
+        file = self.path / name
+        return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+
+    def _cell(self, key: str) -> Path:
+        return self.path / "cells" / f"{key}.safetensors"
+
+
+def written_whole(file: Path, write: Callable[[Path], Any]) -> None:
+    """Write beside the file and rename, so that it is there whole or not at all."""
+    unfinished = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        write(unfinished)
+        unfinished.replace(file)
+    finally:
+        unfinished.unlink(missing_ok=True)

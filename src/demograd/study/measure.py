@@ -1,0 +1,83 @@
+"""One cell: fine-tune on the demonstrations and on the controls, observe, and score against ICL."""
+
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from torch import Tensor
+
+from demograd.learn import Diverged, Method, fine_tuned
+from demograd.metrics import METRICS
+from demograd.models import Model
+from demograd.observe import Observation, observe
+from demograd.study.folder import CellRecord
+from demograd.study.prepare import Prepared
+from demograd.study.schema import Study
+from demograd.tasks import Prompts, TrainingSequence
+
+Progress = Callable[[str, int], Callable[[int], None]]
+"""(setting, how much) → a function that is told how much is done."""
+
+
+def observe_setting(study: Study, model: Model, prompts: Prompts, on_progress: Callable[[int], None]) -> Observation:
+    """Observe with this study's options."""
+    return observe(model, prompts, place=study.place, on_progress=on_progress)
+
+
+def measure(
+    study: Study,
+    model: Model,
+    prepared: Prepared,
+    method: Method,
+    seed: int,
+    zsl: Observation,
+    icl: Observation,
+    progress: Progress,
+) -> CellRecord:
+    """Scores per query and layer of FT and its controls; a setting that diverges is recorded as that."""
+    started = time.perf_counter()
+    tensors: dict[str, Tensor] = {}
+    settings: dict[str, Any] = {}
+    for setting, sequences in prepared.training.items():
+        try:
+            ft, facts = _fine_tune_and_observe(
+                study, model, sequences, prepared.zsl, method, partial(progress, setting)
+            )
+        except Diverged as diverged:
+            settings[setting] = {"status": str(diverged), "losses": [], "gradient_norms": []}
+            continue
+        settings[setting] = facts
+        tensors[f"{setting}/label_log_probs"] = ft.label_log_probs
+        for name, scores in similarities(zsl, icl, ft, seed).items():
+            tensors[f"{setting}/{name}"] = scores
+    return CellRecord(tensors, {"k_used": prepared.k_used, "seconds": time.perf_counter() - started,
+                                "settings": settings})  # fmt: skip
+
+
+def similarities(zsl: Observation, icl: Observation, ft: Observation, seed: int) -> dict[str, Tensor]:
+    """Every similarity and size of the metrics table: [queries, layers] or [queries, layers, heads]."""
+    observed = {"zsl": zsl, "icl": icl, "ft": ft, "other": ft}
+    scores = {}
+    for name, metric in METRICS.items():
+        if metric.kind != "performance":
+            named = {"seed": seed} if "random" in name else {}
+            scores[name] = metric.function(*(observed[argument] for argument in metric.arguments), **named)
+    return scores
+
+
+def _fine_tune_and_observe(
+    study: Study,
+    model: Model,
+    sequences: list[TrainingSequence],
+    prompts: Prompts,
+    method: Method,
+    progress: Callable[[int], Callable[[int], None]],
+) -> tuple[Observation, dict[str, Any]]:
+    on_progress = progress(len(sequences) + len(prompts.queries))
+    with fine_tuned(model, sequences, method, on_step=on_progress) as tuned:
+        ft = observe_setting(study, tuned, prompts, lambda done: on_progress(len(sequences) + done))
+        finite = bool(ft.attention_output.isfinite().all() and ft.label_log_probs.isfinite().all())
+        if not finite:
+            raise Diverged(len(tuned.losses), "what the tuned model computes")
+        return ft, {"status": "ok", "losses": tuned.losses.tolist(), "gradient_norms": tuned.gradient_norms.tolist()}

@@ -1,0 +1,227 @@
+"""From finished cells to one tidy table (docs/run-folder.md)."""
+
+import json
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from demograd.metrics import (
+    METRICS,
+    Interval,
+    Over,
+    aggregate,
+    calibrated_correct,
+    conditional_interval,
+    correct,
+    interval_over_demonstrations,
+    label_log_likelihood,
+    normalised_label_log_likelihood,
+    over_seeds,
+    resampled_auc,
+    specificity,
+    stack_seeds,
+    statistic_interval,
+)
+from demograd.observe import Observation
+from demograd.study.cells import Cell, cell_key, cells, observation_key
+from demograd.study.folder import CellRecord, RunFolder, written_whole
+from demograd.study.prepare import CONTROLS
+from demograd.study.schema import Study
+
+INTEGERS = ["seed", "permutation", "k", "k_used", "layer", "head", "step", "n", "n_missing", "n_seeds"]
+COLUMNS = [
+    "model", "weights", "task", "seed", "permutation", "k", "k_used", "setting", "method", "method_options",
+    "learning_rate", "metric", "layer", "head", "step", "selection", "record_at", "value", "std", "ci_low", "ci_high",
+    "interval", "n", "n_missing", "n_seeds", "status", "dtype",
+]  # fmt: skip
+SIMILARITIES = [name for name, metric in METRICS.items() if metric.kind == "similarity"]
+SIZES = [name for name, metric in METRICS.items() if metric.kind == "size"]
+# Performance metrics that are a mean over queries of something; AUC and macro-F1 are not.
+PER_QUERY: dict[str, Callable[[Observation], Tensor]] = {
+    "accuracy": correct,
+    "calibrated_accuracy": calibrated_correct,
+    "label_log_likelihood": label_log_likelihood,
+    "normalised_label_log_likelihood": normalised_label_log_likelihood,
+}
+
+# From how many demonstration sets on there is a spread (±) and an interval over them (method.md, "Aggregation").
+SETS_FOR_SPREAD = 3
+
+Row = dict[str, Any]
+
+
+def collect(study: Study, folder: RunFolder) -> pd.DataFrame:
+    """Write `results.parquet` from the cells and observations of a folder, and return it."""
+    rows: list[Row] = []
+    for group in grouped(study):
+        same = {
+            "model": study.model, "weights": group[0].weights, "task": group[0].task, "permutation": study.permutation,
+            "k": study.k, "selection": "all", "record_at": study.record_at, "dtype": study.dtype,
+        }  # fmt: skip
+        if group[0].method == study.methods[0] and group[0].learning_rate == first_rate(study, group[0]):
+            for setting in ("ZSL", "ICL"):
+                observed = [folder.load_observation(observation_key(study, cell, setting)) for cell in group]
+                rows += [{**same, "setting": setting, **row} for row in performance(study, observed)]
+        rows += [{**same, **row} for row in _fine_tuning(study, folder, group)]
+    table = pd.DataFrame(rows, columns=COLUMNS).astype(dict.fromkeys(INTEGERS, "Int64"))
+    table["status"] = table.status.where(table.status.notna(), table.value.isna().map({True: "missing", False: "ok"}))
+    written_whole(folder.path / "results.parquet", lambda unfinished: table.to_parquet(unfinished, index=False))
+    return table
+
+
+def grouped(study: Study) -> list[list[Cell]]:
+    """The cells that differ only in their seed, in the order of the seeds."""
+    groups: dict[Any, list[Cell]] = {}
+    for cell in cells(study):
+        groups.setdefault(replace(cell, seed=0), []).append(cell)
+    return list(groups.values())
+
+
+def first_rate(study: Study, cell: Cell) -> float:
+    """The rate of the cell that comes first among those that share its observations."""
+    return next(
+        one.learning_rate
+        for one in cells(study)
+        if (one.weights, one.task, one.method) == (cell.weights, cell.task, cell.method)
+    )
+
+
+def _fine_tuning(study: Study, folder: RunFolder, group: list[Cell]) -> Iterator[Row]:
+    records = [folder.load_cell(cell_key(study, cell)) for cell in group]
+    zsl = folder.load_observation(observation_key(study, group[0], "ZSL"))
+    options = asdict(study.method(group[0].method, group[0].learning_rate))
+    rate = options.pop("learning_rate")
+    same: Row = {
+        "method": group[0].method, "method_options": json.dumps(options), "learning_rate": rate,
+        "k_used": records[0].facts["k_used"] if len({record.facts["k_used"] for record in records}) == 1 else None,
+    }  # fmt: skip
+    for setting in ("FT", *CONTROLS):
+        of_setting = {**same, "setting": setting}
+        statuses = [record.facts["settings"][setting]["status"] for record in records]
+        if any(status != "ok" for status in statuses):
+            for row in _diverged(study, statuses):
+                yield {**of_setting, **row}
+            continue
+        observed = [replace(zsl, label_log_probs=record.tensors[f"{setting}/label_log_probs"]) for record in records]
+        for row in performance(study, observed):
+            yield {**of_setting, **row}
+        for metric in (*SIMILARITIES, *SIZES):
+            for row in similarity(study, metric, [record.tensors[f"{setting}/{metric}"] for record in records]):
+                yield {**of_setting, "metric": metric, **row}
+        for row in _steps(study, records, setting):
+            yield {**of_setting, **row}
+        if setting in CONTROLS and all(record.facts["settings"]["FT"]["status"] == "ok" for record in records):
+            for metric in SIMILARITIES:
+                if metric.startswith("random"):  # does not look at FT
+                    continue
+                differences = [
+                    specificity(record.tensors[f"FT/{metric}"], record.tensors[f"{setting}/{metric}"])
+                    for record in records
+                ]
+                name = f"{metric}_specificity"
+                for row in similarity(study, name, differences):
+                    yield {**of_setting, "metric": name, **row}
+
+
+def _diverged(study: Study, statuses: list[str]) -> Iterator[Row]:
+    """A method that diverged on any demonstration set has no score: the sets where it did not are no fair sample."""
+    diverged = [status for status in statuses if status != "ok"]
+    over_all = f"{diverged[0]} ({len(diverged)} of {len(statuses)} demonstration sets)"
+    for metric in (*SIMILARITIES, *SIZES, *PER_QUERY, "auc", "macro_f1"):
+        yield {"metric": metric, "status": over_all, "n_seeds": len(statuses)}
+        for seed, status in zip(study.seeds, statuses, strict=True):
+            if status != "ok":
+                yield {"metric": metric, "seed": seed, "status": status, "n_seeds": 1}
+
+
+def similarity(study: Study, metric: str, scores: list[Tensor]) -> Iterator[Row]:
+    """Rows of one score: over all demonstration sets, per layer, and per demonstration set."""
+    stacked = stack_seeds(scores)
+    bounds = bounds_of(metric)
+    yield over_sets(scores, stacked, bounds)
+    for layer in range(stacked.shape[2]):
+        of_layer = [score[:, layer : layer + 1] for score in scores]
+        yield {"layer": layer, **over_sets(of_layer, stacked[:, :, layer : layer + 1], bounds)}
+    for seed, score, one in zip(study.seeds, scores, stacked, strict=True):
+        whole = aggregate(score)
+        yield {
+            "seed": seed, "value": number(whole.value), "n": whole.n, "n_missing": whole.n_missing, "n_seeds": 1,
+            **shown(conditional_interval(one[None]), bounds),
+        }  # fmt: skip
+
+
+Bounds = tuple[float, float]
+
+
+def bounds_of(metric: str) -> Bounds:
+    """Between which values a metric of the table, or its specificity, lies."""
+    low, high = METRICS[metric.removesuffix("_specificity")].bounds
+    return (low - high, high - low) if metric.endswith("_specificity") else (low, high)
+
+
+def over_sets(scores: list[Tensor], stacked: Tensor, bounds: Bounds) -> Row:
+    """One row over demonstration sets, from scores [queries, layers, *heads] and the same [sets, queries, layers]."""
+    wholes = [aggregate(score) for score in scores]
+    over = over_seeds([whole.value for whole in wholes])
+    interval = (
+        interval_over_demonstrations(stacked) if len(scores) >= SETS_FOR_SPREAD else conditional_interval(stacked)
+    )
+    return {
+        "value": number(over.mean), "std": over.std, "n": sum(whole.n for whole in wholes),
+        "n_missing": sum(whole.n_missing for whole in wholes), "n_seeds": len(scores), **shown(interval, bounds),
+    }  # fmt: skip
+
+
+def performance(study: Study, observed: list[Observation]) -> Iterator[Row]:
+    """Accuracy and its relatives of one observation per demonstration set."""
+    queries = len(observed[0].gold)
+    for metric, per_query in PER_QUERY.items():
+        values = torch.stack([per_query(observation).double() for observation in observed])
+        bounds = bounds_of(metric)
+        yield {"metric": metric, **over_sets([row[:, None] for row in values], values[..., None], bounds)}
+        for seed, row in zip(study.seeds, values, strict=True):
+            yield {"metric": metric, "seed": seed, **over_sets([row[:, None]], row[None, :, None], bounds)}
+    for metric in ("auc", "macro_f1"):
+        each = [METRICS[metric].function(observation) for observation in observed]
+        over = over_seeds(each)
+        interval = None
+        unit: Over = "demonstrations" if len(observed) >= SETS_FOR_SPREAD else "queries"
+        if metric == "auc":
+            interval = statistic_interval(lambda seed, chosen: resampled_auc(observed[seed], chosen), len(observed),
+                                          queries, over=unit)  # fmt: skip
+        yield {
+            "metric": metric, "value": number(over.mean), "std": over.std, "n": queries * over.n,
+            "n_missing": queries * over.n_missing, "n_seeds": len(observed), **shown(interval, (0.0, 1.0)),
+        }  # fmt: skip
+        for seed, value in zip(study.seeds, each, strict=True):
+            yield {"metric": metric, "seed": seed, "value": number(value), "n": queries, "n_missing": 0, "n_seeds": 1}
+
+
+def _steps(study: Study, records: list[CellRecord], setting: str) -> Iterator[Row]:
+    """Loss and gradient norms, step by step, of each demonstration set."""
+    for seed, record in zip(study.seeds, records, strict=True):
+        facts = record.facts["settings"][setting]
+        one = {"seed": seed, "n": 1, "n_missing": 0, "n_seeds": 1}
+        for step, loss in enumerate(facts["losses"]):
+            yield {**one, "metric": "loss", "step": step, "value": loss}
+        for layer, norms in enumerate(facts["gradient_norms"]):
+            for step, norm in enumerate(norms):
+                yield {**one, "metric": "gradient_norm", "layer": layer, "step": step, "value": norm}
+
+
+def number(value: float) -> float | None:
+    """Missing is null in the table, never NaN."""
+    return None if math.isnan(value) else value
+
+
+def shown(interval: Interval | None, bounds: Bounds) -> Row:
+    """An interval's columns; stretched for few demonstration sets, it could pass what the metric can be."""
+    if interval is None:
+        return {}
+    kind = "demonstrations" if interval.over == "demonstrations" else "conditional"
+    return {"ci_low": max(interval.low, bounds[0]), "ci_high": min(interval.high, bounds[1]), "interval": kind}

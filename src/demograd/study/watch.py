@@ -1,0 +1,28 @@
+"""What a running study tells whoever watches it."""
+
+from typing import Protocol
+
+
+class Watch(Protocol):
+    """Told how far a run is."""
+
+    def start(self, work: int) -> None:
+        """All the work there is: queries and optimizer steps of all cells that are not finished."""
+
+    def begin(self, what: str, setting: str, total: int) -> None:
+        """A setting of a cell begins: so many queries, or so many steps."""
+
+    def done(self, so_far: int) -> None:
+        """So many of them are done."""
+
+    def say(self, sentence: str) -> None:
+        """Something that the user must hear."""
+
+
+class Silent:
+    """Watches without a word."""
+
+    def start(self, work: int) -> None: ...
+    def begin(self, what: str, setting: str, total: int) -> None: ...
+    def done(self, so_far: int) -> None: ...
+    def say(self, sentence: str) -> None: ...
