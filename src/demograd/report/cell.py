@@ -1,0 +1,115 @@
+"""One number of a table as a reader sees it: value ± deviation, its interval, and what is missing. Never NaN."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import isfinite
+from typing import Any, Literal
+
+import pandas as pd
+
+from demograd.metrics import Interval
+
+MINUS = "−"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A row of the results, without what it is about."""
+
+    value: float | None
+    """None where missing."""
+    std: float | None
+    """Over demonstration sets; None under three."""
+    low: float | None
+    high: float | None
+    conditional: bool
+    """Whether the interval holds for these demonstrations only."""
+    n: int
+    n_missing: int
+    n_seeds: int
+    status: str
+
+    @property
+    def text(self) -> str:
+        """`0.251 ± 0.012`, or a word for why there is no number."""
+        if self.value is None:
+            return "missing" if self.status == "ok" else self.status
+        value = number(self.value, self._decimals)
+        return value if self.std is None else f"{value} ± {number(self.std, self._decimals)}"
+
+    @property
+    def value_text(self) -> str:
+        """`text` without the deviation."""
+        return self.text.split(" ± ")[0]
+
+    @property
+    def bounds(self) -> str:
+        """`[0.236, 0.266]`, or nothing."""
+        if self.value is None or self.low is None or self.high is None:
+            return ""
+        return f"[{number(self.low, self._decimals)}, {number(self.high, self._decimals)}]"
+
+    @property
+    def marked(self) -> bool:
+        """Whether the interval that is shown must be called conditional."""
+        return self.conditional and bool(self.bounds)
+
+    @property
+    def missing(self) -> str:
+        """How many of the single values under this one are missing, or nothing."""
+        total = self.n + self.n_missing
+        if not self.n_missing or self.value is None or not total:
+            return ""
+        return f"{self.n_missing:,} of {total:,} missing"
+
+    @property
+    def interval(self) -> Interval | None:
+        """For `decide`, which asks what it is over and on how many demonstration sets it rests."""
+        if self.value is None or self.low is None or self.high is None:
+            return None
+        over: Literal["queries", "demonstrations"] = "queries" if self.conditional else "demonstrations"
+        return Interval(self.low, self.high, 0.95, over, self.n_seeds, n_queries=self.n, resamples=0, seed=0)
+
+    @property
+    def _decimals(self) -> int:
+        numbers = (self.value, self.std, self.low, self.high)
+        largest = max((abs(x) for x in numbers if x is not None), default=0.0)
+        if largest >= 10:
+            return 1 if largest >= 100 else 2
+        bounds = [x for x in (self.low, self.high) if x]
+        # a bound decides a claim by its sign, so it must not read as zero where it is not
+        return next((places for places in range(3, 8) if all(round(x, places) for x in bounds)), 8)
+
+
+NOT_MEASURED = Cell(None, None, None, None, False, 0, 0, 0, "not measured")
+
+
+def cell(row: Mapping[Any, Any]) -> Cell:
+    """The cell of one row of the results."""
+    return Cell(
+        value=_finite(row["value"]),
+        std=_finite(row["std"]),
+        low=_finite(row["ci_low"]),
+        high=_finite(row["ci_high"]),
+        conditional=row["interval"] == "conditional",
+        n=_count(row["n"]),
+        n_missing=_count(row["n_missing"]),
+        n_seeds=_count(row["n_seeds"]),
+        status=str(row["status"]),
+    )
+
+
+def number(value: float, places: int = 3) -> str:
+    """`−0.013`, `1.2e+09`: with a true minus sign, and no negative zero."""
+    text = f"{value:.{places}f}" if abs(value) < 1e7 else f"{value:.2g}"
+    if float(text) == 0:
+        text = text.lstrip("-")
+    return text.replace("-", MINUS) if "e" not in text else text
+
+
+def _finite(value: Any) -> float | None:
+    return None if pd.isna(value) or not isfinite(value) else float(value)
+
+
+def _count(value: Any) -> int:
+    return 0 if pd.isna(value) else int(value)

@@ -1,0 +1,196 @@
+"""What the data say about the claim, in one sentence, and never more than they say.
+
+The claim about a method on a task: fine-tuning on the demonstrations in the prompt moves attention outputs more towards
+ICL than fine-tuning on each control does. It is supported only if the SimAOU specificity is above zero against *every*
+control that was measured; what SimAOU itself is does not enter.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from demograd.metrics import SEEDS_TO_DECIDE, Decision, Verdict, decide
+from demograd.report.cell import Cell
+from demograd.report.run import Check
+from demograd.report.scores import CONTROLS, Scores, overall
+from demograd.report.variant import WEIGHTS, Variant, method_label
+
+_CONTROL = dict(zip(CONTROLS, ("other demonstrations", "the same ones with permuted labels"), strict=True))
+_METRIC = "sim_aou_specificity"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A sentence that starts with its verdict in words."""
+
+    sentence: str
+    verdict: Verdict
+    about: str
+    """Method and task, such as `GD on mr`."""
+    reason: str
+    """Why it is undecided, as a clause; empty where it is decided."""
+
+
+def finding(results: pd.DataFrame, validity: Iterable[Check]) -> Finding:
+    """The one sentence of a run: its only finding, or what its findings amount to."""
+    each = findings(results, validity)
+    if len(each) == 1:
+        return each[0]
+    if not each:
+        return Finding("Undecided: no fine-tuning method was measured.", Verdict.UNDECIDED, "", "nothing was measured")
+    alike: dict[tuple[Verdict, str], list[str]] = {}
+    for one in each:
+        alike.setdefault((one.verdict, one.reason), []).append(one.about)
+    parts = [
+        f"{verdict} for {_listed(about)}{f' ({reason})' if reason else ''}"
+        for verdict in Verdict
+        for (its_verdict, reason), about in alike.items()
+        if its_verdict == verdict
+    ]
+    verdicts = {one.verdict for one in each}
+    verdict = verdicts.pop() if len(verdicts) == 1 else Verdict.UNDECIDED
+    claim = "that fine-tuning on the same demonstrations looks more like ICL than fine-tuning on others"
+    return Finding(f"The claim {claim} is {'; '.join(parts)}.", verdict, "", "; ".join(reason for _, reason in alike))
+
+
+def findings(results: pd.DataFrame, validity: Iterable[Check]) -> list[Finding]:
+    """A finding per method and task, for trained weights (or, in a run without them, the first there are)."""
+    scores, checks = overall(results), list(validity)
+    plain = [each for each in scores.tuned if each.selection == "all"]
+    weights = next((name for name in WEIGHTS if any(each.weights == name for each in plain)), None)
+    claimed = [each for each in plain if each.weights == weights]
+    return [_finding(scores, each, method_label(each, claimed), checks) for each in claimed]
+
+
+def _finding(scores: Scores, of: Variant, label: str, validity: Sequence[Check]) -> Finding:
+    model = of.model if of.weights == "trained" else f"{of.model} ({of.weights} weights)"
+    subject = f"fine-tuning {model} by {label} on the same demonstrations"
+    about = f"{label} on {of.task}"
+    cells = {control: scores.get(of, _METRIC, control) for control in CONTROLS}
+    measured = {control: cell for control, cell in cells.items() if cell.value is not None}
+    if not measured:
+        reason = _absence(scores, of, cells.values())
+        return Finding(f"Undecided: on {of.task}, {subject} has no SimAOU specificity: {reason}.",
+                       Verdict.UNDECIDED, about, reason)  # fmt: skip
+    notes = _notes(scores, of, measured)
+    if objection := _objection(of, label, model, validity):
+        sentence, reason = objection
+        values = " and ".join(f"{_value(cell)} against {CONTROLS[control]}" for control, cell in measured.items())
+        return Finding(f"{sentence} (SimAOU specificity {values}){notes}.", Verdict.UNDECIDED, about, reason)
+    decisions = {control: decide(cell.interval) for control, cell in measured.items()}
+    verdict = _conjunction(decisions.values())
+    clauses, reason = _clauses(subject, measured, decisions)
+    notes += _untrained_too(scores, of) if verdict == Verdict.SUPPORTED else ""
+    sentence = f"{verdict.capitalize()}: on {of.task}, {clauses}{notes}."
+    return Finding(sentence, verdict, about, reason if verdict == Verdict.UNDECIDED else "")
+
+
+def _absence(scores: Scores, of: Variant, cells: Iterable[Cell]) -> str:
+    diverged = [scores.diverged[of, setting] for setting in ("FT", *CONTROLS) if (of, setting) in scores.diverged]
+    statuses = [cell.status for cell in cells if cell.status not in ("ok", "missing", "not measured")]
+    if diverged or statuses:
+        return " and ".join([*statuses[:1], *diverged[:1]]).replace(" and diverged", ",")
+    return "it is missing or was not measured"
+
+
+def _notes(scores: Scores, of: Variant, measured: Iterable[str]) -> str:
+    """What else a reader must know of these numbers."""
+    settings = {"FT": "fine-tuning", **{control: f"fine-tuning on {words}" for control, words in CONTROLS.items()}}
+    diverged = [
+        f"{words} {scores.diverged[of, name]}" for name, words in settings.items() if (of, name) in scores.diverged
+    ]
+    absent = [words for control, words in CONTROLS.items() if control not in measured]
+    if absent:
+        diverged.append(f"there is no comparison with {' or '.join(absent)}")
+    return "".join(f"; {note}" for note in diverged)
+
+
+def _objection(of: Variant, label: str, model: str, validity: Sequence[Check]) -> tuple[str, str] | None:
+    """Why the numbers do not count: a sentence that they can follow, and a clause."""
+    here = [check for check in validity if (check.weights, check.task) == (of.weights, of.task)]
+    learning = [check for check in here if check.check == "in_context_learning"]
+    if not learning:
+        return (
+            f"Undecided: on {of.task}, it was not checked whether {model} learns in context, so similarity to {label} "
+            "cannot be called similarity to learning"
+        ), "in-context learning was not checked"
+    if not all(check.passed for check in learning):
+        return (
+            f"No in-context learning here: on {of.task}, demonstrations in the prompt do not measurably improve what "
+            f"{model} predicts, so similarity to {label} says nothing about learning"
+        ), "no in-context learning here"
+    unresolved = [check for check in here if check.check == "resolution" and not check.passed]
+    if any(check.method in (None, of.method, label) for check in unresolved):
+        return (
+            f"Undecided: on {of.task}, most updates of {model} by {label} are too small for their direction to be known"
+        ), "updates below resolution"
+    return None
+
+
+def _clauses(subject: str, measured: dict[str, Cell], decisions: dict[str, Decision]) -> tuple[str, str]:
+    """What the sentence says of each control, and why it leaves some open."""
+    than = {
+        control: f"than fine-tuning on {_CONTROL[control]} does (SimAOU specificity {_value(cell)})"
+        for control, cell in measured.items()
+    }
+    by_verdict = {
+        verdict: [control for control in measured if decisions[control].verdict == verdict] for verdict in Verdict
+    }
+    undecided = by_verdict[Verdict.UNDECIDED]
+    reason = _reason(undecided, measured, decisions) if undecided else ""
+    if len(undecided) == len(measured):
+        compared = " or ".join(than.values())
+        direction = f"moves its attention outputs more in ICL's direction {compared}"
+        return f"the data do not show that {subject} {direction}: {reason}", reason
+    decided = [
+        f"{amount} in ICL's direction {' and '.join(than[control] for control in by_verdict[verdict])}"
+        for verdict, amount in ((Verdict.SUPPORTED, "more"), (Verdict.CONTRADICTED, "less"))
+        if by_verdict[verdict]
+    ]
+    seeds = min(cell.n_seeds for cell in measured.values())
+    clauses = f"{subject} moves its attention outputs {', but '.join(decided)}"
+    clauses += f"; 95 % intervals over {seeds} demonstration sets"
+    if undecided:
+        clauses += (
+            f"; it is open whether it does so more {' or '.join(than[control] for control in undecided)}: {reason}"
+        )
+    return clauses, reason
+
+
+def _reason(undecided: Sequence[str], measured: dict[str, Cell], decisions: dict[str, Decision]) -> str:
+    seeds = min(measured[control].n_seeds for control in undecided)
+    if seeds < SEEDS_TO_DECIDE:
+        return f"{seeds} demonstration set{'s' * (seeds != 1)}, and a claim needs at least {SEEDS_TO_DECIDE}"
+    return " and ".join(dict.fromkeys(decisions[control].reason for control in undecided))
+
+
+def _untrained_too(scores: Scores, of: Variant) -> str:
+    """Weights that have learned nothing, and of which the same holds: a reader must know."""
+    same = [
+        each.weights
+        for each in scores.tuned
+        if each.weights != of.weights
+        and (each.task, each.method, each.method_options, each.selection)
+        == (of.task, of.method, of.method_options, of.selection)
+        and _conjunction(decide(scores.get(each, _METRIC, control).interval) for control in CONTROLS)
+        == Verdict.SUPPORTED
+    ]
+    return f"; but the same holds of {_listed(dict.fromkeys(same))} weights" if same else ""
+
+
+def _conjunction(decisions: Iterable[Decision]) -> Verdict:
+    verdicts = {decision.verdict for decision in decisions}
+    if Verdict.CONTRADICTED in verdicts:
+        return Verdict.CONTRADICTED
+    return Verdict.SUPPORTED if verdicts == {Verdict.SUPPORTED} else Verdict.UNDECIDED
+
+
+def _value(cell: Cell) -> str:
+    conditional = ", conditional on these demonstrations," if cell.marked else ""
+    return f"{cell.value_text} {cell.bounds or '[no interval]'}{conditional}"
+
+
+def _listed(words: Iterable[str]) -> str:
+    *first, last = words
+    return f"{', '.join(first)} and {last}" if first else last

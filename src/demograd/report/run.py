@@ -1,0 +1,109 @@
+"""Reading a run folder (docs/run-folder.md), and refusing what is not one."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import yaml
+
+from demograd.errors import UserError
+
+COLUMNS = (
+    *("model", "weights", "task", "dtype", "record_at", "seed", "permutation", "k", "k_used"),
+    *("setting", "method", "method_options", "learning_rate", "metric", "layer", "head", "step", "selection"),
+    *("value", "std", "ci_low", "ci_high", "interval", "n", "n_missing", "n_seeds", "status"),
+)
+"""The columns of `results.parquet`."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One validity check of one combination of weights and task."""
+
+    weights: str
+    task: str
+    check: str
+    """`in_context_learning`, `resolution` or `seeds`."""
+    method: str | None
+    """The label of the fine-tuning method that the check is about; None: it is about none, or all."""
+    passed: bool
+    message: str
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run left behind, as far as a report needs it."""
+
+    path: Path
+    study: dict[str, Any]
+    results: pd.DataFrame
+    """One number a row, with at least `COLUMNS`."""
+    validity: tuple[Check, ...]
+    """Empty if the folder has none."""
+    provenance: dict[str, Any]
+    """Empty if the folder has none."""
+
+
+def read_run(folder: Path) -> Run:
+    """Study, results, validity checks and provenance of a run.
+
+    **Raises:** UserError if the folder lacks `study.yaml` or `results.parquet`, one of its files cannot be read, or the
+    results lack a column or have no rows.
+    """
+    for name in ("study.yaml", "results.parquet"):
+        if not (folder / name).is_file():
+            raise UserError(
+                f"{folder} has no {name}",
+                "a run folder, as `demograd run` writes it",
+                "Give the folder that `demograd run --out` named, after at least one cell has finished",
+            )
+    study = _readable(folder / "study.yaml", lambda path: yaml.safe_load(path.read_text(encoding="utf-8")) or {})
+    provenance = _readable(folder / "provenance.json", _json, missing={})
+    checks = _readable(
+        folder / "validity.json", lambda path: tuple(Check(**check) for check in _json(path)), missing=()
+    )
+    for name, content in (("study.yaml", study), ("provenance.json", provenance)):
+        if not isinstance(content, dict):
+            raise _unreadable(folder / name, "not a mapping")
+    return Run(folder, study, _results(folder / "results.parquet"), checks, provenance)
+
+
+def _results(path: Path) -> pd.DataFrame:
+    results: pd.DataFrame = _readable(path, pd.read_parquet)
+    absent = [column for column in COLUMNS if column not in results]
+    if absent:
+        raise UserError(
+            f"{path} lacks the columns {', '.join(absent)}",
+            f"the columns {', '.join(COLUMNS)}",
+            "Run the study again with this version of demograd; finished cells are kept",
+        )
+    if results.empty:
+        raise UserError(
+            f"{path} has no rows", "at least one finished cell", "Run the same `demograd run` command again to go on"
+        )
+    return results
+
+
+def _json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _readable(path: Path, read: Any, missing: Any = None) -> Any:
+    """`read(path)`; `missing`, where one is given, if there is no such file."""
+    if missing is not None and not path.is_file():
+        return missing
+    try:
+        return read(path)
+    except (OSError, ValueError, TypeError, yaml.YAMLError, pa.ArrowException) as error:
+        raise _unreadable(path, str(error)) from error
+
+
+def _unreadable(path: Path, why: str) -> UserError:
+    return UserError(
+        f"{path} cannot be read ({why})",
+        "a file that `demograd run` wrote",
+        "Run the same `demograd run` command again, which writes it anew",
+    )

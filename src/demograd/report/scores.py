@@ -1,0 +1,139 @@
+"""The score table: a row per method and weights, a column per score, specificity first."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pandas as pd
+
+from demograd.metrics import METRICS
+from demograd.report.cell import NOT_MEASURED, Cell, cell
+from demograd.report.variant import Variant, in_order, telling_fields, variant
+
+CONTROLS = {"FT_other_demonstrations": "other demonstrations", "FT_permuted_labels": "permuted labels"}
+"""Setting → what FT was on instead of ICL's own demonstrations with their labels."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The numbers over all demonstration sets, layers, heads and steps."""
+
+    cells: dict[tuple[Variant, str, str], Cell]
+    """(variant, metric, setting) → cell."""
+    diverged: dict[tuple[Variant, str], str]
+    """(variant, setting) → on how many of its demonstration sets it diverged, in words."""
+
+    @property
+    def tuned(self) -> list[Variant]:
+        """The variants with a fine-tuning method, in the order of tables."""
+        return in_order({each for each, _, _ in self.cells if each.method is not None})
+
+    def get(self, of: Variant, metric: str, setting: str) -> Cell:
+        """A variant's number; one that does not depend on fine-tuning is found whatever the method."""
+        found = self.cells.get((of, metric, setting))
+        return found or self.cells.get((of.untuned, metric, setting), NOT_MEASURED)
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of the score table."""
+
+    metric: str
+    """As the results name it."""
+    setting: str
+    title: str
+    against: str = ""
+    """The control that a specificity is against."""
+
+    @property
+    def name(self) -> str:
+        """The whole heading in one line."""
+        return f"{self.title} specificity vs {self.against}" if self.against else self.title
+
+
+def overall(results: pd.DataFrame) -> Scores:
+    """The overall numbers of a results table.
+
+    Where only single demonstration sets have a row, their status stands in for the number.
+    """
+    whole = results[results[["layer", "head", "step"]].isna().all(axis=1)]
+    is_overall = whole[["seed", "permutation"]].isna().all(axis=1)
+    of_sets = whole[~is_overall]
+    cells = {
+        (variant(row), row["metric"], row["setting"]): replace(NOT_MEASURED, status=str(row["status"]))
+        for row in of_sets[of_sets["status"] != "ok"].to_dict("records")
+    }
+    cells |= {(variant(row), row["metric"], row["setting"]): cell(row) for row in whole[is_overall].to_dict("records")}
+    return Scores(cells, _diverged(of_sets))
+
+
+def columns(scores: Scores) -> dict[str, list[Column]]:
+    """The score table's columns that were measured, in groups: specificity leads, plain scores follow."""
+    measured = {(metric, setting) for _, metric, setting in scores.cells}
+    similarities = [name for name, metric in METRICS.items() if metric.kind == "similarity"]
+    of_ft = [name for name in similarities if "ft" in METRICS[name].arguments]
+
+    def plain(name: str) -> Column:
+        setting = "FT" if name in of_ft or (name, "ICL") not in measured else "ICL"
+        return Column(name, setting, METRICS[name].title)
+
+    leading = ["sim_aou", "sim_am_delta"]
+    groups = {
+        "Specificity": _specificities(leading),
+        "Attention outputs": [plain(name) for name in similarities if "aou" in name],
+        "Attention logits": [plain(name) for name in similarities if "sim_am" in name],
+        "Size of the updates": [
+            Column("update_size_ratio", "FT", "‖u_FT‖ / ‖u_ICL‖"),
+            Column("relative_update_size", "ICL", "update size, ICL"),
+            Column("relative_update_size", "FT", "update size, FT"),
+        ],
+        "Specificity of the other forms of SimAOU": _specificities(
+            [name for name in of_ft if "aou" in name and name not in leading]
+        ),
+        "Specificity of the other forms of SimAM": _specificities(
+            [name for name in of_ft if "sim_am" in name and name not in leading]
+        ),
+    }
+    present = {
+        title: [column for column in group if (column.metric, column.setting) in measured]
+        for title, group in groups.items()
+    }
+    return {title: group for title, group in present.items() if group}
+
+
+def score_table(results: pd.DataFrame) -> pd.DataFrame:
+    """What a terminal or a notebook shows: formatted text, a row per method × weights, specificity first.
+
+    A cell reads `0.003 ± 0.010 [−0.010, 0.015]`, or says why there is no number. Numbers to compute with are in
+    `results` itself.
+    """
+    scores = overall(results)
+    rows = scores.tuned
+    shown = telling_fields(rows, always=("method", "weights"))
+    table: dict[str, list[Any]] = {name.replace("_", " "): [row.texts[name] for row in rows] for name in shown}
+    for column in (column for group in columns(scores).values() for column in group):
+        cells = [scores.get(row, column.metric, column.setting) for row in rows]
+        table[column.name] = [f"{each.text} {each.bounds}{' conditional' * each.marked}".strip() for each in cells]
+    return pd.DataFrame(table)
+
+
+def _specificities(names: Sequence[str]) -> list[Column]:
+    return [
+        Column(f"{name}_specificity", setting, METRICS[name].title, control)
+        for name in names
+        for setting, control in CONTROLS.items()
+    ]
+
+
+def _diverged(of_sets: pd.DataFrame) -> dict[tuple[Variant, str], str]:
+    seeds: dict[tuple[Variant, str], tuple[set[Any], set[Any]]] = {}
+    for row in of_sets[of_sets["method"].notna()].to_dict("records"):
+        all_seeds, diverged = seeds.setdefault((variant(row), row["setting"]), (set(), set()))
+        all_seeds.add(row["seed"])
+        if str(row["status"]).startswith("diverged"):
+            diverged.add(row["seed"])
+    return {
+        key: f"diverged on {len(diverged)} of {len(all_seeds)} demonstration set{'s' * (len(all_seeds) > 1)}"
+        for key, (all_seeds, diverged) in seeds.items()
+        if diverged
+    }

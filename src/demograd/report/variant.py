@@ -1,0 +1,94 @@
+"""What a row of a table is about: one fine-tuning method on one task, from one state of the weights."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import pandas as pd
+
+WEIGHTS = ("trained", "trained_embeddings", "norms_only", "no_training")
+"""In the order in which tables show them; others follow."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """All that tells two rows of a table apart, before setting and metric."""
+
+    task: str
+    method: str | None
+    """None: not fine-tuned (ZSL, ICL)."""
+    weights: str
+    learning_rate: float | None
+    method_options: str | None
+    model: str
+    k: int | None
+    dtype: str
+    record_at: str
+    selection: str
+
+    @property
+    def untuned(self) -> "Variant":
+        """The same without fine-tuning."""
+        return replace(self, method=None, method_options=None, learning_rate=None)
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """Field → what a table shows."""
+        rate = "" if self.learning_rate is None else f"{self.learning_rate:g}"
+        texts = {field.name: str(getattr(self, field.name) or "") for field in fields(self)}
+        return texts | {"learning_rate": rate, "method_options": options_text(self.method_options)}
+
+
+def variant(row: Mapping[Any, Any]) -> Variant:
+    """What a row of the results is about."""
+    values: dict[str, Any] = {
+        field.name: None if pd.isna(row[field.name]) else row[field.name] for field in fields(Variant)
+    }
+    for name, kind in (("k", int), ("learning_rate", float)):
+        values[name] = None if values[name] is None else kind(values[name])
+    return Variant(**values)
+
+
+def in_order(variants: Iterable[Variant]) -> list[Variant]:
+    """By task, then method, trained weights before untrained ones, then learning rate."""
+
+    def rank(each: Variant) -> tuple[Any, ...]:
+        known = WEIGHTS.index(each.weights) if each.weights in WEIGHTS else len(WEIGHTS)
+        others = (each.method_options or "", each.model, each.k or 0, each.dtype, each.record_at, each.selection)
+        return (each.task, each.method or "", known, each.weights, each.learning_rate or 0.0, *others)
+
+    return sorted(variants, key=rank)
+
+
+def telling_fields(variants: Sequence[Variant], always: Iterable[str] = ()) -> list[str]:
+    """The fields by which these variants differ, and those always shown, in the order of `Variant`."""
+    always = set(always)
+    return [
+        field.name
+        for field in fields(Variant)
+        if field.name in always or len({getattr(each, field.name) for each in variants}) > 1
+    ]
+
+
+def method_label(each: Variant, among: Iterable[Variant]) -> str:
+    """`GD`, and what else it takes to tell it from the other variants of the same method."""
+    rivals = [other for other in among if other.method == each.method and other.task == each.task]
+    label = each.method or ""
+    if "learning_rate" in (differ := telling_fields(rivals)):
+        label += f", learning rate {each.texts['learning_rate']}"
+    more = [f"{name} {each.texts[name]}" for name in differ if name in ("k", "dtype", "record_at", "model")]
+    if "method_options" in differ:
+        more.append(each.texts["method_options"])
+    return ", ".join([label, *more])
+
+
+def options_text(method_options: str | None) -> str:
+    """A method's other settings in words."""
+    try:
+        options = json.loads(method_options or "{}")
+    except ValueError:
+        options = method_options
+    return (
+        ", ".join(f"{name} {value}" for name, value in options.items()) if isinstance(options, dict) else str(options)
+    )

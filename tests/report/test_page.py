@@ -1,0 +1,155 @@
+"""The page is whole, safe and honest as text; test_page_in_a_browser.py looks at it."""
+
+import html
+import json
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from demograd.metrics import METRICS
+from demograd.report import finding, read_run, write_report
+from demograd.report.svg import static_svg
+
+MakeRun = Callable[..., Path]
+EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
+
+
+class Parsed(HTMLParser):
+    """Tags, attributes and visible text of a page."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str]] = []
+        self.text = ""
+        self.in_style = False
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += [(name, value or "") for name, value in attrs]
+        self.in_style = tag == "style"
+
+    def handle_endtag(self, tag: str) -> None:
+        self.in_style = False
+
+    def handle_data(self, data: str) -> None:
+        self.text += "" if self.in_style else data
+
+
+def _page(folder: Path) -> str:
+    return write_report(folder).read_text(encoding="utf-8")
+
+
+def test_the_page_is_beside_the_results_and_nothing_else_is_left(run: MakeRun) -> None:
+    folder = run(layers=2)
+    before = {path.name for path in folder.iterdir()}
+    assert write_report(folder) == folder / "report.html"
+    assert {path.name for path in folder.iterdir()} - before == {"report.html"}
+
+
+def test_missing_values_never_read_as_nan(run: MakeRun) -> None:
+    page = _page(run(diverged="LCGD"))
+    text = Parsed(page).text
+    assert not re.search(r"\b(nan|NaN|None|null|inf)\b", text)
+    assert "NaN" not in page
+    assert "diverged at step 12" in text
+    assert "450 of 13,500 missing" in text
+    assert "SimAM_Δ is missing at layer 0" in text
+
+
+def test_untrusted_names_are_text_and_nothing_else(run: MakeRun) -> None:
+    folder = run(tasks=(EVIL,), model=EVIL, weights=("trained", EVIL), methods=("GD", EVIL), layers=3)
+    provenance = json.loads((folder / "provenance.json").read_text())
+    (folder / "provenance.json").write_text(json.dumps(provenance | {"notes": [EVIL], EVIL: {EVIL: [EVIL]}}))
+    parsed = Parsed(_page(folder))
+    assert not {"script", "img", "iframe", "object", "embed", "foreignobject", "a", "link"} & set(parsed.tags)
+    assert not [name for name, _ in parsed.attributes if name.startswith("on")]
+    assert parsed.text.count(EVIL) > 10
+
+
+def test_nothing_is_fetched_from_anywhere(run: MakeRun) -> None:
+    page = _page(run())
+    for name, value in Parsed(page).attributes:
+        assert name not in ("src", "href", "xlink:href", "action", "data"), (name, value)
+        assert "http" not in value or name == "xmlns"
+    assert not re.search(r"url\(\s*['\"]?(?!#)|@import|@font-face", page)
+
+
+def test_ids_are_unique_and_references_lead_somewhere(run: MakeRun) -> None:
+    page = _page(run(tasks=("mr", "sst2"), layers=4))
+    ids = [value for name, value in Parsed(page).attributes if name == "id"]
+    assert len(ids) == len(set(ids))
+    assert set(re.findall(r"url\(#([^)]+)\)", page)) <= set(ids)
+
+
+def test_finding_then_validity_then_scores_then_layers_then_performance_then_method(run: MakeRun) -> None:
+    folder = run(layers=3)
+    page = _page(folder)
+    order = [f'id="{name}"' for name in ("finding", "validity", "scores", "layers", "performance", "method")]
+    positions = [page.index(each) for each in order]
+    assert positions == sorted(positions)
+    read = read_run(folder)
+    assert finding(read.results, read.validity).sentence in Parsed(page).text
+    scores = Parsed(page[positions[2] : positions[3]]).text
+    assert scores.index("vs other demonstrations") < scores.index("SimAOU_norm")
+
+
+def test_checks_are_marked_in_words(run: MakeRun) -> None:
+    text = Parsed(_page(run(seeds=3, layers=2))).text
+    assert "✗ failed" in text
+    assert "✓ passed" in text
+
+
+def test_dropped_demonstrations_are_said_aloud(run: MakeRun) -> None:
+    text = Parsed(_page(run(k_used=14, seeds=3, layers=2))).text
+    assert "On mr, 14 of 16 demonstrations fitted the context window (seeds 0, 1, 2)" in text
+
+
+def test_conditional_intervals_are_labelled(run: MakeRun) -> None:
+    conditional = Parsed(_page(run(conditional=True, layers=2)))
+    assert "Bands: 95 % intervals, conditional on these demonstrations" in conditional.text
+    assert _page(run(layers=2)).count(">conditional<") == 0
+    assert _page(run(conditional=True, layers=2)).count(">conditional<") > 10
+
+
+def test_every_metric_of_the_run_is_defined_with_its_source(run: MakeRun) -> None:
+    folder = run(layers=2)
+    text = Parsed(_page(folder)).text
+    for name in {str(metric) for metric in read_run(folder).results["metric"]} & set(METRICS):
+        assert METRICS[name].definition in text
+        assert METRICS[name].source in text
+
+
+def test_only_settings_and_results_are_needed(run: MakeRun) -> None:
+    folder = run(layers=2)
+    for name in ("validity.json", "provenance.json"):
+        (folder / name).unlink()
+    text = Parsed(_page(folder)).text
+    assert "recorded no validity checks" in text
+    assert "where it comes from" in text
+
+
+def test_results_without_layers_or_methods_still_make_a_page(run: MakeRun) -> None:
+    folder = run(layers=2)
+    results = pd.read_parquet(folder / "results.parquet")
+    results[results.method.isna()].to_parquet(folder / "results.parquet")
+    assert "no fine-tuning method was measured" in Parsed(_page(folder)).text
+
+
+def test_a_chart_that_is_more_than_a_drawing_is_refused() -> None:
+    link = {"mark": "point", "data": {"values": [{"u": "x"}]}, "encoding": {"href": {"field": "u"}}}
+    with pytest.raises(ValueError, match="static chart"):
+        static_svg(link, "title", "description")
+
+
+def test_a_chart_is_titled_with_any_text() -> None:
+    chart = {"mark": "point", "data": {"values": [{"x": 1}]}, "encoding": {"x": {"field": "x", "title": EVIL}}}
+    svg = static_svg(chart, EVIL, "description")
+    assert "<script" not in svg
+    assert html.escape(EVIL, quote=False) in svg
+    assert 'role="img"' in svg

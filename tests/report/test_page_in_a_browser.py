@@ -1,0 +1,46 @@
+"""The page as a browser shows it: nothing is fetched, nothing overflows, the finding can be read."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from demograd.report import finding, read_run, write_report
+
+pytestmark = pytest.mark.browser
+CHROMIUM = shutil.which("chromium")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    if CHROMIUM is None:
+        pytest.skip("chromium is not installed")
+    with sync_playwright() as playwright:
+        arguments = ["--headless", "--no-sandbox", "--disable-gpu"]
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        yield browser
+        browser.close()
+
+
+@pytest.mark.parametrize("width", [1280, 400])
+def test_the_page_can_be_read_without_a_network(run: Callable[..., Path], browser: Browser, width: int) -> None:
+    folder = run(tasks=("mr", "a_task_with_a_name_that_is_much_longer_than_any_phone_is_wide_" * 2), diverged="LCGD")
+    address = write_report(folder).as_uri()
+    with browser.new_context(viewport={"width": width, "height": 800}, offline=True) as context:
+        page = context.new_page()
+        requests, trouble = [], []
+        page.on("request", lambda request: requests.append(request.url))
+        page.on("requestfailed", lambda request: trouble.append(request.url))
+        page.on("console", lambda message: trouble.append(message.text))
+        page.on("pageerror", lambda error: trouble.append(str(error)))
+        page.goto(address)
+        assert requests == [address]
+        assert trouble == []
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        read = read_run(folder)
+        sentence = page.get_by_text(finding(read.results, read.validity).sentence)
+        assert sentence.is_visible()
+        assert page.locator(".chart svg").first.is_visible()
+        assert page.locator(".chart svg").first.bounding_box()["width"] > 250

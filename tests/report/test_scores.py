@@ -1,0 +1,61 @@
+"""The score table: specificity first, and words where there is no number."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from demograd.report import read_run, score_table
+from demograd.report.cell import Cell, number
+
+MakeRun = Callable[..., Path]
+
+
+def test_specificity_leads_and_plain_scores_follow(run: MakeRun) -> None:
+    names = list(score_table(read_run(run()).results).columns)
+    assert names[:5] == [
+        "method",
+        "weights",
+        "learning rate",
+        "SimAOU specificity vs other demonstrations",
+        "SimAOU specificity vs permuted labels",
+    ]
+    assert names.index("SimAOU") > names.index("SimAM_Δ specificity vs permuted labels")
+    assert names.index("SimAM_Δ") > names.index("random SimAOU") > names.index("SimAOU_norm") > names.index("SimAOU")
+
+
+def test_trained_weights_come_before_untrained_ones(run: MakeRun) -> None:
+    table = score_table(read_run(run()).results)
+    assert list(zip(table["method"], table["weights"], strict=True)) == [
+        ("GD", "trained"), ("GD", "no_training"), ("LCGD", "trained"), ("LCGD", "no_training"),
+    ]  # fmt: skip
+
+
+def test_a_cell_without_a_number_says_why(run: MakeRun) -> None:
+    table = score_table(read_run(run(diverged="LCGD")).results)
+    diverged = table[(table.method == "LCGD") & (table.weights == "trained")].iloc[0, 3:]
+    assert set(diverged) == {"diverged at step 12"}
+    assert "nan" not in table.to_string().lower()
+
+
+def test_no_deviation_is_shown_under_three_demonstration_sets(run: MakeRun) -> None:
+    assert "±" not in score_table(read_run(run(seeds=2)).results).to_string()
+    assert "±" in score_table(read_run(run(seeds=3)).results).to_string()
+
+
+def test_a_learning_rate_that_varies_tells_rows_apart(run: MakeRun) -> None:
+    results = read_run(run(methods=("GD", "LCGD"), weights=("trained",))).results
+    results["method"] = results["method"].replace("LCGD", "GD")
+    assert list(score_table(results)["learning rate"]) == ["0.001", "0.003"]
+
+
+@pytest.mark.parametrize(
+    "low, high, bounds",
+    [(-0.01, 0.015, "[−0.010, 0.015]"), (0.00004, 0.02, "[0.00004, 0.02000]"), (0.0, 0.1, "[0.000, 0.100]")],
+)
+def test_a_bound_that_is_not_zero_never_reads_as_zero(low: float, high: float, bounds: str) -> None:
+    assert Cell(0.01, None, low, high, False, 10, 0, 5, "ok").bounds == bounds
+
+
+def test_numbers_have_a_true_minus_sign_and_no_negative_zero() -> None:
+    assert (number(-0.0131), number(-0.0001)) == ("−0.013", "0.000")
