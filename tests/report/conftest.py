@@ -17,6 +17,7 @@ SIMILARITIES = ("sim_aou", "sim_aou_norm", "random_sim_aou", "random_sim_aou_cen
 PERFORMANCE = ("accuracy", "macro_f1", "auc", "calibrated_accuracy", "label_log_likelihood",
                "normalised_label_log_likelihood")  # fmt: skip
 CONTROLS = ("FT_other_demonstrations", "FT_permuted_labels")
+RATES = {"GD": 0.001, "LCGD": 0.003}
 QUERIES, HEADS = 50, 9
 
 
@@ -68,7 +69,7 @@ def _rows(fake: Fake) -> Iterator[dict[str, Any]]:
                         fake, random, world | {"setting": setting, "metric": metric}, score, by_layer=False
                     )
             for method in fake.methods:
-                tuned = world | {"method": method, "learning_rate": 0.001 if method == "GD" else 0.003,
+                tuned = world | {"method": method, "learning_rate": RATES.get(method, 0.01),
                                  "method_options": json.dumps({"step": "demonstration"})}  # fmt: skip
                 failed = "diverged at step 12" if (method, weights) == (fake.diverged, "trained") else None
                 for setting in ("FT", *CONTROLS):
@@ -81,7 +82,7 @@ def _rows(fake: Fake) -> Iterator[dict[str, Any]]:
                             fake.specificity if (weights, setting) == ("trained", "FT") and metric != "sim_am" else 0
                         )
                         yield from _numbers(fake, random, about, _typical(metric) + extra, True, failed)
-                        if setting in CONTROLS:
+                        if setting in CONTROLS and not failed:
                             about = about | {"metric": f"{metric}_specificity"}
                             size = fake.specificity if weights == "trained" else 0.0
                             yield from _numbers(fake, random, about, size, True, failed)
@@ -106,6 +107,8 @@ def _numbers(
         for seed in [None, *range(fake.seeds)]:
             value = None if unresolved or failed else score + wave + 0.01 * random.standard_normal()
             status = failed or ("missing" if unresolved else "ok")
+            if failed and seed is None:
+                status += f" ({fake.seeds} of {fake.seeds} demonstration sets)"
             overall = seed is None and value is not None
             n = (
                 QUERIES
@@ -115,7 +118,7 @@ def _numbers(
             lost = n if value is None else n // fake.layers if layer is None and "delta" in about["metric"] else 0
             none = dict.fromkeys(("method", "method_options", "learning_rate", "head", "step"))
             yield none | about | {
-                "seed": seed, "permutation": None if seed is None else 0, "layer": layer, "value": value,
+                "seed": seed, "permutation": 0, "layer": layer, "value": value,
                 "std": 0.012 if overall and fake.seeds >= 3 else None,
                 "ci_low": value - 0.02 if overall else None, "ci_high": value + 0.02 if overall else None,
                 "interval": None if not overall else "conditional" if fake.conditional else "demonstrations",
@@ -138,7 +141,9 @@ def _checks(fake: Fake) -> list[dict[str, Any]]:
             checks.append(check("in_context_learning", weights, task, learns, message))
             for method in fake.methods:
                 message = "3.3 % of the values are below resolution; none is left at layer 0"
-                checks.append(check("resolution", weights, task, True, message, method))
+                checks.append(
+                    check("resolution", weights, task, True, message, f"{method} {RATES.get(method, 0.01):g}, SimAOU")
+                )
             message = (
                 f"{fake.seeds} demonstration seeds, {'enough' if fake.seeds >= 5 else 'too few'} to decide a claim"
             )

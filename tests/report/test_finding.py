@@ -74,7 +74,7 @@ def test_a_run_that_was_not_checked_supports_nothing(run: MakeRun) -> None:
 
 def test_updates_below_resolution_have_no_direction_to_compare(run: MakeRun) -> None:
     read = read_run(run(seeds=5, specificity=0.2, methods=("GD", "LCGD")))
-    checks = [replace(check, passed=check.passed and check.method != "GD") for check in read.validity]
+    checks = [replace(check, passed=check.passed and check.method != "GD 0.001, SimAOU") for check in read.validity]
     gd, lcgd = findings(read.results, checks)
     assert (gd.verdict, lcgd.verdict) == (Verdict.UNDECIDED, Verdict.SUPPORTED)
     assert "too small" in gd.sentence
@@ -84,7 +84,7 @@ def test_divergence_is_said_with_its_step(run: MakeRun) -> None:
     gd, lcgd = _found(run(seeds=5, specificity=0.2, diverged="LCGD"))
     assert gd.verdict == Verdict.SUPPORTED
     assert lcgd.verdict == Verdict.UNDECIDED
-    assert "diverged at step 12, on 5 of 5 demonstration sets" in lcgd.sentence
+    assert "diverged at step 12 (5 of 5 demonstration sets)" in lcgd.sentence
 
 
 def test_a_conditional_interval_is_called_that_and_decides_nothing(run: MakeRun) -> None:

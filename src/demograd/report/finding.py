@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from demograd.metrics import SEEDS_TO_DECIDE, Decision, Verdict, decide
+from demograd.metrics import METRICS, SEEDS_TO_DECIDE, Decision, Verdict, decide
 from demograd.report.cell import Cell
 from demograd.report.run import Check
 from demograd.report.scores import CONTROLS, Scores, overall
@@ -70,10 +70,14 @@ def _finding(scores: Scores, of: Variant, label: str, validity: Sequence[Check])
     cells = {control: scores.get(of, _METRIC, control) for control in CONTROLS}
     measured = {control: cell for control, cell in cells.items() if cell.value is not None}
     if not measured:
-        reason = _absence(scores, of, cells.values())
+        reason = next(cell.text for cell in cells.values())
         return Finding(f"Undecided: on {of.task}, {subject} has no SimAOU specificity: {reason}.",
                        Verdict.UNDECIDED, about, reason)  # fmt: skip
-    notes = _notes(scores, of, measured)
+    notes = "".join(
+        f"; no comparison with {CONTROLS[control]} ({cell.text})"
+        for control, cell in cells.items()
+        if control not in measured
+    )
     if objection := _objection(of, label, model, validity):
         sentence, reason = objection
         values = " and ".join(f"{_value(cell)} against {CONTROLS[control]}" for control, cell in measured.items())
@@ -84,26 +88,6 @@ def _finding(scores: Scores, of: Variant, label: str, validity: Sequence[Check])
     notes += _untrained_too(scores, of) if verdict == Verdict.SUPPORTED else ""
     sentence = f"{verdict.capitalize()}: on {of.task}, {clauses}{notes}."
     return Finding(sentence, verdict, about, reason if verdict == Verdict.UNDECIDED else "")
-
-
-def _absence(scores: Scores, of: Variant, cells: Iterable[Cell]) -> str:
-    diverged = [scores.diverged[of, setting] for setting in ("FT", *CONTROLS) if (of, setting) in scores.diverged]
-    statuses = [cell.status for cell in cells if cell.status not in ("ok", "missing", "not measured")]
-    if diverged or statuses:
-        return " and ".join([*statuses[:1], *diverged[:1]]).replace(" and diverged", ",")
-    return "it is missing or was not measured"
-
-
-def _notes(scores: Scores, of: Variant, measured: Iterable[str]) -> str:
-    """What else a reader must know of these numbers."""
-    settings = {"FT": "fine-tuning", **{control: f"fine-tuning on {words}" for control, words in CONTROLS.items()}}
-    diverged = [
-        f"{words} {scores.diverged[of, name]}" for name, words in settings.items() if (of, name) in scores.diverged
-    ]
-    absent = [words for control, words in CONTROLS.items() if control not in measured]
-    if absent:
-        diverged.append(f"there is no comparison with {' or '.join(absent)}")
-    return "".join(f"; {note}" for note in diverged)
 
 
 def _objection(of: Variant, label: str, model: str, validity: Sequence[Check]) -> tuple[str, str] | None:
@@ -121,7 +105,8 @@ def _objection(of: Variant, label: str, model: str, validity: Sequence[Check]) -
             f"{model} predicts, so similarity to {label} says nothing about learning"
         ), "no in-context learning here"
     unresolved = [check for check in here if check.check == "resolution" and not check.passed]
-    if any(check.method in (None, of.method, label) for check in unresolved):
+    method = f"{of.method} {of.texts['learning_rate']}"
+    if any(check.method in (None, of.method, method, f"{method}, {METRICS['sim_aou'].title}") for check in unresolved):
         return (
             f"Undecided: on {of.task}, most updates of {model} by {label} are too small for their direction to be known"
         ), "updates below resolution"

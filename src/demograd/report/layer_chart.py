@@ -46,7 +46,7 @@ def layer_charts(results: pd.DataFrame) -> list[TaskCharts]:
     """Charts per task, where there are scores by layer."""
     points = results[
         results["layer"].notna()
-        & results[["head", "step", "seed", "permutation"]].isna().all(axis=1)
+        & results[["head", "step", "seed"]].isna().all(axis=1)
         & results["metric"].isin(SHOWN)
         & results["setting"].isin((SAME, CONTROL))
         & (results["selection"] == "all")

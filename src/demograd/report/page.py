@@ -11,10 +11,10 @@ from demograd.metrics import METRICS, SEEDS_TO_DECIDE
 from demograd.report.finding import finding, findings
 from demograd.report.layer_chart import layer_charts
 from demograd.report.not_ok import absences
-from demograd.report.performance import in_words, performance
+from demograd.report.performance import performance
 from demograd.report.run import COLUMNS, Run, read_run
-from demograd.report.scores import Scores, columns, overall
-from demograd.report.variant import Variant, telling_fields
+from demograd.report.scores import columns, overall
+from demograd.report.variant import telling_fields
 
 _CHECKS = {
     "in_context_learning": "Is there in-context learning?",
@@ -80,7 +80,6 @@ def _content(run: Run) -> dict[str, Any]:
         "row_fields": fields,
         "row_titles": [_FIELD_TITLES.get(name, name) for name in fields],
         "field_titles": _FIELD_TITLES,
-        "diverged": _diverged(scores),
         "charts": layer_charts(run.results),
         "performance": performance(run.results),
         "absences": absences(run.results),
@@ -119,18 +118,6 @@ def _fewer_demonstrations(run: Run) -> list[str]:
         f"On {task}, {k_used} of {k} demonstrations fitted the context window (seed{'s' * (len(of) > 1)} "
         f"{', '.join(map(str, sorted(of)))}); ICL and FT both used those only."
         for (task, k, k_used), of in seeds.items()
-    ]
-
-
-def _diverged(scores: Scores) -> list[str]:
-    """Which methods diverged, and on how much, settings of the same fate together."""
-    settings: dict[tuple[Variant, str], list[str]] = {}
-    for (of, setting), words in scores.diverged.items():
-        settings.setdefault((of, words), []).append(in_words(setting))
-    return [
-        f"{of.method} at learning rate {of.texts['learning_rate']} on {of.task} ({of.weights}): "
-        f"{', '.join(names)} {words}"
-        for (of, words), names in settings.items()
     ]
 
 

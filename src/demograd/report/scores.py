@@ -10,6 +10,8 @@ from demograd.metrics import METRICS
 from demograd.report.cell import NOT_MEASURED, Cell, cell
 from demograd.report.variant import Variant, in_order, telling_fields, variant
 
+SPECIFICITY = "_specificity"
+"""What the results append to a metric's name for its difference from a control."""
 CONTROLS = {"FT_other_demonstrations": "other demonstrations", "FT_permuted_labels": "permuted labels"}
 """Setting → what FT was on instead of ICL's own demonstrations with their labels."""
 
@@ -20,8 +22,6 @@ class Scores:
 
     cells: dict[tuple[Variant, str, str], Cell]
     """(variant, metric, setting) → cell."""
-    diverged: dict[tuple[Variant, str], str]
-    """(variant, setting) → on how many of its demonstration sets it diverged, in words."""
 
     @property
     def tuned(self) -> list[Variant]:
@@ -29,9 +29,16 @@ class Scores:
         return in_order({each for each, _, _ in self.cells if each.method is not None})
 
     def get(self, of: Variant, metric: str, setting: str) -> Cell:
-        """A variant's number; one that does not depend on fine-tuning is found whatever the method."""
-        found = self.cells.get((of, metric, setting))
-        return found or self.cells.get((of.untuned, metric, setting), NOT_MEASURED)
+        """A variant's number; one that does not depend on fine-tuning is found whatever the method.
+
+        A specificity that is not there says why the scores under it are not.
+        """
+        found = self.cells.get((of, metric, setting)) or self.cells.get((of.untuned, metric, setting))
+        if found or not metric.endswith(SPECIFICITY):
+            return found or NOT_MEASURED
+        parts = [self.get(of, metric.removesuffix(SPECIFICITY), each) for each in ("FT", setting)]
+        why = next((part.status for part in parts if part.status != "ok"), NOT_MEASURED.status)
+        return replace(NOT_MEASURED, status=why)
 
 
 @dataclass(frozen=True)
@@ -52,24 +59,14 @@ class Column:
 
 
 def overall(results: pd.DataFrame) -> Scores:
-    """The overall numbers of a results table.
-
-    Where only single demonstration sets have a row, their status stands in for the number.
-    """
-    whole = results[results[["layer", "head", "step"]].isna().all(axis=1)]
-    is_overall = whole[["seed", "permutation"]].isna().all(axis=1)
-    of_sets = whole[~is_overall]
-    cells = {
-        (variant(row), row["metric"], row["setting"]): replace(NOT_MEASURED, status=str(row["status"]))
-        for row in of_sets[of_sets["status"] != "ok"].to_dict("records")
-    }
-    cells |= {(variant(row), row["metric"], row["setting"]): cell(row) for row in whole[is_overall].to_dict("records")}
-    return Scores(cells, _diverged(of_sets))
+    """The overall numbers of a results table."""
+    whole = results[results[["seed", "layer", "head", "step"]].isna().all(axis=1)]
+    return Scores({(variant(row), row["metric"], row["setting"]): cell(row) for row in whole.to_dict("records")})
 
 
 def columns(scores: Scores) -> dict[str, list[Column]]:
     """The score table's columns that were measured, in groups: specificity leads, plain scores follow."""
-    measured = {(metric, setting) for _, metric, setting in scores.cells}
+    measured = {(metric.removesuffix(SPECIFICITY), setting) for _, metric, setting in scores.cells}
     similarities = [name for name, metric in METRICS.items() if metric.kind == "similarity"]
     of_ft = [name for name in similarities if "ft" in METRICS[name].arguments]
 
@@ -95,7 +92,7 @@ def columns(scores: Scores) -> dict[str, list[Column]]:
         ),
     }
     present = {
-        title: [column for column in group if (column.metric, column.setting) in measured]
+        title: [column for column in group if (column.metric.removesuffix(SPECIFICITY), column.setting) in measured]
         for title, group in groups.items()
     }
     return {title: group for title, group in present.items() if group}
@@ -119,21 +116,7 @@ def score_table(results: pd.DataFrame) -> pd.DataFrame:
 
 def _specificities(names: Sequence[str]) -> list[Column]:
     return [
-        Column(f"{name}_specificity", setting, METRICS[name].title, control)
+        Column(name + SPECIFICITY, setting, METRICS[name].title, control)
         for name in names
         for setting, control in CONTROLS.items()
     ]
-
-
-def _diverged(of_sets: pd.DataFrame) -> dict[tuple[Variant, str], str]:
-    seeds: dict[tuple[Variant, str], tuple[set[Any], set[Any]]] = {}
-    for row in of_sets[of_sets["method"].notna()].to_dict("records"):
-        all_seeds, diverged = seeds.setdefault((variant(row), row["setting"]), (set(), set()))
-        all_seeds.add(row["seed"])
-        if str(row["status"]).startswith("diverged"):
-            diverged.add(row["seed"])
-    return {
-        key: f"diverged on {len(diverged)} of {len(all_seeds)} demonstration set{'s' * (len(all_seeds) > 1)}"
-        for key, (all_seeds, diverged) in seeds.items()
-        if diverged
-    }
