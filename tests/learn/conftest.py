@@ -1,0 +1,53 @@
+"""Training sequences of random tokens, and which entries of a network's parameters are keys and values."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from demograd.tasks.prompts import TrainingSequence
+
+
+@pytest.fixture(scope="session")
+def random_sequences() -> Callable[..., list[TrainingSequence]]:
+    """Make sequences by length; every third token after the first does not count in the loss."""
+
+    def make(*lengths: int, seed: int = 0) -> list[TrainingSequence]:
+        generator = torch.Generator().manual_seed(seed)
+        return [
+            TrainingSequence(
+                [0, *torch.randint(3, 97, (length - 1,), generator=generator).tolist()],
+                [place > 0 and place % 3 != 2 for place in range(length)],
+            )
+            for length in lengths
+        ]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def keys_and_values() -> Callable[[Any], dict[str, Tensor]]:
+    """True where an entry of a parameter is part of a key or value projection; written down from the model cards' code.
+
+    Parameters without such entries are left out. The fused layouts are those of `conftest.CONFIGS`: 4 heads of 16.
+    """
+
+    def find(network: Any) -> dict[str, Tensor]:
+        found = {}
+        for name, parameter in network.named_parameters():
+            mask = torch.zeros(parameter.shape, dtype=torch.bool)
+            if ".k_proj." in name or ".v_proj." in name:
+                mask[...] = True
+            elif ".c_attn." in name:  # GPT-2: [in, 64 queries + 64 keys + 64 values]
+                mask[..., 64:] = True
+            elif ".qkv_proj." in name:  # Phi-3: 64 queries, 32 keys, 32 values
+                mask[64:] = True
+            elif ".query_key_value." in name:  # GPT-NeoX: per head 16 queries, 16 keys, 16 values
+                mask.view(4, 3, 16, -1)[:, 1:] = True
+            if mask.any() and ".encoder_attn." not in name:
+                found[name] = mask
+        return found
+
+    return find

@@ -1,0 +1,141 @@
+"""GD and its relatives, against torch's own optimizers on the network's own loss."""
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from demograd.learn import GradientDescent, fine_tuned
+from demograd.models import Model
+from demograd.tasks.prompts import TrainingSequence
+
+MakeModel = Callable[..., Model]
+MakeSequences = Callable[..., list[TrainingSequence]]
+Find = Callable[[Any], dict[str, Tensor]]
+
+KINDS = ["llama", "mistral", "qwen2", "qwen3", "gemma2", "gemma3_text", "phi", "phi3", "opt", "gpt2", "gpt_neox",
+         "xglm", "bart", "granite", "cohere", "olmo2"]  # fmt: skip
+
+
+def own_loss(network: Any, batch: list[TrainingSequence]) -> Tensor:
+    """The loss that the Hugging Face network computes itself, averaged over demonstrations."""
+    losses = []
+    for one in batch:
+        tokens = torch.tensor(one.tokens)
+        labels = torch.where(torch.tensor(one.loss_mask), tokens, -100)
+        if network.config.model_type == "bart":  # alone among these, it does not shift the labels itself
+            labels = torch.cat([labels[1:], torch.tensor([-100])])
+        losses.append(network(input_ids=tokens[None], labels=labels[None], use_cache=False).loss)
+    return torch.stack(losses).mean()
+
+
+def trained_by_torch(
+    network: Any, batches: list[list[TrainingSequence]], masks: dict[str, Tensor], optimizer: Callable[..., Any]
+) -> tuple[dict[str, Tensor], list[float], list[dict[str, Tensor]]]:
+    """Parameters afterwards, the loss before each step, and each step's gradients."""
+    network = copy.deepcopy(network)
+    parameters = dict(network.named_parameters())
+    for name in masks:
+        parameters[name].requires_grad_(True)
+    steps = optimizer([parameters[name] for name in masks])
+    losses, gradients = [], []
+    for batch in batches:
+        steps.zero_grad()
+        loss = own_loss(network, batch)
+        loss.backward()
+        for name, mask in masks.items():
+            parameters[name].grad.mul_(mask)
+        losses.append(loss.item())
+        gradients.append({name: parameters[name].grad.clone() for name in masks})
+        steps.step()
+    return {name: one.detach() for name, one in parameters.items()}, losses, gradients
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_step_is_torchs_own_on_the_networks_own_loss(
+    kind: str, random_model: MakeModel, random_sequences: MakeSequences, keys_and_values: Find
+) -> None:
+    """Weights, losses and gradient norms; and what is neither key nor value, queries in fused matrices too, stays."""
+    model, sequences = random_model(kind), random_sequences(12, 7, 9)
+    masks = keys_and_values(model.network)
+    before = {name: one.clone() for name, one in model.network.named_parameters()}
+    expected, losses, gradients = trained_by_torch(
+        model.network, [[one] for one in sequences], masks, lambda parameters: torch.optim.SGD(parameters, lr=0.01)
+    )
+    with fine_tuned(model, sequences, GradientDescent(learning_rate=0.01)) as tuned:
+        for name, parameter in tuned.network.named_parameters():
+            mask = masks.get(name, torch.zeros(parameter.shape, dtype=torch.bool))
+            assert torch.equal(parameter[~mask], before[name][~mask]), name
+            torch.testing.assert_close(parameter, expected[name], rtol=1e-5, atol=2e-6, msg=name)
+            if mask.any() and ".bias" not in name:
+                assert (parameter - before[name])[mask].abs().max() > 1e-5, name
+    assert tuned.losses.tolist() == pytest.approx(losses, rel=1e-5)
+    assert tuned.gradient_norms.shape == (3, 3)
+    for layer in range(3):
+        own = [name for name in masks if f".{layer}." in name]
+        norms = [torch.cat([step[name].flatten() for name in own]).norm().item() for step in gradients]
+        assert tuned.gradient_norms[layer].tolist() == pytest.approx(norms, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("settings", "optimizer"),
+    [
+        ({"epochs": 2}, lambda parameters: torch.optim.SGD(parameters, lr=0.01)),
+        ({"momentum": 0.8, "epochs": 2}, lambda parameters: torch.optim.SGD(parameters, lr=0.01, momentum=0.8)),
+        ({"optimizer": "adam", "epochs": 2}, lambda parameters: torch.optim.Adam(parameters, lr=0.01)),
+        ({"step": "batch", "epochs": 3}, lambda parameters: torch.optim.SGD(parameters, lr=0.01)),
+        (
+            {"step": "batch", "epochs": 3, "momentum": 0.8},
+            lambda parameters: torch.optim.SGD(parameters, lr=0.01, momentum=0.8),
+        ),
+    ],
+    ids=["epochs", "momentum", "adam", "full batch", "full batch with momentum"],
+)
+def test_other_optimizers_and_batches_are_torchs_own(
+    settings: dict[str, Any],
+    optimizer: Any,
+    random_model: MakeModel,
+    random_sequences: MakeSequences,
+    keys_and_values: Find,
+) -> None:
+    model, sequences = random_model("qwen3"), random_sequences(12, 7, 9)
+    batches = [sequences] if settings.get("step") == "batch" else [[one] for one in sequences]
+    expected, losses, _ = trained_by_torch(
+        model.network, batches * settings["epochs"], keys_and_values(model.network), optimizer
+    )
+    with fine_tuned(model, sequences, GradientDescent(learning_rate=0.01, **settings)) as tuned:
+        for name, parameter in tuned.network.named_parameters():
+            torch.testing.assert_close(parameter, expected[name], rtol=1e-4, atol=1e-5, msg=name)
+    assert tuned.losses.tolist() == pytest.approx(losses, rel=1e-4)
+
+
+def test_only_full_batches_do_not_care_about_order(random_model: MakeModel, random_sequences: MakeSequences) -> None:
+    """Shen 2023, Theorem 1: order sensitivity tells the algorithms apart."""
+    model, sequences = random_model("llama"), random_sequences(12, 7, 9, 10)
+
+    def difference(**settings: Any) -> float:
+        method = GradientDescent(learning_rate=0.01, **settings)
+        weights = []
+        for order in (sequences, sequences[::-1]):
+            with fine_tuned(model, order, method) as tuned:
+                weights.append(tuned.network.model.layers[0].self_attn.v_proj.weight.clone())
+        return (weights[0] - weights[1]).norm().item()
+
+    assert difference(step="batch") < 1e-6
+    assert difference(step="batch", epochs=3) < 1e-5
+    assert difference() > 1e-2
+
+
+def test_every_demonstration_weighs_the_same_in_a_batch_however_long_it_is(
+    random_model: MakeModel, random_sequences: MakeSequences
+) -> None:
+    model, (long, short) = random_model("llama"), random_sequences(20, 4)
+    losses = []
+    for batch in ([long], [short], [long, short]):
+        with fine_tuned(model, batch, GradientDescent(learning_rate=0.01, step="batch")) as tuned:
+            losses.append(tuned.losses.item())
+    assert losses[2] == pytest.approx((losses[0] + losses[1]) / 2, rel=1e-6)
+    assert abs(losses[0] - losses[1]) > 0.01

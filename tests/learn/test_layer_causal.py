@@ -1,0 +1,323 @@
+"""LCGD: a layer learns from its own readout and from nothing above it; against naive implementations written here."""
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from demograd.learn import GradientDescent, LayerCausalGradientDescent, Method, fine_tuned
+from demograd.models import Model
+from demograd.tasks.prompts import TrainingSequence
+
+MakeModel = Callable[..., Model]
+MakeSequences = Callable[..., list[TrainingSequence]]
+Find = Callable[[Any], dict[str, Tensor]]
+
+READOUTS = ["block", "attention_residual", "attention"]
+
+
+def read_out(network: Any, hidden: Tensor) -> Tensor:
+    """U of Deutch 2024 §4.3, spelled out for each architecture that is tried here."""
+    kind = network.config.model_type
+    if kind == "opt":
+        decoder = network.model.decoder
+        return network.lm_head(decoder.project_out(decoder.final_layer_norm(hidden)))
+    if kind == "gpt2":
+        return network.lm_head(network.transformer.ln_f(hidden))
+    logits = network.lm_head(network.model.norm(hidden))
+    if kind == "gemma2":
+        return 3.0 * torch.tanh(logits / 3.0)
+    return logits / 2.0 if kind == "granite" else logits
+
+
+def blocks(network: Any) -> list[Any]:
+    places = {"opt": lambda: network.model.decoder.layers, "gpt2": lambda: network.transformer.h}
+    return list(places.get(network.config.model_type, lambda: network.model.layers)())
+
+
+def naive_step(network: Any, one: TrainingSequence, readout: str) -> list[Tensor]:
+    """Each layer's loss, on a whole graph whose only special thing is that every block's input is detached."""
+    seen: dict[tuple[str, int], Tensor] = {}
+    handles = []
+
+    def keep(what: str, layer: int) -> Any:
+        def hook(module: Any, inputs: Any, output: Any) -> None:
+            seen[what, layer] = output[0] if isinstance(output, tuple) else output
+
+        return hook
+
+    def detach(layer: int) -> Any:
+        def hook(module: Any, inputs: Any) -> Any:
+            seen["input", layer] = inputs[0].detach()
+            return (seen["input", layer], *inputs[1:])
+
+        return hook
+
+    for layer, block in enumerate(blocks(network)):
+        attention = block.attn if network.config.model_type == "gpt2" else block.self_attn
+        handles.append(block.register_forward_pre_hook(detach(layer)))
+        handles.append(block.register_forward_hook(keep("block", layer)))
+        handles.append(attention.register_forward_hook(keep("attention", layer)))
+    tokens = torch.tensor(one.tokens)
+    network(input_ids=tokens[None], use_cache=False)
+    for handle in handles:
+        handle.remove()
+    labels = torch.where(torch.tensor(one.loss_mask), tokens, -100)[1:]
+    losses = []
+    for layer, block in enumerate(blocks(network)):
+        attention = seen["attention", layer]
+        if readout == "attention_residual":
+            # what the block adds to the residual stream: Gemma 2 and OLMo 2 norm it first, Granite scales it
+            if network.config.model_type in ("gemma2", "olmo2"):
+                attention = block.post_attention_layernorm(attention)
+            if network.config.model_type == "granite":
+                attention = attention * 0.5
+            attention = attention + seen["input", layer]
+        read = seen["block", layer] if readout == "block" else attention
+        losses.append(cross_entropy(read_out(network, read[0, :-1]), labels))
+    return losses
+
+
+def naive(
+    network: Any, sequences: list[TrainingSequence], masks: dict[str, Tensor], readout: str, rate: float
+) -> tuple[dict[str, Tensor], list[float], list[list[float]]]:
+    """Parameters afterwards, summed losses, and gradient norms [steps][layers]."""
+    network = copy.deepcopy(network)
+    parameters = dict(network.named_parameters())
+    for name in masks:
+        parameters[name].requires_grad_(True)
+    losses, norms = [], []
+    for one in sequences:
+        by_layer = naive_step(network, one, readout)
+        losses.append(sum(loss.item() for loss in by_layer))
+        gradients = torch.autograd.grad(sum(by_layer), [parameters[name] for name in masks])
+        masked = {name: gradient * masks[name] for name, gradient in zip(masks, gradients, strict=True)}
+        norms.append([
+            torch.cat([gradient.flatten() for name, gradient in masked.items() if f".{layer}." in name]).norm().item()
+            for layer in range(len(by_layer))
+        ])  # fmt: skip
+        with torch.no_grad():
+            for name, gradient in masked.items():
+                parameters[name] -= rate * gradient
+    return {name: one.detach() for name, one in parameters.items()}, losses, norms
+
+
+@pytest.mark.parametrize("readout", READOUTS)
+@pytest.mark.parametrize(
+    ("kind", "layers"),
+    [("llama", 3), ("llama", 6), ("gemma2", 3), ("olmo2", 3), ("gpt2", 3), ("opt", 3), ("granite", 3)],
+)
+def test_every_readout_is_what_a_naive_implementation_computes(
+    kind: str,
+    layers: int,
+    readout: Any,
+    random_model: MakeModel,
+    random_sequences: MakeSequences,
+    keys_and_values: Find,
+    request: pytest.FixtureRequest,
+) -> None:
+    if (kind, readout) == ("granite", "attention_residual"):
+        request.applymarker(pytest.mark.xfail(strict=True, reason="residual_multiplier is not applied"))
+    deep = {} if layers == 3 else {"num_hidden_layers": layers}
+    model, sequences = random_model(kind, **deep), random_sequences(12, 7, 9)
+    masks = keys_and_values(model.network)
+    before = {name: one.clone() for name, one in model.network.named_parameters()}
+    expected, losses, norms = naive(model.network, sequences, masks, readout, rate=0.01)
+    with fine_tuned(model, sequences, LayerCausalGradientDescent(learning_rate=0.01, readout=readout)) as tuned:
+        for name, parameter in tuned.network.named_parameters():
+            mask = masks.get(name, torch.zeros(parameter.shape, dtype=torch.bool))
+            assert torch.equal(parameter[~mask], before[name][~mask]), name
+            torch.testing.assert_close(parameter, expected[name], rtol=1e-5, atol=2e-6, msg=name)
+            if mask.any() and ".bias" not in name:
+                assert (parameter - before[name])[mask].abs().max() > 1e-5, name
+    assert tuned.losses.tolist() == pytest.approx(losses, rel=1e-5)
+    assert tuned.gradient_norms.T.tolist() == [pytest.approx(step, rel=1e-4) for step in norms]
+
+
+def naive_by_token(
+    network: Any, sequences: list[TrainingSequence], rate: float
+) -> tuple[dict[str, Tensor], list[float]]:
+    """One update per token of a llama; the inputs that each block saw for earlier tokens are stored."""
+    network = copy.deepcopy(network)
+    trained = [
+        [one for name, one in layer.named_parameters() if ".k_proj." in name or ".v_proj." in name]
+        for layer in network.model.layers
+    ]
+    for parameters in trained:
+        for one in parameters:
+            one.requires_grad_(True)
+    losses = []
+    for sequence in sequences:
+        stored = [torch.zeros(1, 0, network.config.hidden_size) for _ in network.model.layers]
+        for place, token in enumerate(sequence.tokens[:-1]):
+            positions = torch.arange(place + 1)[None]
+            rotary = network.model.rotary_emb(stored[0], positions)
+            future = torch.full((place + 1, place + 1), -torch.inf).triu(1)[None, None]
+            new = network.model.embed_tokens(torch.tensor([[token]]))
+            counts = sequence.loss_mask[place + 1]
+            updates, total = [], 0.0
+            for number, block in enumerate(network.model.layers):
+                stored[number] = torch.cat([stored[number], new], dim=1)
+                output = block(stored[number], attention_mask=future, position_embeddings=rotary)
+                new = output[:, -1:].detach()
+                if counts:
+                    target = torch.tensor([sequence.tokens[place + 1]])
+                    loss = cross_entropy(read_out(network, output[0, -1:]), target)
+                    updates += zip(trained[number], torch.autograd.grad(loss, trained[number]), strict=True)
+                    total += loss.item()
+            with torch.no_grad():
+                for parameter, gradient in updates:
+                    parameter -= rate * gradient
+            if counts:
+                losses.append(total)
+    return {name: one.detach() for name, one in network.named_parameters()}, losses
+
+
+@pytest.mark.parametrize("layers", [3, 6])
+def test_token_steps_are_what_a_naive_implementation_computes(
+    layers: int, random_model: MakeModel, random_sequences: MakeSequences
+) -> None:
+    model, sequences = random_model("llama", num_hidden_layers=layers), random_sequences(9, 6)
+    expected, losses = naive_by_token(model.network, sequences, rate=0.01)
+    steps: list[int] = []
+    method = LayerCausalGradientDescent(learning_rate=0.01, step="token")
+    with fine_tuned(model, sequences, method, on_step=steps.append) as tuned:
+        for name, parameter in tuned.network.named_parameters():
+            torch.testing.assert_close(parameter, expected[name], rtol=1e-5, atol=5e-6, msg=name)
+    counted = sum(sum(one.loss_mask) for one in sequences)
+    assert tuned.losses.tolist() == pytest.approx(losses, rel=1e-5)
+    assert steps == list(range(1, counted + 1))
+    assert tuned.gradient_norms.shape == (layers, counted)
+
+
+@pytest.mark.parametrize("readout", READOUTS)
+def test_token_steps_are_not_demonstration_steps(
+    readout: Any, random_model: MakeModel, random_sequences: MakeSequences
+) -> None:
+    """A token's loss is not divided by the number of tokens; with one counted token both steps are the same."""
+    model, (sequence,) = random_model("llama"), random_sequences(8)
+    last_only = TrainingSequence(sequence.tokens, [False] * 7 + [True])
+
+    def values(step: Any, one: TrainingSequence) -> Tensor:
+        method = LayerCausalGradientDescent(learning_rate=0.01, step=step, readout=readout)
+        with fine_tuned(model, [one], method):
+            return model.network.model.layers[1].self_attn.v_proj.weight.clone()
+
+    before = model.network.model.layers[1].self_attn.v_proj.weight
+    torch.testing.assert_close(values("token", last_only), values("demonstration", last_only), rtol=1e-5, atol=1e-6)
+    by_token, by_demonstration = (values(step, sequence) - before for step in ("token", "demonstration"))
+    assert by_token.norm() > 2 * by_demonstration.norm()
+
+
+def with_other_layers_above(model: Model, make: MakeModel, kept: int) -> Model:
+    """The model, but its blocks from `kept` on are another model's."""
+    other = make("llama", num_hidden_layers=6)
+    drawn_anew = make("llama", num_hidden_layers=6, seed=1)
+    for layer in range(kept, 6):
+        other.network.model.layers[layer].load_state_dict(drawn_anew.network.model.layers[layer].state_dict())
+    assert torch.equal(other.network.lm_head.weight, model.network.lm_head.weight)
+    return other
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        *(LayerCausalGradientDescent(learning_rate=0.01, readout=readout) for readout in READOUTS),  # type: ignore[arg-type]
+        LayerCausalGradientDescent(learning_rate=0.01, step="token"),
+        LayerCausalGradientDescent(learning_rate=0.01, softmax_gradient=False),
+    ],
+    ids=[*READOUTS, "token", "no softmax gradient"],
+)
+@pytest.mark.parametrize("kept", [2, 5])
+def test_replacing_the_layers_above_changes_nothing_below(
+    kept: int, method: Method, random_model: MakeModel, random_sequences: MakeSequences
+) -> None:
+    below, above = updates_of_both(kept, method, random_model, random_sequences)
+    for one, other in below:
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-8)
+    assert all((one - other).norm() > 0.1 * one.norm() for one, other in above)
+
+
+def test_replacing_the_layers_above_changes_what_gd_learns_below(
+    random_model: MakeModel, random_sequences: MakeSequences
+) -> None:
+    below, _ = updates_of_both(2, GradientDescent(learning_rate=0.01), random_model, random_sequences)
+    assert all((one - other).norm() > 0.1 * one.norm() for one, other in below)
+
+
+def updates_of_both(kept: int, method: Method, make: MakeModel, sequences: MakeSequences) -> Any:
+    """Pairs of updates of the layers below and above the cut, before and after the layers above were replaced."""
+    model = make("llama", num_hidden_layers=6)
+    results = []
+    for one in (model, with_other_layers_above(model, make, kept)):
+        layers = one.network.model.layers
+        before = [layer.self_attn.v_proj.weight.clone() for layer in layers]
+        with fine_tuned(one, sequences(12, 7, 9), method):
+            results.append([layer.self_attn.v_proj.weight - old for layer, old in zip(layers, before, strict=True)])
+    pairs = list(zip(*results, strict=True))
+    return pairs[:kept], pairs[kept:]
+
+
+def test_without_the_softmax_derivative_only_the_values_learn(
+    random_model: MakeModel, random_sequences: MakeSequences
+) -> None:
+    """Within one step the values' own gradient does not pass through the softmax, so it is the same."""
+    model, sequences = random_model("gemma2"), random_sequences(12)
+    attentions = [layer.self_attn for layer in model.network.model.layers]
+    keys = [one.k_proj.weight.clone() for one in attentions]
+    learned = []
+    for softmax_gradient in (True, False):
+        method = LayerCausalGradientDescent(learning_rate=0.01, softmax_gradient=softmax_gradient)
+        with fine_tuned(model, sequences, method) as tuned:
+            learned.append([one.v_proj.weight.clone() for one in attentions])
+            unchanged = [torch.equal(one.k_proj.weight, key) for one, key in zip(attentions, keys, strict=True)]
+            assert all(unchanged) if not softmax_gradient else not any(unchanged)
+        assert (tuned.gradient_norms > 0).all()
+    for with_derivative, without in zip(*learned, strict=True):
+        torch.testing.assert_close(with_derivative, without, rtol=1e-5, atol=1e-7)
+
+
+class SavedBytes:
+    """How much memory the graphs hold that exist at one time: what autograd saved and has not let go."""
+
+    def __init__(self) -> None:
+        self.now = self.most = 0
+
+    def pack(self, tensor: Tensor) -> "Saved":
+        return Saved(self, tensor)
+
+    def change(self, by: int) -> None:
+        self.now += by
+        self.most = max(self.most, self.now)
+
+
+class Saved:
+    def __init__(self, account: SavedBytes, tensor: Tensor) -> None:
+        self.account, self.tensor, self.size = account, tensor, tensor.numel() * tensor.element_size()
+        account.change(self.size)
+
+    def __del__(self) -> None:
+        self.account.change(-self.size)
+
+
+def test_lcgd_holds_no_more_graph_in_a_deeper_network_and_gd_does(
+    random_model: MakeModel, random_sequences: MakeSequences
+) -> None:
+    def most(method: Method, layers: int) -> int:
+        account = SavedBytes()
+        model = random_model("llama", num_hidden_layers=layers)
+        with (
+            torch.autograd.graph.saved_tensors_hooks(account.pack, lambda saved: saved.tensor),
+            fine_tuned(model, random_sequences(24, 20), method),
+        ):
+            assert account.now == 0, "no graph outlives training"
+        return account.most
+
+    rate = {"learning_rate": 0.001}
+    assert most(LayerCausalGradientDescent(**rate), 24) <= 1.05 * most(LayerCausalGradientDescent(**rate), 6)
+    assert most(GradientDescent(**rate), 24) > 3 * most(GradientDescent(**rate), 6)
+    assert most(LayerCausalGradientDescent(**rate), 24) < 0.4 * most(GradientDescent(**rate), 24)
