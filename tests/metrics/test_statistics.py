@@ -202,3 +202,13 @@ def test_the_resolution_check_names_the_layers_where_nothing_is_left() -> None:
 def test_four_seeds_are_too_few() -> None:
     assert not metrics.check_seeds(4).passed
     assert metrics.check_seeds(5).passed
+
+
+def test_a_likelier_format_is_not_passed_off_as_a_learned_task(observation: Make) -> None:
+    random = torch.Generator().manual_seed(0)
+    log_probs = torch.randn(60, 2, generator=random).log_softmax(-1) - 5
+    gold = [q % 2 for q in range(60)]
+    zsl = observation(log_probs=log_probs, gold=gold)
+    icl = observation(log_probs=log_probs + 4, gold=gold)  # every label word likelier, none preferred
+    check = metrics.check_in_context_learning([zsl], [icl])
+    assert check.passed and "the format only" in check.message

@@ -5,20 +5,21 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-WIDTH = 58
-
 
 class ProgressBars:
-    """Two bars on standard error: all the work with the time left, and the setting that is running."""
+    """Two lines on standard error: the cell and setting that runs, and all the work with the time left."""
 
     def __init__(self) -> None:
-        console = Console(stderr=True)
         self.progress = Progress(
-            TextColumn("{task.description}"), BarColumn(bar_width=20), MofNCompleteColumn(),
-            TextColumn("{task.fields[unit]}"), TimeRemainingColumn(), console=console,
-        )  # fmt: skip
-        self.whole = self.progress.add_task("preparing".ljust(WIDTH), total=None, unit="")
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=12),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[unit]}"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+        )
         self.setting = self.progress.add_task("", total=None, visible=False, unit="")
+        self.whole = self.progress.add_task("preparing", total=None, unit="")
         self.so_far = 0
         self.counts = False
 
@@ -36,13 +37,13 @@ class ProgressBars:
 
     def start(self, work: int) -> None:
         """All the work there is."""
-        self.progress.update(self.whole, description="all cells".ljust(WIDTH), total=work, unit="queries and steps")
+        self.progress.update(self.whole, description="all cells", total=work, unit="steps and queries")
 
     def begin(self, what: str, setting: str, total: int) -> None:
         """A setting of a cell begins."""
         self.so_far, self.counts = 0, setting.startswith("FT")
         unit = "steps, then queries" if self.counts else "queries"
-        description = f"{what} · {setting}".ljust(WIDTH)
+        description = f"{what} · {setting}"
         self.progress.reset(self.setting, description=description, total=total, visible=True, unit=unit)
 
     def done(self, so_far: int) -> None:

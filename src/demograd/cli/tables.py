@@ -47,10 +47,13 @@ def print_list(what: str) -> None:
 
 
 def print_scores(folder: Path) -> None:
-    """The score table of a finished run, and its finding."""
+    """The score table of a finished run, a metric a line, and its finding."""
     run = read_run(folder)
     scores = score_table(run.results)
-    _print([str(column) for column in scores.columns], [tuple(map(str, row)) for row in scores.itertuples(index=False)])
+    names = [name for name in scores if name in ("task", "method", "weights", "learning rate")]
+    heads = [", ".join(values) for values in scores[names].itertuples(index=False)]
+    metrics = [name for name in scores if name not in names]
+    _print(["", *heads], [(str(name), *scores[name]) for name in metrics])
     _say(finding(run.results, run.validity).sentence)
 
 

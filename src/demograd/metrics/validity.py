@@ -1,6 +1,6 @@
 """Three checks before any score counts: is there ICL, are the updates above resolution, are there enough seeds?"""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,13 @@ from torch import Tensor
 
 from demograd.metrics.comparable import require_same_queries
 from demograd.metrics.decision import SEEDS_TO_DECIDE
-from demograd.metrics.performance import auc, correct, normalised_label_log_likelihood, resampled_auc
+from demograd.metrics.performance import (
+    auc,
+    correct,
+    label_log_likelihood,
+    normalised_label_log_likelihood,
+    resampled_auc,
+)
 from demograd.metrics.statistics import (
     Interval,
     Over,
@@ -74,13 +80,14 @@ class SeedsCheck:
 def check_in_context_learning(
     zsl: Sequence[Observation], icl: Sequence[Observation], *, resamples: int = 2000, seed: int = 0
 ) -> InContextLearningCheck:
-    """Passed if at least one of accuracy, AUC and normalised label log-likelihood improves, its interval above zero.
+    """Passed if at least one of accuracy, AUC and label log-likelihood improves, its interval above zero.
 
     One ZSL and one ICL observation per demonstration seed (repeat ZSL's where the seeds share it). Each of the three
     intervals has level 1 − 0.05 / 3, so that looking at three does not make chance three times as likely to pass. With
     five seeds or more they are over demonstrations; with fewer, where those could decide nothing, they are
-    conditional on these demonstrations, and the message says so. The likelihood is that among the label words: the
-    plain one also rises where only the format was learned.
+    conditional on these demonstrations, and the message says so. Where the likelihood alone improves, what was learned
+    may be the format, that one of the label words comes next: the message says that too, and how the likelihood
+    among the label words changed.
 
     **Raises:** ValueError for observations that do not match, or a different number of them.
     """
@@ -99,7 +106,12 @@ def check_in_context_learning(
         return resampled_auc(icl[s], queries) - resampled_auc(zsl[s], queries)
 
     pairs = list(zip(zsl, icl, strict=True))
-    likelihood = normalised_label_log_likelihood
+
+    def likelihood_gain(
+        likelihood: Callable[[Observation], Float[Tensor, " queries"]],
+    ) -> Float[Tensor, "seeds queries"]:
+        return torch.stack([likelihood(i).double() - likelihood(z).double() for z, i in pairs])
+
     improvements = (
         improvement("accuracy", torch.stack([correct(i).double() - correct(z).double() for z, i in pairs])),
         Improvement(
@@ -109,12 +121,15 @@ def check_in_context_learning(
                 auc_gain, len(pairs), len(zsl[0].gold), over=over, level=level, resamples=resamples, seed=seed
             ),
         ),
-        improvement("label log-likelihood", torch.stack([likelihood(i) - likelihood(z) for z, i in pairs])),
+        improvement("label log-likelihood", likelihood_gain(label_log_likelihood)),
     )
+    among_words = improvement("among the label words", likelihood_gain(normalised_label_log_likelihood))
     passed = any(each.shown for each in improvements)
     finding = "in-context learning improves on zero-shot" if passed else "no in-context learning here"
+    if [each.shown for each in improvements] == [False, False, True] and not among_words.shown:
+        finding += " in likelihood alone: what was learned may be the format only"
     label = next((each.interval.label for each in improvements if each.interval), "no interval")
-    message = f"{finding}: {', '.join(map(str, improvements))} ({label})"
+    message = f"{finding}: {', '.join(map(str, (*improvements, among_words)))} ({label})"
     return InContextLearningCheck(passed, message, improvements)
 
 

@@ -103,7 +103,11 @@ def _load_pretrained(name: str, dtype: torch.dtype) -> tuple[Any, Any, str]:
 
 def _from_folder_or_hub(name: str, dtype: torch.dtype) -> tuple[Any, Any]:
     def load() -> tuple[Any, Any]:
-        network = AutoModelForCausalLM.from_pretrained(name, dtype=dtype, use_safetensors=True, trust_remote_code=False)
+        network, found = AutoModelForCausalLM.from_pretrained(
+            name, dtype=dtype, use_safetensors=True, trust_remote_code=False, output_loading_info=True
+        )
+        if missing := sorted(found["missing_keys"]):  # they would be random numbers
+            raise ValueError(f"there are no weights for {missing[0]}, nor for {len(missing) - 1} other parameters")
         return network, AutoTokenizer.from_pretrained(name, trust_remote_code=False)
 
     return _loading(name, load)
@@ -114,7 +118,7 @@ def _loading(name: str, load: Callable[[], tuple[Any, Any]]) -> tuple[Any, Any]:
     logging.disable_progress_bar()
     try:
         return load()
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except Exception as error:  # a damaged file fails in the parsers in ways of their own
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         unknown = unknown_name("model", name, BUILT_IN, "Check the spelling, the path and the network")
         raise UserError(f"The model {name!r} cannot be loaded ({reason})",

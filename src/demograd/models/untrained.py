@@ -25,6 +25,9 @@ def untrained(trained: Any, weights: Weights, seed: int) -> Any:
     network.to(dtype=reference.dtype)
     kept = [(name, module) for name, module in trained.named_modules() if _is_kept(trained, module, weights)]
     with torch.no_grad():
+        for name, buffer in trained.named_buffers():  # not drawn; rotary frequencies of a 16-bit network are float32
+            parent, _, own = name.rpartition(".")
+            setattr(network.get_submodule(parent), own, buffer.clone())
         for name, module in kept:
             fresh = dict(network.get_submodule(name).named_parameters(recurse=False))
             for parameter_name, parameter in module.named_parameters(recurse=False):

@@ -30,7 +30,6 @@ def measure(
     model: Model,
     prepared: Prepared,
     method: Method,
-    seed: int,
     zsl: Observation,
     icl: Observation,
     progress: Progress,
@@ -49,21 +48,20 @@ def measure(
             continue
         settings[setting] = facts
         tensors[f"{setting}/label_log_probs"] = ft.label_log_probs
-        for name, scores in similarities(zsl, icl, ft, seed).items():
+        for name, scores in similarities(zsl, icl, ft).items():
             tensors[f"{setting}/{name}"] = scores
     return CellRecord(tensors, {"k_used": prepared.k_used, "seconds": time.perf_counter() - started,
                                 "settings": settings})  # fmt: skip
 
 
-def similarities(zsl: Observation, icl: Observation, ft: Observation, seed: int) -> dict[str, Tensor]:
-    """Every similarity and size of the metrics table: [queries, layers] or [queries, layers, heads]."""
+def similarities(zsl: Observation, icl: Observation, ft: Observation) -> dict[str, Tensor]:
+    """Every similarity and size that looks at FT: [queries, layers] or [queries, layers, heads]."""
     observed = {"zsl": zsl, "icl": icl, "ft": ft, "other": ft}
-    scores = {}
-    for name, metric in METRICS.items():
-        if metric.kind != "performance":
-            named = {"seed": seed} if "random" in name else {}
-            scores[name] = metric.function(*(observed[argument] for argument in metric.arguments), **named)
-    return scores
+    return {
+        name: metric.function(*(observed[argument] for argument in metric.arguments))
+        for name, metric in METRICS.items()
+        if {"ft", "other"} & set(metric.arguments)
+    }
 
 
 def _fine_tune_and_observe(

@@ -39,8 +39,9 @@ COLUMNS = [
     "learning_rate", "metric", "layer", "head", "step", "selection", "record_at", "value", "std", "ci_low", "ci_high",
     "interval", "n", "n_missing", "n_seeds", "status", "dtype",
 ]  # fmt: skip
-SIMILARITIES = [name for name, metric in METRICS.items() if metric.kind == "similarity"]
-SIZES = [name for name, metric in METRICS.items() if metric.kind == "size"]
+# Similarities and sizes that look at FT, and those that look at ICL alone.
+OF_FT = [name for name, metric in METRICS.items() if {"ft", "other"} & set(metric.arguments)]
+OF_ICL = [name for name, metric in METRICS.items() if metric.arguments in (("zsl", "icl"), ("zsl", "other"))]
 # Performance metrics that are a mean over queries of something; AUC and macro-F1 are not.
 PER_QUERY: dict[str, Callable[[Observation], Tensor]] = {
     "accuracy": correct,
@@ -60,14 +61,15 @@ def collect(study: Study, folder: RunFolder) -> pd.DataFrame:
     rows: list[Row] = []
     for group in grouped(study):
         same = {
-            "model": study.model, "weights": group[0].weights, "task": group[0].task, "permutation": study.permutation,
-            "k": study.k, "selection": "all", "record_at": study.record_at, "dtype": study.dtype,
+            "model": study.model, "weights": group[0].weights, "task": group[0].task, "k": study.k,
+            "k_used": _k_used(folder, study, group), "selection": "all", "record_at": study.record_at,
+            "dtype": study.dtype,
         }  # fmt: skip
         if group[0].method == study.methods[0] and group[0].learning_rate == first_rate(study, group[0]):
-            for setting in ("ZSL", "ICL"):
-                observed = [folder.load_observation(observation_key(study, cell, setting)) for cell in group]
-                rows += [{**same, "setting": setting, **row} for row in performance(study, observed)]
+            rows += [{**same, **row} for row in _untuned(study, folder, group)]
         rows += [{**same, **row} for row in _fine_tuning(study, folder, group)]
+    for row in rows:  # an order is that of one demonstration set
+        row["permutation"] = study.permutation if row.get("seed") is not None else None
     table = pd.DataFrame(rows, columns=COLUMNS).astype(dict.fromkeys(INTEGERS, "Int64"))
     table["status"] = table.status.where(table.status.notna(), table.value.isna().map({True: "missing", False: "ok"}))
     written_whole(folder.path / "results.parquet", lambda unfinished: table.to_parquet(unfinished, index=False))
@@ -91,6 +93,29 @@ def first_rate(study: Study, cell: Cell) -> float:
     )
 
 
+def _k_used(folder: RunFolder, study: Study, group: list[Cell]) -> int | None:
+    """How many demonstrations were used; None where that differs between demonstration sets."""
+    used = {folder.load_cell(cell_key(study, cell)).facts["k_used"] for cell in group}
+    return used.pop() if len(used) == 1 else None
+
+
+def _untuned(study: Study, folder: RunFolder, group: list[Cell]) -> Iterator[Row]:
+    zsl, icl = (
+        [folder.load_observation(observation_key(study, cell, setting)) for cell in group] for setting in ("ZSL", "ICL")
+    )
+    for setting, observed in (("ZSL", zsl), ("ICL", icl)):
+        for row in performance(study, observed):
+            yield {"setting": setting, **row}
+    for name in OF_ICL:
+        function = METRICS[name].function
+        scores = [
+            function(before, after, **({"seed": seed} if "random" in name else {}))
+            for before, after, seed in zip(zsl, icl, study.seeds, strict=True)
+        ]
+        for row in similarity(study, name, scores):
+            yield {"setting": "ICL", "metric": name, **row}
+
+
 def _fine_tuning(study: Study, folder: RunFolder, group: list[Cell]) -> Iterator[Row]:
     records = [folder.load_cell(cell_key(study, cell)) for cell in group]
     zsl = folder.load_observation(observation_key(study, group[0], "ZSL"))
@@ -98,7 +123,6 @@ def _fine_tuning(study: Study, folder: RunFolder, group: list[Cell]) -> Iterator
     rate = options.pop("learning_rate")
     same: Row = {
         "method": group[0].method, "method_options": json.dumps(options), "learning_rate": rate,
-        "k_used": records[0].facts["k_used"] if len({record.facts["k_used"] for record in records}) == 1 else None,
     }  # fmt: skip
     for setting in ("FT", *CONTROLS):
         of_setting = {**same, "setting": setting}
@@ -110,15 +134,13 @@ def _fine_tuning(study: Study, folder: RunFolder, group: list[Cell]) -> Iterator
         observed = [replace(zsl, label_log_probs=record.tensors[f"{setting}/label_log_probs"]) for record in records]
         for row in performance(study, observed):
             yield {**of_setting, **row}
-        for metric in (*SIMILARITIES, *SIZES):
+        for metric in OF_FT:
             for row in similarity(study, metric, [record.tensors[f"{setting}/{metric}"] for record in records]):
                 yield {**of_setting, "metric": metric, **row}
         for row in _steps(study, records, setting):
             yield {**of_setting, **row}
         if setting in CONTROLS and all(record.facts["settings"]["FT"]["status"] == "ok" for record in records):
-            for metric in SIMILARITIES:
-                if metric.startswith("random"):  # does not look at FT
-                    continue
+            for metric in (name for name in OF_FT if METRICS[name].kind == "similarity"):
                 differences = [
                     specificity(record.tensors[f"FT/{metric}"], record.tensors[f"{setting}/{metric}"])
                     for record in records
@@ -132,7 +154,7 @@ def _diverged(study: Study, statuses: list[str]) -> Iterator[Row]:
     """A method that diverged on any demonstration set has no score: the sets where it did not are no fair sample."""
     diverged = [status for status in statuses if status != "ok"]
     over_all = f"{diverged[0]} ({len(diverged)} of {len(statuses)} demonstration sets)"
-    for metric in (*SIMILARITIES, *SIZES, *PER_QUERY, "auc", "macro_f1"):
+    for metric in (*OF_FT, *PER_QUERY, "auc", "macro_f1"):
         yield {"metric": metric, "status": over_all, "n_seeds": len(statuses)}
         for seed, status in zip(study.seeds, statuses, strict=True):
             if status != "ok":

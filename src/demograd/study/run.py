@@ -111,7 +111,7 @@ def _run_cell(study: Study, folder: RunFolder, model: Model, prepared: Prepared,
         return watch.done
 
     method = study.method(cell.method, cell.learning_rate)
-    record = measure(study, model, prepared, method, cell.seed, observed("ZSL"), observed("ICL"), progress)
+    record = measure(study, model, prepared, method, observed("ZSL"), observed("ICL"), progress)
     folder.save_cell(cell_key(study, cell), record)
     for setting, facts in record.facts["settings"].items():
         if facts["status"] != "ok":

@@ -1,8 +1,9 @@
 """What a running study tells whoever watches it."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
+@runtime_checkable
 class Watch(Protocol):
     """Told how far a run is."""
 
