@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from scipy.stats import t
 from torch import Tensor
 
 from demograd import metrics
@@ -67,13 +68,21 @@ def test_the_bootstrap_agrees_with_aggregates_of_resampled_scores(missing_querie
     random, n = np.random.default_rng(7), 20 - missing_queries
     queries, kept = random.integers(n, size=(300, n)), values[:, missing_queries:]
     seeds = random.integers(5, size=(300, 5))
-    replicates = [mean(kept[s][:, q]) for s, q in zip(seeds, queries, strict=True)]
-    low, high = np.quantile(replicates, [0.025, 0.975])
-    stretch = (5 / 4) ** 0.5 * 2.776445 / 1.959964
+    value = mean(values)
+
+    def reach(replicates: list[float]) -> np.ndarray:
+        low, high = np.quantile(replicates, [0.025, 0.975])
+        return np.array([value - low, high - value])
+
+    both = reach([mean(kept[s][:, q]) for s, q in zip(seeds, queries, strict=True)])
+    alone = reach([mean(kept[:, q]) for q in queries])
+    of_queries = alone * (n / (n - 1)) ** 0.5 * t.ppf(0.975, n - 1) / 1.959964
+    of_seeds = np.sqrt(np.maximum(both**2 - of_queries**2, 0)) * (5 / 4) ** 0.5 * 2.776445 / 1.959964
+    low, high = np.sqrt(of_queries**2 + of_seeds**2)
     interval = metrics.interval_over_demonstrations(values, resamples=300, seed=7)
     assert interval is not None
-    assert interval.low == pytest.approx(mean(values) - stretch * (mean(values) - low), abs=1e-5)
-    assert interval.high == pytest.approx(mean(values) + stretch * (high - mean(values)), abs=1e-5)
+    assert interval.low == pytest.approx(value - low, abs=1e-5)
+    assert interval.high == pytest.approx(value + high, abs=1e-5)
     assert (interval.n_seeds, interval.n_queries, interval.resamples, interval.seed) == (5, n, 300, 7)
 
 
