@@ -62,13 +62,16 @@ def in_order(variants: Iterable[Variant]) -> list[Variant]:
 
 
 def telling_fields(variants: Sequence[Variant], always: Iterable[str] = ()) -> list[str]:
-    """The fields by which these variants differ, and those always shown, in the order of `Variant`."""
-    always = set(always)
-    return [
-        field.name
-        for field in fields(Variant)
-        if field.name in always or len({getattr(each, field.name) for each in variants}) > 1
-    ]
+    """The fields by which these variants differ, and those always shown, in the order of `Variant`.
+
+    Options tell variants of one method apart; that another method has other options goes without saying.
+    """
+    shown = set(always)
+    for field in fields(Variant):
+        of = (lambda each: each.method) if field.name == "method_options" else (lambda each: None)
+        if len({(of(each), getattr(each, field.name)) for each in variants}) > len({of(each) for each in variants}):
+            shown.add(field.name)
+    return [field.name for field in fields(Variant) if field.name in shown]
 
 
 def method_label(each: Variant, among: Iterable[Variant]) -> str:

@@ -8,8 +8,8 @@ from demograd.errors import UserError
 from demograd.study.schema import MethodName, Study
 
 TABLE = Path(__file__).parent / "learning_rates.csv"
-"""Columns: model, task, method, k, seed, learning_rate, label_log_likelihood (mean over held-out tuning queries;
-empty where it diverged). Made by `benchmarks/sweep_learning_rates.py`."""
+"""Columns: model, task, method, k, seed, queries, learning_rate, label_log_likelihood (mean over held-out tuning
+queries; empty where it diverged). Made by `benchmarks/sweep_learning_rates.py`."""
 
 RULE = "highest held-out label log-likelihood, mean over the sweep's demonstration sets"
 
