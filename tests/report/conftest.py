@@ -70,7 +70,7 @@ def _rows(fake: Fake) -> Iterator[dict[str, Any]]:
                     )
             for method in fake.methods:
                 tuned = world | {"method": method, "learning_rate": RATES.get(method, 0.01),
-                                 "method_options": json.dumps({"step": "demonstration"})}  # fmt: skip
+                                 "method_options": json.dumps({"step": "demonstration", "of": method})}  # fmt: skip
                 failed = "diverged at step 12" if (method, weights) == (fake.diverged, "trained") else None
                 for setting in ("FT", *CONTROLS):
                     for metric in PERFORMANCE:

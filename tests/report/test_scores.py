@@ -46,7 +46,9 @@ def test_no_deviation_is_shown_under_three_demonstration_sets(run: MakeRun) -> N
 def test_a_learning_rate_that_varies_tells_rows_apart(run: MakeRun) -> None:
     results = read_run(run(methods=("GD", "LCGD"), weights=("trained",))).results
     results["method"] = results["method"].replace("LCGD", "GD")
-    assert list(score_table(results)["learning rate"]) == ["0.001", "0.003"]
+    table = score_table(results)
+    assert list(table["learning rate"]) == ["0.001", "0.003"]
+    assert list(table["method options"]) == ["step demonstration, of GD", "step demonstration, of LCGD"]
 
 
 @pytest.mark.parametrize(
