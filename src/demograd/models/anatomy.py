@@ -41,7 +41,6 @@ class Architecture:
 
 
 _GEMMA = Architecture(post_attention_norm="post_attention_layernorm")
-_BART = Architecture(blocks="model.decoder.layers", final_norm=None)
 
 ARCHITECTURES: dict[str, Architecture] = {
     "llama": Architecture(),
@@ -76,8 +75,8 @@ ARCHITECTURES: dict[str, Architecture] = {
         final_norm="gpt_neox.final_layer_norm",
     ),
     "xglm": Architecture(final_norm="model.layer_norm", attention_forward=xglm_attention_forward),
-    "bart": _BART,
-    "mbart": _BART,
+    "bart": Architecture(blocks="model.decoder.layers", final_norm=None),
+    "mbart": Architecture(blocks="model.decoder.layers", final_norm="model.decoder.layer_norm"),
 }
 
 

