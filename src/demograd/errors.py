@@ -19,7 +19,8 @@ class UserError(Exception):
 def unknown_name(kind: str, name: str, known: Iterable[str], do: str) -> UserError:
     """The error for a name that is not among `known`, naming the nearest ones."""
     options = sorted(known)
-    near = get_close_matches(name.lower(), options, n=3, cutoff=0.5)
+    as_given = {option.lower(): option for option in options}
+    near = [as_given[close] for close in get_close_matches(name.lower(), as_given, n=3, cutoff=0.5)]
     expected = f"one of {', '.join(options)}"
     hint = f"Did you mean {' or '.join(near)}? {do}" if near else do
     return UserError(f"Unknown {kind} {name!r}", expected, hint)

@@ -5,7 +5,9 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from importlib.util import find_spec
+from logging import ERROR, getLogger
 from pathlib import Path
 from typing import Any, get_args
 
@@ -98,6 +100,11 @@ def _load_pretrained(name: str, dtype: torch.dtype) -> tuple[Any, Any, str]:
         return *_from_gguf(Path(name), dtype), f"{Path(name).name}, dequantised"
     if Path(name).is_dir() and not (Path(name) / "config.json").is_file():
         raise UserError(f"The folder {name} has no config.json", "a model saved with save_pretrained", "Check the path")
+    if "/" not in name and not Path(name).exists() and get_close_matches(name.lower(), BUILT_IN, cutoff=0.8):
+        # before a hub is asked for it, which takes long where there is none
+        raise unknown_name(
+            "model", name, BUILT_IN, "Any other model: a hub name (owner/name), a folder, or a .gguf file"
+        )
     return *_from_folder_or_hub(name, dtype), ""
 
 
@@ -116,6 +123,9 @@ def _from_folder_or_hub(name: str, dtype: torch.dtype) -> tuple[Any, Any]:
 def _loading(name: str, load: Callable[[], tuple[Any, Any]]) -> tuple[Any, Any]:
     progress_was_on = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()
+    hub = getLogger("huggingface_hub")  # tells of every retry; the error at the end says it once
+    hub_level = hub.level
+    hub.setLevel(ERROR)
     try:
         return load()
     except Exception as error:  # a damaged file fails in the parsers in ways of their own
@@ -125,6 +135,7 @@ def _loading(name: str, load: Callable[[], tuple[Any, Any]]) -> tuple[Any, Any]:
                         f"a built-in name ({', '.join(BUILT_IN)}), a hub name, a folder of save_pretrained with "
                         "safetensors, or a .gguf file", unknown.do) from error  # fmt: skip
     finally:
+        hub.setLevel(hub_level)
         if progress_was_on:
             logging.enable_progress_bar()
 

@@ -60,16 +60,21 @@ def collect(study: Study, folder: RunFolder) -> pd.DataFrame:
     """Write `results.parquet` from the cells and observations of a folder, and return it."""
     rows: list[Row] = []
     for group in grouped(study):
+        begin = len(rows)
         same = {
             "model": study.model, "weights": group[0].weights, "task": group[0].task, "k": study.k,
-            "k_used": _k_used(folder, study, group), "selection": "all", "record_at": study.record_at,
+            "selection": "all", "record_at": study.record_at,
             "dtype": study.dtype,
         }  # fmt: skip
         if group[0].method == study.methods[0] and group[0].learning_rate == first_rate(study, group[0]):
             rows += [{**same, **row} for row in _untuned(study, folder, group)]
         rows += [{**same, **row} for row in _fine_tuning(study, folder, group)]
-    for row in rows:  # an order is that of one demonstration set
-        row["permutation"] = study.permutation if row.get("seed") is not None else None
+        used = _k_used(folder, study, group)
+        whole = set(used.values()).pop() if len(set(used.values())) == 1 else None
+        for row in rows[begin:]:  # an order, like a count, is that of one demonstration set
+            seed = row.get("seed")
+            row["k_used"] = whole if seed is None else used[seed]
+            row["permutation"] = None if seed is None else study.permutation
     table = pd.DataFrame(rows, columns=COLUMNS).astype(dict.fromkeys(INTEGERS, "Int64"))
     table["status"] = table.status.where(table.status.notna(), table.value.isna().map({True: "missing", False: "ok"}))
     written_whole(folder.path / "results.parquet", lambda unfinished: table.to_parquet(unfinished, index=False))
@@ -93,10 +98,9 @@ def first_rate(study: Study, cell: Cell) -> float:
     )
 
 
-def _k_used(folder: RunFolder, study: Study, group: list[Cell]) -> int | None:
-    """How many demonstrations were used; None where that differs between demonstration sets."""
-    used = {folder.load_cell(cell_key(study, cell)).facts["k_used"] for cell in group}
-    return used.pop() if len(used) == 1 else None
+def _k_used(folder: RunFolder, study: Study, group: list[Cell]) -> dict[int, int]:
+    """How many demonstrations of each set were used."""
+    return {cell.seed: folder.load_cell(cell_key(study, cell)).facts["k_used"] for cell in group}
 
 
 def _untuned(study: Study, folder: RunFolder, group: list[Cell]) -> Iterator[Row]:

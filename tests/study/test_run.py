@@ -1,0 +1,208 @@
+"""Facts about running a study: the same numbers, nothing done twice, nothing lost, nothing bad averaged in."""
+
+import json
+import math
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+import yaml
+from tests.study.conftest import small_settings
+
+from demograd import UserError, load_model, load_task, metrics, observe
+from demograd.study import Silent, Study, cells, make_study, run_study
+from demograd.study.cells import cell_key
+
+
+class Listening(Silent):
+    """Remembers what was begun and said."""
+
+    def __init__(self) -> None:
+        self.begun: list[tuple[str, str]] = []
+        self.said: list[str] = []
+
+    def begin(self, what: str, setting: str, total: int) -> None:
+        self.begun.append((what, setting))
+
+    def say(self, sentence: str) -> None:
+        self.said.append(sentence)
+
+
+class StoppedAt(Listening):
+    """Interrupts the run when the given number of settings was begun."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__()
+        self.limit = limit
+
+    def begin(self, what: str, setting: str, total: int) -> None:
+        super().begin(what, setting, total)
+        if len(self.begun) == self.limit:
+            raise KeyboardInterrupt
+
+
+def results(folder: Path) -> pd.DataFrame:
+    return pd.read_parquet(folder / "results.parquet")
+
+
+@pytest.fixture(scope="module")
+def finished(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Study, Path, Listening]:
+    study, out, watch = make_study(small_settings(small_model)), tmp_path_factory.mktemp("run") / "out", Listening()
+    run_study(study, out, watch)
+    return study, out, watch
+
+
+def test_zero_shot_and_in_context_are_observed_once_and_shared(finished: tuple[Study, Path, Listening]) -> None:
+    _, _, watch = finished
+    settings = [setting for _, setting in watch.begun]
+    # trained: one ZSL for all seeds; untrained: one for each draw of the weights. ICL: one for each seed
+    assert (settings.count("ZSL"), settings.count("ICL")) == (1 + 3, 3 + 3)
+    assert settings.count("FT") == settings.count("FT_other_demonstrations") == 12
+
+
+def test_the_same_command_runs_no_finished_cell_again(finished: tuple[Study, Path, Listening]) -> None:
+    study, out, _ = finished
+    before, again = (out / "results.parquet").read_bytes(), Listening()
+    run_study(study, out, again)
+    assert again.begun == [] and any("12 of 12 cells" in sentence for sentence in again.said)
+    assert (out / "results.parquet").read_bytes() == before
+
+
+@pytest.mark.parametrize("limit", [1, 4, 17])
+def test_a_stopped_run_goes_on_to_the_same_table(
+    finished: tuple[Study, Path, Listening], tmp_path: Path, limit: int
+) -> None:
+    study, uninterrupted, watch = finished
+    with pytest.raises(KeyboardInterrupt):
+        run_study(study, tmp_path / "out", StoppedAt(limit))
+    assert not (tmp_path / "out" / "results.parquet").exists()
+    rest = Listening()
+    run_study(study, tmp_path / "out", rest)
+    assert len(rest.begun) < len(watch.begun) or limit == 1
+    assert (tmp_path / "out" / "results.parquet").read_bytes() == (uninterrupted / "results.parquet").read_bytes()
+
+
+def test_a_score_in_the_table_is_the_score_of_the_library(finished: tuple[Study, Path, Listening]) -> None:
+    """The whole way again by the public functions, for one number."""
+    from demograd import GradientDescent, fine_tuned
+
+    study, out, _ = finished
+    model, task = load_model(study.model, device="cpu"), load_task("sst2")
+    demonstrations, queries = task.demonstrations(3, 1), task.queries(8, 1)
+    zsl = observe(model, task.prompts(model.tokenizer, queries))
+    icl = observe(model, task.prompts(model.tokenizer, queries, demonstrations))
+    scores = {}
+    for name, used in (("FT", demonstrations), ("other", task.other_demonstrations(3, 1))):
+        sequences = task.training_sequences(model.tokenizer, used)
+        with fine_tuned(model, sequences, GradientDescent(learning_rate=0.01)) as tuned:
+            ft = observe(tuned, task.prompts(model.tokenizer, queries))
+        scores[name] = metrics.sim_am_delta(zsl, icl, ft)
+    table = results(out)
+    row = table[
+        (table.weights == "trained") & (table.method == "GD") & (table.seed == 1) & table.layer.isna()
+    ]  # fmt: skip
+    plain = row[(row.metric == "sim_am_delta") & (row.setting == "FT")].value.item()
+    assert plain == pytest.approx(metrics.aggregate(scores["FT"]).value, abs=1e-6)
+    difference = metrics.specificity(scores["FT"], scores["other"])
+    specific = row[(row.metric == "sim_am_delta_specificity") & (row.setting == "FT_other_demonstrations")].value.item()
+    assert specific == pytest.approx(metrics.aggregate(difference).value, abs=1e-6)
+
+
+def test_the_table_has_its_columns_and_no_not_a_number(finished: tuple[Study, Path, Listening]) -> None:
+    table = results(finished[1])
+    contract = Path(__file__).parents[2] / "docs" / "run-folder.md"
+    named = [line.split("|")[1] for line in contract.read_text().splitlines() if line.startswith("| `")]
+    assert all(f"`{column}`" in "".join(named) for column in table.columns)
+    assert not any(isinstance(value, float) and math.isnan(value) for value in table.value.dropna())
+    assert set(table.status) <= {"ok", "missing"}
+    # layer 0 of a rotary model: the query's own logits cannot depend on the demonstrations
+    layer_0 = table[(table.metric == "sim_am_delta") & (table.layer == 0) & (table.setting == "FT")]
+    assert (layer_0.status == "missing").all() and (layer_0.n == 0).all() and (layer_0.n_missing > 0).all()
+
+
+def test_the_mean_over_sets_and_its_spread_are_those_of_the_sets(finished: tuple[Study, Path, Listening]) -> None:
+    table = results(finished[1])
+    scores = table[(table.metric == "sim_aou") & (table.setting == "FT") & table.layer.isna() & (table.method == "GD")]
+    trained = scores[scores.weights == "trained"]
+    over, sets = trained[trained.seed.isna()], trained[trained.seed.notna()]
+    assert over.value.item() == pytest.approx(sets.value.mean()) and over["std"].item() == pytest.approx(
+        sets.value.std()
+    )
+    assert (over.interval.item(), set(sets.interval)) == ("demonstrations", {"conditional"})
+    assert over.permutation.isna().all() and (sets.permutation == 0).all()
+
+
+def test_the_folder_says_what_ran(finished: tuple[Study, Path, Listening]) -> None:
+    study, out, _ = finished
+    settings = yaml.safe_load((out / "study.yaml").read_text())
+    assert make_study(settings) == study
+    provenance = json.loads((out / "provenance.json").read_text())
+    assert set(provenance["models"]) == {"trained", "no_training"} and provenance["tasks"]["sst2"]["fingerprint"]
+    assert provenance["learning_rate_source"] == {"GD": "given by the user", "LCGD": "given by the user"}
+    checks = json.loads((out / "validity.json").read_text())
+    assert {check["check"] for check in checks} == {"in_context_learning", "resolution", "seeds"}
+
+
+def test_untrained_weights_are_another_draw_for_each_demonstration_set(small_study: Study) -> None:
+    draws = {(cell.weights, cell.seed): cell.initialisation for cell in cells(small_study)}
+    assert [draws["no_training", seed] for seed in range(3)] == [0, 1, 2]
+    assert {draws["trained", seed] for seed in range(3)} == {0}
+
+
+def test_a_method_that_diverges_is_recorded_as_that(small_model: Path, tmp_path: Path) -> None:
+    settings = small_settings(small_model, weights=["trained"], methods=["GD"], learning_rates={"GD": [0.01, 1e30]})
+    watch = Listening()
+    run_study(make_study(settings), tmp_path / "out", watch)
+    table = results(tmp_path / "out")
+    diverged = table[(table.learning_rate == 1e30) & (table.metric == "sim_aou")]
+    assert diverged.value.isna().all() and diverged.status.str.contains("diverged at step [0-9]").all()
+    assert "3 of 3 demonstration sets" in diverged[diverged.seed.isna()].status.iloc[0]
+    assert any("diverged at step" in sentence for sentence in watch.said)
+    assert (table[(table.learning_rate == 0.01) & (table.metric == "sim_aou")].status == "ok").all()
+
+
+def test_demonstrations_that_do_not_fit_are_dropped_said_and_recorded(small_model: Path, tmp_path: Path) -> None:
+    settings = small_settings(small_model, weights=["trained"], methods=["GD"], k=40, seeds=[0])
+    watch = Listening()
+    run_study(make_study(settings), tmp_path / "out", watch)
+    used = set(results(tmp_path / "out").k_used)
+    assert len(used) == 1 and 1 < used.pop() < 40
+    assert any("of 40 demonstrations fit the context window of 512" in sentence for sentence in watch.said)
+
+
+def test_a_folder_of_another_study_is_refused_and_left_alone(
+    finished: tuple[Study, Path, Listening], small_model: Path
+) -> None:
+    _, out, _ = finished
+    before = sorted((path, path.stat().st_mtime_ns) for path in out.rglob("*"))
+    with pytest.raises(UserError, match="another study"):
+        run_study(make_study(small_settings(small_model, k=4)), out)
+    assert sorted((path, path.stat().st_mtime_ns) for path in out.rglob("*")) == before
+
+
+def test_other_weights_under_the_same_name_are_refused(small_model: Path, tmp_path: Path) -> None:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    copy = tmp_path / "model"
+    network = AutoModelForCausalLM.from_pretrained(small_model)
+    network.save_pretrained(copy)
+    AutoTokenizer.from_pretrained(small_model).save_pretrained(copy)
+    study = make_study(small_settings(copy, weights=["trained"], methods=["GD"], seeds=[0]))
+    run_study(study, tmp_path / "out")
+    with torch.no_grad():
+        network.model.layers[0].mlp.up_proj.weight[0, 0] += 1
+    network.save_pretrained(copy)
+    with pytest.raises(UserError, match="model is not the one"):
+        run_study(study, tmp_path / "out")
+
+
+def test_aligned_positions_make_zero_shot_depend_on_the_demonstrations(small_model: Path, tmp_path: Path) -> None:
+    settings = small_settings(small_model, weights=["trained"], methods=["GD"], seeds=[0, 1], align_positions=True)
+    study, watch = make_study(settings), Listening()
+    run_study(study, tmp_path / "out", watch)
+    assert [setting for _, setting in watch.begun].count("ZSL") == 2
+    unaligned = make_study({**settings, "align_positions": False})
+    assert {cell_key(study, cell) for cell in cells(study)}.isdisjoint(
+        cell_key(unaligned, cell) for cell in cells(unaligned)
+    )

@@ -1,0 +1,79 @@
+"""Facts about studies: what they refuse, and where learning rates come from."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from demograd import UserError, read_study
+from demograd.study import make_study, preset_names
+from demograd.study.learning_rates import TABLE, best_rate, resolved
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"metod": ["GD"]}, ["metod", "Did you mean methods"]),
+        ({"methods": ["LGCD"]}, ["LGCD", "Did you mean"]),
+        ({"weights": ["traind"]}, ["traind", "Did you mean trained"]),
+        ({"k": 0}, ["k = 0", "greater than 0"]),
+        ({"k": "many"}, ["k = 'many'", "integer"]),
+        ({"gd": {"momentum": 2}}, ["gd.momentum = 2", "less than 1"]),
+        ({"seeds": [0, 0]}, ["seeds", "twice"]),
+        ({"seeds": [-1]}, ["seeds", "from 0"]),
+        ({"learning_rates": {"GD": [-0.1]}}, ["learning_rates.GD", "greater than 0"]),
+        ({"learning_rates": {"GD": [float("inf")]}}, ["learning_rates.GD", "finite"]),
+        ({"tasks": []}, ["tasks", "at least 1"]),
+    ],
+)
+def test_a_wrong_setting_is_named(settings: dict[str, object], words: list[str]) -> None:
+    with pytest.raises(UserError) as error:
+        make_study(settings)
+    assert all(word in str(error.value) for word in words), str(error.value)
+
+
+@pytest.mark.parametrize("text", ["k: [", "just words", "- a\n- list", "!!python/object/apply:os.system ['true']", ""])
+def test_a_study_file_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(text)
+    with pytest.raises(UserError, match=r"mine\.yaml"):
+        read_study(str(file))
+
+
+def test_a_study_file_is_named_after_itself_and_may_be_overridden(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("k: 4\nseeds: [0, 1]\n")
+    study = read_study(str(file), k=5)
+    assert (study.name, study.k, study.seeds) == ("mine", 5, [0, 1])
+
+
+def test_every_preset_is_a_study_with_rates_for_all_its_methods() -> None:
+    for name in preset_names():
+        study, sources = resolved(read_study(name))
+        for method in study.methods:
+            assert set(study.learning_rates[method]) == set(study.tasks)
+            assert "sweep" in sources[method]
+
+
+def test_the_rule_takes_the_best_held_out_likelihood_and_no_rate_that_diverged() -> None:
+    rows = [(0.1, -3.0), (0.1, -1.0), (0.2, -1.9), (0.2, -1.9), (0.3, -0.1), (0.3, None)]
+    table = pd.DataFrame(rows, columns=["learning_rate", "label_log_likelihood"])
+    assert best_rate(table) == 0.2
+
+
+def test_the_shipped_rates_are_the_rule_applied_to_the_shipped_sweep() -> None:
+    sweep = pd.read_csv(TABLE)
+    study, _ = resolved(read_study("quickstart"))
+    for method in study.methods:
+        rows = sweep[(sweep.task == "sst2") & (sweep.method == method)]
+        means = rows.groupby("learning_rate").label_log_likelihood.mean()
+        assert study.learning_rates[method] == {"sst2": [means.idxmax()]}
+        # a rate at the edge of the grid would say that the best one may lie outside
+        assert means.idxmax() not in (means.index.min(), means.index.max())
+
+
+def test_a_model_that_was_not_swept_needs_rates() -> None:
+    with pytest.raises(UserError, match="--learning-rate GD="):
+        resolved(make_study({"model": "some/other"}))
+    study, sources = resolved(make_study({"model": "some/other", "learning_rates": {"GD": [0.1], "LCGD": [0.2]}}))
+    assert study.learning_rates == {"GD": [0.1], "LCGD": [0.2]} and sources["GD"] == "given by the user"
