@@ -14,6 +14,7 @@ and the two are added as variances are. For a mean of normal seed effects this i
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from math import sqrt
 from typing import Literal
 
@@ -87,8 +88,7 @@ def statistic_interval(
     """
     if n_queries < 2:
         return None
-    random = np.random.default_rng(seed)
-    chosen = random.integers(n_queries, size=(resamples, n_queries))
+    chosen = _resampled_queries(n_queries, resamples, seed)
     estimates = np.array([statistic(s, np.arange(n_queries)[None]).item() for s in range(n_seeds)])
     has_value = np.flatnonzero(~np.isnan(estimates))
     if len(has_value) < (2 if over == "demonstrations" else 1):
@@ -97,7 +97,7 @@ def statistic_interval(
     estimate = estimates[has_value].mean()
     low, high = _distances(estimate, _nanmean(replicates), level) * _stretch(n_queries, level)
     if over == "demonstrations":
-        drawn_seeds = random.integers(len(has_value), size=(resamples, len(has_value)))
+        drawn_seeds = np.random.default_rng([seed, 1]).integers(len(has_value), size=(resamples, len(has_value)))
         crossed = _nanmean(np.take_along_axis(replicates, drawn_seeds, axis=-1))
         of_queries, of_both = np.array([low, high]), _distances(estimate, crossed, level)
         of_seeds = np.sqrt(np.maximum(of_both**2 - of_queries**2, 0.0)) * _stretch(len(has_value), level)
@@ -112,21 +112,30 @@ def _interval_of_mean(
     x = values.double().numpy().reshape(*values.shape[:2], -1)
     x = x[:, ~np.isnan(x).all(axis=(0, 2))]  # a query without any value is no unit to resample
 
+    n_queries = x.shape[1]
+    there = ~np.isnan(x)
+    filled = np.where(there, x, 0.0)
+
     def mean(s: int, queries: Int[np.ndarray, "resamples chosen"]) -> Float[np.ndarray, " resamples"]:
-        return _mean_over_queries_then_layers(x[s], queries)
+        """`aggregate(x[s][chosen])` of every resample, as a matrix product."""
+        drawn = len(queries) == resamples
+        times = _times_resampled(n_queries, resamples, seed) if drawn else np.ones((1, n_queries))
+        return _nanmean(_ratio(times @ filled[s], times @ there[s]))
 
     return statistic_interval(mean, *x.shape[:2], over=over, level=level, resamples=resamples, seed=seed)
 
 
-def _mean_over_queries_then_layers(
-    x: Float[np.ndarray, "queries layers"], queries: Int[np.ndarray, "resamples chosen"]
-) -> Float[np.ndarray, " resamples"]:
-    """`aggregate(x[chosen])` of every resample. Counting how often each query was drawn makes it a matrix product."""
-    resamples, n_queries = len(queries), len(x)
-    cell = queries + n_queries * np.arange(resamples)[:, None]
-    times = np.bincount(cell.ravel(), minlength=resamples * n_queries).reshape(resamples, n_queries).astype(float)
-    there = ~np.isnan(x)
-    return _nanmean(_ratio(times @ np.where(there, x, 0.0), times @ there))
+# Scores of a run share their queries, so they share their resamples: drawn once.
+@lru_cache(maxsize=8)
+def _resampled_queries(n_queries: int, resamples: int, seed: int) -> Int[np.ndarray, "resamples chosen"]:
+    return np.random.default_rng(seed).integers(n_queries, size=(resamples, n_queries))
+
+
+@lru_cache(maxsize=8)
+def _times_resampled(n_queries: int, resamples: int, seed: int) -> Float[np.ndarray, "resamples queries"]:
+    """How often each resample has each query."""
+    cell = _resampled_queries(n_queries, resamples, seed) + n_queries * np.arange(resamples)[:, None]
+    return np.bincount(cell.ravel(), minlength=resamples * n_queries).reshape(resamples, n_queries).astype(float)
 
 
 def _nanmean(values: Float[np.ndarray, "rows columns"]) -> Float[np.ndarray, " rows"]:
@@ -147,6 +156,7 @@ def _distances(estimate: float, replicates: Float[np.ndarray, " resamples"], lev
     return np.array([max(estimate - low, 0.0), max(high - estimate, 0.0)])
 
 
+@lru_cache(maxsize=64)
 def _stretch(n: int, level: float) -> float:
     tail = (1 - level) / 2
     return float(sqrt(n / (n - 1)) * t.ppf(1 - tail, n - 1) / norm.ppf(1 - tail))
