@@ -10,7 +10,7 @@ from torch import Tensor
 
 from demograd.errors import UserError
 from demograd.learn import Diverged, GradientDescent, LayerCausalGradientDescent, Method, fine_tuned
-from demograd.models import Model
+from demograd.models import ARCHITECTURES, Model
 from demograd.observe import observe
 from demograd.tasks.prompts import Prompts, TrainingSequence
 
@@ -211,3 +211,21 @@ def test_there_must_be_something_to_train_on(random_model: MakeModel) -> None:
         fine_tuned(random_model("llama"), [], GradientDescent(learning_rate=0.01)),
     ):
         pass
+
+
+@pytest.mark.parametrize("kind", sorted(ARCHITECTURES))
+def test_every_architecture_learns_by_both_methods(
+    kind: str, random_model: MakeModel, random_sequences: MakeSequences
+) -> None:
+    for method in (GradientDescent(learning_rate=0.01), LayerCausalGradientDescent(learning_rate=0.01)):
+        with fine_tuned(random_model(kind), random_sequences(9, 7), method) as tuned:
+            assert (tuned.gradient_norms > 0).all() and tuned.losses.isfinite().all()
+
+
+def test_a_residual_stream_that_is_not_known_is_not_guessed(
+    random_model: MakeModel, random_sequences: MakeSequences
+) -> None:
+    method = LayerCausalGradientDescent(learning_rate=0.01, readout="attention_residual")
+    for model in (random_model("bart"), random_model("opt", do_layer_norm_before=False)):
+        with pytest.raises(UserError, match="attention_residual"), fine_tuned(model, random_sequences(9), method):
+            pass

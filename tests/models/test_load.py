@@ -78,7 +78,7 @@ def test_an_untrained_twin_differs_from_the_trained_model_in_nothing_but_its_wei
 
 @pytest.mark.parametrize("name", ["smollm2-135", "smolm2-135m", "SmolLM2-136M"])
 def test_a_misspelt_built_in_name_is_answered_with_the_right_one(name: str) -> None:
-    with pytest.raises(UserError, match=r"cannot be loaded.*Did you mean smollm2-135m\?"):
+    with pytest.raises(UserError, match=r"Did you mean smollm2-135m\?"):
         load_model(name)
 
 

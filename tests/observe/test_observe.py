@@ -11,6 +11,7 @@ import torch
 from demograd.errors import UserError
 from demograd.models import Model
 from demograd.observe import Observation, attention_routed, observe
+from demograd.observe.attention import attention_logits
 from demograd.tasks.prompts import Prompts
 
 MakeModel = Callable[..., Model]
@@ -70,12 +71,11 @@ def test_the_attention_output_is_read_before_gemmas_norm_unless_asked_for_after_
     assert (after - before).norm() > 0.1 * before.norm()
 
 
-def test_where_no_norm_follows_attention_both_places_are_one(
+def test_where_no_norm_follows_attention_there_is_no_place_after_it(
     random_model: MakeModel, random_prompts: MakePrompts
 ) -> None:
-    model, prompts = random_model("llama"), random_prompts()
-    after = observe(model, prompts, place="after_norm")
-    assert torch.equal(after.attention_output, observe(model, prompts).attention_output)
+    with pytest.raises(UserError, match="after_norm"):
+        observe(random_model("llama"), random_prompts(), place="after_norm")
 
 
 def test_what_was_not_asked_for_is_not_recorded(random_model: MakeModel, random_prompts: MakePrompts) -> None:
@@ -193,3 +193,23 @@ def test_progress_counts_queries(random_model: MakeModel, random_prompts: MakePr
     assert seen == sorted(seen)
     assert len(seen) > 1
     assert seen[-1] == 6
+
+
+def test_rotary_factors_that_change_between_context_and_queries_are_refused(random_model: MakeModel) -> None:
+    """longrope takes its factors from how far a pass reaches: a cached context cannot serve queries beyond the limit."""
+    factors = {"rope_type": "longrope", "short_factor": [1.0] * 8, "long_factor": [4.0] * 8,
+               "original_max_position_embeddings": 24, "rope_theta": 10000.0}  # fmt: skip
+    model = random_model("phi3", rope_parameters=factors, sliding_window=None)
+    tokens = list(range(4, 60))
+    for context, fits in ((12, False), (20, False), (40, True), (4, True)):
+        prompts = Prompts(tokens[:context], [tokens[:18], tokens[5:19]], [[4], [5]], [0, 0])
+        if fits:
+            observe(model, prompts)
+        else:
+            with pytest.raises(UserError, match="both sides of token 24"):
+                observe(model, prompts)
+
+
+def test_logits_that_only_overflow_before_they_are_scaled_do_not_overflow() -> None:
+    query = torch.full((1, 1, 1, 64), 60.0, dtype=torch.float16)
+    assert attention_logits(query, query, 0.125, None).item() == pytest.approx(28800, rel=1e-3)

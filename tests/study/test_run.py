@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -13,6 +14,7 @@ from tests.study.conftest import small_settings
 from demograd import UserError, load_model, load_task, metrics, observe
 from demograd.study import Silent, Study, cells, make_study, run_study
 from demograd.study.cells import cell_key
+from demograd.study.prepare import prepare
 
 
 class Listening(Silent):
@@ -206,3 +208,65 @@ def test_aligned_positions_make_zero_shot_depend_on_the_demonstrations(small_mod
     assert {cell_key(study, cell) for cell in cells(study)}.isdisjoint(
         cell_key(unaligned, cell) for cell in cells(unaligned)
     )
+
+
+def test_a_claim_rests_on_the_sets_that_have_a_value() -> None:
+    """Five demonstration sets, one of them all missing: four are too few to decide, and the table says four."""
+    from demograd.report.cell import cell
+    from demograd.study.results import over_sets
+
+    scores = [torch.rand(20, 3) + 1 for _ in range(5)]
+    scores[2] = torch.full((20, 3), torch.nan)
+    row = over_sets(scores, metrics.stack_seeds(scores), (-2.0, 2.0))
+    assert row["n_seeds"] == 4
+    columns = {"status": "ok", "n_missing": 60, "interval": None, "ci_low": None, "ci_high": None}
+    assert metrics.decide(cell({**columns, **row}).interval).verdict == "undecided"
+
+
+def test_an_order_is_one_of_the_same_demonstrations_also_where_some_do_not_fit(small_model: Path) -> None:
+    model, task = load_model(str(small_model), device="cpu"), load_task("sst2")
+    first, second = (
+        prepare(make_study(small_settings(small_model, k=40, permutation=permutation)), task, model, 0)
+        for permutation in (0, 1)
+    )
+    tokens = [[tuple(sequence.tokens) for sequence in one.training["FT"]] for one in (first, second)]
+    assert first.k_used == second.k_used < 40
+    assert tokens[0] != tokens[1] and sorted(tokens[0]) == sorted(tokens[1])
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"gd": {"optimizer": "adam", "momentum": 0.9}},
+        {"learning_rates": {"GD": [0.01, 0.01], "LCGD": [0.01]}},
+        {"place": "after_norm"},
+        {"queries": 100000},
+    ],
+)
+def test_nothing_is_written_for_a_study_that_cannot_run(
+    small_model: Path, tmp_path: Path, changes: dict[str, object]
+) -> None:
+    with pytest.raises(UserError):
+        run_study(make_study(small_settings(small_model, **changes)), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_self_check_sees_a_window_that_is_ignored(small_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from transformers import MistralConfig, MistralForCausalLM
+
+    from demograd.models import Model, find_anatomy
+    from demograd.observe.packing import Pack
+    from demograd.study.check import check_model
+
+    torch.manual_seed(0)
+    config = MistralConfig(
+        vocab_size=64, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, max_position_embeddings=128, sliding_window=40, initializer_range=0.4,
+    )  # fmt: skip
+    network = MistralForCausalLM(config).eval().requires_grad_(False)
+    model = Model("small mistral", network, None, find_anatomy(network))
+    assert all(check.passed for check in check_model(model))
+    sees = Pack._to_context
+    monkeypatch.setattr(Pack, "_to_context", lambda pack, call: sees(pack, replace(call, window=None)))
+    failed = [check.name for check in check_model(model) if not check.passed]
+    assert len(failed) == 1 and "sliding window" in failed[0]

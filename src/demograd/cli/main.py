@@ -52,7 +52,8 @@ def run(
     given = {name: value for name, value in changes.items() if value not in (None, [])}
     plan = read_study(study, **given)
     if learning_rate:
-        plan = read_study(study, **given, learning_rates=_rates(learning_rate, plan.methods))
+        rates: dict[str, Any] = dict(plan.learning_rates) | _rates(learning_rate, plan.methods)
+        plan = read_study(study, **given, learning_rates=rates)
     with ProgressBars() as bars:
         finished = run_study(plan, out, bars)
     report = write_report(finished.folder.path)
@@ -133,6 +134,10 @@ def _rates(given: list[str], methods: list[Any]) -> dict[str, list[float]]:
             raise UserError(
                 f"--learning-rate {one}", "a number, or METHOD=number", "Try --learning-rate GD=0.001"
             ) from error
+        if name and name not in methods:
+            expected = f"a method that runs: {', '.join(methods)}"
+            raise UserError(f"--learning-rate {one}", expected, "Add --method, or correct it")
         for method in [name] if name else methods:
-            rates.setdefault(method, []).append(rate)
+            if rate not in rates.setdefault(method, []):
+                rates[method].append(rate)
     return rates

@@ -1,8 +1,8 @@
 """Layer-causal gradient descent (Deutch 2024 §4): every layer learns from its own readout, none from those above.
 
 A hook on each block passes the block's output on without its graph, so no gradient crosses a block boundary. As soon as
-a few blocks have run, their losses are computed and each one is updated, so memory is a few layers' graphs, however
-many layers there are.
+a block, or a few where demonstrations are short, has run, its loss is computed and it is updated: memory is one layer's
+graph, or that of 128 tokens in several layers, however many layers there are.
 """
 
 from collections.abc import Callable, Iterator
@@ -70,9 +70,9 @@ def layer_causal_gradient_descent(
     return history
 
 
-# A short demonstration is too few rows for the vocabulary projection to run at a machine's matrix rate; four layers'
-# rows together halve its time on a CPU.
-LAYERS_READ_TOGETHER = 4
+# A short demonstration is too few rows for the vocabulary projection to run at a machine's matrix rate. Layers wait
+# until they have this many rows together, which makes it twice as fast on a CPU; a long one is read layer by layer.
+ROWS_READ_TOGETHER = 128
 
 
 class _Readout:
@@ -86,7 +86,7 @@ class _Readout:
     def add(self, learner: "_LayerLearner", hidden: Tensor) -> None:
         """Read a layer's hidden states `[counted tokens, hidden]`, which still have their graph."""
         self.waiting.append((learner, hidden))
-        if len(self.waiting) == LAYERS_READ_TOGETHER:
+        if len(self.waiting) * len(hidden) >= ROWS_READ_TOGETHER:
             self.flush()
 
     def flush(self) -> None:
@@ -116,6 +116,7 @@ class _LayerLearner:
         norms = anatomy.post_attention_norms
         # where a norm stands between attention and the residual stream, the stream holds what it puts out
         self.into_stream = norms[number] if norms else self.attention
+        self.residual_multiplier = getattr(anatomy.network.config, "residual_multiplier", 1.0)  # Granite
         self.optimizer = make_optimizer(layer, method)
         self.rows = torch.empty(0, dtype=torch.long)
         self.loss, self.gradient_norm = 0.0, 0.0
@@ -166,7 +167,7 @@ class _LayerLearner:
         assert self.attention_output is not None and self.block_inputs is not None
         if self.method.readout == "attention":
             return self.attention_output
-        return self.block_inputs + self.attention_output
+        return self.block_inputs + self.residual_multiplier * self.attention_output
 
     def learn(self, loss: float, hidden: Tensor, gradient: Tensor) -> None:
         """One step, from the loss's gradient with respect to what was read of this layer."""

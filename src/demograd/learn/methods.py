@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from demograd.errors import UserError
+from demograd.models import Anatomy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +29,9 @@ class GradientDescent:
         if self.momentum and self.optimizer == "adam":
             raise UserError("momentum with Adam", "momentum with sgd only", "Leave one of them out")
 
+    def check(self, anatomy: Anatomy) -> None:
+        """GD suits every network."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class LayerCausalGradientDescent:
@@ -44,6 +48,16 @@ class LayerCausalGradientDescent:
 
     def __post_init__(self) -> None:
         _check_rate(self.learning_rate)
+
+    def check(self, anatomy: Anatomy) -> None:
+        """
+        Raises:
+            UserError: the readout is not to be found in this network.
+        """
+        if self.readout == "attention_residual" and not anatomy.has_residual_stream_after_attention:
+            raise UserError(f"readout attention_residual for {anatomy.network.config.model_type}",
+                            "an architecture whose residual stream after attention demograd knows",
+                            "Use the readout block or attention")  # fmt: skip
 
 
 Method = GradientDescent | LayerCausalGradientDescent

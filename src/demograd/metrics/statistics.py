@@ -9,7 +9,9 @@ noise that averages out over seeds, and the interval would be too narrow. The cr
 and by normal over t quantile, for it takes the spread as known; together a factor of 1.6 at five seeds (Hesterberg
 2015, "What teachers should know about the bootstrap"). So each side is stretched by that factor, which keeps its skew:
 the part that queries alone account for by the (small) factor of their number, what seeds add to it by that of theirs,
-and the two are added as variances are. For a mean of normal seed effects this is the t interval.
+and the two are added as variances are. For a mean of normal seed effects this is the t interval; where what matters is
+how seeds and queries combine, the crossed bootstrap counts that about three times, and the interval is up to twice as
+wide as it need be. It errs on the side of deciding nothing.
 """
 
 from collections.abc import Callable

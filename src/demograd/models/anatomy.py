@@ -36,6 +36,8 @@ class Architecture:
     """A projection between final norm and unembedding (OPT 350M)."""
     post_attention_norm: str | None = None
     """Within a block: a norm between attention output and residual addition (Gemma 2 and 3)."""
+    norm_after_addition: bool = False
+    """Post-norm blocks: the residual stream after attention is the norm of the sum (BART; OPT 350M says so itself)."""
     attention_forward: Callable[..., Any] | None = None
     """The way in for an architecture that does not register its attention with `AttentionInterface`."""
 
@@ -75,7 +77,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         final_norm="gpt_neox.final_layer_norm",
     ),
     "xglm": Architecture(final_norm="model.layer_norm", attention_forward=xglm_attention_forward),
-    "bart": Architecture(blocks="model.decoder.layers", final_norm=None),
+    "bart": Architecture(blocks="model.decoder.layers", final_norm=None, norm_after_addition=True),
     "mbart": Architecture(blocks="model.decoder.layers", final_norm="model.decoder.layer_norm"),
 }
 
@@ -105,6 +107,13 @@ class Anatomy:
         return self.network.get_input_embeddings().weight.device
 
     @property
+    def has_residual_stream_after_attention(self) -> bool:
+        """Whether block input plus attention output is the residual stream: known, and not in post-norm blocks."""
+        config = self.network.config
+        post_norm = self.architecture.norm_after_addition or not getattr(config, "do_layer_norm_before", True)
+        return config.model_type in ARCHITECTURES and not post_norm
+
+    @property
     def post_attention_norms(self) -> list[nn.Module]:
         """Per block, the norm between attention output and residual addition; empty where there is none."""
         name = self.architecture.post_attention_norm
@@ -125,8 +134,8 @@ class Anatomy:
     @property
     def readout_device(self) -> torch.device:
         """Where `readout` begins."""
-        first = self.unembedding if self.final_norm is None else self.final_norm
-        return next(first.parameters()).device
+        norm = [] if self.final_norm is None else list(self.final_norm.parameters())  # OLMo's has none
+        return next(iter([*norm, *self.unembedding.parameters()])).device
 
     def readout(self, hidden: Tensor) -> Tensor:
         """U of Deutch 2024 §4.3: final norm, then unembedding, of any layer's hidden states `[..., hidden]`."""

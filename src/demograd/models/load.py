@@ -87,7 +87,7 @@ def _device(name: str) -> torch.device:
 
 def _load_pretrained(name: str, dtype: torch.dtype) -> tuple[Any, Any, str]:
     """Network, tokenizer, and a description where the name does not say it all."""
-    if packaged := BUILT_IN.get(name.lower()):
+    if packaged := BUILT_IN.get(name):
         spec = find_spec(packaged.package)
         if spec is None or not spec.submodule_search_locations:
             raise UserError(f"The weights of {name} are not installed", f"the Python package {packaged.package}",
@@ -110,9 +110,10 @@ def _load_pretrained(name: str, dtype: torch.dtype) -> tuple[Any, Any, str]:
 
 def _from_folder_or_hub(name: str, dtype: torch.dtype) -> tuple[Any, Any]:
     def load() -> tuple[Any, Any]:
-        network, found = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
             name, dtype=dtype, use_safetensors=True, trust_remote_code=False, output_loading_info=True
         )
+        network, found = loaded
         if missing := sorted(found["missing_keys"]):  # they would be random numbers
             raise ValueError(f"there are no weights for {missing[0]}, nor for {len(missing) - 1} other parameters")
         return network, AutoTokenizer.from_pretrained(name, trust_remote_code=False)

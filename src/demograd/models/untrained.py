@@ -1,5 +1,6 @@
 """Untrained baselines (Deutch 2024 §3.3): the same architecture with weights that learned nothing."""
 
+from copy import deepcopy
 from typing import Any
 
 import torch
@@ -21,7 +22,7 @@ def untrained(trained: Any, weights: Weights, seed: int) -> Any:
     reference = next(trained.parameters())
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = AutoModelForCausalLM.from_config(trained.config, dtype=torch.float32)
+        network = AutoModelForCausalLM.from_config(deepcopy(trained.config), dtype=torch.float32)
     network.to(dtype=reference.dtype)
     kept = [(name, module) for name, module in trained.named_modules() if _is_kept(trained, module, weights)]
     with torch.no_grad():

@@ -80,7 +80,8 @@ def reference_log_probs(model: Model, prompts: Prompts) -> Tensor:
     rows = []
     for query in prompts.queries:
         ids = torch.tensor([prompts.context + query], device=model.anatomy.device)
-        rows.append(model.network(input_ids=ids, use_cache=False).logits[0, prompts.answer_offset])
+        own = model.network(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False)
+        rows.append(own.logits[0, prompts.answer_offset])
     return torch.stack(rows).float().log_softmax(dim=-1)
 
 

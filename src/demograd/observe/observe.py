@@ -62,6 +62,7 @@ def observe(
     wanted = frozenset(extras)
     for extra in wanted - set(get_args(Extra)):
         raise unknown_name("extra", extra, get_args(Extra), "Record one of these")
+    check_place(model, place)
     _check_length(model, prompts)
     way = way_to_observe(model)
     batches = packed_batches(model, prompts, pack_tokens) if way == "packed" else unpacked_batches(model, prompts)
@@ -81,14 +82,39 @@ def observe(
     return _assembled(model, prompts, parts, notes)
 
 
+def check_place(model: Model, place: Place) -> None:
+    """
+    Raises:
+        UserError: the model has no such place.
+    """
+    if place == "after_norm" and not model.anatomy.post_attention_norms:
+        expected = "a model with a norm between attention and residual stream"
+        raise UserError(f"place after_norm for {model.name}", expected, "Read the output after its projection")
+
+
 def _check_length(model: Model, prompts: Prompts) -> None:
     longest_answer = max(len(candidate) for candidate in prompts.candidates) - 1
     longest = max(len(query) for query in prompts.queries) + longest_answer
     needed = max(len(prompts.context), prompts.first_query_position) + longest
+    _check_rotary_scaling(model, prompts)
     window = model.context_window
     if window is not None and needed > window:
         raise UserError(f"Context and longest query take {needed} tokens", f"at most {window} for {model.name}",
                         "Use fewer demonstrations or shorter texts")  # fmt: skip
+
+
+def _check_rotary_scaling(model: Model, prompts: Prompts) -> None:
+    """longrope (Phi-3) takes other rotary factors for a whole pass that reaches past the original window: a context
+    encoded on one side of that limit cannot serve queries on the other."""
+    rope = getattr(model.network.config, "rope_parameters", None) or {}
+    if rope.get("rope_type") != "longrope":
+        return
+    limit = rope.get("original_max_position_embeddings") or model.network.config.original_max_position_embeddings
+    first = prompts.first_query_position
+    ends = [len(prompts.context), *(first + len(query) for query in prompts.queries)]
+    if min(ends) <= limit < max(ends) + max(len(candidate) for candidate in prompts.candidates) - 1:
+        given = f"Context and queries end on both sides of token {limit}, where {model.name} changes its positions"
+        raise UserError(given, "all of them on one side", "Use fewer demonstrations, or more")
 
 
 def _assembled(model: Model, prompts: Prompts, parts: list[_Part], notes: tuple[str, ...]) -> Observation:

@@ -155,4 +155,4 @@ class Pack:
         """The last query token's logits against its own segment, float32 `[segments, heads, longest]`."""
         query = call.query[0].index_select(1, self.last.to(call.query.device)).transpose(0, 1)[:, :, None]
         key = self._pad(call.key, call.query.shape[1])
-        return attention_logits(query, key, call.scaling, call.softcap).squeeze(2).float()
+        return attention_logits(query.float(), key.float(), call.scaling, call.softcap).squeeze(2)

@@ -36,8 +36,8 @@ class Recorder:
         query = call.query[0].index_select(1, self.rows.to(call.query.device))
         if "context_logits" in self.extras:
             key = context_key[0].repeat_interleave(query.shape[0] // context_key.shape[1], dim=0)
-            logits = attention_logits(query, key, call.scaling, call.softcap)
-            self.context_logits[call.layer] = logits.transpose(0, 1).float()
+            logits = attention_logits(query.float(), key.float(), call.scaling, call.softcap)
+            self.context_logits[call.layer] = logits.transpose(0, 1)
         if "query_vectors" in self.extras:
             scaled = query.transpose(0, 1).flatten(1) * call.scaling
             self.query_vectors[call.layer] = scaled.float()
@@ -46,7 +46,7 @@ class Recorder:
     def watching(self, anatomy: Anatomy, place: Place) -> Iterator[None]:
         """Keep the last token's attention output of every layer that runs inside this block."""
         modules = anatomy.attentions
-        if place == "after_norm" and anatomy.post_attention_norms:
+        if place == "after_norm":
             modules = anatomy.post_attention_norms
 
         def keep(layer: int) -> Any:

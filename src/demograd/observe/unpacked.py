@@ -42,8 +42,8 @@ class UnpackedBatch:
         def attend(call: AttentionCall) -> Tensor:
             own = call.query.shape[-2]
             key = call.key[0].repeat_interleave(call.query.shape[1] // call.key.shape[1], dim=0)
-            last = attention_logits(call.query[0, :, -1:], key[:, -own:], call.scaling, call.softcap)
-            recorder.record(call, last.squeeze(1)[None].float(), call.key[:, :, :-own])
+            last = attention_logits(call.query[0, :, -1:].float(), key[:, -own:].float(), call.scaling, call.softcap)
+            recorder.record(call, last.squeeze(1)[None], call.key[:, :, :-own])
             return causal_attention(call)
 
         parts = [self._continued(one.tokens[: one.length], attend)]

@@ -78,7 +78,13 @@ def _finding(scores: Scores, of: Variant, label: str, validity: Sequence[Check])
         for control, cell in cells.items()
         if control not in measured
     )
-    if objection := _objection(of, label, model, validity):
+    objection = _objection(of, label, model, validity)
+    if objection is None and len(measured) < len(cells):  # a claim must beat every control, not those that are left
+        objection = (
+            f"Undecided: on {of.task}, {subject} could not be compared with every control",
+            "a control is missing",
+        )
+    if objection is not None:
         sentence, reason = objection
         values = " and ".join(f"{_value(cell)} against {CONTROLS[control]}" for control, cell in measured.items())
         return Finding(f"{sentence} (SimAOU specificity {values}){notes}.", Verdict.UNDECIDED, about, reason)

@@ -29,11 +29,17 @@ def check_model(model: Model) -> list[CheckResult]:
         UserError: the model cannot be observed at all.
     """
     prompts = random_prompts(model, context=20, lengths=(6, 3, 9, 5))
+    beyond = _beyond_window(model)
     observed = observe(model, prompts, extras=["context_logits", "next_token_log_probs"])
     assert observed.next_token_log_probs is not None
     way = way_to_observe(model)
     allowed = TOLERANCE[model.dtype]
+    windowed = [] if beyond is None else [
+        _within(f"{way} equals one by one beyond the sliding window ({len(beyond.context)} tokens)",
+                _log_prob_difference(model, beyond), allowed)
+    ]  # fmt: skip
     return [
+        *windowed,
         _within(f"{way} equals one by one, next-token log-probabilities",
                 relative_difference(observed.next_token_log_probs, reference_log_probs(model, prompts).cpu()), allowed),
         _within("softmax of the recorded logits equals the attention probabilities",
@@ -47,6 +53,21 @@ def check_model(model: Model) -> list[CheckResult]:
 
 def _within(name: str, difference: float, allowed: float) -> CheckResult:
     return CheckResult(name, difference <= allowed, f"{difference:.1e}", f"{allowed:g}")
+
+
+def _beyond_window(model: Model) -> Prompts | None:
+    """Prompts longer than the sliding window, so that it matters; None where there is none, or no room for them."""
+    window = getattr(model.network.config, "sliding_window", None)
+    most = model.context_window
+    if not window or (most is not None and window + 30 > most):
+        return None
+    return random_prompts(model, context=window + 10, lengths=(6, 3))
+
+
+def _log_prob_difference(model: Model, prompts: Prompts) -> float:
+    observed = observe(model, prompts, extras=["next_token_log_probs"]).next_token_log_probs
+    assert observed is not None
+    return relative_difference(observed, reference_log_probs(model, prompts).cpu())
 
 
 @torch.no_grad()

@@ -46,7 +46,7 @@ class RunFolder:
                                 "Choose another folder with --out, or delete this one")  # fmt: skip
             return
         try:
-            if self.path.exists() and any(self.path.iterdir()):
+            if self.path.exists() and any(file.is_file() for file in self.path.rglob("*")):
                 raise UserError(f"{self.path} is not empty and is no run folder", "a new folder or a run folder",
                                 "Choose another folder with --out")  # fmt: skip
             for folder in ("cells", "observations"):

@@ -11,7 +11,7 @@ TABLE = Path(__file__).parent / "learning_rates.csv"
 """Columns: model, task, method, k, seed, queries, learning_rate, label_log_likelihood (mean over held-out tuning
 queries; empty where it diverged). Made by `benchmarks/sweep_learning_rates.py`."""
 
-RULE = "highest held-out label log-likelihood, mean over the sweep's demonstration sets"
+RULE = "highest held-out label log-likelihood, mean over the sweep's tasks and demonstration sets"
 
 
 def rates_of(study: Study, task: str, method: MethodName) -> list[float]:
@@ -30,8 +30,12 @@ def resolved(study: Study) -> tuple[Study, dict[str, str]]:
     for method in study.methods:
         given = study.learning_rates.get(method)
         if given is None:
-            filled[method] = {task: [_swept(study, task, method)] for task in study.tasks}
-            sources[method] = f"chosen by a sweep on tuning queries that no result uses: {RULE}"
+            swept = {task: _swept(study, task, method) for task in study.tasks}
+            filled[method] = {task: [best_rate(rows)] for task, rows in swept.items()}
+            about = "; ".join(f"{task} from {_described(rows)}" for task, rows in swept.items())
+            sources[method] = (
+                f"chosen by a sweep on tuning queries that no result uses, trained weights ({about}): {RULE}"
+            )
         elif isinstance(given, dict) and (missing := [task for task in study.tasks if task not in given]):
             raise UserError(f"learning_rates.{method} has none for {', '.join(missing)}", "rates for every task",
                             "Add them, or list rates for all tasks")  # fmt: skip
@@ -40,20 +44,30 @@ def resolved(study: Study) -> tuple[Study, dict[str, str]]:
     return study.model_copy(update={"learning_rates": filled}), sources
 
 
-def _swept(study: Study, task: str, method: MethodName) -> float:
+def _swept(study: Study, task: str, method: MethodName) -> pd.DataFrame:
+    """The sweep's rows for a task, or those of all its tasks where it has none for this one."""
     sweep = pd.read_csv(TABLE)
     of_model = sweep[(sweep.model == study.model) & (sweep.method == method)]
-    if of_model.empty:
-        raise UserError(f"No learning rate for {method} on {study.model}",
-                        "one that you choose: only the default model's was swept",
+    as_swept = (study.gd, study.lcgd, study.loss_on) == (type(study.gd)(), type(study.lcgd)(), "all")
+    if of_model.empty or not as_swept:
+        what = f"{method} with these options" if not as_swept else method
+        raise UserError(f"No learning rate for {what} on {study.model}",
+                        "one that you choose: only the default model was swept, with the methods' default options",
                         f"Pass --learning-rate {method}=0.001 (or several to compare)")  # fmt: skip
     of_task = of_model[of_model.task == task]
-    return best_rate(of_model if of_task.empty else of_task)
+    return of_model if of_task.empty else of_task
+
+
+def _described(rows: pd.DataFrame) -> str:
+    return f"{', '.join(sorted(set(rows.task)))} at k = {', '.join(str(k) for k in sorted(set(rows.k)))}"
 
 
 def best_rate(rows: pd.DataFrame) -> float:
-    """The rule. A rate that diverged for any demonstration set is out."""
-    scores = rows.groupby("learning_rate").label_log_likelihood.agg(lambda values: values.mean(skipna=False))
-    if scores.isna().all():
-        raise ValueError("every swept learning rate diverged")
-    return float(scores.sort_values(ascending=False, kind="stable").index.to_numpy()[0])
+    """The rule. A rate that diverged, or was not run, on any task or demonstration set is out."""
+    sets = rows.pivot_table(
+        index=["task", "seed"], columns="learning_rate", values="label_log_likelihood", dropna=False, sort=True
+    )
+    means = sets.mean(skipna=False).dropna()
+    if means.empty:
+        raise ValueError("no learning rate was swept on all of its tasks and demonstration sets without diverging")
+    return float(means.sort_values(ascending=False, kind="stable").index.to_numpy()[0])

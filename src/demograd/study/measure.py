@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
+from demograd.errors import UserError
 from demograd.learn import Diverged, Method, fine_tuned
 from demograd.metrics import METRICS
 from demograd.models import Model
@@ -23,6 +24,25 @@ Progress = Callable[[str, int], Callable[[int], None]]
 def observe_setting(study: Study, model: Model, prompts: Prompts, on_progress: Callable[[int], None]) -> Observation:
     """Observe with this study's options."""
     return observe(model, prompts, place=study.place, on_progress=on_progress)
+
+
+def observe_untuned(study: Study, model: Model, prompts: Prompts, on_progress: Callable[[int], None]) -> Observation:
+    """Observe ZSL or ICL.
+
+    Raises:
+        UserError: the model overflows on these prompts.
+    """
+    observation = observe_setting(study, model, prompts, on_progress)
+    if not is_finite(observation):
+        raise UserError(f"{model.name} in {model.dtype} computes values that are not finite on these prompts",
+                        "a dtype in which the model does not overflow", "Try --dtype float32")  # fmt: skip
+    return observation
+
+
+def is_finite(observation: Observation) -> bool:
+    """Whether everything that the metrics read is a number."""
+    read = [observation.attention_output, observation.label_log_probs, *observation.attention_logits]
+    return all(bool(tensor.isfinite().all()) for tensor in read)
 
 
 def measure(
@@ -75,7 +95,6 @@ def _fine_tune_and_observe(
     on_progress = progress(len(sequences) + len(prompts.queries))
     with fine_tuned(model, sequences, method, on_step=on_progress) as tuned:
         ft = observe_setting(study, tuned, prompts, lambda done: on_progress(len(sequences) + done))
-        finite = bool(ft.attention_output.isfinite().all() and ft.label_log_probs.isfinite().all())
-        if not finite:
+        if not is_finite(ft):
             raise Diverged(len(tuned.losses), "what the tuned model computes")
         return ft, {"status": "ok", "losses": tuned.losses.tolist(), "gradient_norms": tuned.gradient_norms.tolist()}

@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 
+from demograd.errors import UserError
 from demograd.models import Model
 from demograd.study.schema import Study
 from demograd.tasks import Example, Prompts, Task, TrainingSequence, load_task, permute_labels
+from demograd.tasks.draws import reorder
 
 CONTROLS = ("FT_other_demonstrations", "FT_permuted_labels")
 
@@ -38,8 +40,9 @@ def prepare(study: Study, task: Task, model: Model, seed: int) -> Prepared:
         UserError: see `Task.demonstrations`, `Task.queries`, `Task.prompts`.
     """
     queries = task.queries(study.queries, study.query_seed)
-    drawn = task.demonstrations(study.k, seed, study.balanced, study.permutation)
-    used = _fitting(study, task, model, queries, drawn)
+    drawn = task.demonstrations(study.k, seed, study.balanced)
+    # what fits is found in the first order, so that every order is one of the same demonstrations
+    used = reorder(_fitting(study, task, model, queries, drawn), seed, study.permutation)
     others = task.other_demonstrations(study.k, seed, study.balanced)[: len(used)]
     wrong = permute_labels(used, len(task.label_words), seed)
 
@@ -51,14 +54,19 @@ def prepare(study: Study, task: Task, model: Model, seed: int) -> Prepared:
 
     icl = prompts(used)
     sets = {"FT": used, "FT_other_demonstrations": others, "FT_permuted_labels": wrong}
+    training = {
+        setting: task.training_sequences(model.tokenizer, demonstrations, loss_on=study.loss_on)
+        for setting, demonstrations in sets.items()
+    }
+    longest = max(len(sequence.tokens) for sequences in training.values() for sequence in sequences)
+    if model.context_window is not None and longest > model.context_window:
+        raise UserError(f"A demonstration of {task.name} (seed {seed}) takes {longest} tokens",
+                        f"at most {model.context_window} for {model.name}", "Choose another seed or model")  # fmt: skip
     return Prepared(
         k_used=len(used),
         zsl=prompts([], len(icl.context) if study.align_positions else None),
         icl=icl,
-        training={
-            setting: task.training_sequences(model.tokenizer, demonstrations, loss_on=study.loss_on)
-            for setting, demonstrations in sets.items()
-        },
+        training=training,
     )
 
 

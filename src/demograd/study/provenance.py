@@ -1,5 +1,7 @@
 """What a reader needs to trust a run and to run it again."""
 
+import hashlib
+import json
 import os
 import platform
 from datetime import UTC, datetime
@@ -11,6 +13,7 @@ import torch
 from demograd.errors import UserError
 from demograd.models import Model
 from demograd.study.folder import RunFolder
+from demograd.study.prepare import Prepared
 from demograd.study.schema import Study
 from demograd.tasks import Task, prompt_notes
 
@@ -20,7 +23,8 @@ _PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "scipy", "pandas", 
 def provenance(
     study: Study,
     tasks: dict[str, Task],
-    models: dict[str, Model],
+    model: Model,
+    models: dict[str, dict[str, str]],
     learning_rate_source: dict[str, str],
     before: dict[str, Any] | None,
     seconds: float,
@@ -37,22 +41,28 @@ def provenance(
             "processor": platform.machine(),
             "cores": os.cpu_count(),
             "threads": torch.get_num_threads(),
-            "device": str(models["trained"].anatomy.device),
+            "device": str(model.anatomy.device),
         },
-        "models": {**before.get("models", {}), **{weights: _model(model) for weights, model in models.items()}},
+        "models": {**before.get("models", {}), **models},
         "tasks": {name: _task(task) for name, task in tasks.items()},
         "learning_rate_source": learning_rate_source,
-        "notes": _notes(study, models["trained"]),
+        "notes": _notes(study, model),
     }
 
 
-def data_changed(folder: RunFolder, tasks: dict[str, Task], model: Model) -> None:
-    """Refuse to go on with data or a model that are not those of the cells already there.
+def inputs_changed(folder: RunFolder, tasks: dict[str, Task], model: Model, prepared: list[Prepared]) -> None:
+    """Refuse to go on with data, a model or token ids that are not those of the cells already there.
 
     Raises:
         UserError: a fingerprint differs from the one that the folder recorded when it was made.
     """
     now = {"model": model.fingerprint, **{f"task {name}": task.fingerprint for name, task in tasks.items()}}
+    config = model.network.config.to_dict()
+    for name in ("_name_or_path", "transformers_version"):  # where it lay and who saved it change no number
+        config.pop(name, None)
+    now["model's configuration"] = hashlib.sha256(json.dumps(config, sort_keys=True, default=str).encode()).hexdigest()
+    # token ids: a change of tokenizer, template or label words shows in them
+    now["text as tokens"] = hashlib.sha256(repr(prepared).encode()).hexdigest()
     before = folder.read_json("fingerprints.json")
     if before is None:
         folder.write_json("fingerprints.json", now)
@@ -63,7 +73,8 @@ def data_changed(folder: RunFolder, tasks: dict[str, Task], model: Model) -> Non
                             f"fingerprint {before.get(name)}", "Choose another folder with --out")  # fmt: skip
 
 
-def _model(model: Model) -> dict[str, str]:
+def model_facts(model: Model) -> dict[str, str]:
+    """What the provenance says of one state of the weights."""
     return {"name": model.name, "fingerprint": model.fingerprint, "source": model.source}
 
 

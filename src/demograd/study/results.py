@@ -199,7 +199,7 @@ def over_sets(scores: list[Tensor], stacked: Tensor, bounds: Bounds) -> Row:
     )
     return {
         "value": number(over.mean), "std": over.std, "n": sum(whole.n for whole in wholes),
-        "n_missing": sum(whole.n_missing for whole in wholes), "n_seeds": len(scores), **shown(interval, bounds),
+        "n_missing": sum(whole.n_missing for whole in wholes), "n_seeds": over.n, **shown(interval, bounds),
     }  # fmt: skip
 
 
@@ -222,7 +222,7 @@ def performance(study: Study, observed: list[Observation]) -> Iterator[Row]:
                                           queries, over=unit)  # fmt: skip
         yield {
             "metric": metric, "value": number(over.mean), "std": over.std, "n": queries * over.n,
-            "n_missing": queries * over.n_missing, "n_seeds": len(observed), **shown(interval, (0.0, 1.0)),
+            "n_missing": queries * over.n_missing, "n_seeds": over.n, **shown(interval, (0.0, 1.0)),
         }  # fmt: skip
         for seed, value in zip(study.seeds, each, strict=True):
             yield {"metric": metric, "seed": seed, "value": number(value), "n": queries, "n_missing": 0, "n_seeds": 1}
@@ -250,4 +250,6 @@ def shown(interval: Interval | None, bounds: Bounds) -> Row:
     if interval is None:
         return {}
     kind = "demonstrations" if interval.over == "demonstrations" else "conditional"
-    return {"ci_low": max(interval.low, bounds[0]), "ci_high": min(interval.high, bounds[1]), "interval": kind}
+    # an interval rests on the sets that have a value, and so does any claim made from it
+    low, high = max(interval.low, bounds[0]), min(interval.high, bounds[1])
+    return {"n_seeds": interval.n_seeds, "ci_low": low, "ci_high": high, "interval": kind}

@@ -6,14 +6,17 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
+from demograd.errors import UserError
 from demograd.models import Model, Weights, load_model
 from demograd.observe import Observation
+from demograd.observe.fit import way_to_observe
+from demograd.observe.observe import check_place
 from demograd.study.cells import Cell, cell_key, cells, observation_key, study_key
 from demograd.study.folder import RunFolder
 from demograd.study.learning_rates import resolved
-from demograd.study.measure import measure, observe_setting
+from demograd.study.measure import measure, observe_untuned
 from demograd.study.prepare import Prepared, load_tasks, prepare
-from demograd.study.provenance import data_changed, provenance
+from demograd.study.provenance import inputs_changed, model_facts, provenance
 from demograd.study.results import collect
 from demograd.study.schema import Study
 from demograd.study.validity import check_validity
@@ -43,9 +46,10 @@ def run_study(study: Study, out: Path | None = None, watch: Watch | None = None)
     models = _Models(study)
     prepared = _prepare_all(study, tasks, models.get("trained", 0), watch)
     study, rate_sources = resolved(study)
+    _check_methods(study, models.get("trained", 0))
     folder = RunFolder(out or Path("runs") / f"{study.name}-{study_key(study)}")
     folder.create(study)
-    data_changed(folder, tasks, models.get("trained", 0))
+    inputs_changed(folder, tasks, models.get("trained", 0), list(prepared.values()))
     todo = [cell for cell in cells(study) if not folder.has_cell(cell_key(study, cell))]
     watch.start(sum(_work(prepared[cell.task, cell.seed]) for cell in todo))
     if len(todo) < (total := sum(1 for _ in cells(study))):
@@ -55,7 +59,7 @@ def run_study(study: Study, out: Path | None = None, watch: Watch | None = None)
         for cell in of_model:
             _run_cell(study, folder, model, prepared[cell.task, cell.seed], cell, watch)
     folder.write_json("provenance.json", provenance(
-        study, tasks, models.known, rate_sources, before=folder.read_json("provenance.json"),
+        study, tasks, models.get("trained", 0), models.facts, rate_sources, before=folder.read_json("provenance.json"),
         seconds=time.perf_counter() - started,
     ))  # fmt: skip
     collect(study, folder)
@@ -69,6 +73,8 @@ class _Models:
     def __init__(self, study: Study) -> None:
         self.study = study
         self.known: dict[str, Model] = {}
+        self.facts: dict[str, dict[str, str]] = {}
+        """Of every state that was loaded, for the provenance."""
 
     def get(self, weights: Weights, initialisation: int) -> Model:
         kept = self.known.get(weights)
@@ -78,7 +84,18 @@ class _Models:
                 self.study.model, weights=weights, seed=initialisation,
                 device=self.study.device, dtype=self.study.dtype,
             )  # fmt: skip
+            label = weights if weights == "trained" else f"{weights}, seed {initialisation}"
+            self.facts[label] = model_facts(self.known[weights])
         return self.known[weights]
+
+
+def _check_methods(study: Study, model: Model) -> None:
+    """That the model can be observed, and every method made, while nothing is written yet."""
+    if way_to_observe(model) == "unpacked" and study.align_positions:
+        raise UserError(f"align_positions with {model.name}", "a model that can be told positions", "Leave it off")
+    check_place(model, study.place)
+    for cell in cells(study):
+        study.method(cell.method, cell.learning_rate).check(model.anatomy)
 
 
 def _prepare_all(study: Study, tasks: dict[str, Task], model: Model, watch: Watch) -> dict[tuple[str, int], Prepared]:
@@ -102,7 +119,7 @@ def _run_cell(study: Study, folder: RunFolder, model: Model, prepared: Prepared,
 
         def new() -> Observation:
             watch.begin(str(cell), setting, len(prompts.queries))
-            return observe_setting(study, model, prompts, watch.done)
+            return observe_untuned(study, model, prompts, watch.done)
 
         return folder.observation(observation_key(study, cell, setting), new)
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, field_validator, model_validator
 
 from demograd.errors import UserError, unknown_name
 from demograd.learn import GradientDescent, LayerCausalGradientDescent, Method
@@ -97,6 +97,20 @@ class Study(_Settings):
             raise ValueError("seeds are whole numbers from 0")
         return values
 
+    @field_validator("learning_rates")
+    @classmethod
+    def _no_repeated_rates(cls, rates: dict[str, Any]) -> dict[str, Any]:
+        for of_method in rates.values():
+            for values in of_method.values() if isinstance(of_method, dict) else [of_method]:
+                cls._no_repeats(values)
+        return rates
+
+    @model_validator(mode="after")
+    def _methods_can_be_made(self) -> "Study":
+        if self.gd.optimizer == "adam" and self.gd.momentum:
+            raise ValueError("gd.momentum goes with the optimizer sgd; Adam keeps its own")
+        return self
+
     def method(self, name: MethodName, learning_rate: float) -> Method:
         """The method with this study's options."""
         if name == "GD":
@@ -150,4 +164,6 @@ def make_study(settings: dict[str, Any]) -> Study:
             options = list(METHODS) if top == "methods" else get_args(Weights)
             raise unknown_name(top, str(first["input"]), options, "Choose among these") from error
         more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+        if not field:
+            raise UserError(f"These settings do not fit together{more}", first["msg"], "Change one of them") from error
         raise UserError(f"{field} = {first['input']!r}{more}", first["msg"], f"Correct {field}") from error

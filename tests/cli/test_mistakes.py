@@ -1,0 +1,127 @@
+"""A user's mistake is one message that says what was given, what was expected and what to do, and exit code 2."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from tests.study.conftest import small_model as small_model  # the fixture
+
+from demograd.cli import main
+
+
+@pytest.fixture(autouse=True)
+def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def call(*arguments: str) -> int:
+    """The exit code of `demograd ARGUMENTS`."""
+    before, sys.argv = sys.argv, ["demograd", *arguments]
+    try:
+        main()
+    except SystemExit as exit_:
+        return int(exit_.code or 0)
+    finally:
+        sys.argv = before
+    return 0
+
+
+def write_reviews(rows: list[dict[str, object]]) -> str:
+    Path("reviews.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
+    return "reviews.jsonl"
+
+
+REVIEWS = [{"text": f"film number {i}", "label": ("bad", "good")[i % 2]} for i in range(60)]
+FILE = [
+    "--task",
+    "reviews.jsonl",
+    "--template",
+    "Review: {text} Sentiment:",
+    "--label-words",
+    "bad=Negative,good=Positive",
+]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["run", "quickstrat"], ["quickstrat", "Did you mean quickstart"]),
+        (["run", "--model", "smollm2-135"], ["smollm2-135", "Did you mean smollm2-135m"]),
+        (["run", "--task", "ss2"], ["ss2", "Did you mean sst2"]),
+        (["run", "--method", "LGCD"], ["LGCD", "Did you mean LCGD"]),
+        (["run", "--weights", "untrained"], ["untrained", "Did you mean trained"]),
+        (["run", "--dtype", "float8"], ["dtype", "float32"]),
+        (["run", "--device", "cuda:99"], ["cuda:99", "--device auto"]),
+        (["run", "--learning-rate", "fast"], ["fast", "GD=0.001"]),
+        (["run", "--learning-rate", "XGD=0.1"], ["XGD", "GD, LCGD"]),
+        (["run", "--seeds", "0"], ["--seeds 0", "at least one"]),
+        (["run", "--seeds", "a,b"], ["--seeds a,b", "0,3,7"]),
+        (["run", "-k", "0"], ["k = 0", "greater than 0"]),
+        (["run", "--queries", "100000"], ["100000", "at most 2000"]),
+        (["run", "-k", "1000000"], ["1000000", "at most"]),
+        (["run", "missing.yaml"], ["missing.yaml", "Check the path"]),
+        (["run", "--task", "missing.csv"], ["missing.csv"]),
+        (["list", "papers"], ["papers", "metrics"]),
+        (["report", "nowhere"], ["nowhere", "run folder"]),
+        (["check", "nowhere.gguf"], ["nowhere.gguf", "Check the path"]),
+    ],
+)
+def test_a_mistake_is_one_message_and_nothing_is_written(
+    arguments: list[str], words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(*arguments) == 2
+    message = capsys.readouterr().err
+    assert all(word in message for word in words), message
+    assert message.count("demograd:") == 1 and "Traceback" not in message
+    assert list(Path().iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("rows", "extra", "words"),
+    [
+        ([{"txt": "a", "label": "bad"}], [], ["'text'", "'txt'"]),
+        ([{"text": "a", "sentiment": "bad"}], [], ["'label'", "'sentiment'"]),
+        ([*REVIEWS, {"text": "b", "label": "ugly"}], [], ["ugly"]),
+        (REVIEWS, ["-k", "50"], ["50", "at most"]),
+        ([], [], ["reviews.jsonl"]),
+    ],
+)
+def test_a_file_that_does_not_fit_is_refused_and_nothing_is_written(
+    rows: list[dict[str, object]],
+    extra: list[str],
+    words: list[str],
+    small_model: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    write_reviews(rows)
+    model = ["--model", str(small_model), "--learning-rate", "0.01"]
+    assert call("run", *FILE, *model, "--queries", "5", *extra) == 2
+    message = capsys.readouterr().err
+    assert all(word in message for word in words), message
+    assert [path.name for path in Path().iterdir()] == ["reviews.jsonl"]
+
+
+def test_a_file_runs_to_a_report(small_model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_reviews(REVIEWS)
+    arguments = ["--model", str(small_model), "--learning-rate", "0.01", "--queries", "5", "-k", "2", "--seeds", "2",
+                 "--weights", "trained", "--method", "GD", "--out", "out"]  # fmt: skip
+    assert call("run", *FILE, *arguments) == 0
+    printed = capsys.readouterr()
+    assert str(Path("out/report.html").resolve()) in printed.out.replace("\n", "")
+    assert "SimAOU specificity" in printed.out
+    assert "Negative" in Path("out/study.yaml").read_text()
+
+
+def test_the_self_checks_pass_on_a_sound_model(small_model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("check", str(small_model)) == 0
+    printed = capsys.readouterr().out
+    assert printed.count("passed") == 5 and "FAILED" not in printed
+
+
+@pytest.mark.parametrize("what", ["tasks", "models", "methods", "metrics", "presets"])
+def test_every_list_names_what_it_should(what: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("list", what) == 0
+    named = {"tasks": "agnews", "models": "smollm2-135m", "methods": "LCGD", "metrics": "sim_am_delta",
+             "presets": "quickstart"}  # fmt: skip
+    assert named[what] in capsys.readouterr().out
