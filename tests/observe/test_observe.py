@@ -196,10 +196,10 @@ def test_progress_counts_queries(random_model: MakeModel, random_prompts: MakePr
 
 
 def test_rotary_factors_that_change_between_context_and_queries_are_refused(random_model: MakeModel) -> None:
-    """longrope takes its factors from how far a pass reaches: a cached context cannot serve queries beyond the limit."""
+    """longrope takes its factors from how far a pass reaches: a cached context cannot serve queries past the limit."""
     factors = {"rope_type": "longrope", "short_factor": [1.0] * 8, "long_factor": [4.0] * 8,
-               "original_max_position_embeddings": 24, "rope_theta": 10000.0}  # fmt: skip
-    model = random_model("phi3", rope_parameters=factors, sliding_window=None)
+               "rope_theta": 10000.0}  # fmt: skip
+    model = random_model("phi3", rope_parameters=factors, original_max_position_embeddings=24, sliding_window=None)
     tokens = list(range(4, 60))
     for context, fits in ((12, False), (20, False), (40, True), (4, True)):
         prompts = Prompts(tokens[:context], [tokens[:18], tokens[5:19]], [[4], [5]], [0, 0])

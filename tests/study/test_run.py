@@ -140,7 +140,8 @@ def test_the_folder_says_what_ran(finished: tuple[Study, Path, Listening]) -> No
     settings = yaml.safe_load((out / "study.yaml").read_text())
     assert make_study(settings) == study
     provenance = json.loads((out / "provenance.json").read_text())
-    assert set(provenance["models"]) == {"trained", "no_training"} and provenance["tasks"]["sst2"]["fingerprint"]
+    assert set(provenance["models"]) == {"trained", *(f"no_training, seed {seed}" for seed in range(3))}
+    assert provenance["tasks"]["sst2"]["fingerprint"]
     assert provenance["learning_rate_source"] == {"GD": "given by the user", "LCGD": "given by the user"}
     checks = json.loads((out / "validity.json").read_text())
     assert {check["check"] for check in checks} == {"in_context_learning", "resolution", "seeds"}

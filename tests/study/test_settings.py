@@ -56,9 +56,9 @@ def test_every_preset_is_a_study_with_rates_for_all_its_methods() -> None:
 
 
 def test_the_rule_takes_the_best_held_out_likelihood_and_no_rate_that_diverged() -> None:
-    rows = [(0.1, -3.0), (0.1, -1.0), (0.2, -1.9), (0.2, -1.9), (0.3, -0.1), (0.3, None)]
-    table = pd.DataFrame(rows, columns=["learning_rate", "label_log_likelihood"])
-    assert best_rate(table) == 0.2
+    rows = [(0, 0.1, -3.0), (1, 0.1, -1.0), (0, 0.2, -1.9), (1, 0.2, -1.9), (0, 0.3, -0.1), (1, 0.3, None), (0, 0.4, 0)]
+    table = pd.DataFrame(rows, columns=["seed", "learning_rate", "label_log_likelihood"]).assign(task="sst2")
+    assert best_rate(table) == 0.2  # 0.3 diverged on a set, 0.4 was not run on one
 
 
 def test_the_shipped_rates_are_the_rule_applied_to_the_shipped_sweep() -> None:
@@ -75,5 +75,7 @@ def test_the_shipped_rates_are_the_rule_applied_to_the_shipped_sweep() -> None:
 def test_a_model_that_was_not_swept_needs_rates() -> None:
     with pytest.raises(UserError, match="--learning-rate GD="):
         resolved(make_study({"model": "some/other"}))
+    with pytest.raises(UserError, match="with these options"):  # swept for plain SGD, not for Adam
+        resolved(make_study({"gd": {"optimizer": "adam"}, "methods": ["GD"]}))
     study, sources = resolved(make_study({"model": "some/other", "learning_rates": {"GD": [0.1], "LCGD": [0.2]}}))
     assert study.learning_rates == {"GD": [0.1], "LCGD": [0.2]} and sources["GD"] == "given by the user"
