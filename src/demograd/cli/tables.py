@@ -16,6 +16,9 @@ from demograd.study.check import CheckResult
 from demograd.tasks.builtin import built_in_tasks
 
 _LISTS = ("tasks", "models", "methods", "metrics", "presets")
+# What a terminal has room for.
+_SPECIFIC = ("SimAOU specificity", "SimAM_Δ specificity")
+_PLAIN = ("SimAOU", "SimAOU_norm", "random SimAOU", "SimAM", "SimAM_Δ", "‖u_FT‖ / ‖u_ICL‖")
 
 
 def print_list(what: str) -> None:
@@ -47,12 +50,12 @@ def print_list(what: str) -> None:
 
 
 def print_scores(folder: Path) -> None:
-    """The score table of a finished run, a metric a line, and its finding."""
+    """The leading scores of a finished run, a metric a line, and its finding; the report has all of them."""
     run = read_run(folder)
     scores = score_table(run.results)
     names = [name for name in scores if name in ("task", "method", "weights", "learning rate")]
     heads = [", ".join(values) for values in scores[names].itertuples(index=False)]
-    metrics = [name for name in scores if name not in names]
+    metrics = [name for name in scores if name in _PLAIN or name.startswith(_SPECIFIC)]
     _print(["", *heads], [(str(name), *scores[name]) for name in metrics])
     _say(finding(run.results, run.validity).sentence)
 
