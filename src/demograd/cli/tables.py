@@ -55,7 +55,7 @@ def print_scores(folder: Path) -> None:
     scores = score_table(run.results)
     names = [name for name in scores if name in ("task", "method", "weights", "learning rate")]
     heads = [", ".join(values) for values in scores[names].itertuples(index=False)]
-    metrics = [name for name in scores if name in _PLAIN or name.startswith(_SPECIFIC)]
+    metrics = [name for name in scores if name in _PLAIN or str(name).startswith(_SPECIFIC)]
     _print(["", *heads], [(str(name), *scores[name]) for name in metrics])
     _say(finding(run.results, run.validity).sentence)
 
