@@ -15,7 +15,7 @@ from demograd import Diverged, GradientDescent, LayerCausalGradientDescent, fine
 from demograd import observe as observed_on
 from demograd.study.learning_rates import TABLE, best_rate
 
-RATES = [1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2]
+RATES = [3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1]
 METHODS = {"GD": GradientDescent, "LCGD": LayerCausalGradientDescent}
 FIRST_SEED = 1000
 

@@ -1,36 +1,17 @@
 """From finished cells to one tidy table (docs/run-folder.md)."""
 
 import json
-import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from typing import Any
 
 import pandas as pd
-import torch
-from torch import Tensor
 
-from demograd.metrics import (
-    METRICS,
-    Interval,
-    Over,
-    aggregate,
-    calibrated_correct,
-    conditional_interval,
-    correct,
-    interval_over_demonstrations,
-    label_log_likelihood,
-    normalised_label_log_likelihood,
-    over_seeds,
-    resampled_auc,
-    specificity,
-    stack_seeds,
-    statistic_interval,
-)
-from demograd.observe import Observation
+from demograd.metrics import METRICS, specificity
 from demograd.study.cells import Cell, cell_key, cells, observation_key
 from demograd.study.folder import CellRecord, RunFolder, written_whole
 from demograd.study.prepare import CONTROLS
+from demograd.study.rows import PER_QUERY, Row, performance, similarity
 from demograd.study.schema import Study
 
 INTEGERS = ["seed", "permutation", "k", "k_used", "layer", "head", "step", "n", "n_missing", "n_seeds"]
@@ -42,18 +23,6 @@ COLUMNS = [
 # Similarities and sizes that look at FT, and those that look at ICL alone.
 OF_FT = [name for name, metric in METRICS.items() if {"ft", "other"} & set(metric.arguments)]
 OF_ICL = [name for name, metric in METRICS.items() if metric.arguments in (("zsl", "icl"), ("zsl", "other"))]
-# Performance metrics that are a mean over queries of something; AUC and macro-F1 are not.
-PER_QUERY: dict[str, Callable[[Observation], Tensor]] = {
-    "accuracy": correct,
-    "calibrated_accuracy": calibrated_correct,
-    "label_log_likelihood": label_log_likelihood,
-    "normalised_label_log_likelihood": normalised_label_log_likelihood,
-}
-
-# From how many demonstration sets on there is a spread (±) and an interval over them (method.md, "Aggregation").
-SETS_FOR_SPREAD = 3
-
-Row = dict[str, Any]
 
 
 def collect(study: Study, folder: RunFolder) -> pd.DataFrame:
@@ -108,7 +77,7 @@ def _untuned(study: Study, folder: RunFolder, group: list[Cell]) -> Iterator[Row
         [folder.load_observation(observation_key(study, cell, setting)) for cell in group] for setting in ("ZSL", "ICL")
     )
     for setting, observed in (("ZSL", zsl), ("ICL", icl)):
-        for row in performance(study, observed):
+        for row in performance(study.seeds, observed):
             yield {"setting": setting, **row}
     for name in OF_ICL:
         function = METRICS[name].function
@@ -116,7 +85,7 @@ def _untuned(study: Study, folder: RunFolder, group: list[Cell]) -> Iterator[Row
             function(before, after, **({"seed": seed} if "random" in name else {}))
             for before, after, seed in zip(zsl, icl, study.seeds, strict=True)
         ]
-        for row in similarity(study, name, scores):
+        for row in similarity(study.seeds, name, scores):
             yield {"setting": "ICL", "metric": name, **row}
 
 
@@ -136,10 +105,10 @@ def _fine_tuning(study: Study, folder: RunFolder, group: list[Cell]) -> Iterator
                 yield {**of_setting, **row}
             continue
         observed = [replace(zsl, label_log_probs=record.tensors[f"{setting}/label_log_probs"]) for record in records]
-        for row in performance(study, observed):
+        for row in performance(study.seeds, observed):
             yield {**of_setting, **row}
         for metric in OF_FT:
-            for row in similarity(study, metric, [record.tensors[f"{setting}/{metric}"] for record in records]):
+            for row in similarity(study.seeds, metric, [record.tensors[f"{setting}/{metric}"] for record in records]):
                 yield {**of_setting, "metric": metric, **row}
         for row in _steps(study, records, setting):
             yield {**of_setting, **row}
@@ -150,7 +119,7 @@ def _fine_tuning(study: Study, folder: RunFolder, group: list[Cell]) -> Iterator
                     for record in records
                 ]
                 name = f"{metric}_specificity"
-                for row in similarity(study, name, differences):
+                for row in similarity(study.seeds, name, differences):
                     yield {**of_setting, "metric": name, **row}
 
 
@@ -165,69 +134,6 @@ def _diverged(study: Study, statuses: list[str]) -> Iterator[Row]:
                 yield {"metric": metric, "seed": seed, "status": status, "n_seeds": 1}
 
 
-def similarity(study: Study, metric: str, scores: list[Tensor]) -> Iterator[Row]:
-    """Rows of one score: over all demonstration sets, per layer, and per demonstration set."""
-    stacked = stack_seeds(scores)
-    bounds = bounds_of(metric)
-    yield over_sets(scores, stacked, bounds)
-    for layer in range(stacked.shape[2]):
-        of_layer = [score[:, layer : layer + 1] for score in scores]
-        yield {"layer": layer, **over_sets(of_layer, stacked[:, :, layer : layer + 1], bounds)}
-    for seed, score, one in zip(study.seeds, scores, stacked, strict=True):
-        whole = aggregate(score)
-        yield {
-            "seed": seed, "value": number(whole.value), "n": whole.n, "n_missing": whole.n_missing, "n_seeds": 1,
-            **shown(conditional_interval(one[None]), bounds),
-        }  # fmt: skip
-
-
-Bounds = tuple[float, float]
-
-
-def bounds_of(metric: str) -> Bounds:
-    """Between which values a metric of the table, or its specificity, lies."""
-    low, high = METRICS[metric.removesuffix("_specificity")].bounds
-    return (low - high, high - low) if metric.endswith("_specificity") else (low, high)
-
-
-def over_sets(scores: list[Tensor], stacked: Tensor, bounds: Bounds) -> Row:
-    """One row over demonstration sets, from scores [queries, layers, *heads] and the same [sets, queries, layers]."""
-    wholes = [aggregate(score) for score in scores]
-    over = over_seeds([whole.value for whole in wholes])
-    interval = (
-        interval_over_demonstrations(stacked) if len(scores) >= SETS_FOR_SPREAD else conditional_interval(stacked)
-    )
-    return {
-        "value": number(over.mean), "std": over.std, "n": sum(whole.n for whole in wholes),
-        "n_missing": sum(whole.n_missing for whole in wholes), "n_seeds": over.n, **shown(interval, bounds),
-    }  # fmt: skip
-
-
-def performance(study: Study, observed: list[Observation]) -> Iterator[Row]:
-    """Accuracy and its relatives of one observation per demonstration set."""
-    queries = len(observed[0].gold)
-    for metric, per_query in PER_QUERY.items():
-        values = torch.stack([per_query(observation).double() for observation in observed])
-        bounds = bounds_of(metric)
-        yield {"metric": metric, **over_sets([row[:, None] for row in values], values[..., None], bounds)}
-        for seed, row in zip(study.seeds, values, strict=True):
-            yield {"metric": metric, "seed": seed, **over_sets([row[:, None]], row[None, :, None], bounds)}
-    for metric in ("auc", "macro_f1"):
-        each = [METRICS[metric].function(observation) for observation in observed]
-        over = over_seeds(each)
-        interval = None
-        unit: Over = "demonstrations" if len(observed) >= SETS_FOR_SPREAD else "queries"
-        if metric == "auc":
-            interval = statistic_interval(lambda seed, chosen: resampled_auc(observed[seed], chosen), len(observed),
-                                          queries, over=unit)  # fmt: skip
-        yield {
-            "metric": metric, "value": number(over.mean), "std": over.std, "n": queries * over.n,
-            "n_missing": queries * over.n_missing, "n_seeds": over.n, **shown(interval, (0.0, 1.0)),
-        }  # fmt: skip
-        for seed, value in zip(study.seeds, each, strict=True):
-            yield {"metric": metric, "seed": seed, "value": number(value), "n": queries, "n_missing": 0, "n_seeds": 1}
-
-
 def _steps(study: Study, records: list[CellRecord], setting: str) -> Iterator[Row]:
     """Loss and gradient norms, step by step, of each demonstration set."""
     for seed, record in zip(study.seeds, records, strict=True):
@@ -238,18 +144,3 @@ def _steps(study: Study, records: list[CellRecord], setting: str) -> Iterator[Ro
         for layer, norms in enumerate(facts["gradient_norms"]):
             for step, norm in enumerate(norms):
                 yield {**one, "metric": "gradient_norm", "layer": layer, "step": step, "value": norm}
-
-
-def number(value: float) -> float | None:
-    """Missing is null in the table, never NaN."""
-    return None if math.isnan(value) else value
-
-
-def shown(interval: Interval | None, bounds: Bounds) -> Row:
-    """An interval's columns; stretched for few demonstration sets, it could pass what the metric can be."""
-    if interval is None:
-        return {}
-    kind = "demonstrations" if interval.over == "demonstrations" else "conditional"
-    # an interval rests on the sets that have a value, and so does any claim made from it
-    low, high = max(interval.low, bounds[0]), min(interval.high, bounds[1])
-    return {"n_seeds": interval.n_seeds, "ci_low": low, "ci_high": high, "interval": kind}

@@ -1,0 +1,117 @@
+"""Rows of the results table: one score of one setting, over demonstration sets, per layer, and per set."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from demograd.metrics import (
+    METRICS,
+    Interval,
+    Over,
+    aggregate,
+    calibrated_correct,
+    conditional_interval,
+    correct,
+    interval_over_demonstrations,
+    label_log_likelihood,
+    normalised_label_log_likelihood,
+    over_seeds,
+    resampled_auc,
+    stack_seeds,
+    statistic_interval,
+)
+from demograd.observe import Observation
+
+Row = dict[str, Any]
+
+# Performance metrics that are a mean over queries of something; AUC and macro-F1 are not.
+PER_QUERY: dict[str, Callable[[Observation], Tensor]] = {
+    "accuracy": correct,
+    "calibrated_accuracy": calibrated_correct,
+    "label_log_likelihood": label_log_likelihood,
+    "normalised_label_log_likelihood": normalised_label_log_likelihood,
+}
+
+# From how many demonstration sets on there is a spread (±) and an interval over them (method.md, "Aggregation").
+SETS_FOR_SPREAD = 3
+
+
+def similarity(seeds: Sequence[int], metric: str, scores: list[Tensor]) -> Iterator[Row]:
+    """Rows of one score: over all demonstration sets, per layer, and per demonstration set."""
+    stacked = stack_seeds(scores)
+    bounds = bounds_of(metric)
+    yield over_sets(scores, stacked, bounds)
+    for layer in range(stacked.shape[2]):
+        of_layer = [score[:, layer : layer + 1] for score in scores]
+        yield {"layer": layer, **over_sets(of_layer, stacked[:, :, layer : layer + 1], bounds)}
+    for seed, score, one in zip(seeds, scores, stacked, strict=True):
+        whole = aggregate(score)
+        yield {
+            "seed": seed, "value": number(whole.value), "n": whole.n, "n_missing": whole.n_missing, "n_seeds": 1,
+            **shown(conditional_interval(one[None]), bounds),
+        }  # fmt: skip
+
+
+Bounds = tuple[float, float]
+
+
+def bounds_of(metric: str) -> Bounds:
+    """Between which values a metric of the table, or its specificity, lies."""
+    low, high = METRICS[metric.removesuffix("_specificity")].bounds
+    return (low - high, high - low) if metric.endswith("_specificity") else (low, high)
+
+
+def over_sets(scores: list[Tensor], stacked: Tensor, bounds: Bounds) -> Row:
+    """One row over demonstration sets, from scores [queries, layers, *heads] and the same [sets, queries, layers]."""
+    wholes = [aggregate(score) for score in scores]
+    over = over_seeds([whole.value for whole in wholes])
+    interval = (
+        interval_over_demonstrations(stacked) if len(scores) >= SETS_FOR_SPREAD else conditional_interval(stacked)
+    )
+    return {
+        "value": number(over.mean), "std": over.std, "n": sum(whole.n for whole in wholes),
+        "n_missing": sum(whole.n_missing for whole in wholes), "n_seeds": over.n, **shown(interval, bounds),
+    }  # fmt: skip
+
+
+def performance(seeds: Sequence[int], observed: list[Observation]) -> Iterator[Row]:
+    """Accuracy and its relatives of one observation per demonstration set."""
+    queries = len(observed[0].gold)
+    for metric, per_query in PER_QUERY.items():
+        values = torch.stack([per_query(observation).double() for observation in observed])
+        bounds = bounds_of(metric)
+        yield {"metric": metric, **over_sets([row[:, None] for row in values], values[..., None], bounds)}
+        for seed, row in zip(seeds, values, strict=True):
+            yield {"metric": metric, "seed": seed, **over_sets([row[:, None]], row[None, :, None], bounds)}
+    for metric in ("auc", "macro_f1"):
+        each = [METRICS[metric].function(observation) for observation in observed]
+        over = over_seeds(each)
+        interval = None
+        unit: Over = "demonstrations" if len(observed) >= SETS_FOR_SPREAD else "queries"
+        if metric == "auc":
+            interval = statistic_interval(lambda seed, chosen: resampled_auc(observed[seed], chosen), len(observed),
+                                          queries, over=unit)  # fmt: skip
+        yield {
+            "metric": metric, "value": number(over.mean), "std": over.std, "n": queries * over.n,
+            "n_missing": queries * over.n_missing, "n_seeds": over.n, **shown(interval, (0.0, 1.0)),
+        }  # fmt: skip
+        for seed, value in zip(seeds, each, strict=True):
+            yield {"metric": metric, "seed": seed, "value": number(value), "n": queries, "n_missing": 0, "n_seeds": 1}
+
+
+def number(value: float) -> float | None:
+    """Missing is null in the table, never NaN."""
+    return None if math.isnan(value) else value
+
+
+def shown(interval: Interval | None, bounds: Bounds) -> Row:
+    """An interval's columns; stretched for few demonstration sets, it could pass what the metric can be."""
+    if interval is None:
+        return {}
+    kind = "demonstrations" if interval.over == "demonstrations" else "conditional"
+    # an interval rests on the sets that have a value, and so does any claim made from it
+    low, high = max(interval.low, bounds[0]), min(interval.high, bounds[1])
+    return {"n_seeds": interval.n_seeds, "ci_low": low, "ci_high": high, "interval": kind}
