@@ -28,6 +28,8 @@ from demograd import (
 )  # fmt: skip
 from demograd.learn.trained import trained_layers
 from demograd.models import find_anatomy
+from demograd.observe import attention_routed
+from demograd.observe.attention import causal_attention
 
 
 def main() -> None:
@@ -60,7 +62,8 @@ def packed_observation(model: Model, prompts: Prompts, repeats: int) -> None:
     square = torch.randn(size, size)
 
     def one_by_one() -> None:
-        with torch.inference_mode():
+        # XGLM itself knows no SDPA: routed, every model uses it
+        with torch.inference_mode(), attention_routed(model.anatomy, causal_attention):
             model.network(input_ids=whole, use_cache=False, logits_to_keep=1)
 
     packed, one, matmul = medians(repeats, lambda: observe(model, prompts), one_by_one, lambda: square @ square)
