@@ -155,9 +155,11 @@ def make_study(settings: dict[str, Any]) -> Study:
         return Study(**settings)
     except ValidationError as error:
         first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
+        # pydantic names the members of a union too, as in `list[float]`: they are no part of a setting's name
+        field = ".".join(str(part) for part in first["loc"] if "[" not in str(part))
         if first["type"] == "extra_forbidden":
-            known = [*Study.model_fields, *GradientDescentOptions.model_fields, *LayerCausalOptions.model_fields]
+            of_method: dict[str, type[BaseModel]] = {"gd": GradientDescentOptions, "lcgd": LayerCausalOptions}
+            known = of_method.get(str(first["loc"][0]), Study).model_fields
             raise unknown_name("setting", str(first["loc"][-1]), known, "Correct the name") from error
         top = str(first["loc"][0]) if first["loc"] else ""
         if top in ("methods", "weights") and first["type"] == "literal_error":
