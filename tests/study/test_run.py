@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -271,3 +272,47 @@ def test_the_self_check_sees_a_window_that_is_ignored(small_model: Path, monkeyp
     monkeypatch.setattr(Pack, "_to_context", lambda pack, call: sees(pack, replace(call, window=None)))
     failed = [check.name for check in check_model(model) if not check.passed]
     assert len(failed) == 1 and "sliding window" in failed[0]
+
+
+@pytest.mark.parametrize("damaged", ["cells", "observations"])
+def test_what_cannot_be_read_is_made_anew(
+    finished: tuple[Study, Path, Listening], tmp_path: Path, damaged: str
+) -> None:
+    study, out, _ = finished
+    copy, watch = shutil.copytree(out, tmp_path / "copy"), Listening()
+    file = next((copy / damaged).iterdir())
+    file.write_bytes(file.read_bytes()[:-10])
+    run_study(study, copy, watch)
+    assert watch.begun
+    assert (copy / "results.parquet").read_bytes() == (out / "results.parquet").read_bytes()
+
+
+@pytest.mark.parametrize("name", ["study.yaml", "fingerprints.json", "provenance.json"])
+def test_a_damaged_record_is_named(finished: tuple[Study, Path, Listening], tmp_path: Path, name: str) -> None:
+    study, out, _ = finished
+    copy = shutil.copytree(out, tmp_path / "copy")
+    (copy / name).write_text("{[")
+    with pytest.raises(UserError, match=name):
+        run_study(study, copy)
+
+
+def test_a_model_that_overflows_leaves_no_folder(small_model: Path, tmp_path: Path) -> None:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    network, loud = AutoModelForCausalLM.from_pretrained(small_model), tmp_path / "loud"
+    with torch.no_grad():
+        network.model.layers[0].self_attn.o_proj.weight.mul_(1e38).mul_(1e3)
+    network.save_pretrained(loud)
+    AutoTokenizer.from_pretrained(small_model).save_pretrained(loud)
+    with pytest.raises(UserError):
+        run_study(make_study(small_settings(loud, weights=["trained"])), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_no_more_than_one_untrained_network_is_kept(small_model: Path) -> None:
+    from demograd.study.run import _Models
+
+    models = _Models(make_study(small_settings(small_model)))
+    for weights, seed in (("trained", 0), ("no_training", 0), ("norms_only", 0), ("norms_only", 1), ("trained", 0)):
+        models.get(weights, seed)
+        assert len(models.known) <= 2 and "trained" in models.known

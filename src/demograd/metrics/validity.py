@@ -1,7 +1,7 @@
 """Three checks before any score counts: is there ICL, are the updates above resolution, are there enough seeds?"""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -56,6 +56,8 @@ class InContextLearningCheck:
     passed: bool
     message: str
     improvements: tuple[Improvement, ...]
+    caveat: str | None = None
+    """What a check that passed leaves open, as a clause."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,12 @@ def check_in_context_learning(
     interval_of_mean = interval_over_demonstrations if over == "demonstrations" else conditional_interval
     level = 1 - FAMILY_ERROR / 3
 
+    def share(measure: str, difference: float, interval: Interval | None) -> Improvement:
+        """Of what lies between 0 and 1, so that no difference is past ±1."""
+        if interval is not None:
+            interval = replace(interval, low=max(interval.low, -1.0), high=min(interval.high, 1.0))
+        return Improvement(measure, difference, interval)
+
     def improvement(measure: str, gain: Float[Tensor, "seeds queries"]) -> Improvement:
         return Improvement(
             measure, gain.mean().item(), interval_of_mean(gain, level=level, resamples=resamples, seed=seed)
@@ -112,9 +120,10 @@ def check_in_context_learning(
     ) -> Float[Tensor, "seeds queries"]:
         return torch.stack([likelihood(i).double() - likelihood(z).double() for z, i in pairs])
 
+    accuracy = improvement("accuracy", torch.stack([correct(i).double() - correct(z).double() for z, i in pairs]))
     improvements = (
-        improvement("accuracy", torch.stack([correct(i).double() - correct(z).double() for z, i in pairs])),
-        Improvement(
+        share("accuracy", accuracy.difference, accuracy.interval),
+        share(
             "AUC",
             float(np.mean([auc(i) - auc(z) for z, i in pairs])),
             statistic_interval(
@@ -126,11 +135,13 @@ def check_in_context_learning(
     among_words = improvement("among the label words", likelihood_gain(normalised_label_log_likelihood))
     passed = any(each.shown for each in improvements)
     finding = "in-context learning improves on zero-shot" if passed else "no in-context learning here"
+    caveat = None
     if [each.shown for each in improvements] == [False, False, True] and not among_words.shown:
-        finding += " in likelihood alone: what was learned may be the format only"
+        caveat = "only the label words became likelier: what was learned may be the format only"
+        finding += f", but {caveat}"
     label = next((each.interval.label for each in improvements if each.interval), "no interval")
     message = f"{finding}: {', '.join(map(str, (*improvements, among_words)))} ({label})"
-    return InContextLearningCheck(passed, message, improvements)
+    return InContextLearningCheck(passed, message, improvements, caveat)
 
 
 def check_resolution(scores: Sequence[Float[Tensor, "queries layers *heads"]]) -> ResolutionCheck:

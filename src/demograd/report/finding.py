@@ -78,6 +78,11 @@ def _finding(scores: Scores, of: Variant, label: str, validity: Sequence[Check])
         for control, cell in cells.items()
         if control not in measured
     )
+    notes += "".join(
+        f"; of learning in context, {check.caveat}"
+        for check in validity
+        if (check.weights, check.task) == (of.weights, of.task) and check.caveat
+    )
     objection = _objection(of, label, model, validity)
     if objection is None and len(measured) < len(cells):  # a claim must beat every control, not those that are left
         objection = (
@@ -86,7 +91,9 @@ def _finding(scores: Scores, of: Variant, label: str, validity: Sequence[Check])
         )
     if objection is not None:
         sentence, reason = objection
-        values = " and ".join(f"{_value(cell)} against {CONTROLS[control]}" for control, cell in measured.items())
+        values = " and ".join(
+            f"{_value(cell)}{',' * cell.marked} against {CONTROLS[control]}" for control, cell in measured.items()
+        )
         return Finding(f"{sentence} (SimAOU specificity {values}){notes}.", Verdict.UNDECIDED, about, reason)
     decisions = {control: decide(cell.interval) for control, cell in measured.items()}
     verdict = _conjunction(decisions.values())
@@ -178,7 +185,7 @@ def _conjunction(decisions: Iterable[Decision]) -> Verdict:
 
 
 def _value(cell: Cell) -> str:
-    conditional = ", conditional on these demonstrations," if cell.marked else ""
+    conditional = ", conditional on these demonstrations" if cell.marked else ""
     return f"{cell.value_text} {cell.bounds or '[no interval]'}{conditional}"
 
 

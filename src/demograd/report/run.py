@@ -31,6 +31,8 @@ class Check:
     """The label of the fine-tuning method that the check is about; None: it is about none, or all."""
     passed: bool
     message: str
+    caveat: str | None = None
+    """What a check that passed leaves open, as a clause."""
 
 
 @dataclass(frozen=True)
@@ -102,8 +104,7 @@ def _readable(path: Path, read: Any, missing: Any = None) -> Any:
 
 
 def _unreadable(path: Path, why: str) -> UserError:
-    return UserError(
-        f"{path} cannot be read ({why})",
-        "a file that `demograd run` wrote",
-        "Run the same `demograd run` command again, which writes it anew",
-    )
+    # the study is what a folder is known by, so no run can write it anew
+    run_again = "Run the same `demograd run` command again, which writes it anew"
+    do = "Run the study in another folder" if path.name == "study.yaml" else run_again
+    return UserError(f"{path} cannot be read ({why})", "a file that `demograd run` wrote", do)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -33,18 +33,22 @@ class RunFolder:
 
     path: Path
 
-    def create(self, study: Study) -> None:
-        """Make the folder, or accept one that holds this very study.
+    def create(self, study: Study) -> bool:
+        """Make the folder (True), or accept one that holds this very study (False).
 
         Raises:
             UserError: it holds another study, or something else, or cannot be written.
         """
         file = self.path / "study.yaml"
         if file.is_file():
-            if yaml.safe_load(file.read_text(encoding="utf-8")) != study.model_dump(mode="json"):
+            try:
+                kept = yaml.safe_load(file.read_text(encoding="utf-8"))
+            except (OSError, ValueError, yaml.YAMLError) as error:
+                raise _damaged(file, error) from error
+            if kept != study.model_dump(mode="json"):
                 raise UserError(f"{self.path} holds the run of another study", "a new folder, or the same settings",
                                 "Choose another folder with --out, or delete this one")  # fmt: skip
-            return
+            return False
         try:
             if self.path.exists() and any(file.is_file() for file in self.path.rglob("*")):
                 raise UserError(f"{self.path} is not empty and is no run folder", "a new folder or a run folder",
@@ -56,10 +60,19 @@ class RunFolder:
         except OSError as error:
             raise UserError(f"{self.path} cannot be written ({error.strerror})", "a folder of yours",
                             "Choose another folder with --out") from error  # fmt: skip
+        return True
 
     def has_cell(self, key: str) -> bool:
-        """Whether this cell is finished."""
-        return self._cell(key).is_file()
+        """Whether this cell is finished; one that cannot be read is not, and will be written anew."""
+        return _is_readable(self._cell(key))
+
+    def has_any_cell(self) -> bool:
+        """Whether any work would be lost with the folder."""
+        return any((self.path / "cells").glob("*.safetensors"))
+
+    def has_observation(self, key: str) -> bool:
+        """Whether this observation is there and can be read."""
+        return _is_readable(self._observation(key))
 
     def save_cell(self, key: str, record: CellRecord) -> None:
         """Keep a finished cell."""
@@ -75,16 +88,15 @@ class RunFolder:
 
     def observation(self, key: str, observe: Callable[[], Observation]) -> Observation:
         """A kept observation, or a new one, which is then kept."""
-        file = self.path / "observations" / f"{key}.safetensors"
-        if file.is_file():
-            return Observation.load(file)
+        if self.has_observation(key):
+            return self.load_observation(key)
         observation = observe()
-        written_whole(file, observation.save)
+        written_whole(self._observation(key), observation.save)
         return observation
 
     def load_observation(self, key: str) -> Observation:
         """A kept observation."""
-        return Observation.load(self.path / "observations" / f"{key}.safetensors")
+        return Observation.load(self._observation(key))
 
     def write_json(self, name: str, content: Any) -> None:
         """Keep something small that people read."""
@@ -94,10 +106,33 @@ class RunFolder:
     def read_json(self, name: str) -> Any:
         """What `write_json` kept; None where there is nothing."""
         file = self.path / name
-        return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+        try:
+            return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+        except (OSError, ValueError) as error:
+            raise _damaged(file, error) from error
+
+    def _observation(self, key: str) -> Path:
+        return self.path / "observations" / f"{key}.safetensors"
 
     def _cell(self, key: str) -> Path:
         return self.path / "cells" / f"{key}.safetensors"
+
+
+def _is_readable(file: Path) -> bool:
+    """Whether a safetensors file is there and whole: its header says how long it must be."""
+    if not file.is_file():
+        return False
+    try:
+        with safe_open(file, framework="pt"):
+            return True
+    except (SafetensorError, OSError):
+        return False
+
+
+def _damaged(file: Path, error: Exception) -> UserError:
+    why = " ".join(str(error).split())
+    return UserError(f"{file} cannot be read ({why})", "a file that demograd wrote",
+                     "Choose another folder with --out, or delete this one")  # fmt: skip
 
 
 def written_whole(file: Path, write: Callable[[Path], Any]) -> None:

@@ -1,5 +1,6 @@
 """Run a study: ZSL and ICL observed once and shared by all methods and rates, finished cells kept at once."""
 
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -48,16 +49,13 @@ def run_study(study: Study, out: Path | None = None, watch: Watch | None = None)
     study, rate_sources = resolved(study)
     _check_methods(study, models.get("trained", 0))
     folder = RunFolder(out or Path("runs") / f"{study.name}-{study_key(study)}")
-    folder.create(study)
-    inputs_changed(folder, tasks, models.get("trained", 0), list(prepared.values()))
-    todo = [cell for cell in cells(study) if not folder.has_cell(cell_key(study, cell))]
-    watch.start(sum(_work(prepared[cell.task, cell.seed]) for cell in todo))
-    if len(todo) < (total := sum(1 for _ in cells(study))):
-        watch.say(f"{total - len(todo)} of {total} cells are already in {folder.path}")
-    for (weights, initialisation), of_model in groupby(todo, key=lambda cell: (cell.weights, cell.initialisation)):
-        model = models.get(weights, initialisation)
-        for cell in of_model:
-            _run_cell(study, folder, model, prepared[cell.task, cell.seed], cell, watch)
+    is_new = folder.create(study)
+    try:
+        _run_cells(study, folder, models, tasks, prepared, watch)
+    except UserError:
+        if is_new and not folder.has_any_cell():  # nothing half-written for what could not work
+            shutil.rmtree(folder.path)
+        raise
     folder.write_json("provenance.json", provenance(
         study, tasks, models.get("trained", 0), models.facts, rate_sources, before=folder.read_json("provenance.json"),
         seconds=time.perf_counter() - started,
@@ -65,6 +63,31 @@ def run_study(study: Study, out: Path | None = None, watch: Watch | None = None)
     collect(study, folder)
     check_validity(study, folder)
     return Run(folder, study)
+
+
+def _run_cells(
+    study: Study,
+    folder: RunFolder,
+    models: "_Models",
+    tasks: dict[str, Task],
+    prepared: dict[tuple[str, int], Prepared],
+    watch: Watch,
+) -> None:
+    inputs_changed(folder, tasks, models.get("trained", 0), list(prepared.values()))
+    todo = [cell for cell in cells(study) if not _is_finished(study, folder, cell)]
+    watch.start(sum(_work(prepared[cell.task, cell.seed]) for cell in todo))
+    if len(todo) < (total := sum(1 for _ in cells(study))):
+        watch.say(f"{total - len(todo)} of {total} cells are already in {folder.path}")
+    for (weights, initialisation), of_model in groupby(todo, key=lambda cell: (cell.weights, cell.initialisation)):
+        model = models.get(weights, initialisation)
+        for cell in of_model:
+            _run_cell(study, folder, model, prepared[cell.task, cell.seed], cell, watch)
+
+
+def _is_finished(study: Study, folder: RunFolder, cell: Cell) -> bool:
+    """Whether the cell and the observations that it was scored against are there, and can be read."""
+    observations = [observation_key(study, cell, setting) for setting in ("ZSL", "ICL")]
+    return folder.has_cell(cell_key(study, cell)) and all(map(folder.has_observation, observations))
 
 
 class _Models:
@@ -79,7 +102,8 @@ class _Models:
     def get(self, weights: Weights, initialisation: int) -> Model:
         kept = self.known.get(weights)
         if kept is None or kept.seed != initialisation:
-            self.known.pop(weights, None)  # before loading, so that two of them are never in memory
+            # before loading, so that two untrained ones are never in memory
+            self.known = {name: model for name, model in self.known.items() if name == "trained"}
             self.known[weights] = load_model(
                 self.study.model, weights=weights, seed=initialisation,
                 device=self.study.device, dtype=self.study.dtype,

@@ -31,7 +31,12 @@ def _of_observations(study: Study, folder: RunFolder, group: list[Cell]) -> list
     )
     learning, seeds = check_in_context_learning(zsl, icl), check_seeds(len(group))
     return [
-        {"check": "in_context_learning", "passed": learning.passed, "message": learning.message},
+        {
+            "check": "in_context_learning",
+            "passed": learning.passed,
+            "message": learning.message,
+            "caveat": learning.caveat,
+        },
         {"check": "seeds", "passed": seeds.passed, "message": seeds.message},
     ]
 
