@@ -78,10 +78,13 @@ def as_model(network: Any, dtype: str = "float32") -> Model:
     return Model(network.config.model_type, network, None, find_anatomy(network), dtype=dtype)
 
 
-@pytest.fixture(autouse=True)
-def threads(request: pytest.FixtureRequest) -> None:
-    """Small networks gain nothing from a second thread, and lose much where other work shares the machine."""
-    torch.set_num_threads(2 if request.node.get_closest_marker("slow") else 1)
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Small networks gain nothing from a second thread, and lose much where other work shares the machine.
+
+    Before any fixture, also those of a whole session: with another number of threads, sums round differently.
+    """
+    torch.set_num_threads(2 if item.get_closest_marker("slow") else 1)
 
 
 @pytest.fixture(scope="session")
