@@ -1,4 +1,4 @@
-"""`demograd run | report | list | check`."""
+"""`demograd run | claims | report | list | check`."""
 
 import os
 import sys
@@ -8,11 +8,11 @@ from typing import Annotated, Any, get_args
 import typer
 
 from demograd.cli.progress import ProgressBars
-from demograd.cli.tables import print_checks, print_list, print_scores
+from demograd.cli.tables import print_checks, print_claims, print_list, print_scores
 from demograd.errors import UserError
 from demograd.models import Weights, load_model
-from demograd.report import write_report
-from demograd.study import read_study, run_study
+from demograd.report import read_run, write_report
+from demograd.study import Study, read_study, run_study
 from demograd.study.check import check_model
 
 app = typer.Typer(
@@ -22,43 +22,63 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 Many = list[str] | None
+Model_ = Annotated[str | None, typer.Option(help="Built-in name, hub name (owner/name@revision), folder, or GGUF file.")]
+K = Annotated[str | None, typer.Option("--k", "-k", help="Demonstrations: a number, or several by commas.")]
+Queries = Annotated[int | None, typer.Option(help="Test examples.")]
 
 
 @app.command()
 def run(
     study: Annotated[str, typer.Argument(help="A preset, or a study file (.yaml).")] = "quickstart",
-    model: Annotated[str | None, typer.Option(help="Built-in name, hub name, local folder, or GGUF file.")] = None,
+    model: Model_ = None,
+    checkpoint: Annotated[Many, typer.Option(help="A state of the model in training: as --model, or @revision.")] = None,
     task: Annotated[Many, typer.Option(help="Built-in name, hub:owner/name, or a file; repeatable.")] = None,
-    template: Annotated[str | None, typer.Option(help='For a file: "Review: {text} Sentiment:".')] = None,
-    label_words: Annotated[str | None, typer.Option(help="For a file: words, or label=word, by commas.")] = None,
+    template: Annotated[str | None, typer.Option(help='Such as "Review: {text} Sentiment:".')] = None,
+    label_words: Annotated[str | None, typer.Option(help="Words, or label=word, by commas.")] = None,
     label_column: Annotated[str | None, typer.Option(help="For a file: where its labels are.")] = None,
     validation: Annotated[str | None, typer.Option(help="For a file: a second one, for the queries.")] = None,
-    k: Annotated[int | None, typer.Option("--k", "-k", help="Demonstrations.")] = None,
-    queries: Annotated[int | None, typer.Option(help="Test examples.")] = None,
+    k: K = None,
+    queries: Queries = None,
     seeds: Annotated[str | None, typer.Option(help="Demonstration sets: a count, or 0,3,7.")] = None,
-    method: Annotated[Many, typer.Option(help="GD or LCGD; repeatable.")] = None,
+    method: Annotated[Many, typer.Option(help="A name of `demograd list methods`; repeatable.")] = None,
     learning_rate: Annotated[Many, typer.Option(help="0.001 (all methods) or GD=0.001; repeatable.")] = None,
     weights: Annotated[Many, typer.Option(help=f"{', '.join(get_args(Weights))}; repeatable.")] = None,
+    measure: Annotated[Many, typer.Option(help="A name of `demograd list measures`; repeatable.")] = None,
     dtype: Annotated[str | None, typer.Option(help="float32, bfloat16 or float16.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, …")] = None,
+    as_released: Annotated[bool, typer.Option(help="With a paper's preset: its released settings and defects.")] = False,
     out: Annotated[Path | None, typer.Option(help="Run folder; the same command goes on there.")] = None,
 ) -> None:
     """Measure how similar ICL and fine-tuning are, and write a report."""
     changes: dict[str, Any] = {
-        "model": model, "tasks": task, "template": template, "label_words": _words(label_words),
-        "label_column": label_column, "validation_path": validation, "k": k, "queries": queries,
-        "seeds": _seeds(seeds), "methods": method, "weights": weights, "dtype": dtype, "device": device,
+        "model": model, "checkpoints": checkpoint, "tasks": task, "template": template,
+        "label_words": _words(label_words), "label_column": label_column, "validation_path": validation,
+        "k": _numbers("--k", k), "queries": queries, "seeds": _seeds(seeds), "methods": method, "weights": weights,
+        "measures": measure, "dtype": dtype, "device": device,
     }  # fmt: skip
-    given = {name: value for name, value in changes.items() if value not in (None, [])}
-    plan = read_study(study, **given)
-    if learning_rate:
-        rates: dict[str, Any] = dict(plan.learning_rates) | _rates(learning_rate, plan.methods)
-        plan = read_study(study, **given, learning_rates=rates)
-    with ProgressBars() as bars:
-        finished = run_study(plan, out, bars)
-    report = write_report(finished.folder.path)
-    print_scores(finished.folder.path)
-    typer.echo(f"Report: {report.resolve()}")
+    plan = _study(study, as_released, changes, learning_rate)
+    folder = _run(plan, out)
+    print_scores(folder)
+    typer.echo(f"Report: {write_report(folder).resolve()}")
+
+
+@app.command()
+def claims(
+    folder: Annotated[Path | None, typer.Argument(help="A run folder; without it, a study of one task is run.")] = None,
+    model: Model_ = None,
+    k: K = None,
+    queries: Queries = None,
+    learning_rate: Annotated[Many, typer.Option(help="0.001 (all methods) or GD=0.001; repeatable.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder; the same command goes on there.")] = None,
+) -> None:
+    """Say which of the papers' claims the data support, contradict, or cannot decide."""
+    if folder is None:
+        changes = {"model": model, "k": _numbers("--k", k), "queries": queries}
+        folder = _run(_study("claims", False, changes, learning_rate), out)
+        typer.echo(f"Report: {write_report(folder).resolve()}")
+    elif any(option is not None for option in (model, k, queries, learning_rate, out)):
+        raise UserError(f"A run folder, {folder}, and settings of a new run", "one of them", "Leave out the other")
+    print_claims(read_run(folder))
 
 
 @app.command()
@@ -68,7 +88,7 @@ def report(folder: Annotated[Path, typer.Argument(help="A run folder.")]) -> Non
 
 
 @app.command(name="list")
-def list_(what: Annotated[str, typer.Argument(help="tasks, models, methods, metrics or presets")]) -> None:
+def list_(what: Annotated[str, typer.Argument(help="tasks, models, methods, measures, metrics, claims or presets")]) -> None:
     """List what demograd knows by name."""
     print_list(what)
 
@@ -97,6 +117,31 @@ def main() -> None:
     except KeyboardInterrupt:
         typer.echo("demograd: stopped. Finished cells are kept; the same command goes on.", err=True)
         sys.exit(130)
+
+
+def _study(name: str, as_released: bool, changes: dict[str, Any], learning_rate: Many) -> Study:
+    given = {setting: value for setting, value in changes.items() if value not in (None, [])}
+    if "tasks" in given:  # what a user names is not left out
+        given["optional_tasks"] = []
+    plan = read_study(name, as_released=as_released, **given)
+    rates = {method: of for method, of in plan.learning_rates.items() if method in plan.methods}
+    if learning_rate:
+        return read_study(name, as_released=as_released, **given, learning_rates=rates | _rates(learning_rate, list(plan.methods)))
+    return plan
+
+
+def _run(plan: Study, out: Path | None) -> Path:
+    with ProgressBars() as bars:
+        return run_study(plan, out, bars).folder.path
+
+
+def _numbers(option: str, given: str | None) -> list[int] | None:
+    if given is None:
+        return None
+    try:
+        return [int(part) for part in given.split(",")]
+    except ValueError as error:
+        raise UserError(f"{option} {given}", "whole numbers by commas", f"Try {option} 16 or {option} 4,8") from error
 
 
 def _words(given: str | None) -> list[str] | dict[str, str] | None:

@@ -10,12 +10,12 @@ from rich.text import Text
 from demograd.errors import unknown_name
 from demograd.metrics import METRICS
 from demograd.models import ARCHITECTURES, BUILT_IN
-from demograd.report import finding, read_run, score_table
-from demograd.study import METHODS, preset_names, read_study
+from demograd.report import Run, finding, read_run, score_table
+from demograd.study import MEASURES, claims, method_descriptions, preset_names, read_study
 from demograd.study.check import CheckResult
 from demograd.tasks.builtin import built_in_tasks
 
-_LISTS = ("tasks", "models", "methods", "metrics", "presets")
+_LISTS = ("tasks", "models", "methods", "measures", "metrics", "claims", "presets")
 # What a terminal has room for.
 _SPECIFIC = ("SimAOU specificity", "SimAM_Δ specificity")
 _PLAIN = ("SimAOU", "SimAOU_norm", "random SimAOU", "SimAM", "SimAM_Δ", "‖u_FT‖ / ‖u_ICL‖")
@@ -36,14 +36,21 @@ def print_list(what: str) -> None:
         _say("Any other: a hub name, a local folder, or a GGUF file, of an architecture such as "
              + ", ".join(sorted(ARCHITECTURES)) + "; see `demograd check`.")  # fmt: skip
     elif what == "methods":
-        _print(["method", "what it does"], [(name, _first_line(method.__doc__)) for name, method in METHODS.items()])
+        _print(["method", "what it does"], list(method_descriptions().items()))
+        _say("A study file may define its own: see docs/study.md.")
+    elif what == "measures":
+        _print(["measure", "what it is", "metrics"],
+               [(name, measure.about, ", ".join(measure.metrics)) for name, measure in MEASURES.items()])  # fmt: skip
+    elif what == "claims":
+        _print(["claim", "what it says", "source", "needs"],
+               [(name, row["claim"], row["source"], row["needs"]) for name, row in claims().items()])  # fmt: skip
     elif what == "metrics":
         metrics = [(name, metric.title, metric.definition, metric.source) for name, metric in METRICS.items()]
         _print(["metric", "title", "definition", "source"], metrics)
     elif what == "presets":
         presets = [(name, read_study(name)) for name in preset_names()]
-        _print(["preset", "model", "tasks", "k", "seeds"],
-               [(name, study.model, ", ".join(study.tasks), str(study.k), str(len(study.seeds)))
+        _print(["preset", "what it is", "tasks", "k", "methods"],
+               [(name, study.about, ", ".join(study.tasks), ", ".join(map(str, study.k)), ", ".join(study.methods))
                 for name, study in presets])  # fmt: skip
     else:
         raise unknown_name("list", what, _LISTS, "Choose one of these")
@@ -58,6 +65,23 @@ def print_scores(folder: Path) -> None:
     metrics = [name for name in scores if name in _PLAIN or str(name).startswith(_SPECIFIC)]
     _print(["", *heads], [(str(name), *scores[name]) for name in metrics])
     _say(finding(run.results, run.validity).sentence)
+
+
+def print_claims(run: Run) -> None:
+    """Each claim, a line per comparison; then what the rest would need."""
+    decided = [(claim, one) for claim in run.claims["claims"] for one in claim["comparisons"]]
+    rows = [
+        (claim["claim"], f"{one['task']}, k {one['k']}: {one['compared']}", one["verdict"], _signed(one["difference"]),
+         f"[{_signed(one['ci_low'])}, {_signed(one['ci_high'])}]" if one["ci_low"] is not None else "",
+         _plain(one["effect_size"]), _plain(one["p_corrected"]))
+        for claim, one in decided
+    ]  # fmt: skip
+    _print(["claim", "compared", "verdict", "difference", "95 % interval", "Hedges g", "corrected p"], rows)
+    if decided:
+        _say(f"p-values are corrected for many comparisons: {run.claims['correction']}.")
+    for claim in run.claims["claims"]:
+        if not claim["comparisons"]:
+            _say(f"Not decided here: {claim['claim']} ({claim['source']}); needs {claim['needs']}.")
 
 
 def print_checks(results: Sequence[CheckResult]) -> None:
@@ -77,5 +101,9 @@ def _say(sentence: str) -> None:
     Console().print(Text(sentence))
 
 
-def _first_line(text: str | None) -> str:
-    return (text or "").strip().splitlines()[0]
+def _signed(value: float | None) -> str:
+    return "" if value is None else f"{value:+.3f}"
+
+
+def _plain(value: float | None) -> str:
+    return "" if value is None else f"{value:.3g}"

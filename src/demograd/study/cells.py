@@ -4,28 +4,32 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from itertools import product
 from typing import Any
 
 from demograd.models import Weights
 from demograd.study.learning_rates import rates_of
-from demograd.study.schema import MethodName, Study
+from demograd.study.measures import MEASURES
+from demograd.study.schema import Study
+from demograd.tasks import other_task
 
-NUMERICS = 1
+NUMERICS = 2
 """Raised when a change of the code changes numbers: cells of another version are run again."""
 
 
 @dataclass(frozen=True)
-class Cell:
-    """One method at one learning rate, on one demonstration set, from one state of the weights."""
+class World:
+    """What ZSL, ICL and FT share: a network and its prompts."""
 
+    model: str
     weights: Weights
     task: str
+    k: int
     seed: int
-    method: MethodName
-    learning_rate: float
+    permutation: int
 
     def __str__(self) -> str:
-        return f"{self.weights} · {self.task} · seed {self.seed} · {self.method} {self.learning_rate:g}"
+        return f"{self.weights} · {self.task} · k {self.k} · seed {self.seed}"
 
     @property
     def initialisation(self) -> int:
@@ -33,37 +37,89 @@ class Cell:
         return 0 if self.weights == "trained" else self.seed
 
 
+@dataclass(frozen=True)
+class Cell:
+    """One method at one learning rate in one world."""
+
+    world: World
+    method: str
+    learning_rate: float
+
+    def __str__(self) -> str:
+        return f"{self.world} · {self.method} {self.learning_rate:g}"
+
+
+def worlds(study: Study) -> Iterator[World]:
+    """All worlds, those that share a network one after the other."""
+    every_seed = dict.fromkeys(seed for task in study.tasks for seed in study.seeds_of(task))
+    for model, weights, seed, task, k in product(study.models, study.weights, every_seed, study.tasks, study.k):
+        if seed in study.seeds_of(task):
+            yield World(model, weights, task, k, seed, study.permutation_of(task, seed))
+
+
 def cells(study: Study) -> Iterator[Cell]:
-    """All cells, those that share a model and observations one after the other."""
-    for weights in study.weights:
-        for seed in study.seeds:
-            for task in study.tasks:
-                for method in study.methods:
-                    for rate in rates_of(study, task, method):
-                        yield Cell(weights, task, seed, method, rate)
+    """All cells, those that share a world one after the other."""
+    for world in worlds(study):
+        for method in study.methods:
+            for rate in rates_of(study, world.task, method):
+                yield Cell(world, method, rate)
 
 
-# What an observation of ZSL or ICL depends on, and what only fine-tuning does.
-_OBSERVED = ("model", "template", "label_words", "label_column", "validation_path", "k", "permutation", "balanced",
-             "queries", "query_seed", "separator", "record_at", "align_positions", "place", "dtype")  # fmt: skip
+def looks_at_prompts(study: Study) -> bool:
+    """Whether anything is measured on prompts, and not on networks alone."""
+    return bool(study.methods) or study.measures != ["sparsity"]
 
 
-def observation_key(study: Study, cell: Cell, setting: str) -> str:
-    """Names the file of a ZSL or ICL observation."""
-    settings = {name: getattr(study, name) for name in _OBSERVED}
-    # without a shift of positions, ZSL does not depend on the demonstrations
-    seed = cell.seed if setting == "ICL" or study.align_positions else None
-    return _key(f"{cell.weights}-{cell.task}-{setting}",
-                {**settings, "weights": cell.weights, "task": cell.task, "seed": seed,
-                 "initialisation": cell.initialisation, "setting": setting})  # fmt: skip
+def demonstrations_label(world: World) -> str:
+    """Names a demonstration set."""
+    return f"{world.task}, k {world.k}, seed {world.seed}"
+
+
+# What every observation depends on besides its world; what only fine-tuning depends on is not among them.
+_OBSERVED = ("template", "label_words", "label_column", "validation_path", "balanced", "query_seed", "separator",
+             "record_at", "align_positions", "final_norm_lost", "place", "dtype")  # fmt: skip
+
+
+def observation_key(study: Study, world: World, setting: str) -> str:
+    """Names the file of an observation without fine-tuning: ZSL, ICL, or ICL with another order."""
+    about = asdict(world) | {"initialisation": world.initialisation}
+    if setting == "ZSL" and not study.align_positions:  # without a shift of positions, no demonstration matters
+        about = {name: about[name] for name in ("model", "weights", "task", "initialisation")}
+    return _key(f"{world.weights}-{world.task}-{setting}",
+                {**_settings(study, world), **about, "setting": setting, "extras": sorted(extras(study))})  # fmt: skip
 
 
 def cell_key(study: Study, cell: Cell) -> str:
     """Names the file of a finished cell."""
-    settings = {name: getattr(study, name) for name in _OBSERVED}
     options = asdict(study.method(cell.method, cell.learning_rate))
-    return _key(f"{cell.weights}-{cell.task}-seed{cell.seed}-{cell.method}",
-                {**settings, **asdict(cell), "options": options, "loss_on": study.loss_on})  # fmt: skip
+    fine_tuned = {name: getattr(study, name) for name in ("loss_on", "controls", "measures", "orders",
+                                                          "fine_tuning_order")}  # fmt: skip
+    if "other_task" in study.controls:
+        fine_tuned["other_task"] = other_task(cell.world.task, study.tasks)
+    return _key(f"{cell.world.weights}-{cell.world.task}-k{cell.world.k}-seed{cell.world.seed}-{cell.method}",
+                {**_settings(study, cell.world), **asdict(cell), "options": options, **fine_tuned})  # fmt: skip
+
+
+def untuned_key(study: Study, world: World, what: str) -> str:
+    """Names the file of something that is measured without fine-tuning, such as ICL's order sensitivity."""
+    about = asdict(world) | {"initialisation": world.initialisation}
+    return _key(f"{world.weights}-{world.task}-k{world.k}-seed{world.seed}-{what}",
+                {**_settings(study, world), **about, "what": what, "orders": study.orders})  # fmt: skip
+
+
+def network_key(study: Study, model: str, weights: Weights, initialisation: int, what: str) -> str:
+    """Names the file of something that is measured on a network alone."""
+    about = {"model": model, "weights": weights, "initialisation": initialisation, "models": study.models}
+    return _key(f"{weights}-{what}", {**about, "dtype": study.dtype, "what": what})
+
+
+def extras(study: Study) -> frozenset[Any]:
+    """What the study's observations must have besides."""
+    return frozenset().union(*(MEASURES[name].extras for name in study.measures))
+
+
+def _settings(study: Study, world: World) -> dict[str, Any]:
+    return {name: getattr(study, name) for name in _OBSERVED} | {"queries": study.queries_of(world.task)}
 
 
 def _key(title: str, settings: dict[str, Any]) -> str:

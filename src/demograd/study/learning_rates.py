@@ -5,7 +5,8 @@ from pathlib import Path
 import pandas as pd
 
 from demograd.errors import UserError
-from demograd.study.schema import MethodName, Study
+from demograd.study.methods import named_methods
+from demograd.study.schema import Study
 
 TABLE = Path(__file__).parent / "learning_rates.csv"
 """Columns: model, task, method, k, seed, queries, learning_rate, label_log_likelihood (mean over held-out tuning
@@ -14,7 +15,7 @@ queries; empty where it diverged). Made by `benchmarks/sweep_learning_rates.py`.
 RULE = "highest held-out label log-likelihood, mean over the sweep's tasks and demonstration sets"
 
 
-def rates_of(study: Study, task: str, method: MethodName) -> list[float]:
+def rates_of(study: Study, task: str, method: str) -> list[float]:
     """The rates of a resolved study."""
     rates = study.learning_rates[method]
     return rates[task] if isinstance(rates, dict) else rates
@@ -44,15 +45,16 @@ def resolved(study: Study) -> tuple[Study, dict[str, str]]:
     return study.model_copy(update={"learning_rates": filled}), sources
 
 
-def _swept(study: Study, task: str, method: MethodName) -> pd.DataFrame:
+def _swept(study: Study, task: str, method: str) -> pd.DataFrame:
     """The sweep's rows for a task, or those of all its tasks where it has none for this one."""
     sweep = pd.read_csv(TABLE)
     of_model = sweep[(sweep.model == study.model) & (sweep.method == method)]
-    as_swept = (study.gd, study.lcgd, study.loss_on) == (type(study.gd)(), type(study.lcgd)(), "all")
-    if of_model.empty or not as_swept:
-        what = f"{method} with these options" if not as_swept else method
+    as_named = method not in named_methods() or study.methods[method] == named_methods()[method]
+    if of_model.empty or not as_named or study.loss_on != "all":
+        what = method if as_named and study.loss_on == "all" else f"{method} with these options"
+        swept = ", ".join(sorted(set(sweep.method[sweep.model == study.model]))) or "nothing"
         raise UserError(f"No learning rate for {what} on {study.model}",
-                        "one that you choose: only the default model was swept, with the methods' default options",
+                        f"one that you choose: on this model {swept} was swept, with its own options",
                         f"Pass --learning-rate {method}=0.001 (or several to compare)")  # fmt: skip
     of_task = of_model[of_model.task == task]
     return of_model if of_task.empty else of_task

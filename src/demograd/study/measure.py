@@ -5,14 +5,17 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from demograd.errors import UserError
-from demograd.learn import Diverged, Method, fine_tuned
-from demograd.metrics import METRICS
+from demograd.learn import Diverged, Method, TunedModel, fine_tuned
+from demograd.metrics import METRICS, OrderSensitivity, attention_to_demonstrations
 from demograd.models import Model
 from demograd.observe import Observation, observe
+from demograd.study.cells import extras
 from demograd.study.folder import CellRecord
+from demograd.study.measures import MEASURES
 from demograd.study.prepare import Prepared
 from demograd.study.schema import Study
 from demograd.tasks import Prompts, TrainingSequence
@@ -23,7 +26,7 @@ Progress = Callable[[str, int], Callable[[int], None]]
 
 def observe_setting(study: Study, model: Model, prompts: Prompts, on_progress: Callable[[int], None]) -> Observation:
     """Observe with this study's options."""
-    return observe(model, prompts, place=study.place, on_progress=on_progress)
+    return observe(model, prompts, extras=extras(study), place=study.place, on_progress=on_progress)
 
 
 def observe_untuned(study: Study, model: Model, prompts: Prompts, on_progress: Callable[[int], None]) -> Observation:
@@ -58,43 +61,104 @@ def measure(
     started = time.perf_counter()
     tensors: dict[str, Tensor] = {}
     settings: dict[str, Any] = {}
+
+    def keep(setting: str, tuned: TunedModel, ft: Observation) -> None:
+        scores = {"label_log_probs": ft.label_log_probs, **of_fine_tuning(study, zsl, icl, ft)}
+        if setting == "FT":
+            scores |= _of_these_demonstrations(study, prepared, tuned, icl, ft)
+        tensors.update({f"{setting}/{name}": tensor for name, tensor in scores.items()})
+
     for setting, sequences in prepared.training.items():
-        try:
-            ft, facts = _fine_tune_and_observe(
-                study, model, sequences, prepared.zsl, method, partial(progress, setting)
-            )
-        except Diverged as diverged:
-            settings[setting] = {"status": str(diverged), "losses": [], "gradient_norms": []}
-            continue
-        settings[setting] = facts
-        tensors[f"{setting}/label_log_probs"] = ft.label_log_probs
-        for name, scores in similarities(zsl, icl, ft).items():
-            tensors[f"{setting}/{name}"] = scores
+        settings[setting] = _fine_tune(study, model, sequences, prepared.zsl, method, partial(keep, setting),
+                                       partial(progress, setting))  # fmt: skip
+    if "order_sensitivity" in study.measures and settings["FT"]["status"] == "ok":
+        spread = OrderSensitivity()
+        facts = [
+            _fine_tune(study, model, order.training, prepared.zsl, method, lambda tuned, ft: spread.add(ft),
+                       partial(progress, "FT, another order"))
+            for order in prepared.orders
+        ]  # fmt: skip
+        failed = next((one["status"] for one in facts if one["status"] != "ok"), None)
+        settings["FT"]["order_sensitivity"] = failed or "ok"
+        if failed is None:
+            tensors["FT/order_sensitivity"] = spread.value()
     return CellRecord(tensors, {"k_used": prepared.k_used, "seconds": time.perf_counter() - started,
                                 "settings": settings})  # fmt: skip
 
 
-def similarities(zsl: Observation, icl: Observation, ft: Observation) -> dict[str, Tensor]:
-    """Every similarity and size that looks at FT: [queries, layers] or [queries, layers, heads]."""
+def measure_orders(
+    study: Study,
+    model: Model,
+    prepared: Prepared,
+    zsl: Observation,
+    icl: Observation,
+    progress: Progress,
+) -> CellRecord:
+    """ICL under other orders of the demonstrations: its order sensitivity, and the scores of one order beside another."""
+    started = time.perf_counter()
+    spread, tensors = OrderSensitivity(), {}
+    for number, order in enumerate(prepared.orders):
+        again = icl if number == 0 else observe_untuned(study, model, order.icl, progress("ICL, another order", len(icl.gold)))
+        if "order_sensitivity" in study.measures:
+            spread.add(again)
+        if number == 1 and "reordering" in study.measures:
+            tensors["ICL_reordered/label_log_probs"] = again.label_log_probs
+            for name, scores in of_fine_tuning(study, zsl, icl, again).items():
+                tensors[f"ICL_reordered/{name}"] = scores
+    if "order_sensitivity" in study.measures:
+        tensors["ICL/order_sensitivity"] = spread.value()
+    return CellRecord(tensors, {"seconds": time.perf_counter() - started})
+
+
+def metrics_of_fine_tuning(study: Study) -> list[str]:
+    """The metrics that look at FT and that one cell can tell."""
+    asked = {name for measure in study.measures for name in MEASURES[measure].metrics}
+    looks_at_ft = {name for name, metric in METRICS.items() if {"ft", "other"} & set(metric.arguments)}
+    return [name for name in METRICS if name in looks_at_ft and (name in asked or METRICS[name].kind == "size")]
+
+
+def of_fine_tuning(study: Study, zsl: Observation, icl: Observation, ft: Observation) -> dict[str, Tensor]:
+    """Every similarity and size that looks at FT: [queries], [queries, layers] or [queries, layers, heads]."""
     observed = {"zsl": zsl, "icl": icl, "ft": ft, "other": ft}
     return {
-        name: metric.function(*(observed[argument] for argument in metric.arguments))
-        for name, metric in METRICS.items()
-        if {"ft", "other"} & set(metric.arguments)
+        name: METRICS[name].function(*(observed[argument] for argument in METRICS[name].arguments))
+        for name in metrics_of_fine_tuning(study)
     }
 
 
-def _fine_tune_and_observe(
+def _of_these_demonstrations(
+    study: Study, prepared: Prepared, tuned: TunedModel, icl: Observation, ft: Observation
+) -> dict[str, Tensor]:
+    """What has a meaning only where FT and ICL saw the same demonstrations, or is needed beside another method."""
+    scores = {}
+    if "alpha" in study.measures:  # compared with another method's, once both are there
+        scores["attention_logits"] = torch.cat(ft.attention_logits, dim=-1)
+    if "attention_to_demonstrations" in study.measures:
+        assert tuned.training_queries is not None
+        scores |= attention_to_demonstrations(icl, ft, tuned.training_queries, prepared.icl.demonstration_spans)
+    return scores
+
+
+def _fine_tune(
     study: Study,
     model: Model,
     sequences: list[TrainingSequence],
     prompts: Prompts,
     method: Method,
+    keep: Callable[[TunedModel, Observation], None],
     progress: Callable[[int], Callable[[int], None]],
-) -> tuple[Observation, dict[str, Any]]:
+) -> dict[str, Any]:
+    """Fine-tune, observe and let `keep` take what it needs; the facts of it."""
     on_progress = progress(len(sequences) + len(prompts.queries))
-    with fine_tuned(model, sequences, method, on_step=on_progress) as tuned:
-        ft = observe_setting(study, tuned, prompts, lambda done: on_progress(len(sequences) + done))
-        if not is_finite(ft):
-            raise Diverged(len(tuned.losses), "what the tuned model computes")
-        return ft, {"status": "ok", "losses": tuned.losses.tolist(), "gradient_norms": tuned.gradient_norms.tolist()}
+    wants_queries = "attention_to_demonstrations" in study.measures
+    try:
+        with fine_tuned(
+            model, sequences, method, on_step=on_progress, record_training_queries=wants_queries
+        ) as tuned:
+            ft = observe_setting(study, tuned, prompts, lambda done: on_progress(len(sequences) + done))
+            if not is_finite(ft):
+                raise Diverged(len(tuned.losses), "what the tuned model computes")
+            keep(tuned, ft)
+    except Diverged as diverged:
+        return {"status": str(diverged), "losses": [], "gradient_norms": []}
+    return {"status": "ok", "losses": tuned.losses.tolist(), "gradient_norms": tuned.gradient_norms.tolist()}

@@ -1,14 +1,25 @@
 """Everything that can be wrong is found here, before a run folder exists: tasks, demonstrations, tokens."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import factorial
 
 from demograd.errors import UserError
 from demograd.models import Model
+from demograd.study.cells import World
 from demograd.study.schema import Study
-from demograd.tasks import Example, Prompts, Task, TrainingSequence, load_task, permute_labels
+from demograd.tasks import Example, Prompts, Task, TrainingSequence, load_task, other_task, permute_labels
 from demograd.tasks.draws import reorder
 
-CONTROLS = ("FT_other_demonstrations", "FT_permuted_labels")
+CONTROLS = ("FT_other_demonstrations", "FT_permuted_labels", "FT_other_task")
+
+
+@dataclass(frozen=True)
+class Order:
+    """The same demonstrations in one order, prompted and trained on."""
+
+    icl: Prompts
+    training: list[TrainingSequence]
 
 
 @dataclass(frozen=True)
@@ -19,55 +30,95 @@ class Prepared:
     zsl: Prompts
     icl: Prompts
     training: dict[str, list[TrainingSequence]]
-    """Per setting: FT, and the two controls."""
+    """Per setting: FT, and the controls."""
+    orders: list[Order]
+    """Other orders of the demonstrations, where the study looks at them; the first is that of `icl`."""
 
 
-def load_tasks(study: Study) -> dict[str, Task]:
-    """The study's tasks by name; a file's options apply to files and hub data sets."""
-    tasks = {}
+def load_tasks(study: Study, say: Callable[[str], None]) -> tuple[Study, dict[str, Task]]:
+    """The study's tasks by name, and those that another task's control needs; the study without what it can spare.
+
+    Raises:
+        UserError: a task cannot be loaded, or not one.
+    """
+    tasks: dict[str, Task] = {}
     for name in study.tasks:
-        tasks[name] = load_task(
-            name, template=study.template, label_words=study.label_words, label_column=study.label_column,
-            validation_path=study.validation_path,
-        )  # fmt: skip
-    return tasks
+        try:
+            tasks[name] = load_task(
+                name, template=study.template, label_words=study.label_words, label_column=study.label_column,
+                validation_path=study.validation_path,
+            )  # fmt: skip
+        except UserError as error:
+            if name not in study.optional_tasks or name == study.tasks[-1] and not tasks:
+                raise
+            say(f"{name} is left out: {error}")
+    study = study.model_copy(update={"tasks": list(tasks), "optional_tasks": []})
+    if "other_task" in study.controls:
+        for name in study.tasks:
+            if (other := other_task(name, study.tasks)) not in tasks:
+                tasks[other] = load_task(other)
+    return study, tasks
 
 
-def prepare(study: Study, task: Task, model: Model, seed: int) -> Prepared:
+def orders_needed(study: Study) -> int:
+    """How many orders of the demonstrations the study looks at, the prompted one included."""
+    if "order_sensitivity" in study.measures:
+        return study.orders
+    return 2 if "reordering" in study.measures else 0
+
+
+def prepare(study: Study, tasks: dict[str, Task], model: Model, world: World) -> Prepared:
     """Draw demonstrations and queries and turn them into token ids.
 
     Raises:
         UserError: see `Task.demonstrations`, `Task.queries`, `Task.prompts`.
     """
-    queries = task.queries(study.queries, study.query_seed)
-    drawn = task.demonstrations(study.k, seed, study.balanced)
+    task, seed = tasks[world.task], world.seed
+    queries = task.queries(study.queries_of(world.task), study.query_seed)
+    drawn = task.demonstrations(world.k, seed, study.balanced)
     # what fits is found in the first order, so that every order is one of the same demonstrations
-    used = reorder(_fitting(study, task, model, queries, drawn), seed, study.permutation)
-    others = task.other_demonstrations(study.k, seed, study.balanced)[: len(used)]
-    wrong = permute_labels(used, len(task.label_words), seed)
+    fitting = _fitting(study, task, model, queries, drawn)
+    used = reorder(fitting, seed, world.permutation)
 
-    def prompts(demonstrations: list[Example], query_position: int | None = None) -> Prompts:
+    def prompts(demonstrations: Sequence[Example], query_position: int | None = None) -> Prompts:
         return task.prompts(
             model.tokenizer, queries, demonstrations, separator=study.separator, record_at=study.record_at,
             align_positions_to=query_position, context_window=model.context_window,
         )  # fmt: skip
 
-    icl = prompts(used)
-    sets = {"FT": used, "FT_other_demonstrations": others, "FT_permuted_labels": wrong}
-    training = {
-        setting: task.training_sequences(model.tokenizer, demonstrations, loss_on=study.loss_on)
-        for setting, demonstrations in sets.items()
-    }
-    longest = max(len(sequence.tokens) for sequences in training.values() for sequence in sequences)
-    if model.context_window is not None and longest > model.context_window:
-        raise UserError(f"A demonstration of {task.name} (seed {seed}) takes {longest} tokens",
-                        f"at most {model.context_window} for {model.name}", "Choose another seed or model")  # fmt: skip
+    def sequences(of: Task, demonstrations: Sequence[Example]) -> list[TrainingSequence]:
+        made = of.training_sequences(model.tokenizer, demonstrations, loss_on=study.loss_on)
+        _require_window(of, model, seed, made)
+        return made
+
+    icl, trained = prompts(used), fitting if study.fine_tuning_order == "as_drawn" else used
+    training = {"FT": sequences(task, trained)}
+    for control in study.controls:
+        if control == "other_demonstrations":
+            others = task.other_demonstrations(world.k, seed, study.balanced)[: len(used)]
+            training["FT_other_demonstrations"] = sequences(task, others)
+        elif control == "permuted_labels":
+            wrong = permute_labels(trained, len(task.label_words), seed)
+            training["FT_permuted_labels"] = sequences(task, wrong)
+        else:
+            other = tasks[other_task(world.task, study.tasks)]
+            others = other.demonstrations(world.k, seed, study.balanced)[: len(used)]
+            training["FT_other_task"] = sequences(other, others)
+    wanted = min(orders_needed(study), factorial(len(used)))  # a single demonstration has one order
+    orders = [used, *_other_orders(fitting, seed, world.permutation, wanted - 1)] if wanted else []
     return Prepared(
         k_used=len(used),
         zsl=prompts([], len(icl.context) if study.align_positions else None),
         icl=icl,
         training=training,
+        orders=[Order(prompts(order), sequences(task, order)) for order in orders],
     )
+
+
+def _other_orders(demonstrations: list[Example], seed: int, permutation: int, wanted: int) -> list[list[Example]]:
+    """The first `wanted` orders that are not order number `permutation`."""
+    numbers = [number for number in range(wanted + 1) if number != permutation][:wanted]
+    return [reorder(demonstrations, seed, number) for number in numbers]
 
 
 def _fitting(study: Study, task: Task, model: Model, queries: list[Example], drawn: list[Example]) -> list[Example]:
@@ -75,3 +126,10 @@ def _fitting(study: Study, task: Task, model: Model, queries: list[Example], dra
     if model.context_window is None:
         return drawn
     return task.fitting_demonstrations(model.tokenizer, queries, drawn, model.context_window, separator=study.separator)
+
+
+def _require_window(task: Task, model: Model, seed: int, sequences: list[TrainingSequence]) -> None:
+    longest = max(len(sequence.tokens) for sequence in sequences)
+    if model.context_window is not None and longest > model.context_window:
+        raise UserError(f"A demonstration of {task.name} (seed {seed}) takes {longest} tokens",
+                        f"at most {model.context_window} for {model.name}", "Choose another seed or model")  # fmt: skip

@@ -1,142 +1,130 @@
 """From finished cells to one tidy table (docs/run-folder.md)."""
 
 import json
-from collections.abc import Iterator
-from dataclasses import asdict, replace
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 
 import pandas as pd
+from torch import Tensor
 
-from demograd.metrics import METRICS, specificity
-from demograd.study.cells import Cell, cell_key, cells, observation_key
-from demograd.study.folder import CellRecord, RunFolder, written_whole
-from demograd.study.prepare import CONTROLS
-from demograd.study.rows import PER_QUERY, Row, performance, similarity
+from demograd.columns import COLUMNS, CONTROLS
+from demograd.metrics import METRICS, aggregate, selected, specificity
+from demograd.study.cells import network_key, worlds
+from demograd.study.curves import curve_rows
+from demograd.study.folder import RunFolder, written_whole
+from demograd.study.gathered import Gathered, Untuned, by_task_and_k, cell_groups, untuned_groups
+from demograd.study.measure import metrics_of_fine_tuning
+from demograd.study.measures import MEASURES
+from demograd.study.networks import NETWORK_MEASURES
+from demograd.study.rows import PER_QUERY, Row, number, performance, similarity
 from demograd.study.schema import Study
+from demograd.study.scores import tuned_scores, untuned_scores
 
 INTEGERS = ["seed", "permutation", "k", "k_used", "layer", "head", "step", "n", "n_missing", "n_seeds"]
-COLUMNS = [
-    "model", "weights", "task", "seed", "permutation", "k", "k_used", "setting", "method", "method_options",
-    "learning_rate", "metric", "layer", "head", "step", "selection", "record_at", "value", "std", "ci_low", "ci_high",
-    "interval", "n", "n_missing", "n_seeds", "status", "dtype",
-]  # fmt: skip
-# Similarities and sizes that look at FT, and those that look at ICL alone.
-OF_FT = [name for name, metric in METRICS.items() if {"ft", "other"} & set(metric.arguments)]
-OF_ICL = [name for name, metric in METRICS.items() if metric.arguments in (("zsl", "icl"), ("zsl", "other"))]
+REORDERED = "ICL_reordered"
 
 
 def collect(study: Study, folder: RunFolder) -> pd.DataFrame:
     """Write `results.parquet` from the cells and observations of a folder, and return it."""
-    rows: list[Row] = []
-    for group in grouped(study):
+    rows = [*_of_networks(study, folder)]
+    for untuned in untuned_groups(study, folder):
         begin = len(rows)
-        same = {
-            "model": study.model, "weights": group[0].weights, "task": group[0].task, "k": study.k,
-            "selection": "all", "record_at": study.record_at,
-            "dtype": study.dtype,
-        }  # fmt: skip
-        if group[0].method == study.methods[0] and group[0].learning_rate == first_rate(study, group[0]):
-            rows += [{**same, **row} for row in _untuned(study, folder, group)]
-        rows += [{**same, **row} for row in _fine_tuning(study, folder, group)]
-        used = _k_used(folder, study, group)
-        whole = set(used.values()).pop() if len(set(used.values())) == 1 else None
-        for row in rows[begin:]:  # an order, like a count, is that of one demonstration set
-            seed = row.get("seed")
-            row["k_used"] = whole if seed is None else used[seed]
-            row["permutation"] = None if seed is None else study.permutation
-    table = pd.DataFrame(rows, columns=COLUMNS).astype(dict.fromkeys(INTEGERS, "Int64"))
+        rows += _untuned(study, untuned)
+        for group in cell_groups(untuned):
+            rows += _fine_tuning(study, group)
+        rows[begin:] = [_completed(study, untuned, row) for row in rows[begin:]]
+    for same_world in by_task_and_k(study, folder):
+        rows += [_completed(study, untuned, row) for untuned, row in curve_rows(study, same_world)]
+    table = pd.DataFrame(rows, columns=list(COLUMNS)).astype(dict.fromkeys(INTEGERS, "Int64"))
+    table["selection"] = table.selection.fillna("all")
     table["status"] = table.status.where(table.status.notna(), table.value.isna().map({True: "missing", False: "ok"}))
     written_whole(folder.path / "results.parquet", lambda unfinished: table.to_parquet(unfinished, index=False))
     return table
 
 
-def grouped(study: Study) -> list[list[Cell]]:
-    """The cells that differ only in their seed, in the order of the seeds."""
-    groups: dict[Any, list[Cell]] = {}
-    for cell in cells(study):
-        groups.setdefault(replace(cell, seed=0), []).append(cell)
-    return list(groups.values())
-
-
-def first_rate(study: Study, cell: Cell) -> float:
-    """The rate of the cell that comes first among those that share its observations."""
-    return next(
-        one.learning_rate
-        for one in cells(study)
-        if (one.weights, one.task, one.method) == (cell.weights, cell.task, cell.method)
-    )
-
-
-def _k_used(folder: RunFolder, study: Study, group: list[Cell]) -> dict[int, int]:
-    """How many demonstrations of each set were used."""
-    return {cell.seed: folder.load_cell(cell_key(study, cell)).facts["k_used"] for cell in group}
-
-
-def _untuned(study: Study, folder: RunFolder, group: list[Cell]) -> Iterator[Row]:
-    zsl, icl = (
-        [folder.load_observation(observation_key(study, cell, setting)) for cell in group] for setting in ("ZSL", "ICL")
-    )
-    for setting, observed in (("ZSL", zsl), ("ICL", icl)):
-        for row in performance(study.seeds, observed):
-            yield {"setting": setting, **row}
-    for name in OF_ICL:
-        function = METRICS[name].function
-        scores = [
-            function(before, after, **({"seed": seed} if "random" in name else {}))
-            for before, after, seed in zip(zsl, icl, study.seeds, strict=True)
-        ]
-        for row in similarity(study.seeds, name, scores):
-            yield {"setting": "ICL", "metric": name, **row}
-
-
-def _fine_tuning(study: Study, folder: RunFolder, group: list[Cell]) -> Iterator[Row]:
-    records = [folder.load_cell(cell_key(study, cell)) for cell in group]
-    zsl = folder.load_observation(observation_key(study, group[0], "ZSL"))
-    options = asdict(study.method(group[0].method, group[0].learning_rate))
-    rate = options.pop("learning_rate")
-    same: Row = {
-        "method": group[0].method, "method_options": json.dumps(options), "learning_rate": rate,
+def _completed(study: Study, untuned: Untuned, row: Row) -> Row:
+    """With what all rows of these worlds share; an order, like a count, is that of one demonstration set."""
+    world, seed, used = untuned.world, row.get("seed"), untuned.k_used
+    whole = next(iter(used.values())) if len(set(used.values())) == 1 else None
+    return {
+        "model": world.model, "weights": world.weights, "task": world.task, "k": world.k,
+        "record_at": study.record_at, "dtype": study.dtype, **row,
+        "k_used": whole if seed is None else used[seed],
+        "permutation": None if seed is None else study.permutation_of(world.task, seed),
     }  # fmt: skip
-    for setting in ("FT", *CONTROLS):
-        of_setting = {**same, "setting": setting}
-        statuses = [record.facts["settings"][setting]["status"] for record in records]
-        if any(status != "ok" for status in statuses):
-            for row in _diverged(study, statuses):
-                yield {**of_setting, **row}
-            continue
-        observed = [replace(zsl, label_log_probs=record.tensors[f"{setting}/label_log_probs"]) for record in records]
-        for row in performance(study.seeds, observed):
-            yield {**of_setting, **row}
-        for metric in OF_FT:
-            for row in similarity(study.seeds, metric, [record.tensors[f"{setting}/{metric}"] for record in records]):
-                yield {**of_setting, "metric": metric, **row}
-        for row in _steps(study, records, setting):
-            yield {**of_setting, **row}
-        if setting in CONTROLS and all(record.facts["settings"]["FT"]["status"] == "ok" for record in records):
-            for metric in (name for name in OF_FT if METRICS[name].kind == "similarity"):
-                differences = [
-                    specificity(record.tensors[f"FT/{metric}"], record.tensors[f"{setting}/{metric}"])
-                    for record in records
-                ]
-                name = f"{metric}_specificity"
-                for row in similarity(study.seeds, name, differences):
-                    yield {**of_setting, "metric": name, **row}
 
 
-def _diverged(study: Study, statuses: list[str]) -> Iterator[Row]:
+def _untuned(study: Study, untuned: Untuned) -> Iterator[Row]:
+    for setting, observed in (("ZSL", untuned.zsl), ("ICL", untuned.icl)):
+        for row in performance(untuned.seeds, observed):
+            yield {"setting": setting, **row}
+    for setting in ("ICL", REORDERED):
+        for name, metric in METRICS.items():
+            if metric.kind == "size" or _is_asked(study, name):
+                scores = untuned_scores(untuned, setting, name)
+                for row in similarity(untuned.seeds, name, scores) if scores is not None else ():
+                    yield {"setting": setting, **row}
+
+
+def _is_asked(study: Study, metric: str) -> bool:
+    return any(metric in MEASURES[name].metrics for name in study.measures)
+
+
+def _fine_tuning(study: Study, group: Gathered) -> Iterator[Row]:
+    options = asdict(study.method(group.cell.method, group.cell.learning_rate))
+    rate = options.pop("learning_rate")
+    same: Row = {"method": group.cell.method, "method_options": json.dumps(options), "learning_rate": rate}
+    for setting in ("FT", *(setting for setting in CONTROLS if setting.removeprefix("FT_") in study.controls)):
+        for row in _of_setting(study, group, setting):
+            yield {**same, "setting": setting, **row}
+
+
+def _of_setting(study: Study, group: Gathered, setting: str) -> Iterator[Row]:
+    metrics, seeds, statuses = metrics_of_fine_tuning(study), group.untuned.seeds, group.status(setting)
+    if any(status != "ok" for status in statuses):
+        yield from _diverged(seeds, statuses, metrics)
+        return
+    yield from performance(seeds, group.predicted(setting))
+    for name in METRICS:
+        if (scores := tuned_scores(group, setting, name)) is not None:
+            yield from similarity(seeds, name, scores)
+    yield from _steps(group, setting)
+    if "corrected" in study.selections:
+        yield from _corrected(group, setting, metrics)
+    if setting in CONTROLS and all(status == "ok" for status in group.status("FT")):
+        for metric in (name for name in metrics if METRICS[name].kind == "similarity"):
+            same, control = group.scores("FT", metric), group.scores(setting, metric)
+            assert same is not None and control is not None
+            differences = [specificity(one, other) for one, other in zip(same, control, strict=True)]
+            yield from similarity(seeds, f"{metric}_specificity", differences)
+
+
+def _corrected(group: Gathered, setting: str, metrics: Sequence[str]) -> Iterator[Row]:
+    """Scores over the queries that are wrong in ZSL and right in ICL and FT, over all layers."""
+    untuned = group.untuned
+    three = zip(untuned.zsl, untuned.icl, group.predicted(setting), strict=True)
+    chosen = [selected(zsl, icl, ft, "corrected") for zsl, icl, ft in three]
+    for metric in metrics:
+        scores = group.scores(setting, metric)
+        assert scores is not None
+        for row in similarity(untuned.seeds, metric, scores, chosen=chosen):
+            yield {**row, "selection": "corrected"}
+
+
+def _diverged(seeds: Sequence[int], statuses: list[str], metrics: Sequence[str]) -> Iterator[Row]:
     """A method that diverged on any demonstration set has no score: the sets where it did not are no fair sample."""
     diverged = [status for status in statuses if status != "ok"]
     over_all = f"{diverged[0]} ({len(diverged)} of {len(statuses)} demonstration sets)"
-    for metric in (*OF_FT, *PER_QUERY, "auc", "macro_f1"):
+    for metric in (*metrics, *PER_QUERY, "auc", "macro_f1"):
         yield {"metric": metric, "status": over_all, "n_seeds": len(statuses)}
-        for seed, status in zip(study.seeds, statuses, strict=True):
+        for seed, status in zip(seeds, statuses, strict=True):
             if status != "ok":
                 yield {"metric": metric, "seed": seed, "status": status, "n_seeds": 1}
 
 
-def _steps(study: Study, records: list[CellRecord], setting: str) -> Iterator[Row]:
+def _steps(group: Gathered, setting: str) -> Iterator[Row]:
     """Loss and gradient norms, step by step, of each demonstration set."""
-    for seed, record in zip(study.seeds, records, strict=True):
+    for seed, record in zip(group.untuned.seeds, group.records, strict=True):
         facts = record.facts["settings"][setting]
         one = {"seed": seed, "n": 1, "n_missing": 0, "n_seeds": 1}
         for step, loss in enumerate(facts["losses"]):
@@ -144,3 +132,25 @@ def _steps(study: Study, records: list[CellRecord], setting: str) -> Iterator[Ro
         for layer, norms in enumerate(facts["gradient_norms"]):
             for step, norm in enumerate(norms):
                 yield {**one, "metric": "gradient_norm", "layer": layer, "step": step, "value": norm}
+
+
+def _of_networks(study: Study, folder: RunFolder) -> Iterator[Row]:
+    """What was measured on networks alone: per layer and over all; nothing is sampled, so there is no interval."""
+    networks = dict.fromkeys((world.model, world.weights, world.initialisation) for world in worlds(study))
+    for model, weights, initialisation in networks:
+        about = {"model": model, "weights": weights, "dtype": study.dtype,
+                 "seed": None if weights == "trained" else initialisation}  # fmt: skip
+        for what, metric in NETWORK_MEASURES.items():
+            if what in study.measures:
+                record = folder.load_cell(network_key(study, model, weights, initialisation, what))
+                thresholds = record.facts.get("thresholds", [None])
+                values = record.tensors[metric].reshape(-1, len(thresholds))
+                for at, column in zip(thresholds, values.T, strict=True):
+                    yield from ({**about, **row, "metric": metric, "at": at} for row in _by_layer(column))
+
+
+def _by_layer(values: Tensor) -> Iterator[Row]:
+    whole = aggregate(values[None])
+    yield {"value": number(whole.value), "n": whole.n, "n_missing": whole.n_missing}
+    for layer, value in enumerate(values.tolist()):
+        yield {"layer": layer, "value": number(value), "n": 1, "n_missing": 0}

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from itertools import product
 from typing import Any
 
 import torch
@@ -39,20 +40,49 @@ PER_QUERY: dict[str, Callable[[Observation], Tensor]] = {
 SETS_FOR_SPREAD = 3
 
 
-def similarity(seeds: Sequence[int], metric: str, scores: list[Tensor]) -> Iterator[Row]:
-    """Rows of one score: over all demonstration sets, per layer, and per demonstration set."""
-    stacked = stack_seeds(scores)
+def similarity(
+    seeds: Sequence[int], metric: str, scores: list[Tensor], *, chosen: list[Tensor] | None = None
+) -> Iterator[Row]:
+    """Rows of one score: over all demonstration sets, per layer, and per demonstration set.
+
+    `scores` are [queries], [queries, layers], [queries, layers, heads], or [queries, layers, layers′] for a score of
+    pairs of layers, whose rows are those pairs. `chosen` are masks of queries: the rows are then over these, and over
+    all layers only.
+    """
     bounds = bounds_of(metric)
-    yield over_sets(scores, stacked, bounds)
-    for layer in range(stacked.shape[2]):
-        of_layer = [score[:, layer : layer + 1] for score in scores]
-        yield {"layer": layer, **over_sets(of_layer, stacked[:, :, layer : layer + 1], bounds)}
-    for seed, score, one in zip(seeds, scores, stacked, strict=True):
+    if metric.startswith("layer_by_layer"):
+        yield from ({"metric": metric, **row} for row in _pairs(scores))
+        return
+    by_layer = scores[0].dim() > 1 and chosen is None
+    scores = [score if score.dim() > 1 else score[:, None] for score in scores]
+    masks = chosen or [torch.ones(len(score), dtype=torch.bool) for score in scores]
+    stacked = stack_seeds([_missing_where_not(score, mask) for score, mask in zip(scores, masks, strict=True)])
+    taken = [score[mask] for score, mask in zip(scores, masks, strict=True)]
+    yield {"metric": metric, **over_sets(taken, stacked, bounds)}
+    for layer in range(stacked.shape[2]) if by_layer else ():
+        of_layer = [score[:, layer : layer + 1] for score in taken]
+        yield {"metric": metric, "layer": layer, **over_sets(of_layer, stacked[:, :, layer : layer + 1], bounds)}
+    for seed, score, one in zip(seeds, taken, stacked, strict=True):
         whole = aggregate(score)
+        status = {"status": "no query is selected"} if not len(score) else {}
         yield {
-            "seed": seed, "value": number(whole.value), "n": whole.n, "n_missing": whole.n_missing, "n_seeds": 1,
-            **shown(conditional_interval(one[None]), bounds),
+            "metric": metric, "seed": seed, "value": number(whole.value), "n": whole.n, "n_missing": whole.n_missing,
+            "n_seeds": 1, **status, **shown(conditional_interval(one[None]), bounds),
         }  # fmt: skip
+
+
+def _missing_where_not(score: Tensor, chosen: Tensor) -> Tensor:
+    return torch.where(chosen.reshape(-1, *[1] * (score.dim() - 1)), score, torch.nan)
+
+
+def _pairs(scores: list[Tensor]) -> Iterator[Row]:
+    """A row per pair of layers; no interval, for there are as many pairs as layers squared."""
+    means = torch.stack([score.double().nanmean(dim=0) for score in scores])
+    for layer, other in product(*map(range, means.shape[1:])):
+        over = over_seeds(means[:, layer, other].tolist())
+        missing = sum(int(score[:, layer, other].isnan().sum()) for score in scores)
+        yield {"layer": layer, "at": other, "value": number(over.mean), "std": over.std,
+               "n": sum(len(score) for score in scores) - missing, "n_missing": missing, "n_seeds": over.n}  # fmt: skip
 
 
 Bounds = tuple[float, float]

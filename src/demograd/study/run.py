@@ -4,18 +4,34 @@ import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 
 from demograd.errors import UserError
-from demograd.models import Model, Weights, load_model
+from demograd.models import Model, Weights, load_model, without_final_norm
 from demograd.observe import Observation
 from demograd.observe.fit import way_to_observe
 from demograd.observe.observe import check_place
-from demograd.study.cells import Cell, cell_key, cells, observation_key, study_key
+from demograd.study.cells import (
+    Cell,
+    World,
+    cell_key,
+    cells,
+    demonstrations_label,
+    looks_at_prompts,
+    network_key,
+    observation_key,
+    study_key,
+    untuned_key,
+    worlds,
+)
+from demograd.study.claims import check_claims
+from demograd.study.estimate import estimate
 from demograd.study.folder import RunFolder
 from demograd.study.learning_rates import resolved
-from demograd.study.measure import measure, observe_untuned
+from demograd.study.measure import Progress, measure, measure_orders, observe_untuned
+from demograd.study.networks import NETWORK_MEASURES, measure_network
 from demograd.study.prepare import Prepared, load_tasks, prepare
 from demograd.study.provenance import inputs_changed, model_facts, provenance
 from demograd.study.results import collect
@@ -23,6 +39,9 @@ from demograd.study.schema import Study
 from demograd.study.validity import check_validity
 from demograd.study.watch import Silent, Watch
 from demograd.tasks import Task
+
+Demonstrations = tuple[str, int, int]
+"""(task, k, seed): what prompts depend on."""
 
 
 @dataclass(frozen=True)
@@ -43,74 +62,87 @@ def run_study(study: Study, out: Path | None = None, watch: Watch | None = None)
     """
     watch = watch or Silent()
     started = time.perf_counter()
-    tasks = load_tasks(study)
+    study, tasks = load_tasks(study, watch.say)
     models = _Models(study)
-    prepared = _prepare_all(study, tasks, models.get("trained", 0), watch)
+    first = models.get(study.models[0], study.weights[0] if "trained" not in study.weights else "trained", 0)
     study, rate_sources = resolved(study)
-    _check_methods(study, models.get("trained", 0))
+    prepared = _prepare_all(study, tasks, first, watch)
+    _check_methods(study, first)
     folder = RunFolder(out or Path("runs") / f"{study.name}-{study_key(study)}")
     is_new = folder.create(study)
     try:
-        _run_cells(study, folder, models, tasks, prepared, watch)
+        inputs_changed(folder, tasks, first, list(prepared.values()))
+        folder.write_json("demonstrations.json", {
+            demonstrations_label(world): prepared[_demonstrations(world)].k_used
+            for world in worlds(study) if looks_at_prompts(study)
+        })  # fmt: skip
+        _run_cells(study, folder, models, prepared, watch)
     except UserError:
         if is_new and not folder.has_any_cell():  # nothing half-written for what could not work
             shutil.rmtree(folder.path)
         raise
     folder.write_json("provenance.json", provenance(
-        study, tasks, models.get("trained", 0), models.facts, rate_sources, before=folder.read_json("provenance.json"),
+        study, tasks, first, models.facts, rate_sources, before=folder.read_json("provenance.json"),
         seconds=time.perf_counter() - started,
     ))  # fmt: skip
     collect(study, folder)
     check_validity(study, folder)
+    check_claims(study, folder)
     return Run(folder, study)
 
 
 def _run_cells(
-    study: Study,
-    folder: RunFolder,
-    models: "_Models",
-    tasks: dict[str, Task],
-    prepared: dict[tuple[str, int], Prepared],
-    watch: Watch,
+    study: Study, folder: RunFolder, models: "_Models", prepared: dict[Demonstrations, Prepared], watch: Watch
 ) -> None:
-    inputs_changed(folder, tasks, models.get("trained", 0), list(prepared.values()))
-    todo = [cell for cell in cells(study) if not _is_finished(study, folder, cell)]
-    watch.start(sum(_work(prepared[cell.task, cell.seed]) for cell in todo))
-    if len(todo) < (total := sum(1 for _ in cells(study))):
+    todo = [cell for cell in cells(study) if not folder.has_cell(cell_key(study, cell))]
+    total = sum(1 for _ in cells(study))
+    if len(todo) < total:
         watch.say(f"{total - len(todo)} of {total} cells are already in {folder.path}")
-    for (weights, initialisation), of_model in groupby(todo, key=lambda cell: (cell.weights, cell.initialisation)):
-        model = models.get(weights, initialisation)
-        for cell in of_model:
-            _run_cell(study, folder, model, prepared[cell.task, cell.seed], cell, watch)
+    if todo:
+        watch.say(estimate(study, models.get(*_network(todo[0].world)), todo,
+                           lambda world: prepared[_demonstrations(world)]))  # fmt: skip
+    watch.start(sum(_work(prepared[_demonstrations(cell.world)]) for cell in todo))
+    for network, of_network in groupby(worlds(study), key=_network):
+        load = partial(models.get, *network)
+        for what in NETWORK_MEASURES.keys() & set(study.measures):
+            if not folder.has_cell(key := network_key(study, *network, what)):
+                folder.save_cell(key, measure_network(study, what, load))
+        for world in of_network if looks_at_prompts(study) else ():
+            here = [cell for cell in cells(study) if cell.world == world]
+            _run_world(study, folder, load, prepared[_demonstrations(world)], world, here, watch)
 
 
-def _is_finished(study: Study, folder: RunFolder, cell: Cell) -> bool:
-    """Whether the cell and the observations that it was scored against are there, and can be read."""
-    observations = [observation_key(study, cell, setting) for setting in ("ZSL", "ICL")]
-    return folder.has_cell(cell_key(study, cell)) and all(map(folder.has_observation, observations))
+def _network(world: World) -> tuple[str, Weights, int]:
+    return world.model, world.weights, world.initialisation
+
+
+def _demonstrations(world: World) -> Demonstrations:
+    return world.task, world.k, world.seed
 
 
 class _Models:
-    """Loads each state of the weights when it is needed, and holds one besides the trained one."""
+    """Loads each network when it is needed, and holds one besides the first trained one."""
 
     def __init__(self, study: Study) -> None:
         self.study = study
-        self.known: dict[str, Model] = {}
+        self.known: dict[tuple[str, Weights], Model] = {}
         self.facts: dict[str, dict[str, str]] = {}
-        """Of every state that was loaded, for the provenance."""
+        """Of every network that was loaded, for the provenance."""
 
-    def get(self, weights: Weights, initialisation: int) -> Model:
-        kept = self.known.get(weights)
+    def get(self, name: str, weights: Weights, initialisation: int) -> Model:
+        kept, first = self.known.get((name, weights)), (self.study.models[0], "trained")
         if kept is None or kept.seed != initialisation:
-            # before loading, so that two untrained ones are never in memory
-            self.known = {name: model for name, model in self.known.items() if name == "trained"}
-            self.known[weights] = load_model(
-                self.study.model, weights=weights, seed=initialisation,
-                device=self.study.device, dtype=self.study.dtype,
+            # before loading, so that two others are never in memory
+            self.known = {key: model for key, model in self.known.items() if key == first}
+            model = load_model(
+                name, weights=weights, seed=initialisation, device=self.study.device, dtype=self.study.dtype,
             )  # fmt: skip
-            label = weights if weights == "trained" else f"{weights}, seed {initialisation}"
-            self.facts[label] = model_facts(self.known[weights])
-        return self.known[weights]
+            lost = self.study.final_norm_lost and weights != "trained"
+            self.known[name, weights] = without_final_norm(model) if lost else model
+            state = weights if weights == "trained" else f"{weights}, seed {initialisation}"
+            label = state if len(self.study.models) == 1 else f"{name}, {state}"
+            self.facts[label] = model_facts(self.known[name, weights])
+        return self.known[name, weights]
 
 
 def _check_methods(study: Study, model: Model) -> None:
@@ -122,14 +154,15 @@ def _check_methods(study: Study, model: Model) -> None:
         study.method(cell.method, cell.learning_rate).check(model.anatomy)
 
 
-def _prepare_all(study: Study, tasks: dict[str, Task], model: Model, watch: Watch) -> dict[tuple[str, int], Prepared]:
-    prepared = {}
-    for name, task in tasks.items():
-        for seed in study.seeds:
-            one = prepared[name, seed] = prepare(study, task, model, seed)
-            if one.k_used < study.k:
-                watch.say(f"{name}, seed {seed}: {one.k_used} of {study.k} demonstrations fit the context window of "
-                          f"{model.context_window} tokens; the rest is dropped in ICL and FT")  # fmt: skip
+def _prepare_all(study: Study, tasks: dict[str, Task], model: Model, watch: Watch) -> dict[Demonstrations, Prepared]:
+    prepared: dict[Demonstrations, Prepared] = {}
+    for world in worlds(study) if looks_at_prompts(study) else ():
+        if _demonstrations(world) in prepared:
+            continue
+        one = prepared[_demonstrations(world)] = prepare(study, tasks, model, world)
+        if one.k_used < world.k:
+            watch.say(f"{world.task}, seed {world.seed}: {one.k_used} of {world.k} demonstrations fit the context "
+                      f"window of {model.context_window} tokens; the rest is dropped in ICL and FT")  # fmt: skip
     return prepared
 
 
@@ -137,23 +170,43 @@ def _work(prepared: Prepared) -> int:
     return sum(len(sequences) + len(prepared.zsl.queries) for sequences in prepared.training.values())
 
 
-def _run_cell(study: Study, folder: RunFolder, model: Model, prepared: Prepared, cell: Cell, watch: Watch) -> None:
+def _run_world(
+    study: Study,
+    folder: RunFolder,
+    load: Callable[[], Model],
+    prepared: Prepared,
+    world: World,
+    here: list[Cell],
+    watch: Watch,
+) -> None:
+    """Observe ZSL and ICL, and run the cells; nothing that the folder has and can read."""
+
     def observed(setting: str) -> Observation:
         prompts = prepared.icl if setting == "ICL" else prepared.zsl
 
         def new() -> Observation:
-            watch.begin(str(cell), setting, len(prompts.queries))
-            return observe_untuned(study, model, prompts, watch.done)
+            watch.begin(str(world), setting, len(prompts.queries))
+            return observe_untuned(study, load(), prompts, watch.done)
 
-        return folder.observation(observation_key(study, cell, setting), new)
+        return folder.observation(observation_key(study, world, setting), new)
 
-    def progress(setting: str, total: int) -> Callable[[int], None]:
-        watch.begin(str(cell), setting, total)
-        return watch.done
+    def progress(what: str) -> Progress:
+        def begin(setting: str, total: int) -> Callable[[int], None]:
+            watch.begin(what, setting, total)
+            return watch.done
 
-    method = study.method(cell.method, cell.learning_rate)
-    record = measure(study, model, prepared, method, observed("ZSL"), observed("ICL"), progress)
-    folder.save_cell(cell_key(study, cell), record)
-    for setting, facts in record.facts["settings"].items():
-        if facts["status"] != "ok":
-            watch.say(f"{cell}, {setting}: {facts['status']}")
+        return begin
+
+    zsl, icl = observed("ZSL"), observed("ICL")
+    looks_at_orders = {"reordering", "order_sensitivity"} & set(study.measures)
+    if looks_at_orders and not folder.has_cell(key := untuned_key(study, world, "orders")):
+        folder.save_cell(key, measure_orders(study, load(), prepared, zsl, icl, progress(str(world))))
+    for cell in here:
+        if folder.has_cell(key := cell_key(study, cell)):
+            continue
+        method = study.method(cell.method, cell.learning_rate)
+        record = measure(study, load(), prepared, method, zsl, icl, progress(str(cell)))
+        folder.save_cell(key, record)
+        for setting, facts in record.facts["settings"].items():
+            if facts["status"] != "ok":
+                watch.say(f"{cell}, {setting}: {facts['status']}")

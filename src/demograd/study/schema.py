@@ -7,83 +7,100 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, field_validator, model_validator
 
 from demograd.errors import UserError, unknown_name
-from demograd.learn import GradientDescent, LayerCausalGradientDescent, Method
+from demograd.learn import Method
 from demograd.models import Weights
+from demograd.study.measures import MEASURES
+from demograd.study.methods import make_method, resolved_methods
 
 PRESETS = Path(__file__).parent / "presets"
-METHODS: dict[str, type[GradientDescent] | type[LayerCausalGradientDescent]] = {
-    "GD": GradientDescent,
-    "LCGD": LayerCausalGradientDescent,
-}
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-MethodName = Literal["GD", "LCGD"]
+Seed = Annotated[int, Field(ge=0)]
+Control = Literal["other_demonstrations", "permuted_labels", "other_task"]
 
 
-class _Settings(BaseModel):
+class Study(BaseModel):
+    """A grid of cells: checkpoints × weights × k × seeds × tasks × methods × learning rates."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-
-class GradientDescentOptions(_Settings):
-    """Options of GD (`demograd.GradientDescent`)."""
-
-    optimizer: Literal["sgd", "adam"] = "sgd"
-    momentum: float = Field(default=0.0, ge=0, lt=1)
-    step: Literal["demonstration", "batch"] = "demonstration"
-    epochs: PositiveInt = 1
-
-
-class LayerCausalOptions(_Settings):
-    """Options of LCGD (`demograd.LayerCausalGradientDescent`)."""
-
-    readout: Literal["block", "attention_residual", "attention"] = "block"
-    step: Literal["demonstration", "token"] = "demonstration"
-    softmax_gradient: bool = True
-
-
-class Study(_Settings):
-    """A grid of cells: weights × tasks × seeds × methods × learning rates."""
-
     name: str = "study"
+    about: str = ""
+    """One line for lists and the report's heading."""
     model: str = "smollm2-135m"
-    """A built-in name, a hub name, a local folder, or a GGUF file."""
+    """A built-in name, a hub name (`owner/name@revision`), a local folder, or a GGUF file."""
+    checkpoints: list[str] = []
+    """States of one model in order of training, each as `model` takes it; they take `model`'s place. One starting with
+    `@` is a revision of `model`."""
     weights: list[Weights] = Field(default=["trained"], min_length=1)
     """States before anything; an untrained one is drawn anew for each seed."""
     tasks: list[str] = Field(default=["sst2"], min_length=1)
     """Built-in names, `hub:owner/name`, or CSV, JSONL or Parquet files."""
+    optional_tasks: list[str] = []
+    """Those among the tasks that are left out, aloud, where their data cannot be had."""
     template: str | None = None
-    """How a file's columns become text, as in "Review: {text} Sentiment:"."""
+    """How columns become text, as in "Review: {text} Sentiment:"; it also replaces a built-in task's."""
     label_words: list[str] | dict[str, str] | None = None
-    """One word per class of a file, or label → word."""
+    """One word per class, or label → word; they also replace a built-in task's."""
     label_column: str = "label"
     validation_path: str | None = None
     """A second file, from which the queries of a file task are drawn."""
-    k: PositiveInt = 16
+    k: list[PositiveInt] = Field(default=[16], min_length=1)
     """Demonstrations."""
-    seeds: list[int] = Field(default=[0, 1, 2, 3, 4], min_length=1)
-    """Demonstration sets."""
-    permutation: int = Field(default=0, ge=0)
-    """Which order of the demonstrations."""
+    seeds: list[Seed] | dict[str, list[Seed]] = [0, 1, 2, 3, 4]
+    """Demonstration sets, for all tasks or task by task."""
+    permutations: list[Seed] = Field(default=[0], min_length=1)
+    """Which order the demonstrations come in: one for all seeds, or one per seed."""
     balanced: bool = False
     """Draw as many demonstrations of each class."""
-    queries: PositiveInt = 100
-    query_seed: int = Field(default=1, ge=0)
-    methods: list[MethodName] = Field(default=["GD", "LCGD"], min_length=1)
-    learning_rates: dict[MethodName, list[Rate] | dict[str, list[Rate]]] = {}
+    queries: PositiveInt | dict[str, PositiveInt] = 100
+    """Test examples, for all tasks or task by task."""
+    query_seed: Seed = 1
+    methods: dict[str, dict[str, Any]] = Field(default=["GD", "LCGD"], validate_default=True)
+    """Names of `demograd list methods`; or name → options, with `kind: GD` or `kind: LCGD` for a name of one's own."""
+    learning_rates: dict[str, list[Rate] | dict[str, list[Rate]]] = {}
     """Per method, for all tasks or task by task; where none is named, the rate that the shipped sweep chose."""
-    gd: GradientDescentOptions = GradientDescentOptions()
-    lcgd: LayerCausalOptions = LayerCausalOptions()
+    controls: list[Control] = ["other_demonstrations", "permuted_labels"]
+    """What else FT is trained on, for the specificity."""
+    measures: list[str] = Field(default=["similarity"], min_length=1)
+    """Groups of metrics, see `demograd list measures`."""
+    selections: list[Literal["all", "corrected"]] = Field(default=["all"], min_length=1)
+    """Queries to average over; `corrected`: those wrong in ZSL and right in ICL and FT."""
+    orders: Annotated[int, Field(ge=2)] = 10
+    """Orders of the demonstrations over which order sensitivity is taken."""
     loss_on: Literal["all", "label"] = "all"
     """Which tokens of a demonstration FT learns to predict."""
     separator: Literal["newline", "eos"] = "newline"
     record_at: Literal["prompt_end", "first_answer"] = "prompt_end"
     align_positions: bool = False
     """Give ZSL and FT queries the positions that they have in ICL."""
+    fine_tuning_order: Literal["as_prompted", "as_drawn"] = "as_prompted"
+    """`as_drawn` is a defect of the released runs: where a permutation reorders the prompt, FT keeps the order drawn."""
+    final_norm_lost: bool = False
+    """A defect of the released runs: untrained networks had no final norm."""
     place: Literal["projection", "after_norm"] = "projection"
     """Where the attention output is read."""
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     device: str = "auto"
 
-    @field_validator("weights", "tasks", "seeds", "methods")
+    @field_validator("k", "permutations", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: Any) -> Any:
+        return value if isinstance(value, list) else [value]
+
+    @field_validator("methods", mode="before")
+    @classmethod
+    def _methods_by_name(cls, given: Any) -> dict[str, dict[str, Any]]:
+        return resolved_methods(given)
+
+    @field_validator("measures")
+    @classmethod
+    def _known_measures(cls, names: list[str]) -> list[str]:
+        for name in names:
+            if name not in MEASURES:
+                raise unknown_name("measures", name, MEASURES, "Choose among these")
+        return names
+
+    @field_validator("weights", "tasks", "k", "controls", "measures", "selections", "checkpoints")
     @classmethod
     def _no_repeats(cls, values: list[Any]) -> list[Any]:
         if len(set(values)) != len(values):
@@ -92,10 +109,12 @@ class Study(_Settings):
 
     @field_validator("seeds")
     @classmethod
-    def _seeds_from_zero(cls, values: list[int]) -> list[int]:
-        if min(values) < 0:
-            raise ValueError("seeds are whole numbers from 0")
-        return values
+    def _seeds_once(cls, seeds: Any) -> Any:
+        for values in seeds.values() if isinstance(seeds, dict) else [seeds]:
+            if not values:
+                raise ValueError("lists no demonstration set")
+            cls._no_repeats(values)
+        return seeds
 
     @field_validator("learning_rates")
     @classmethod
@@ -106,16 +125,42 @@ class Study(_Settings):
         return rates
 
     @model_validator(mode="after")
-    def _methods_can_be_made(self) -> "Study":
-        if self.gd.optimizer == "adam" and self.gd.momentum:
-            raise ValueError("gd.momentum goes with the optimizer sgd; Adam keeps its own")
+    def _fits_together(self) -> "Study":
+        for method in self.learning_rates:
+            if method not in self.methods:
+                raise unknown_name("method in learning_rates", method, self.methods, "Name a method of this study")
+        for field in (self.seeds, self.queries):
+            if isinstance(field, dict) and (missing := [task for task in self.tasks if task not in field]):
+                raise ValueError(f"seeds and queries that are given task by task have none for {', '.join(missing)}")
+        if stray := [task for task in self.optional_tasks if task not in self.tasks]:
+            raise ValueError(f"optional_tasks has {', '.join(stray)}, which tasks has not")
+        for task in self.tasks:
+            if len(self.permutations) not in (1, len(self.seeds_of(task))):
+                raise ValueError(f"permutations has {len(self.permutations)} orders for {len(self.seeds_of(task))} "
+                                 f"seeds of {task}: give one for all, or one per seed")  # fmt: skip
         return self
 
-    def method(self, name: MethodName, learning_rate: float) -> Method:
-        """The method with this study's options."""
-        if name == "GD":
-            return GradientDescent(learning_rate=learning_rate, **self.gd.model_dump())
-        return LayerCausalGradientDescent(learning_rate=learning_rate, **self.lcgd.model_dump())
+    def seeds_of(self, task: str) -> list[int]:
+        """The demonstration sets of a task."""
+        return self.seeds[task] if isinstance(self.seeds, dict) else self.seeds
+
+    def queries_of(self, task: str) -> int:
+        """How many queries a task has."""
+        return self.queries[task] if isinstance(self.queries, dict) else self.queries
+
+    def permutation_of(self, task: str, seed: int) -> int:
+        """Which order the demonstrations of a seed come in."""
+        position = self.seeds_of(task).index(seed)
+        return self.permutations[position] if len(self.permutations) > 1 else self.permutations[0]
+
+    @property
+    def models(self) -> list[str]:
+        """The checkpoints, or the one model."""
+        return [self.model + one if one.startswith("@") else one for one in self.checkpoints] or [self.model]
+
+    def method(self, name: str, learning_rate: float) -> Method:
+        """A method of this study."""
+        return make_method(name, self.methods[name], learning_rate)
 
 
 def preset_names() -> list[str]:
@@ -123,8 +168,11 @@ def preset_names() -> list[str]:
     return sorted(path.stem for path in PRESETS.glob("*.yaml"))
 
 
-def read_study(name_or_path: str, **changes: Any) -> Study:
+def read_study(name_or_path: str, *, as_released: bool = False, **changes: Any) -> Study:
     """A preset or a YAML file as a study, some of its settings replaced.
+
+    A file may have a section `as_released`: settings that take the place of its own when that is asked for, to repeat
+    the details and defects of a paper's released runs.
 
     Raises:
         UserError: there is no such preset or file, it is not YAML, or a setting is unknown or wrong.
@@ -142,7 +190,11 @@ def read_study(name_or_path: str, **changes: Any) -> Study:
                         "Mend it there") from error  # fmt: skip
     if not isinstance(settings, dict):
         raise UserError(f"{name_or_path} holds no settings", "lines such as `k: 16`", "Mend it there")
-    return make_study({"name": path.stem, **settings, **changes})
+    released = settings.pop("as_released", None)
+    if as_released and not isinstance(released, dict):
+        raise UserError(f"--as-released with {name_or_path}", "a study that says how the released runs differ",
+                        "Leave it off")  # fmt: skip
+    return make_study({"name": path.stem, **settings, **(released if as_released else {}), **changes})
 
 
 def make_study(settings: dict[str, Any]) -> Study:
@@ -155,17 +207,15 @@ def make_study(settings: dict[str, Any]) -> Study:
         return Study(**settings)
     except ValidationError as error:
         first = error.errors()[0]
+        why = first["msg"].removeprefix("Value error, ")
         # pydantic names the members of a union too, as in `list[float]`: they are no part of a setting's name
         field = ".".join(str(part) for part in first["loc"] if "[" not in str(part))
         if first["type"] == "extra_forbidden":
-            of_method: dict[str, type[BaseModel]] = {"gd": GradientDescentOptions, "lcgd": LayerCausalOptions}
-            known = of_method.get(str(first["loc"][0]), Study).model_fields
-            raise unknown_name("setting", str(first["loc"][-1]), known, "Correct the name") from error
+            raise unknown_name("setting", str(first["loc"][-1]), Study.model_fields, "Correct the name") from error
         top = str(first["loc"][0]) if first["loc"] else ""
-        if top in ("methods", "weights") and first["type"] == "literal_error":
-            options = list(METHODS) if top == "methods" else get_args(Weights)
-            raise unknown_name(top, str(first["input"]), options, "Choose among these") from error
+        if top == "weights" and first["type"] == "literal_error":
+            raise unknown_name(top, str(first["input"]), get_args(Weights), "Choose among these") from error
         more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
         if not field:
-            raise UserError(f"These settings do not fit together{more}", first["msg"], "Change one of them") from error
-        raise UserError(f"{field} = {first['input']!r}{more}", first["msg"], f"Correct {field}") from error
+            raise UserError(f"These settings do not fit together{more}", why, "Change one of them") from error
+        raise UserError(f"{field} = {first['input']!r}{more}", why, f"Correct {field}") from error

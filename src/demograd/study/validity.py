@@ -1,35 +1,38 @@
-"""The three checks that come before any score (method.md, "Validity"), for each state of the weights and each task."""
+"""The checks that come before any score (method.md, "Validity"), for each world, method and rate."""
 
 from typing import Any
 
-from demograd.metrics import METRICS, check_in_context_learning, check_resolution, check_seeds
-from demograd.study.cells import Cell, cell_key, observation_key
+from demograd.metrics import (
+    METRICS,
+    check_in_context_learning,
+    check_resolution,
+    check_seeds,
+    check_update_size,
+)
 from demograd.study.folder import RunFolder
-from demograd.study.results import grouped
+from demograd.study.gathered import Gathered, Untuned, cell_groups, untuned_groups
+from demograd.study.measure import metrics_of_fine_tuning
 from demograd.study.schema import Study
 
-CHECKED = ("sim_aou", "sim_am_delta")
+ALWAYS_SHOWN = ("sim_aou", "sim_am_delta")
+"""Scores whose share of missing values is told even where it is small."""
 
 
 def check_validity(study: Study, folder: RunFolder) -> list[dict[str, Any]]:
     """Write `validity.json` and return it."""
     rows: list[dict[str, Any]] = []
-    seen = set()
-    for group in grouped(study):
-        about = {"weights": group[0].weights, "task": group[0].task, "method": None}
-        if (about["weights"], about["task"]) not in seen:
-            seen.add((about["weights"], about["task"]))
-            rows += [{**about, **row} for row in _of_observations(study, folder, group)]
-        rows += [{**about, **row} for row in _of_updates(study, folder, group)]
+    for untuned in untuned_groups(study, folder):
+        world = untuned.world
+        about = {"model": world.model, "weights": world.weights, "task": world.task, "k": world.k, "method": None}
+        rows += [{**about, **row} for row in _of_observations(untuned)]
+        for group in cell_groups(untuned):
+            rows += [{**about, **row} for row in _of_updates(study, group)]
     folder.write_json("validity.json", rows)
     return rows
 
 
-def _of_observations(study: Study, folder: RunFolder, group: list[Cell]) -> list[dict[str, Any]]:
-    zsl, icl = (
-        [folder.load_observation(observation_key(study, cell, setting)) for cell in group] for setting in ("ZSL", "ICL")
-    )
-    learning, seeds = check_in_context_learning(zsl, icl), check_seeds(len(group))
+def _of_observations(untuned: Untuned) -> list[dict[str, Any]]:
+    learning, seeds = check_in_context_learning(untuned.zsl, untuned.icl), check_seeds(len(untuned.seeds))
     return [
         {
             "check": "in_context_learning",
@@ -41,13 +44,19 @@ def _of_observations(study: Study, folder: RunFolder, group: list[Cell]) -> list
     ]
 
 
-def _of_updates(study: Study, folder: RunFolder, group: list[Cell]) -> list[dict[str, Any]]:
-    records = [folder.load_cell(cell_key(study, cell)) for cell in group]
-    rows = []
-    for metric in CHECKED:
-        scores = [record.tensors[f"FT/{metric}"] for record in records if f"FT/{metric}" in record.tensors]
-        if scores:
-            check = check_resolution(scores)
-            label = f"{group[0].method} {group[0].learning_rate:g}, {METRICS[metric].title}"
-            rows.append({"check": "resolution", "method": label, "passed": check.passed, "message": check.message})
+def _of_updates(study: Study, group: Gathered) -> list[dict[str, Any]]:
+    label = f"{group.cell.method} {group.cell.learning_rate:g}"
+    rows: list[dict[str, Any]] = []
+    ratios = group.scores("FT", "update_size_ratio")
+    if ratios is None:  # it diverged, which the results say
+        return rows
+    size = check_update_size(ratios)
+    rows.append({"check": "update_size", "method": label, "passed": size.passed, "message": size.message})
+    for metric in (name for name in metrics_of_fine_tuning(study) if METRICS[name].kind == "similarity"):
+        scores = group.scores("FT", metric)
+        assert scores is not None
+        check = check_resolution(scores)
+        if metric in ALWAYS_SHOWN or not check.passed:
+            title = f"{label}, {METRICS[metric].title}"
+            rows.append({"check": "resolution", "method": title, "passed": check.passed, "message": check.message})
     return rows

@@ -1,0 +1,148 @@
+"""What a run folder holds of worlds, and of cells, that differ only in their demonstration set: seed by seed."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+from torch import Tensor
+
+from demograd.observe import Observation
+from demograd.study.cells import (
+    Cell,
+    World,
+    cell_key,
+    cells,
+    demonstrations_label,
+    looks_at_prompts,
+    observation_key,
+    untuned_key,
+    worlds,
+)
+from demograd.study.folder import CellRecord, RunFolder
+from demograd.study.schema import Study
+
+
+@dataclass(frozen=True, eq=False)
+class Untuned:
+    """The worlds of one model, weights, task and k, in the order of their seeds."""
+
+    study: Study = field(repr=False)
+    folder: RunFolder
+    worlds: tuple[World, ...]
+
+    @property
+    def world(self) -> World:
+        """The first: what all share, but for seed and order."""
+        return self.worlds[0]
+
+    @property
+    def seeds(self) -> list[int]:
+        """The demonstration sets."""
+        return [world.seed for world in self.worlds]
+
+    @cached_property
+    def k_used(self) -> dict[int, int]:
+        """Seed → how many demonstrations fitted."""
+        kept = self.folder.read_json("demonstrations.json")
+        return {world.seed: kept[demonstrations_label(world)] for world in self.worlds}
+
+    @cached_property
+    def zsl(self) -> list[Observation]:
+        """Of each seed; the same one where it does not depend on the demonstrations."""
+        keys = [observation_key(self.study, world, "ZSL") for world in self.worlds]
+        loaded = {key: self.folder.load_observation(key) for key in dict.fromkeys(keys)}
+        return [loaded[key] for key in keys]
+
+    @cached_property
+    def icl(self) -> list[Observation]:
+        """Of each seed."""
+        return [self.folder.load_observation(observation_key(self.study, world, "ICL")) for world in self.worlds]
+
+    @property
+    def has_orders(self) -> bool:
+        """Whether ICL was observed under other orders."""
+        return bool({"reordering", "order_sensitivity"} & set(self.study.measures))
+
+    @cached_property
+    def records(self) -> list[CellRecord]:
+        """What was kept of ICL under other orders."""
+        return [self.folder.load_cell(untuned_key(self.study, world, "orders")) for world in self.worlds]
+
+    def scores(self, setting: str, metric: str) -> list[Tensor] | None:
+        """A metric's values, seed by seed; None where any seed has none."""
+        return _scores(self.records, setting, metric)
+
+
+@dataclass(frozen=True, eq=False)
+class Gathered:
+    """The cells of one method at one learning rate in such worlds."""
+
+    untuned: Untuned
+    cells: tuple[Cell, ...]
+
+    @property
+    def cell(self) -> Cell:
+        """The first."""
+        return self.cells[0]
+
+    @cached_property
+    def records(self) -> list[CellRecord]:
+        """What was kept of each cell."""
+        return [self.untuned.folder.load_cell(cell_key(self.untuned.study, cell)) for cell in self.cells]
+
+    def status(self, setting: str) -> list[str]:
+        """`ok`, or why the setting has no numbers, seed by seed."""
+        return [record.facts["settings"][setting]["status"] for record in self.records]
+
+    def scores(self, setting: str, metric: str) -> list[Tensor] | None:
+        """A metric's values, seed by seed; None where any seed has none."""
+        return _scores(self.records, setting, metric)
+
+    def predicted(self, setting: str) -> list[Observation]:
+        """What the model predicted in a setting of FT: ZSL's observation with that setting's label scores."""
+        return [
+            replace(zsl, label_log_probs=record.tensors[f"{setting}/label_log_probs"])
+            for zsl, record in zip(self.untuned.zsl, self.records, strict=True)
+        ]
+
+    def attending(self) -> list[Observation]:
+        """ZSL's observation with the attention logits of FT."""
+        return [
+            replace(zsl, attention_logits=list(
+                record.tensors["FT/attention_logits"].split([row.shape[-1] for row in zsl.attention_logits], dim=-1)
+            ))
+            for zsl, record in zip(self.untuned.zsl, self.records, strict=True)
+        ]  # fmt: skip
+
+
+def untuned_groups(study: Study, folder: RunFolder) -> Iterator[Untuned]:
+    """All groups of worlds, in the order of the grid; what a group loads is let go with it."""
+    groups: dict[World, list[World]] = {}
+    for world in worlds(study) if looks_at_prompts(study) else ():
+        groups.setdefault(replace(world, seed=0, permutation=0), []).append(world)
+    for group in groups.values():
+        yield Untuned(study, folder, tuple(group))
+
+
+def by_task_and_k(study: Study, folder: RunFolder) -> Iterator[list[Untuned]]:
+    """The groups of worlds that share task and k, and so demonstrations and queries: what may be compared."""
+    together: dict[tuple[str, int], list[Untuned]] = {}
+    for untuned in untuned_groups(study, folder):
+        together.setdefault((untuned.world.task, untuned.world.k), []).append(untuned)
+    yield from together.values()
+
+
+def cell_groups(untuned: Untuned) -> Iterator[Gathered]:
+    """All groups of cells in these worlds."""
+    groups: dict[tuple[str, float], list[Cell]] = {}
+    for cell in cells(untuned.study):
+        if cell.world in untuned.worlds:
+            groups.setdefault((cell.method, cell.learning_rate), []).append(cell)
+    for group in groups.values():
+        yield Gathered(untuned, tuple(group))
+
+
+def _scores(records: list[CellRecord], setting: str, metric: str) -> list[Tensor] | None:
+    name = f"{setting}/{metric}"
+    there = all(name in record.tensors for record in records)
+    return [record.tensors[name] for record in records] if there else None

@@ -1,0 +1,58 @@
+"""What a study can measure, in groups: each is what a paper's table or figure needs, and what must be recorded for it."""
+
+from dataclasses import dataclass
+
+from demograd.observe import Extra
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One group of metrics."""
+
+    metrics: tuple[str, ...]
+    """Names of `demograd list metrics`; none: what the group's rows of the results are called is no metric of FT."""
+    about: str
+    extras: frozenset[Extra] = frozenset()
+    """What an observation must have besides."""
+
+
+_DISTRIBUTION: frozenset[Extra] = frozenset({"next_token_log_probs"})
+
+MEASURES: dict[str, Measure] = {
+    "similarity": Measure(
+        ("sim_aou", "sim_aou_norm", "sim_aou_mean_removed", "sim_aou_norm_mean_removed", "sim_am", "sim_am_delta",
+         "sim_am_centred", "sim_am_delta_centred", "random_sim_aou", "random_sim_aou_centred",
+         "random_sim_aou_minus_zsl", "random_sim_aou_mean_removed", "rec2ftp"),
+        "SimAOU and SimAM in all their forms, their specificity and random baselines, and Rec2FTP",
+    ),
+    "alpha": Measure(("alpha",), "α: how alike GD's and LCGD's changes of attention are (Deutch 2024, §B.1)"),
+    "layer_by_layer": Measure(
+        ("layer_by_layer_sim_aou",), "SimAOU of each layer of ICL with each layer of FT (Deutch 2024, §7)"
+    ),
+    "attention_to_demonstrations": Measure(
+        ("attention_kendall_tokens", "attention_kendall_demonstrations", "attention_recall_tokens",
+         "attention_recall_demonstrations"),
+        "whether ICL and FT attend to the same demonstrations (Dai 2023)",
+        frozenset({"context_logits", "query_vectors"}),
+    ),
+    "reordering": Measure(
+        (), "ICL with the same demonstrations in another order, as the reference beside every score of FT"
+    ),
+    "output_overlap": Measure(
+        ("token_overlap", "overlap_cosine_similarity"),
+        "whether ICL and FT find the same next tokens most probable (Shen 2023)",
+        _DISTRIBUTION,
+    ),
+    "order_sensitivity": Measure(
+        ("order_sensitivity",), "spread of the output over orders of the demonstrations (Shen 2023)", _DISTRIBUTION
+    ),
+    "implicit_update": Measure(
+        ("implicit_update", "implicit_update_weighted", "implicit_update_validity"),
+        "the update of a linear dual form, and whether that form is valid here (Dai 2023)",
+        frozenset({"implicit_update"}),
+    ),
+    "sparsity": Measure(("sparsity_ratio",), "share of small weights in the attention matrices (Shen 2023)"),
+    "training_time": Measure(
+        ("parameter_distance",), "how far the parameters of the checkpoints are from the last one's (Shen 2023)"
+    ),
+}  # fmt: skip

@@ -1,0 +1,90 @@
+"""Fine-tuning methods by name: a name stands for a kind, GD or LCGD, with options."""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import TypeAdapter, ValidationError
+
+from demograd.errors import UserError, unknown_name
+from demograd.learn import GradientDescent, LayerCausalGradientDescent, Method, ParameterSubset
+
+KINDS: dict[str, type[GradientDescent] | type[LayerCausalGradientDescent]] = {
+    "GD": GradientDescent,
+    "LCGD": LayerCausalGradientDescent,
+}
+_FILE = Path(__file__).parent / "methods.yaml"
+
+
+@cache
+def named_methods() -> dict[str, dict[str, Any]]:
+    """Name → kind and options, of the methods that ship with demograd."""
+    return {
+        name: {key: value for key, value in row.items() if key != "about"}
+        for name, row in yaml.safe_load(_FILE.read_text(encoding="utf-8")).items()
+    }
+
+
+@cache
+def method_descriptions() -> dict[str, str]:
+    """Name → what it does, in a line."""
+    return {name: row["about"] for name, row in yaml.safe_load(_FILE.read_text(encoding="utf-8")).items()}
+
+
+def resolved_methods(given: Any) -> dict[str, dict[str, Any]]:
+    """Name → kind and options, from a list of names, or a mapping from names to options.
+
+    A name that ships with demograd brings its options; what is given besides replaces them.
+
+    Raises:
+        UserError: a name is unknown and has no kind, or an option is unknown or wrong.
+    """
+    if isinstance(given, str):
+        given = [given]
+    if isinstance(given, list):
+        if len(set(map(str, given))) != len(given):
+            raise UserError(f"methods {given}", "each method once", "Leave one out")
+        given = dict.fromkeys(map(str, given), {})
+    if not isinstance(given, Mapping):
+        raise UserError(f"methods = {given!r}", "names of methods", "See demograd list methods")
+    methods = {}
+    for name, options in given.items():
+        if not isinstance(options, Mapping):
+            raise UserError(f"methods.{name} = {options!r}", "options, such as {kind: GD, optimizer: adam}", "Mend it")
+        if name not in named_methods() and "kind" not in options:
+            raise unknown_name("methods", name, named_methods(), "Choose among these, or give it a kind: GD or LCGD")
+        methods[str(name)] = {**named_methods().get(name, {}), **options}
+        make_method(name, methods[name], learning_rate=1.0)
+    return methods
+
+
+def make_method(name: str, options: Mapping[str, Any], learning_rate: float) -> Method:
+    """The method of this name at a learning rate.
+
+    Raises:
+        UserError: an option is unknown or wrong.
+    """
+    settings = dict(options)
+    kind = settings.pop("kind")
+    if kind not in KINDS:
+        raise unknown_name(f"methods.{name}.kind", str(kind), KINDS, "Choose one of these")
+    _require_known(f"methods.{name}", settings, [one.name for one in fields(KINDS[kind])])
+    subset = settings.get("parameters")
+    if isinstance(subset, Mapping):
+        _require_known(f"methods.{name}.parameters", subset, [one.name for one in fields(ParameterSubset)])
+    try:
+        return TypeAdapter(KINDS[kind]).validate_python({**settings, "learning_rate": learning_rate})
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(["methods", name, *(str(part) for part in first["loc"] if not str(part)[0].isupper())])
+        raise UserError(f"{where} = {first['input']!r}", first["msg"], f"Correct {where}") from error
+
+
+def _require_known(where: str, given: Mapping[str, Any], known: list[str]) -> None:
+    for option in given:
+        if option not in known or option == "learning_rate":
+            allowed = [one for one in known if one != "learning_rate"]
+            raise unknown_name(f"option of {where}", str(option), allowed, "Correct the name")

@@ -1,0 +1,38 @@
+"""What is measured on a network alone: no prompt, no fine-tuning (Shen 2023, figures 2 and 3)."""
+
+from collections.abc import Callable
+
+import torch
+
+from demograd.metrics import parameter_distance, sparsity_ratio
+from demograd.models import Model, load_model
+from demograd.study.folder import CellRecord
+from demograd.study.schema import Study
+
+THRESHOLDS = (1e-4, 1e-3, 1e-2, 3e-2, 1e-1)
+"""Magnitudes under which a weight counts as zero (Shen 2023, figure 2, varies them)."""
+NETWORK_MEASURES = {"sparsity": "sparsity_ratio", "training_time": "parameter_distance"}
+"""Measure → its metric."""
+
+
+def measure_network(study: Study, what: str, load: Callable[[], Model]) -> CellRecord:
+    """`sparsity`: [layers, thresholds] over the query, key, value and output matrices; `training_time`: the distance
+    to the last checkpoint [layers]."""
+    model = load()
+    if what == "sparsity":
+        ratios = [sparsity_ratio(matrices, THRESHOLDS) for matrices in _attention_matrices(model)]
+        return CellRecord({"sparsity_ratio": torch.stack(ratios)}, {"thresholds": list(THRESHOLDS)})
+    last = load_model(study.models[-1], device=study.device, dtype=study.dtype)
+    distances = [
+        parameter_distance(block.named_parameters(), of_last.named_parameters())
+        for block, of_last in zip(model.anatomy.blocks, last.anatomy.blocks, strict=True)
+    ]
+    return CellRecord({"parameter_distance": torch.tensor(distances)}, {})
+
+
+def _attention_matrices(model: Model) -> list[list[torch.Tensor]]:
+    """Per layer, all matrices (not biases or norms) of the attention module, fused ones as they are."""
+    return [
+        [parameter for parameter in attention.parameters() if parameter.dim() == 2]
+        for attention in model.anatomy.attentions
+    ]

@@ -1,0 +1,83 @@
+"""A score, seed by seed, wherever in a run folder it is kept or from whatever it follows."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from demograd.metrics import METRICS, alpha, common_sizes, correct, rec2ftp
+from demograd.metrics import at_equal_size as read_at_equal_size
+from demograd.study.gathered import Gathered, Untuned, cell_groups
+
+Scores = list[Tensor]
+"""Per seed: [queries], [queries, layers], [queries, layers, heads] or [queries, layers, layers′]."""
+
+
+def untuned_scores(untuned: Untuned, setting: str, metric: str) -> Scores | None:
+    """A score of ZSL, ICL, or ICL with reordered demonstrations; None where it was not measured."""
+    if metric == "correct" and setting in ("ZSL", "ICL"):
+        return [correct(one).float() for one in (untuned.zsl if setting == "ZSL" else untuned.icl)]
+    if setting == "ICL" and metric in METRICS and METRICS[metric].arguments in (("zsl", "icl"), ("zsl", "other")):
+        function, seeded = METRICS[metric].function, metric.startswith("random")
+        return [
+            function(zsl, icl, **({"seed": seed} if seeded else {}))
+            for zsl, icl, seed in zip(untuned.zsl, untuned.icl, untuned.seeds, strict=True)
+        ]
+    return untuned.scores(setting, metric) if untuned.has_orders else None
+
+
+def tuned_scores(group: Gathered, setting: str, metric: str) -> Scores | None:
+    """A score of FT or a control; None where it was not measured, or FT diverged."""
+    if any(status != "ok" for status in group.status(setting)):
+        return None
+    untuned = group.untuned
+    if metric == "rec2ftp":
+        return [rec2ftp(*three) for three in zip(untuned.zsl, untuned.icl, group.predicted(setting), strict=True)]
+    if metric == "alpha":
+        return _alpha(group) if setting == "FT" else None
+    return group.scores(setting, metric)
+
+
+def _alpha(group: Gathered) -> Scores | None:
+    """Of LCGD, with the study's first GD."""
+    study = group.untuned.study
+    if "alpha" not in study.measures or study.methods[group.cell.method]["kind"] != "LCGD":
+        return None
+    gd = next((one for one in cell_groups(group.untuned) if study.methods[one.cell.method]["kind"] == "GD"), None)
+    if gd is None or any(status != "ok" for status in gd.status("FT")):
+        return None
+    return [alpha(*three) for three in zip(group.untuned.zsl, gd.attending(), group.attending(), strict=True)]
+
+
+def at_equal_size(
+    curve: list[Gathered], at: float, scores: Callable[[Gathered], Scores | None]
+) -> Scores | None:
+    """The scores of one method where ‖u_FT‖ / ‖u_ICL‖ is `at`, read from its learning rates in ascending order."""
+    sizes = size_curve(curve)
+    of_rates = [scores(group) for group in curve]
+    shape = next((one for one in of_rates if one is not None), None)
+    if shape is None:
+        return None
+    whole = [one if one is not None else [torch.full_like(each, torch.nan) for each in shape] for one in of_rates]
+    stacked = torch.stack([torch.stack([_without_heads(each) for each in one]) for one in whole])
+    return list(read_at_equal_size(sizes, stacked, at))
+
+
+def size_curve(curve: list[Gathered]) -> Tensor:
+    """‖u_FT‖ / ‖u_ICL‖ [rates, seeds], its median over queries and layers; NaN where FT diverged."""
+    def of(group: Gathered) -> list[float]:
+        ratios = tuned_scores(group, "FT", "update_size_ratio")
+        return [torch.nan] * len(group.cells) if ratios is None else [one.nanmedian().item() for one in ratios]
+
+    return torch.tensor([of(group) for group in curve])
+
+
+def common_size(curves: list[list[Gathered]]) -> float:
+    """One size that every curve reaches: 1 if they all do, else the middle (geometric) of the range that they share.
+    NaN where they share none."""
+    low, high = common_sizes([size_curve(curve) for curve in curves])
+    return 1.0 if low <= 1 <= high else (low * high) ** 0.5
+
+
+def _without_heads(score: Tensor) -> Tensor:
+    return score.double().nanmean(dim=-1) if score.dim() == 3 else score.double()
