@@ -91,7 +91,7 @@ def one_by_one(model: Model, prompts: Prompts) -> Observation:
             "attention_output": torch.stack([outputs[layer] for layer in range(len(outputs))]),
             "attention_logits": rows[..., size:],
             "context_logits": rows[..., :size],
-            "query_vectors": torch.stack([vector for *_, vector in layers]),
+            "rotated_query_vectors": torch.stack([vector for *_, vector in layers]),
             "next_token_log_probs": logits[prompts.answer_offset].log_softmax(-1),
             "label_log_probs": torch.stack([_score(model, prompts, query, one) for one in prompts.candidates]),
         })  # fmt: skip
@@ -120,7 +120,7 @@ def _run(model: Model, prompts: Prompts, tokens: list[int]) -> Tensor:
 
 
 RECORDED = ("attention_output", "attention_logits", "label_log_probs", "next_token_log_probs", "context_logits",
-            "query_vectors")  # fmt: skip
+            "rotated_query_vectors")  # fmt: skip
 
 
 def differences(observed: Observation, reference: Observation) -> dict[str, float]:

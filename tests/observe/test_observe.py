@@ -17,7 +17,7 @@ from demograd.tasks.prompts import Prompts
 MakeModel = Callable[..., Model]
 MakePrompts = Callable[..., Prompts]
 
-EVERYTHING = ("next_token_log_probs", "context_logits", "query_vectors")
+EVERYTHING = ("next_token_log_probs", "context_logits", "query_vectors", "rotated_query_vectors")
 KINDS = ["llama", "mistral", "qwen2", "qwen3", "gemma2", "gemma3_text", "phi", "phi3", "opt", "gpt2", "gpt_neox",
          "xglm", "bart"]  # fmt: skip
 

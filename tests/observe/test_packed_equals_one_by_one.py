@@ -20,7 +20,7 @@ MakeModel = Callable[..., Model]
 MakePrompts = Callable[..., Prompts]
 
 TOLERANCE = 1e-5
-EVERYTHING = ("next_token_log_probs", "context_logits", "query_vectors")
+EVERYTHING = ("next_token_log_probs", "context_logits", "query_vectors", "rotated_query_vectors")
 UNPACKED = ["bart", "mbart"]
 PACKED = ["llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text", "granite", "cohere", "olmo", "olmo2",
           "smollm3", "stablelm", "starcoder2", "phi", "phi3", "opt", "gpt2", "gpt_neox", "xglm"]  # fmt: skip

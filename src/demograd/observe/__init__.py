@@ -2,6 +2,7 @@
 
 from demograd.observe.observation import Observation
 from demograd.observe.observe import observe
+from demograd.observe.rotary import check_rotary, query_vectors
 from demograd.observe.routing import AttentionCall, attention_routed
 
-__all__ = ["AttentionCall", "Observation", "attention_routed", "observe"]
+__all__ = ["AttentionCall", "Observation", "attention_routed", "check_rotary", "observe", "query_vectors"]

@@ -26,7 +26,9 @@ class Observation:
     context_logits: Float[Tensor, "queries layers heads context"] | None = None
     """The same row as `attention_logits`, against the context (BOS first)."""
     query_vectors: Float[Tensor, "queries layers heads_times_head_dim"] | None = None
-    """The last token's query vectors, scaled, after rotary positions, heads concatenated."""
+    """The last token's query vectors, scaled, heads concatenated, before rotary positions (Dai 2023)."""
+    rotated_query_vectors: Float[Tensor, "queries layers heads_times_head_dim"] | None = None
+    """The same after rotary positions: what meets the keys."""
     dtype: str = "float32"
     """What the model computed in: it sets how small a difference can be and still mean something."""
     notes: tuple[str, ...] = field(default=())
@@ -65,4 +67,4 @@ class Observation:
         return cls(attention_logits=logits, dtype=metadata["dtype"], notes=notes, **tensors)
 
 
-_OPTIONAL = ("next_token_log_probs", "context_logits", "query_vectors")
+_OPTIONAL = ("next_token_log_probs", "context_logits", "query_vectors", "rotated_query_vectors")

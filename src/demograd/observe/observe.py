@@ -14,6 +14,7 @@ from demograd.observe.observation import Observation
 from demograd.observe.packed import packed_batches
 from demograd.observe.packing import Segment
 from demograd.observe.recorder import Extra, Place, Recorder, stacked
+from demograd.observe.rotary import check_rotary
 from demograd.observe.scoring import label_scores
 from demograd.observe.unpacked import unpacked_batches
 from demograd.tasks.prompts import Prompts
@@ -50,7 +51,7 @@ def observe(
     Args:
         model: or what `fine_tuned` yields.
         prompts: token ids.
-        extras: what to record besides: `next_token_log_probs`, `context_logits`, `query_vectors`.
+        extras: what to record besides: fields of `Observation` that are None without.
         place: where the attention output is read: after its `projection`, or `after_norm` (Gemma's
             post-attention norm).
         pack_tokens: the most tokens in one forward pass.
@@ -65,6 +66,8 @@ def observe(
     check_place(model, place)
     _check_length(model, prompts)
     way = way_to_observe(model)
+    if "query_vectors" in wanted:
+        check_rotary(model.anatomy)
     batches = packed_batches(model, prompts, pack_tokens) if way == "packed" else unpacked_batches(model, prompts)
     parts: list[_Part] = []
     done = 0
@@ -136,6 +139,9 @@ def _assembled(model: Model, prompts: Prompts, parts: list[_Part], notes: tuple[
         next_token_log_probs=_optional([part.next_token_log_probs for part in parts], in_order),
         context_logits=_optional([_stacked_or_none(part.recorder.context_logits) for part in parts], in_order),
         query_vectors=_optional([_stacked_or_none(part.recorder.query_vectors) for part in parts], in_order),
+        rotated_query_vectors=_optional(
+            [_stacked_or_none(part.recorder.rotated_query_vectors) for part in parts], in_order
+        ),
         dtype=model.dtype,
         notes=notes,
     )

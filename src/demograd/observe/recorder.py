@@ -10,9 +10,10 @@ from torch import Tensor
 
 from demograd.models import Anatomy
 from demograd.observe.attention import attention_logits
+from demograd.observe.rotary import query_vectors
 from demograd.observe.routing import AttentionCall
 
-Extra = Literal["next_token_log_probs", "context_logits", "query_vectors"]
+Extra = Literal["next_token_log_probs", "context_logits", "query_vectors", "rotated_query_vectors"]
 Place = Literal["projection", "after_norm"]
 
 
@@ -27,20 +28,21 @@ class Recorder:
     attention_logits: dict[int, Tensor] = field(default_factory=dict)
     context_logits: dict[int, Tensor] = field(default_factory=dict)
     query_vectors: dict[int, Tensor] = field(default_factory=dict)
+    rotated_query_vectors: dict[int, Tensor] = field(default_factory=dict)
 
     def record(self, call: AttentionCall, own_logits: Tensor, context_key: Tensor) -> None:
         """Keep this layer's `own_logits` `[segments, heads, tokens]`, and what else was asked for."""
         self.attention_logits[call.layer] = own_logits
-        if not self.extras & {"context_logits", "query_vectors"}:
-            return
-        query = call.query[0].index_select(1, self.rows.to(call.query.device))
+        rows = self.rows.to(call.query.device)
         if "context_logits" in self.extras:
+            query = call.query[0].index_select(1, rows)
             key = context_key[0].repeat_interleave(query.shape[0] // context_key.shape[1], dim=0)
             logits = attention_logits(query.float(), key.float(), call.scaling, call.softcap)
             self.context_logits[call.layer] = logits.transpose(0, 1)
         if "query_vectors" in self.extras:
-            scaled = query.transpose(0, 1).flatten(1) * call.scaling
-            self.query_vectors[call.layer] = scaled.float()
+            self.query_vectors[call.layer] = query_vectors(call)[rows]
+        if "rotated_query_vectors" in self.extras:
+            self.rotated_query_vectors[call.layer] = query_vectors(call, rotated=True)[rows]
 
     @contextmanager
     def watching(self, anatomy: Anatomy, place: Place) -> Iterator[None]:

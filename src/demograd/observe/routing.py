@@ -30,6 +30,11 @@ class AttentionCall:
     """Logits are squashed to softcap · tanh(logits / softcap) before the softmax (Gemma 2)."""
     window: int | None
     """A token sees only this many tokens back, itself included."""
+    module: nn.Module
+    """The attention module that asks."""
+    rotary: tuple[Tensor, Tensor] | None
+    """Cosines and sines [batch, tokens, rotated_dim] handed to the module, by which it may have rotated query and key;
+    None where it was handed none."""
 
 
 Attend = Callable[[AttentionCall], Tensor]
@@ -37,6 +42,7 @@ Attend = Callable[[AttentionCall], Tensor]
 
 _NAME = "demograd"
 _attend: ContextVar[Attend] = ContextVar("attend")
+_rotary: ContextVar[tuple[Tensor, Tensor] | None] = ContextVar("rotary")
 
 # Arguments that do not change what attention computes here: demograd makes its own masks from what it knows.
 _IGNORED = {"dropout", "position_ids", "use_cache", "output_attentions", "is_causal", "cache_position", "head_mask",
@@ -57,12 +63,17 @@ def _interface(
     if scaling is None:
         scaling = query.shape[-1] ** -0.5
     layer: Any = module.layer_idx
-    call = AttentionCall(layer, query, key, value, float(scaling), softcap, window)
+    call = AttentionCall(layer, query, key, value, float(scaling), softcap, window, module, _rotary.get())
     return _attend.get()(call), None
 
 
 # Only the attention is registered, not a mask function of the same name: the network then makes no mask at all.
 AttentionInterface.register(_NAME, _interface)
+
+
+def _keep_rotary(module: nn.Module, inputs: Any, arguments: dict[str, Any]) -> None:
+    """Before an attention module runs: it rotates with these, but does not hand them on to its interface."""
+    _rotary.set(arguments.get("position_embeddings"))
 
 
 @contextmanager
@@ -71,7 +82,8 @@ def attention_routed(anatomy: Anatomy, attend: Attend) -> Iterator[None]:
     config = anatomy.network.config
     before = config._attn_implementation
     forward = anatomy.architecture.attention_forward
-    token = _attend.set(attend)
+    token, rotary_token = _attend.set(attend), _rotary.set(None)
+    hooks = [one.register_forward_pre_hook(_keep_rotary, with_kwargs=True) for one in anatomy.attentions]
     config._attn_implementation = _NAME
     if forward is not None:
         for attention in anatomy.attentions:
@@ -84,4 +96,7 @@ def attention_routed(anatomy: Anatomy, attend: Attend) -> Iterator[None]:
         if forward is not None:
             for attention in anatomy.attentions:
                 del attention.forward, attention.config
+        for hook in hooks:
+            hook.remove()
+        _rotary.reset(rotary_token)
         _attend.reset(token)
