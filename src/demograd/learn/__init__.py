@@ -2,5 +2,9 @@
 
 from demograd.learn.fine_tuned import TunedModel, fine_tuned
 from demograd.learn.methods import Diverged, GradientDescent, LayerCausalGradientDescent, Method
+from demograd.learn.subset import ParameterSubset
 
-__all__ = ["Diverged", "GradientDescent", "LayerCausalGradientDescent", "Method", "TunedModel", "fine_tuned"]
+__all__ = [
+    "Diverged", "GradientDescent", "LayerCausalGradientDescent", "Method", "ParameterSubset", "TunedModel",
+    "fine_tuned",
+]  # fmt: skip

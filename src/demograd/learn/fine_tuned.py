@@ -11,20 +11,26 @@ from torch import Tensor
 from demograd.learn.gradient_descent import gradient_descent
 from demograd.learn.layer_causal import layer_causal_gradient_descent
 from demograd.learn.methods import GradientDescent, Method
-from demograd.learn.trained import gradients_enabled, trained_layers
+from demograd.learn.trained import change_of, gradients_enabled, restore, trained_layers
+from demograd.learn.training_queries import TrainingQueries
 from demograd.models import Model
+from demograd.observe import check_rotary
 from demograd.tasks.prompts import TrainingSequence
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class TunedModel(Model):
-    """A model whose key and value projections were changed; usable wherever a model is, inside its `with` block."""
+    """A model that was fine-tuned; usable wherever a model is, inside its `with` block."""
 
     method: Method
     losses: Float[Tensor, " steps"] = field(repr=False)
-    """Mean loss per counted token before each step (LCGD: summed over layers)."""
+    """Mean loss per counted token before each step (LCGD: summed over the trained layers)."""
     gradient_norms: Float[Tensor, "layers steps"] = field(repr=False)
-    """‖∇‖₂ of a layer's trained parameters at each step (Deutch 2024, Appendix C)."""
+    """‖∇‖₂ of a layer's trained parameters at each step, before clipping (Deutch 2024, Appendix C); NaN where none of a
+    layer is trained."""
+    training_queries: list[Float[Tensor, "_tokens layers width"]] | None = field(default=None, repr=False)
+    """On request, per demonstration: the query vectors of its tokens, each taken before its step's update; scaled,
+    heads concatenated (width = heads × head_dim), before rotary positions (Dai 2023)."""
 
 
 @contextmanager
@@ -33,31 +39,49 @@ def fine_tuned(
     sequences: Sequence[TrainingSequence],
     method: Method,
     *,
+    record_training_queries: bool = False,
     on_step: Callable[[int], None] = lambda done: None,
 ) -> Iterator[TunedModel]:
-    """Train the key and value projections of every attention layer; afterwards every weight is put back bit for bit.
+    """Train the method's parameters on the sequences; afterwards every weight is put back bit for bit.
 
     Trained parameters keep float32 masters, whatever the model computes in. The loss is not scaled: in float16,
-    gradients below 6e-8 vanish on their way.
+    gradients below 6e-8 vanish on their way. Where the method is linearised, the weights are put back before anything
+    is observed, and the model that is yielded carries their change instead.
 
     Args:
         model: is changed in place inside the block.
         sequences: the demonstrations, in order.
         method: what to do with them.
+        record_training_queries: keep the query vectors of the training tokens.
         on_step: told the number of optimizer steps done.
 
     Raises:
         Diverged: a loss, gradient or weight is not finite; the weights are put back first.
-        ValueError: there is no sequence.
-        UserError: the method does not suit the network.
+        ValueError: there is no sequence, or the model is itself linearised, so its change is not in its weights.
+        UserError: the method does not suit the network, or query vectors before rotary positions cannot be had.
     """
     if not sequences:
         raise ValueError("no sequences to train on")
+    if model.change is not None:
+        raise ValueError("a linearised model cannot be trained further")
     method.check(model.anatomy)
-    with trained_layers(model.anatomy) as layers:
+    queries = None
+    if record_training_queries:
+        check_rotary(model.anatomy)
+        queries = TrainingQueries(sequences)
+    is_gd = isinstance(method, GradientDescent)
+    with trained_layers(model.anatomy, method.parameters, outside_layers=is_gd) as layers:
         with gradients_enabled(layers):
-            train = gradient_descent if isinstance(method, GradientDescent) else layer_causal_gradient_descent
-            history = train(model.anatomy, layers, list(sequences), method, on_step)  # type: ignore[arg-type]
+            train = gradient_descent if is_gd else layer_causal_gradient_descent
+            history = train(model.anatomy, layers, list(sequences), method, on_step, queries)  # type: ignore[arg-type]
         same = {one.name: getattr(model, one.name) for one in fields(Model)}
-        norms = torch.tensor(history.gradient_norms).T
-        yield TunedModel(**same, method=method, losses=torch.tensor(history.losses), gradient_norms=norms)
+        if method.linearised:
+            same["change"] = change_of(model.anatomy, layers)
+            restore(layers)
+        yield TunedModel(
+            **same,
+            method=method,
+            losses=torch.tensor(history.losses),
+            gradient_norms=torch.tensor(history.gradient_norms).T,
+            training_queries=queries.per_demonstration() if queries else None,
+        )

@@ -14,13 +14,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from demograd.learn.gradient_descent import predictions
 from demograd.learn.methods import LayerCausalGradientDescent
+from demograd.learn.passes import TrainingPass, by_token, whole
 from demograd.learn.trained import TrainedLayer
-from demograd.learn.update import History, apply_gradients, check_weights, make_optimizer
+from demograd.learn.training_queries import TrainingQueries
+from demograd.learn.update import History, apply_gradients, check_weights, clipping, gradient_norm, make_optimizer
 from demograd.models import Anatomy
 from demograd.observe.attention import causal_attention
-from demograd.observe.routing import attention_routed
+from demograd.observe.routing import Attend, attention_routed
 from demograd.tasks.prompts import TrainingSequence
 
 
@@ -30,43 +31,43 @@ def layer_causal_gradient_descent(
     sequences: list[TrainingSequence],
     method: LayerCausalGradientDescent,
     on_step: Callable[[int], None],
+    queries: TrainingQueries | None = None,
 ) -> History:
-    """Take the method's steps; `on_step` is told how many are done.
+    """Take the method's steps; `on_step` is told how many are done, and `queries` keeps the query vectors on the way.
 
     Raises:
         Diverged: a loss, gradient or weight is not finite.
     """
-    history = History(len(layers))
+    history = History(len(anatomy.blocks))
     readout = _Readout(anatomy)
-    learners = [_LayerLearner(anatomy, number, layer, method, readout) for number, layer in enumerate(layers)]
-    attend = partial(causal_attention, softmax_gradient=method.softmax_gradient)
+    trained = {layer.number: layer for layer in layers}
+    learners = [_LayerLearner(anatomy, n, trained.get(n), method, readout) for n in range(len(anatomy.blocks))]
+    attend: Attend = partial(causal_attention, softmax_gradient=method.softmax_gradient)
 
-    def step(tokens: list[int], rows: Tensor, targets: Tensor) -> None:
+    def step(one: TrainingPass) -> None:
         """Run the network on the tokens; each layer learns to predict the targets at the rows (none: it only runs)."""
-        readout.targets = targets
+        readout.targets = one.targets
         for learner in learners:
-            learner.rows = rows
-        anatomy.decoder(input_ids=torch.tensor([tokens], device=anatomy.device), use_cache=False)
+            learner.rows = one.rows
+        anatomy.decoder(input_ids=torch.tensor([one.tokens], device=anatomy.device), use_cache=False)
         readout.flush()
-        if len(rows):
-            history.add(sum(learner.loss for learner in learners), [learner.gradient_norm for learner in learners])
+        if len(one.rows):
+            learned = [learner for learner in learners if learner.layer]
+            norms: dict[int | None, float] = {learner.number: learner.gradient_norm for learner in learned}
+            history.add(sum(learner.loss for learner in learned), norms)
             check_weights(layers, len(history.losses) - 1)
             on_step(len(history.losses))
 
     with ExitStack() as stack:
-        stack.enter_context(attention_routed(anatomy, attend))
+        stack.enter_context(attention_routed(anatomy, queries.watch(attend) if queries else attend))
         for learner in learners:
             stack.enter_context(learner.watching())
-        for sequence in sequences:
+        for sequence in sequences * method.epochs:
             for learner in learners:
                 learner.forget()
-            rows, targets = predictions(sequence)
-            if method.step == "demonstration":
-                step(sequence.tokens, rows, targets)
-                continue
-            for last in range(len(sequence.tokens) - 1):
-                here = rows == last
-                step(sequence.tokens[: last + 1], rows[here], targets[here])
+            by_demonstration = method.step == "demonstration"
+            for one in [whole(sequence)] if by_demonstration else by_token(sequence, to_the_end=queries is not None):
+                step(one)
     return history
 
 
@@ -106,18 +107,23 @@ class _Readout:
 
 
 class _LayerLearner:
-    """One layer, learning whenever its block runs."""
+    """One layer, learning whenever its block runs; where none of it is trained, it only keeps its block's inputs."""
 
     def __init__(
-        self, anatomy: Anatomy, number: int, layer: TrainedLayer, method: LayerCausalGradientDescent, readout: _Readout
+        self,
+        anatomy: Anatomy,
+        number: int,
+        layer: TrainedLayer | None,
+        method: LayerCausalGradientDescent,
+        readout: _Readout,
     ) -> None:
-        self.layer, self.method, self.readout = layer, method, readout
+        self.number, self.layer, self.method, self.readout = number, layer, method, readout
         self.block, self.attention = anatomy.blocks[number], anatomy.attentions[number]
         norms = anatomy.post_attention_norms
         # where a norm stands between attention and the residual stream, the stream holds what it puts out
         self.into_stream = norms[number] if norms else self.attention
         self.residual_multiplier = getattr(anatomy.network.config, "residual_multiplier", 1.0)  # Granite
-        self.optimizer = make_optimizer(layer, method)
+        self.optimizer = make_optimizer(layer, method) if layer else None
         self.rows = torch.empty(0, dtype=torch.long)
         self.loss, self.gradient_norm = 0.0, 0.0
         self.block_inputs: Tensor | None = None
@@ -155,7 +161,7 @@ class _LayerLearner:
 
     def _after_block(self, block: nn.Module, inputs: Any, output: Any) -> Any:
         hidden = output[0] if isinstance(output, tuple) else output
-        if len(self.rows):
+        if len(self.rows) and self.layer:
             self.readout.add(self, self._read_from(hidden)[0, self.rows.to(hidden.device)])
         self.attention_output = None
         detached = hidden.detach()
@@ -171,9 +177,10 @@ class _LayerLearner:
 
     def learn(self, loss: float, hidden: Tensor, gradient: Tensor) -> None:
         """One step, from the loss's gradient with respect to what was read of this layer."""
-        # without the softmax derivative nothing reaches the keys: their gradient is zero, not missing
-        gradients = torch.autograd.grad(
-            hidden, self.layer.parameters, gradient, materialize_grads=True, allow_unused=True
-        )
-        self.loss = loss
-        self.gradient_norm = apply_gradients(self.layer, self.optimizer, self.layer.gradients(gradients))
+        assert self.layer is not None and self.optimizer is not None
+        # without the softmax derivative nothing reaches the keys, nor the MLP where only attention is read: their
+        # gradient is zero, not missing
+        of_parameters = torch.autograd.grad(hidden, self.layer.parameters, gradient, materialize_grads=True)
+        gradients = self.layer.gradients(of_parameters)
+        self.loss, self.gradient_norm = loss, gradient_norm(gradients)
+        apply_gradients(self.layer, self.optimizer, gradients, clipping(self.gradient_norm, self.method.clip))

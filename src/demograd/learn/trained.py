@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from demograd.learn.subset import ParameterSubset, slices_of_layers, slices_outside_layers
 from demograd.models import Anatomy, ParameterSlice
 
 
@@ -27,6 +28,8 @@ class TrainedParameter:
 class TrainedLayer:
     """What is trained in one layer."""
 
+    number: int | None
+    """None: what lies outside all layers."""
     trained: list[TrainedParameter]
 
     @property
@@ -41,22 +44,50 @@ class TrainedLayer:
 
 
 @contextmanager
-def trained_layers(anatomy: Anatomy) -> Iterator[list[TrainedLayer]]:
-    """The key and value projections of every layer, to be changed inside this block; every bit is put back after it."""
-    layers = []
-    for layer in range(len(anatomy.blocks)):
-        slices = anatomy.key_value_parameters(layer)
-        originals = [one.read() for one in slices]
-        layers.append(TrainedLayer([
-            TrainedParameter(one, original, original.float() if original.dtype != torch.float32 else original.clone())
-            for one, original in zip(slices, originals, strict=True)
-        ]))  # fmt: skip
+def trained_layers(
+    anatomy: Anatomy, subset: ParameterSubset, *, outside_layers: bool = False
+) -> Iterator[list[TrainedLayer]]:
+    """The layers of which something is trained, to be changed inside this block; every bit is put back after it.
+
+    Args:
+        anatomy: of the network.
+        subset: what is trained.
+        outside_layers: whether "all parameters" are those of the network rather than those of its layers.
+    """
+    slices: list[tuple[int | None, list[ParameterSlice]]] = [*slices_of_layers(anatomy, subset).items()]
+    if outside_layers and (outside := slices_outside_layers(anatomy, subset)):
+        slices.append((None, outside))
+    layers = [TrainedLayer(number, [_with_master(one) for one in of_layer]) for number, of_layer in slices]
     try:
         yield layers
     finally:
-        for trained in layers:
-            for one in trained.trained:
-                one.slice.write(one.original)
+        restore(layers)
+
+
+def _with_master(one: ParameterSlice) -> TrainedParameter:
+    original = one.read()
+    return TrainedParameter(one, original, original.to(torch.float32, copy=True))
+
+
+def restore(layers: list[TrainedLayer]) -> None:
+    """Put every weight back bit for bit."""
+    for layer in layers:
+        for one in layer.trained:
+            one.slice.write(one.original)
+
+
+def change_of(anatomy: Anatomy, layers: list[TrainedLayer]) -> dict[str, Tensor]:
+    """What training added to each parameter, float32, zero where nothing was trained, by its name in the network.
+
+    Of the masters: in a network of 16 bit this includes what rounding loses.
+    """
+    names = {id(parameter): name for name, parameter in anatomy.network.named_parameters()}
+    change: dict[str, Tensor] = {}
+    for one in (one for layer in layers for one in layer.trained):
+        parameter = one.slice.parameter
+        new = torch.zeros(parameter.shape, device=parameter.device)
+        one.slice.write_into(change.setdefault(names[id(parameter)], new), one.master.detach() - one.original)
+    return change
 
 
 @contextmanager

@@ -1,11 +1,13 @@
 """A loaded language model and what must be known about it."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
 import torch
+from torch import Tensor
 
 from demograd.models.anatomy import Anatomy
 
@@ -29,6 +31,9 @@ class Model:
     """Where the weights came from, for the provenance."""
     notes: tuple[str, ...] = ()
     """What a reader of the results must know about this model."""
+    change: Mapping[str, Tensor] | None = field(default=None, repr=False)
+    """A change of parameters, by their names in the network, that is not made in the network: `observe` adds what it
+    does to first order. None: there is none."""
 
     @property
     def context_window(self) -> int | None:

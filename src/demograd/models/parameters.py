@@ -1,6 +1,6 @@
-"""A part of a network's parameters: a whole matrix, or some rows of a fused one."""
+"""A part of a network's parameters: a whole matrix, some rows of a fused one, or some of its entries."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
@@ -11,18 +11,22 @@ Part = Literal["key", "value"]
 
 @dataclass(frozen=True, eq=False)
 class ParameterSlice:
-    """The key or value part of a parameter."""
+    """A parameter, or some of its entries."""
 
     name: str
-    part: Part
+    part: Part | None
+    """None for a parameter that is taken whole, whatever it is for."""
     parameter: nn.Parameter
-    dim: int = 0
+    dim: int | None = 0
+    """Along which dimension `index` counts; None: along the entries of the flattened parameter."""
     index: Tensor | None = None
     """Positions along `dim` that belong to this part; None: all of them."""
 
     def of(self, tensor: Tensor) -> Tensor:
         """This part of a tensor shaped like the parameter (itself, or its gradient); a copy where there is an index."""
-        return tensor if self.index is None else tensor.index_select(self.dim, self.index)
+        if self.index is None:
+            return tensor
+        return tensor.flatten()[self.index] if self.dim is None else tensor.index_select(self.dim, self.index)
 
     def read(self) -> Tensor:
         """A copy of the values."""
@@ -31,11 +35,22 @@ class ParameterSlice:
 
     def write(self, values: Tensor) -> None:
         """Overwrite the values, rounded to the parameter's dtype; every other entry keeps its bits."""
-        with torch.no_grad():
-            if self.index is None:
-                self.parameter.copy_(values)
-            else:
-                self.parameter.index_copy_(self.dim, self.index, values.to(self.parameter.dtype))
+        self.write_into(self.parameter, values)
+
+    @torch.no_grad()
+    def write_into(self, tensor: Tensor, values: Tensor) -> None:
+        """The same in a contiguous tensor shaped like the parameter."""
+        if self.index is None:
+            tensor.copy_(values)
+        elif self.dim is None:
+            tensor.view(-1)[self.index] = values.to(tensor.dtype)
+        else:
+            tensor.index_copy_(self.dim, self.index, values.to(tensor.dtype))
+
+    def only(self, chosen: Tensor) -> "ParameterSlice":
+        """The entries of this slice where `chosen`, a mask `[entries of the slice]`, is true."""
+        entries = torch.arange(self.parameter.numel(), device=self.parameter.device).view(self.parameter.shape)
+        return replace(self, dim=None, index=self.of(entries).flatten()[chosen.to(entries.device)])
 
 
 def fused_rows(config: Any, layout: Literal["stacked", "interleaved"]) -> dict[Part, Tensor]:
