@@ -1,6 +1,6 @@
 """The sweep behind the default learning rates: held-out label log-likelihood of GD and LCGD over a grid of rates.
 
-    python benchmarks/sweep_learning_rates.py [--tasks sst2 mr …] [--k 8] [--seeds 2] [--queries 48]
+    python benchmarks/sweep_learning_rates.py [--tasks sst2 mr …] [--methods GD Adam …] [--k 8] [--seeds 2] [--queries 48]
 
 Queries are a task's tuning queries, which no result uses, and the demonstration sets have seeds that no preset uses
 (1000 and on). Rows are added to the table that ships with demograd; what is there already is not run again. The rule,
@@ -11,12 +11,12 @@ import argparse
 
 import pandas as pd
 
-from demograd import Diverged, GradientDescent, LayerCausalGradientDescent, fine_tuned, load_model, load_task, metrics
+from demograd import Diverged, fine_tuned, load_model, load_task, metrics
 from demograd import observe as observed_on
 from demograd.study.learning_rates import TABLE, best_rate
+from demograd.study.methods import make_method, named_methods
 
 RATES = [3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1]
-METHODS = {"GD": GradientDescent, "LCGD": LayerCausalGradientDescent}
 FIRST_SEED = 1000
 
 
@@ -24,6 +24,7 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("--model", default="smollm2-135m")
     arguments.add_argument("--tasks", nargs="+", default=["sst2", "sst5", "mr", "subj", "agnews", "trec"])
+    arguments.add_argument("--methods", nargs="+", default=["GD", "LCGD"], choices=named_methods())
     arguments.add_argument("--rates", nargs="+", type=float, default=RATES)
     arguments.add_argument("--k", type=int, default=8)
     arguments.add_argument("--seeds", type=int, default=2)
@@ -36,14 +37,14 @@ def main() -> None:
         prompts = task.prompts(model.tokenizer, task.tuning_queries(given.queries))
         for seed in range(FIRST_SEED, FIRST_SEED + given.seeds):
             sequences = task.training_sequences(model.tokenizer, task.demonstrations(given.k, seed))
-            for name, method in METHODS.items():
+            for name in given.methods:
                 for rate in given.rates:
                     key = {"model": given.model, "task": task_name, "method": name, "k": given.k, "seed": seed,
                            "queries": given.queries, "learning_rate": rate}  # fmt: skip
                     if (table[list(key)] == pd.Series(key)).all(axis=1).any():
                         continue
                     try:
-                        with fine_tuned(model, sequences, method(learning_rate=rate)) as tuned:
+                        with fine_tuned(model, sequences, make_method(name, named_methods()[name], rate)) as tuned:
                             likelihood = metrics.label_log_likelihood(observed_on(tuned, prompts)).mean().item()
                     except Diverged as diverged:
                         print(f"{key}: {diverged}")

@@ -14,7 +14,7 @@ from tests.study.conftest import small_settings
 
 from demograd import UserError, load_model, load_task, metrics, observe
 from demograd.study import Silent, Study, cells, make_study, run_study
-from demograd.study.cells import cell_key
+from demograd.study.cells import World, cell_key
 from demograd.study.prepare import prepare
 
 
@@ -228,7 +228,8 @@ def test_a_claim_rests_on_the_sets_that_have_a_value() -> None:
 def test_an_order_is_one_of_the_same_demonstrations_also_where_some_do_not_fit(small_model: Path) -> None:
     model, task = load_model(str(small_model), device="cpu"), load_task("sst2")
     first, second = (
-        prepare(make_study(small_settings(small_model, k=40, permutation=permutation)), task, model, 0)
+        prepare(make_study(small_settings(small_model)), {"sst2": task}, model,
+                World("any", "trained", "sst2", 40, 0, permutation))
         for permutation in (0, 1)
     )
     tokens = [[tuple(sequence.tokens) for sequence in one.training["FT"]] for one in (first, second)]
@@ -239,7 +240,7 @@ def test_an_order_is_one_of_the_same_demonstrations_also_where_some_do_not_fit(s
 @pytest.mark.parametrize(
     "changes",
     [
-        {"gd": {"optimizer": "adam", "momentum": 0.9}},
+        {"methods": {"GD": {"parameters": {"layers": 7}}}, "learning_rates": {"GD": [0.01]}},
         {"learning_rates": {"GD": [0.01, 0.01], "LCGD": [0.01]}},
         {"place": "after_norm"},
         {"queries": 100000},

@@ -16,9 +16,17 @@ from demograd.study.learning_rates import TABLE, best_rate, resolved
         ({"metod": ["GD"]}, ["metod", "Did you mean methods"]),
         ({"methods": ["LGCD"]}, ["LGCD", "Did you mean"]),
         ({"weights": ["traind"]}, ["traind", "Did you mean trained"]),
-        ({"k": 0}, ["k = 0", "greater than 0"]),
-        ({"k": "many"}, ["k = 'many'", "integer"]),
-        ({"gd": {"momentum": 2}}, ["gd.momentum = 2", "less than 1"]),
+        ({"k": 0}, ["k.0 = 0", "greater than 0"]),
+        ({"k": "many"}, ["k.0 = 'many'", "integer"]),
+        ({"methods": {"GD": {"momentum": 2}}}, ["momentum 2", "below 1"]),
+        ({"methods": {"GD": {"momentun": 0.5}}}, ["momentun", "Did you mean momentum"]),
+        ({"methods": {"GD": {"parameters": {"layers": "top"}}}}, ["methods.GD.parameters.layers", "'top'"]),
+        ({"methods": {"mine": {"optimizer": "adam"}}}, ["mine", "kind"]),
+        ({"methods": {"mine": {"kind": "SGD"}}}, ["methods.mine.kind", "GD, LCGD"]),
+        ({"measures": ["simlarity"]}, ["simlarity", "Did you mean similarity"]),
+        ({"permutations": [0, 1]}, ["permutations", "2 orders for 5 seeds"]),
+        ({"seeds": {"mr": [1]}}, ["sst2"]),
+        ({"learning_rates": {"Adam": [0.1]}}, ["Adam", "GD, LCGD"]),
         ({"seeds": [0, 0]}, ["seeds", "twice"]),
         ({"seeds": [-1]}, ["seeds", "from 0"]),
         ({"learning_rates": {"GD": [-0.1]}}, ["learning_rates.GD", "greater than 0"]),
@@ -44,15 +52,23 @@ def test_a_study_file_is_named_after_itself_and_may_be_overridden(tmp_path: Path
     file = tmp_path / "mine.yaml"
     file.write_text("k: 4\nseeds: [0, 1]\n")
     study = read_study(str(file), k=5)
-    assert (study.name, study.k, study.seeds) == ("mine", 5, [0, 1])
+    assert (study.name, study.k, study.seeds) == ("mine", [5], [0, 1])
 
 
-def test_every_preset_is_a_study_with_rates_for_all_its_methods() -> None:
-    for name in preset_names():
-        study, sources = resolved(read_study(name))
-        for method in study.methods:
-            assert set(study.learning_rates[method]) == set(study.tasks)
-            assert "sweep" in sources[method]
+@pytest.mark.parametrize("name", preset_names())
+def test_every_preset_is_a_study_with_rates_for_all_its_methods(name: str) -> None:
+    study, sources = resolved(read_study(name))
+    for method in study.methods:
+        assert set(study.learning_rates[method]) == set(study.tasks)
+        assert "sweep" in sources[method]
+
+
+@pytest.mark.parametrize("name", ["deutch2024-table1", "deutch2024-table2"])
+def test_a_released_run_has_its_own_sizes_and_rates(name: str) -> None:
+    study = read_study(name, as_released=True)
+    assert (study.model, study.k, study.separator) == ("KoboldAI/fairseq-dense-1.3B", [32], "eos")
+    assert [study.permutation_of("mr", seed) for seed in study.seeds_of("mr")] == [0, 1, 2]
+    assert study.queries_of("cb") == 56 and resolved(study)[0].learning_rates["GD"]["cb"] == [0.08]
 
 
 def test_the_rule_takes_the_best_held_out_likelihood_and_no_rate_that_diverged() -> None:
@@ -75,7 +91,7 @@ def test_the_shipped_rates_are_the_rule_applied_to_the_shipped_sweep() -> None:
 def test_a_model_that_was_not_swept_needs_rates() -> None:
     with pytest.raises(UserError, match="--learning-rate GD="):
         resolved(make_study({"model": "some/other"}))
-    with pytest.raises(UserError, match="with these options"):  # swept for plain SGD, not for Adam
-        resolved(make_study({"gd": {"optimizer": "adam"}, "methods": ["GD"]}))
+    with pytest.raises(UserError, match="with these options"):  # swept without clipping
+        resolved(make_study({"methods": {"GD": {"clip": 1.0}}}))
     study, sources = resolved(make_study({"model": "some/other", "learning_rates": {"GD": [0.1], "LCGD": [0.2]}}))
     assert study.learning_rates == {"GD": [0.1], "LCGD": [0.2]} and sources["GD"] == "given by the user"

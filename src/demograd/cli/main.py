@@ -53,7 +53,7 @@ def run(
     changes: dict[str, Any] = {
         "model": model, "checkpoints": checkpoint, "tasks": task, "template": template,
         "label_words": _words(label_words), "label_column": label_column, "validation_path": validation,
-        "k": _numbers("--k", k), "queries": queries, "seeds": _seeds(seeds), "methods": method, "weights": weights,
+        "k": _numbers("-k", k), "queries": queries, "seeds": _seeds(seeds), "methods": method, "weights": weights,
         "measures": measure, "dtype": dtype, "device": device,
     }  # fmt: skip
     plan = _study(study, as_released, changes, learning_rate)
@@ -73,7 +73,7 @@ def claims(
 ) -> None:
     """Say which of the papers' claims the data support, contradict, or cannot decide."""
     if folder is None:
-        changes = {"model": model, "k": _numbers("--k", k), "queries": queries}
+        changes = {"model": model, "k": _numbers("-k", k), "queries": queries}
         folder = _run(_study("claims", False, changes, learning_rate), out)
         typer.echo(f"Report: {write_report(folder).resolve()}")
     elif any(option is not None for option in (model, k, queries, learning_rate, out)):

@@ -81,7 +81,7 @@ def _finding(scores: Scores, of: Variant, label: str, validity: Sequence[Check])
     notes += "".join(
         f"; of learning in context, {check.caveat}"
         for check in validity
-        if (check.weights, check.task) == (of.weights, of.task) and check.caveat
+        if check.is_about(of.model, of.weights, of.task, of.k) and check.caveat
     )
     objection = _objection(of, label, model, validity)
     if objection is None and len(measured) < len(cells):  # a claim must beat every control, not those that are left
@@ -105,7 +105,7 @@ def _finding(scores: Scores, of: Variant, label: str, validity: Sequence[Check])
 
 def _objection(of: Variant, label: str, model: str, validity: Sequence[Check]) -> tuple[str, str] | None:
     """Why the numbers do not count: a sentence that they can follow, and a clause."""
-    here = [check for check in validity if (check.weights, check.task) == (of.weights, of.task)]
+    here = [check for check in validity if check.is_about(of.model, of.weights, of.task, of.k)]
     learning = [check for check in here if check.check == "in_context_learning"]
     if not learning:
         return (

@@ -9,14 +9,8 @@ import pandas as pd
 import pyarrow as pa
 import yaml
 
+from demograd.columns import COLUMNS
 from demograd.errors import UserError
-
-COLUMNS = (
-    *("model", "weights", "task", "dtype", "record_at", "seed", "permutation", "k", "k_used"),
-    *("setting", "method", "method_options", "learning_rate", "metric", "layer", "head", "step", "selection"),
-    *("value", "std", "ci_low", "ci_high", "interval", "n", "n_missing", "n_seeds", "status"),
-)
-"""The columns of `results.parquet`."""
 
 
 @dataclass(frozen=True)
@@ -26,13 +20,19 @@ class Check:
     weights: str
     task: str
     check: str
-    """`in_context_learning`, `resolution` or `seeds`."""
+    """`in_context_learning`, `update_size`, `resolution` or `seeds`."""
     method: str | None
     """The label of the fine-tuning method that the check is about; None: it is about none, or all."""
     passed: bool
     message: str
     caveat: str | None = None
     """What a check that passed leaves open, as a clause."""
+    model: str | None = None
+    k: int | None = None
+
+    def is_about(self, model: str, weights: str, task: str, k: int | None) -> bool:
+        """Whether the check is about these."""
+        return (self.weights, self.task) == (weights, task) and self.model in (None, model) and self.k in (None, k)
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,8 @@ class Run:
     """Empty if the folder has none."""
     provenance: dict[str, Any]
     """Empty if the folder has none."""
+    claims: dict[str, Any]
+    """What the run says of each claim: `correction`, and `claims` with their `comparisons`."""
 
 
 def read_run(folder: Path) -> Run:
@@ -67,10 +69,11 @@ def read_run(folder: Path) -> Run:
     checks = _readable(
         folder / "validity.json", lambda path: tuple(Check(**check) for check in _json(path)), missing=()
     )
-    for name, content in (("study.yaml", study), ("provenance.json", provenance)):
+    claims = _readable(folder / "claims.json", _json, missing={"correction": "", "claims": []})
+    for name, content in (("study.yaml", study), ("provenance.json", provenance), ("claims.json", claims)):
         if not isinstance(content, dict):
             raise _unreadable(folder / name, "not a mapping")
-    return Run(folder, study, _results(folder / "results.parquet"), checks, provenance)
+    return Run(folder, study, _results(folder / "results.parquet"), checks, provenance, claims)
 
 
 def _results(path: Path) -> pd.DataFrame:

@@ -6,14 +6,13 @@ from typing import Any
 
 import pandas as pd
 
+from demograd.columns import CONTROLS
 from demograd.metrics import METRICS
 from demograd.report.cell import NOT_MEASURED, Cell, cell
 from demograd.report.variant import Variant, in_order, telling_fields, variant
 
 SPECIFICITY = "_specificity"
 """What the results append to a metric's name for its difference from a control."""
-CONTROLS = {"FT_other_demonstrations": "other demonstrations", "FT_permuted_labels": "permuted labels"}
-"""Setting → what FT was on instead of ICL's own demonstrations with their labels."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,12 @@ from torch import Tensor
 
 from demograd.errors import UserError
 from demograd.learn import Diverged, Method, TunedModel, fine_tuned
-from demograd.metrics import METRICS, OrderSensitivity, attention_to_demonstrations
+from demograd.metrics import (
+    METRICS,
+    OrderSensitivity,
+    attention_to_demonstrations,
+    random_attention_to_demonstrations,
+)
 from demograd.models import Model
 from demograd.observe import Observation, observe
 from demograd.study.cells import extras
@@ -135,7 +140,11 @@ def _of_these_demonstrations(
         scores["attention_logits"] = torch.cat(ft.attention_logits, dim=-1)
     if "attention_to_demonstrations" in study.measures:
         assert tuned.training_queries is not None
-        scores |= attention_to_demonstrations(icl, ft, tuned.training_queries, prepared.icl.demonstration_spans)
+        spans = prepared.icl.demonstration_spans
+        agreement = attention_to_demonstrations(icl, ft, spans, tuned.training_queries)
+        chance = random_attention_to_demonstrations(icl, spans)
+        scores |= {f"attention_{name}": score for name, score in vars(agreement).items()}
+        scores |= {f"random_attention_{name}": score for name, score in vars(chance).items()}
     return scores
 
 

@@ -30,8 +30,8 @@ MEASURES: dict[str, Measure] = {
         ("layer_by_layer_sim_aou",), "SimAOU of each layer of ICL with each layer of FT (Deutch 2024, §7)"
     ),
     "attention_to_demonstrations": Measure(
-        ("attention_kendall_tokens", "attention_kendall_demonstrations", "attention_recall_tokens",
-         "attention_recall_demonstrations"),
+        tuple(f"{kind}attention_{what}_by_{unit}" for kind in ("", "random_") for what in ("kendall", "recall")
+              for unit in ("token", "demonstration")),
         "whether ICL and FT attend to the same demonstrations (Dai 2023)",
         frozenset({"context_logits", "query_vectors"}),
     ),
