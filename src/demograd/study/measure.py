@@ -25,6 +25,8 @@ from demograd.study.prepare import Prepared
 from demograd.study.schema import Study
 from demograd.tasks import Prompts, TrainingSequence
 
+_OF_FT = ({"zsl", "icl", "ft"}, {"zsl", "other"}, {"a", "b"})
+"""What the metrics take that compare FT with ICL, or tell how large its update is."""
 Progress = Callable[[str, int], Callable[[int], None]]
 """(setting, how much) → a function that is told how much is done."""
 
@@ -118,13 +120,16 @@ def measure_orders(
 def metrics_of_fine_tuning(study: Study) -> list[str]:
     """The metrics that look at FT and that one cell can tell."""
     asked = {name for measure in study.measures for name in MEASURES[measure].metrics}
-    looks_at_ft = {name for name, metric in METRICS.items() if {"ft", "other"} & set(metric.arguments)}
-    return [name for name in METRICS if name in looks_at_ft and (name in asked or METRICS[name].kind == "size")]
+    return [
+        name
+        for name, metric in METRICS.items()
+        if set(metric.arguments) in _OF_FT and metric.kind != "performance" and (name in asked or metric.kind == "size")
+    ]
 
 
 def of_fine_tuning(study: Study, zsl: Observation, icl: Observation, ft: Observation) -> dict[str, Tensor]:
     """Every similarity and size that looks at FT: [queries], [queries, layers] or [queries, layers, heads]."""
-    observed = {"zsl": zsl, "icl": icl, "ft": ft, "other": ft}
+    observed = {"zsl": zsl, "icl": icl, "ft": ft, "other": ft, "a": icl, "b": ft}
     return {
         name: METRICS[name].function(*(observed[argument] for argument in METRICS[name].arguments))
         for name in metrics_of_fine_tuning(study)

@@ -46,11 +46,6 @@ MEASURES: dict[str, Measure] = {
     "order_sensitivity": Measure(
         ("order_sensitivity",), "spread of the output over orders of the demonstrations (Shen 2023)", _DISTRIBUTION
     ),
-    "implicit_update": Measure(
-        ("implicit_update", "implicit_update_weighted", "implicit_update_validity"),
-        "the update of a linear dual form, and whether that form is valid here (Dai 2023)",
-        frozenset({"implicit_update"}),
-    ),
     "sparsity": Measure(("sparsity_ratio",), "share of small weights in the attention matrices (Shen 2023)"),
     "training_time": Measure(
         ("parameter_distance",), "how far the parameters of the checkpoints are from the last one's (Shen 2023)"

@@ -1,6 +1,6 @@
 """What is measured on a network alone: no prompt, no fine-tuning (Shen 2023, figures 2 and 3)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 
@@ -20,19 +20,21 @@ def measure_network(study: Study, what: str, load: Callable[[], Model]) -> CellR
     to the last checkpoint [layers]."""
     model = load()
     if what == "sparsity":
-        ratios = [sparsity_ratio(matrices, THRESHOLDS) for matrices in _attention_matrices(model)]
-        return CellRecord({"sparsity_ratio": torch.stack(ratios)}, {"thresholds": list(THRESHOLDS)})
+        ratios = sparsity_ratio(_attention_matrices(model), THRESHOLDS)
+        return CellRecord({"sparsity_ratio": ratios}, {"thresholds": list(THRESHOLDS)})
     last = load_model(study.models[-1], device=study.device, dtype=study.dtype)
-    distances = [
-        parameter_distance(block.named_parameters(), of_last.named_parameters())
-        for block, of_last in zip(model.anatomy.blocks, last.anatomy.blocks, strict=True)
-    ]
-    return CellRecord({"parameter_distance": torch.tensor(distances)}, {})
+    distances = parameter_distance(_by_layer(model), _by_layer(last)).by_name
+    return CellRecord({"parameter_distance": torch.tensor(list(distances.values()))}, {})
 
 
-def _attention_matrices(model: Model) -> list[list[torch.Tensor]]:
+def _by_layer(model: Model) -> Iterator[tuple[str, torch.Tensor]]:
+    for layer, block in enumerate(model.anatomy.blocks):
+        yield from ((str(layer), parameter) for parameter in block.parameters())
+
+
+def _attention_matrices(model: Model) -> dict[int, list[torch.Tensor]]:
     """Per layer, all matrices (not biases or norms) of the attention module, fused ones as they are."""
-    return [
-        [parameter for parameter in attention.parameters() if parameter.dim() == 2]
-        for attention in model.anatomy.attentions
-    ]
+    return {
+        layer: [parameter for parameter in attention.parameters() if parameter.dim() == 2]
+        for layer, attention in enumerate(model.anatomy.attentions)
+    }
