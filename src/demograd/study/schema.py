@@ -49,7 +49,7 @@ class Study(_Settings):
     weights: list[Weights] = Field(default=["trained"], min_length=1)
     """States before anything; an untrained one is drawn anew for each seed."""
     tasks: list[str] = Field(default=["sst2"], min_length=1)
-    """Built-in names, `hub:owner/name`, or CSV, JSONL or Parquet files."""
+    """Built-in names, `hub:owner/name`, CSV, JSONL or Parquet files, or `cb=FILE`: a built-in task on a file."""
     template: str | None = None
     """How a file's columns become text, as in "Review: {text} Sentiment:"."""
     label_words: list[str] | dict[str, str] | None = None
@@ -87,14 +87,14 @@ class Study(_Settings):
     @classmethod
     def _no_repeats(cls, values: list[Any]) -> list[Any]:
         if len(set(values)) != len(values):
-            raise ValueError("lists something twice")
+            raise ValueError("each value once")
         return values
 
     @field_validator("seeds")
     @classmethod
     def _seeds_from_zero(cls, values: list[int]) -> list[int]:
         if min(values) < 0:
-            raise ValueError("seeds are whole numbers from 0")
+            raise ValueError("whole numbers from 0")
         return values
 
     @field_validator("learning_rates")
@@ -108,7 +108,7 @@ class Study(_Settings):
     @model_validator(mode="after")
     def _methods_can_be_made(self) -> "Study":
         if self.gd.optimizer == "adam" and self.gd.momentum:
-            raise ValueError("gd.momentum goes with the optimizer sgd; Adam keeps its own")
+            raise ValueError("gd.momentum with the optimizer sgd alone: Adam keeps its own")
         return self
 
     def method(self, name: MethodName, learning_rate: float) -> Method:
@@ -165,7 +165,8 @@ def make_study(settings: dict[str, Any]) -> Study:
         if top in ("methods", "weights") and first["type"] == "literal_error":
             options = list(METHODS) if top == "methods" else get_args(Weights)
             raise unknown_name(top, str(first["input"]), options, "Choose among these") from error
+        expected = first["msg"].removeprefix("Value error, ")  # pydantic's prefix to what a validator here says
         more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
         if not field:
-            raise UserError(f"These settings do not fit together{more}", first["msg"], "Change one of them") from error
-        raise UserError(f"{field} = {first['input']!r}{more}", first["msg"], f"Correct {field}") from error
+            raise UserError(f"These settings do not fit together{more}", expected, "Change one of them") from error
+        raise UserError(f"{field} = {first['input']!r}{more}", expected, f"Correct {field}") from error
