@@ -8,6 +8,7 @@ import pytest
 from tests.study.conftest import small_model as small_model  # the fixture
 
 from demograd.cli import main
+from demograd.cli.main import _seeds, _words
 
 
 @pytest.fixture(autouse=True)
@@ -57,12 +58,16 @@ FILE = [
         (["run", "--learning-rate", "XGD=0.1"], ["XGD", "GD, LCGD"]),
         (["run", "--seeds", "0"], ["--seeds 0", "at least one"]),
         (["run", "--seeds", "a,b"], ["--seeds a,b", "0,3,7"]),
-        (["run", "-k", "0"], ["k.0 = 0", "greater than 0"]),
+        (["run", "--seeds", ","], ["--seeds ,", "--seeds 3,"]),
+        (["run", "--label-words", "neg=N,Pos"], ["neg=N,Pos", "label=word for every label"]),
+        (["run", "--label-words", "neg=N,neg=P"], ["neg=N,neg=P", "each label once"]),
+        (["run", "--label-words", "N,N"], ["['N', 'N']", "different words"]),
+        (["run", "-k", "0"], ["k = 0", "greater than 0"]),
         (["run", "-k", "4;8"], ["-k 4;8", "by commas"]),
         (["run", "--as-released"], ["--as-released", "quickstart"]),
         (["run", "--measure", "alhpa"], ["alhpa", "Did you mean alpha"]),
-        (["run", "--queries", "100000"], ["100000", "at most 2000"]),
-        (["run", "-k", "1000000"], ["1000000", "at most"]),
+        (["run", "--queries", "100000"], ["100000 queries", "(queries)", "at most 2000", "a third is held out"]),
+        (["run", "-k", "1000000"], ["1000000 demonstrations", "(k)", "at most 64823"]),
         (["run", "missing.yaml"], ["missing.yaml", "Check the path"]),
         (["run", "--task", "missing.csv"], ["missing.csv"]),
         (["list", "papers"], ["papers", "metrics"]),
@@ -87,7 +92,8 @@ def test_a_mistake_is_one_message_and_nothing_is_written(
         ([{"text": "a", "sentiment": "bad"}], [], ["'label'", "'sentiment'"]),
         ([*REVIEWS, {"text": "b", "label": "ugly"}], [], ["ugly"]),
         (REVIEWS, ["-k", "50"], ["50", "at most"]),
-        ([], [], ["reviews.jsonl"]),
+        ([], [], ["File reviews.jsonl is empty"]),
+        (REVIEWS, ["--queries", "21"], ["21 queries", "at most 20", "Lower queries"]),
     ],
 )
 def test_a_file_that_does_not_fit_is_refused_and_nothing_is_written(
@@ -114,6 +120,16 @@ def test_a_file_runs_to_a_report(small_model: Path, capsys: pytest.CaptureFixtur
     assert str(Path("out/report.html").resolve()) in printed.out.replace("\n", "")
     assert "SimAOU specificity" in printed.out
     assert "Negative" in Path("out/study.yaml").read_text()
+
+
+@pytest.mark.parametrize(("given", "seeds"), [("3", [0, 1, 2]), ("3,", [3]), ("0,3,7", [0, 3, 7])])
+def test_a_comma_tells_seeds_from_a_count_of_them(given: str, seeds: list[int]) -> None:
+    assert _seeds(given) == seeds
+
+
+def test_label_words_are_a_list_or_a_mapping() -> None:
+    assert _words("Bad, Good") == ["Bad", "Good"]
+    assert _words("neg=Not good, pos = a=b") == {"neg": "Not good", "pos": "a=b"}
 
 
 def test_the_self_checks_pass_on_a_sound_model(small_model: Path, capsys: pytest.CaptureFixture[str]) -> None:

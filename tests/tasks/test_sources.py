@@ -104,8 +104,9 @@ def test_settings_that_do_not_fit_the_file_are_named(tmp_path, message):
 
 
 BAD_CONTENT = {
-    "is empty": ("a.csv", b"text,label\n"),
-    "no columns|no column": ("a.csv", b""),
+    r"File .*a\.csv is empty": ("a.csv", b"text,label\n"),
+    r"a\.csv is empty": ("a.csv", b""),
+    r"a\.jsonl is empty": ("a.jsonl", b"\n"),
     "2 rows have nothing in column 'text' \\(data row 2, 3\\)": ("a.csv", b"text,label\na,neg\n,pos\n ,pos\n"),
     "1 row has nothing in label column": ("a.csv", b"text,label\na,neg\nb,\n"),
     "every row has the label 'neg'": ("a.csv", b"text,label\na,neg\nb,neg\n"),
@@ -252,7 +253,7 @@ def test_any_hub_data_set_is_a_task_with_a_template_and_words(hub_folder, words)
 
 
 def test_a_hub_that_cannot_be_reached_is_said_in_one_message(hub_folder):
-    with pytest.raises(UserError, match="Hub data set someone/nothing cannot be loaded"):
+    with pytest.raises(UserError, match="Hub data set someone/nothing is not on this machine"):
         load_task("hub:someone/nothing", template=TEMPLATE, label_words=WORDS)
     with pytest.raises(UserError, match="hub:owner/name"):
         load_task("hub:nothing", template=TEMPLATE, label_words=WORDS)

@@ -32,14 +32,20 @@ def run(
     study: Annotated[str, typer.Argument(help="A preset, or a study file (.yaml).")] = "quickstart",
     model: Model_ = None,
     checkpoint: Annotated[Many, typer.Option(help="A state of the model in training: as --model, or @revision.")] = None,
-    task: Annotated[Many, typer.Option(help="Built-in name, hub:owner/name, or a file; repeatable.")] = None,
-    template: Annotated[str | None, typer.Option(help='Such as "Review: {text} Sentiment:".')] = None,
-    label_words: Annotated[str | None, typer.Option(help="Words, or label=word, by commas.")] = None,
+    task: Annotated[Many, typer.Option(help="Built-in name, hub:owner/name, a file, or cb=FILE; repeatable.")] = None,
+    template: Annotated[
+        str | None, typer.Option(help='"Review: {text} Sentiment:"; a built-in task has one, which this replaces.')
+    ] = None,
+    label_words: Annotated[
+        str | None, typer.Option(help="Words in class order, or label=word, by commas; replace a built-in task's.")
+    ] = None,
     label_column: Annotated[str | None, typer.Option(help="For a file: where its labels are.")] = None,
     validation: Annotated[str | None, typer.Option(help="For a file: a second one, for the queries.")] = None,
     k: K = None,
     queries: Queries = None,
-    seeds: Annotated[str | None, typer.Option(help="Demonstration sets: a count, or 0,3,7.")] = None,
+    seeds: Annotated[
+        str | None, typer.Option(help="Demonstration sets: a count, or the seeds 0,3,7 (3, is seed 3 alone).")
+    ] = None,
     method: Annotated[Many, typer.Option(help="A name of `demograd list methods`; repeatable.")] = None,
     learning_rate: Annotated[Many, typer.Option(help="0.001 (all methods) or GD=0.001; repeatable.")] = None,
     weights: Annotated[Many, typer.Option(help=f"{', '.join(get_args(Weights))}; repeatable.")] = None,
@@ -148,20 +154,25 @@ def _words(given: str | None) -> list[str] | dict[str, str] | None:
     if given is None:
         return None
     parts = [part.strip() for part in given.split(",")]
-    if not all("=" in part for part in parts):
+    if not any("=" in part for part in parts):
         return parts
-    return dict(part.split("=", 1) for part in parts)
+    pairs = [part.partition("=") for part in parts]
+    labels = [label.strip() for label, _, _ in pairs]
+    if not all(equals for _, equals, _ in pairs) or len(set(labels)) < len(labels):
+        raise UserError(f"--label-words {given}", "words by commas, or label=word for every label, each label once",
+                        "Try --label-words neg=Negative,pos=Positive")  # fmt: skip
+    return {label: word.strip() for label, (_, _, word) in zip(labels, pairs, strict=True)}
 
 
 def _seeds(given: str | None) -> list[int] | None:
     if given is None:
         return None
     try:
-        numbers = [int(part) for part in given.split(",")]
+        numbers = [int(part) for part in given.removesuffix(",").split(",")]
     except ValueError as error:
         expected = "a count, or whole numbers by commas"
-        raise UserError(f"--seeds {given}", expected, "Try --seeds 5 or --seeds 0,3,7") from error
-    if len(numbers) > 1:
+        raise UserError(f"--seeds {given}", expected, "Try --seeds 5, --seeds 0,3,7 or --seeds 3,") from error
+    if "," in given:
         return numbers
     if numbers[0] < 1:
         raise UserError(f"--seeds {given}", "at least one demonstration set", "Try --seeds 5")

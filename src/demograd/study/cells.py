@@ -11,7 +11,6 @@ from demograd.models import Weights
 from demograd.study.learning_rates import rates_of
 from demograd.study.measures import MEASURES
 from demograd.study.schema import Study
-from demograd.tasks import other_task
 
 NUMERICS = 2
 """Raised when a change of the code changes numbers: cells of another version are run again."""
@@ -95,7 +94,7 @@ def cell_key(study: Study, cell: Cell) -> str:
     fine_tuned = {name: getattr(study, name) for name in ("loss_on", "controls", "measures", "orders",
                                                           "fine_tuning_order")}  # fmt: skip
     if "other_task" in study.controls:
-        fine_tuned["other_task"] = other_task(cell.world.task, study.tasks)
+        fine_tuned["tasks"] = study.tasks  # among which another one is found
     return _key(f"{cell.world.weights}-{cell.world.task}-k{cell.world.k}-seed{cell.world.seed}-{cell.method}",
                 {**_settings(study, cell.world), **asdict(cell), "options": options, **fine_tuned})  # fmt: skip
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from demograd.observe import Extra
+from demograd.observe.recorder import Extra
 
 
 @dataclass(frozen=True)

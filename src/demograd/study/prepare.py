@@ -8,7 +8,16 @@ from demograd.errors import UserError
 from demograd.models import Model
 from demograd.study.cells import World
 from demograd.study.schema import Study
-from demograd.tasks import Example, Prompts, Task, TrainingSequence, load_task, other_task, permute_labels
+from demograd.tasks import (
+    Example,
+    Prompts,
+    Task,
+    TrainingSequence,
+    load_task,
+    other_task,
+    permute_labels,
+    released_orders,
+)
 from demograd.tasks.draws import reorder
 
 CONTROLS = ("FT_other_demonstrations", "FT_permuted_labels", "FT_other_task")
@@ -55,7 +64,7 @@ def load_tasks(study: Study, say: Callable[[str], None]) -> tuple[Study, dict[st
     study = study.model_copy(update={"tasks": list(tasks), "optional_tasks": []})
     if "other_task" in study.controls:
         for name in study.tasks:
-            if (other := other_task(name, study.tasks)) not in tasks:
+            if (other := other_task(name, {each: tasks[each] for each in study.tasks})) not in tasks:
                 tasks[other] = load_task(other)
     return study, tasks
 
@@ -78,7 +87,10 @@ def prepare(study: Study, tasks: dict[str, Task], model: Model, world: World) ->
     drawn = task.demonstrations(world.k, seed, study.balanced)
     # what fits is found in the first order, so that every order is one of the same demonstrations
     fitting = _fitting(study, task, model, queries, drawn)
-    used = reorder(fitting, seed, world.permutation)
+    if study.fine_tuning_order == "as_released":
+        used, trained = released_orders(fitting, seed, world.permutation)
+    else:
+        used = trained = reorder(fitting, seed, world.permutation)
 
     def prompts(demonstrations: Sequence[Example], query_position: int | None = None) -> Prompts:
         return task.prompts(
@@ -91,7 +103,7 @@ def prepare(study: Study, tasks: dict[str, Task], model: Model, world: World) ->
         _require_window(of, model, seed, made)
         return made
 
-    icl, trained = prompts(used), fitting if study.fine_tuning_order == "as_drawn" else used
+    icl = prompts(used)
     training = {"FT": sequences(task, trained)}
     for control in study.controls:
         if control == "other_demonstrations":
@@ -101,7 +113,7 @@ def prepare(study: Study, tasks: dict[str, Task], model: Model, world: World) ->
             wrong = permute_labels(trained, len(task.label_words), seed)
             training["FT_permuted_labels"] = sequences(task, wrong)
         else:
-            other = tasks[other_task(world.task, study.tasks)]
+            other = tasks[other_task(world.task, {each: tasks[each] for each in study.tasks})]
             others = other.demonstrations(world.k, seed, study.balanced)[: len(used)]
             training["FT_other_task"] = sequences(other, others)
     wanted = min(orders_needed(study), factorial(len(used)))  # a single demonstration has one order

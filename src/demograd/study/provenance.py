@@ -46,7 +46,7 @@ def provenance(
         "models": {**before.get("models", {}), **models},
         "tasks": {name: _task(task) for name, task in tasks.items()},
         "learning_rate_source": learning_rate_source,
-        "notes": _notes(study, model),
+        "notes": [*_notes(study, model), *(note for task in tasks.values() for note in task.notes)],
     }
 
 
@@ -87,6 +87,4 @@ def _notes(study: Study, model: Model) -> list[str]:
     notes = [*model.notes, *prompt_notes(model.tokenizer, study.separator)]
     if any(weights != "trained" for weights in study.weights):
         notes.append("Untrained weights are drawn anew for each demonstration set, with that set's seed.")
-    if "sst2" in study.tasks:
-        notes.append("SST2's training split holds phrases of its sentences: a query can be part of a demonstration.")
     return notes

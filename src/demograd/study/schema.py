@@ -34,7 +34,7 @@ class Study(BaseModel):
     weights: list[Weights] = Field(default=["trained"], min_length=1)
     """States before anything; an untrained one is drawn anew for each seed."""
     tasks: list[str] = Field(default=["sst2"], min_length=1)
-    """Built-in names, `hub:owner/name`, or CSV, JSONL or Parquet files."""
+    """Built-in names, `hub:owner/name`, CSV, JSONL or Parquet files, or `cb=FILE`: a built-in task on a file."""
     optional_tasks: list[str] = []
     """Those among the tasks that are left out, aloud, where their data cannot be had."""
     template: str | None = None
@@ -73,8 +73,8 @@ class Study(BaseModel):
     record_at: Literal["prompt_end", "first_answer"] = "prompt_end"
     align_positions: bool = False
     """Give ZSL and FT queries the positions that they have in ICL."""
-    fine_tuning_order: Literal["as_prompted", "as_drawn"] = "as_prompted"
-    """`as_drawn` is a defect of the released runs: where a permutation reorders the prompt, FT keeps the order drawn."""
+    fine_tuning_order: Literal["as_prompted", "as_released"] = "as_prompted"
+    """`as_released` is a defect of the released runs: permutations above 0 are other orders in FT than in ICL."""
     final_norm_lost: bool = False
     """A defect of the released runs: untrained networks had no final norm."""
     place: Literal["projection", "after_norm"] = "projection"
@@ -104,7 +104,7 @@ class Study(BaseModel):
     @classmethod
     def _no_repeats(cls, values: list[Any]) -> list[Any]:
         if len(set(values)) != len(values):
-            raise ValueError("lists something twice")
+            raise ValueError("each value once")
         return values
 
     @field_validator("seeds")
@@ -112,7 +112,7 @@ class Study(BaseModel):
     def _seeds_once(cls, seeds: Any) -> Any:
         for values in seeds.values() if isinstance(seeds, dict) else [seeds]:
             if not values:
-                raise ValueError("lists no demonstration set")
+                raise ValueError("at least one demonstration set")
             cls._no_repeats(values)
         return seeds
 
@@ -209,7 +209,7 @@ def make_study(settings: dict[str, Any]) -> Study:
         first = error.errors()[0]
         why = first["msg"].removeprefix("Value error, ")
         # pydantic names the members of a union too, as in `list[float]`: they are no part of a setting's name
-        field = ".".join(str(part) for part in first["loc"] if "[" not in str(part))
+        field = ".".join(str(part) for part in first["loc"] if "[" not in str(part) and not isinstance(part, int))
         if first["type"] == "extra_forbidden":
             raise unknown_name("setting", str(first["loc"][-1]), Study.model_fields, "Correct the name") from error
         top = str(first["loc"][0]) if first["loc"] else ""

@@ -4,7 +4,11 @@ from demograd.tasks.builtin import task_names as task_names
 from demograd.tasks.draws import permute_labels as permute_labels
 from demograd.tasks.example import Example as Example
 from demograd.tasks.load import load_task as load_task
+from demograd.tasks.other_task import other_task as other_task
 from demograd.tasks.prompts import Prompts as Prompts
 from demograd.tasks.prompts import TrainingSequence as TrainingSequence
+from demograd.tasks.released import ReleasedOrders as ReleasedOrders
+from demograd.tasks.released import released_orders as released_orders
+from demograd.tasks.released import released_queries as released_queries
 from demograd.tasks.task import Task as Task
 from demograd.tasks.tokenizer import prompt_notes as prompt_notes

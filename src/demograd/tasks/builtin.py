@@ -19,13 +19,20 @@ class BuiltIn:
     hub: HubSource
     staicc: str | None = None
     """File name in the package StaICC; None: on the hub only."""
+    released_queries: int | None = None
+    """How many queries the released runs of Deutch 2024 asked; None: they did not run this task."""
+    notes: tuple[str, ...] = ()
+    """What a reader of results on this task must know, one sentence each."""
 
 
 @cache
 def built_in_tasks() -> dict[str, BuiltIn]:
     """Every built-in task by name."""
     rows = yaml.safe_load(files(__package__).joinpath("builtin.yaml").read_text(encoding="utf-8"))
-    return {name: BuiltIn(**row | {"hub": HubSource(**row["hub"])}) for name, row in rows.items()}
+    return {
+        name: BuiltIn(**row | {"hub": HubSource(**row["hub"]), "notes": tuple(row.get("notes", ()))})
+        for name, row in rows.items()
+    }
 
 
 def task_names() -> list[str]:

@@ -31,12 +31,12 @@ def generator(stream: Stream, seed: int) -> np.random.Generator:
     return np.random.default_rng([int(stream), seed])
 
 
-def draw(pool: Sequence[Example], n: int, seed: int, stream: Stream, what: str) -> list[Example]:
+def draw(pool: Sequence[Example], n: int, seed: int, stream: Stream) -> list[Example]:
     """`n` examples, uniform without replacement; a smaller draw with the same seed is the start of a larger one.
 
-    Raises UserError when n is under 1 or more than there are; `what` names the pool in it.
+    Raises UserError when n is under 1 or more than there are.
     """
-    _refuse_count(n, len(pool), what)
+    _refuse_count(n, len(pool), stream)
     return [pool[i] for i in generator(stream, seed).permutation(len(pool))[:n]]
 
 
@@ -51,7 +51,7 @@ def draw_demonstrations(
 
     Raises UserError when the pool (or a class of it) has not enough.
     """
-    _refuse_count(k, len(pool), "demonstrations")
+    _refuse_count(k, len(pool), Stream.DEMONSTRATIONS)
     order = [pool[i] for i in generator(Stream.DEMONSTRATIONS, seed).permutation(len(pool))]
     quota = _quota(k, seed, n_classes) if balanced else None
     first = _take(order, k, quota)
@@ -62,7 +62,7 @@ def draw_demonstrations(
 
 def _take(order: Sequence[Example], k: int, quota: Counter[int] | None) -> list[Example]:
     if quota is None:
-        _refuse_count(k, len(order), "demonstrations that are not already used")
+        _refuse_count(k, len(order), Stream.DEMONSTRATIONS, " that are not already used")
         return list(order[:k])
     left = quota.copy()
     taken = []
@@ -117,8 +117,22 @@ def permute_labels(demonstrations: Sequence[Example], n_classes: int, seed: int)
     return [replace(example, label=int(renamed[example.label])) for example in demonstrations]
 
 
-def _refuse_count(n: int, available: int, what: str) -> None:
+_DRAWN = {
+    Stream.DEMONSTRATIONS: ("demonstrations", "k"),
+    Stream.QUERIES: ("queries", "queries"),
+    Stream.TUNING: ("tuning queries", "queries"),
+}
+"""What is drawn from a pool, and the option that says how many."""
+
+
+def _refuse_count(n: int, available: int, stream: Stream, kind: str = "") -> None:
+    what, option = _DRAWN[stream]
     if n < 1:
-        raise UserError(f"{n} {what} were asked for", "at least 1", "Ask for more")
+        raise UserError(f"{n} {what} were asked for ({option})", "at least 1", "Ask for more")
     if n > available:
-        raise UserError(f"{n} {what} were asked for", f"at most {available}: there are no more", "Ask for fewer")
+        raise UserError(
+            f"{n} {what}{kind} were asked for ({option})",
+            f"at most {available}, which this task has: of data without a validation split, at most a third is held "
+            "out for queries and a tenth for tuning; the rest may be demonstrations",
+            f"Lower {option}, or give more data",
+        )

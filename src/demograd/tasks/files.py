@@ -18,7 +18,7 @@ def read_file(path: str | Path) -> Table:
     A CSV file has a header line, UTF-8 and commas; its cells stay text ("NA" is a word, not a gap). A JSONL file has an
     object per line; a key that a line lacks is an empty cell.
 
-    Raises UserError for a file that is missing, of another kind, or not what its suffix says.
+    Raises UserError for a file that is missing, empty, of another kind, or not what its suffix says.
     """
     path = Path(path)
     read = _READERS.get(path.suffix.lower())
@@ -35,6 +35,8 @@ def read_file(path: str | Path) -> Table:
             "a CSV file with a header, a JSON object per line, or a Parquet file, in UTF-8",
             "Mend the file, or give it the suffix of what it is",
         ) from error
+    if not any(columns.values()):
+        raise UserError(f"File {path} is empty", "a row for each example", "Give a file with data")
     return Table(f"file {path}", columns)
 
 

@@ -1,7 +1,9 @@
 """A Hugging Face data set as tables."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from logging import ERROR, getLogger
 from typing import Any
 
 from demograd.errors import UserError
@@ -19,10 +21,10 @@ class HubSource:
     """Split that demonstrations come from."""
     validation: str | None = None
     """Split that queries come from; None: `validation` where there is one, else a part of `train`."""
-    columns: Mapping[str, str] | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
     """Template column -> the data set's column, where the names differ."""
     label: str = "label"
-    labels: list[str] | None = None
+    labels: Sequence[str] = ()
     """The label column's values in class order (names where it declares them)."""
 
 
@@ -47,8 +49,12 @@ def read_hub(source: HubSource) -> tuple[Table, Table | None]:
 
     name = f"hub data set {source.id}" + (f" ({source.config})" if source.config else "")
     try:
-        splits = datasets.load_dataset(source.id, source.config)
+        with _quiet():
+            splits = datasets.load_dataset(source.id, source.config)
     except Exception as error:  # http, file, parquet, script refused: one library's errors have no common class
+        if datasets.config.HF_HUB_OFFLINE and isinstance(error, ConnectionError):
+            raise UserError(f"{name[0].upper() + name[1:]} is not on this machine, and downloads are off",
+                            "an earlier download of it", "Unset HF_HUB_OFFLINE, or give a file") from error  # fmt: skip
         cause = str(error).strip().splitlines()
         raise UserError(
             f"{name[0].upper() + name[1:]} cannot be loaded ({type(error).__name__}: {cause[0] if cause else ''})",
@@ -63,6 +69,29 @@ def read_hub(source: HubSource) -> tuple[Table, Table | None]:
         _table(f"{name} {source.train}", splits[source.train], source.label),
         None if validation is None else _table(f"{name} {validation}", splits[validation], source.label),
     )
+
+
+@contextmanager
+def no_downloads() -> Iterator[None]:
+    """Within this block only data sets that were downloaded before are read, and nothing is asked of the hub."""
+    import datasets
+
+    before, datasets.config.HF_HUB_OFFLINE = datasets.config.HF_HUB_OFFLINE, True
+    try:
+        yield
+    finally:
+        datasets.config.HF_HUB_OFFLINE = before
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    hub = getLogger("huggingface_hub")  # tells of every retry; the error at the end says it once
+    before = hub.level
+    hub.setLevel(ERROR)
+    try:
+        yield
+    finally:
+        hub.setLevel(before)
 
 
 def _table(name: str, split: Any, label: str) -> Table:

@@ -54,7 +54,7 @@ def examples(
     }
     labels = [cell_text(value) for value in table.column(label_column, "the label")]
     if not labels:
-        raise UserError(f"{table.name} is empty", "at least one row for each of two classes", "Give a file with data")
+        raise UserError(f"{table.name} is empty", "at least one row for each of two classes", "Give another data set")
     for ours, theirs in columns.items():
         _refuse_rows(table, f"nothing in column {theirs!r}", [row for row, text in enumerate(cells[ours]) if not text])
         unreadable = [row for row, text in enumerate(cells[ours]) if not _is_unicode(text)]

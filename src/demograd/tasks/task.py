@@ -26,6 +26,8 @@ class Task:
     """Where the data came from, for the record."""
     pools: Pools = field(repr=False)
     """Examples that may be demonstrations, that choose learning rates, and that are queries."""
+    notes: tuple[str, ...] = ()
+    """What a reader of results on this task must know, one sentence each."""
 
     @cached_property
     def fingerprint(self) -> str:
@@ -58,14 +60,14 @@ class Task:
 
     def queries(self, n: int = 100, seed: int = 1) -> list[Example]:
         """`n` test examples; they do not depend on the seed of demonstrations. Raises UserError when n is too many."""
-        return draw(self.pools.queries, n, seed, Stream.QUERIES, "queries")
+        return draw(self.pools.queries, n, seed, Stream.QUERIES)
 
     def tuning_queries(self, n: int = 100, seed: int = 1) -> list[Example]:
         """`n` examples on which to choose a learning rate: neither demonstrations nor queries that are reported.
 
         Raises UserError when n is too many.
         """
-        return draw(self.pools.tuning, n, seed, Stream.TUNING, "tuning queries")
+        return draw(self.pools.tuning, n, seed, Stream.TUNING)
 
     def prompts(
         self,

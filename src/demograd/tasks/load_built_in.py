@@ -1,0 +1,76 @@
+"""A built-in task, with its data from the installed package, the hub, or a file of the user's."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from demograd.errors import UserError, unknown_name
+from demograd.tasks.builtin import BuiltIn
+from demograd.tasks.compose import Source, compose
+from demograd.tasks.files import read_file
+from demograd.tasks.hub import read_hub
+from demograd.tasks.label_words import GivenLabelWords, LabelWords, checked_words, label_words_of
+from demograd.tasks.staicc import read_staicc
+from demograd.tasks.table import cell_text
+from demograd.tasks.task import Task
+
+SOURCES = ("staicc", "hub")
+
+
+def load_built_in(
+    name: str, row: BuiltIn, template: str | None, label_words: GivenLabelWords | None, source: str | None
+) -> Task:
+    """The task from `source`: the package ("staicc", the default where it has the task) or the "hub"."""
+    if source not in (None, *SOURCES):
+        raise unknown_name("source", source, SOURCES, "Choose one of these")
+    if source == "staicc" and row.staicc is None:
+        raise UserError(f"Task {name!r} from the package", "a task that the package has", 'Pass source="hub"')
+    words = _in_class_order(name, row, label_words)
+    template = row.template if template is None else template
+    if row.staicc is not None and source != "hub":
+        classes = {str(index): index for index in range(len(words))}
+        return compose(name, template, LabelWords(words, classes), Source(read_staicc(row.staicc)), row.notes)
+    table, validation = read_hub(row.hub)
+    known = label_words_of(dict(zip(row.hub.labels, words, strict=True)), table, row.hub.label)
+    return compose(name, template, known, Source(table, validation, row.hub.label, row.hub.columns), row.notes)
+
+
+def load_built_in_from_file(
+    name: str,
+    row: BuiltIn,
+    path: str | Path,
+    validation_path: str | Path | None,
+    template: str | None,
+    label_words: GivenLabelWords | None,
+    label_column: str,
+) -> Task:
+    """The task with the examples of a file, whose columns are called as the template's or as the hub data set's.
+
+    Its labels are the hub data set's names or the label words. Numbers need a mapping in `label_words`: copies of one
+    data set number its classes in different orders.
+    """
+    table = read_file(path)
+    validation = None if validation_path is None else read_file(validation_path)
+    if label_column == "label" and row.hub.label in table.columns:
+        label_column = row.hub.label
+    if isinstance(label_words, Mapping):
+        words = label_words_of(label_words, table, label_column)
+    else:
+        in_order = _in_class_order(name, row, label_words)
+        values = {cell_text(value) for value in table.column(label_column, "the label")}
+        keys = in_order if values <= set(in_order) else row.hub.labels
+        words = LabelWords(in_order, {key: index for index, key in enumerate(keys)})
+    columns = {ours: theirs for ours, theirs in row.hub.columns.items() if ours not in table.columns}
+    source = Source(table, validation, label_column, columns)
+    return compose(name, row.template if template is None else template, words, source, row.notes)
+
+
+def _in_class_order(name: str, row: BuiltIn, given: GivenLabelWords | None) -> tuple[str, ...]:
+    if given is None:
+        return checked_words(row.label_words)
+    if isinstance(given, Mapping) or len(given) != len(row.label_words):
+        raise UserError(
+            f"Label words {given!r} for the built-in task {name!r}",
+            f"a list of {len(row.label_words)} words in the order of {', '.join(row.label_words)}",
+            "List one word per class",
+        )
+    return checked_words(given)
