@@ -16,7 +16,7 @@ from demograd.report.run import Check
 from demograd.report.scores import CONTROLS, Scores, overall
 from demograd.report.variant import WEIGHTS, Variant, method_label
 
-_CONTROL = dict(zip(CONTROLS, ("other demonstrations", "the same ones with permuted labels"), strict=True))
+_CONTROL = {**CONTROLS, "FT_permuted_labels": "the same ones with permuted labels"}
 _METRIC = "sim_aou_specificity"
 
 
