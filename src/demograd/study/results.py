@@ -12,7 +12,7 @@ from demograd.metrics import METRICS, aggregate, selected, specificity
 from demograd.study.cells import network_key, worlds
 from demograd.study.curves import curve_rows
 from demograd.study.folder import RunFolder, written_whole
-from demograd.study.gathered import Gathered, Untuned, by_task_and_k, cell_groups, untuned_groups
+from demograd.study.gathered import Gathered, Untuned, by_task_and_k, untuned_groups
 from demograd.study.measure import metrics_of_fine_tuning
 from demograd.study.measures import MEASURES
 from demograd.study.networks import NETWORK_MEASURES
@@ -30,7 +30,7 @@ def collect(study: Study, folder: RunFolder) -> pd.DataFrame:
     for untuned in untuned_groups(study, folder):
         begin = len(rows)
         rows += _untuned(study, untuned)
-        for group in cell_groups(untuned):
+        for group in untuned.groups:
             rows += _fine_tuning(study, group)
         rows[begin:] = [_completed(study, untuned, row) for row in rows[begin:]]
     for same_world in by_task_and_k(study, folder):
