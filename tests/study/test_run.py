@@ -145,7 +145,7 @@ def test_the_folder_says_what_ran(finished: tuple[Study, Path, Listening]) -> No
     assert provenance["tasks"]["sst2"]["fingerprint"]
     assert provenance["learning_rate_source"] == {"GD": "given by the user", "LCGD": "given by the user"}
     checks = json.loads((out / "validity.json").read_text())
-    assert {check["check"] for check in checks} == {"in_context_learning", "resolution", "seeds"}
+    assert {check["check"] for check in checks} == {"in_context_learning", "resolution", "update_size", "seeds"}
 
 
 def test_untrained_weights_are_another_draw_for_each_demonstration_set(small_study: Study) -> None:

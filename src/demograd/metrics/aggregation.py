@@ -23,6 +23,13 @@ class Aggregate:
     n_missing: int
     """How many were missing; n + n_missing is what was asked for."""
 
+    @property
+    def status(self) -> str:
+        """`ok`, `missing` (all that was asked for), or `nothing selected` (nothing was asked for)."""
+        if self.n:
+            return "ok"
+        return "missing" if self.n_missing else "nothing selected"
+
 
 @dataclass(frozen=True)
 class SeedScore:

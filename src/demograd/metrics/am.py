@@ -35,7 +35,7 @@ def sim_am_delta(zsl: Observation, icl: Observation, ft: Observation) -> Float[T
     **Source:** Deutch 2024, §3.2. **Raises:** as `sim_am`.
     """
     bound = resolution(zsl.dtype)
-    return _per_query(zsl, icl, ft, lambda m_zsl, m_icl, m_ft: cosine(m_icl - m_zsl, m_ft - m_zsl, m_zsl, m_zsl, bound))
+    return _per_query(zsl, icl, ft, lambda m_zsl, m_icl, m_ft: update_cosine(m_zsl, m_icl, m_ft, bound))
 
 
 def sim_am_centred(zsl: Observation, icl: Observation, ft: Observation) -> Float[Tensor, "queries layers heads"]:
@@ -62,6 +62,16 @@ def sim_am_delta_centred(zsl: Observation, icl: Observation, ft: Observation) ->
         ft,
         lambda m_zsl, m_icl, m_ft: cosine(centred(m_icl - m_zsl), centred(m_ft - m_zsl), m_zsl, m_zsl, bound),
     )
+
+
+def update_cosine(
+    m_zsl: Float[Tensor, "*rows tokens"],
+    m: Float[Tensor, "*rows tokens"],
+    n: Float[Tensor, "*rows tokens"],
+    bound: float,
+) -> Float[Tensor, "*rows"]:
+    """cos(m − m_ZSL, n − m_ZSL); NaN (missing) where either update is below the resolution of m_ZSL."""
+    return cosine(m - m_zsl, n - m_zsl, m_zsl, m_zsl, bound)
 
 
 def centred(row: Float[Tensor, "*rows tokens"]) -> Float[Tensor, "*rows tokens"]:

@@ -45,6 +45,25 @@ def attention_rows(**observations: Observation) -> list[tuple[Float[Tensor, "lay
     return [tuple(row.double() for row in rows) for rows in per_query]
 
 
+def next_token_log_probs(**observations: Observation) -> list[Float[Tensor, "queries vocabulary"]]:
+    """The next-token log-probabilities of each setting, in the order given, in float64.
+
+    **Raises:** ValueError where the observations do not match, do not hold them, or hold NaN.
+    """
+    require_same_queries(**observations)
+    found = []
+    for setting, observation in observations.items():
+        log_probs = observation.next_token_log_probs
+        if log_probs is None:
+            raise ValueError(
+                f'{setting} holds no next-token distribution; observe it with extras=("next_token_log_probs",)'
+            )
+        if log_probs.isnan().any():
+            raise ValueError(f"{setting}: next_token_log_probs hold NaN; did the model diverge?")
+        found.append(log_probs.double())
+    return found
+
+
 def _properties(observation: Observation) -> list[tuple[str, object]]:
     """What must be equal, the most telling first: where the first of them differ, the rest may not be comparable."""
     of_queries = enumerate(zip(observation.gold.tolist(), observation.attention_logits, strict=True))

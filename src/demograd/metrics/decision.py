@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from demograd.metrics.statistics import Interval
+from demograd.metrics.interval import Interval
 
 SEEDS_TO_DECIDE = 5
 """Fewer demonstration seeds than this decide nothing (method.md, "Aggregation")."""
@@ -23,7 +23,7 @@ class Decision:
 
     verdict: Verdict
     reason: str
-    """A clause for a sentence, such as `the interval includes 0`."""
+    """A clause for a sentence, such as `the 95 % interval over demonstrations includes 0`."""
 
 
 def decide(interval: Interval | None) -> Decision:

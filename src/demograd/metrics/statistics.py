@@ -1,77 +1,34 @@
-"""Intervals by resampling: over demonstration sets and queries, or over queries alone.
+"""Intervals by resampling: over demonstration sets and queries, or over queries alone (how: `resampling.py`)."""
 
-**Crossed, not nested.** Queries do not depend on the demonstration seed: query 7 is the same query under every seed,
-and may be an easy one under all. So a resample draws the queries once, the same for every seed, and the seeds beside
-them (Owen 2007, "The pigeonhole bootstrap"). Drawing queries anew within each seed would treat what they share as
-noise that averages out over seeds, and the interval would be too narrow. The crossed one errs on the wide side.
-
-**Few units.** The percentile interval of n units is too narrow by sqrt((n − 1) / n), for the bootstrap divides by n,
-and by normal over t quantile, for it takes the spread as known; together a factor of 1.6 at five seeds (Hesterberg
-2015, "What teachers should know about the bootstrap"). So each side is stretched by that factor, which keeps its skew:
-the part that queries alone account for by the (small) factor of their number, what seeds add to it by that of theirs,
-and the two are added as variances are. For a mean of normal seed effects this is the t interval; where what matters is
-how seeds and queries combine, the crossed bootstrap counts that about three times, and the interval is up to twice as
-wide as it need be. It errs on the side of deciding nothing.
-"""
-
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import lru_cache
-from math import sqrt
-from typing import Literal
-
-import numpy as np
-from jaxtyping import Float, Int
-from scipy.stats import norm, t
+from jaxtyping import Float
 from torch import Tensor
 
-Statistic = Callable[[int, Int[np.ndarray, "resamples chosen"]], Float[np.ndarray, " resamples"]]
-"""(seed, query indices of each resample) → the statistic of that seed's data on those queries; NaN where undefined."""
-Over = Literal["demonstrations", "queries"]
-
-
-@dataclass(frozen=True)
-class Interval:
-    """An interval, and all that is needed to draw it again."""
-
-    low: float
-    high: float
-    level: float
-    """Such as 0.95."""
-    over: Over
-    n_seeds: int
-    """Demonstration seeds that have a value."""
-    n_queries: int
-    resamples: int
-    seed: int
-
-    @property
-    def label(self) -> str:
-        """What the interval is about, for tables and sentences."""
-        about = "over demonstrations" if self.over == "demonstrations" else "conditional on these demonstrations"
-        return f"{100 * self.level:.3g} % interval {about}"
+from demograd.metrics.interval import Over, ResampledInterval
+from demograd.metrics.resampling import Statistic, resampled, resampled_mean
 
 
 def interval_over_demonstrations(
     values: Float[Tensor, "seeds queries *layers"], *, level: float = 0.95, resamples: int = 2000, seed: int = 0
-) -> Interval | None:
+) -> ResampledInterval | None:
     """Interval of the mean over queries, then layers, then demonstration seeds.
 
     `values` is `stack_seeds(…)`, or one value per seed and query; NaN is missing, and so is a query that a seed does
     not select. A seed is one draw of everything that varies between runs: demonstrations, and initialisation if there
     is one. None with fewer than two seeds, or two queries, that have a value.
     """
-    return _interval_of_mean(values, "demonstrations", level, resamples, seed)
+    drawn = resampled_mean(values, "demonstrations", resamples, seed)
+    return None if drawn is None else drawn.interval(level)
 
 
 def conditional_interval(
     values: Float[Tensor, "seeds queries *layers"], *, level: float = 0.95, resamples: int = 2000, seed: int = 0
-) -> Interval | None:
+) -> ResampledInterval | None:
     """The same with the demonstrations (one seed or more) taken as given: queries alone are resampled.
 
     It says nothing about other demonstrations, and its label says that. None with fewer than two queries.
     """
-    return _interval_of_mean(values, "queries", level, resamples, seed)
+    drawn = resampled_mean(values, "queries", resamples, seed)
+    return None if drawn is None else drawn.interval(level)
 
 
 def statistic_interval(
@@ -83,82 +40,10 @@ def statistic_interval(
     level: float = 0.95,
     resamples: int = 2000,
     seed: int = 0,
-) -> Interval | None:
+) -> ResampledInterval | None:
     """Interval of any statistic of the queries (AUC, say), averaged over demonstration seeds.
 
     Resamples where the statistic is undefined are left out. None as for the other intervals.
     """
-    if n_queries < 2:
-        return None
-    chosen = _resampled_queries(n_queries, resamples, seed)
-    estimates = np.array([statistic(s, np.arange(n_queries)[None]).item() for s in range(n_seeds)])
-    has_value = np.flatnonzero(~np.isnan(estimates))
-    if len(has_value) < (2 if over == "demonstrations" else 1):
-        return None
-    replicates = np.stack([statistic(s, chosen) for s in has_value.tolist()], axis=-1)
-    estimate = estimates[has_value].mean()
-    low, high = _distances(estimate, _nanmean(replicates), level) * _stretch(n_queries, level)
-    if over == "demonstrations":
-        drawn_seeds = np.random.default_rng([seed, 1]).integers(len(has_value), size=(resamples, len(has_value)))
-        crossed = _nanmean(np.take_along_axis(replicates, drawn_seeds, axis=-1))
-        of_queries, of_both = np.array([low, high]), _distances(estimate, crossed, level)
-        of_seeds = np.sqrt(np.maximum(of_both**2 - of_queries**2, 0.0)) * _stretch(len(has_value), level)
-        low, high = np.hypot(of_queries, of_seeds)
-    low, high = float(estimate - low), float(estimate + high)
-    return Interval(low, high, level, over, len(has_value), n_queries, resamples, seed)
-
-
-def _interval_of_mean(
-    values: Float[Tensor, "seeds queries *layers"], over: Over, level: float, resamples: int, seed: int
-) -> Interval | None:
-    x = values.double().numpy().reshape(*values.shape[:2], -1)
-    x = x[:, ~np.isnan(x).all(axis=(0, 2))]  # a query without any value is no unit to resample
-
-    n_queries = x.shape[1]
-    there = ~np.isnan(x)
-    filled = np.where(there, x, 0.0)
-
-    def mean(s: int, queries: Int[np.ndarray, "resamples chosen"]) -> Float[np.ndarray, " resamples"]:
-        """`aggregate(x[s][chosen])` of every resample, as a matrix product."""
-        drawn = len(queries) == resamples
-        times = _times_resampled(n_queries, resamples, seed) if drawn else np.ones((1, n_queries))
-        return _nanmean(_ratio(times @ filled[s], times @ there[s]))
-
-    return statistic_interval(mean, *x.shape[:2], over=over, level=level, resamples=resamples, seed=seed)
-
-
-# Scores of a run share their queries, so they share their resamples: drawn once.
-@lru_cache(maxsize=8)
-def _resampled_queries(n_queries: int, resamples: int, seed: int) -> Int[np.ndarray, "resamples chosen"]:
-    return np.random.default_rng(seed).integers(n_queries, size=(resamples, n_queries))
-
-
-@lru_cache(maxsize=8)
-def _times_resampled(n_queries: int, resamples: int, seed: int) -> Float[np.ndarray, "resamples queries"]:
-    """How often each resample has each query."""
-    cell = _resampled_queries(n_queries, resamples, seed) + n_queries * np.arange(resamples)[:, None]
-    return np.bincount(cell.ravel(), minlength=resamples * n_queries).reshape(resamples, n_queries).astype(float)
-
-
-def _nanmean(values: Float[np.ndarray, "rows columns"]) -> Float[np.ndarray, " rows"]:
-    """`np.nanmean` over columns, without its warning where a whole row is missing."""
-    there = ~np.isnan(values)
-    return _ratio(np.where(there, values, 0.0).sum(axis=-1), there.sum(axis=-1).astype(float))
-
-
-def _ratio(total: Float[np.ndarray, "*shape"], count: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
-    return np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
-
-
-def _distances(estimate: float, replicates: Float[np.ndarray, " resamples"], level: float) -> Float[np.ndarray, "2"]:
-    """How far the percentile interval reaches below and above the estimate; never past it on the wrong side, where a
-    biased statistic could leave its own estimate outside the percentiles."""
-    tail = (1 - level) / 2
-    low, high = np.quantile(replicates[~np.isnan(replicates)], [tail, 1 - tail])
-    return np.array([max(estimate - low, 0.0), max(high - estimate, 0.0)])
-
-
-@lru_cache(maxsize=64)
-def _stretch(n: int, level: float) -> float:
-    tail = (1 - level) / 2
-    return float(sqrt(n / (n - 1)) * t.ppf(1 - tail, n - 1) / norm.ppf(1 - tail))
+    drawn = resampled(statistic, n_seeds, n_queries, over, resamples, seed)
+    return None if drawn is None else drawn.interval(level)

@@ -1,43 +1,23 @@
 """The metrics by name: what `demograd list metrics` shows and a study may ask for."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from math import inf
-from typing import Any, Literal
 
 from demograd.metrics import am, aou, mean_removed, performance, random_aou, update_size
+from demograd.metrics.alpha import alpha
+from demograd.metrics.layer_by_layer import layer_by_layer_sim_aou
+from demograd.metrics.metric import Metric
+from demograd.metrics.order_sensitivity import order_sensitivity
+from demograd.metrics.parameter_distance import parameter_distance
+from demograd.metrics.rec2ftp import rec2ftp
+from demograd.metrics.sparsity import sparsity_ratio
+from demograd.metrics.token_overlap import overlap_cosine_similarity, token_overlap
+from demograd.observe.recorder import Extra
 
-
-@dataclass(frozen=True)
-class Metric:
-    """One row of the table."""
-
-    function: Callable[..., Any]
-    """Similarities and sizes return [queries, layers] or [queries, layers, heads]; performance a number, or
-    [queries]."""
-    title: str
-    """As papers and reports write it."""
-    definition: str
-    """One line."""
-    source: str
-    kind: Literal["similarity", "size", "performance"]
-    arguments: tuple[str, ...] = ("zsl", "icl", "ft")
-    """The observations that `function` takes, in order."""
-    has_heads: bool = False
-
-    @property
-    def bounds(self) -> tuple[float, float]:
-        """Between which values the metric lies: an interval is cut there."""
-        if self.kind == "size":
-            return 0.0, inf
-        if self.kind == "similarity":
-            return -1.0, 1.0
-        return (-inf, 0.0) if "likelihood" in self.title else (0.0, 1.0)
-
-
-_DAI, _DEUTCH, _OURS = "Dai 2023", "Deutch 2024", "demograd"
-_ONE = ("observation",)
+_DAI, _DEUTCH, _SHEN, _OURS = "Dai 2023", "Deutch 2024", "Shen 2023", "demograd"
+_COSINE, _SHARE, _SIZE, _LOG_PROBABILITY = (-1.0, 1.0), (0.0, 1.0), (0.0, inf), (-inf, 0.0)
+_NEXT_TOKEN: frozenset[Extra] = frozenset({"next_token_log_probs"})
+_ONE, _TWO = ("observation",), ("a", "b")
 
 METRICS: dict[str, Metric] = {
     "sim_aou": Metric(
@@ -46,6 +26,7 @@ METRICS: dict[str, Metric] = {
         "cos(h_ICL − h_ZSL, h_FT − h_ZSL), h being a layer's attention output at the query's last token",
         f"{_DAI} as corrected by {_DEUTCH}, §3.1",
         "similarity",
+        _COSINE,
     ),
     "sim_aou_norm": Metric(
         aou.sim_aou_norm,
@@ -53,6 +34,7 @@ METRICS: dict[str, Metric] = {
         "SimAOU after each h is divided by its norm; biased: unrelated updates score above zero",
         f"{_DAI}; {_DEUTCH}, §2.2 and §3.1",
         "similarity",
+        _COSINE,
     ),
     "random_sim_aou": Metric(
         random_aou.random_sim_aou,
@@ -60,6 +42,7 @@ METRICS: dict[str, Metric] = {
         "cos(h_ICL − h_ZSL, r), r uniform in [0, 1)",
         f"{_DAI}, as released",
         "similarity",
+        _COSINE,
         ("zsl", "icl"),
     ),
     "random_sim_aou_centred": Metric(
@@ -68,6 +51,7 @@ METRICS: dict[str, Metric] = {
         "cos(h_ICL − h_ZSL, r), r uniform in [−½, ½)",
         _OURS,
         "similarity",
+        _COSINE,
         ("zsl", "icl"),
     ),
     "random_sim_aou_minus_zsl": Metric(
@@ -76,6 +60,7 @@ METRICS: dict[str, Metric] = {
         "cos(h_ICL − h_ZSL, r − h_ZSL), r uniform in [0, 1)",
         f"{_DAI}; {_DEUTCH}, §2.2",
         "similarity",
+        _COSINE,
         ("zsl", "icl"),
     ),
     "sim_aou_mean_removed": Metric(
@@ -84,6 +69,7 @@ METRICS: dict[str, Metric] = {
         "SimAOU after each update's mean over queries is subtracted",
         _OURS,
         "similarity",
+        _COSINE,
     ),
     "sim_aou_norm_mean_removed": Metric(
         mean_removed.sim_aou_norm_mean_removed,
@@ -91,6 +77,7 @@ METRICS: dict[str, Metric] = {
         "SimAOU_norm after each update's mean over queries is subtracted",
         _OURS,
         "similarity",
+        _COSINE,
     ),
     "random_sim_aou_mean_removed": Metric(
         random_aou.random_sim_aou_mean_removed,
@@ -98,6 +85,7 @@ METRICS: dict[str, Metric] = {
         "random SimAOU after each update's mean over queries is subtracted",
         _OURS,
         "similarity",
+        _COSINE,
         ("zsl", "icl"),
     ),
     "sim_am": Metric(
@@ -106,7 +94,8 @@ METRICS: dict[str, Metric] = {
         "cos(m_ICL, m_FT) per head, m being the last token's attention logits over the query",
         f"{_DAI}; {_DEUTCH}, §2.3",
         "similarity",
-        has_heads=True,
+        _COSINE,
+        per="head",
     ),
     "sim_am_delta": Metric(
         am.sim_am_delta,
@@ -114,7 +103,8 @@ METRICS: dict[str, Metric] = {
         "cos(m_ICL − m_ZSL, m_FT − m_ZSL) per head",
         f"{_DEUTCH}, §3.2",
         "similarity",
-        has_heads=True,
+        _COSINE,
+        per="head",
     ),
     "sim_am_centred": Metric(
         am.sim_am_centred,
@@ -122,7 +112,8 @@ METRICS: dict[str, Metric] = {
         "SimAM after each row's mean over tokens is subtracted: softmax ignores a constant",
         _OURS,
         "similarity",
-        has_heads=True,
+        _COSINE,
+        per="head",
     ),
     "sim_am_delta_centred": Metric(
         am.sim_am_delta_centred,
@@ -130,7 +121,27 @@ METRICS: dict[str, Metric] = {
         "SimAM_Δ after each row's mean over tokens is subtracted",
         _OURS,
         "similarity",
-        has_heads=True,
+        _COSINE,
+        per="head",
+    ),
+    "alpha": Metric(
+        alpha,
+        "α",
+        "cos(m_LCGD − m_ZSL, m_GD − m_ZSL) per head: SimAM_Δ of two ways of fine-tuning",
+        f"{_DEUTCH}, §B.1",
+        "similarity",
+        _COSINE,
+        ("zsl", "gd", "lcgd"),
+        "head",
+    ),
+    "layer_by_layer_sim_aou": Metric(
+        layer_by_layer_sim_aou,
+        "SimAOU, layer × layer′",
+        "cos(u_ICL(l), u_FT(l′)) for every pair of layers: the relaxed correspondence",
+        f"{_DEUTCH}, footnote 1 and §7",
+        "similarity",
+        _COSINE,
+        per="layer_pair",
     ),
     "relative_update_size": Metric(
         update_size.relative_update_size,
@@ -138,6 +149,7 @@ METRICS: dict[str, Metric] = {
         "‖h − h_ZSL‖ / ‖h_ZSL‖ of ICL or FT",
         _OURS,
         "size",
+        _SIZE,
         ("zsl", "other"),
     ),
     "update_size_ratio": Metric(
@@ -146,12 +158,27 @@ METRICS: dict[str, Metric] = {
         "‖h_FT − h_ZSL‖ / ‖h_ICL − h_ZSL‖",
         _OURS,
         "size",
+        _SIZE,
     ),
     "accuracy": Metric(
-        performance.accuracy, "accuracy", "share of queries predicted right", "all", "performance", _ONE
+        performance.accuracy,
+        "accuracy",
+        "share of queries predicted right",
+        "all",
+        "performance",
+        _SHARE,
+        _ONE,
+        "setting",
     ),
     "macro_f1": Metric(
-        performance.macro_f1, "macro-F1", "F1 averaged over classes, gold or predicted", "all", "performance", _ONE
+        performance.macro_f1,
+        "macro-F1",
+        "F1 averaged over classes, gold or predicted",
+        "all",
+        "performance",
+        _SHARE,
+        _ONE,
+        "setting",
     ),
     "auc": Metric(
         performance.auc,
@@ -159,7 +186,9 @@ METRICS: dict[str, Metric] = {
         "how often a query of a class scores above one that is not; one against the rest",
         "all",
         "performance",
+        _SHARE,
         _ONE,
+        "setting",
     ),
     "calibrated_accuracy": Metric(
         performance.calibrated_accuracy,
@@ -167,7 +196,9 @@ METRICS: dict[str, Metric] = {
         "accuracy with the threshold at the median score; two classes only",
         "all",
         "performance",
+        _SHARE,
         _ONE,
+        "setting",
     ),
     "label_log_likelihood": Metric(
         performance.label_log_likelihood,
@@ -175,7 +206,9 @@ METRICS: dict[str, Metric] = {
         "mean log-probability of the gold label's tokens",
         "all",
         "performance",
+        _LOG_PROBABILITY,
         _ONE,
+        "query",
     ),
     "normalised_label_log_likelihood": Metric(
         performance.normalised_label_log_likelihood,
@@ -183,7 +216,71 @@ METRICS: dict[str, Metric] = {
         "log-probability of the gold label among the label words",
         "all",
         "performance",
+        _LOG_PROBABILITY,
         _ONE,
+        "query",
+    ),
+    "rec2ftp": Metric(
+        rec2ftp,
+        "Rec2FTP",
+        "of the queries wrong in ZSL and right in FT, the share right in ICL",
+        _DAI,
+        "performance",
+        _SHARE,
+        per="query",
+    ),
+    "token_overlap": Metric(
+        token_overlap,
+        "Token Overlap",
+        "share of common tokens among the 10 most probable next tokens of two settings",
+        _SHEN,
+        "distribution",
+        _SHARE,
+        _TWO,
+        "query",
+        _NEXT_TOKEN,
+    ),
+    "overlap_cosine_similarity": Metric(
+        overlap_cosine_similarity,
+        "Overlap Cosine Similarity",
+        "Σ p·q / √(Σp² · Σq² + (10 − |O|)), over the common tokens O of the two sets of 10",
+        _SHEN,
+        "distribution",
+        _SHARE,
+        _TWO,
+        "query",
+        _NEXT_TOKEN,
+    ),
+    "order_sensitivity": Metric(
+        order_sensitivity,
+        "order sensitivity",
+        "standard deviation of next-token probabilities over orders of the demonstrations, mean over the vocabulary",
+        f"{_SHEN}, Figure 4",
+        "distribution",
+        _SIZE,
+        ("orders",),
+        "query",
+        _NEXT_TOKEN,
+    ),
+    "sparsity_ratio": Metric(
+        sparsity_ratio,
+        "sparsity ratio",
+        "share of a layer's attention weights with magnitude under a threshold",
+        f"{_SHEN}, Figure 2",
+        "weights",
+        _SHARE,
+        ("matrices", "thresholds"),
+        "model",
+    ),
+    "parameter_distance": Metric(
+        parameter_distance,
+        "parameter distance",
+        "‖θ_a − θ_b‖ / ‖θ_b‖ between two states of one model",
+        f"{_SHEN}, Figure 3",
+        "weights",
+        _SIZE,
+        _TWO,
+        "model",
     ),
 }
 """Name → metric, in the order in which they are listed."""

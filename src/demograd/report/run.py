@@ -26,7 +26,7 @@ class Check:
     weights: str
     task: str
     check: str
-    """`in_context_learning`, `resolution` or `seeds`."""
+    """`in_context_learning`, `resolution`, `update_size` or `seeds`."""
     method: str | None
     """The label of the fine-tuning method that the check is about; None: it is about none, or all."""
     passed: bool

@@ -80,7 +80,7 @@ def similarities(zsl: Observation, icl: Observation, ft: Observation) -> dict[st
     return {
         name: metric.function(*(observed[argument] for argument in metric.arguments))
         for name, metric in METRICS.items()
-        if {"ft", "other"} & set(metric.arguments)
+        if metric.has_layers and {"ft", "other"} & set(metric.arguments)
     }
 
 

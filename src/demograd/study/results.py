@@ -11,7 +11,7 @@ from demograd.metrics import METRICS, specificity
 from demograd.study.cells import Cell, cell_key, cells, observation_key
 from demograd.study.folder import CellRecord, RunFolder, written_whole
 from demograd.study.prepare import CONTROLS
-from demograd.study.rows import PER_QUERY, Row, performance, similarity
+from demograd.study.rows import PER_QUERY, Row, performance, performance_over, similarity
 from demograd.study.schema import Study
 
 INTEGERS = ["seed", "permutation", "k", "k_used", "layer", "head", "step", "n", "n_missing", "n_seeds"]
@@ -21,7 +21,7 @@ COLUMNS = [
     "interval", "n", "n_missing", "n_seeds", "status", "dtype",
 ]  # fmt: skip
 # Similarities and sizes that look at FT, and those that look at ICL alone.
-OF_FT = [name for name, metric in METRICS.items() if {"ft", "other"} & set(metric.arguments)]
+OF_FT = [name for name, metric in METRICS.items() if metric.has_layers and {"ft", "other"} & set(metric.arguments)]
 OF_ICL = [name for name, metric in METRICS.items() if metric.arguments in (("zsl", "icl"), ("zsl", "other"))]
 
 
@@ -76,9 +76,11 @@ def _untuned(study: Study, folder: RunFolder, group: list[Cell]) -> Iterator[Row
     zsl, icl = (
         [folder.load_observation(observation_key(study, cell, setting)) for cell in group] for setting in ("ZSL", "ICL")
     )
-    for setting, observed in (("ZSL", zsl), ("ICL", icl)):
-        for row in performance(study.seeds, observed):
-            yield {"setting": setting, **row}
+    shared = len({observation_key(study, cell, "ZSL") for cell in group}) < len(group)
+    for row in performance_over(zsl[:1]) if shared else performance(study.seeds, zsl):
+        yield {"setting": "ZSL", **row}
+    for row in performance(study.seeds, icl):
+        yield {"setting": "ICL", **row}
     for name in OF_ICL:
         function = METRICS[name].function
         scores = [

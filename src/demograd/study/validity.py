@@ -1,8 +1,8 @@
-"""The three checks that come before any score (method.md, "Validity"), for each state of the weights and each task."""
+"""The checks that come before any score (method.md, "Validity"), for each state of the weights and each task."""
 
 from typing import Any
 
-from demograd.metrics import METRICS, check_in_context_learning, check_resolution, check_seeds
+from demograd.metrics import METRICS, check_in_context_learning, check_resolution, check_seeds, check_update_size
 from demograd.study.cells import Cell, cell_key, observation_key
 from demograd.study.folder import RunFolder
 from demograd.study.results import grouped
@@ -43,11 +43,16 @@ def _of_observations(study: Study, folder: RunFolder, group: list[Cell]) -> list
 
 def _of_updates(study: Study, folder: RunFolder, group: list[Cell]) -> list[dict[str, Any]]:
     records = [folder.load_cell(cell_key(study, cell)) for cell in group]
+    method = f"{group[0].method} {group[0].learning_rate:g}"
     rows = []
     for metric in CHECKED:
         scores = [record.tensors[f"FT/{metric}"] for record in records if f"FT/{metric}" in record.tensors]
         if scores:
             check = check_resolution(scores)
-            label = f"{group[0].method} {group[0].learning_rate:g}, {METRICS[metric].title}"
+            label = f"{method}, {METRICS[metric].title}"
             rows.append({"check": "resolution", "method": label, "passed": check.passed, "message": check.message})
+    ratios = [record.tensors["FT/update_size_ratio"] for record in records if "FT/update_size_ratio" in record.tensors]
+    if ratios:
+        size = check_update_size(ratios)
+        rows.append({"check": "update_size", "method": method, "passed": size.passed, "message": size.message})
     return rows

@@ -1,0 +1,38 @@
+"""What is known of a metric besides its function."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from demograd.observe.recorder import Extra
+
+Per = Literal["head", "layer", "layer_pair", "query", "setting", "model"]
+"""[queries, layers, heads]; [queries, layers]; [queries, layers, layers]; [queries]; one number per observation; of the
+weights alone."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One row of the table."""
+
+    function: Callable[..., Any]
+    title: str
+    """As papers and reports write it."""
+    definition: str
+    """One line."""
+    source: str
+    kind: Literal["similarity", "size", "performance", "distribution", "weights"]
+    bounds: tuple[float, float]
+    """Between which values the metric lies: an interval is cut there."""
+    arguments: tuple[str, ...] = ("zsl", "icl", "ft")
+    """What `function` takes, in order: observations by their setting (`a` and `b` are any two; `orders` is a list of
+    them), or a model's weights."""
+    per: Per = "layer"
+    """What one value is of: the shape of what `function` returns."""
+    needs: frozenset[Extra] = frozenset()
+    """What must have been recorded besides (`observe(…, extras=…)`)."""
+
+    @property
+    def has_layers(self) -> bool:
+        """Whether it returns [queries, layers] or [queries, layers, heads], which `aggregate` takes."""
+        return self.per in ("layer", "head")
