@@ -224,8 +224,8 @@ def test_a_likelier_format_is_not_passed_off_as_a_learned_task(observation: Make
 
 
 def test_a_run_that_blew_up_without_reaching_infinity_is_not_passed() -> None:
-    """The median of 1, 2, 4 and 1e28 is 3; that of 1e27 and more is past what can be compared."""
-    ratios = [torch.tensor([[1.0, NAN], [2.0, 4.0]]), torch.tensor([[1e28]])]
+    """The median of 1, 2, 4 and 1e28 is 3; one of 2e27 is past what can be compared."""
+    ratios = [torch.tensor([[1.0, NAN], [2.0, 4.0]]), torch.tensor([[1e28, NAN], [NAN, NAN]])]
     assert metrics.check_update_size(ratios).median == pytest.approx(3)
     assert metrics.check_update_size(ratios).passed
     wrecked = metrics.check_update_size([torch.full((4, 2), 2e27)])
