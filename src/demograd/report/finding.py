@@ -123,6 +123,11 @@ def _objection(of: Variant, label: str, model: str, validity: Sequence[Check]) -
         return (
             f"Undecided: on {of.task}, most updates of {model} by {label} are too small for their direction to be known"
         ), "updates below resolution"
+    if any(check.check == "update_size" and not check.passed and check.method in (None, method) for check in here):
+        return (
+            f"Undecided: on {of.task}, the updates of {model} by {label} are of another order of size than ICL's, "
+            "which a cosine does not see"
+        ), "updates of another size than ICL's"
     return None
 
 

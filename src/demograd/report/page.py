@@ -19,6 +19,7 @@ from demograd.report.variant import telling_fields
 _CHECKS = {
     "in_context_learning": "Is there in-context learning?",
     "resolution": "Are the updates above resolution?",
+    "update_size": "Are FT's updates of a size with ICL's?",
     "seeds": "Are there enough demonstration sets?",
 }
 _FILES = {
