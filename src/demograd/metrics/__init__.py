@@ -13,6 +13,11 @@ from demograd.metrics.am import sim_am_delta as sim_am_delta
 from demograd.metrics.am import sim_am_delta_centred as sim_am_delta_centred
 from demograd.metrics.aou import sim_aou as sim_aou
 from demograd.metrics.aou import sim_aou_norm as sim_aou_norm
+from demograd.metrics.attention_to_demonstrations import AttentionAgreement as AttentionAgreement
+from demograd.metrics.attention_to_demonstrations import attention_to_demonstrations as attention_to_demonstrations
+from demograd.metrics.attention_to_demonstrations import (
+    random_attention_to_demonstrations as random_attention_to_demonstrations,
+)
 from demograd.metrics.decision import SEEDS_TO_DECIDE as SEEDS_TO_DECIDE
 from demograd.metrics.decision import Decision as Decision
 from demograd.metrics.decision import Verdict as Verdict

@@ -18,7 +18,7 @@ _checked: "WeakSet[nn.Module]" = WeakSet()
 
 
 def query_vectors(call: AttentionCall, rotated: bool = False) -> Float[Tensor, "tokens heads_times_head_dim"]:
-    """Every token's query vectors, scaled, heads concatenated, in float32 and without gradient.
+    """Every token's query vectors, scaled, heads concatenated, in float32.
 
     Args:
         call: of one layer, for one sequence (or pack).
@@ -30,18 +30,18 @@ def query_vectors(call: AttentionCall, rotated: bool = False) -> Float[Tensor, "
 
     **Source:** Dai 2023 (attention to training tokens).
     """
-    query = call.query.detach() if rotated else unrotated_query(call)
+    query = call.query if rotated else before_rotation(call)
     return query[0].transpose(0, 1).flatten(1).float() * call.scaling
 
 
-def unrotated_query(call: AttentionCall) -> Float[Tensor, "batch heads tokens head_dim"]:
-    """The call's query before rotary positions, without gradient.
+def before_rotation(call: AttentionCall) -> Float[Tensor, "batch heads tokens head_dim"]:
+    """The call's query before rotary positions.
 
     Rotating by the opposite angle undoes a rotation in whatever layout the architecture keeps its pairs. Cosines and
     sines may be scaled (YaRN, longrope) and are rounded in 16 bit, so their squares do not add up to one: that is
     divided out. Where only the first dimensions are rotated, the rest stays as it is.
     """
-    query = call.query.detach()
+    query = call.query
     # SmolLM3 hands the same positions to all layers; some do not use them
     if call.rotary is None or not getattr(call.module, "use_rope", True):
         return query
@@ -74,7 +74,7 @@ def check_rotary(anatomy: Anatomy) -> None:
         return
 
     def attend(call: AttentionCall) -> Tensor:
-        query = unrotated_query(call)
+        query = before_rotation(call)
         tolerance = max(1e-3, 8 * torch.finfo(call.query.dtype).eps) * query.abs().max()
         if not (query - query[:, :, :1]).abs().max() <= tolerance:
             raise _cannot_be_undone(call.module)
