@@ -57,13 +57,13 @@ def test_the_derivative_is_the_limit_of_small_changes(kind: str, random_model: M
     before = tensors(observe(model, PROMPTS, extras=EXTRAS))
     linear = tensors(observe(replace(model, change=change), PROMPTS, extras=EXTRAS))
     step = 0.003
+    tolerance = 3e-2 if kind in ("olmo", "opt") else 5e-3  # a small change may cross the kinks of a clip or a ReLU
     up, down = (tensors(observed_with(model, change, times)) for times in (step, -step))
     assert linear.keys() == before.keys() and len(before) >= 7
     for name, value in before.items():
         derivative, expected = linear[name] - value, (up[name] - down[name]) / (2 * step)
         assert expected.norm() > 1e-3 * value.norm(), name
-        # rounding, third order, and the kinks of OPT's ReLU and OLMo's clipping
-        assert (derivative - expected).norm() < 1e-2 * expected.norm(), name
+        assert (derivative - expected).norm() < tolerance * expected.norm(), name
 
 
 def test_first_order_is_not_the_whole_of_a_large_change(random_model: MakeModel) -> None:
