@@ -9,7 +9,8 @@ from torch import Tensor
 
 from demograd.errors import UserError, unknown_name
 from demograd.models import Model
-from demograd.observe.fit import way_to_observe
+from demograd.observe.first_order import evaluated, first_order
+from demograd.observe.fit import Fit, way_to_observe
 from demograd.observe.observation import Observation
 from demograd.observe.packed import packed_batches
 from demograd.observe.packing import Segment
@@ -48,6 +49,9 @@ def observe(
     The context is encoded once. Queries are packed end to end behind it; a model that packing does not fit is
     observed query by query behind the same cached context, and the observation's notes say so.
 
+    Where the model carries a change (`Model.change`: linearised FT), everything recorded is what it is without the
+    change plus the first-order effect of the change. First-order log-probabilities do not add up to one.
+
     Args:
         model: or what `fine_tuned` yields.
         prompts: token ids.
@@ -68,6 +72,20 @@ def observe(
     way = way_to_observe(model)
     if "query_vectors" in wanted:
         check_rotary(model.anatomy)
+    with first_order(model.network, model.change):
+        return evaluated(_observed(model, prompts, way, wanted, place, pack_tokens, on_progress))
+
+
+def _observed(
+    model: Model,
+    prompts: Prompts,
+    way: Fit,
+    wanted: frozenset[Extra],
+    place: Place,
+    pack_tokens: int,
+    on_progress: Callable[[int], None] | None,
+) -> Observation:
+    """Run every batch, and join what was recorded."""
     batches = packed_batches(model, prompts, pack_tokens) if way == "packed" else unpacked_batches(model, prompts)
     parts: list[_Part] = []
     done = 0

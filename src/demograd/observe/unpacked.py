@@ -3,7 +3,6 @@
 Such a network counts positions by index, or mixes neighbouring tokens outside attention. It keeps its own cache here.
 """
 
-import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +14,7 @@ from transformers import DynamicCache
 from demograd.errors import UserError
 from demograd.models import Model
 from demograd.observe.attention import attention_logits, causal_attention
+from demograd.observe.first_order import copy_with_derivatives
 from demograd.observe.packing import Segment, segment
 from demograd.observe.recorder import Recorder
 from demograd.observe.routing import AttentionCall, attention_routed
@@ -56,7 +56,7 @@ class UnpackedBatch:
         ids = torch.tensor([tokens], device=self.model.anatomy.device)
         with attention_routed(self.model.anatomy, attend):
             output = self.model.anatomy.decoder(
-                input_ids=ids, past_key_values=copy.deepcopy(self.cache), use_cache=True
+                input_ids=ids, past_key_values=copy_with_derivatives(self.cache), use_cache=True
             )
         return output.last_hidden_state[0]
 
