@@ -35,11 +35,10 @@ class Seen:
     heads_per_key: int
 
     def products(self, tokens: list[int], weighted: bool) -> Tensor:
-        """Σ v kᵀ over these tokens, written out `[kv_heads, value_dim, key_dim]`."""
-        of_heads = torch.stack([
-            sum((weight[token] if weighted else 1) * torch.outer(value[token], key[token]) for token in tokens)
-            for weight, key, value in zip(self.weights, self.key, self.value, strict=True)
-        ])  # fmt: skip
+        """Σ v kᵀ over these tokens `[kv_heads, value_dim, key_dim]`."""
+        factors = torch.zeros_like(self.weights)
+        factors[:, tokens] = self.weights[:, tokens] if weighted else 1.0
+        of_heads = torch.einsum("hk,hkv,hkd->hvd", factors, self.value, self.key)
         return of_heads.unflatten(0, (-1, self.heads_per_key)).mean(dim=1)
 
 

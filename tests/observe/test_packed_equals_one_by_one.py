@@ -119,8 +119,8 @@ def test_the_comparison_sees_a_neighbour_that_leaks(
     assert worst(observe(model, prompts, extras=EVERYTHING), reference) < TOLERANCE
     monkeypatch.setattr(Pack, "_inside", leaking)
     found = differences(observe(model, prompts, extras=EVERYTHING), reference)
-    assert found["attention_output"] > 1000 * TOLERANCE
-    assert found["next_token_log_probs"] > 1000 * TOLERANCE
+    assert found["attention_output"] > 500 * TOLERANCE
+    assert found["next_token_log_probs"] > 500 * TOLERANCE
 
 
 @pytest.mark.parametrize("kind", PACKED)
@@ -130,8 +130,8 @@ def test_the_comparison_sees_positions_shifted_by_one(
     model, prompts = random_model(kind), random_prompts()
     shifted = random_prompts(query_position=len(prompts.context) + 1)
     found = differences(observe(model, shifted, extras=EVERYTHING), one_by_one(model, prompts))
-    assert found["attention_output"] > 1000 * TOLERANCE
-    assert found["context_logits"] > 1000 * TOLERANCE
+    assert found["attention_output"] > 500 * TOLERANCE
+    assert found["context_logits"] > 500 * TOLERANCE
 
 
 def test_a_model_that_packing_breaks_is_noticed_when_it_is_first_observed(

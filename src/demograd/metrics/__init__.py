@@ -22,6 +22,11 @@ from demograd.metrics.decision import SEEDS_TO_DECIDE as SEEDS_TO_DECIDE
 from demograd.metrics.decision import Decision as Decision
 from demograd.metrics.decision import Verdict as Verdict
 from demograd.metrics.decision import decide as decide
+from demograd.metrics.implicit_update import DualFormCheck as DualFormCheck
+from demograd.metrics.implicit_update import check_dual_form as check_dual_form
+from demograd.metrics.implicit_update import implicit_update as implicit_update
+from demograd.metrics.implicit_update import implicit_update_validity as implicit_update_validity
+from demograd.metrics.implicit_update import implicit_update_weighted as implicit_update_weighted
 from demograd.metrics.mean_removed import sim_aou_mean_removed as sim_aou_mean_removed
 from demograd.metrics.mean_removed import sim_aou_norm_mean_removed as sim_aou_norm_mean_removed
 from demograd.metrics.performance import accuracy as accuracy

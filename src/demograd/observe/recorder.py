@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 import torch
@@ -30,11 +31,15 @@ class Recorder:
     recorded: defaultdict[str, dict[int, Tensor]] = field(default_factory=lambda: defaultdict(dict))
     """By name of the field in `Observation`, then by layer."""
 
+    @cached_property
+    def demonstrations(self) -> Tensor:
+        """Which tokens of the context are demonstrations'."""
+        return torch.tensor([token for span in self.demonstration_spans for token in range(*span)], dtype=torch.long)
+
     def record(self, call: AttentionCall, own_logits: Tensor, context: tuple[Tensor, Tensor], output: Tensor) -> None:
         """Keep this layer's `own_logits`, and what else was asked for (see `LayerPass`; `context`: key and value)."""
         self.recorded["attention_logits"][call.layer] = own_logits
-        tokens = torch.tensor([token for span in self.demonstration_spans for token in range(*span)], dtype=torch.long)
-        one = LayerPass(call, own_logits, *context, output, self.last, self.lengths, tokens)
+        one = LayerPass(call, own_logits, *context, output, self.last, self.lengths, self.demonstrations)
         for extra in self.extras & OF_A_LAYER.keys():
             self.recorded[extra][call.layer] = OF_A_LAYER[extra](one)
 
