@@ -23,6 +23,7 @@ class Observation:
     """Mean log-probability of each class's answer tokens."""
     gold: Int[Tensor, " queries"]
     next_token_log_probs: Float[Tensor, "queries vocabulary"] | None = None
+    """Where the answer is predicted: with `record_at = "first_answer"` one token before the last."""
     context_logits: Float[Tensor, "queries layers heads context"] | None = None
     """The same row as `attention_logits`, against the context (BOS first)."""
     query_vectors: Float[Tensor, "queries layers heads_times_head_dim"] | None = None
