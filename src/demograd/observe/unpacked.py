@@ -4,7 +4,7 @@ Such a network counts positions by index, or mixes neighbouring tokens outside a
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -43,8 +43,11 @@ class UnpackedBatch:
             own = call.query.shape[-2]
             key = call.key[0].repeat_interleave(call.query.shape[1] // call.key.shape[1], dim=0)
             last = attention_logits(call.query[0, :, -1:].float(), key[:, -own:].float(), call.scaling, call.softcap)
-            recorder.record(call, last.squeeze(1)[None], call.key[:, :, :-own])
-            return causal_attention(call)
+            output = causal_attention(call)
+            context = call.key[:, :, :-own], call.value[:, :, :-own]
+            of_query = replace(call, key=call.key[:, :, -own:], value=call.value[:, :, -own:])
+            recorder.record(of_query, last.squeeze(1)[None], context, output)
+            return output
 
         parts = [self._continued(one.tokens[: one.length], attend)]
         for start, end in one.branches:
