@@ -84,7 +84,7 @@ def make_method(name: str, options: Mapping[str, Any], learning_rate: float) -> 
 
 
 @cache
-def _adapter(kind: str) -> TypeAdapter[Any]:
+def _adapter(kind: str) -> Any:
     return TypeAdapter(KINDS[kind])
 
 
