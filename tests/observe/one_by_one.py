@@ -11,12 +11,14 @@ import torch
 from torch import Tensor
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
+from transformers.models.falcon.modeling_falcon import apply_rotary_pos_emb
 
 from demograd.models import Model
 from demograd.observe import Observation
 from demograd.tasks.prompts import Prompts
 
-_seen: dict[int, tuple[Tensor, Tensor, Tensor]] = {}
+_seen: dict[int, tuple[Tensor, Tensor]] = {}
+"""Per layer: the last token's logits [heads, keys], and its query vector, scaled."""
 
 
 def _textbook_attention(
@@ -30,7 +32,7 @@ def _textbook_attention(
     if cap := arguments.get("softcap"):
         logits = cap * torch.tanh(logits / cap)
     assert attention_mask is not None
-    _seen[module.layer_idx] = logits[0, :, -1], attention_mask[0, 0, -1] > -1, query[0, :, -1].flatten() * scaling
+    _seen[module.layer_idx] = logits[0, :, -1], query[0, :, -1].flatten() * scaling
     weights = (logits + attention_mask).softmax(-1)
     return torch.einsum("bhqk,bhkd->bqhd", weights, value), weights
 
@@ -39,35 +41,77 @@ AttentionInterface.register("textbook", _textbook_attention)
 AttentionMaskInterface.register("textbook", ALL_MASK_ATTENTION_FUNCTIONS["eager"])
 
 
+# What these multiply, scaled query and key `[heads, tokens, head_dim]`, is read off their projections: they do not go
+# through AttentionInterface.
+
+
+def _of_xglm(module: Any, hidden: Tensor, named: Any) -> tuple[Tensor, Tensor]:
+    query, key = (one(hidden)[0].unflatten(-1, (module.num_heads, -1)) for one in (module.q_proj, module.k_proj))
+    return query.transpose(0, 1) * module.scaling, key.transpose(0, 1)
+
+
+def _of_gpt_neo(module: Any, hidden: Tensor, named: Any) -> tuple[Tensor, Tensor]:
+    query, key = (one(hidden)[0].unflatten(-1, (module.num_heads, -1)) for one in (module.q_proj, module.k_proj))
+    return query.transpose(0, 1), key.transpose(0, 1)
+
+
+def _of_gptj(module: Any, hidden: Tensor, named: Any) -> tuple[Tensor, Tensor]:
+    # of each head, the first dimensions turn in pairs of neighbours
+    size, angle = (
+        module.rotary_dim,
+        named["position_ids"][0, :, None] * 10000.0 ** (-torch.arange(0, module.rotary_dim, 2) / module.rotary_dim),
+    )
+    turn = torch.polar(torch.ones_like(angle), angle)[:, None]
+    turned = []
+    for one in (module.q_proj, module.k_proj):
+        heads = one(hidden)[0].unflatten(-1, (module.num_attention_heads, -1)).clone()
+        pairs = torch.view_as_complex(heads[..., :size].reshape(*heads.shape[:2], -1, 2))
+        heads[..., :size] = torch.view_as_real(pairs * turn).flatten(-2)
+        turned.append(heads.transpose(0, 1))
+    return turned[0] * module.head_dim**-0.5, turned[1]
+
+
+def _of_bloom(module: Any, hidden: Tensor, named: Any) -> tuple[Tensor, Tensor]:
+    query, key, _ = module._reshape(module.query_key_value(hidden))
+    return query[0] * module.head_dim**-0.5, key[0]
+
+
+def _of_falcon(module: Any, hidden: Tensor, named: Any) -> tuple[Tensor, Tensor]:
+    query, key, _ = (one.transpose(1, 2) for one in module._split_heads(module.query_key_value(hidden)))
+    if named["alibi"] is None:
+        query, key = apply_rotary_pos_emb(query, key, *named["position_embeddings"])
+    return query[0] * module.head_dim**-0.5, key[0]
+
+
+QUERY_AND_KEY = {
+    "xglm": _of_xglm, "gpt_neo": _of_gpt_neo, "gptj": _of_gptj, "bloom": _of_bloom, "falcon": _of_falcon
+}  # fmt: skip
+
+
 @contextmanager
 def _watched(model: Model) -> Iterator[dict[int, Tensor]]:
     """Last-token attention outputs per layer, and attention logits in `_seen`, of passes inside this block."""
     outputs: dict[int, Tensor] = {}
     handles = []
 
-    def keep_output(layer: int) -> Any:
-        def hook(module: Any, inputs: Any, output: Any) -> None:
-            outputs[layer] = (output[0] if isinstance(output, tuple) else output)[0, -1]
+    kind = model.network.config.model_type
 
-        return hook
-
-    def keep_xglm_logits(layer: int) -> Any:
-        # XGLM does not go through AttentionInterface: what it multiplies is read off its projections
-        def hook(module: Any, inputs: Any, arguments: Any, output: Any) -> None:
-            hidden = arguments.get("hidden_states", *inputs)
-            query = (module.q_proj(hidden)[0, -1] * module.scaling).view(module.num_heads, -1)
-            key = module.k_proj(hidden)[0].view(hidden.shape[1], module.num_heads, -1)
-            logits = torch.einsum("hd,khd->hk", query, key)
-            _seen[layer] = logits, torch.ones(logits.shape[-1], dtype=torch.bool), query.flatten()
+    def keep(layer: int) -> Any:
+        def hook(module: Any, inputs: Any, named: Any, output: Any) -> None:
+            hidden = output[0] if isinstance(output, tuple) else output
+            # BLOOM's attention adds the residual stream, its second argument
+            outputs[layer] = (hidden - inputs[1] if kind == "bloom" else hidden)[0, -1]
+            if kind in QUERY_AND_KEY:
+                query, key = QUERY_AND_KEY[kind](module, named.get("hidden_states", *inputs[:1]), named)
+                key = key.repeat_interleave(len(query) // len(key), 0)
+                _seen[layer] = torch.einsum("hd,hkd->hk", query[:, -1], key), query[:, -1].flatten()
 
         return hook
 
     for layer, attention in enumerate(model.anatomy.attentions):
-        handles.append(attention.register_forward_hook(keep_output(layer)))
-        if model.network.config.model_type == "xglm":
-            handles.append(attention.register_forward_hook(keep_xglm_logits(layer), with_kwargs=True))
+        handles.append(attention.register_forward_hook(keep(layer), with_kwargs=True))
     before = model.network.config._attn_implementation
-    if model.network.config.model_type != "xglm":
+    if kind not in QUERY_AND_KEY:
         model.network.set_attn_implementation("textbook")
     try:
         yield outputs
@@ -86,12 +130,12 @@ def one_by_one(model: Model, prompts: Prompts) -> Observation:
         with _watched(model) as outputs:
             logits = _run(model, prompts, prompts.context + query)
             layers = [_seen[layer] for layer in range(len(outputs))]
-        rows = torch.stack([logits for logits, _, _ in layers])
+        rows = torch.stack([logits for logits, _ in layers])
         records.append({
             "attention_output": torch.stack([outputs[layer] for layer in range(len(outputs))]),
             "attention_logits": rows[..., size:],
             "context_logits": rows[..., :size],
-            "query_vectors": torch.stack([vector for *_, vector in layers]),
+            "query_vectors": torch.stack([vector for _, vector in layers]),
             "next_token_log_probs": logits[prompts.answer_offset].log_softmax(-1),
             "label_log_probs": torch.stack([_score(model, prompts, query, one) for one in prompts.candidates]),
         })  # fmt: skip

@@ -45,7 +45,7 @@ class Recorder:
     @contextmanager
     def watching(self, anatomy: Anatomy, place: Place) -> Iterator[None]:
         """Keep the last token's attention output of every layer that runs inside this block."""
-        modules = anatomy.attentions
+        modules = anatomy.attention_outputs
         if place == "after_norm":
             modules = anatomy.post_attention_norms
 

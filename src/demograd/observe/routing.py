@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from types import MethodType
+from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
@@ -12,6 +12,7 @@ from transformers import AttentionInterface
 
 from demograd.errors import UserError
 from demograd.models import Anatomy
+from demograd.models.ways_in import AttendLayer
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +31,8 @@ class AttentionCall:
     """Logits are squashed to softcap · tanh(logits / softcap) before the softmax (Gemma 2)."""
     window: int | None
     """A token sees only this many tokens back, itself included."""
+    position_bias: Callable[[Tensor], Tensor | None] = lambda positions: None
+    """Gives what is added to the logits of keys at positions [keys]: [heads, keys] (ALiBi), or None: nothing."""
 
 
 Attend = Callable[[AttentionCall], Tensor]
@@ -70,18 +73,26 @@ def attention_routed(anatomy: Anatomy, attend: Attend) -> Iterator[None]:
     """Inside this block every layer of the network computes its attention with `attend`."""
     config = anatomy.network.config
     before = config._attn_implementation
-    forward = anatomy.architecture.attention_forward
+    way_in = anatomy.architecture.way_in
     token = _attend.set(attend)
     config._attn_implementation = _NAME
-    if forward is not None:
-        for attention in anatomy.attentions:
-            attention.config = config
-            attention.forward = MethodType(forward, attention)
+    if way_in is not None:
+        for layer, attention in enumerate(anatomy.attentions):
+            setattr(attention, way_in.method, partial(way_in.function, attention, _attend_at(layer, anatomy)))
     try:
         yield
     finally:
         config._attn_implementation = before
-        if forward is not None:
+        if way_in is not None:
             for attention in anatomy.attentions:
-                del attention.forward, attention.config
+                delattr(attention, way_in.method)
         _attend.reset(token)
+
+
+def _attend_at(layer: int, anatomy: Anatomy) -> AttendLayer:
+    """What a way in calls for its attention."""
+
+    def attend(query: Tensor, key: Tensor, value: Tensor, *, scaling: float, window: int | None = None) -> Tensor:
+        return _attend.get()(AttentionCall(layer, query, key, value, scaling, None, window, anatomy.position_bias))
+
+    return attend
