@@ -112,7 +112,7 @@ class _LayerLearner:
         self, anatomy: Anatomy, number: int, layer: TrainedLayer, method: LayerCausalGradientDescent, readout: _Readout
     ) -> None:
         self.layer, self.method, self.readout = layer, method, readout
-        self.block, self.attention = anatomy.blocks[number], anatomy.attentions[number]
+        self.block, self.attention = anatomy.blocks[number], anatomy.attention_outputs[number]
         norms = anatomy.post_attention_norms
         # where a norm stands between attention and the residual stream, the stream holds what it puts out
         self.into_stream = norms[number] if norms else self.attention
