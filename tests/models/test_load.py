@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from tests.conftest import CONFIGS
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
 from transformers import PreTrainedTokenizerFast
 
 from demograd.errors import UserError
-from demograd.models import ARCHITECTURES, Model, load_model
+from demograd.models import Model, load_model
 
 MakeModel = Callable[..., Model]
 Save = Callable[..., Path]
@@ -37,7 +38,7 @@ def saved(random_model: MakeModel, tmp_path: Path) -> Save:
     return save
 
 
-@pytest.mark.parametrize("kind", sorted(ARCHITECTURES))
+@pytest.mark.parametrize("kind", sorted(CONFIGS))
 def test_a_folder_gives_back_the_network_that_was_saved(kind: str, saved: Save, random_model: MakeModel) -> None:
     model = load_model(str(saved(kind)))
     assert model.fingerprint == random_model(kind).fingerprint
@@ -163,10 +164,10 @@ def test_pickled_weights_are_not_opened(saved: Save, random_model: MakeModel) ->
 
 
 def test_an_architecture_that_demograd_does_not_know_is_refused_by_name(saved: Save) -> None:
-    from transformers import BloomConfig, BloomForCausalLM
+    from transformers import MptConfig, MptForCausalLM
 
-    folder = saved(network=BloomForCausalLM(BloomConfig(vocab_size=97, hidden_size=32, n_layer=2, n_head=2)))
-    with pytest.raises(UserError, match="Unknown architecture 'bloom'"):
+    folder = saved(network=MptForCausalLM(MptConfig(vocab_size=97, d_model=32, n_heads=2, n_layers=2)))
+    with pytest.raises(UserError, match="Unknown architecture 'mpt'"):
         load_model(str(folder))
 
 

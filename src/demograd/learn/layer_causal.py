@@ -118,7 +118,7 @@ class _LayerLearner:
         readout: _Readout,
     ) -> None:
         self.number, self.layer, self.method, self.readout = number, layer, method, readout
-        self.block, self.attention = anatomy.blocks[number], anatomy.attentions[number]
+        self.block, self.attention = anatomy.blocks[number], anatomy.attention_outputs[number]
         norms = anatomy.post_attention_norms
         # where a norm stands between attention and the residual stream, the stream holds what it puts out
         self.into_stream = norms[number] if norms else self.attention

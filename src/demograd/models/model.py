@@ -37,9 +37,10 @@ class Model:
 
     @property
     def context_window(self) -> int | None:
-        """The most tokens that the model takes, where its configuration says so."""
-        config = self.network.config
-        return getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None)
+        """The most tokens that the model takes (BLOOM: that it was trained on), where its configuration says so."""
+        names = ("max_position_embeddings", "n_positions", "seq_length")
+        found = (getattr(self.network.config, name, None) for name in names)
+        return next((length for length in found if length), None)
 
     @cached_property
     def fingerprint(self) -> str:
