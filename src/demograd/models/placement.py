@@ -43,24 +43,36 @@ def placed(network: Any, device: str) -> Any:
         UserError: it does not fit the CUDA devices together.
     """
     if device == "auto":
-        device = _best(sum(tensor.nbytes for tensor in network.state_dict().values()))
-    return _spread(network) if device == "balanced" else network.to(device)
+        free = [torch.cuda.mem_get_info(number)[0] for number in range(torch.cuda.device_count())]
+        device = where_it_fits(sum(parameter.nbytes for parameter in network.parameters()), free)
+    if device != "balanced":
+        return network.to(device)
+    memory = get_balanced_memory(network, no_split_module_classes=_blocks(network), dtype=network.dtype)
+    return dispatch_model(network, device_map(network, memory))
 
 
-def _best(size: int) -> str:
-    if not torch.cuda.is_available():
+def where_it_fits(size: int, free: list[int]) -> str:
+    """The device for weights of `size` bytes, of the bytes that each CUDA device has free."""
+    if not free:
         return "cpu"
-    free, _ = torch.cuda.mem_get_info(0)
-    return "balanced" if torch.cuda.device_count() > 1 and 2 * size > free else "cuda"
+    return "balanced" if len(free) > 1 and 2 * size > free[0] else "cuda"
 
 
-def _spread(network: Any) -> Any:
-    whole = sorted(network._no_split_modules or [])
-    memory = get_balanced_memory(network, no_split_module_classes=whole, dtype=network.dtype)
-    device_map = infer_auto_device_map(network, max_memory=memory, no_split_module_classes=whole, dtype=network.dtype)
-    # accelerate would keep the rest on the CPU or on disk and fetch it when it is used; weights that come and go
-    # cannot be trained
-    if {"cpu", "disk"} & {str(place) for place in device_map.values()}:
+def device_map(network: Any, memory: dict[int | str, int]) -> dict[str, int]:
+    """Which CUDA device takes which module, of the bytes that each device (number, or "cpu") may take.
+
+    Raises:
+        UserError: some would have to stay on the CPU.
+    """
+    places = infer_auto_device_map(
+        network, max_memory=memory, no_split_module_classes=_blocks(network), dtype=network.dtype
+    )
+    # accelerate would fetch them whenever they are used; weights that come and go cannot be trained
+    if {"cpu", "disk"} & {str(place) for place in places.values()}:
         raise UserError("The model does not fit the memory of all CUDA devices together", "a smaller model or dtype",
                         "Try --dtype bfloat16")  # fmt: skip
-    return dispatch_model(network, device_map)
+    return places
+
+
+def _blocks(network: Any) -> list[str]:
+    return sorted(network._no_split_modules or [])
