@@ -3,8 +3,9 @@
 from demograd.models.anatomy import ARCHITECTURES, Anatomy, Architecture, find_anatomy
 from demograd.models.eager import eager_attention
 from demograd.models.final_norm import without_final_norm
-from demograd.models.load import BUILT_IN, DTYPES, load_model
+from demograd.models.load import DTYPES, load_model
 from demograd.models.model import Model, Weights
+from demograd.models.packaged import BUILT_IN
 from demograd.models.parameters import ParameterSlice, Part
 
 __all__ = [

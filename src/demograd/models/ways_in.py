@@ -29,7 +29,14 @@ class WayIn:
 
 
 def xglm(attention: Any, attend: AttendLayer, hidden_states: Tensor, *, past_key_values: Any = None, **_: Any) -> Any:
-    """XGLM, and so the fairseq dense family (`KoboldAI/fairseq-dense-*`) that the papers measure."""
+    """XGLM, and so the fairseq dense family that the papers measure (`KoboldAI/fairseq-dense-*` on the hub).
+
+    That family is XGLM's network with GPT-2's BPE under fairseq's token ids. What was verified: on a fairseq-style
+    decoder this computes what the released procedure does (`tests/parity`), with positions that begin at 2, behind the
+    padding id, and with BOS 0 and EOS 2. What was not, no hub being in reach: that the hub's tokenizers declare these
+    as BOS and EOS (`load_model` notes a BOS that is not the configuration's). KoboldAI itself writes a newline as EOS
+    for them (its pull request 159): `separator: eos`, as in the released runs, is the safe choice there.
+    """
     shape = (*hidden_states.shape[:-1], -1, attention.head_dim)
     # XGLM scales the query, bias included, before the product, so `attend` must not scale again
     query = (attention.q_proj(hidden_states) * attention.scaling).view(shape).transpose(1, 2)

@@ -59,6 +59,7 @@ def _try(model: Model) -> Fit:
 
 def relative_difference(observed: Tensor, reference: Tensor) -> float:
     """Largest absolute difference over the largest absolute value; not a number compares as infinite."""
+    observed, reference = observed.cpu(), reference.cpu()  # a network over several devices may give one on each
     difference = ((observed - reference).abs().max() / reference.abs().max()).item()
     return difference if difference == difference else float("inf")
 

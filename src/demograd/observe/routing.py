@@ -1,7 +1,7 @@
 """Route a network's attention through a function of ours, for the length of a `with` block."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
@@ -99,20 +99,33 @@ def attention_routed(anatomy: Anatomy, attend: Attend) -> Iterator[None]:
     keep_rotary = partial(_keep_rotary, way_in)
     hooks = [one.register_forward_pre_hook(keep_rotary, with_kwargs=True) for one in anatomy.attentions]
     config._attn_implementation = _NAME
-    if way_in is not None:
-        for layer, attention in enumerate(anatomy.attentions):
-            setattr(attention, way_in.method, partial(way_in.function, attention, _attend_at(layer, anatomy)))
+    with ExitStack() as stack:
+        if way_in is not None:
+            for layer, attention in enumerate(anatomy.attentions):
+                function = partial(way_in.function, attention, _attend_at(layer, anatomy))
+                stack.enter_context(_standing_in(function, attention, way_in.method))
+        try:
+            yield
+        finally:
+            config._attn_implementation = before
+            for hook in hooks:
+                hook.remove()
+            _rotary.reset(rotary_token)
+            _attend.reset(token)
+
+
+@contextmanager
+def _standing_in(function: Callable[..., Any], module: nn.Module, method: str) -> Iterator[None]:
+    """Inside this block the function is called for the module's method."""
+    own = vars(module).get(method)  # where accelerate spreads a network over devices, it does the same for `forward`
+    setattr(module, method, function)
     try:
         yield
     finally:
-        config._attn_implementation = before
-        if way_in is not None:
-            for attention in anatomy.attentions:
-                delattr(attention, way_in.method)
-        for hook in hooks:
-            hook.remove()
-        _rotary.reset(rotary_token)
-        _attend.reset(token)
+        if own is None:
+            delattr(module, method)
+        else:
+            setattr(module, method, own)
 
 
 def _attend_at(layer: int, anatomy: Anatomy) -> AttendLayer:
