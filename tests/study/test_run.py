@@ -240,6 +240,15 @@ def test_a_claim_rests_on_the_sets_that_have_a_value() -> None:
     assert metrics.decide(cell({**columns, **row}).interval).verdict == "undecided"
 
 
+def test_an_empty_selection_is_missing_for_a_reason_of_its_own() -> None:
+    from demograd.study.rows import over_sets
+
+    unselected = torch.full((2, 20, 3), torch.nan)
+    row = over_sets([torch.ones(0, 3)] * 2, unselected, (-1.0, 1.0))
+    assert (row["value"], row["n"], row["n_missing"], row["status"]) == (None, 0, 0, "nothing selected")
+    assert "status" not in over_sets(list(unselected), unselected, (-1.0, 1.0))  # asked for, and missing
+
+
 def test_an_order_is_one_of_the_same_demonstrations_also_where_some_do_not_fit(small_model: Path) -> None:
     model, task = load_model(str(small_model), device="cpu"), load_task("sst2")
     first, second = (
