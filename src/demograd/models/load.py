@@ -13,12 +13,12 @@ from typing import Any, get_args
 
 import torch
 from platformdirs import user_cache_path
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging
 
 from demograd.errors import UserError, unknown_name
 from demograd.models.anatomy import find_anatomy
-from demograd.models.model import Model, Weights
+from demograd.models.model import Model, Weights, context_window
 from demograd.models.untrained import untrained
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -85,19 +85,41 @@ def _device(name: str) -> torch.device:
     return device
 
 
+def load_tokenizer(name: str) -> tuple[Any, int | None]:
+    """The tokenizer of a model, and the model's context window, without loading its weights.
+
+    Raises:
+        UserError: the model cannot be found.
+    """
+    place, _ = _place(name)
+
+    def load() -> tuple[Any, Any]:
+        config = AutoConfig.from_pretrained(place, trust_remote_code=False)
+        return AutoTokenizer.from_pretrained(place, trust_remote_code=False), config
+
+    tokenizer, config = _loading(name, load)
+    return tokenizer, context_window(config)
+
+
 def _load_pretrained(name: str, dtype: torch.dtype) -> tuple[Any, Any, str]:
     """Network, tokenizer, and a description where the name does not say it all."""
+    place, description = _place(name)
+    return *_from_folder_or_hub(place, dtype), description
+
+
+def _place(name: str) -> tuple[str, str]:
+    """The folder or hub name that holds a model, and a description where the name does not say it all."""
     if packaged := BUILT_IN.get(name):
         spec = find_spec(packaged.package)
         if spec is None or not spec.submodule_search_locations:
             raise UserError(f"The weights of {name} are not installed", f"the Python package {packaged.package}",
                             f"Run: {packaged.install}")  # fmt: skip
         file = Path(next(iter(spec.submodule_search_locations))) / packaged.file
-        return *_from_gguf(file, dtype), packaged.description
+        return _from_gguf(file), packaged.description
     if name.lower().endswith(".gguf"):
         if not Path(name).is_file():
             raise UserError(f"There is no file {name}", "a GGUF file", "Check the path")
-        return *_from_gguf(Path(name), dtype), f"{Path(name).name}, dequantised"
+        return _from_gguf(Path(name)), f"{Path(name).name}, dequantised"
     if Path(name).is_dir() and not (Path(name) / "config.json").is_file():
         raise UserError(f"The folder {name} has no config.json", "a model saved with save_pretrained", "Check the path")
     if "/" not in name and not Path(name).exists() and get_close_matches(name.lower(), BUILT_IN, cutoff=0.8):
@@ -105,7 +127,7 @@ def _load_pretrained(name: str, dtype: torch.dtype) -> tuple[Any, Any, str]:
         raise unknown_name(
             "model", name, BUILT_IN, "Any other model: a hub name (owner/name), a folder, or a .gguf file"
         )
-    return *_from_folder_or_hub(name, dtype), ""
+    return name, ""
 
 
 def _from_folder_or_hub(name: str, dtype: torch.dtype) -> tuple[Any, Any]:
@@ -141,14 +163,14 @@ def _loading(name: str, load: Callable[[], tuple[Any, Any]]) -> tuple[Any, Any]:
             logging.enable_progress_bar()
 
 
-def _from_gguf(file: Path, dtype: torch.dtype) -> tuple[Any, Any]:
-    """Dequantising takes a while, so the result is kept in the user's cache folder as safetensors."""
+def _from_gguf(file: Path) -> str:
+    """The folder of the dequantised model: that takes a while, so it is kept in the user's cache as safetensors."""
     with file.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()[:16]
     folder = user_cache_path("demograd") / "models" / f"{file.stem}-{digest}"
     if not (folder / "config.json").is_file():
         _dequantise(file, folder)
-    return _from_folder_or_hub(str(folder), dtype)
+    return str(folder)
 
 
 def _dequantise(file: Path, folder: Path) -> None:

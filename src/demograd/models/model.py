@@ -12,6 +12,11 @@ from demograd.models.anatomy import Anatomy
 Weights = Literal["trained", "trained_embeddings", "norms_only", "no_training"]
 
 
+def context_window(config: Any) -> int | None:
+    """The most tokens that a model of this configuration takes, where it says so."""
+    return getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None)
+
+
 @dataclass(frozen=True, eq=False)
 class Model:
     """A causal language model: its network, its tokenizer, and where its parts are."""
@@ -33,8 +38,7 @@ class Model:
     @property
     def context_window(self) -> int | None:
         """The most tokens that the model takes, where its configuration says so."""
-        config = self.network.config
-        return getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None)
+        return context_window(self.network.config)
 
     @cached_property
     def fingerprint(self) -> str:
