@@ -8,7 +8,7 @@ from typing import Annotated, Any, get_args
 import typer
 
 from demograd.cli.progress import ProgressBars
-from demograd.cli.tables import print_checks, print_claims, print_list, print_scores
+from demograd.cli.tables import print_checks, print_claims, print_list, print_scores, print_statistics
 from demograd.errors import UserError
 from demograd.models import Weights, load_model
 from demograd.report import read_run, write_report
@@ -94,9 +94,20 @@ def report(folder: Annotated[Path, typer.Argument(help="A run folder.")]) -> Non
 
 
 @app.command(name="list")
-def list_(what: Annotated[str, typer.Argument(help="tasks, models, methods, measures, metrics, claims or presets")]) -> None:
+def list_(
+    what: Annotated[str, typer.Argument(help="tasks, models, methods, measures, metrics, claims or presets")],
+    statistics: Annotated[bool, typer.Option("--statistics", help="Of tasks: sizes, and tokens of a model.")] = False,
+    model: Annotated[str | None, typer.Option(help="With --statistics: whose tokenizer counts.")] = None,
+    task: Annotated[Many, typer.Option(help="With --statistics: these tasks, or cb=FILE; repeatable.")] = None,
+) -> None:
     """List what demograd knows by name."""
-    print_list(what)
+    if statistics and what == "tasks":
+        print_statistics(model or "smollm2-135m", task)
+    elif statistics or model or task:
+        raise UserError(f"--statistics, --model or --task for the list {what}", "the list tasks, with --statistics",
+                        "Try demograd list tasks --statistics")  # fmt: skip
+    else:
+        print_list(what)
 
 
 @app.command()

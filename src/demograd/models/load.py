@@ -3,6 +3,7 @@
 import shutil
 import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from difflib import get_close_matches
 from logging import ERROR, getLogger
 from pathlib import Path
@@ -11,12 +12,12 @@ from typing import Any, get_args
 import torch
 from huggingface_hub import try_to_load_from_cache
 from platformdirs import user_cache_path
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging
 
 from demograd.errors import UserError, unknown_name
 from demograd.models.anatomy import find_anatomy
-from demograd.models.model import Model, Weights
+from demograd.models.model import Model, Weights, context_window
 from demograd.models.packaged import BUILT_IN, installed_parts, joined, sha256
 from demograd.models.placement import check_device, placed
 from demograd.models.text_part import text_part
@@ -55,24 +56,56 @@ def load_model(
     return Model(name, network, tokenizer, find_anatomy(network), weights, seed, dtype, source, notes)
 
 
+def load_tokenizer(name: str) -> tuple[Any, int | None]:
+    """The tokenizer of a model, and the model's context window, without loading its weights.
+
+    Raises:
+        UserError: the model cannot be found.
+    """
+    place = _found(name)
+
+    def load() -> tuple[Any, Any]:
+        config = AutoConfig.from_pretrained(place.path, revision=place.revision, trust_remote_code=False)
+        return AutoTokenizer.from_pretrained(place.path, revision=place.revision, trust_remote_code=False), config
+
+    tokenizer, config = _loading(name, load)
+    return tokenizer, context_window(config)
+
+
 _Loaded = tuple[Any, Any, str, tuple[str, ...]]
 """Network, tokenizer, where they came from, and what a reader must know of them."""
 
 
+@dataclass(frozen=True)
+class _Place:
+    """Where a model lies."""
+
+    path: str
+    """A folder, or a repository on the hub."""
+    revision: str | None = None
+    description: str = ""
+    """What it is, where the path does not say it."""
+
+
 def _load_pretrained(name: str, dtype: torch.dtype) -> _Loaded:
+    place = _found(name)
+    network, tokenizer, source, notes = _from_folder_or_hub(place, dtype)
+    if place.description:  # the folder is one of demograd's own cache
+        return network, tokenizer, place.description, (place.description,)
+    return network, tokenizer, source, notes
+
+
+def _found(name: str) -> _Place:
     path = Path(name).expanduser()
     if packaged := BUILT_IN.get(name):
-        network, tokenizer = _from_gguf(installed_parts(name), dtype)
-        return network, tokenizer, packaged.description, (packaged.description,)
+        return _Place(_from_gguf(installed_parts(name)), description=packaged.description)
     if path.is_file() and path.suffix.lower() == ".gguf":
-        network, tokenizer = _from_gguf([path], dtype)
-        description = f"{path.name}, dequantised"
-        return network, tokenizer, description, (description,)
+        return _Place(_from_gguf([path]), description=f"{path.name}, dequantised")
     if path.exists():
         if not (path / "config.json").is_file():
             raise UserError(f"{name} is no model: it has no config.json",
                             "a folder of save_pretrained, or a .gguf file", "Check the path")  # fmt: skip
-        return _from_folder_or_hub(str(path), None, dtype)
+        return _Place(str(path))
     if name.startswith(("./", "../", "/", "~")) or path.suffix.lower() in (".gguf", ".safetensors"):
         raise UserError(f"There is no file or folder {name}", "a folder of save_pretrained, or a .gguf file",
                         "Check the path")  # fmt: skip
@@ -82,10 +115,12 @@ def _load_pretrained(name: str, dtype: torch.dtype) -> _Loaded:
             "model", name, BUILT_IN, "Any other model: a hub name (owner/name), a folder, or a .gguf file"
         )
     repository, _, revision = name.partition("@")
-    return _from_folder_or_hub(repository, revision or None, dtype)
+    return _Place(repository, revision or None)
 
 
-def _from_folder_or_hub(name: str, revision: str | None, dtype: torch.dtype) -> _Loaded:
+def _from_folder_or_hub(place: _Place, dtype: torch.dtype) -> _Loaded:
+    name, revision = place.path, place.revision
+
     def load() -> tuple[Any, Any]:
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             name, revision=revision, dtype=dtype, use_safetensors=True, trust_remote_code=False,
@@ -139,13 +174,12 @@ def _loading(name: str, load: Callable[[], tuple[Any, Any]]) -> tuple[Any, Any]:
             logging.enable_progress_bar()
 
 
-def _from_gguf(parts: list[Path], dtype: torch.dtype) -> tuple[Any, Any]:
-    """Dequantising takes a while, so the result is kept in the user's cache folder as safetensors."""
+def _from_gguf(parts: list[Path]) -> str:
+    """The folder of the dequantised model: that takes a while, so it is kept in the user's cache as safetensors."""
     folder = user_cache_path("demograd") / "models" / f"{parts[0].stem}-{sha256(parts)[:16]}"
     if not (folder / "config.json").is_file():
         _dequantise(parts, folder)
-    network, tokenizer, *_ = _from_folder_or_hub(str(folder), None, dtype)
-    return network, tokenizer
+    return str(folder)
 
 
 def _dequantise(parts: list[Path], folder: Path) -> None:
