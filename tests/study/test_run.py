@@ -253,8 +253,12 @@ def test_an_empty_selection_is_missing_for_a_reason_of_its_own() -> None:
 def test_an_order_is_one_of_the_same_demonstrations_also_where_some_do_not_fit(small_model: Path) -> None:
     model, task = load_model(str(small_model), device="cpu"), load_task("sst2")
     first, second = (
-        prepare(make_study(small_settings(small_model)), {"sst2": task}, model,
-                World("any", "trained", "sst2", 40, 0, permutation))
+        prepare(
+            make_study(small_settings(small_model)),
+            {"sst2": task},
+            model,
+            World("any", "trained", "sst2", 40, 0, permutation),
+        )
         for permutation in (0, 1)
     )
     tokens = [[tuple(sequence.tokens) for sequence in one.training["FT"]] for one in (first, second)]

@@ -22,7 +22,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 Many = list[str] | None
-Model_ = Annotated[str | None, typer.Option(help="Built-in name, hub name (owner/name@revision), folder, or GGUF file.")]
+Model_ = Annotated[
+    str | None, typer.Option(help="Built-in name, hub name (owner/name@revision), folder, or GGUF file.")
+]
 K = Annotated[str | None, typer.Option("--k", "-k", help="Demonstrations: a number, or several by commas.")]
 Queries = Annotated[int | None, typer.Option(help="Test examples.")]
 
@@ -31,7 +33,9 @@ Queries = Annotated[int | None, typer.Option(help="Test examples.")]
 def run(
     study: Annotated[str, typer.Argument(help="A preset, or a study file (.yaml).")] = "quickstart",
     model: Model_ = None,
-    checkpoint: Annotated[Many, typer.Option(help="A state of the model in training: as --model, or @revision.")] = None,
+    checkpoint: Annotated[
+        Many, typer.Option(help="A state of the model in training: as --model, or @revision.")
+    ] = None,
     task: Annotated[Many, typer.Option(help="Built-in name, hub:owner/name, a file, or cb=FILE; repeatable.")] = None,
     template: Annotated[
         str | None, typer.Option(help='"Review: {text} Sentiment:"; a built-in task has one, which this replaces.')
@@ -52,7 +56,9 @@ def run(
     measure: Annotated[Many, typer.Option(help="A name of `demograd list measures`; repeatable.")] = None,
     dtype: Annotated[str | None, typer.Option(help="float32, bfloat16 or float16.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, …")] = None,
-    as_released: Annotated[bool, typer.Option(help="With a paper's preset: its released settings and defects.")] = False,
+    as_released: Annotated[
+        bool, typer.Option(help="With a paper's preset: its released settings and defects.")
+    ] = False,
     out: Annotated[Path | None, typer.Option(help="Run folder; the same command goes on there.")] = None,
 ) -> None:
     """Measure how similar ICL and fine-tuning are, and write a report."""
@@ -143,7 +149,9 @@ def _study(name: str, as_released: bool, changes: dict[str, Any], learning_rate:
     plan = read_study(name, as_released=as_released, **given)
     rates = {method: of for method, of in plan.learning_rates.items() if method in plan.methods}
     if learning_rate:
-        return read_study(name, as_released=as_released, **given, learning_rates=rates | _rates(learning_rate, list(plan.methods)))
+        return read_study(
+            name, as_released=as_released, **given, learning_rates=rates | _rates(learning_rate, list(plan.methods))
+        )
     return plan
 
 
