@@ -55,7 +55,7 @@ def run(
     weights: Annotated[Many, typer.Option(help=f"{', '.join(get_args(Weights))}; repeatable.")] = None,
     measure: Annotated[Many, typer.Option(help="A name of `demograd list measures`; repeatable.")] = None,
     dtype: Annotated[str | None, typer.Option(help="float32, bfloat16 or float16.")] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, …")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, balanced, cpu, cuda, …")] = None,
     as_released: Annotated[
         bool, typer.Option(help="With a paper's preset: its released settings and defects.")
     ] = False,
@@ -119,7 +119,7 @@ def list_(
 @app.command()
 def check(
     model: Annotated[str, typer.Argument(help="Built-in name, hub name, local folder, or GGUF file.")],
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, …")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, balanced, cpu, cuda, …")] = "auto",
     dtype: Annotated[str, typer.Option(help="float32, bfloat16 or float16.")] = "float32",
 ) -> None:
     """Prove on your own model that what is recorded is what the model computes."""
