@@ -138,7 +138,7 @@ def test_results_without_layers_or_methods_still_make_a_page(run: MakeRun) -> No
     folder = run(layers=2)
     results = pd.read_parquet(folder / "results.parquet")
     results[results.method.isna()].to_parquet(folder / "results.parquet")
-    assert "no fine-tuning method was measured" in Parsed(_page(folder)).text
+    assert "no fine-tuning was measured" in Parsed(_page(folder)).text
 
 
 def test_a_chart_that_is_more_than_a_drawing_is_refused() -> None:
