@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from demograd.learn import GradientDescent, fine_tuned
+from demograd.learn import GradientDescent, ParameterSubset, fine_tuned
 from demograd.models import Model
 from demograd.tasks.prompts import TrainingSequence
 
@@ -33,7 +33,11 @@ def own_loss(network: Any, batch: list[TrainingSequence]) -> Tensor:
 
 
 def trained_by_torch(
-    network: Any, batches: list[list[TrainingSequence]], masks: dict[str, Tensor], optimizer: Callable[..., Any]
+    network: Any,
+    batches: list[list[TrainingSequence]],
+    masks: dict[str, Tensor],
+    optimizer: Callable[..., Any],
+    clip: float = float("inf"),
 ) -> tuple[dict[str, Tensor], list[float], list[dict[str, Tensor]]]:
     """Parameters afterwards, the loss before each step, and each step's gradients."""
     network = copy.deepcopy(network)
@@ -50,6 +54,7 @@ def trained_by_torch(
             parameters[name].grad.mul_(mask)
         losses.append(loss.item())
         gradients.append({name: parameters[name].grad.clone() for name in masks})
+        torch.nn.utils.clip_grad_norm_([parameters[name] for name in masks], clip)
         steps.step()
     return {name: one.detach() for name, one in parameters.items()}, losses, gradients
 
@@ -110,6 +115,68 @@ def test_other_optimizers_and_batches_are_torchs_own(
         for name, parameter in tuned.network.named_parameters():
             torch.testing.assert_close(parameter, expected[name], rtol=1e-4, atol=1e-5, msg=name)
     assert tuned.losses.tolist() == pytest.approx(losses, rel=1e-4)
+
+
+def test_a_step_by_token_learns_from_that_token_alone(
+    random_model: MakeModel, random_sequences: MakeSequences, keys_and_values: Find
+) -> None:
+    model, sequences = random_model("qwen3"), random_sequences(9, 6)
+    # torch is given every beginning of a demonstration whose last token counts, with nothing but that token to learn
+    batches = [
+        [TrainingSequence(one.tokens[: place + 1], [False] * place + [True])]
+        for one in sequences
+        for place, counts in enumerate(one.loss_mask)
+        if counts
+    ]
+    expected, losses, _ = trained_by_torch(
+        model.network, batches, keys_and_values(model.network), lambda parameters: torch.optim.SGD(parameters, lr=0.01)
+    )
+    assert len(losses) == 5 + 3
+    for record in (False, True):
+        method = GradientDescent(learning_rate=0.01, step="token")
+        with fine_tuned(model, sequences, method, record_training_queries=record) as tuned:
+            for name, parameter in tuned.network.named_parameters():
+                torch.testing.assert_close(parameter, expected[name], rtol=1e-4, atol=1e-5, msg=name)
+        assert tuned.losses.tolist() == pytest.approx(losses, rel=1e-4)
+        assert tuned.gradient_norms.shape == (3, len(losses))
+
+
+@pytest.mark.parametrize("kind", ["llama", "gemma2", "gpt2", "opt", "phi3"])
+def test_all_parameters_learn_as_torch_teaches_them(
+    kind: str, random_model: MakeModel, random_sequences: MakeSequences
+) -> None:
+    """Tied embeddings once, with the gradients of both their uses (Gemma 2, GPT-2, OPT)."""
+    model, sequences = random_model(kind), random_sequences(12, 7)
+    masks = {name: torch.ones_like(one, dtype=torch.bool) for name, one in model.network.named_parameters()}
+    expected, losses, _ = trained_by_torch(
+        model.network, [[one] for one in sequences], masks, lambda parameters: torch.optim.SGD(parameters, lr=0.01)
+    )
+    method = GradientDescent(learning_rate=0.01, parameters=ParameterSubset(which="all"))
+    with fine_tuned(model, sequences, method) as tuned:
+        for name, parameter in tuned.network.named_parameters():
+            torch.testing.assert_close(parameter, expected[name], rtol=1e-4, atol=2e-5, msg=name)
+    assert tuned.losses.tolist() == pytest.approx(losses, rel=1e-4)
+
+
+def test_clipping_is_by_the_norm_over_all_that_is_trained(
+    random_model: MakeModel, random_sequences: MakeSequences, keys_and_values: Find
+) -> None:
+    model, sequences = random_model("llama"), random_sequences(12, 7, 9)
+    with fine_tuned(model, sequences, GradientDescent(learning_rate=0.0)) as still:
+        norms = still.gradient_norms.square().sum(dim=0).sqrt()
+    clip = norms.median().item()  # so that some steps are clipped and some are not
+    masks = keys_and_values(model.network)
+    expected, losses, gradients = trained_by_torch(
+        model.network, [[one] for one in sequences], masks, lambda p: torch.optim.SGD(p, lr=0.01), clip
+    )
+    with fine_tuned(model, sequences, GradientDescent(learning_rate=0.01, clip=clip)) as tuned:
+        for name, parameter in tuned.network.named_parameters():
+            torch.testing.assert_close(parameter, expected[name], rtol=1e-5, atol=2e-6, msg=name)
+    assert tuned.losses.tolist() == pytest.approx(losses, rel=1e-5)
+    before_clipping = [torch.cat([one.flatten() for one in step.values()]).norm().item() for step in gradients]
+    total = tuned.gradient_norms.square().sum(dim=0).sqrt().tolist()
+    assert total == pytest.approx(before_clipping, rel=1e-4)
+    assert min(total) < clip < max(total)
 
 
 def test_only_full_batches_do_not_care_about_order(random_model: MakeModel, random_sequences: MakeSequences) -> None:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from demograd.learn import GradientDescent, LayerCausalGradientDescent, Method, fine_tuned
+from demograd.learn import GradientDescent, LayerCausalGradientDescent, Method, ParameterSubset, fine_tuned
 from demograd.models import Model
 from demograd.tasks.prompts import TrainingSequence
 
@@ -83,13 +83,19 @@ def naive_step(network: Any, one: TrainingSequence, readout: str) -> list[Tensor
 
 
 def naive(
-    network: Any, sequences: list[TrainingSequence], masks: dict[str, Tensor], readout: str, rate: float
+    network: Any,
+    sequences: list[TrainingSequence],
+    masks: dict[str, Tensor],
+    readout: str,
+    optimizer: Callable[..., Any] = lambda parameters: torch.optim.SGD(parameters, lr=0.01),
+    clip: float = float("inf"),
 ) -> tuple[dict[str, Tensor], list[float], list[list[float]]]:
     """Parameters afterwards, summed losses, and gradient norms [steps][layers]."""
     network = copy.deepcopy(network)
     parameters = dict(network.named_parameters())
     for name in masks:
         parameters[name].requires_grad_(True)
+    steps = optimizer([parameters[name] for name in masks])
     losses, norms = [], []
     for one in sequences:
         by_layer = naive_step(network, one, readout)
@@ -100,9 +106,12 @@ def naive(
             torch.cat([gradient.flatten() for name, gradient in masked.items() if f".{layer}." in name]).norm().item()
             for layer in range(len(by_layer))
         ])  # fmt: skip
-        with torch.no_grad():
-            for name, gradient in masked.items():
-                parameters[name] -= rate * gradient
+        for name, gradient in masked.items():
+            parameters[name].grad = gradient
+        for layer in range(len(by_layer)):
+            own = [parameters[name] for name in masks if f".{layer}." in name]
+            torch.nn.utils.clip_grad_norm_(own, clip)
+        steps.step()
     return {name: one.detach() for name, one in parameters.items()}, losses, norms
 
 
@@ -124,7 +133,7 @@ def test_every_readout_is_what_a_naive_implementation_computes(
     model, sequences = random_model(kind, **deep), random_sequences(12, 7, 9)
     masks = keys_and_values(model.network)
     before = {name: one.clone() for name, one in model.network.named_parameters()}
-    expected, losses, norms = naive(model.network, sequences, masks, readout, rate=0.01)
+    expected, losses, norms = naive(model.network, sequences, masks, readout)
     with fine_tuned(model, sequences, LayerCausalGradientDescent(learning_rate=0.01, readout=readout)) as tuned:
         for name, parameter in tuned.network.named_parameters():
             mask = masks.get(name, torch.zeros(parameter.shape, dtype=torch.bool))
@@ -136,10 +145,71 @@ def test_every_readout_is_what_a_naive_implementation_computes(
     assert tuned.gradient_norms.T.tolist() == [pytest.approx(step, rel=1e-4) for step in norms]
 
 
+@pytest.mark.parametrize(
+    ("settings", "optimizer"),
+    [
+        ({"epochs": 2}, lambda parameters: torch.optim.SGD(parameters, lr=0.01)),
+        ({"momentum": 0.8, "epochs": 2}, lambda parameters: torch.optim.SGD(parameters, lr=0.01, momentum=0.8)),
+        ({"optimizer": "adam", "epochs": 2}, lambda parameters: torch.optim.Adam(parameters, lr=0.01)),
+    ],
+    ids=["epochs", "momentum", "adam"],
+)
+def test_other_optimizers_are_torchs_own_in_every_layer(
+    settings: dict[str, Any],
+    optimizer: Any,
+    random_model: MakeModel,
+    random_sequences: MakeSequences,
+    keys_and_values: Find,
+) -> None:
+    model, sequences = random_model("qwen3"), random_sequences(12, 7)
+    expected, losses, _ = naive(model.network, sequences * 2, keys_and_values(model.network), "block", optimizer)
+    with fine_tuned(model, sequences, LayerCausalGradientDescent(learning_rate=0.01, **settings)) as tuned:
+        for name, parameter in tuned.network.named_parameters():
+            torch.testing.assert_close(parameter, expected[name], rtol=1e-4, atol=2e-5, msg=name)
+    assert tuned.losses.tolist() == pytest.approx(losses, rel=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["llama", "gemma2", "gpt2"])
+def test_all_parameters_of_a_block_learn_from_its_own_readout(
+    kind: str, random_model: MakeModel, random_sequences: MakeSequences
+) -> None:
+    """Norms and MLP too, but neither the readout nor the embeddings, with which it may be tied."""
+    model, sequences = random_model(kind), random_sequences(12, 7)
+    of_blocks = {id(one) for block in model.anatomy.blocks for one in block.parameters()}
+    masks = {
+        name: torch.ones_like(one, dtype=torch.bool)
+        for name, one in model.network.named_parameters()
+        if id(one) in of_blocks
+    }
+    expected, losses, norms = naive(model.network, sequences, masks, "block")
+    method = LayerCausalGradientDescent(learning_rate=0.01, parameters=ParameterSubset(which="all"))
+    with fine_tuned(model, sequences, method) as tuned:
+        for name, parameter in tuned.network.named_parameters():
+            torch.testing.assert_close(parameter, expected[name], rtol=1e-4, atol=2e-5, msg=name)
+    assert tuned.losses.tolist() == pytest.approx(losses, rel=1e-5)
+    assert tuned.gradient_norms.T.tolist() == [pytest.approx(step, rel=1e-4) for step in norms]
+
+
+def test_clipping_is_layer_by_layer(
+    random_model: MakeModel, random_sequences: MakeSequences, keys_and_values: Find
+) -> None:
+    """A layer with a small gradient keeps it, whatever the others do."""
+    model, sequences = random_model("llama"), random_sequences(12, 7)
+    masks = keys_and_values(model.network)
+    _, _, unclipped = naive(model.network, sequences, masks, "block")
+    clip = sorted(unclipped[0])[1]  # of the first step, one layer is clipped, and one is not
+    expected, _, norms = naive(model.network, sequences, masks, "block", clip=clip)
+    with fine_tuned(model, sequences, LayerCausalGradientDescent(learning_rate=0.01, clip=clip)) as tuned:
+        for name, parameter in tuned.network.named_parameters():
+            torch.testing.assert_close(parameter, expected[name], rtol=1e-5, atol=2e-6, msg=name)
+    assert tuned.gradient_norms.T.tolist() == [pytest.approx(step, rel=1e-4) for step in norms]
+    assert min(norms[0]) < clip < max(norms[0])
+
+
 def naive_by_token(
-    network: Any, sequences: list[TrainingSequence], rate: float
+    network: Any, sequences: list[TrainingSequence], rate: float, learning: range
 ) -> tuple[dict[str, Tensor], list[float]]:
-    """One update per token of a llama; the inputs that each block saw for earlier tokens are stored."""
+    """One update per token of a llama's `learning` layers; what each block saw for earlier tokens is stored."""
     network = copy.deepcopy(network)
     trained = [
         [one for name, one in layer.named_parameters() if ".k_proj." in name or ".v_proj." in name]
@@ -162,7 +232,7 @@ def naive_by_token(
                 stored[number] = torch.cat([stored[number], new], dim=1)
                 output = block(stored[number], attention_mask=future, position_embeddings=rotary)
                 new = output[:, -1:].detach()
-                if counts:
+                if counts and number in learning:
                     target = torch.tensor([sequence.tokens[place + 1]])
                     loss = cross_entropy(read_out(network, output[0, -1:]), target)
                     updates += zip(trained[number], torch.autograd.grad(loss, trained[number]), strict=True)
@@ -175,14 +245,16 @@ def naive_by_token(
     return {name: one.detach() for name, one in network.named_parameters()}, losses
 
 
-@pytest.mark.parametrize("layers", [3, 6])
+@pytest.mark.parametrize(("layers", "learning"), [(3, range(3)), (6, range(6)), (6, range(2, 4))])
 def test_token_steps_are_what_a_naive_implementation_computes(
-    layers: int, random_model: MakeModel, random_sequences: MakeSequences
+    layers: int, learning: range, random_model: MakeModel, random_sequences: MakeSequences
 ) -> None:
+    """Layers that do not learn hold their inputs as those that do."""
     model, sequences = random_model("llama", num_hidden_layers=layers), random_sequences(9, 6)
-    expected, losses = naive_by_token(model.network, sequences, rate=0.01)
+    expected, losses = naive_by_token(model.network, sequences, rate=0.01, learning=learning)
     steps: list[int] = []
-    method = LayerCausalGradientDescent(learning_rate=0.01, step="token")
+    subset = ParameterSubset(layers=(learning[0], learning[-1]))
+    method = LayerCausalGradientDescent(learning_rate=0.01, step="token", parameters=subset)
     with fine_tuned(model, sequences, method, on_step=steps.append) as tuned:
         for name, parameter in tuned.network.named_parameters():
             torch.testing.assert_close(parameter, expected[name], rtol=1e-5, atol=5e-6, msg=name)

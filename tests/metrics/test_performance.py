@@ -80,6 +80,20 @@ def test_corrected_is_wrong_in_zsl_and_right_in_icl_and_ft(observation: Make) ->
     assert metrics.selected(zsl, icl, ft).tolist() == [True] * 4
 
 
+def test_rec2ftp_by_hand(observation: Make) -> None:
+    """Queries 0, 1 and 2 are wrong in ZSL and right in FT; ICL has two of them right."""
+    gold = [1, 1, 1, 1, 1]
+    zsl, icl, ft = (
+        observation(log_probs=binary(*s), gold=gold) for s in ((-1, -1, -1, -1, 1), (1, -1, 1, 1, 1), (1, 1, 1, -1, 1))
+    )
+    recalled = metrics.rec2ftp(zsl, icl, ft)
+    assert recalled[:3].tolist() == [1, 0, 1]
+    assert recalled[3:].isnan().all()
+    assert recalled.nanmean().item() == pytest.approx(2 / 3)
+    assert metrics.rec2ftp(ft, icl, zsl)[:3].isnan().all()
+    assert metrics.rec2ftp(icl, icl, icl).isnan().all()
+
+
 def test_an_empty_corrected_selection_is_missing_not_zero(observation: Make) -> None:
     right = observation(log_probs=binary(1, 1, 1, 1), gold=[1, 1, 1, 1])
     selected = metrics.selected(right, right, right, "corrected")

@@ -203,9 +203,51 @@ def test_a_specificity_is_missing_where_either_score_is() -> None:
     assert np.isnan(rest).all()
 
 
-def test_every_metric_of_the_table_runs_on_what_it_says_it_takes(observation: Make) -> None:
-    given = [observation(seed=seed) for seed in range(3)]
-    for metric in metrics.METRICS.values():
-        result = metric.function(*given[: len(metric.arguments)])
-        if metric.kind != "performance":
-            assert result.shape == ((4, 2, 3) if metric.has_heads else (4, 2)), metric.title
+def test_layers_are_compared_with_each_other_by_hand(observation: Make) -> None:
+    """ICL moves layer 0 along e0 and layer 1 along e1; FT moves layer 0 along e1 and layer 1 along 3 e0 + 4 e1."""
+    zsl = observation(outputs=torch.stack([E[7], E[7]])[None])
+    icl = observation(outputs=torch.stack([E[7] + E[0], E[7] + 2 * E[1]])[None])
+    ft = observation(outputs=torch.stack([E[7] + E[1], E[7] + 3 * E[0] + 4 * E[1]])[None])
+    scores = metrics.layer_by_layer_sim_aou(zsl, icl, ft)
+    assert scores.flatten().tolist() == pytest.approx([0, 0.6, 1, 0.8])
+    torch.testing.assert_close(scores.diagonal(dim1=1, dim2=2), metrics.sim_aou(zsl, icl, ft))
+
+
+def test_a_layer_that_icl_does_not_change_is_compared_with_no_layer_of_ft(observation: Make) -> None:
+    zsl, ft = observation(seed=0), observation(seed=1)
+    icl = dataclasses.replace(observation(seed=2))
+    icl.attention_output[0, 1] = zsl.attention_output[0, 1]
+    missing = metrics.layer_by_layer_sim_aou(zsl, icl, ft).isnan()
+    assert missing[0].tolist() == [[False, False], [True, True]]
+    assert missing.sum() == 2
+
+
+def test_alpha_by_hand(observation: Make) -> None:
+    """GD moves the row by (3, 4, 0), LCGD by (0, 4, −3): cos = 16/25."""
+    zsl, gd, lcgd = (observation(rows=one_row(*r)) for r in ((1, 1, 0), (4, 5, 0), (1, 5, -3)))
+    assert metrics.alpha(zsl, gd, lcgd).item() == pytest.approx(0.64)
+    still = observation(rows=one_row(1, 1, 0))
+    assert metrics.alpha(zsl, gd, still).isnan().all()
+
+
+def test_every_metric_of_observations_returns_what_the_table_says(observation: Make) -> None:
+    shapes = {"head": (4, 2, 3), "layer": (4, 2), "layer_pair": (4, 2, 2), "query": (4,)}
+    random = torch.Generator().manual_seed(0)
+    given = [
+        dataclasses.replace(
+            observation(seed=seed), next_token_log_probs=torch.randn(4, 30, generator=random).log_softmax(-1)
+        )
+        for seed in range(3)
+    ]
+    lacking = [observation(seed=seed) for seed in range(3)]
+    for name, metric in metrics.METRICS.items():
+        if metric.per == "model":
+            continue
+        arguments = [given] if metric.arguments == ("orders",) else given[: len(metric.arguments)]
+        result = metric.function(*arguments)
+        assert result.shape == shapes[metric.per] if metric.per in shapes else isinstance(result, float), name
+        present = torch.as_tensor(result)[~torch.as_tensor(result).isnan()]
+        assert ((metric.bounds[0] <= present) & (present <= metric.bounds[1])).all(), name
+        if metric.needs:
+            with pytest.raises(ValueError, match="holds no next-token distribution"):
+                metric.function(*([lacking] if arguments == [given] else lacking[: len(metric.arguments)]))

@@ -203,7 +203,7 @@ def test_the_resolution_check_names_the_layers_where_nothing_is_left() -> None:
     check = metrics.check_resolution([scores, scores])
     assert check.passed
     assert check.missing_per_layer == pytest.approx((1, 0.25, 0))
-    assert check.message == "41.7 % of the values are below resolution; none is left at layer 0"
+    assert check.message == "41.7 % of the values are below resolution or not finite; none is left at layer 0"
     scores[:, 1] = NAN
     assert not metrics.check_resolution([scores]).passed
 
@@ -221,3 +221,21 @@ def test_a_likelier_format_is_not_passed_off_as_a_learned_task(observation: Make
     icl = observation(log_probs=log_probs + 4, gold=gold)  # every label word likelier, none preferred
     check = metrics.check_in_context_learning([zsl], [icl])
     assert check.passed and "the format only" in check.message
+
+
+def test_a_run_that_blew_up_without_reaching_infinity_is_not_passed() -> None:
+    """The median of 1, 2, 4 and 1e28 is 3; one of 2e27 is past what can be compared."""
+    ratios = [torch.tensor([[1.0, NAN], [2.0, 4.0]]), torch.tensor([[1e28, NAN], [NAN, NAN]])]
+    assert metrics.check_update_size(ratios).median == pytest.approx(3)
+    assert metrics.check_update_size(ratios).passed
+    wrecked = metrics.check_update_size([torch.full((4, 2), 2e27)])
+    assert not wrecked.passed
+    assert "2e+27 times" in wrecked.message and "choose a smaller learning rate" in wrecked.message
+    idle = metrics.check_update_size([torch.full((4, 2), 1e-4)])
+    assert not idle.passed and "choose a larger learning rate" in idle.message
+
+
+def test_without_any_update_of_icl_no_size_is_known() -> None:
+    check = metrics.check_update_size([torch.full((4, 2), NAN)])
+    assert not check.passed and np.isnan(check.median)
+    assert "not known" in check.message

@@ -11,7 +11,11 @@ from demograd.tasks.prompts import Prompts
 
 @pytest.fixture(scope="session")
 def random_prompts() -> Callable[..., Prompts]:
-    """Make prompts by the length of their context and queries; the answers take one, three and two tokens."""
+    """Make prompts by the length of their context and queries; the answers take one, three and two tokens.
+
+    Two demonstrations fill the context but for BOS and a separator after each; a context too short for them has the
+    whole of itself as one.
+    """
 
     def make(context: int = 14, lengths: tuple[int, ...] = (6, 3, 9, 4, 2, 7), **settings: Any) -> Prompts:
         generator = torch.Generator().manual_seed(context)
@@ -19,7 +23,12 @@ def random_prompts() -> Callable[..., Prompts]:
         def tokens(count: int) -> list[int]:
             return torch.randint(3, 97, (count,), generator=generator).tolist()
 
-        given = {"candidates": [[5], [6, 7, 8], [9, 10]], "gold": [which % 3 for which in range(len(lengths))]}
+        half = context // 2
+        given = {
+            "candidates": [[5], [6, 7, 8], [9, 10]],
+            "gold": [which % 3 for which in range(len(lengths))],
+            "demonstration_spans": [(1, half), (half + 1, context - 1)] if half > 2 else [(0, context)],
+        }
         return Prompts([0, *tokens(context - 1)], [tokens(length) for length in lengths], **given | settings)
 
     return make

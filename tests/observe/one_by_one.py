@@ -5,7 +5,8 @@ Nothing of `demograd.observe` computes anything here; only its record, `Observat
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, get_args
 
 import torch
 from torch import Tensor
@@ -14,9 +15,34 @@ from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 
 from demograd.models import Model
 from demograd.observe import Observation
+from demograd.observe.extras import Extra
 from demograd.tasks.prompts import Prompts
 
-_seen: dict[int, tuple[Tensor, Tensor, Tensor]] = {}
+
+@dataclass
+class Seen:
+    """One layer's attention at the last token."""
+
+    logits: Tensor
+    """[heads, keys]"""
+    query: Tensor
+    """Scaled and rotated [heads × head_dim]."""
+    weights: Tensor
+    """[heads, keys]"""
+    key: Tensor
+    """[heads, keys, head_dim]: repeated for the heads that share it."""
+    value: Tensor
+    heads_per_key: int
+
+    def products(self, tokens: list[int], weighted: bool) -> Tensor:
+        """Σ v kᵀ over these tokens `[kv_heads, value_dim, key_dim]`."""
+        factors = torch.zeros_like(self.weights)
+        factors[:, tokens] = self.weights[:, tokens] if weighted else 1.0
+        of_heads = torch.einsum("hk,hkv,hkd->hvd", factors, self.value, self.key)
+        return of_heads.unflatten(0, (-1, self.heads_per_key)).mean(dim=1)
+
+
+_seen: dict[int, Seen] = {}
 
 
 def _textbook_attention(
@@ -30,8 +56,10 @@ def _textbook_attention(
     if cap := arguments.get("softcap"):
         logits = cap * torch.tanh(logits / cap)
     assert attention_mask is not None
-    _seen[module.layer_idx] = logits[0, :, -1], attention_mask[0, 0, -1] > -1, query[0, :, -1].flatten() * scaling
     weights = (logits + attention_mask).softmax(-1)
+    _seen[module.layer_idx] = Seen(
+        logits[0, :, -1], query[0, :, -1].flatten() * scaling, weights[0, :, -1], key[0], value[0], groups
+    )
     return torch.einsum("bhqk,bhkd->bqhd", weights, value), weights
 
 
@@ -56,9 +84,12 @@ def _watched(model: Model) -> Iterator[dict[int, Tensor]]:
         def hook(module: Any, inputs: Any, arguments: Any, output: Any) -> None:
             hidden = arguments.get("hidden_states", *inputs)
             query = (module.q_proj(hidden)[0, -1] * module.scaling).view(module.num_heads, -1)
-            key = module.k_proj(hidden)[0].view(hidden.shape[1], module.num_heads, -1)
-            logits = torch.einsum("hd,khd->hk", query, key)
-            _seen[layer] = logits, torch.ones(logits.shape[-1], dtype=torch.bool), query.flatten()
+            key, value = (
+                projection(hidden)[0].view(hidden.shape[1], module.num_heads, -1).transpose(0, 1)
+                for projection in (module.k_proj, module.v_proj)
+            )
+            logits = torch.einsum("hd,hkd->hk", query, key)
+            _seen[layer] = Seen(logits, query.flatten(), logits.softmax(-1), key, value, 1)
 
         return hook
 
@@ -81,21 +112,29 @@ def _watched(model: Model) -> Iterator[dict[int, Tensor]]:
 def one_by_one(model: Model, prompts: Prompts) -> Observation:
     """Everything that can be recorded, from the plain network."""
     size = len(prompts.context)
+    shown = [token for span in prompts.demonstration_spans for token in range(*span)]
     records: list[dict[str, Tensor]] = []
     for query in prompts.queries:
         with _watched(model) as outputs:
             logits = _run(model, prompts, prompts.context + query)
             layers = [_seen[layer] for layer in range(len(outputs))]
-        rows = torch.stack([logits for logits, _, _ in layers])
+        rows = torch.stack([layer.logits for layer in layers])
+        own = list(range(size, size + len(query)))
         records.append({
             "attention_output": torch.stack([outputs[layer] for layer in range(len(outputs))]),
             "attention_logits": rows[..., size:],
             "context_logits": rows[..., :size],
-            "rotated_query_vectors": torch.stack([vector for *_, vector in layers]),
+            "rotated_query_vectors": torch.stack([layer.query for layer in layers]),
+            "head_outputs": torch.stack([torch.einsum("hk,hkv->hv", one.weights, one.value) for one in layers]),
+            "value_key_products": torch.stack([one.products(own, weighted=False) for one in layers]),
+            "weighted_value_key_products": torch.stack([one.products(own, weighted=True) for one in layers]),
+            "context_value_key_products": torch.stack([one.products(shown, weighted=False) for one in layers]),
+            "weighted_context_value_key_products": torch.stack([one.products(shown, weighted=True) for one in layers]),
             "next_token_log_probs": logits[prompts.answer_offset].log_softmax(-1),
             "label_log_probs": torch.stack([_score(model, prompts, query, one) for one in prompts.candidates]),
         })  # fmt: skip
     stacked = {name: torch.stack([one[name] for one in records]) for name in records[0] if name != "attention_logits"}
+    stacked["context_value_key_products"] = stacked["context_value_key_products"][0]
     return Observation(
         attention_logits=[one["attention_logits"] for one in records], gold=torch.tensor(prompts.gold), **stacked
     )
@@ -119,8 +158,10 @@ def _run(model: Model, prompts: Prompts, tokens: list[int]) -> Tensor:
     return model.network(input_ids=ids, attention_mask=everything, use_cache=False, **named).logits[0]
 
 
-RECORDED = ("attention_output", "attention_logits", "label_log_probs", "next_token_log_probs", "context_logits",
-            "rotated_query_vectors")  # fmt: skip
+EVERYTHING = tuple(get_args(Extra))
+RECORDED = ("attention_output", "attention_logits", "label_log_probs",
+            *(extra for extra in EVERYTHING if extra != "query_vectors"))  # fmt: skip
+"""Query vectors before rotary positions have a test of their own."""
 
 
 def differences(observed: Observation, reference: Observation) -> dict[str, float]:

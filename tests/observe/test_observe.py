@@ -14,10 +14,11 @@ from demograd.observe import Observation, attention_routed, observe
 from demograd.observe.attention import attention_logits
 from demograd.tasks.prompts import Prompts
 
+from .one_by_one import EVERYTHING
+
 MakeModel = Callable[..., Model]
 MakePrompts = Callable[..., Prompts]
 
-EVERYTHING = ("next_token_log_probs", "context_logits", "query_vectors", "rotated_query_vectors")
 KINDS = ["llama", "mistral", "qwen2", "qwen3", "gemma2", "gemma3_text", "phi", "phi3", "opt", "gpt2", "gpt_neox",
          "xglm", "bart"]  # fmt: skip
 
@@ -213,3 +214,30 @@ def test_rotary_factors_that_change_between_context_and_queries_are_refused(rand
 def test_logits_that_only_overflow_before_they_are_scaled_do_not_overflow() -> None:
     query = torch.full((1, 1, 1, 64), 60.0, dtype=torch.float16)
     assert attention_logits(query, query, 0.125, None).item() == pytest.approx(28800, rel=1e-3)
+
+
+def test_products_of_demonstrations_need_demonstrations(random_model: MakeModel, random_prompts: MakePrompts) -> None:
+    model, prompts = random_model("llama"), random_prompts(context=1, demonstration_spans=[])
+    with pytest.raises(UserError, match="context_value_key_products of prompts without demonstrations"):
+        observe(model, prompts, extras=["context_value_key_products"])
+    assert observe(model, prompts, extras=["value_key_products"]).value_key_products is not None
+
+
+@pytest.mark.parametrize("kind", ["llama", "mistral", "gpt2"])
+@pytest.mark.parametrize("answer_offset", [-1, -2])
+def test_the_next_token_is_predicted_where_the_answer_is_and_what_is_recorded_there_scores_the_labels(
+    kind: str, answer_offset: int, random_model: MakeModel, random_prompts: MakePrompts
+) -> None:
+    """At the first answer, one token behind: the appended token changes neither the scores nor the distribution."""
+    model = random_model(kind)
+    plain = random_prompts(candidates=[[5], [6], [9]])
+    queries = [[*query, 5] for query in plain.queries] if answer_offset == -2 else plain.queries
+    appended = dataclasses.replace(plain, queries=queries, answer_offset=answer_offset)
+    observed = observe(model, appended, extras=["next_token_log_probs"])
+    log_probs = observed.next_token_log_probs
+    assert log_probs is not None
+    expected = observe(model, plain, extras=["next_token_log_probs"]).next_token_log_probs
+    torch.testing.assert_close(log_probs, expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(log_probs[:, [5, 6, 9]], observed.label_log_probs)
+    torch.testing.assert_close(log_probs.exp().sum(dim=-1), torch.ones(6))
+    assert (log_probs.argmax(dim=-1) != log_probs.argmax(dim=-1)[0]).any()

@@ -1,5 +1,6 @@
 """A query in a pack, behind a cached context, is what it is alone in a whole prompt; and this test can fail."""
 
+import dataclasses
 from collections.abc import Callable
 
 import pytest
@@ -14,13 +15,12 @@ from demograd.observe.attention import partial_attention
 from demograd.observe.packing import Pack
 from demograd.tasks.prompts import Prompts
 
-from .one_by_one import differences, one_by_one
+from .one_by_one import EVERYTHING, differences, one_by_one
 
 MakeModel = Callable[..., Model]
 MakePrompts = Callable[..., Prompts]
 
-TOLERANCE = 1e-5
-EVERYTHING = ("next_token_log_probs", "context_logits", "query_vectors", "rotated_query_vectors")
+TOLERANCE = 2e-5  # of rounding in float32, of which Gemma 2 shows most
 UNPACKED = ["bart", "mbart"]
 PACKED = ["llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text", "granite", "cohere", "olmo", "olmo2",
           "smollm3", "stablelm", "starcoder2", "phi", "phi3", "opt", "gpt2", "gpt_neox", "xglm"]  # fmt: skip
@@ -119,8 +119,8 @@ def test_the_comparison_sees_a_neighbour_that_leaks(
     assert worst(observe(model, prompts, extras=EVERYTHING), reference) < TOLERANCE
     monkeypatch.setattr(Pack, "_inside", leaking)
     found = differences(observe(model, prompts, extras=EVERYTHING), reference)
-    assert found["attention_output"] > 1000 * TOLERANCE
-    assert found["next_token_log_probs"] > 1000 * TOLERANCE
+    assert found["attention_output"] > 500 * TOLERANCE
+    assert found["next_token_log_probs"] > 500 * TOLERANCE
 
 
 @pytest.mark.parametrize("kind", PACKED)
@@ -130,8 +130,8 @@ def test_the_comparison_sees_positions_shifted_by_one(
     model, prompts = random_model(kind), random_prompts()
     shifted = random_prompts(query_position=len(prompts.context) + 1)
     found = differences(observe(model, shifted, extras=EVERYTHING), one_by_one(model, prompts))
-    assert found["attention_output"] > 1000 * TOLERANCE
-    assert found["context_logits"] > 1000 * TOLERANCE
+    assert found["attention_output"] > 500 * TOLERANCE
+    assert found["context_logits"] > 500 * TOLERANCE
 
 
 def test_a_model_that_packing_breaks_is_noticed_when_it_is_first_observed(
@@ -150,7 +150,8 @@ def test_packs_and_order_and_neighbours_change_nothing(random_model: MakeModel, 
     for pack_tokens in (1, 13, 30):
         assert worst(observe(model, prompts, extras=EVERYTHING, pack_tokens=pack_tokens), whole) < TOLERANCE
     order = [3, 0, 5, 1, 4, 2]
-    turned = Prompts(prompts.context, [prompts.queries[one] for one in order], prompts.candidates, [0] * len(order))
+    queries = [prompts.queries[one] for one in order]
+    turned = dataclasses.replace(prompts, queries=queries, gold=[0] * len(order))
     other = observe(model, turned, extras=EVERYTHING)
     for place, one in enumerate(order):
         torch.testing.assert_close(other.attention_output[place], whole.attention_output[one], rtol=1e-4, atol=1e-5)

@@ -142,7 +142,7 @@ def _checks(fake: Fake) -> list[dict[str, Any]]:
             message = f"{finding}: accuracy +0.200 [+0.110, +0.290], AUC +0.150 [+0.020, +0.280]"
             checks.append(check("in_context_learning", weights, task, learns, message))
             for method in fake.methods:
-                message = "3.3 % of the values are below resolution; none is left at layer 0"
+                message = "3.3 % of the values are below resolution or not finite; none is left at layer 0"
                 checks.append(
                     check("resolution", weights, task, True, message, f"{method} {RATES.get(method, 0.01):g}, SimAOU")
                 )

@@ -80,6 +80,14 @@ def test_updates_below_resolution_have_no_direction_to_compare(run: MakeRun) -> 
     assert "too small" in gd.sentence
 
 
+def test_updates_of_another_size_are_not_compared(run: MakeRun) -> None:
+    read = read_run(run(seeds=5, specificity=0.2, methods=("GD", "LCGD")))
+    wrecked = replace(read.validity[0], check="update_size", method="GD 0.001", passed=False, weights="trained")
+    gd, lcgd = findings(read.results, [*read.validity, wrecked])
+    assert (gd.verdict, lcgd.verdict) == (Verdict.UNDECIDED, Verdict.SUPPORTED)
+    assert "of another order of size" in gd.sentence
+
+
 def test_divergence_is_said_with_its_step(run: MakeRun) -> None:
     gd, lcgd = _found(run(seeds=5, specificity=0.2, diverged="LCGD"))
     assert gd.verdict == Verdict.SUPPORTED

@@ -136,6 +136,21 @@ def test_the_mean_over_sets_and_its_spread_are_those_of_the_sets(finished: tuple
     assert over.permutation.isna().all() and (sets.permutation == 0).all()
 
 
+def test_zero_shot_of_trained_weights_does_not_vary_with_the_demonstrations(
+    finished: tuple[Study, Path, Listening],
+) -> None:
+    """One observation, however many demonstration sets there are; untrained weights are drawn anew for each."""
+    table = results(finished[1])
+    zsl = table[(table.setting == "ZSL") & (table.metric == "accuracy") & (table.task == finished[0].tasks[0])]
+    trained, untrained = zsl[zsl.weights == "trained"], zsl[zsl.weights == "no_training"]
+    assert trained.seed.isna().all() and trained["std"].isna().all()
+    assert (trained.n.item(), trained.n_seeds.item()) == (finished[0].queries, 1)
+    assert trained.interval.item() == "conditional"
+    over = untrained[untrained.seed.isna()]
+    assert over.n.item() == 3 * finished[0].queries and over["std"].notna().all()
+    assert len(untrained) == 1 + 3
+
+
 def test_the_folder_says_what_ran(finished: tuple[Study, Path, Listening]) -> None:
     study, out, _ = finished
     settings = yaml.safe_load((out / "study.yaml").read_text())
@@ -145,7 +160,7 @@ def test_the_folder_says_what_ran(finished: tuple[Study, Path, Listening]) -> No
     assert provenance["tasks"]["sst2"]["fingerprint"]
     assert provenance["learning_rate_source"] == {"GD": "given by the user", "LCGD": "given by the user"}
     checks = json.loads((out / "validity.json").read_text())
-    assert {check["check"] for check in checks} == {"in_context_learning", "resolution", "seeds"}
+    assert {check["check"] for check in checks} == {"in_context_learning", "resolution", "update_size", "seeds"}
 
 
 def test_untrained_weights_are_another_draw_for_each_demonstration_set(small_study: Study) -> None:

@@ -28,7 +28,7 @@ from demograd.study.learning_rates import TABLE, best_rate, resolved
         ({"seeds": {"mr": [1]}}, ["sst2"]),
         ({"learning_rates": {"Adam": [0.1]}}, ["Adam", "GD, LCGD"]),
         ({"seeds": [0, 0]}, ["seeds = [0, 0]. Expected: each value once."]),
-        ({"seeds": [-1]}, ["seeds", "from 0"]),
+        ({"seeds": [-1]}, ["seeds = -1", "greater than or equal to 0"]),
         ({"learning_rates": {"GD": [-0.1]}}, ["learning_rates.GD", "greater than 0"]),
         ({"learning_rates": {"GD": [float("inf")]}}, ["learning_rates.GD", "finite"]),
         ({"tasks": []}, ["tasks", "at least 1"]),

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -68,20 +69,26 @@ def print_scores(folder: Path) -> None:
 
 
 def print_claims(run: Run) -> None:
-    """Each claim, a line per comparison; then what the rest would need."""
-    decided = [(claim, one) for claim in run.claims["claims"] for one in claim["comparisons"]]
-    rows = [
-        (claim["claim"], f"{one['task']}, k {one['k']}: {one['compared']}", one["verdict"], _signed(one["difference"]),
-         f"[{_signed(one['ci_low'])}, {_signed(one['ci_high'])}]" if one["ci_low"] is not None else "",
-         _plain(one["effect_size"]), _plain(one["p_corrected"]))
-        for claim, one in decided
-    ]  # fmt: skip
-    _print(["claim", "compared", "verdict", "difference", "95 % interval", "Hedges g", "corrected p"], rows)
-    if decided:
+    """Each claim with its comparisons; then what the rest would need."""
+    console, claims_ = Console(), run.claims["claims"]
+    for claim in claims_:
+        if claim["comparisons"]:
+            console.print(Text(f"{claim['claim']} ({claim['source']})", style="bold"))
+            _print(["verdict", "compared", "difference", "95 % interval", "Hedges g", "corrected p"],
+                   [_comparison(one) for one in claim["comparisons"]])  # fmt: skip
+            console.print()
+    if any(claim["comparisons"] for claim in claims_):
         _say(f"p-values are corrected for many comparisons: {run.claims['correction']}.")
-    for claim in run.claims["claims"]:
+    for claim in claims_:
         if not claim["comparisons"]:
-            _say(f"Not decided here: {claim['claim']} ({claim['source']}); needs {claim['needs']}.")
+            _say(f"Cannot be decided here: {claim['claim']} ({claim['source']}). It needs {claim['needs']}.")
+
+
+def _comparison(one: dict[str, Any]) -> tuple[str, ...]:
+    bounds = "" if one["ci_low"] is None else f"[{_signed(one['ci_low'])}, {_signed(one['ci_high'])}]"
+    compared = f"{one['task']}, k {one['k']}: {one['compared']}"
+    return (one["verdict"], compared, _signed(one["difference"]), bounds, _plain(one["effect_size"]),
+            _plain(one["p_corrected"]))  # fmt: skip
 
 
 def print_checks(results: Sequence[CheckResult]) -> None:

@@ -37,6 +37,11 @@ from demograd.metrics.interval import Interval as Interval
 from demograd.metrics.interval import Over as Over
 from demograd.metrics.interval import ResampledInterval as ResampledInterval
 from demograd.metrics.layer_by_layer import layer_by_layer_sim_aou as layer_by_layer_sim_aou
+from demograd.metrics.implicit_update import DualFormCheck as DualFormCheck
+from demograd.metrics.implicit_update import check_dual_form as check_dual_form
+from demograd.metrics.implicit_update import implicit_update as implicit_update
+from demograd.metrics.implicit_update import implicit_update_validity as implicit_update_validity
+from demograd.metrics.implicit_update import implicit_update_weighted as implicit_update_weighted
 from demograd.metrics.mean_removed import sim_aou_mean_removed as sim_aou_mean_removed
 from demograd.metrics.mean_removed import sim_aou_norm_mean_removed as sim_aou_norm_mean_removed
 from demograd.metrics.metric import Metric as Metric

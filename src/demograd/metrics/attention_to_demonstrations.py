@@ -14,6 +14,7 @@ from jaxtyping import Float
 from scipy.stats import kendalltau
 from torch import Tensor
 
+from demograd.metrics.extra import extra
 from demograd.observe.observation import Observation
 
 TOP_TOKENS, TOP_DEMONSTRATIONS = 100, 5
@@ -72,7 +73,7 @@ def attention_to_demonstrations(
         raise ValueError(f"demonstrations have {lengths} tokens in the prompt, their training sequences {trained} "
                          f"without BOS; both must come from the same demonstrations in the same order")  # fmt: skip
     name = "rotated_query_vectors" if rotated else "query_vectors"
-    query = _recorded(ft, "FT", name)
+    query = extra(ft, "FT", name)
     keys = torch.cat([queries[1:] for queries in training_queries]).double()
     inner_products = torch.einsum("qlw,tlw->qlt", query, keys)
     of_icl, of_ft = _log_weights(_icl_logits(icl, spans), lengths), _log_weights(inner_products, lengths)
@@ -113,17 +114,8 @@ def _lengths(spans: Spans) -> list[int]:
     return [end - start for start, end in spans]
 
 
-def _recorded(observation: Observation, setting: str, name: str) -> Tensor:
-    value: Tensor | None = getattr(observation, name)
-    if value is None:
-        raise ValueError(f"{setting} was observed without {name}; observe it with extras=[{name!r}]")
-    if not value.isfinite().all():
-        raise ValueError(f"{setting}: {name} are not finite everywhere; did the model diverge?")
-    return value.double()
-
-
 def _icl_logits(icl: Observation, spans: Spans) -> Float[Tensor, "queries layers tokens"]:
-    summed = _recorded(icl, "ICL", "context_logits").sum(dim=2)
+    summed = extra(icl, "ICL", "context_logits").sum(dim=2)
     return torch.cat([summed[..., start:end] for start, end in spans], dim=-1)
 
 

@@ -21,7 +21,7 @@ from math import sqrt
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.stats import norm, t
+from scipy.special import ndtri, stdtrit
 from torch import Tensor
 
 from demograd.metrics.interval import Over, ResampledInterval
@@ -131,4 +131,4 @@ def _distances(estimate: float, replicates: Float[np.ndarray, " resamples"], lev
 @lru_cache(maxsize=256)
 def _stretch(n: int, level: float) -> float:
     tail = (1 - level) / 2
-    return float(sqrt(n / (n - 1)) * t.ppf(1 - tail, n - 1) / norm.ppf(1 - tail))
+    return float(sqrt(n / (n - 1)) * stdtrit(n - 1, 1 - tail) / ndtri(1 - tail))  # quantiles of t and of the normal

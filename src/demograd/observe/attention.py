@@ -7,6 +7,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
+from demograd.observe.first_order import has_derivative
 from demograd.observe.routing import AttentionCall
 
 # The kernel behind scaled_dot_product_attention on a CPU, by its own name because it alone tells the normaliser. It is
@@ -32,7 +33,7 @@ def causal_attention(call: AttentionCall, softmax_gradient: bool = True) -> Floa
     queries, keys = call.query.shape[-2], call.key.shape[-2]
     grouped = call.query.shape[1] != call.key.shape[1]
     window = call.window if call.window is not None and call.window < keys else None
-    if call.softcap is None and softmax_gradient:
+    if call.softcap is None and softmax_gradient and not has_derivative(call.query, call.key, call.value):
         plain = window is None and (queries == keys or queries == 1)
         mask = None if plain else causal_mask(queries, keys, window, call.query.device)
         output = scaled_dot_product_attention(
@@ -67,7 +68,7 @@ def partial_attention(
     A query that sees none of the keys gets zeros and a normaliser of −∞.
     """
     plain = call.softcap is None and visible is None and query.shape[-1] == value.shape[-1]
-    if plain and query.device.type == "cpu" and _FLASH is not None:
+    if plain and query.device.type == "cpu" and _FLASH is not None and not has_derivative(query, key, value):
         return _FLASH(query, key, value, 0.0, is_causal, scale=call.scaling)
     logits = attention_logits(query, key, call.scaling, call.softcap).float()
     if is_causal:
@@ -75,7 +76,9 @@ def partial_attention(
     if visible is not None:
         logits.masked_fill_(~visible, -torch.inf)
     normaliser = logits.logsumexp(dim=-1)
-    shift = normaliser.masked_fill(normaliser == -math.inf, 0.0)
+    blind = normaliser == -math.inf
+    normaliser = normaliser.masked_fill(blind, -math.inf)  # the same value, but its derivative is zero, not 0/0
+    shift = normaliser.masked_fill(blind, 0.0)
     weights = logits.sub_(shift[..., None]).exp_()
     return weights.to(value.dtype) @ value, normaliser
 

@@ -1,6 +1,6 @@
 """What a model did on the queries in one setting."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import torch
@@ -23,12 +23,23 @@ class Observation:
     """Mean log-probability of each class's answer tokens."""
     gold: Int[Tensor, " queries"]
     next_token_log_probs: Float[Tensor, "queries vocabulary"] | None = None
+    """Where the answer is predicted: with `record_at = "first_answer"` one token before the last."""
     context_logits: Float[Tensor, "queries layers heads context"] | None = None
     """The same row as `attention_logits`, against the context (BOS first)."""
     query_vectors: Float[Tensor, "queries layers heads_times_head_dim"] | None = None
     """The last token's query vectors, scaled, heads concatenated, before rotary positions (Dai 2023)."""
     rotated_query_vectors: Float[Tensor, "queries layers heads_times_head_dim"] | None = None
     """The same after rotary positions: what meets the keys."""
+    head_outputs: Float[Tensor, "queries layers heads value_dim"] | None = None
+    """What each head gives the last token, before the output projection."""
+    value_key_products: Float[Tensor, "queries layers kv_heads value_dim key_dim"] | None = None
+    """Σ v kᵀ over the query's own tokens, keys after rotary positions: as cached."""
+    weighted_value_key_products: Float[Tensor, "queries layers kv_heads value_dim key_dim"] | None = None
+    """The same, each term times the last token's attention probability, averaged over the heads that share the key."""
+    context_value_key_products: Float[Tensor, "layers kv_heads value_dim key_dim"] | None = None
+    """Σ v kᵀ over the demonstrations' tokens (no BOS, no separators): one for all queries."""
+    weighted_context_value_key_products: Float[Tensor, "queries layers kv_heads value_dim key_dim"] | None = None
+    """The same, weighted by each query's last token."""
     dtype: str = "float32"
     """What the model computed in: it sets how small a difference can be and still mean something."""
     notes: tuple[str, ...] = field(default=())
@@ -67,4 +78,4 @@ class Observation:
         return cls(attention_logits=logits, dtype=metadata["dtype"], notes=notes, **tensors)
 
 
-_OPTIONAL = ("next_token_log_probs", "context_logits", "query_vectors", "rotated_query_vectors")
+_OPTIONAL = [one.name for one in fields(Observation) if one.default is None]

@@ -9,11 +9,13 @@ from torch import Tensor
 
 from demograd.errors import UserError, unknown_name
 from demograd.models import Model
-from demograd.observe.fit import way_to_observe
+from demograd.observe.extras import OF_DEMONSTRATIONS, SHARED, Extra
+from demograd.observe.first_order import evaluated, first_order
+from demograd.observe.fit import Fit, way_to_observe
 from demograd.observe.observation import Observation
 from demograd.observe.packed import packed_batches
 from demograd.observe.packing import Segment
-from demograd.observe.recorder import Extra, Place, Recorder, stacked
+from demograd.observe.recorder import Place, Recorder, stacked
 from demograd.observe.rotary import check_rotary
 from demograd.observe.scoring import label_scores
 from demograd.observe.unpacked import unpacked_batches
@@ -48,6 +50,9 @@ def observe(
     The context is encoded once. Queries are packed end to end behind it; a model that packing does not fit is
     observed query by query behind the same cached context, and the observation's notes say so.
 
+    Where the model carries a change (`Model.change`: linearised FT), everything recorded is what it is without the
+    change plus the first-order effect of the change. First-order log-probabilities do not add up to one.
+
     Args:
         model: or what `fine_tuned` yields.
         prompts: token ids.
@@ -58,21 +63,38 @@ def observe(
         on_progress: called with the number of queries done so far.
 
     Raises:
-        UserError: the context and a query do not fit the model's context window, or the model cannot be observed.
+        UserError: the context and a query do not fit the model's context window, the model cannot be observed, or
+            an extra cannot be had here.
     """
     wanted = frozenset(extras)
     for extra in wanted - set(get_args(Extra)):
         raise unknown_name("extra", extra, get_args(Extra), "Record one of these")
+    _check_demonstrations(prompts, wanted)
     check_place(model, place)
     _check_length(model, prompts)
     way = way_to_observe(model)
     if "query_vectors" in wanted:
         check_rotary(model.anatomy)
+    with first_order(model.network, model.change):
+        return evaluated(_observed(model, prompts, way, wanted, place, pack_tokens, on_progress))
+
+
+def _observed(
+    model: Model,
+    prompts: Prompts,
+    way: Fit,
+    wanted: frozenset[Extra],
+    place: Place,
+    pack_tokens: int,
+    on_progress: Callable[[int], None] | None,
+) -> Observation:
+    """Run every batch, and join what was recorded."""
     batches = packed_batches(model, prompts, pack_tokens) if way == "packed" else unpacked_batches(model, prompts)
     parts: list[_Part] = []
     done = 0
     for batch in batches:
-        recorder = Recorder(wanted, batch.last)
+        lengths = [one.length for one in batch.segments]
+        recorder = Recorder(wanted, batch.last, lengths, prompts.demonstration_spans)
         with recorder.watching(model.anatomy, place):
             normed = batch.forward(recorder)
         scores, at_answer = label_scores(model.anatomy, prompts, batch.segments, normed)
@@ -93,6 +115,12 @@ def check_place(model: Model, place: Place) -> None:
     if place == "after_norm" and not model.anatomy.post_attention_norms:
         expected = "a model with a norm between attention and residual stream"
         raise UserError(f"place after_norm for {model.name}", expected, "Read the output after its projection")
+
+
+def _check_demonstrations(prompts: Prompts, wanted: frozenset[Extra]) -> None:
+    if not prompts.demonstration_spans and (needing := wanted & OF_DEMONSTRATIONS):
+        given = f"{' and '.join(sorted(needing))} of prompts without demonstrations"
+        raise UserError(given, "prompts of the ICL setting", "Leave that out here, or give the prompts demonstrations")
 
 
 def _check_length(model: Model, prompts: Prompts) -> None:
@@ -129,28 +157,19 @@ def _assembled(model: Model, prompts: Prompts, parts: list[_Part], notes: tuple[
 
     logits: dict[int, Tensor] = {}
     for part in parts:
-        for one, rows in zip(part.segments, stacked(part.recorder.attention_logits), strict=True):
+        for one, rows in zip(part.segments, stacked(part.recorder.recorded["attention_logits"]), strict=True):
             logits[one.query] = rows[..., : one.length].clone()
+    recorded = {name: [stacked(part.recorder.recorded[name]) for part in parts] for name in parts[0].recorder.recorded}
+    del recorded["attention_logits"]
+    shared = {name: recorded.pop(name)[0][0] for name in SHARED if name in recorded}
+    next_token = [part.next_token_log_probs for part in parts if part.next_token_log_probs is not None]
     return Observation(
-        attention_output=in_order([stacked(part.recorder.attention_output) for part in parts]),
         attention_logits=[logits[query] for query in range(len(prompts.queries))],
         label_log_probs=in_order([part.label_log_probs for part in parts]),
         gold=torch.tensor(prompts.gold),
-        next_token_log_probs=_optional([part.next_token_log_probs for part in parts], in_order),
-        context_logits=_optional([_stacked_or_none(part.recorder.context_logits) for part in parts], in_order),
-        query_vectors=_optional([_stacked_or_none(part.recorder.query_vectors) for part in parts], in_order),
-        rotated_query_vectors=_optional(
-            [_stacked_or_none(part.recorder.rotated_query_vectors) for part in parts], in_order
-        ),
+        next_token_log_probs=in_order(next_token) if next_token else None,
         dtype=model.dtype,
         notes=notes,
+        **{name: in_order(of_parts) for name, of_parts in recorded.items()},
+        **shared,
     )
-
-
-def _stacked_or_none(per_layer: dict[int, Tensor]) -> Tensor | None:
-    return stacked(per_layer) if per_layer else None
-
-
-def _optional(tensors: list[Tensor | None], join: Callable[[list[Tensor]], Tensor]) -> Tensor | None:
-    present = [tensor for tensor in tensors if tensor is not None]
-    return join(present) if present else None

@@ -53,8 +53,9 @@ class PackedBatch:
         """Hidden states after the final norm `[tokens, hidden]`; the recorder keeps the rest."""
 
         def attend(call: AttentionCall) -> Tensor:
-            recorder.record(call, self.pack.last_logits(call), self.pack.context[call.layer][0])
-            return self.pack.attend(call)
+            output = self.pack.attend(call)
+            recorder.record(call, self.pack.last_logits(call), self.pack.context[call.layer], output)
+            return output
 
         device = self.model.anatomy.device
         positions = (self.first_position + self.pack.depths)[None].to(device)

@@ -1,19 +1,19 @@
 """What is kept of a forward pass: rows at the last token of each query, layer by layer."""
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from demograd.models import Anatomy
-from demograd.observe.attention import attention_logits
-from demograd.observe.rotary import query_vectors
+from demograd.observe.extras import OF_A_LAYER, Extra, LayerPass
 from demograd.observe.routing import AttentionCall
 
-Extra = Literal["next_token_log_probs", "context_logits", "query_vectors", "rotated_query_vectors"]
 Place = Literal["projection", "after_norm"]
 
 
@@ -22,41 +22,41 @@ class Recorder:
     """Collects, per layer, tensors whose first dimension is the segments of one pack."""
 
     extras: frozenset[Extra]
-    rows: Tensor
-    """The last token of each segment, in the row of tokens."""
-    attention_output: dict[int, Tensor] = field(default_factory=dict)
-    attention_logits: dict[int, Tensor] = field(default_factory=dict)
-    context_logits: dict[int, Tensor] = field(default_factory=dict)
-    query_vectors: dict[int, Tensor] = field(default_factory=dict)
-    rotated_query_vectors: dict[int, Tensor] = field(default_factory=dict)
+    last: Tensor
+    """The last token of each query, in the row of tokens."""
+    lengths: list[int]
+    """Of each query."""
+    demonstration_spans: Sequence[tuple[int, int]] = ()
+    """Where demonstrations lie in the context."""
+    recorded: defaultdict[str, dict[int, Tensor]] = field(default_factory=lambda: defaultdict(dict))
+    """By name of the field in `Observation`, then by layer."""
 
-    def record(self, call: AttentionCall, own_logits: Tensor, context_key: Tensor) -> None:
-        """Keep this layer's `own_logits` `[segments, heads, tokens]`, and what else was asked for."""
-        self.attention_logits[call.layer] = own_logits
-        rows = self.rows.to(call.query.device)
-        if "context_logits" in self.extras:
-            query = call.query[0].index_select(1, rows)
-            key = context_key[0].repeat_interleave(query.shape[0] // context_key.shape[1], dim=0)
-            logits = attention_logits(query.float(), key.float(), call.scaling, call.softcap)
-            self.context_logits[call.layer] = logits.transpose(0, 1)
-        if "query_vectors" in self.extras:
-            self.query_vectors[call.layer] = query_vectors(call)[rows]
-        if "rotated_query_vectors" in self.extras:
-            self.rotated_query_vectors[call.layer] = query_vectors(call, rotated=True)[rows]
+    @cached_property
+    def demonstrations(self) -> Tensor:
+        """Which tokens of the context are demonstrations'."""
+        return torch.tensor([token for span in self.demonstration_spans for token in range(*span)], dtype=torch.long)
+
+    def record(self, call: AttentionCall, own_logits: Tensor, context: tuple[Tensor, Tensor], output: Tensor) -> None:
+        """Keep this layer's `own_logits`, and what else was asked for (see `LayerPass`; `context`: key and value)."""
+        self.recorded["attention_logits"][call.layer] = own_logits
+        one = LayerPass(call, own_logits, *context, output, self.last, self.lengths, self.demonstrations)
+        for extra in self.extras & OF_A_LAYER.keys():
+            self.recorded[extra][call.layer] = OF_A_LAYER[extra](one)
 
     @contextmanager
     def watching(self, anatomy: Anatomy, place: Place) -> Iterator[None]:
         """Keep the last token's attention output of every layer that runs inside this block."""
+        outputs = self.recorded["attention_output"]
         modules = anatomy.attentions
         if place == "after_norm":
             modules = anatomy.post_attention_norms
 
         def keep(layer: int) -> Any:
             def hook(module: Any, inputs: Any, output: Any) -> None:
-                if layer in self.attention_output:  # the query ran first; this is one of its branches, run apart
+                if layer in outputs:  # the query ran first; this is one of its branches, run apart
                     return
                 hidden = output[0] if isinstance(output, tuple) else output
-                self.attention_output[layer] = hidden[0].index_select(0, self.rows.to(hidden.device)).float()
+                outputs[layer] = hidden[0].index_select(0, self.last.to(hidden.device)).float()
 
             return hook
 

@@ -43,12 +43,15 @@ def before_rotation(call: AttentionCall) -> Float[Tensor, "batch heads tokens he
     """
     query = call.query
     # SmolLM3 hands the same positions to all layers; some do not use them
-    if call.rotary is None or not getattr(call.module, "use_rope", True):
+    if call.rotary is None or not getattr(call.rotary.module, "use_rope", True):
         return query
-    cos, sin = (one.to(query.device, torch.promote_types(one.dtype, torch.float32)) for one in call.rotary)
+    cos, sin = (
+        one.to(query.device, torch.promote_types(one.dtype, torch.float32))
+        for one in (call.rotary.cos, call.rotary.sin)
+    )
     rotated, rest = query.split([cos.shape[-1], query.shape[-1] - cos.shape[-1]], dim=-1)
     rotated = rotated.to(cos.dtype) / (cos**2 + sin**2).unsqueeze(1)
-    undone, _ = _rotation(call.module)(rotated, rotated, cos, -sin)
+    undone, _ = _rotation(call.rotary.module)(rotated, rotated, cos, -sin)
     return torch.cat([undone, rest.to(undone.dtype)], dim=-1)
 
 
@@ -77,7 +80,7 @@ def check_rotary(anatomy: Anatomy) -> None:
         query = before_rotation(call)
         tolerance = max(1e-3, 8 * torch.finfo(call.query.dtype).eps) * query.abs().max()
         if not (query - query[:, :, :1]).abs().max() <= tolerance:
-            raise _cannot_be_undone(call.module)
+            raise _cannot_be_undone(anatomy.attentions[call.layer])
         return causal_attention(call)
 
     ids = torch.full((1, 7), int(anatomy.network.config.vocab_size) - 1, device=anatomy.device)

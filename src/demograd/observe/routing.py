@@ -15,6 +15,16 @@ from demograd.models import Anatomy
 
 
 @dataclass(frozen=True, eq=False)
+class Rotary:
+    """The rotary positions that an attention module was handed."""
+
+    module: nn.Module
+    cos: Tensor
+    """[batch, tokens, rotated_dim]"""
+    sin: Tensor
+
+
+@dataclass(frozen=True, eq=False)
 class AttentionCall:
     """One layer's attention, as the network asks for it: after rotary positions and q/k norms."""
 
@@ -30,11 +40,8 @@ class AttentionCall:
     """Logits are squashed to softcap · tanh(logits / softcap) before the softmax (Gemma 2)."""
     window: int | None
     """A token sees only this many tokens back, itself included."""
-    module: nn.Module
-    """The attention module that asks."""
-    rotary: tuple[Tensor, Tensor] | None
-    """Cosines and sines [batch, tokens, rotated_dim] handed to the module, by which it may have rotated query and key;
-    None where it was handed none."""
+    rotary: Rotary | None = None
+    """What the module may have rotated query and key by; None where it was handed nothing."""
 
 
 Attend = Callable[[AttentionCall], Tensor]
@@ -42,7 +49,7 @@ Attend = Callable[[AttentionCall], Tensor]
 
 _NAME = "demograd"
 _attend: ContextVar[Attend] = ContextVar("attend")
-_rotary: ContextVar[tuple[Tensor, Tensor] | None] = ContextVar("rotary")
+_rotary: ContextVar[Rotary | None] = ContextVar("rotary")
 
 # Arguments that do not change what attention computes here: demograd makes its own masks from what it knows.
 _IGNORED = {"dropout", "position_ids", "use_cache", "output_attentions", "is_causal", "cache_position", "head_mask",
@@ -63,7 +70,7 @@ def _interface(
     if scaling is None:
         scaling = query.shape[-1] ** -0.5
     layer: Any = module.layer_idx
-    call = AttentionCall(layer, query, key, value, float(scaling), softcap, window, module, _rotary.get())
+    call = AttentionCall(layer, query, key, value, float(scaling), softcap, window, _rotary.get())
     return _attend.get()(call), None
 
 
@@ -73,7 +80,8 @@ AttentionInterface.register(_NAME, _interface)
 
 def _keep_rotary(module: nn.Module, inputs: Any, arguments: dict[str, Any]) -> None:
     """Before an attention module runs: it rotates with these, but does not hand them on to its interface."""
-    _rotary.set(arguments.get("position_embeddings"))
+    positions = arguments.get("position_embeddings")
+    _rotary.set(None if positions is None else Rotary(module, *positions))
 
 
 @contextmanager

@@ -3,9 +3,8 @@
 Such a network counts positions by index, or mixes neighbouring tokens outside attention. It keeps its own cache here.
 """
 
-import copy
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -15,6 +14,7 @@ from transformers import DynamicCache
 from demograd.errors import UserError
 from demograd.models import Model
 from demograd.observe.attention import attention_logits, causal_attention
+from demograd.observe.first_order import copy_with_derivatives
 from demograd.observe.packing import Segment, segment
 from demograd.observe.recorder import Recorder
 from demograd.observe.routing import AttentionCall, attention_routed
@@ -43,8 +43,11 @@ class UnpackedBatch:
             own = call.query.shape[-2]
             key = call.key[0].repeat_interleave(call.query.shape[1] // call.key.shape[1], dim=0)
             last = attention_logits(call.query[0, :, -1:].float(), key[:, -own:].float(), call.scaling, call.softcap)
-            recorder.record(call, last.squeeze(1)[None], call.key[:, :, :-own])
-            return causal_attention(call)
+            output = causal_attention(call)
+            context = call.key[:, :, :-own], call.value[:, :, :-own]
+            of_query = replace(call, key=call.key[:, :, -own:], value=call.value[:, :, -own:])
+            recorder.record(of_query, last.squeeze(1)[None], context, output)
+            return output
 
         parts = [self._continued(one.tokens[: one.length], attend)]
         for start, end in one.branches:
@@ -56,7 +59,7 @@ class UnpackedBatch:
         ids = torch.tensor([tokens], device=self.model.anatomy.device)
         with attention_routed(self.model.anatomy, attend):
             output = self.model.anatomy.decoder(
-                input_ids=ids, past_key_values=copy.deepcopy(self.cache), use_cache=True
+                input_ids=ids, past_key_values=copy_with_derivatives(self.cache), use_cache=True
             )
         return output.last_hidden_state[0]
 

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isfinite
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
 
-from demograd.metrics import Interval
+from demograd.metrics import Interval, Over
 
 MINUS = "−"
 
@@ -72,7 +72,7 @@ class Cell:
         """For `decide`, which asks what it is over and on how many demonstration sets it rests."""
         if self.value is None or self.low is None or self.high is None:
             return None
-        over: Literal["queries", "demonstrations"] = "queries" if self.conditional else "demonstrations"
+        over: Over = "queries" if self.conditional else "demonstrations"
         return Interval(self.low, self.high, 0.95, over, self.n_seeds)
 
     def _written(self, value: float) -> str:

@@ -17,11 +17,7 @@ from demograd.report.run import Check
 from demograd.report.scores import Scores, overall
 from demograd.report.variant import WEIGHTS, Variant, method_label
 
-_CONTROL = {
-    "FT_other_demonstrations": "other demonstrations",
-    "FT_permuted_labels": "the same ones with permuted labels",
-    "FT_other_task": "demonstrations of another task",
-}
+_CONTROL = {**CONTROLS, "FT_permuted_labels": "the same ones with permuted labels"}
 NEEDED = ("FT_other_demonstrations", "FT_permuted_labels")
 """Controls that a claim must beat even where a run left them out; any other counts where it was run."""
 FEW = 6
@@ -135,12 +131,12 @@ def _objection(of: Variant, label: str, model: str, validity: Sequence[Check]) -
             f"{model} predicts, so similarity to {label} says nothing about learning"
         ), "no in-context learning here"
     method = f"{of.method} {of.texts['learning_rate']}"
-    for check in here:
-        if check.check == "update_size" and not check.passed and check.method in (None, of.method, method):
-            return (
-                f"Undecided: on {of.task}, the updates of {model} by {label} are of no size that can be compared with "
-                f"ICL's: {check.message}"
-            ), "updates of no size that counts"
+    wrecks = [check for check in here if check.check == "update_size" and not check.passed]
+    for check in (check for check in wrecks if check.method in (None, of.method, method)):
+        return (
+            f"Undecided: on {of.task}, the updates of {model} by {label} are of another order of size than ICL's, "
+            f"which a cosine does not see: {check.message}"
+        ), "updates of another size than ICL's"
     unresolved = [check for check in here if check.check == "resolution" and not check.passed]
     if any(check.method in (None, of.method, method, f"{method}, {METRICS['sim_aou'].title}") for check in unresolved):
         return (

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 
 from demograd.metrics import specificity
-from demograd.study.gathered import Gathered, Untuned, cell_groups
+from demograd.study.gathered import Gathered, Untuned
 from demograd.study.rows import Row, similarity
 from demograd.study.schema import Study
 from demograd.study.scores import Scores, at_equal_size, common_size, tuned_scores
@@ -16,7 +16,7 @@ SUFFIX = "_at_equal_size"
 def curves_of(untuned: Untuned) -> list[list[Gathered]]:
     """Each method's cells at its learning rates, in ascending order."""
     curves: dict[str, list[Gathered]] = {}
-    for group in cell_groups(untuned):
+    for group in untuned.groups:
         curves.setdefault(group.cell.method, []).append(group)
     return [sorted(curve, key=lambda group: group.cell.learning_rate) for curve in curves.values()]
 

@@ -72,6 +72,15 @@ class Untuned:
         """A metric's values, seed by seed; None where any seed has none."""
         return _scores(self.records, setting, metric)
 
+    @cached_property
+    def groups(self) -> list["Gathered"]:
+        """All groups of cells in these worlds."""
+        groups: dict[tuple[str, float], list[Cell]] = {}
+        for cell in cells(self.study):
+            if cell.world in self.worlds:
+                groups.setdefault((cell.method, cell.learning_rate), []).append(cell)
+        return [Gathered(self, tuple(group)) for group in groups.values()]
+
 
 @dataclass(frozen=True, eq=False)
 class Gathered:
@@ -130,16 +139,6 @@ def by_task_and_k(study: Study, folder: RunFolder) -> Iterator[list[Untuned]]:
     for untuned in untuned_groups(study, folder):
         together.setdefault((untuned.world.task, untuned.world.k), []).append(untuned)
     yield from together.values()
-
-
-def cell_groups(untuned: Untuned) -> Iterator[Gathered]:
-    """All groups of cells in these worlds."""
-    groups: dict[tuple[str, float], list[Cell]] = {}
-    for cell in cells(untuned.study):
-        if cell.world in untuned.worlds:
-            groups.setdefault((cell.method, cell.learning_rate), []).append(cell)
-    for group in groups.values():
-        yield Gathered(untuned, tuple(group))
 
 
 def _scores(records: list[CellRecord], setting: str, metric: str) -> list[Tensor] | None:

@@ -76,11 +76,16 @@ def make_method(name: str, options: Mapping[str, Any], learning_rate: float) -> 
     if isinstance(subset, Mapping):
         _require_known(f"methods.{name}.parameters", subset, [one.name for one in fields(ParameterSubset)])
     try:
-        return TypeAdapter(KINDS[kind]).validate_python({**settings, "learning_rate": learning_rate})
+        return _adapter(kind).validate_python({**settings, "learning_rate": learning_rate})
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(["methods", name, *(str(part) for part in first["loc"] if not str(part)[0].isupper())])
         raise UserError(f"{where} = {first['input']!r}", first["msg"], f"Correct {where}") from error
+
+
+@cache
+def _adapter(kind: str) -> TypeAdapter[Any]:
+    return TypeAdapter(KINDS[kind])
 
 
 def _require_known(where: str, given: Mapping[str, Any], known: list[str]) -> None:

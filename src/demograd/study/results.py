@@ -13,11 +13,11 @@ from demograd.metrics import METRICS, aggregate, selected, specificity
 from demograd.study.cells import network_key, worlds
 from demograd.study.curves import curve_rows
 from demograd.study.folder import RunFolder
-from demograd.study.gathered import Gathered, Untuned, by_task_and_k, cell_groups, untuned_groups
+from demograd.study.gathered import Gathered, Untuned, by_task_and_k, untuned_groups
 from demograd.study.measure import metrics_of_fine_tuning
 from demograd.study.measures import MEASURES
 from demograd.study.networks import NETWORK_MEASURES
-from demograd.study.rows import PER_QUERY, Row, number, performance, similarity
+from demograd.study.rows import PER_QUERY, Row, number, performance, performance_over, similarity
 from demograd.study.schema import Study
 from demograd.study.scores import tuned_scores, untuned_scores
 
@@ -31,7 +31,7 @@ def collect(study: Study, folder: RunFolder) -> pd.DataFrame:
     for untuned in untuned_groups(study, folder):
         begin = len(rows)
         rows += _untuned(study, untuned)
-        for group in cell_groups(untuned):
+        for group in untuned.groups:
             rows += _fine_tuning(study, group)
         rows[begin:] = [_completed(study, untuned, row) for row in rows[begin:]]
     for same_world in by_task_and_k(study, folder):
@@ -56,9 +56,11 @@ def _completed(study: Study, untuned: Untuned, row: Row) -> Row:
 
 
 def _untuned(study: Study, untuned: Untuned) -> Iterator[Row]:
-    for setting, observed in (("ZSL", untuned.zsl), ("ICL", untuned.icl)):
-        for row in performance(untuned.seeds, observed):
-            yield {"setting": setting, **row}
+    shared = all(zsl is untuned.zsl[0] for zsl in untuned.zsl)  # trained weights: no demonstration matters
+    for row in performance_over(untuned.zsl[:1]) if shared else performance(untuned.seeds, untuned.zsl):
+        yield {"setting": "ZSL", **row}
+    for row in performance(untuned.seeds, untuned.icl):
+        yield {"setting": "ICL", **row}
     for setting in ("ICL", REORDERED):
         for name, metric in METRICS.items():
             if metric.kind == "size" or _is_asked(study, name):

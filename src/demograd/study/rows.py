@@ -108,17 +108,25 @@ def over_sets(scores: list[Tensor], stacked: Tensor, bounds: Bounds) -> Row:
 
 
 def performance(seeds: Sequence[int], observed: list[Observation]) -> Iterator[Row]:
-    """Accuracy and its relatives of one observation per demonstration set."""
+    """Accuracy and its relatives of one observation per demonstration set: over all sets, and per set."""
+    yield from performance_over(observed)
+    for seed, observation in zip(seeds, observed, strict=True):
+        for row in performance_over([observation]):
+            yield {"seed": seed, **row}
+
+
+def performance_over(observed: list[Observation]) -> Iterator[Row]:
+    """Accuracy and its relatives over demonstration sets.
+
+    Of one observation, which all sets may share (ZSL of one state of the weights), there is no deviation, the interval
+    is over queries alone, and each query counts once.
+    """
     queries = len(observed[0].gold)
     for metric, per_query in PER_QUERY.items():
         values = torch.stack([per_query(observation).double() for observation in observed])
-        bounds = bounds_of(metric)
-        yield {"metric": metric, **over_sets([row[:, None] for row in values], values[..., None], bounds)}
-        for seed, row in zip(seeds, values, strict=True):
-            yield {"metric": metric, "seed": seed, **over_sets([row[:, None]], row[None, :, None], bounds)}
+        yield {"metric": metric, **over_sets([row[:, None] for row in values], values[..., None], bounds_of(metric))}
     for metric in ("auc", "macro_f1"):
-        each = [METRICS[metric].function(observation) for observation in observed]
-        over = over_seeds(each)
+        over = over_seeds([METRICS[metric].function(observation) for observation in observed])
         interval = None
         unit: Over = "demonstrations" if len(observed) >= SETS_FOR_SPREAD else "queries"
         if metric == "auc":
@@ -126,10 +134,8 @@ def performance(seeds: Sequence[int], observed: list[Observation]) -> Iterator[R
                                           queries, over=unit)  # fmt: skip
         yield {
             "metric": metric, "value": number(over.mean), "std": over.std, "n": queries * over.n,
-            "n_missing": queries * over.n_missing, "n_seeds": over.n, **shown(interval, (0.0, 1.0)),
+            "n_missing": queries * over.n_missing, "n_seeds": over.n, **shown(interval, bounds_of(metric)),
         }  # fmt: skip
-        for seed, value in zip(seeds, each, strict=True):
-            yield {"metric": metric, "seed": seed, "value": number(value), "n": queries, "n_missing": 0, "n_seeds": 1}
 
 
 def number(value: float) -> float | None:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from demograd.metrics import METRICS, alpha, common_sizes, correct, rec2ftp
 from demograd.metrics import at_equal_size as read_at_equal_size
-from demograd.study.gathered import Gathered, Untuned, cell_groups
+from demograd.study.gathered import Gathered, Untuned
 
 Scores = list[Tensor]
 """Per seed: [queries], [queries, layers], [queries, layers, heads] or [queries, layers, layers′]."""
@@ -43,7 +43,7 @@ def _alpha(group: Gathered) -> Scores | None:
     study = group.untuned.study
     if "alpha" not in study.measures or study.methods[group.cell.method]["kind"] != "LCGD":
         return None
-    gd = next((one for one in cell_groups(group.untuned) if study.methods[one.cell.method]["kind"] == "GD"), None)
+    gd = next((one for one in group.untuned.groups if study.methods[one.cell.method]["kind"] == "GD"), None)
     if gd is None or any(status != "ok" for status in gd.status("FT")):
         return None
     return [alpha(*three) for three in zip(group.untuned.zsl, gd.attending(), group.attending(), strict=True)]

@@ -10,7 +10,7 @@ from demograd.metrics import (
     check_update_size,
 )
 from demograd.study.folder import RunFolder
-from demograd.study.gathered import Gathered, Untuned, cell_groups, untuned_groups
+from demograd.study.gathered import Gathered, Untuned, untuned_groups
 from demograd.study.measure import metrics_of_fine_tuning
 from demograd.study.schema import Study
 
@@ -25,7 +25,7 @@ def check_validity(study: Study, folder: RunFolder) -> list[dict[str, Any]]:
         world = untuned.world
         about = {"model": world.model, "weights": world.weights, "task": world.task, "k": world.k, "method": None}
         rows += [{**about, **row} for row in _of_observations(untuned)]
-        for group in cell_groups(untuned):
+        for group in untuned.groups:
             rows += [{**about, **row} for row in _of_updates(study, group)]
     folder.write_json("validity.json", rows)
     return rows

@@ -1,0 +1,116 @@
+"""What can be recorded on request of one layer's attention, each as a function of that layer's pass."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from demograd.observe.attention import attention_logits
+from demograd.observe.rotary import query_vectors
+from demograd.observe.routing import AttentionCall
+from demograd.observe.value_key_products import last_token_weights, value_key_products, weighted_value_key_products
+
+Extra = Literal[
+    "next_token_log_probs",
+    "context_logits",
+    "query_vectors",
+    "rotated_query_vectors",
+    "head_outputs",
+    "value_key_products",
+    "weighted_value_key_products",
+    "context_value_key_products",
+    "weighted_context_value_key_products",
+]
+"""Fields of `Observation` that are None unless they are asked for."""
+
+OF_DEMONSTRATIONS: frozenset[Extra] = frozenset({"context_value_key_products", "weighted_context_value_key_products"})
+"""Those that need demonstrations in the context."""
+
+
+SHARED: frozenset[Extra] = frozenset({"context_value_key_products"})
+"""Those that all queries share: recorded once."""
+
+
+@dataclass(frozen=True, eq=False)
+class LayerPass:
+    """One layer's attention over segments in a row, behind a context."""
+
+    call: AttentionCall
+    """Its keys and values are the row's own."""
+    own_logits: Tensor
+    """The last query tokens' against their own segments [segments, heads, longest]."""
+    context_key: Tensor
+    """[1, key_value_heads, context, head_dim]"""
+    context_value: Tensor
+    output: Tensor
+    """What attention gives every token [1, tokens, heads, value_dim]."""
+    last: Tensor
+    """Row of each query's last token [segments]."""
+    lengths: list[int]
+    """Of each query."""
+    demonstrations: Tensor
+    """Which tokens of the context are demonstrations'."""
+
+    @property
+    def rows(self) -> Tensor:
+        """`last`, where this layer is."""
+        return self.last.to(self.call.query.device)
+
+    @cached_property
+    def context_logits(self) -> Tensor:
+        """The last query tokens' against the context, float32 [segments, heads, context]."""
+        query = self.call.query[0].index_select(1, self.rows)
+        key = self.context_key[0].repeat_interleave(query.shape[0] // self.context_key.shape[1], dim=0)
+        return attention_logits(query.float(), key.float(), self.call.scaling, self.call.softcap).transpose(0, 1)
+
+    @cached_property
+    def weights(self) -> Tensor:
+        """The last query tokens' attention probabilities [segments, heads, context + longest]."""
+        last = self.context_key.shape[2] + torch.tensor(self.lengths) - 1
+        return last_token_weights(torch.cat([self.context_logits, self.own_logits], -1), last, self.call.window)
+
+    def own_of(self, segment: int) -> tuple[Tensor, Tensor]:
+        """Values and keys of a query's own tokens, float32 [key_value_heads, tokens, dim]."""
+        end = int(self.last[segment]) + 1
+        tokens = slice(end - self.lengths[segment], end)
+        return self.call.value[0, :, tokens].float(), self.call.key[0, :, tokens].float()
+
+    @property
+    def of_demonstrations(self) -> tuple[Tensor, Tensor]:
+        """The same of the demonstrations' tokens."""
+        tokens = self.demonstrations.to(self.context_key.device)
+        value, key = (one[0].index_select(1, tokens).float() for one in (self.context_value, self.context_key))
+        return value, key
+
+
+def _weighted_own(one: LayerPass) -> Tensor:
+    """[segments, key_value_heads, value_dim, key_dim]"""
+    products, context = [], one.context_key.shape[2]
+    for segment, length in enumerate(one.lengths):
+        weights = one.weights[segment : segment + 1, :, context : context + length]
+        products.append(weighted_value_key_products(weights, *one.own_of(segment)))
+    return torch.cat(products)
+
+
+def _weighted_demonstrations(one: LayerPass) -> Tensor:
+    """[segments, key_value_heads, value_dim, key_dim]"""
+    weights = one.weights.index_select(2, one.demonstrations.to(one.weights.device))
+    return weighted_value_key_products(weights, *one.of_demonstrations)
+
+
+OF_A_LAYER: dict[Extra, Callable[[LayerPass], Tensor]] = {
+    "context_logits": lambda one: one.context_logits,
+    "query_vectors": lambda one: query_vectors(one.call)[one.rows],
+    "rotated_query_vectors": lambda one: query_vectors(one.call, rotated=True)[one.rows],
+    "head_outputs": lambda one: one.output[0].index_select(0, one.rows).float(),
+    "value_key_products": lambda one: torch.stack(
+        [value_key_products(*one.own_of(segment)) for segment in range(len(one.lengths))]
+    ),
+    "weighted_value_key_products": _weighted_own,
+    "context_value_key_products": lambda one: value_key_products(*one.of_demonstrations)[None],
+    "weighted_context_value_key_products": _weighted_demonstrations,
+}
+"""How each is made; the first dimension is the segments, or has size one where they share it."""
