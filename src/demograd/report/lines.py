@@ -33,7 +33,8 @@ def line_chart(
     Rows without x or y are left out, and so are those that a logarithmic axis has no place for; None if none is left.
     A line goes through its points in the order of `by`.
     """
-    known = data.dropna(subset=["x", "y"])
+    drawn_from = ["label", "x", "y", "low", "high", "position", by]
+    known = data[[name for name in dict.fromkeys(drawn_from) if name in data]].dropna(subset=["x", "y"])
     for name, axis in (("x", x), ("y", y)):
         known = known[known[name] > 0] if axis.scale == "log" else known
     if known.empty:

@@ -6,6 +6,8 @@ from demograd.report.scores import Scores
 from demograd.report.section import Head, Row, Section, Table, entry, grouped
 from demograd.report.variant import Variant, in_order, row_words, world_labels
 
+FEW = 24
+"""Rows that are all shown at once; in a longer run, those of fine-tuning have to be opened."""
 _SETTINGS = ("ZSL", "ICL", "FT", *CONTROLS)
 
 
@@ -31,7 +33,12 @@ def performance_section(scores: Scores) -> Section | None:
     if not lines:
         return None
     heads = (Head("setting, weights"), *(Head(METRICS[name].title) for name in metrics))
-    return Section("performance", "What the model predicts", "", (Table(heads, grouped(lines)),))
+    untuned = [(world, row) for world, row in lines if row.name in ("ZSL", "ICL")]
+    if len(lines) <= FEW:
+        tables = [Table(heads, grouped(lines))]
+    else:
+        tables = [Table(heads, grouped(untuned)), Table(heads, grouped(lines), folded="The same with fine-tuning")]
+    return Section("performance", "What the model predicts", "", tuple(tables))
 
 
 def _row(scores: Scores, of: Variant, setting: str, metrics: list[str], variants: list[Variant]) -> Row:

@@ -10,6 +10,8 @@ from demograd.report.section import NOTHING, Entry, Head, Row, Section, Table, e
 from demograd.report.variant import Variant, row_words, world_labels
 
 REORDERED = "ICL_reordered"
+FEW = 12
+"""Rows of a table that is always open; in a longer run, one has to open all but the first."""
 WIDEST = 6
 """Columns that fit beside each other on a screen of 1,280 pixels."""
 _LEAD = (
@@ -57,7 +59,8 @@ def _table(scores: Scores, title: str, group: Sequence[Column], rows: Sequence[V
         Head("setting, weights" if is_untuned else "method, weights"),
         *(Head(column.title, f"vs {column.against}" if column.against else "") for column in group),
     )
-    return Table(heads, grouped(lines), title, folded=title if "other forms" in title else "")
+    is_folded = "other forms" in title or (len(lines) > FEW and title != "Specificity")
+    return Table(heads, grouped(lines), title, folded=title if is_folded else "")
 
 
 def _reference(scores: Scores, each: Variant, group: Sequence[Column]) -> Iterator[Row]:

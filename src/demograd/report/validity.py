@@ -11,7 +11,7 @@ TITLES = {
     "update_size": "Are the updates of a size that counts?",
     "seeds": "Are there enough demonstration sets?",
 }
-FEW = 16
+FEW = 10
 """Checks that are all shown at once."""
 _HEADS = (Head("check"), Head("of", words=True), Head("result", words=True), Head("what was seen", words=True))
 
