@@ -12,8 +12,9 @@ import pytest
 import yaml
 
 RANDOM = ("random_sim_aou", "random_sim_aou_centred")
-SIMILARITIES = ("sim_aou", "sim_aou_norm", "sim_aou_mean_removed", "sim_aou_norm_mean_removed", "sim_am", "sim_am_delta",
-                "sim_am_centred", "sim_am_delta_centred", "update_size_ratio", "relative_update_size")  # fmt: skip
+SIMILARITIES = ("sim_aou", "sim_aou_norm", "sim_aou_mean_removed", "sim_aou_norm_mean_removed", "sim_am",
+                "sim_am_delta", "sim_am_centred", "sim_am_delta_centred", "update_size_ratio",
+                "relative_update_size")  # fmt: skip
 PERFORMANCE = ("accuracy", "macro_f1", "auc", "calibrated_accuracy", "label_log_likelihood",
                "normalised_label_log_likelihood")  # fmt: skip
 CONTROLS = ("FT_other_demonstrations", "FT_permuted_labels")

@@ -24,7 +24,11 @@ _OF_ALL = {
 def row(metric: str, setting: str | None, value: float | None, **about: Any) -> dict[str, Any]:
     """One row over five demonstration sets, with an interval of ±0.02; `method` brings a learning rate and options."""
     sure = {"std": 0.01, "ci_low": value - 0.02, "ci_high": value + 0.02, "interval": "demonstrations"} if value else {}
-    tuned = {"learning_rate": RATES[about["method"]], "method_options": options(about["method"])} if about.get("method") else {}
+    tuned = (
+        {"learning_rate": RATES[about["method"]], "method_options": options(about["method"])}
+        if about.get("method")
+        else {}
+    )
     return {**dict.fromkeys(COLUMNS), **_OF_ALL, **sure, **tuned, "metric": metric, "setting": setting, "value": value,
             **about}  # fmt: skip
 
@@ -49,7 +53,8 @@ def write_everything(folder: Path) -> Path:
     results = pd.read_parquet(folder / "results.parquet").astype({"k": "Int64"})
     tuned = results["method"].notna()
     faster = results[tuned].assign(
-        learning_rate=results["learning_rate"] * 4, value=results["value"] * (1 + results["metric"].str.contains("size"))
+        learning_rate=results["learning_rate"] * 4,
+        value=results["value"] * (1 + results["metric"].str.contains("size")),
     )
     whole = pd.concat([results, faster])
     whole["method_options"] = whole["method"].map(options, na_action="ignore")
@@ -57,7 +62,9 @@ def write_everything(folder: Path) -> Path:
     models = sorted(set(results["task"]))
     pd.concat([whole, fewer, pd.DataFrame(measures(models))]).to_parquet(folder / "results.parquet")
     study = yaml.safe_load((folder / "study.yaml").read_text())
-    (folder / "study.yaml").write_text(yaml.safe_dump(study | {"checkpoints": ["@step1", "@step2"], "about": "all of it"}))
+    (folder / "study.yaml").write_text(
+        yaml.safe_dump(study | {"checkpoints": ["@step1", "@step2"], "about": "all of it"})
+    )
     (folder / "claims.json").write_text(json.dumps(claims()))
     return folder
 
@@ -88,8 +95,8 @@ def measures(tasks: Iterable[str]) -> Iterator[dict[str, Any]]:
                         yield row("layer_by_layer_sim_aou", "FT", value, **tuned, layer=layer, at=other)
                     for step in range(k):
                         for seed in range(2):
-                            yield row("gradient_norm", "FT", float(2.0 ** (layer - step)), **tuned, layer=layer, step=step,
-                                      seed=seed)  # fmt: skip
+                            at = {"layer": layer, "step": step, "seed": seed}
+                            yield row("gradient_norm", "FT", float(2.0 ** (layer - step)), **tuned, **at)
                 yield row("sim_aou", "FT", 0.3, **tuned, selection="corrected", n=240)
                 yield row("sim_am_delta", "FT", 0.1, **tuned, selection="corrected", n=2000)
                 for metric, setting in (("sim_aou", "FT"), ("sim_aou_specificity", "FT_other_demonstrations")):
@@ -115,6 +122,7 @@ def checkpoints() -> Iterator[dict[str, Any]]:
 
 def claims() -> dict[str, Any]:
     """One claim with each verdict, one with many comparisons, one that could not be tested."""
+
     def comparison(verdict: str, **changes: Any) -> dict[str, Any]:
         return {
             "task": "mr", "k": 16, "compared": "SimAOU, GD, trained: FT − FT_other_demonstrations", "left": 0.3,
@@ -139,5 +147,3 @@ def claims() -> dict[str, Any]:
             claim("none"),
         ],
     }  # fmt: skip
-
-

@@ -1,13 +1,11 @@
 """Accuracy, and what ICL and FT have in common, against the number of demonstrations (Shen 2023, Figure 5)."""
 
-from dataclasses import replace
-
 import pandas as pd
 
 from demograd.metrics import METRICS
 from demograd.report.drawing import keys
 from demograd.report.lines import Axis, line_chart
-from demograd.report.points import short_labels
+from demograd.report.one_rate import SAID, at_one_rate
 from demograd.report.score_tables import REORDERED
 from demograd.report.scores import Scores
 from demograd.report.section import Figure, Section
@@ -23,43 +21,40 @@ _LEAD = (
 
 def against_k_section(scores: Scores) -> Section | None:
     """A figure per task and model that has several k."""
-    rows = [
-        {"variant": of, "metric": metric, "setting": setting, "y": cell.value, "low": cell.low, "high": cell.high}
+    one_rate = at_one_rate(scores)
+    points = pd.DataFrame(
+        {"task": of.task, "model": of.model, "metric": metric, "label": _label(of, setting), "setting": setting,
+         "weights": of.weights, "x": of.k, "y": cell.value, "low": cell.low, "high": cell.high}
         for (of, metric, setting), cell in scores.cells.items()
         if metric in METRICS_SHOWN and setting in _SETTINGS and of.selection == "all" and of.k is not None
-    ]
-    tasks: dict[tuple[str, str], list[dict[str, object]]] = {}
-    for row, of in ((row, row["variant"]) for row in rows):
-        assert isinstance(of, Variant)
-        tasks.setdefault((of.task, of.model), []).append(row)
-    several = len(tasks) > 1
-    figures = [
-        _figure(pd.DataFrame(of), f"{task}, {model}" if len({one for _, one in tasks}) > 1 else task if several else "")
-        for (task, model), of in tasks.items()
-        if len({row["variant"].k for row in of}) > 1  # type: ignore[attr-defined]
-    ]
-    return Section("against-k", "Against the number of demonstrations", _LEAD, tuple(figures)) if figures else None
+        and (of.method is None or of in one_rate)
+    )  # fmt: skip
+    if points.empty:
+        return None
+    points = points.astype(dict.fromkeys(("x", "y", "low", "high"), float))
+    several_models = points["model"].nunique() > 1
+    points = points.assign(about=points["task"] + ", " + points["model"] if several_models else points["task"])
+    groups = {str(about): of for about, of in points.groupby("about", sort=False) if of["x"].nunique() > 1}
+    figures = [_figure(of, about if len(groups) > 1 else "") for about, of in groups.items()]
+    notes = (SAID,) if any(one_rate.values()) else ()
+    return (
+        Section("against-k", "Against the number of demonstrations", _LEAD, tuple(figures), notes) if figures else None
+    )
+
+
+def _label(of: Variant, setting: str) -> str:
+    return f"FT by {of.method}" if setting == "FT" else _SETTINGS[setting]
 
 
 def _figure(data: pd.DataFrame, title: str) -> Figure:
-    lines = list(dict.fromkeys((replace(of, k=None), setting) for of, setting in zip(data["variant"], data["setting"], strict=True)))
-    lines.sort(key=lambda line: list(_SETTINGS).index(line[1]))
-    tuned = short_labels([of for of, setting in lines if setting == "FT"])
-    several_weights = len({of.weights for of, _ in lines}) > 1
-    names = {
-        (of, setting): f"FT by {tuned[of]}" if setting == "FT" else _SETTINGS[setting] + f", {of.weights}" * several_weights
-        for of, setting in lines
-    }
-    data = data.assign(
-        label=[names[replace(of, k=None), setting] for of, setting in zip(data["variant"], data["setting"], strict=True)],
-        x=[float(of.k) for of in data["variant"]],
-    ).astype({"y": float, "low": float, "high": float})
-    legend = keys(list(names.values()))
-    ticks = tuple(sorted(set(data["x"])))
+    if data["weights"].nunique() > 1:
+        data = data.assign(label=data["label"] + ", " + data["weights"])
+    in_order = data.sort_values("setting", key=lambda column: column.map(list(_SETTINGS).index), kind="stable")
+    legend = keys(list(dict.fromkeys(in_order["label"])))
+    k = Axis("k", "log", ticks=tuple(sorted(set(data["x"]))))
     charts = [
-        line_chart(data[data["metric"] == metric], METRICS[metric].title, Axis("k", "log", ticks=ticks),
-                   Axis(METRICS[metric].title), legend)
+        line_chart(data[data["metric"] == metric], METRICS[metric].title, k, Axis(METRICS[metric].title), legend)
         for metric in METRICS_SHOWN
-    ]  # fmt: skip
+    ]
     caption = "Upright lines: 95 % intervals. Token Overlap, its cosine and SimAOU compare each setting with ICL."
     return Figure(tuple(chart for chart in charts if chart), caption, title, legend, small=True)

@@ -5,10 +5,10 @@ import pandas as pd
 from demograd.metrics import METRICS
 from demograd.report.drawing import WIDTH, keys
 from demograd.report.lines import Axis, line_chart
-from demograd.report.points import of_variants, points
+from demograd.report.points import of_variants, points, short_labels
 from demograd.report.scores import Scores
 from demograd.report.section import Figure, Head, Row, Section, Table, entry, grouped
-from demograd.report.variant import Variant, method_label, world_labels
+from demograd.report.variant import Variant, world_labels
 
 _LEAD = (
     "α is the cosine between LCGD’s change of the attention logits and GD’s. Near one, following either is following "
@@ -22,8 +22,8 @@ def alpha_section(results: pd.DataFrame, scores: Scores) -> Section | None:
     if not overall:
         return None
     labels = _labels(list(overall))
-    rows = [(each.weights, Row(labels[each], (entry(cell),))) for each, cell in overall.items()]
-    table = Table((Head("task, method"), Head(METRICS["alpha"].title)), grouped(rows))
+    rows = [("", Row(labels[each], (entry(cell),))) for each, cell in overall.items()]
+    table = Table((Head("task"), Head(METRICS["alpha"].title)), grouped(rows))
     by_layer = of_variants(points(results, "alpha"), labels).dropna(subset=["layer"])
     legend = keys(list(labels.values()))
     chart = line_chart(
@@ -35,9 +35,7 @@ def alpha_section(results: pd.DataFrame, scores: Scores) -> Section | None:
 
 
 def _labels(variants: list[Variant]) -> dict[Variant, str]:
-    worlds = world_labels(variants)
-    several_weights = len({each.weights for each in variants}) > 1
-    return {
-        each: f"{worlds[each]}, {method_label(each, variants)}{f', {each.weights}' * several_weights}"
-        for each in variants
-    }
+    """The task, and method or rate where there are several."""
+    worlds, short = world_labels(variants), short_labels(variants)
+    several = len(set(short.values())) > 1
+    return {each: f"{worlds[each]}{f', {short[each]}' * several}" for each in variants}

@@ -1,6 +1,5 @@
 """Whether ICL and FT attend to the same demonstrations, beside what chance gives (Dai 2023)."""
 
-from demograd.metrics import METRICS
 from demograd.report.scores import Scores
 from demograd.report.section import Entry, Head, Row, Section, Table, entry, grouped
 from demograd.report.variant import Variant, row_words, world_labels
@@ -29,8 +28,7 @@ def attention_section(scores: Scores) -> Section | None:
         for each in variants
     ]  # fmt: skip
     heads = (Head("method, weights"), *(head for name, head in zip(SHOWN, _HEADS, strict=True) if name in found))
-    definitions = tuple(f"{METRICS[name].title}: {METRICS[name].definition}." for name in found if name in METRICS)
-    return Section("attention", "Attention to the demonstrations", _LEAD, (Table(heads, grouped(lines)),), definitions)
+    return Section("attention", "Attention to the demonstrations", _LEAD, (Table(heads, grouped(lines)),))
 
 
 def _beside_chance(scores: Scores, each: Variant, name: str) -> Entry:

@@ -29,13 +29,19 @@ def claims_section(claims: Mapping[str, Any]) -> Section | None:
     few = [claim for claim in tested if len(claim["comparisons"]) <= FEW]
     tables = [Table(_HEADS, tuple(Group(_named(claim), _comparisons(claim)) for claim in few))] if few else []
     tables += [
-        Table(_HEADS, (Group("", _comparisons(claim)),), folded=f"{_named(claim)}: all {len(claim['comparisons'])} comparisons")
+        Table(
+            _HEADS,
+            (Group("", _comparisons(claim)),),
+            folded=f"{_named(claim)}: all {len(claim['comparisons'])} comparisons",
+        )
         for claim in tested
         if claim not in few
     ]
     heads = (Head("claim"), *(Head(verdict) for verdict in _VERDICTS))
     glance = [Table(heads, (Group("", tuple(_counts(claim) for claim in tested)),))] if len(tested) > 1 else []
-    untested = [f"{claim['claim']} ({claim['source']}): needs {claim['needs']}" for claim in rows if not claim["comparisons"]]
+    untested = [
+        f"{claim['claim']} ({claim['source']}): needs {claim['needs']}" for claim in rows if not claim["comparisons"]
+    ]
     notes = [f"p-values are corrected for many comparisons: {claims['correction']}."] if tested else []
     notes += [f"Not tested by this run: {'; '.join(untested)}."] if untested else []
     lead = _LEAD if tested else "This run has both sides of none of the claims."
@@ -48,9 +54,7 @@ def _named(claim: Mapping[str, Any]) -> str:
 
 def _counts(claim: Mapping[str, Any]) -> Row:
     verdicts = [one["verdict"] for one in claim["comparisons"]]
-    entries = tuple(
-        Entry(str(n), tone=verdict) if (n := verdicts.count(verdict)) else NOTHING for verdict in _VERDICTS
-    )
+    entries = tuple(Entry(str(n), tone=verdict) if (n := verdicts.count(verdict)) else NOTHING for verdict in _VERDICTS)
     return Row(claim["claim"], entries, under=(claim["source"],))
 
 
@@ -61,7 +65,7 @@ def _comparisons(claim: Mapping[str, Any]) -> tuple[Row, ...]:
 def _comparison(one: Mapping[str, Any]) -> Row:
     difference = Cell(one["difference"], None, one["ci_low"], one["ci_high"], False, one["n_queries"] or 0, 0,
                       one["n_seeds"], "not tested")  # fmt: skip
-    verdict = one["verdict"] if one["verdict"] in _VERDICTS else "undecided"
+    verdict: Tone = one["verdict"] if one["verdict"] in _VERDICTS else "undecided"
     margin = (f"margin ±{one['margin']:.3g}",) if one.get("margin") is not None else ()
     shown = entry(difference)
     entries = (

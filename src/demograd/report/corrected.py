@@ -10,8 +10,8 @@ from demograd.report.variant import Variant, row_words, world_labels
 
 SHOWN = ("sim_aou", "sim_aou_norm", "sim_am", "sim_am_delta")
 _LEAD = (
-    "Only the queries that are wrong in ZSL and right in both ICL and FT: those on which learning shows. Which they are "
-    "depends on the demonstrations and on the method, so rows are over different queries."
+    "Only the queries that are wrong in ZSL and right in both ICL and FT: those on which learning shows. Which they "
+    "are depends on the demonstrations and on the method, so rows are over different queries."
 )
 
 
@@ -21,13 +21,13 @@ def corrected_section(results: pd.DataFrame, scores: Scores) -> Section | None:
     if not variants:
         return None
     worlds = world_labels(variants)
-    names = [name for name in SHOWN if scores.of(name, "FT")]
+    names = [name for name in SHOWN if any(each in scores.of(name, "FT") for each in variants)]
     lines = []
     for each in variants:
         cells = {name: scores.get(each, name, "FT") for name in names}
         under = row_words(each, [other for other in variants if other.method == each.method])
-        lines.append((worlds[each], Row(each.method or "", (_queries(results, each, cells), *map(_score, cells.values())),
-                                        each.weights, under)))  # fmt: skip
+        entries = (_queries(results, each, cells), *map(_score, cells.values()))
+        lines.append((worlds[each], Row(each.method or "", entries, each.weights, under)))
     heads = (Head("method, weights"), Head("queries", "over all sets"), *(Head(METRICS[name].title) for name in names))
     return Section("corrected", "Corrected queries only", _LEAD, (Table(heads, grouped(lines)),))
 

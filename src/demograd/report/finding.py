@@ -48,7 +48,7 @@ def finding(results: pd.DataFrame, validity: Iterable[Check]) -> Finding:
     if not any(setting in CONTROLS for setting in results["setting"]):
         why = "no control was measured"
         return Finding(
-            f"Undecided: {why}, so it is open whether fine-tuning on these demonstrations in particular looks like ICL.",
+            f"Undecided: {why}, so it is open whether fine-tuning on these demonstrations above all looks like ICL.",
             Verdict.UNDECIDED, "", why,
         )  # fmt: skip
     alike: dict[tuple[Verdict, str], list[str]] = {}
@@ -189,8 +189,7 @@ def _untrained_too(scores: Scores, of: Variant) -> str:
         for each in scores.tuned()
         if each.weights != of.weights
         and replace(each, weights=of.weights, learning_rate=of.learning_rate) == of
-        and _conjunction(decide(scores.get(each, _METRIC, control).interval) for control in NEEDED)
-        == Verdict.SUPPORTED
+        and _conjunction(decide(scores.get(each, _METRIC, control).interval) for control in NEEDED) == Verdict.SUPPORTED
     ]
     return f"; but the same holds of {_listed(dict.fromkeys(same))} weights" if same else ""
 

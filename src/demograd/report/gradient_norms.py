@@ -3,9 +3,9 @@
 import pandas as pd
 
 from demograd.published import caveats_of
-from demograd.report.heat_map import heat_map
-from demograd.report.options import is_layer_causal
+from demograd.report.heat_map import Colours, heat_map
 from demograd.report.one_rate import SAID, at_one_rate
+from demograd.report.options import is_layer_causal
 from demograd.report.points import short_labels
 from demograd.report.scores import Scores
 from demograd.report.section import Figure, Section
@@ -22,19 +22,21 @@ def gradient_norms_section(results: pd.DataFrame, scores: Scores) -> Section | N
     rows = results[(results["metric"] == METRIC) & (results["setting"] == "FT") & results["value"].notna()]
     if rows.empty:
         return None
-    rows = rows.assign(variant=[variant(row) for row in rows.to_dict("records")])
+    of_rows = [variant(row) for row in rows.to_dict("records")]
     shown = at_one_rate(scores)
-    worlds = world_labels([each for each in shown if each in set(rows["variant"])])
+    worlds = world_labels([each for each in shown if each in set(of_rows)])
     figures = []
     for world in dict.fromkeys(worlds.values()):
         labels = short_labels([each for each in worlds if worlds[each] == world])
         charts = []
         for each, label in labels.items():
-            data, binned = _by_layer_and_step(rows[rows["variant"] == each])
+            data, binned = _by_layer_and_step(rows[[one == each for one in of_rows]])
             step = f"step, in bins of {binned}" if binned > 1 else "step"
-            colours = "log" if is_layer_causal(each.method_options) else "linear"
+            colours: Colours = "log" if is_layer_causal(each.method_options) else "linear"
             if (data["value"] > 0).any():
-                charts.append(heat_map(data, label, x=step, y="layer", value=f"norm ({colours} scale)", colours=colours))
+                charts.append(
+                    heat_map(data, label, x=step, y="layer", value=f"norm ({colours} scale)", colours=colours)
+                )
         if charts:
             figures.append(Figure(tuple(charts), "", world if len(set(worlds.values())) > 1 else "", small=True))
     told = tuple(f"About the published ones: {caveat.says}" for caveat in caveats_of({"metric": METRIC}))

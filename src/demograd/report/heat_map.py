@@ -30,7 +30,7 @@ def heat_map(
             color=alt.Color(
                 "value:Q",
                 scale=_scale(known["value"], colours),
-                legend=alt.Legend(title=value, orient="bottom", gradientLength=SMALL - 70, format="~g", tickCount=4),
+                legend=alt.Legend(title=value, orient="bottom", gradientLength=SMALL - 70, format=".3~g", tickCount=4),
             ),
         )
         .properties(width=SMALL - 40, height=height)

@@ -1,10 +1,9 @@
-"""The update that linear attention would make of the demonstrations, beside FT's, and whether that form is valid at all."""
+"""The update that linear attention would make of the demonstrations, beside FT's, and whether that form is valid."""
 
 from dataclasses import replace
 
 import pandas as pd
 
-from demograd.metrics import METRICS
 from demograd.report.drawing import WIDTH, keys
 from demograd.report.lines import Axis, line_chart
 from demograd.report.points import of_variants, points, short_labels
@@ -16,9 +15,9 @@ VALIDITY = "implicit_update_validity"
 SHOWN = {"implicit_update": "cos(ΔW_ICL, ΔW_FT)", "implicit_update_weighted": "softmax-weighted", VALIDITY: "validity"}
 VALID_FROM = 0.5
 _LEAD = (
-    "Dai 2023 derives from linear attention that demonstrations add ΔW_ICL = Σ v kᵀ to a head. Validity is the cosine of "
-    "what this update would add to a head’s output with what the demonstrations truly add; below 0.5 the derivation does "
-    "not describe this model, whatever the other numbers."
+    "Dai 2023 derives from linear attention that demonstrations add ΔW_ICL = Σ v kᵀ to a head. Validity is the cosine "
+    "of what this update would add to a head’s output with what the demonstrations truly add; below 0.5 the derivation "
+    "does not describe this model, whatever the other numbers."
 )
 
 
@@ -47,8 +46,7 @@ def implicit_update_section(results: pd.DataFrame, scores: Scores) -> Section | 
         if any(charts):
             title = world if len(set(worlds.values())) > 1 else ""
             figures.append(Figure(tuple(chart for chart in charts if chart), "", title, legend))
-    definitions = tuple(f"{METRICS[name].title}: {METRICS[name].definition}." for name in names if name in METRICS)
-    return Section("implicit-update", "The implicit update", _LEAD, (table, *figures), definitions)
+    return Section("implicit-update", "The implicit update", _LEAD, (table, *figures))
 
 
 def _entry(scores: Scores, each: Variant, name: str) -> Entry:

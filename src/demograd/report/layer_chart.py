@@ -57,9 +57,9 @@ def _figure(rows: pd.DataFrame, world: str, conditional: bool) -> Figure:
         for key in (Key(label, colour), Key(f"{label} on other demonstrations", colour, "5 3", 1.5))
     ]
     bands = ", conditional on these demonstrations" if conditional else " over demonstration sets"
-    caption = f"Bands: 95 % intervals{bands}. The gap between a line and the thin dashed one of its colour is the specificity."
+    gap_is = "The gap between a line and the thin dashed one of its colour is the specificity."
     gaps = [gap for metric in shown for gap in _gaps(data[data["metric"] == metric], METRICS[metric].title)]
-    return Figure(charts, " ".join([caption, *gaps]), world, tuple(legend))
+    return Figure(charts, " ".join([f"Bands: 95 % intervals{bands}.", gap_is, *gaps]), world, tuple(legend))
 
 
 def _chart(data: pd.DataFrame, colours: dict[str, str]) -> Chart:
@@ -69,7 +69,7 @@ def _chart(data: pd.DataFrame, colours: dict[str, str]) -> Chart:
     layers = [int(data["layer"].min()), int(data["layer"].max())]
     colour = alt.Color("label:N", scale=alt.Scale(domain=list(colours), range=list(colours.values())), legend=None)
     x = alt.X("layer:Q", title="layer", scale=alt.Scale(domain=layers, nice=False), axis=alt.Axis(tickMinStep=1))
-    y = alt.Y("value:Q", title=title, scale=alt.Scale(zero=True), axis=alt.Axis(tickCount=5, format="~g"))
+    y = alt.Y("value:Q", title=title, scale=alt.Scale(zero=True), axis=alt.Axis(tickCount=5, format=".3~g"))
     base = alt.Chart(_with_gaps(data)).encode(x=x, color=colour)
     same, control = (f"datum.setting === '{setting}'" for setting in (SAME, CONTROL))
     one = alt.Chart(base.data).transform_aggregate(rows="count()", groupby=["weights"])

@@ -32,17 +32,21 @@ def layer_pairs_section(results: pd.DataFrame, scores: Scores) -> Section | None
                 {"x": pairs["at"].astype(int), "y": pairs["layer"].astype(int), "value": pairs["value"]}
             )
             if data["value"].notna().any():
-                charts.append(heat_map(data, label, x="layer of FT", y="layer of ICL", value="SimAOU", colours="signed"))
+                charts.append(
+                    heat_map(data, label, x="layer of FT", y="layer of ICL", value="SimAOU", colours="signed")
+                )
                 means.append(_same_and_other(data, label))
         if charts:
-            figures.append(Figure(tuple(charts), " ".join(means), world if len(set(worlds.values())) > 1 else "", small=True))
+            figures.append(
+                Figure(tuple(charts), " ".join(means), world if len(set(worlds.values())) > 1 else "", small=True)
+            )
     notes = (SAID,) if any(shown.values()) else ()
     return Section("layer-pairs", "Every layer with every other", _LEAD, tuple(figures), notes) if figures else None
 
 
 def _same_and_other(data: pd.DataFrame, label: str) -> str:
     is_same = data["x"] == data["y"]
-    best = data.dropna().loc[data["value"].idxmax()]
+    best = data.sort_values("value", ascending=False, na_position="last").iloc[0]
     text = f"{label}: {data['value'][is_same].mean():.3f} on the diagonal"
     if not is_same.all():
         text += f", {data['value'][~is_same].mean():.3f} off it"

@@ -43,7 +43,7 @@ def line_chart(
     names = [key.label for key in present]
     dashes = [[float(part) for part in key.dash.split()] or [1, 0] for key in present]
     base = alt.Chart(known).encode(
-        x=alt.X("x:N" if x.order else "x:Q", **_encoded(x), **({"sort": list(x.order)} if x.order else {})),
+        x=alt.X("x:N" if x.order else "x:Q", **_encoded(x)),
         color=alt.Color("label:N", scale=alt.Scale(domain=names, range=[key.colour for key in present]), legend=None),
     )
     line = base.mark_line(strokeWidth=2, point={"size": 28, "filled": True, "opacity": 1, "strokeWidth": 0}).encode(
@@ -64,7 +64,11 @@ def line_chart(
 
 def _encoded(axis: Axis) -> dict[str, Any]:
     if axis.order:
-        return {"title": axis.title, "axis": alt.Axis(labelAngle=0, labelLimit=90, grid=False)}
+        return {
+            "title": axis.title,
+            "sort": list(axis.order),
+            "axis": alt.Axis(labelAngle=0, labelLimit=90, grid=False),
+        }
     scale = alt.Scale(type="log", nice=False) if axis.scale == "log" else alt.Scale(zero=axis.zero)
     ticks: dict[str, Any] = {"values": list(axis.ticks)} if axis.ticks else {"tickCount": 5}
-    return {"title": axis.title, "scale": scale, "axis": alt.Axis(format="~g", labelOverlap=True, **ticks)}
+    return {"title": axis.title, "scale": scale, "axis": alt.Axis(format=".3~g", labelOverlap=True, **ticks)}

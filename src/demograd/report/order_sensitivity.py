@@ -11,8 +11,10 @@ from demograd.report.section import Chart, Figure, Head, Row, Section, Table, en
 from demograd.report.variant import Variant, world_labels
 
 METRIC = "order_sensitivity"
+FEW = 10
+"""Numbers that are shown at once beneath the bars."""
 _LEAD = (
-    "Standard deviation of the next-token probabilities over orders of the same demonstrations, mean over the vocabulary "
+    "Standard deviation of the next-token probabilities over orders of the same demonstrations, mean over vocabulary "
     "and queries. Equal algorithms have equal order sensitivity (Shen 2023, Theorem 1); full-batch GD has none, up to "
     "rounding."
 )
@@ -30,7 +32,8 @@ def order_sensitivity_section(scores: Scores) -> Section | None:
         lines += [(world, Row(label, (entry(found[each]),))) for each, label in labels.items()]
         title = world if len(set(worlds.values())) > 1 else "Order sensitivity"
         charts.append(_bars({label: (each, found[each]) for each, label in labels.items()}, title))
-    table = Table((Head("setting"), Head("order sensitivity")), grouped(lines))
+    folded = "All numbers" if len(lines) > FEW else ""
+    table = Table((Head("setting"), Head("order sensitivity")), grouped(lines), folded=folded)
     figure = Figure(tuple(chart for chart in charts if chart), "Thin lines: 95 % intervals.")
     return Section("order-sensitivity", "Does the order matter?", _LEAD, (figure, table))
 
@@ -44,7 +47,7 @@ def _bars(found: dict[str, tuple[Variant, Cell]], title: str) -> Chart | None:
     if data.empty:
         return None
     base = alt.Chart(data).encode(y=alt.Y("label:N", title=None, sort=None, axis=alt.Axis(grid=False, labelLimit=150)))
-    x = alt.X("value:Q", title="order sensitivity", axis=alt.Axis(format="~g", tickCount=4))
+    x = alt.X("value:Q", title="order sensitivity", axis=alt.Axis(format=".3~g", tickCount=4))
     bars = base.mark_bar(height={"band": 0.6}).encode(
         x=x, color=alt.condition("datum.is_icl", alt.value("#5b6770"), alt.value(COLOURS[0]))
     )

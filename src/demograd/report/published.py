@@ -1,4 +1,4 @@
-"""The papers' numbers beside the measured ones, in tables like the papers': a row per method and weights, a column per task."""
+"""The papers' numbers beside the measured ones, in tables like theirs: a column per task."""
 
 from collections.abc import Mapping
 from string import ascii_lowercase
@@ -9,6 +9,7 @@ import pandas as pd
 from demograd.metrics import METRICS
 from demograd.published import beside
 from demograd.report.cell import number
+from demograd.report.one_rate import SAID, at_one_rate
 from demograd.report.scores import Scores
 from demograd.report.section import NOTHING, Entry, Head, Row, Section, Table, grouped
 from demograd.report.variant import WEIGHTS, Variant
@@ -21,12 +22,12 @@ _LEAD = (
 
 def published_section(scores: Scores) -> Section | None:
     """A table per metric for which a paper has a number of the same task, method and weights."""
-    variants = scores.tuned()
+    shown = at_one_rate(scores)
     rows = pd.DataFrame(
         {"variant": each, "model": each.model, "weights": each.weights, "task": each.task, "method": each.method,
          "metric": metric, "value": cell.value, "std": cell.std}
         for (each, metric, setting), cell in scores.cells.items()
-        if each in variants and setting == "FT" and metric in METRICS and cell.value is not None
+        if each in shown and setting == "FT" and metric in METRICS and cell.value is not None
     )  # fmt: skip
     found = beside(rows).to_dict("records") if len(rows) else []
     if not found:
@@ -38,8 +39,9 @@ def published_section(scores: Scores) -> Section | None:
               if any(row["metric"] == metric for row in found)]  # fmt: skip
     notes = (
         _where(found),
-        *(f"All published numbers here: {caveat}" for caveat in everywhere),
-        *(f"{mark}: {caveat}" for caveat, mark in marks.items()),
+        *([f"All of them: {' '.join(everywhere)}"] if everywhere else []),
+        *(f"({mark}) {caveat}" for caveat, mark in marks.items()),
+        *([SAID] if any(shown.values()) else []),
     )
     return Section("published", "Beside the published numbers", _LEAD, tuple(tables), notes)
 
@@ -52,10 +54,7 @@ def _table(metric: str, found: list[dict[Any, Any]], marks: Mapping[str, str]) -
     for row in sorted(found, key=lambda row: _rank(row["variant"])):
         each: Variant = row["variant"]
         title = ", ".join([*([each.model] if several_models else []), *([f"k {each.k}"] if several_k else [])])
-        rates = {other["variant"].learning_rate for other in found if _rivals(each, other["variant"])}
-        rate = f"learning rate {each.texts['learning_rate']}" if len(rates) > 1 else ""
-        read_as = f"published number read as {row['read_as']}" if row["read_as"] else ""
-        words = " · ".join(filter(None, (rate, read_as)))
+        words = f"published number read as {row['read_as']}" if pd.notna(row["read_as"]) else ""
         lines.setdefault((title, each.method or "", each.weights, words), {})[each.task] = row
     rows = [
         (title, Row(method, tuple(_entry(of[task], marks) if task in of else NOTHING for task in tasks), weights,
@@ -70,17 +69,14 @@ def _rank(each: Variant) -> tuple[Any, ...]:
     return (each.k or 0, each.method or "", known, each.learning_rate or 0.0)
 
 
-def _rivals(one: Variant, other: Variant) -> bool:
-    return (one.task, one.method, one.weights, one.k, one.model) == (
-        other.task, other.method, other.weights, other.k, other.model,
-    )  # fmt: skip
-
-
 def _entry(row: Mapping[Any, Any], marks: Mapping[str, str]) -> Entry:
     letters = " ".join(marks[caveat] for caveat in row["caveats"] if caveat in marks)
     spread = f" ± {number(row['published_std'], 2)}" if pd.notna(row["published_std"]) else ""
     difference = f"{'+' * (row['difference'] > 0)}{number(row['difference'])}"
-    under = (f"published {number(row['published'], 2)}{spread}{f' ({letters})' * bool(letters)}", f"difference {difference}")
+    under = (
+        f"published {number(row['published'], 2)}{spread}{f' ({letters})' * bool(letters)}",
+        f"difference {difference}",
+    )
     return Entry(number(row["value"]), number(row["std"]) if pd.notna(row["std"]) else "", under)
 
 

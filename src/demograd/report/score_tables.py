@@ -16,7 +16,7 @@ WIDEST = 6
 """Columns that fit beside each other on a screen of 1,280 pixels."""
 _LEAD = (
     "Specificity leads. It is the score of fine-tuning on ICL’s own demonstrations minus that of fine-tuning on a "
-    "control. A similarity that is as high on other demonstrations, or on wrong labels, does not notice what was learned."
+    "control. A similarity as high on other demonstrations, or on wrong labels, does not notice what was learned."
 )
 _NOTE = (
     "Mean ± sample standard deviation over demonstration sets (no ± under three of them). In brackets: 95 % interval; "
@@ -54,7 +54,9 @@ def _table(scores: Scores, title: str, group: Sequence[Column], rows: Sequence[V
             lines += [(world, row) for row in _reference(scores, each, group) if (world, row) not in lines]
         among = [other for other in rows if worlds.get(other) == world and other.method == each.method]
         entries = tuple(entry(scores.get(each, column.metric, column.setting)) for column in group)
-        lines.append((world, Row(each.method or "ICL", entries, each.weights, () if is_untuned else row_words(each, among))))
+        lines.append(
+            (world, Row(each.method or "ICL", entries, each.weights, () if is_untuned else row_words(each, among)))
+        )
     heads = (
         Head("setting, weights" if is_untuned else "method, weights"),
         *(Head(column.title, f"vs {column.against}" if column.against else "") for column in group),

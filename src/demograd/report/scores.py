@@ -64,7 +64,7 @@ class Column:
 
 
 def overall(results: pd.DataFrame) -> Scores:
-    """The overall numbers of a results table; those at some value of `at`, or of a network alone, are not among them."""
+    """The overall numbers of a results table; not those at some value of `at`, or of a network alone."""
     whole = results[results[["seed", "layer", "head", "step", "at"]].isna().all(axis=1) & results["task"].notna()]
     return Scores({(variant(row), row["metric"], row["setting"]): cell(row) for row in whole.to_dict("records")})
 
@@ -85,7 +85,9 @@ def columns(scores: Scores) -> dict[str, list[Column]]:
             Column("relative_update_size", "FT", "update size, FT"),
         ],
         "Random baselines": [
-            Column(name, "ICL", METRICS[name].title) for name in similarities if METRICS[name].arguments == ("zsl", "icl")
+            Column(name, "ICL", METRICS[name].title)
+            for name in similarities
+            if METRICS[name].arguments == ("zsl", "icl")
         ],
         "Specificity of the other forms of SimAOU": _specificities([name for name in others if "aou" in name]),
         "Specificity of the other forms of SimAM": _specificities([name for name in others if "sim_am" in name]),

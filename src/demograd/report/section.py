@@ -1,4 +1,4 @@
-"""What a page is made of: sections of tables and figures. A section's file says what is in it, the template how it looks.
+"""What a page is made of: sections of tables and figures. Their files say what is in them, the template how they look.
 
 All texts are plain: the template escapes them. The one exception is a chart, which `svg.py` has checked.
 """

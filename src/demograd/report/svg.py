@@ -9,8 +9,8 @@ import vl_convert
 
 _SVG = "http://www.w3.org/2000/svg"
 _DRAWING = {
-    "svg", "g", "path", "text", "tspan", "line", "rect", "circle", "defs", "clipPath", "title", "desc", "linearGradient",
-    "stop",
+    "svg", "g", "path", "text", "tspan", "line", "rect", "circle", "defs", "clipPath", "title", "desc",
+    "linearGradient", "stop",
 }  # fmt: skip
 """The elements that a static chart consists of."""
 ElementTree.register_namespace("", _SVG)

@@ -16,8 +16,8 @@ from demograd.report.variant import Variant
 METRIC = "parameter_distance"
 _PREDICTED = ("accuracy", "label_log_likelihood")
 _LEAD = (
-    "If ICL were gradient descent that training has built into the weights, it would come and go with them. Here is what "
-    "the checkpoints can do in context, beside how far their parameters are from the last one’s."
+    "If ICL were gradient descent that training has built into the weights, it would come and go with them. Here is "
+    "what the checkpoints can do in context, beside how far their parameters are from the last one’s."
 )
 
 
@@ -39,7 +39,9 @@ def training_time_section(results: pd.DataFrame, scores: Scores, study: Mapping[
         ).sort_values("position")
         legend = keys(["ZSL", "ICL"])
         charts = [
-            line_chart(data[data["metric"] == metric], METRICS[metric].title, _axis(names), Axis(METRICS[metric].title), legend)
+            line_chart(
+                data[data["metric"] == metric], METRICS[metric].title, _axis(names), Axis(METRICS[metric].title), legend
+            )
             for metric in _PREDICTED
         ]
         charts.append(_distance(results, names, weights))
@@ -59,7 +61,12 @@ def _distance(results: pd.DataFrame, names: Mapping[str, str], weights: str) -> 
         return None
     title, order = METRICS[METRIC].title, list(names)
     data = pd.DataFrame(
-        {"x": rows["model"].map(names), "position": rows["model"].map(order.index), "label": title, "y": rows["value"].astype(float)}
+        {
+            "x": rows["model"].map(names),
+            "position": rows["model"].map(order.index),
+            "label": title,
+            "y": rows["value"].astype(float),
+        }
     )
     return line_chart(data, f"{title} from the last checkpoint", _axis(names), Axis(title, zero=True), keys([title]))
 
