@@ -113,6 +113,12 @@ def number(value: float, places: int = 3) -> str:
     return text.replace("-", MINUS) if "e" not in text else text
 
 
+def signed(value: float, places: int = 3) -> str:
+    """`+0.013`, `−0.013`, `0.000`: of a difference."""
+    text = number(value, places)
+    return f"+{text}" if value > 0 and float(text) else text
+
+
 def scientific(value: float) -> str:
     """`1.23e−6`."""
     digits, exponent = f"{value:.2e}".split("e")

@@ -1,5 +1,6 @@
 """The report: one HTML file that needs no network and runs no script."""
 
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from demograd.report.score_tables import score_section
 from demograd.report.scores import Scores, overall
 from demograd.report.section import Section
 from demograd.report.sparsity import sparsity_section
+from demograd.report.svg import NUMBER
 from demograd.report.training_time import training_time_section
 from demograd.report.validity import validity_section
 
@@ -79,6 +81,8 @@ def _content(run: Run) -> dict[str, Any]:
         "findings": findings(run.results, run.validity),
         "seeds_to_decide": SEEDS_TO_DECIDE,
         "claims": claims_section(run.claims),
+        "number_word": NUMBER,
+        "next_number": count(1).__next__,
         "sections": [section for section in _sections(run, scores) if section],
         "notes": _fewer_demonstrations(run) + list(run.provenance.get("notes", [])),
         "methods": _methods(run, scores),

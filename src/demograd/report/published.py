@@ -8,7 +8,7 @@ import pandas as pd
 
 from demograd.metrics import METRICS
 from demograd.published import beside
-from demograd.report.cell import number
+from demograd.report.cell import number, signed
 from demograd.report.one_rate import SAID, at_one_rate
 from demograd.report.scores import Scores
 from demograd.report.section import NOTHING, Entry, Head, Row, Section, Table, grouped
@@ -72,10 +72,9 @@ def _rank(each: Variant) -> tuple[Any, ...]:
 def _entry(row: Mapping[Any, Any], marks: Mapping[str, str]) -> Entry:
     letters = " ".join(marks[caveat] for caveat in row["caveats"] if caveat in marks)
     spread = f" ± {number(row['published_std'], 2)}" if pd.notna(row["published_std"]) else ""
-    difference = f"{'+' * (row['difference'] > 0)}{number(row['difference'])}"
     under = (
         f"published {number(row['published'], 2)}{spread}{f' ({letters})' * bool(letters)}",
-        f"difference {difference}",
+        f"difference {signed(row['difference'])}",
     )
     return Entry(number(row["value"]), number(row["std"]) if pd.notna(row["std"]) else "", under)
 

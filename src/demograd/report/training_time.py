@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from demograd.metrics import METRICS
-from demograd.report.cell import MINUS, number
+from demograd.report.cell import MINUS, signed
 from demograd.report.drawing import keys
 from demograd.report.lines import Axis, line_chart
 from demograd.report.scores import Scores
@@ -77,7 +77,7 @@ def _gain(data: pd.DataFrame) -> str:
     if not {"ICL", "ZSL"} <= set(accuracy):
         return ""
     gain = (accuracy["ICL"] - accuracy["ZSL"]).dropna()
-    first, last = (f"{'+' * (value >= 0)}{number(value)}" for value in (gain.iloc[0], gain.iloc[-1]))
+    first, last = (signed(float(value)) for value in (gain.iloc[0], gain.iloc[-1]))
     return f"ICL {MINUS} ZSL in accuracy: {first} at the first checkpoint, {last} at the last."
 
 
