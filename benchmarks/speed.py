@@ -19,6 +19,7 @@ from demograd import (
     GradientDescent,
     LayerCausalGradientDescent,
     Model,
+    ParameterSubset,
     Prompts,
     TrainingSequence,
     fine_tuned,
@@ -103,7 +104,7 @@ def fine_tuning(model: Model, sequences: Sequence[TrainingSequence], repeats: in
         return run
 
     def enter_and_leave() -> None:
-        with trained_layers(model.anatomy):
+        with trained_layers(model.anatomy, ParameterSubset()):
             pass
 
     def projections() -> None:

@@ -1,6 +1,6 @@
 """The sweep behind the default learning rates: held-out label log-likelihood of GD and LCGD over a grid of rates.
 
-    python benchmarks/sweep_learning_rates.py [--tasks sst2 mr …] [--methods GD Adam …] [--k 8] [--seeds 2] [--queries 48]
+    python benchmarks/sweep_learning_rates.py [--tasks sst2 mr …] [--methods GD Adam …] [--k 8] [--seeds 2] …
 
 Queries are a task's tuning queries, which no result uses, and the demonstration sets have seeds that no preset uses
 (1000 and on). Rows are added to the table that ships with demograd; what is there already is not run again. The rule,

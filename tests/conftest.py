@@ -29,7 +29,10 @@ _BART = {"d_model": 64, "decoder_layers": 3, "decoder_attention_heads": 4, "deco
          "encoder_attention_heads": 4, "encoder_ffn_dim": 96, "is_decoder": True, "is_encoder_decoder": False,
          "scale_embedding": True}  # fmt: skip
 
-# What makes each architecture special is switched on, and small enough to matter in a prompt of 20 tokens.
+_FALCON = {"hidden_size": 64, "num_hidden_layers": 3, "num_attention_heads": 4, "ffn_hidden_size": 96}
+
+# What makes each architecture special is switched on, and small enough to matter in a prompt of 20 tokens. A variant of
+# an architecture has its name and a word more.
 CONFIGS: dict[str, dict[str, Any]] = {
     "llama": {**_GROUPED, "attention_bias": True},
     "mistral": _WINDOWED,
@@ -50,9 +53,17 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "phi3": _WINDOWED,
     "opt": {"hidden_size": 64, "ffn_dim": 96, "num_hidden_layers": 3, "num_attention_heads": 4,
             "word_embed_proj_dim": 32, "do_layer_norm_before": True},
-    "gpt2": {"n_embd": 64, "n_layer": 3, "n_head": 4, "n_positions": 128},
+    "gpt2": {"n_embd": 64, "n_layer": 3, "n_head": 4},
     "gpt_neox": {**_ROPE, "rotary_pct": 0.5},
     "xglm": {"d_model": 64, "ffn_dim": 96, "num_layers": 3, "attention_heads": 4},
+    "gptj": {"n_embd": 64, "n_layer": 3, "n_head": 4, "rotary_dim": 8},
+    "gpt_neo": {"hidden_size": 64, "intermediate_size": 96, "num_layers": 3, "num_heads": 4, "window_size": 7,
+                "attention_types": [[["local", "global", "local"], 1]]},
+    "bloom": {"hidden_size": 64, "n_layer": 3, "n_head": 4},
+    # Falcon 7B shares one key head, 40B has groups, and the RefinedWeb models have neither but ALiBi
+    "falcon": {**_FALCON, "multi_query": True, "bias": True},
+    "falcon grouped": {**_FALCON, "new_decoder_architecture": True, "num_kv_heads": 2},
+    "falcon alibi": {**_FALCON, "alibi": True, "multi_query": False, "parallel_attn": False, "bias": True},
     "bart": _BART,
     "mbart": _BART,
 }  # fmt: skip
@@ -61,10 +72,16 @@ CONFIGS: dict[str, dict[str, Any]] = {
 def random_network(kind: str, *, seed: int = 0, dtype: torch.dtype = torch.float32, **changes: Any) -> Any:
     """A small network of this architecture whose every weight is drawn anew, wide enough that attention is not flat."""
     settings = {"vocab_size": VOCABULARY, "bos_token_id": 0, "pad_token_id": 1, "eos_token_id": 2} | CONFIGS[kind]
-    if "max_position_embeddings" not in settings and kind != "gpt2":
+    if kind == "bloom":  # ALiBi has no end, but the hub's configurations say how long sequences were in training
+        settings["seq_length"] = 128
+    elif kind in ("gpt2", "gptj"):
+        settings["n_positions"] = 128
+    else:
         settings["max_position_embeddings"] = 128
-    config = AutoConfig.for_model(kind, **settings | changes)
-    network = AutoModelForCausalLM.from_config(config, attn_implementation="eager").eval().requires_grad_(False)
+    config = AutoConfig.for_model(kind.split()[0], **settings | changes)
+    # transformers' eager Falcon adds ALiBi twice: in its mask, and once more
+    attention = "sdpa" if kind == "falcon alibi" else "eager"
+    network = AutoModelForCausalLM.from_config(config, attn_implementation=attention).eval().requires_grad_(False)
     generator = torch.Generator().manual_seed(seed)
     for name, parameter in sorted(network.named_parameters()):
         drawn = 0.2 * torch.randn(parameter.shape, generator=generator)

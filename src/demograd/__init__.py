@@ -6,14 +6,14 @@ the prompts; `fine_tuned` trains it on the sequences for the length of a `with` 
 
 from demograd import metrics
 from demograd.errors import UserError
-from demograd.learn import Diverged, GradientDescent, LayerCausalGradientDescent, fine_tuned
+from demograd.learn import Diverged, GradientDescent, LayerCausalGradientDescent, ParameterSubset, fine_tuned
 from demograd.models import Model, load_model
 from demograd.observe import Observation, observe
 from demograd.study import Run, Study, read_study, run_study
 from demograd.tasks import Prompts, Task, TrainingSequence, load_task
 
 __all__ = [
-    "Diverged", "GradientDescent", "LayerCausalGradientDescent", "Model", "Observation", "Prompts", "Run", "Study",
-    "Task", "TrainingSequence", "UserError", "fine_tuned", "load_model", "load_task", "metrics", "observe",
-    "read_study", "run_study",
+    "Diverged", "GradientDescent", "LayerCausalGradientDescent", "Model", "Observation", "ParameterSubset", "Prompts",
+    "Run", "Study", "Task", "TrainingSequence", "UserError", "fine_tuned", "load_model", "load_task", "metrics",
+    "observe", "read_study", "run_study",
 ]  # fmt: skip

@@ -71,6 +71,9 @@ FILE = [
         (["run", "missing.yaml"], ["missing.yaml", "Check the path"]),
         (["run", "--task", "missing.csv"], ["missing.csv"]),
         (["list", "papers"], ["papers", "metrics"]),
+        (["list", "models", "--statistics"], ["list models", "list tasks --statistics"]),
+        (["list", "tasks", "--task", "mr"], ["--task", "list tasks --statistics"]),
+        (["list", "tasks", "--statistics", "--task", "rm"], ["rm", "Did you mean"]),
         (["report", "nowhere"], ["nowhere", "run folder"]),
         (["check", "nowhere.gguf"], ["nowhere.gguf", "Check the path"]),
     ],
@@ -144,3 +147,24 @@ def test_every_list_names_what_it_should(what: str, capsys: pytest.CaptureFixtur
     named = {"tasks": "agnews", "models": "smollm2-135m", "methods": "LCGD", "metrics": "sim_am_delta",
              "presets": "quickstart"}  # fmt: skip
     assert named[what] in capsys.readouterr().out
+
+
+def test_statistics_are_of_the_tasks_that_are_here_with_the_models_own_tokenizer(
+    small_model: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    assert call("list", "tasks", "--statistics", "--model", str(small_model)) == 0
+    lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
+    assert lines["trec"].split()[1:4] == ["3419", "500", "1984"] and "Expression 2%" in lines["trec"]
+    assert "aps/super_glue (cb) is not on this machine" in lines["cb"]
+    assert "512 tokens" in lines["fit:"]
+
+
+def test_statistics_of_a_file_count_its_examples(
+    small_model: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    Path("mine.jsonl").write_text("\n".join(json.dumps(row | {"label": ("neg", "pos")[i % 2]})
+                                            for i, row in enumerate(REVIEWS)))  # fmt: skip
+    assert call("list", "tasks", "--statistics", "--model", str(small_model), "--task", "mr=mine.jsonl") == 0
+    assert "mr=mine.jsonl  34              6       20       Negative 50%, Positive 50%" in capsys.readouterr().out

@@ -44,8 +44,12 @@ def keys_and_values() -> Callable[[Any], dict[str, Tensor]]:
                 mask[..., 64:] = True
             elif ".qkv_proj." in name:  # Phi-3: 64 queries, 32 keys, 32 values
                 mask[64:] = True
-            elif ".query_key_value." in name:  # GPT-NeoX: per head 16 queries, 16 keys, 16 values
+            elif ".query_key_value." in name and len(mask) == 192:  # GPT-NeoX, BLOOM: per head 16 of each
                 mask.view(4, 3, 16, -1)[:, 1:] = True
+            elif ".query_key_value." in name and len(mask) == 128:  # Falcon 40B: two groups of 32 queries, 16, 16
+                mask.view(2, 4, 16, -1)[:, 2:] = True
+            elif ".query_key_value." in name:  # Falcon 7B: 64 queries, 16 keys, 16 values
+                mask[64:] = True
             if mask.any() and ".encoder_attn." not in name:
                 found[name] = mask
         return found

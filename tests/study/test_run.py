@@ -158,6 +158,7 @@ def test_the_folder_says_what_ran(finished: tuple[Study, Path, Listening]) -> No
     provenance = json.loads((out / "provenance.json").read_text())
     assert set(provenance["models"]) == {"trained", *(f"no_training, seed {seed}" for seed in range(3))}
     assert provenance["tasks"]["sst2"]["fingerprint"]
+    assert any("holds phrases of its sentences" in note for note in provenance["notes"])
     assert provenance["learning_rate_source"] == {"GD": "given by the user", "LCGD": "given by the user"}
     checks = json.loads((out / "validity.json").read_text())
     assert {check["check"] for check in checks} == {"in_context_learning", "resolution", "update_size", "seeds"}
@@ -240,11 +241,24 @@ def test_a_claim_rests_on_the_sets_that_have_a_value() -> None:
     assert metrics.decide(cell({**columns, **row}).interval).verdict == "undecided"
 
 
+def test_an_empty_selection_is_missing_for_a_reason_of_its_own() -> None:
+    from demograd.study.rows import over_sets
+
+    unselected = torch.full((2, 20, 3), torch.nan)
+    row = over_sets([torch.ones(0, 3)] * 2, unselected, (-1.0, 1.0))
+    assert (row["value"], row["n"], row["n_missing"], row["status"]) == (None, 0, 0, "nothing selected")
+    assert "status" not in over_sets(list(unselected), unselected, (-1.0, 1.0))  # asked for, and missing
+
+
 def test_an_order_is_one_of_the_same_demonstrations_also_where_some_do_not_fit(small_model: Path) -> None:
     model, task = load_model(str(small_model), device="cpu"), load_task("sst2")
     first, second = (
-        prepare(make_study(small_settings(small_model)), {"sst2": task}, model,
-                World("any", "trained", "sst2", 40, 0, permutation))
+        prepare(
+            make_study(small_settings(small_model)),
+            {"sst2": task},
+            model,
+            World("any", "trained", "sst2", 40, 0, permutation),
+        )
         for permutation in (0, 1)
     )
     tokens = [[tuple(sequence.tokens) for sequence in one.training["FT"]] for one in (first, second)]

@@ -8,7 +8,7 @@ from typing import Annotated, Any, get_args
 import typer
 
 from demograd.cli.progress import ProgressBars
-from demograd.cli.tables import print_checks, print_claims, print_list, print_scores
+from demograd.cli.tables import print_checks, print_claims, print_list, print_scores, print_statistics
 from demograd.errors import UserError
 from demograd.models import Weights, load_model
 from demograd.report import read_run, write_report
@@ -22,7 +22,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 Many = list[str] | None
-Model_ = Annotated[str | None, typer.Option(help="Built-in name, hub name (owner/name@revision), folder, or GGUF file.")]
+Model_ = Annotated[
+    str | None, typer.Option(help="Built-in name, hub name (owner/name@revision), folder, or GGUF file.")
+]
 K = Annotated[str | None, typer.Option("--k", "-k", help="Demonstrations: a number, or several by commas.")]
 Queries = Annotated[int | None, typer.Option(help="Test examples.")]
 
@@ -31,7 +33,9 @@ Queries = Annotated[int | None, typer.Option(help="Test examples.")]
 def run(
     study: Annotated[str, typer.Argument(help="A preset, or a study file (.yaml).")] = "quickstart",
     model: Model_ = None,
-    checkpoint: Annotated[Many, typer.Option(help="A state of the model in training: as --model, or @revision.")] = None,
+    checkpoint: Annotated[
+        Many, typer.Option(help="A state of the model in training: as --model, or @revision.")
+    ] = None,
     task: Annotated[Many, typer.Option(help="Built-in name, hub:owner/name, a file, or cb=FILE; repeatable.")] = None,
     template: Annotated[
         str | None, typer.Option(help='"Review: {text} Sentiment:"; a built-in task has one, which this replaces.')
@@ -51,8 +55,10 @@ def run(
     weights: Annotated[Many, typer.Option(help=f"{', '.join(get_args(Weights))}; repeatable.")] = None,
     measure: Annotated[Many, typer.Option(help="A name of `demograd list measures`; repeatable.")] = None,
     dtype: Annotated[str | None, typer.Option(help="float32, bfloat16 or float16.")] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, …")] = None,
-    as_released: Annotated[bool, typer.Option(help="With a paper's preset: its released settings and defects.")] = False,
+    device: Annotated[str | None, typer.Option(help="auto, balanced, cpu, cuda, …")] = None,
+    as_released: Annotated[
+        bool, typer.Option(help="With a paper's preset: its released settings and defects.")
+    ] = False,
     out: Annotated[Path | None, typer.Option(help="Run folder; the same command goes on there.")] = None,
 ) -> None:
     """Measure how similar ICL and fine-tuning are, and write a report."""
@@ -94,15 +100,26 @@ def report(folder: Annotated[Path, typer.Argument(help="A run folder.")]) -> Non
 
 
 @app.command(name="list")
-def list_(what: Annotated[str, typer.Argument(help="tasks, models, methods, measures, metrics, claims or presets")]) -> None:
+def list_(
+    what: Annotated[str, typer.Argument(help="tasks, models, methods, measures, metrics, claims or presets")],
+    statistics: Annotated[bool, typer.Option("--statistics", help="Of tasks: sizes, and tokens of a model.")] = False,
+    model: Annotated[str | None, typer.Option(help="With --statistics: whose tokenizer counts.")] = None,
+    task: Annotated[Many, typer.Option(help="With --statistics: these tasks, or cb=FILE; repeatable.")] = None,
+) -> None:
     """List what demograd knows by name."""
-    print_list(what)
+    if statistics and what == "tasks":
+        print_statistics(model or "smollm2-135m", task)
+    elif statistics or model or task:
+        raise UserError(f"--statistics, --model or --task for the list {what}", "the list tasks, with --statistics",
+                        "Try demograd list tasks --statistics")  # fmt: skip
+    else:
+        print_list(what)
 
 
 @app.command()
 def check(
     model: Annotated[str, typer.Argument(help="Built-in name, hub name, local folder, or GGUF file.")],
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, …")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, balanced, cpu, cuda, …")] = "auto",
     dtype: Annotated[str, typer.Option(help="float32, bfloat16 or float16.")] = "float32",
 ) -> None:
     """Prove on your own model that what is recorded is what the model computes."""
@@ -132,7 +149,9 @@ def _study(name: str, as_released: bool, changes: dict[str, Any], learning_rate:
     plan = read_study(name, as_released=as_released, **given)
     rates = {method: of for method, of in plan.learning_rates.items() if method in plan.methods}
     if learning_rate:
-        return read_study(name, as_released=as_released, **given, learning_rates=rates | _rates(learning_rate, list(plan.methods)))
+        return read_study(
+            name, as_released=as_released, **given, learning_rates=rates | _rates(learning_rate, list(plan.methods))
+        )
     return plan
 
 

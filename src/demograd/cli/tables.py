@@ -1,6 +1,7 @@
 """What the command line prints as tables."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -8,13 +9,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from demograd.errors import unknown_name
+from demograd.errors import UserError, unknown_name
 from demograd.metrics import METRICS
-from demograd.models import ARCHITECTURES, BUILT_IN
+from demograd.models import ARCHITECTURES, BUILT_IN, load_tokenizer
 from demograd.report import Run, finding, read_run, score_table
 from demograd.study import MEASURES, claims, method_descriptions, preset_names, read_study
 from demograd.study.check import CheckResult
+from demograd.tasks import Statistics, Task, load_task, no_downloads, task_statistics
 from demograd.tasks.builtin import built_in_tasks
+from demograd.tasks.statistics import COUNTED, DRAWS
 
 _LISTS = ("tasks", "models", "methods", "measures", "metrics", "claims", "presets")
 # What a terminal has room for.
@@ -31,7 +34,8 @@ def print_list(what: str) -> None:
     if what == "tasks":
         rows = [(name, " / ".join(task.label_words), task.template) for name, task in built_in_tasks().items()]
         _print(["task", "label words", "template"], rows)
-        _say("Any other: hub:owner/name, or a CSV, JSONL or Parquet file with --template and --label-words.")
+        _say("Any other: hub:owner/name, or a CSV, JSONL or Parquet file with --template and --label-words; "
+             "cb=FILE is a built-in task on your own file.")  # fmt: skip
     elif what == "models":
         _print(["model", "what it is"], [(name, model.description) for name, model in BUILT_IN.items()])
         _say("Any other: a hub name, a local folder, or a GGUF file, of an architecture such as "
@@ -55,6 +59,42 @@ def print_list(what: str) -> None:
                 for name, study in presets])  # fmt: skip
     else:
         raise unknown_name("list", what, _LISTS, "Choose one of these")
+
+
+def print_statistics(model: str, tasks: Sequence[str] | None) -> None:
+    """Sizes, class balance and token counts of `tasks`; without any, of those built in whose data are on this machine.
+
+    Raises:
+        UserError: the model cannot be found, or a task that was named cannot be loaded.
+    """
+    tokenizer, window = load_tokenizer(model)
+    columns = ["task", "demonstrations", "tuning", "queries", "classes", "mean", "median", "95 %", "max", "fit"]
+    rows = []
+    for name in tasks or built_in_tasks():
+        try:
+            # a list of what is here asks nothing of a hub
+            with nullcontext() if tasks else no_downloads():
+                task = load_task(name)
+        except UserError as error:
+            if tasks:
+                raise
+            rows.append((name, "–", "–", "–", error.given, *["–"] * 5))
+        else:
+            rows.append((name, *_statistics(task_statistics(task, tokenizer, window), task)))
+    _print(columns, rows)
+    _say(f"mean to max: tokens of text and answer for {model}, of at most {COUNTED} examples of each pool.")
+    if window:
+        _say(f"fit: demonstrations in {window} tokens with the longest query, fewest and median of {DRAWS} draws.")
+
+
+def _statistics(found: Statistics, task: Task) -> tuple[str, ...]:
+    balance = [f"{word} {share:.0%}" for word, share in zip(task.label_words, found.class_shares, strict=True)]
+    tokens, fitting = found.tokens, found.fitting
+    return (
+        str(found.training), str(found.tuning), str(found.queries), ", ".join(balance), f"{tokens.mean:.1f}",
+        f"{tokens.median:g}", f"{tokens.percentile_95:g}", str(tokens.max),
+        f"{fitting.fewest}, {fitting.median:g}" if fitting else "",
+    )  # fmt: skip
 
 
 def print_scores(folder: Path) -> None:

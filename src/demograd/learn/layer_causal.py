@@ -118,7 +118,7 @@ class _LayerLearner:
         readout: _Readout,
     ) -> None:
         self.number, self.layer, self.method, self.readout = number, layer, method, readout
-        self.block, self.attention = anatomy.blocks[number], anatomy.attentions[number]
+        self.block, self.attention = anatomy.blocks[number], anatomy.attention_outputs[number]
         norms = anatomy.post_attention_norms
         # where a norm stands between attention and the residual stream, the stream holds what it puts out
         self.into_stream = norms[number] if norms else self.attention
@@ -173,7 +173,9 @@ class _LayerLearner:
         assert self.attention_output is not None and self.block_inputs is not None
         if self.method.readout == "attention":
             return self.attention_output
-        return self.block_inputs + self.residual_multiplier * self.attention_output
+        # where blocks are spread over devices, a block's input comes from the one before
+        block_inputs = self.block_inputs.to(self.attention_output.device)
+        return block_inputs + self.residual_multiplier * self.attention_output
 
     def learn(self, loss: float, hidden: Tensor, gradient: Tensor) -> None:
         """One step, from the loss's gradient with respect to what was read of this layer."""

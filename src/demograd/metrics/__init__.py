@@ -30,6 +30,11 @@ from demograd.metrics.equal_size import common_sizes as common_sizes
 from demograd.metrics.equal_size import mean_over_sizes as mean_over_sizes
 from demograd.metrics.holm import Corrected as Corrected
 from demograd.metrics.holm import holm as holm
+from demograd.metrics.implicit_update import DualFormCheck as DualFormCheck
+from demograd.metrics.implicit_update import check_dual_form as check_dual_form
+from demograd.metrics.implicit_update import implicit_update as implicit_update
+from demograd.metrics.implicit_update import implicit_update_validity as implicit_update_validity
+from demograd.metrics.implicit_update import implicit_update_weighted as implicit_update_weighted
 from demograd.metrics.in_context_learning import Improvement as Improvement
 from demograd.metrics.in_context_learning import InContextLearningCheck as InContextLearningCheck
 from demograd.metrics.in_context_learning import check_in_context_learning as check_in_context_learning
@@ -37,11 +42,6 @@ from demograd.metrics.interval import Interval as Interval
 from demograd.metrics.interval import Over as Over
 from demograd.metrics.interval import ResampledInterval as ResampledInterval
 from demograd.metrics.layer_by_layer import layer_by_layer_sim_aou as layer_by_layer_sim_aou
-from demograd.metrics.implicit_update import DualFormCheck as DualFormCheck
-from demograd.metrics.implicit_update import check_dual_form as check_dual_form
-from demograd.metrics.implicit_update import implicit_update as implicit_update
-from demograd.metrics.implicit_update import implicit_update_validity as implicit_update_validity
-from demograd.metrics.implicit_update import implicit_update_weighted as implicit_update_weighted
 from demograd.metrics.mean_removed import sim_aou_mean_removed as sim_aou_mean_removed
 from demograd.metrics.mean_removed import sim_aou_norm_mean_removed as sim_aou_norm_mean_removed
 from demograd.metrics.metric import Metric as Metric

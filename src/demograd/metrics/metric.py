@@ -21,7 +21,7 @@ class Metric:
     definition: str
     """One line."""
     source: str
-    kind: Literal["similarity", "attention", "size", "performance", "distribution", "weights"]
+    kind: Literal["similarity", "attention", "dual form", "size", "performance", "distribution", "weights"]
     bounds: tuple[float, float]
     """Between which values the metric lies: an interval is cut there."""
     arguments: tuple[str, ...] = ("zsl", "icl", "ft")

@@ -6,6 +6,7 @@ from math import inf
 from demograd.metrics import am, aou, mean_removed, performance, random_aou, update_size
 from demograd.metrics.alpha import alpha
 from demograd.metrics.attention_to_demonstrations import attention_to_demonstrations, random_attention_to_demonstrations
+from demograd.metrics.implicit_update import implicit_update, implicit_update_validity, implicit_update_weighted
 from demograd.metrics.layer_by_layer import layer_by_layer_sim_aou
 from demograd.metrics.metric import Metric
 from demograd.metrics.order_sensitivity import order_sensitivity
@@ -20,7 +21,6 @@ _COSINE, _SHARE, _SIZE, _LOG_PROBABILITY = (-1.0, 1.0), (0.0, 1.0), (0.0, inf), 
 _NEXT_TOKEN: frozenset[Extra] = frozenset({"next_token_log_probs"})
 _ATTENTION: frozenset[Extra] = frozenset({"context_logits", "query_vectors"})
 _ONE, _TWO = ("observation",), ("a", "b")
-
 
 
 def _attention_to_demonstrations() -> dict[str, Metric]:
@@ -165,6 +165,33 @@ METRICS: dict[str, Metric] = {
         per="layer_pair",
     ),
     **_attention_to_demonstrations(),
+    "implicit_update": Metric(
+        implicit_update,
+        "implicit update",
+        "cos(Σ_demonstrations v kᵀ, Σ_query (v′k′ᵀ − v kᵀ)) per key head, ′ after fine-tuning",
+        f"from {_DAI}'s derivation",
+        "dual form",
+        _COSINE,
+        per="head",
+    ),
+    "implicit_update_weighted": Metric(
+        implicit_update_weighted,
+        "implicit update, weighted",
+        "the same with every term weighted by the attention that the last token pays it",
+        f"from {_DAI}'s derivation",
+        "dual form",
+        _COSINE,
+        per="head",
+    ),
+    "implicit_update_validity": Metric(
+        implicit_update_validity,
+        "implicit update, validity",
+        "cos(ΔW_ICL q, true change of the head's output): below one half the linear dual form is not valid here",
+        _OURS,
+        "dual form",
+        _COSINE,
+        per="head",
+    ),
     "relative_update_size": Metric(
         update_size.relative_update_size,
         "update size",

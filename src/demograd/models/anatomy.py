@@ -12,8 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from demograd.errors import UserError, unknown_name
+from demograd.models import ways_in
+from demograd.models.alibi import bloom_alibi, falcon_alibi
 from demograd.models.parameters import ParameterSlice, Part, fused_rows
-from demograd.models.xglm import xglm_attention_forward
+from demograd.models.ways_in import WayIn
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Architecture:
     fused: str | None = None
     """The one projection that holds query, key and value, where there is one."""
     layout: Literal["stacked", "interleaved"] = "stacked"
-    """How it holds them: three stacked matrices, or head by head."""
+    """How it holds them: three stacked matrices, or key head by key head, each with its queries."""
     fused_output_dim: Literal[0, 1] = 0
     """Which dimension of its weight is the output: 0 for Linear, 1 for GPT-2's Conv1D."""
     final_norm: str | None = "model.norm"
@@ -38,8 +40,14 @@ class Architecture:
     """Within a block: a norm between attention output and residual addition (Gemma 2 and 3)."""
     norm_after_addition: bool = False
     """Post-norm blocks: the residual stream after attention is the norm of the sum (BART; OPT 350M says so itself)."""
-    attention_forward: Callable[..., Any] | None = None
-    """The way in for an architecture that does not register its attention with `AttentionInterface`."""
+    attention_output: str | None = None
+    """Within the attention: its output projection, where the attention module adds the residual stream (BLOOM)."""
+    way_in: WayIn | None = None
+    """Into an architecture that does not register its attention with `AttentionInterface`."""
+    position_bias: Callable[[Any, Tensor, torch.dtype], Tensor | None] | None = None
+    """What is added to attention logits `[heads, keys]`, of configuration, positions `[keys]` and dtype (ALiBi)."""
+    takes_positions: bool = True
+    """False where the network takes no `position_ids` but knows positions by its position bias only (BLOOM)."""
 
 
 _GEMMA = Architecture(post_attention_norm="post_attention_layernorm")
@@ -76,7 +84,39 @@ ARCHITECTURES: dict[str, Architecture] = {
         layout="interleaved",
         final_norm="gpt_neox.final_layer_norm",
     ),
-    "xglm": Architecture(final_norm="model.layer_norm", attention_forward=xglm_attention_forward),
+    "xglm": Architecture(final_norm="model.layer_norm", way_in=WayIn(ways_in.xglm)),
+    "gptj": Architecture(
+        blocks="transformer.h",
+        attention="attn",
+        final_norm="transformer.ln_f",
+        way_in=WayIn(ways_in.gptj, "_attn", ways_in.gptj_rotary),
+    ),
+    "gpt_neo": Architecture(
+        blocks="transformer.h",
+        attention="attn.attention",
+        final_norm="transformer.ln_f",
+        way_in=WayIn(ways_in.gpt_neo, method="_attn"),
+    ),
+    "bloom": Architecture(
+        blocks="transformer.h",
+        attention="self_attention",
+        fused="query_key_value",
+        layout="interleaved",
+        final_norm="transformer.ln_f",
+        attention_output="dense",
+        way_in=WayIn(ways_in.bloom),
+        position_bias=bloom_alibi,
+        takes_positions=False,
+    ),
+    "falcon": Architecture(
+        blocks="transformer.h",
+        attention="self_attention",
+        fused="query_key_value",
+        layout="interleaved",
+        final_norm="transformer.ln_f",
+        way_in=WayIn(ways_in.falcon, rotary=ways_in.falcon_rotary),
+        position_bias=falcon_alibi,
+    ),
     "bart": Architecture(blocks="model.decoder.layers", final_norm=None, norm_after_addition=True),
     "mbart": Architecture(blocks="model.decoder.layers", final_norm="model.decoder.layer_norm"),
 }
@@ -107,11 +147,28 @@ class Anatomy:
         return self.network.get_input_embeddings().weight.device
 
     @property
+    def attention_outputs(self) -> list[nn.Module]:
+        """Per block, the module whose output is the attention output: after its projection, before any addition."""
+        name = self.architecture.attention_output
+        return [attention.get_submodule(name) if name else attention for attention in self.attentions]
+
+    def position_bias(self, positions: Tensor) -> Tensor | None:
+        """What the network adds to the logits of keys at these positions `[keys]`: `[heads, keys]`; None: nothing."""
+        of_architecture = self.architecture.position_bias
+        return of_architecture(self.network.config, positions, self.network.dtype) if of_architecture else None
+
+    def positions(self, positions: Tensor) -> dict[str, Tensor]:
+        """The argument that tells the network positions `[tokens]`; none where they are in its position bias only."""
+        return {"position_ids": positions[None].to(self.device)} if self.architecture.takes_positions else {}
+
+    @property
     def has_residual_stream_after_attention(self) -> bool:
         """Whether block input plus attention output is the residual stream: known, and not in post-norm blocks."""
         config = self.network.config
         post_norm = self.architecture.norm_after_addition or not getattr(config, "do_layer_norm_before", True)
-        return config.model_type in ARCHITECTURES and not post_norm
+        # BLOOM's option to carry on with the normed input instead of the input
+        normed = getattr(config, "apply_residual_connection_post_layernorm", False)
+        return config.model_type in ARCHITECTURES and not post_norm and not normed
 
     @property
     def post_attention_norms(self) -> list[nn.Module]:
@@ -185,7 +242,7 @@ def find_anatomy(network: Any) -> Anatomy:
         final_norm = _optional(network, architecture.final_norm)
     except AttributeError as error:
         raise _not_supported(kind, str(error)) from error
-    if architecture.attention_forward is None and not network._can_set_attn_implementation():
+    if architecture.way_in is None and not network._can_set_attn_implementation():
         raise _not_supported(kind, "its attention does not go through transformers' AttentionInterface")
     unembedding = network.get_output_embeddings()
     if unembedding is None:

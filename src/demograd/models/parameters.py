@@ -56,7 +56,7 @@ class ParameterSlice:
 def fused_rows(config: Any, layout: Literal["stacked", "interleaved"]) -> dict[Part, Tensor]:
     """Which outputs of a fused query-key-value projection are keys, and which are values."""
     heads = config.num_attention_heads
-    key_value_heads = getattr(config, "num_key_value_heads", None) or heads
+    key_value_heads = _key_value_heads(config)
     head_dim = getattr(config, "head_dim", None) or config.hidden_size // heads
     if layout == "stacked":  # all queries, then all keys, then all values: GPT-2, Phi-3
         queries, keys = heads * head_dim, key_value_heads * head_dim
@@ -64,6 +64,12 @@ def fused_rows(config: Any, layout: Literal["stacked", "interleaved"]) -> dict[P
             "key": torch.arange(queries, queries + keys),
             "value": torch.arange(queries + keys, queries + 2 * keys),
         }
-    # head by head: its query, its key, its value: GPT-NeoX
-    rows = torch.arange(3 * heads * head_dim).view(heads, 3, head_dim)
-    return {"key": rows[:, 1].reshape(-1), "value": rows[:, 2].reshape(-1)}
+    # key head by key head: its queries, its key, its value: GPT-NeoX, BLOOM, Falcon
+    rows = torch.arange((heads + 2 * key_value_heads) * head_dim).view(key_value_heads, -1, head_dim)
+    return {"key": rows[:, -2].reshape(-1), "value": rows[:, -1].reshape(-1)}
+
+
+def _key_value_heads(config: Any) -> int:
+    if config.model_type == "falcon":
+        return config.num_kv_heads if config.new_decoder_architecture or not config.multi_query else 1
+    return getattr(config, "num_key_value_heads", None) or config.num_attention_heads

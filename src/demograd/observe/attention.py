@@ -3,7 +3,7 @@
 import math
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
@@ -33,9 +33,13 @@ def causal_attention(call: AttentionCall, softmax_gradient: bool = True) -> Floa
     queries, keys = call.query.shape[-2], call.key.shape[-2]
     grouped = call.query.shape[1] != call.key.shape[1]
     window = call.window if call.window is not None and call.window < keys else None
+    bias = position_bias(call, torch.arange(keys))
     if call.softcap is None and softmax_gradient and not has_derivative(call.query, call.key, call.value):
-        plain = window is None and (queries == keys or queries == 1)
+        plain = bias is None and window is None and (queries == keys or queries == 1)
         mask = None if plain else causal_mask(queries, keys, window, call.query.device)
+        if bias is not None:
+            assert mask is not None
+            mask = bias[:, None].masked_fill(~mask, -torch.inf)
         output = scaled_dot_product_attention(
             call.query, call.key, call.value, attn_mask=mask, is_causal=plain and queries > 1,
             scale=call.scaling, enable_gqa=grouped,
@@ -44,9 +48,17 @@ def causal_attention(call: AttentionCall, softmax_gradient: bool = True) -> Floa
     repeats = call.query.shape[1] // call.key.shape[1]
     key, value = call.key.repeat_interleave(repeats, dim=1), call.value.repeat_interleave(repeats, dim=1)
     logits = attention_logits(call.query, key, call.scaling, call.softcap)
+    if bias is not None:
+        logits = logits + bias[:, None]
     visible = causal_mask(queries, keys, window, logits.device)
     weights = logits.float().masked_fill(~visible, -torch.inf).softmax(dim=-1).to(value.dtype)
     return ((weights if softmax_gradient else weights.detach()) @ value).transpose(1, 2)
+
+
+def position_bias(call: AttentionCall, positions: Int[Tensor, " keys"]) -> Float[Tensor, "heads keys"] | None:
+    """What is added to the logits of keys at these positions, where something is (ALiBi)."""
+    bias = call.position_bias(positions)
+    return None if bias is None else bias.to(call.query.device, call.query.dtype)
 
 
 def attention_logits(query: Tensor, key: Tensor, scaling: float, softcap: float | None) -> Tensor:
@@ -62,15 +74,18 @@ def partial_attention(
     call: AttentionCall,
     visible: Bool[Tensor, "#batch 1 queries keys"] | None = None,
     is_causal: bool = False,
+    bias: Float[Tensor, "#batch #heads #queries keys"] | None = None,
 ) -> tuple[Float[Tensor, "batch heads queries value_dim"], Float[Tensor, "batch heads queries"]]:
     """Attention over some of the keys, and the logarithm of its normaliser, so that parts can be joined.
 
-    A query that sees none of the keys gets zeros and a normaliser of −∞.
+    The bias is added to the logits. A query that sees none of the keys gets zeros and a normaliser of −∞.
     """
-    plain = call.softcap is None and visible is None and query.shape[-1] == value.shape[-1]
+    plain = call.softcap is None and visible is None and bias is None and query.shape[-1] == value.shape[-1]
     if plain and query.device.type == "cpu" and _FLASH is not None and not has_derivative(query, key, value):
         return _FLASH(query, key, value, 0.0, is_causal, scale=call.scaling)
     logits = attention_logits(query, key, call.scaling, call.softcap).float()
+    if bias is not None:
+        logits += bias
     if is_causal:
         visible = causal_mask(query.shape[-2], key.shape[-2], None, query.device)[None, None]
     if visible is not None:

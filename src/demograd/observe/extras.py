@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from demograd.observe.attention import attention_logits
+from demograd.observe.attention import attention_logits, position_bias
 from demograd.observe.rotary import query_vectors
 from demograd.observe.routing import AttentionCall
 from demograd.observe.value_key_products import last_token_weights, value_key_products, weighted_value_key_products
@@ -51,6 +51,8 @@ class LayerPass:
     """Row of each query's last token [segments]."""
     lengths: list[int]
     """Of each query."""
+    first_position: int
+    """Of each query's first token."""
     demonstrations: Tensor
     """Which tokens of the context are demonstrations'."""
 
@@ -69,8 +71,12 @@ class LayerPass:
     @cached_property
     def weights(self) -> Tensor:
         """The last query tokens' attention probabilities [segments, heads, context + longest]."""
-        last = self.context_key.shape[2] + torch.tensor(self.lengths) - 1
-        return last_token_weights(torch.cat([self.context_logits, self.own_logits], -1), last, self.call.window)
+        context, longest = self.context_key.shape[2], self.own_logits.shape[-1]
+        logits = torch.cat([self.context_logits, self.own_logits], dim=-1)
+        positions = torch.cat([torch.arange(context), self.first_position + torch.arange(longest)])
+        if (bias := position_bias(self.call, positions)) is not None:
+            logits = logits + bias
+        return last_token_weights(logits, context + torch.tensor(self.lengths) - 1, self.call.window)
 
     def own_of(self, segment: int) -> tuple[Tensor, Tensor]:
         """Values and keys of a query's own tokens, float32 [key_value_heads, tokens, dim]."""

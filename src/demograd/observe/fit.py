@@ -59,6 +59,7 @@ def _try(model: Model) -> Fit:
 
 def relative_difference(observed: Tensor, reference: Tensor) -> float:
     """Largest absolute difference over the largest absolute value; not a number compares as infinite."""
+    observed, reference = observed.cpu(), reference.cpu()  # a network over several devices may give one on each
     difference = ((observed - reference).abs().max() / reference.abs().max()).item()
     return difference if difference == difference else float("inf")
 
@@ -91,7 +92,7 @@ def observed_log_probs(model: Model, prompts: Prompts, way: Fit) -> Tensor:
     batches = packed_batches(model, prompts, most_tokens=16) if way == "packed" else unpacked_batches(model, prompts)
     rows: dict[int, Tensor] = {}
     for batch in batches:
-        hidden = batch.forward(Recorder(frozenset(), batch.last, [one.length for one in batch.segments]))
+        hidden = batch.forward(Recorder(frozenset(), batch.last, [one.length for one in batch.segments], prompts))
         log_probs = next_token_log_probs(model.anatomy, hidden.index_select(0, batch.last.to(hidden.device)))
         rows.update(zip((one.query for one in batch.segments), log_probs, strict=True))
     return torch.stack([rows[query] for query in range(len(prompts.queries))])

@@ -94,7 +94,7 @@ def _observed(
     done = 0
     for batch in batches:
         lengths = [one.length for one in batch.segments]
-        recorder = Recorder(wanted, batch.last, lengths, prompts.demonstration_spans)
+        recorder = Recorder(wanted, batch.last, lengths, prompts)
         with recorder.watching(model.anatomy, place):
             normed = batch.forward(recorder)
         scores, at_answer = label_scores(model.anatomy, prompts, batch.segments, normed)

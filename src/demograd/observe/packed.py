@@ -25,9 +25,9 @@ def encoded_context(model: Model, tokens: list[int]) -> KeysAndValues:
         return causal_attention(call)
 
     ids = torch.tensor([tokens], device=model.anatomy.device)
-    positions = torch.arange(len(tokens), device=ids.device)[None]
+    positions = model.anatomy.positions(torch.arange(len(tokens)))
     with attention_routed(model.anatomy, attend):
-        model.anatomy.decoder(input_ids=ids, position_ids=positions, use_cache=False)
+        model.anatomy.decoder(input_ids=ids, **positions, use_cache=False)
     return [kept[layer] for layer in sorted(kept)]
 
 
@@ -37,7 +37,6 @@ class PackedBatch:
 
     model: Model
     pack: Pack
-    first_position: int
 
     @property
     def segments(self) -> list[Segment]:
@@ -58,11 +57,9 @@ class PackedBatch:
             return output
 
         device = self.model.anatomy.device
-        positions = (self.first_position + self.pack.depths)[None].to(device)
+        positions = self.model.anatomy.positions(self.pack.positions)
         with attention_routed(self.model.anatomy, attend):
-            output = self.model.anatomy.decoder(
-                input_ids=self.pack.tokens.to(device), position_ids=positions, use_cache=False
-            )
+            output = self.model.anatomy.decoder(input_ids=self.pack.tokens.to(device), **positions, use_cache=False)
         return output.last_hidden_state[0]
 
 
@@ -70,4 +67,4 @@ def packed_batches(model: Model, prompts: Prompts, most_tokens: int) -> Iterator
     """The context is encoded at the first batch and shared by all."""
     context = encoded_context(model, prompts.context)
     for segments in packs(prompts, most_tokens):
-        yield PackedBatch(model, Pack(segments, context, prompts.answer_offset), prompts.first_query_position)
+        yield PackedBatch(model, Pack(segments, context, prompts.answer_offset, prompts.first_query_position))

@@ -11,7 +11,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from demograd.observe.attention import attention_logits, joined, partial_attention
+from demograd.observe.attention import attention_logits, joined, partial_attention, position_bias
 from demograd.observe.routing import AttentionCall
 from demograd.tasks.prompts import Prompts
 
@@ -73,11 +73,14 @@ class Pack:
     """Keys and values of the context, per layer: [1, key_value_heads, context, head_dim]."""
     branch_after: int
     """`answer_offset`: a branch sees its query up to and including this position."""
+    first_position: int
+    """Of each segment's first token."""
 
     def __post_init__(self) -> None:
         lengths = [len(one.tokens) for one in self.segments]
         self.tokens = torch.tensor([[token for one in self.segments for token in one.tokens]])
         self.depths = torch.tensor([depth for one in self.segments for depth in one.depths])
+        self.positions = self.first_position + self.depths
         self.starts = torch.tensor([0, *lengths]).cumsum(0)[:-1]
         self.last = self.starts + torch.tensor([one.length for one in self.segments]) - 1
         longest = max(lengths)
@@ -127,9 +130,12 @@ class Pack:
             key, value = key[:, :, first:], value[:, :, first:]
             back = context + self.depths[:, None] - torch.arange(first, context)
             visible = (back < call.window).repeat(heads // groups, 1)[None, None].to(key.device)
+        bias = position_bias(call, torch.arange(context - key.shape[-2], context))
+        if bias is not None:
+            bias = bias.view(groups, -1, 1, key.shape[-2]).expand(-1, -1, tokens, -1).flatten(1, 2)[None]
         # all heads that share a key head stand as more queries of it: no key is repeated, and nothing is copied
         folded = call.query.reshape(1, groups, heads // groups * tokens, dim)
-        output, normaliser = partial_attention(folded, key, value, call, visible)
+        output, normaliser = partial_attention(folded, key, value, call, visible, bias=bias)
         return output.reshape(heads, tokens, -1), normaliser.reshape(heads, tokens)
 
     def _inside(self, call: AttentionCall) -> tuple[Tensor, Tensor]:
@@ -138,7 +144,10 @@ class Pack:
         visible = self.visible_inside(call.window)
         if visible is not None:
             visible = visible.to(query.device)
-        output, normaliser = partial_attention(query, key, value, call, visible, is_causal=visible is None)
+        bias = position_bias(call, self.positions)
+        if bias is not None:
+            bias = self._pad(bias[None, :, :, None], call.query.shape[1]).transpose(2, 3)
+        output, normaliser = partial_attention(query, key, value, call, visible, visible is None, bias)
         unpadded = self.unpadded.to(query.device)
         return (
             output.transpose(0, 1).flatten(1, 2).index_select(1, unpadded),

@@ -1,7 +1,7 @@
 """What is kept of a forward pass: rows at the last token of each query, layer by layer."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,6 +13,7 @@ from torch import Tensor
 from demograd.models import Anatomy
 from demograd.observe.extras import OF_A_LAYER, Extra, LayerPass
 from demograd.observe.routing import AttentionCall
+from demograd.tasks.prompts import Prompts
 
 Place = Literal["projection", "after_norm"]
 
@@ -26,20 +27,22 @@ class Recorder:
     """The last token of each query, in the row of tokens."""
     lengths: list[int]
     """Of each query."""
-    demonstration_spans: Sequence[tuple[int, int]] = ()
-    """Where demonstrations lie in the context."""
+    prompts: Prompts
     recorded: defaultdict[str, dict[int, Tensor]] = field(default_factory=lambda: defaultdict(dict))
     """By name of the field in `Observation`, then by layer."""
 
     @cached_property
     def demonstrations(self) -> Tensor:
         """Which tokens of the context are demonstrations'."""
-        return torch.tensor([token for span in self.demonstration_spans for token in range(*span)], dtype=torch.long)
+        return torch.tensor(
+            [token for span in self.prompts.demonstration_spans for token in range(*span)], dtype=torch.long
+        )
 
     def record(self, call: AttentionCall, own_logits: Tensor, context: tuple[Tensor, Tensor], output: Tensor) -> None:
         """Keep this layer's `own_logits`, and what else was asked for (see `LayerPass`; `context`: key and value)."""
         self.recorded["attention_logits"][call.layer] = own_logits
-        one = LayerPass(call, own_logits, *context, output, self.last, self.lengths, self.demonstrations)
+        one = LayerPass(call, own_logits, *context, output, self.last, self.lengths, self.prompts.first_query_position,
+                        self.demonstrations)  # fmt: skip
         for extra in self.extras & OF_A_LAYER.keys():
             self.recorded[extra][call.layer] = OF_A_LAYER[extra](one)
 
@@ -47,7 +50,7 @@ class Recorder:
     def watching(self, anatomy: Anatomy, place: Place) -> Iterator[None]:
         """Keep the last token's attention output of every layer that runs inside this block."""
         outputs = self.recorded["attention_output"]
-        modules = anatomy.attentions
+        modules = anatomy.attention_outputs
         if place == "after_norm":
             modules = anatomy.post_attention_norms
 

@@ -2,6 +2,7 @@
 
 import inspect
 import sys
+from functools import partial
 from typing import Any
 from weakref import WeakSet
 
@@ -58,9 +59,18 @@ def before_rotation(call: AttentionCall) -> Float[Tensor, "batch heads tokens he
 def _rotation(module: nn.Module) -> Any:
     """How the module's own source file rotates query and key `[batch, heads, tokens, dim]` by cosines and sines."""
     rotation = getattr(sys.modules[type(module).__module__], "apply_rotary_pos_emb", None)
-    if rotation is None or list(inspect.signature(rotation).parameters)[:4] != ["q", "k", "cos", "sin"]:
-        raise _cannot_be_undone(module)
-    return rotation
+    match [] if rotation is None else list(inspect.signature(rotation).parameters)[:4]:
+        case ["q", "k", "cos", "sin"]:
+            return rotation
+        case ["tensor", "sin", "cos"]:
+            return partial(_in_gptj_form, rotation)
+        case _:
+            raise _cannot_be_undone(module)
+
+
+def _in_gptj_form(rotation: Any, q: Tensor, k: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, ...]:
+    """GPT-J's takes `[batch, tokens, heads, dim]`, and one cosine and sine for each pair of neighbours."""
+    return tuple(rotation(one.transpose(1, 2), sin[..., ::2], cos[..., ::2]).transpose(1, 2) for one in (q, k))
 
 
 @torch.no_grad()

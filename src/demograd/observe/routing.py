@@ -1,10 +1,10 @@
 """Route a network's attention through a function of ours, for the length of a `with` block."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from types import MethodType
+from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
@@ -12,6 +12,7 @@ from transformers import AttentionInterface
 
 from demograd.errors import UserError
 from demograd.models import Anatomy
+from demograd.models.ways_in import AttendLayer, WayIn
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +43,8 @@ class AttentionCall:
     """A token sees only this many tokens back, itself included."""
     rotary: Rotary | None = None
     """What the module may have rotated query and key by; None where it was handed nothing."""
+    position_bias: Callable[[Tensor], Tensor | None] = lambda positions: None
+    """Gives what is added to the logits of keys at positions [keys]: [heads, keys] (ALiBi), or None: nothing."""
 
 
 Attend = Callable[[AttentionCall], Tensor]
@@ -78,9 +81,11 @@ def _interface(
 AttentionInterface.register(_NAME, _interface)
 
 
-def _keep_rotary(module: nn.Module, inputs: Any, arguments: dict[str, Any]) -> None:
+def _keep_rotary(way_in: WayIn | None, module: nn.Module, inputs: Any, arguments: dict[str, Any]) -> None:
     """Before an attention module runs: it rotates with these, but does not hand them on to its interface."""
     positions = arguments.get("position_embeddings")
+    if way_in is not None and way_in.rotary is not None:
+        positions = way_in.rotary(module, arguments)
     _rotary.set(None if positions is None else Rotary(module, *positions))
 
 
@@ -89,22 +94,45 @@ def attention_routed(anatomy: Anatomy, attend: Attend) -> Iterator[None]:
     """Inside this block every layer of the network computes its attention with `attend`."""
     config = anatomy.network.config
     before = config._attn_implementation
-    forward = anatomy.architecture.attention_forward
+    way_in = anatomy.architecture.way_in
     token, rotary_token = _attend.set(attend), _rotary.set(None)
-    hooks = [one.register_forward_pre_hook(_keep_rotary, with_kwargs=True) for one in anatomy.attentions]
+    keep_rotary = partial(_keep_rotary, way_in)
+    hooks = [one.register_forward_pre_hook(keep_rotary, with_kwargs=True) for one in anatomy.attentions]
     config._attn_implementation = _NAME
-    if forward is not None:
-        for attention in anatomy.attentions:
-            attention.config = config
-            attention.forward = MethodType(forward, attention)
+    with ExitStack() as stack:
+        if way_in is not None:
+            for layer, attention in enumerate(anatomy.attentions):
+                function = partial(way_in.function, attention, _attend_at(layer, anatomy))
+                stack.enter_context(_standing_in(function, attention, way_in.method))
+        try:
+            yield
+        finally:
+            config._attn_implementation = before
+            for hook in hooks:
+                hook.remove()
+            _rotary.reset(rotary_token)
+            _attend.reset(token)
+
+
+@contextmanager
+def _standing_in(function: Callable[..., Any], module: nn.Module, method: str) -> Iterator[None]:
+    """Inside this block the function is called for the module's method."""
+    own = vars(module).get(method)  # where accelerate spreads a network over devices, it does the same for `forward`
+    setattr(module, method, function)
     try:
         yield
     finally:
-        config._attn_implementation = before
-        if forward is not None:
-            for attention in anatomy.attentions:
-                del attention.forward, attention.config
-        for hook in hooks:
-            hook.remove()
-        _rotary.reset(rotary_token)
-        _attend.reset(token)
+        if own is None:
+            delattr(module, method)
+        else:
+            setattr(module, method, own)
+
+
+def _attend_at(layer: int, anatomy: Anatomy) -> AttendLayer:
+    """What a way in calls for its attention."""
+
+    def attend(query: Tensor, key: Tensor, value: Tensor, *, scaling: float, window: int | None = None) -> Tensor:
+        bias, rotary = anatomy.position_bias, _rotary.get()
+        return _attend.get()(AttentionCall(layer, query, key, value, scaling, None, window, rotary, bias))
+
+    return attend

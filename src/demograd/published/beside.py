@@ -30,6 +30,8 @@ def beside(measured: pd.DataFrame) -> pd.DataFrame:
         is compared as its label says, else what it most probably holds ("weights = norms_only"); `caveats`, one
         sentence for each thing that is known to be wrong with it.
 
+    Published numbers are printed to two decimals, so a difference under 0.005 is none.
+
     A number that is probably not what its label says stands beside both: what the label names, and what it holds.
     A task from a user's own file (`cb=my.jsonl`) stands beside the built-in task's numbers.
     """

@@ -2,9 +2,9 @@
 
 from demograd.study.cells import Cell, World, cells
 from demograd.study.claims import claims
+from demograd.study.folder import RunFolder
 from demograd.study.measures import MEASURES
 from demograd.study.methods import method_descriptions
-from demograd.study.folder import RunFolder
 from demograd.study.run import Run, run_study
 from demograd.study.schema import Study, make_study, preset_names, read_study
 from demograd.study.watch import Silent, Watch

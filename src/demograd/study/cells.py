@@ -8,6 +8,7 @@ from itertools import product
 from typing import Any
 
 from demograd.models import Weights
+from demograd.observe import Extra
 from demograd.study.learning_rates import rates_of
 from demograd.study.measures import MEASURES
 from demograd.study.schema import Study
@@ -84,8 +85,8 @@ def observation_key(study: Study, world: World, setting: str) -> str:
     about = asdict(world) | {"initialisation": world.initialisation}
     if setting == "ZSL" and not study.align_positions:  # without a shift of positions, no demonstration matters
         about = {name: about[name] for name in ("model", "weights", "task", "initialisation")}
-    return _key(f"{world.weights}-{world.task}-{setting}",
-                {**_settings(study, world), **about, "setting": setting, "extras": sorted(extras(study))})  # fmt: skip
+    recorded = {"setting": setting, "extras": sorted(extras(study, setting))}
+    return _key(f"{world.weights}-{world.task}-{setting}", {**_settings(study, world), **about, **recorded})
 
 
 def cell_key(study: Study, cell: Cell) -> str:
@@ -112,9 +113,10 @@ def network_key(study: Study, model: str, weights: Weights, initialisation: int,
     return _key(f"{weights}-{what}", {**about, "dtype": study.dtype, "what": what})
 
 
-def extras(study: Study) -> frozenset[Any]:
-    """What the study's observations must have besides."""
-    return frozenset().union(*(MEASURES[name].extras for name in study.measures))
+def extras(study: Study, setting: str) -> frozenset[Extra]:
+    """What the study's observations of ZSL, ICL or FT must have besides."""
+    kind = setting.partition("_")[0]
+    return frozenset(extra for name in study.measures for extra in MEASURES[name].extras.get(kind, ()))
 
 
 def _settings(study: Study, world: World) -> dict[str, Any]:

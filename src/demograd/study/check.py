@@ -1,12 +1,13 @@
 """`demograd check MODEL`: proofs, on the user's own model, that what is recorded is what the model computes."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from demograd.learn import GradientDescent, LayerCausalGradientDescent, Method, fine_tuned
-from demograd.models import Model
+from demograd.models import Model, eager_attention
 from demograd.observe import Observation, observe
 from demograd.observe.fit import TOLERANCE, random_prompts, reference_log_probs, relative_difference, way_to_observe
 from demograd.tasks import Prompts, TrainingSequence
@@ -57,7 +58,8 @@ def _within(name: str, difference: float, allowed: float) -> CheckResult:
 
 def _beyond_window(model: Model) -> Prompts | None:
     """Prompts longer than the sliding window, so that it matters; None where there is none, or no room for them."""
-    window = getattr(model.network.config, "sliding_window", None)
+    config = model.network.config
+    window = getattr(config, "sliding_window", None) or getattr(config, "window_size", None)  # the latter: GPT-Neo
     most = model.context_window
     if not window or (most is not None and window + 30 > most):
         return None
@@ -74,21 +76,19 @@ def _log_prob_difference(model: Model, prompts: Prompts) -> float:
 def _attention_difference(model: Model, prompts: Prompts, observed: Observation) -> float:
     """Against the network's own eager attention, which returns its probabilities: the largest difference."""
     assert observed.context_logits is not None
-    config = model.network.config
-    before = config._attn_implementation
-    config._attn_implementation = "eager"
     worst = 0.0
-    try:
+    with eager_attention(model.anatomy):
         for query, tokens in enumerate(prompts.queries):
             ids = torch.tensor([prompts.context + tokens], device=model.anatomy.device)
             own = model.network(input_ids=ids, use_cache=False, output_attentions=True).attentions
             probabilities = torch.stack([layer[0, :, -1].float().cpu() for layer in own])
             logits = torch.cat([observed.context_logits[query], observed.attention_logits[query]], dim=-1)
+            bias = model.anatomy.position_bias(torch.arange(logits.shape[-1]))
+            if bias is not None:
+                logits = logits + bias.float().cpu()
             # a token outside a sliding window has no probability; the logits are recorded before any mask
             recorded = logits.masked_fill(probabilities == 0, -torch.inf).softmax(dim=-1)
             worst = max(worst, (recorded - probabilities).abs().max().item())
-    finally:
-        config._attn_implementation = before
     return worst
 
 
@@ -96,7 +96,7 @@ def _attention_difference(model: Model, prompts: Prompts, observed: Observation)
 def _readout_difference(model: Model, prompts: Prompts) -> float:
     last: list[Tensor] = []
 
-    def keep(module: object, inputs: object, output: Tensor | tuple[Tensor, ...]) -> None:
+    def keep(module: object, inputs: object, output: Any) -> None:
         last.append(output[0] if isinstance(output, tuple) else output)
 
     handle = model.anatomy.blocks[-1].register_forward_hook(keep)

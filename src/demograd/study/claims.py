@@ -11,7 +11,8 @@ import torch
 import yaml
 from torch import Tensor
 
-from demograd.metrics import METRICS, PairedTest, decide_all, paired_test, stack_seeds
+from demograd.metrics import METRICS, PairedTest, Verdict, decide_all, paired_test, stack_seeds
+from demograd.study.cells import World
 from demograd.study.curves import curves_of
 from demograd.study.folder import RunFolder
 from demograd.study.gathered import Gathered, Untuned, by_task_and_k
@@ -45,22 +46,26 @@ class Comparison:
     left: float
     right: float
     test: PairedTest
+    objection: str
+    """Why the numbers do not count (method.md, "Validity"); else empty."""
 
 
 def check_claims(study: Study, folder: RunFolder) -> dict[str, Any]:
     """Write `claims.json` and return it: per claim every comparison that this run has, with its verdict."""
-    tests = [comparison for group in by_task_and_k(study, folder) for comparison in _comparisons(study, group)]
-    verdicts = decide_all({str(number): one.test for number, one in enumerate(tests)})
+    invalid = _invalid(folder)
+    tests = [each for group in by_task_and_k(study, folder) for each in _comparisons(study, group, invalid)]
+    verdicts = decide_all({str(number): one.test for number, one in enumerate(tests) if not one.objection})
     rows: dict[str, list[dict[str, Any]]] = {name: [] for name in claims()}
     for number_, one in enumerate(tests):
-        verdict, test = verdicts[str(number_)], one.test
+        test, verdict = one.test, verdicts.get(str(number_))
         rows[one.claim].append({
             "task": one.task, "k": one.k, "compared": one.what, "left": number(one.left), "right": number(one.right),
             "difference": number(test.difference), "ci_low": test.interval and test.interval.low,
             "ci_high": test.interval and test.interval.high, "p_value": number(test.p_value),
-            "p_corrected": number(verdict.p_value), "effect_size": number(test.effect_size),
+            "p_corrected": verdict and number(verdict.p_value), "effect_size": number(test.effect_size),
             "n_seeds": test.n_seeds, "n_queries": test.n_queries, "margin": test.margin,
-            "verdict": str(verdict.verdict), "reason": verdict.reason,
+            "verdict": str(verdict.verdict if verdict else Verdict.UNDECIDED),
+            "reason": verdict.reason if verdict else one.objection,
         })  # fmt: skip
     result = {
         "correction": "Holm, over all comparisons of this run on five demonstration sets or more",
@@ -74,7 +79,33 @@ def check_claims(study: Study, folder: RunFolder) -> dict[str, Any]:
     return result
 
 
-def _comparisons(study: Study, same_world: Sequence[Untuned]) -> Iterator[Comparison]:
+Validity = dict[tuple[str, str, int, str | None], str]
+"""(model, task, k, method: None for all) → why its numbers do not count."""
+
+
+def _invalid(folder: RunFolder) -> Validity:
+    """What failed its check on trained weights; untrained ones are baselines, which need not learn in context."""
+    found: Validity = {}
+    for row in folder.read_json("validity.json"):
+        if not row["passed"] and row["weights"] == "trained" and row["check"] in _OBJECTIONS:
+            method = row["method"] and row["method"].rpartition(" ")[0]
+            found[row["model"], row["task"], row["k"], method] = _OBJECTIONS[row["check"]]
+    return found
+
+
+_OBJECTIONS = {"in_context_learning": "no in-context learning here", "update_size": "updates of an absurd size"}
+
+
+def _objection(invalid: Validity, claim: Mapping[str, Any], world: World, sides: Sequence[Side | float]) -> str:
+    if claim.get("whether_it_learns_or_not"):
+        return ""
+    methods = {side.get("method") for side in sides if isinstance(side, dict)} | {None}
+    models = {side["model"] for side in sides if isinstance(side, dict)}
+    keys = [(model, world.task, world.k, method) for model in models for method in methods]
+    return next((invalid[key] for key in keys if key in invalid), "")
+
+
+def _comparisons(study: Study, same_world: Sequence[Untuned], invalid: Validity) -> Iterator[Comparison]:
     """All comparisons on one task at one k."""
     curves = [curve for untuned in same_world for curve in curves_of(untuned)]
     several = any(len(curve) > 1 for curve in curves)
@@ -82,16 +113,17 @@ def _comparisons(study: Study, same_world: Sequence[Untuned]) -> Iterator[Compar
     for name, claim in claims().items():
         for left, right in _pairs(study, claim):
             found = [_scores(same_world, side, at) if isinstance(side, dict) else side for side in (left, right)]
-            if any(scores is None for scores in found):
+            if found[0] is None or found[1] is None:
                 continue
-            difference, means = _difference(found)
+            difference, means = _difference(found[0], found[1])
             test = paired_test(difference, margin=_margin(claim, means[0]), resamples=RESAMPLES)
             what = _in_words(left, right) + (f", at ‖u_FT‖ / ‖u_ICL‖ = {at:.2g}" if at is not None else "")
             world = same_world[0].world
-            yield Comparison(name, world.task, world.k, what, *means, test)
+            objection = _objection(invalid, claim, world, (left, right))
+            yield Comparison(name, world.task, world.k, what, *means, test, objection)
 
 
-def _pairs(study: Study, claim: Mapping[str, Any]) -> Iterator[tuple[Side | float, Side | float]]:
+def _pairs(study: Study, claim: Mapping[str, Any]) -> Iterator[tuple[Side | float, ...]]:
     """Both sides with every list and everything shared spelled out."""
     sides = [claim["left"], claim["right"]]
     named = set().union(*(side for side in sides if isinstance(side, dict)))
@@ -111,16 +143,18 @@ def _pairs(study: Study, claim: Mapping[str, Any]) -> Iterator[tuple[Side | floa
         return
     for same in product(*shared.values()):
         both = dict(zip(shared, same, strict=True))
-        options = [
-            [both | dict(zip(side, map(str, chosen), strict=True)) for chosen in product(*map(_listed, side.values()))]
-            if isinstance(side, dict) else [float(side)]
-            for side in sides
-        ]  # fmt: skip
-        for left, right in product(*options):
-            for side in (left, right):
-                if isinstance(side, dict):
-                    side["model"] = ends.get(side["model"], side["model"])
-            yield left, right
+        options = [_spelled_out(side, both, ends) for side in sides]
+        yield from product(*options)
+
+
+def _spelled_out(side: Any, both: Side, ends: dict[str, str]) -> list[Side | float]:
+    """One side for each choice from its lists, with what both share; a number is itself."""
+    if not isinstance(side, dict):
+        return [float(side)]
+    spelled = [
+        both | dict(zip(side, map(str, chosen), strict=True)) for chosen in product(*map(_listed, side.values()))
+    ]
+    return [one | {"model": ends.get(one["model"], one["model"])} for one in spelled]
 
 
 def _listed(value: Any) -> list[Any]:
@@ -128,8 +162,8 @@ def _listed(value: Any) -> list[Any]:
 
 
 def _scores(same_world: Sequence[Untuned], side: Side, at: float | None) -> Scores | None:
-    untuned = next((one for one in same_world if (one.world.model, one.world.weights) == (side["model"], side["weights"])),
-                   None)  # fmt: skip
+    network = (side["model"], side["weights"])
+    untuned = next((one for one in same_world if (one.world.model, one.world.weights) == network), None)
     if untuned is None:
         return None
     if not side["setting"].startswith("FT"):
@@ -162,14 +196,14 @@ def _reduced(score: Tensor, side: Side) -> Tensor:
     return torch.where(is_same, torch.nan, score).nanmean(dim=-1)
 
 
-def _difference(found: Sequence[Any]) -> tuple[Tensor, tuple[float, float]]:
+def _difference(left: Scores | float, right: Scores | float) -> tuple[Tensor, tuple[float, float]]:
     """[seeds, queries, layers], and the means of both sides."""
     stacked = [
-        side if isinstance(side, float)
+        torch.tensor(side, dtype=torch.float64) if isinstance(side, float)
         else stack_seeds([score if score.dim() > 1 else score[:, None] for score in side])
-        for side in found
+        for side in (left, right)
     ]  # fmt: skip
-    means = tuple(side if isinstance(side, float) else side.nanmean().item() for side in stacked)
+    means = [side.nanmean().item() for side in stacked]
     return stacked[0] - stacked[1], (means[0], means[1])
 
 
@@ -203,4 +237,3 @@ def _in_words(left: Side | float, right: Side | float) -> str:
 
 def _title(metric: str) -> str:
     return METRICS[metric].title if metric in METRICS else metric.replace("_", " ")
-

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 from demograd.learn import Diverged, fine_tuned
 from demograd.models import Model
@@ -24,12 +25,12 @@ def estimate(study: Study, model: Model, todo: Sequence[Cell], prepared: Callabl
     """
     first = prepared(todo[0].world)
     few = replace(first.zsl, queries=first.zsl.queries[:QUERIES], gold=first.zsl.gold[:QUERIES])
-    observe(model, few, extras=extras(study))  # the first call finds out how this network can be observed
-    per_observed_token = _seconds(lambda: observe(model, few, extras=extras(study))) / _prompt_tokens(few)
+    observe(model, few, extras=extras(study, "ZSL"))  # the first call finds out how this network can be observed
+    per_observed_token = _seconds(lambda: observe(model, few, extras=extras(study, "ZSL"))) / _prompt_tokens(few)
     methods = {cell.method: cell.learning_rate for cell in todo}
     sequences = first.training["FT"][:SEQUENCES]
     per_trained_token = {
-        method: _seconds(lambda: _train(study, model, sequences, method, rate)) / _tokens(sequences)
+        method: _seconds(partial(_train, study, model, sequences, method, rate)) / _tokens(sequences)
         for method, rate in methods.items()
     }
     looks_at_orders = "order_sensitivity" in study.measures

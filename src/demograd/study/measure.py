@@ -21,7 +21,7 @@ from demograd.observe import Observation, observe
 from demograd.study.cells import extras
 from demograd.study.folder import CellRecord
 from demograd.study.measures import MEASURES
-from demograd.study.prepare import Prepared
+from demograd.study.prepare import Order, Prepared
 from demograd.study.schema import Study
 from demograd.tasks import Prompts, TrainingSequence
 
@@ -31,18 +31,22 @@ Progress = Callable[[str, int], Callable[[int], None]]
 """(setting, how much) → a function that is told how much is done."""
 
 
-def observe_setting(study: Study, model: Model, prompts: Prompts, on_progress: Callable[[int], None]) -> Observation:
+def observe_setting(
+    study: Study, setting: str, model: Model, prompts: Prompts, on_progress: Callable[[int], None]
+) -> Observation:
     """Observe with this study's options."""
-    return observe(model, prompts, extras=extras(study), place=study.place, on_progress=on_progress)
+    return observe(model, prompts, extras=extras(study, setting), place=study.place, on_progress=on_progress)
 
 
-def observe_untuned(study: Study, model: Model, prompts: Prompts, on_progress: Callable[[int], None]) -> Observation:
+def observe_untuned(
+    study: Study, setting: str, model: Model, prompts: Prompts, on_progress: Callable[[int], None]
+) -> Observation:
     """Observe ZSL or ICL.
 
     Raises:
         UserError: the model overflows on these prompts.
     """
-    observation = observe_setting(study, model, prompts, on_progress)
+    observation = observe_setting(study, setting, model, prompts, on_progress)
     if not is_finite(observation):
         raise UserError(f"{model.name} in {model.dtype} computes values that are not finite on these prompts",
                         "a dtype in which the model does not overflow", "Try --dtype float32")  # fmt: skip
@@ -70,7 +74,8 @@ def measure(
     settings: dict[str, Any] = {}
 
     def keep(setting: str, tuned: TunedModel, ft: Observation) -> None:
-        scores = {"label_log_probs": ft.label_log_probs, **of_fine_tuning(study, zsl, icl, ft)}
+        scores = {name: _score(name, zsl, icl, ft) for name in metrics_of_fine_tuning(study)}
+        scores["label_log_probs"] = ft.label_log_probs
         if setting == "FT":
             scores |= _of_these_demonstrations(study, prepared, tuned, icl, ft)
         tensors.update({f"{setting}/{name}": tensor for name, tensor in scores.items()})
@@ -101,17 +106,24 @@ def measure_orders(
     icl: Observation,
     progress: Progress,
 ) -> CellRecord:
-    """ICL under other orders of the demonstrations: its order sensitivity, and the scores of one order beside another."""
+    """ICL under other orders of the demonstrations: its order sensitivity, and one order's scores beside another's."""
     started = time.perf_counter()
     spread, tensors = OrderSensitivity(), {}
+
+    def another(order: Order) -> Observation:
+        return observe_untuned(study, "ICL", model, order.icl, progress("ICL, another order", len(icl.gold)))
+
     for number, order in enumerate(prepared.orders):
-        again = icl if number == 0 else observe_untuned(study, model, order.icl, progress("ICL, another order", len(icl.gold)))
+        again = icl if number == 0 else another(order)
         if "order_sensitivity" in study.measures:
             spread.add(again)
         if number == 1 and "reordering" in study.measures:
             tensors["ICL_reordered/label_log_probs"] = again.label_log_probs
-            for name, scores in of_fine_tuning(study, zsl, icl, again).items():
-                tensors[f"ICL_reordered/{name}"] = scores
+            tensors |= {
+                f"ICL_reordered/{name}": _score(name, zsl, icl, again)
+                for name in metrics_of_fine_tuning(study)
+                if METRICS[name].kind != "dual form"  # which is about keys and values that FT changed
+            }
     if "order_sensitivity" in study.measures:
         tensors["ICL/order_sensitivity"] = spread.value()
     return CellRecord(tensors, {"seconds": time.perf_counter() - started})
@@ -127,13 +139,10 @@ def metrics_of_fine_tuning(study: Study) -> list[str]:
     ]
 
 
-def of_fine_tuning(study: Study, zsl: Observation, icl: Observation, ft: Observation) -> dict[str, Tensor]:
-    """Every similarity and size that looks at FT: [queries], [queries, layers] or [queries, layers, heads]."""
+def _score(name: str, zsl: Observation, icl: Observation, ft: Observation) -> Tensor:
+    """[queries], [queries, layers], [queries, layers, heads] or [queries, layers, layers′]."""
     observed = {"zsl": zsl, "icl": icl, "ft": ft, "other": ft, "a": icl, "b": ft}
-    return {
-        name: METRICS[name].function(*(observed[argument] for argument in METRICS[name].arguments))
-        for name in metrics_of_fine_tuning(study)
-    }
+    return METRICS[name].function(*(observed[argument] for argument in METRICS[name].arguments))
 
 
 def _of_these_demonstrations(
@@ -166,10 +175,8 @@ def _fine_tune(
     on_progress = progress(len(sequences) + len(prompts.queries))
     wants_queries = "attention_to_demonstrations" in study.measures
     try:
-        with fine_tuned(
-            model, sequences, method, on_step=on_progress, record_training_queries=wants_queries
-        ) as tuned:
-            ft = observe_setting(study, tuned, prompts, lambda done: on_progress(len(sequences) + done))
+        with fine_tuned(model, sequences, method, on_step=on_progress, record_training_queries=wants_queries) as tuned:
+            ft = observe_setting(study, "FT", tuned, prompts, lambda done: on_progress(len(sequences) + done))
             if not is_finite(ft):
                 raise Diverged(len(tuned.losses), "what the tuned model computes")
             keep(tuned, ft)

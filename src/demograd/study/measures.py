@@ -1,8 +1,9 @@
-"""What a study can measure, in groups: each is what a paper's table or figure needs, and what must be recorded for it."""
+"""What a study can measure, in groups: what a paper's table or figure needs, and what must be recorded for it."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from demograd.observe.recorder import Extra
+from demograd.observe import Extra
 
 
 @dataclass(frozen=True)
@@ -12,11 +13,11 @@ class Measure:
     metrics: tuple[str, ...]
     """Names of `demograd list metrics`; none: what the group's rows of the results are called is no metric of FT."""
     about: str
-    extras: frozenset[Extra] = frozenset()
-    """What an observation must have besides."""
+    extras: Mapping[str, tuple[Extra, ...]] = field(default_factory=dict)
+    """Setting (ZSL, ICL, FT) → what its observation must have besides."""
 
 
-_DISTRIBUTION: frozenset[Extra] = frozenset({"next_token_log_probs"})
+_DISTRIBUTION: dict[str, tuple[Extra, ...]] = {"ICL": ("next_token_log_probs",), "FT": ("next_token_log_probs",)}
 
 MEASURES: dict[str, Measure] = {
     "similarity": Measure(
@@ -33,7 +34,7 @@ MEASURES: dict[str, Measure] = {
         tuple(f"{kind}attention_{what}_by_{unit}" for kind in ("", "random_") for what in ("kendall", "recall")
               for unit in ("token", "demonstration")),
         "whether ICL and FT attend to the same demonstrations (Dai 2023)",
-        frozenset({"context_logits", "query_vectors"}),
+        {"ICL": ("context_logits",), "FT": ("query_vectors",)},
     ),
     "reordering": Measure(
         (), "ICL with the same demonstrations in another order, as the reference beside every score of FT"
@@ -45,6 +46,16 @@ MEASURES: dict[str, Measure] = {
     ),
     "order_sensitivity": Measure(
         ("order_sensitivity",), "spread of the output over orders of the demonstrations (Shen 2023)", _DISTRIBUTION
+    ),
+    "implicit_update": Measure(
+        ("implicit_update", "implicit_update_weighted", "implicit_update_validity"),
+        "the update that the linear dual form of attention would make, and whether that form is valid here (Dai 2023)",
+        {
+            "ZSL": ("value_key_products", "weighted_value_key_products", "head_outputs"),
+            "ICL": ("context_value_key_products", "weighted_context_value_key_products", "head_outputs",
+                    "rotated_query_vectors"),
+            "FT": ("value_key_products", "weighted_value_key_products"),
+        },
     ),
     "sparsity": Measure(("sparsity_ratio",), "share of small weights in the attention matrices (Shen 2023)"),
     "training_time": Measure(

@@ -47,7 +47,7 @@ def resolved_methods(given: Any) -> dict[str, dict[str, Any]]:
     if isinstance(given, list):
         if len(set(map(str, given))) != len(given):
             raise UserError(f"methods {given}", "each method once", "Leave one out")
-        given = dict.fromkeys(map(str, given), {})
+        given = {str(name): {} for name in given}
     if not isinstance(given, Mapping):
         raise UserError(f"methods = {given!r}", "names of methods", "See demograd list methods")
     methods = {}
@@ -84,7 +84,7 @@ def make_method(name: str, options: Mapping[str, Any], learning_rate: float) -> 
 
 
 @cache
-def _adapter(kind: str) -> TypeAdapter[Any]:
+def _adapter(kind: str) -> Any:
     return TypeAdapter(KINDS[kind])
 
 

@@ -58,7 +58,7 @@ def load_tasks(study: Study, say: Callable[[str], None]) -> tuple[Study, dict[st
                 validation_path=study.validation_path,
             )  # fmt: skip
         except UserError as error:
-            if name not in study.optional_tasks or name == study.tasks[-1] and not tasks:
+            if name not in study.optional_tasks or (name == study.tasks[-1] and not tasks):
                 raise
             say(f"{name} is left out: {error}")
     study = study.model_copy(update={"tasks": list(tasks), "optional_tasks": []})

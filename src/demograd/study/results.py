@@ -95,7 +95,7 @@ def _of_setting(study: Study, group: Gathered, setting: str) -> Iterator[Row]:
     if "corrected" in study.selections:
         yield from _corrected(group, setting, metrics)
     if setting in CONTROLS and all(status == "ok" for status in group.status("FT")):
-        for metric in (name for name in metrics if METRICS[name].kind == "similarity"):
+        for metric in (name for name in metrics if METRICS[name].kind == "similarity" and METRICS[name].has_layers):
             same, control = group.scores("FT", metric), group.scores(setting, metric)
             assert same is not None and control is not None
             differences = [specificity(one, other) for one, other in zip(same, control, strict=True)]

@@ -101,9 +101,12 @@ def over_sets(scores: list[Tensor], stacked: Tensor, bounds: Bounds) -> Row:
     interval = (
         interval_over_demonstrations(stacked) if len(scores) >= SETS_FOR_SPREAD else conditional_interval(stacked)
     )
+    # a status of its own: that no query counts is a finding, that all updates are too small is another
+    nothing = all(whole.status == "nothing selected" for whole in wholes)
     return {
         "value": number(over.mean), "std": over.std, "n": sum(whole.n for whole in wholes),
         "n_missing": sum(whole.n_missing for whole in wholes), "n_seeds": over.n, **shown(interval, bounds),
+        **({"status": "nothing selected"} if nothing else {}),
     }  # fmt: skip
 
 

@@ -186,7 +186,7 @@ def _run_world(
 
         def new() -> Observation:
             watch.begin(str(world), setting, len(prompts.queries))
-            return observe_untuned(study, load(), prompts, watch.done)
+            return observe_untuned(study, setting, load(), prompts, watch.done)
 
         return folder.observation(observation_key(study, world, setting), new)
 

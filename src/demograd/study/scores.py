@@ -49,9 +49,7 @@ def _alpha(group: Gathered) -> Scores | None:
     return [alpha(*three) for three in zip(group.untuned.zsl, gd.attending(), group.attending(), strict=True)]
 
 
-def at_equal_size(
-    curve: list[Gathered], at: float, scores: Callable[[Gathered], Scores | None]
-) -> Scores | None:
+def at_equal_size(curve: list[Gathered], at: float, scores: Callable[[Gathered], Scores | None]) -> Scores | None:
     """The scores of one method where ‖u_FT‖ / ‖u_ICL‖ is `at`, read from its learning rates in ascending order."""
     sizes = size_curve(curve)
     of_rates = [scores(group) for group in curve]
@@ -65,6 +63,7 @@ def at_equal_size(
 
 def size_curve(curve: list[Gathered]) -> Tensor:
     """‖u_FT‖ / ‖u_ICL‖ [rates, seeds], its median over queries and layers; NaN where FT diverged."""
+
     def of(group: Gathered) -> list[float]:
         ratios = tuned_scores(group, "FT", "update_size_ratio")
         return [torch.nan] * len(group.cells) if ratios is None else [one.nanmedian().item() for one in ratios]

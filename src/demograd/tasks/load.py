@@ -37,10 +37,11 @@ def load_task(
     name = str(name_or_path)
     before, equals, path = name.partition("=")
     built_in = built_in_tasks().get(before)
-    is_file = path != "" or (built_in is None and not name.startswith("hub:"))
+    on_file = built_in is not None and bool(equals)
+    is_file = on_file or (built_in is None and not name.startswith("hub:"))
     if validation_path is not None and not is_file:
         raise UserError(f"validation_path for the task {name!r}", "a file as the task", "Leave validation_path out")
-    if built_in is not None and not equals:
+    if built_in is not None and not on_file:
         if label_column != "label":
             raise UserError(f"label_column for the built-in task {name!r}", "a file or hub data set", "Leave it out")
         return load_built_in(name, built_in, template, label_words, source)

