@@ -8,10 +8,11 @@ import pandas as pd
 from torch import Tensor
 
 from demograd.columns import COLUMNS, CONTROLS
+from demograd.files import written_whole
 from demograd.metrics import METRICS, aggregate, selected, specificity
 from demograd.study.cells import network_key, worlds
 from demograd.study.curves import curve_rows
-from demograd.study.folder import RunFolder, written_whole
+from demograd.study.folder import RunFolder
 from demograd.study.gathered import Gathered, Untuned, by_task_and_k, untuned_groups
 from demograd.study.measure import metrics_of_fine_tuning
 from demograd.study.measures import MEASURES
