@@ -35,8 +35,7 @@ def rates_section(results: pd.DataFrame, scores: Scores) -> Section | None:
         here = [each for each in tuned if worlds[each] == world]
         if len({(each.method, each.weights, each.learning_rate) for each in here}) > len(_lines(here)):
             figures.append(_figure(scores, here, world if len(set(worlds.values())) > 1 else ""))
-    table = _at_equal_size(results)
-    parts = (*figures, *([table] if table else []))
+    parts = (*figures, *(table for name in LEADING if (table := _at_equal_size(results, name))))
     return Section("rates", "Against the learning rate", _LEAD, parts) if parts else None
 
 
@@ -81,15 +80,16 @@ def _data(x: Mapping[Variant, float | None], y: Mapping[Variant, Cell]) -> pd.Da
     ).astype({"x": float, "y": float, "low": float, "high": float})  # fmt: skip
 
 
-def _at_equal_size(results: pd.DataFrame) -> Table | None:
+def _at_equal_size(results: pd.DataFrame, name: str) -> Table | None:
     """Scores and specificities where all methods' updates have one size, read between the rates that were run."""
-    rows = results[results["metric"].str.endswith(AT_EQUAL_SIZE) & results[["seed", "layer"]].isna().all(axis=1)]
+    asked = [(name + AT_EQUAL_SIZE, "FT"), *((name + SPECIFICITY + AT_EQUAL_SIZE, control) for control in CONTROLS)]
+    rows = results[
+        results["metric"].isin({metric for metric, _ in asked}) & results[["seed", "layer"]].isna().all(axis=1)
+    ]
     if rows.empty:
         return None
     found = {(variant(row), row["metric"], row["setting"]): row for row in rows.to_dict("records")}
     variants = in_order(each for each, _, _ in found)
-    asked = [(name + AT_EQUAL_SIZE, "FT") for name in LEADING]
-    asked += [(name + SPECIFICITY + AT_EQUAL_SIZE, control) for name in LEADING for control in CONTROLS]
     asked = [one for one in asked if any((metric, setting) == one for _, metric, setting in found)]
     worlds = world_labels(variants)
     lines = []
@@ -99,8 +99,8 @@ def _at_equal_size(results: pd.DataFrame) -> Table | None:
         entries = tuple(NOTHING if row is None else entry(cell(row)) for row in of)
         size = (f"at ‖u_FT‖ / ‖u_ICL‖ = {number(at)}",) if at is not None else ()
         lines.append((worlds[each], Row(each.method or "", entries, each.weights, size)))
-    heads = (Head("method, weights"), *_heads(asked))
-    return Table(heads, grouped(lines), "At equal size of the update", "Read between the rates that were run.")
+    title, note = f"{METRICS[name].title} at equal size of the update", "Read between the rates that were run."
+    return Table((Head("method, weights"), *_heads(asked)), grouped(lines), title, note)
 
 
 def _heads(asked: list[tuple[str, str]]) -> Iterator[Head]:
