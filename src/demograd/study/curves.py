@@ -8,6 +8,7 @@ from torch import Tensor
 
 from demograd.metrics import at_equal_size, mean_over_sizes, specificity
 from demograd.study.gathered import Gathered, Untuned
+from demograd.study.methods import options_json
 from demograd.study.rows import Row, similarity
 from demograd.study.schema import Study
 from demograd.study.scores import Scores, common_size, read_curve, size_range, tuned_scores
@@ -44,7 +45,8 @@ def curve_rows(study: Study, same_world: Sequence[Untuned]) -> Iterator[tuple[Un
     for (untuned, curve), metric, setting, suffix in product(curves, COMPARED, settings, readings):
         name = metric if setting == "FT" else f"{metric}_specificity"
         read_at, read = readings[suffix]
-        same: Row = {"method": curve[0].cell.method, "setting": setting, "at": read_at}
+        options = options_json(study.method(curve[0].cell.method, curve[0].cell.learning_rate))
+        same: Row = {"method": curve[0].cell.method, "method_options": options, "setting": setting, "at": read_at}
         if low != low:
             yield untuned, {**same, "metric": name + suffix, "status": "the curves share no size"}
             continue

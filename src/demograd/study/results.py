@@ -1,8 +1,6 @@
 """From finished cells to one tidy table (docs/run-folder.md)."""
 
-import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 
 import pandas as pd
 from torch import Tensor
@@ -16,6 +14,7 @@ from demograd.study.folder import RunFolder
 from demograd.study.gathered import Gathered, Untuned, by_task_and_k, untuned_groups
 from demograd.study.measure import metrics_of_fine_tuning
 from demograd.study.measures import MEASURES
+from demograd.study.methods import options_json
 from demograd.study.networks import NETWORK_MEASURES
 from demograd.study.rows import PER_QUERY, Row, number, performance, performance_over, similarity
 from demograd.study.schema import Study
@@ -75,9 +74,8 @@ def _is_asked(study: Study, metric: str) -> bool:
 
 
 def _fine_tuning(study: Study, group: Gathered) -> Iterator[Row]:
-    options = asdict(study.method(group.cell.method, group.cell.learning_rate))
-    rate = options.pop("learning_rate")
-    same: Row = {"method": group.cell.method, "method_options": json.dumps(options), "learning_rate": rate}
+    name, rate = group.cell.method, group.cell.learning_rate
+    same: Row = {"method": name, "method_options": options_json(study.method(name, rate)), "learning_rate": rate}
     for setting in ("FT", *(setting for setting in CONTROLS if setting.removeprefix("FT_") in study.controls)):
         for row in _of_setting(study, group, setting):
             yield {**same, "setting": setting, **row}
