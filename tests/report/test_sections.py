@@ -153,8 +153,9 @@ def test_methods_at_equal_size_are_compared_in_a_table_that_names_the_size() -> 
         *_curve(),
         row("sim_aou_at_equal_size", "FT", 0.31, method="GD", **equal),
         row("sim_aou_specificity_at_equal_size", "FT_permuted_labels", 0.04, method="GD", **equal),
+        row("sim_aou_over_sizes", "FT", 0.35, method="GD", **equal | {"at": None}),
     ]
-    (table,) = tables(rates_section(results(*rows), scores(*rows)))
+    table, over_sizes = tables(rates_section(results(*rows), scores(*rows)))
     (only,) = rows_of(table)
     assert [(head.text, head.under) for head in table.heads[1:]] == [
         ("SimAOU", ""),
@@ -162,6 +163,7 @@ def test_methods_at_equal_size_are_compared_in_a_table_that_names_the_size() -> 
     ]
     assert [entry.text for entry in only.entries] == ["0.310", "0.040"]
     assert only.under == ("at ‖u_FT‖ / ‖u_ICL‖ = 0.700",)
+    assert [entry.text for entry in rows_of(over_sizes)[0].entries] == ["0.350"]
     assert [each.learning_rate for each in scores(*rows).tuned()] == list(RATES), "they are no variants of their own"
 
 
