@@ -134,6 +134,10 @@ class Study(BaseModel):
                 raise ValueError(f"seeds and queries that are given task by task have none for {', '.join(missing)}")
         if stray := [task for task in self.optional_tasks if task not in self.tasks]:
             raise ValueError(f"optional_tasks has {', '.join(stray)}, which tasks has not")
+        orders_differ = self.fine_tuning_order == "as_released" and any(self.permutations)
+        if orders_differ and "attention_to_demonstrations" in self.measures:
+            raise ValueError("attention_to_demonstrations pairs each demonstration's tokens in ICL and FT: it takes "
+                             "fine_tuning_order as_prompted, or permutation 0 alone")  # fmt: skip
         for task in self.tasks:
             if len(self.permutations) not in (1, len(self.seeds_of(task))):
                 raise ValueError(f"permutations has {len(self.permutations)} orders for {len(self.seeds_of(task))} "
