@@ -103,6 +103,10 @@ class Gathered:
         """`ok`, or why the setting has no numbers, seed by seed."""
         return [record.facts["settings"][setting]["status"] for record in self.records]
 
+    def order_status(self) -> list[str]:
+        """`ok`, or why FT on other orders of the demonstrations has no numbers, seed by seed."""
+        return [record.facts["settings"]["FT"].get("order_sensitivity", "ok") for record in self.records]
+
     def scores(self, setting: str, metric: str) -> list[Tensor] | None:
         """A metric's values, seed by seed; None where any seed has none."""
         return _scores(self.records, setting, metric)

@@ -1,0 +1,85 @@
+"""Facts about what a study measures: on which queries, in which orders, and what it says where there is nothing."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from tests.study.conftest import small_settings
+from tests.study.test_run import Listening
+
+from demograd import UserError
+from demograd.learn import Diverged, fine_tuned
+from demograd.study import make_study, run_study
+
+
+def ran(model: Path, out: Path, watch: Listening | None = None, **changes: Any) -> pd.DataFrame:
+    """The results of GD on trained weights, without controls."""
+    settings = {"weights": ["trained"], "controls": [], "methods": ["GD"], "learning_rates": {"GD": [0.01]}}
+    run_study(make_study(small_settings(model, **{**settings, **changes})), out, watch)
+    return pd.read_parquet(out / "results.parquet")
+
+
+def test_pairs_of_layers_over_corrected_queries_are_not_those_over_all(small_model: Path, tmp_path: Path) -> None:
+    table = ran(small_model, tmp_path / "out", measures=["layer_by_layer", "similarity"],
+                selections=["all", "corrected"])  # fmt: skip
+    pairs = table[(table.metric == "layer_by_layer_sim_aou") & (table.setting == "FT")]
+    plain = table[(table.metric == "sim_aou") & table.layer.isna() & table.seed.isna() & (table.setting == "FT")]
+    for selection in ("all", "corrected"):
+        (asked,) = plain[plain.selection == selection].n / 2  # two layers
+        assert (pairs[pairs.selection == selection].n == asked).all()
+    assert set(pairs[pairs.selection == "corrected"].n) != set(pairs[pairs.selection == "all"].n)
+
+
+def test_what_is_measured_on_networks_alone_goes_with_fine_tuning(small_model: Path, tmp_path: Path) -> None:
+    table = ran(small_model, tmp_path / "out", measures=["similarity", "training_time", "sparsity"])
+    assert {"parameter_distance", "sparsity_ratio", "sim_aou"} <= set(table[table.status == "ok"].metric)
+
+
+def test_no_order_is_trained_on_twice(small_model: Path, tmp_path: Path) -> None:
+    watch = Listening()
+    table = ran(small_model, tmp_path / "out", watch, measures=["order_sensitivity"], orders=4, seeds=[0])
+    settings = [setting for _, setting in watch.begun]
+    assert (settings.count("FT"), settings.count("FT, another order")) == (1, 3)
+    assert (settings.count("ICL"), settings.count("ICL, another order")) == (1, 3)
+    spread = table[(table.metric == "order_sensitivity") & table.seed.isna()].set_index("setting").value
+    assert spread["FT"] > 0 and spread["ICL"] > 0
+
+
+def test_an_order_on_which_training_diverges_is_said(
+    small_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Divergence on one order alone depends on the data: here the third training of the run is made to diverge."""
+    trained = 0
+
+    @contextmanager
+    def diverges_third(*given: Any, **named: Any) -> Iterator[Any]:
+        nonlocal trained
+        trained += 1
+        if trained == 3:
+            raise Diverged(2, "the loss")
+        with fine_tuned(*given, **named) as tuned:
+            yield tuned
+
+    monkeypatch.setattr("demograd.study.measure.fine_tuned", diverges_third)
+    table = ran(small_model, tmp_path / "out", measures=["order_sensitivity"], orders=4, seeds=[0])
+    of_ft = table[(table.metric == "order_sensitivity") & (table.setting == "FT")]
+    assert not of_ft.empty and of_ft.status.str.startswith("diverged at step 2").all() and of_ft.value.isna().all()
+    assert (table[(table.metric == "accuracy") & (table.setting == "FT")].status == "ok").all()
+
+
+def test_a_method_that_diverges_has_a_word_for_everything_asked(small_model: Path, tmp_path: Path) -> None:
+    table = ran(small_model, tmp_path / "out", measures=["order_sensitivity", "attention_to_demonstrations"],
+                learning_rates={"GD": [1e30]}, seeds=[0])  # fmt: skip
+    of_ft = table[table.setting == "FT"]
+    assert of_ft.status.str.startswith("diverged").all()
+    assert {"order_sensitivity", "attention_kendall_by_token", "accuracy"} <= set(of_ft.metric)
+
+
+def test_attention_to_demonstrations_takes_one_order_for_both(small_model: Path) -> None:
+    changes = {"measures": ["attention_to_demonstrations"], "fine_tuning_order": "as_released"}
+    with pytest.raises(UserError, match="attention_to_demonstrations"):
+        make_study(small_settings(small_model, **changes, permutations=[0, 1, 2]))
+    make_study(small_settings(small_model, **changes, permutations=[0]))
