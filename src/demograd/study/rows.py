@@ -79,11 +79,13 @@ def _missing_where_not(score: Tensor, chosen: Tensor) -> Tensor:
 def _pairs(scores: list[Tensor]) -> Iterator[Row]:
     """A row per pair of layers; no interval, for there are as many pairs as layers squared."""
     means = torch.stack([score.double().nanmean(dim=0) for score in scores])
+    asked = sum(map(len, scores))
+    status = {} if asked else {"status": "nothing selected"}
     for layer, other in product(*map(range, means.shape[1:])):
         over = over_seeds(means[:, layer, other].tolist())
-        asked, missing = sum(map(len, scores)), sum(int(score[:, layer, other].isnan().sum()) for score in scores)
-        yield {"layer": layer, "at": other, "value": number(over.mean), "std": over.std, "n": asked - missing,
-               "n_missing": missing, "n_seeds": over.n, **({} if asked else {"status": "nothing selected"})}  # fmt: skip
+        missing = sum(int(score[:, layer, other].isnan().sum()) for score in scores)
+        yield {"layer": layer, "at": other, "value": number(over.mean), "std": over.std,
+               "n": asked - missing, "n_missing": missing, "n_seeds": over.n, **status}  # fmt: skip
 
 
 Bounds = tuple[float, float]
