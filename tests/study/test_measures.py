@@ -1,5 +1,7 @@
 """Facts about what a study measures: on which queries, in which orders, and what it says where there is nothing."""
 
+import gc
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +15,7 @@ from tests.study.test_run import Listening
 from demograd import UserError
 from demograd.learn import Diverged, fine_tuned
 from demograd.study import make_study, run_study
+from demograd.study.gathered import by_task_and_k
 
 
 def ran(model: Path, out: Path, watch: Listening | None = None, **changes: Any) -> pd.DataFrame:
@@ -83,3 +86,19 @@ def test_attention_to_demonstrations_takes_one_order_for_both(small_model: Path)
     with pytest.raises(UserError, match="attention_to_demonstrations"):
         make_study(small_settings(small_model, **changes, permutations=[0, 1, 2]))
     make_study(small_settings(small_model, **changes, permutations=[0]))
+
+
+def test_what_a_finished_task_loaded_is_let_go_before_the_next(small_model: Path, tmp_path: Path) -> None:
+    """Observations of many tasks, with what the implicit update needs, are more than a laptop holds."""
+    study = make_study(small_settings(small_model, weights=["trained"], tasks=["sst2", "mr"], methods=[], seeds=[0],
+                                      learning_rates={}, measures=["implicit_update"]))  # fmt: skip
+    run = run_study(study, tmp_path / "out")
+    groups, alive = by_task_and_k(run.study, run.folder), []
+    for group in groups:
+        assert not any(reference() is not None for reference in alive)
+        icl = group[0].icl[0]
+        assert icl.context_value_key_products is None and icl.label_log_probs.shape == (8, 2)
+        alive.append(weakref.ref(icl))
+        del group, icl
+        gc.collect()
+    assert len(alive) == 2

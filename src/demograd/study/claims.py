@@ -79,8 +79,10 @@ def check_claims(study: Study, folder: RunFolder) -> dict[str, Any]:
     return result
 
 
-Validity = dict[tuple[str, str, int, str | None, str | None], str]
-"""(model, task, k, weights and method; None: any) → why its numbers do not count."""
+_Fault = tuple[str, str, int, str | None, str | None]
+"""Model, task, k, weights and method; None: any."""
+Validity = dict[_Fault, str]
+"""What is at fault → why its numbers do not count."""
 
 
 _ABSURD = "updates of an absurd size"
@@ -108,7 +110,7 @@ def _objection(
     if claim.get("whether_it_learns_or_not"):
         return ""
     named = [side for side in sides if isinstance(side, dict)]
-    keys = [(side["model"], world.task, world.k, None, None) for side in named]
+    keys: list[_Fault] = [(side["model"], world.task, world.k, None, None) for side in named]
     if at is None:
         keys += [(side["model"], world.task, world.k, side["weights"], side["method"])
                  for side in named if _is_tuned(side)]  # fmt: skip
