@@ -12,10 +12,12 @@ import pytest
 from tests.study.conftest import small_settings
 from tests.study.test_run import Listening
 
-from demograd import UserError
+from demograd import UserError, load_model, load_task, read_study
 from demograd.learn import Diverged, fine_tuned
 from demograd.study import make_study, run_study
+from demograd.study.cells import World
 from demograd.study.gathered import by_task_and_k
+from demograd.study.prepare import prepare
 
 
 def ran(model: Path, out: Path, watch: Listening | None = None, **changes: Any) -> pd.DataFrame:
@@ -86,6 +88,22 @@ def test_attention_to_demonstrations_takes_one_order_for_both(small_model: Path)
     with pytest.raises(UserError, match="attention_to_demonstrations"):
         make_study(small_settings(small_model, **changes, permutations=[0, 1, 2]))
     make_study(small_settings(small_model, **changes, permutations=[0]))
+    with pytest.raises(UserError, match="order_sensitivity"):
+        make_study(small_settings(small_model, measures=["order_sensitivity"], fine_tuned_on="all"))
+
+
+def test_released_runs_trained_also_on_what_their_prompts_could_not_show(small_model: Path) -> None:
+    model, task = load_model(str(small_model), device="cpu"), load_task("sst2")
+    world = World("any", "trained", "sst2", 40, 0, 0)
+    fitting, everything = (
+        prepare(make_study(small_settings(small_model, fine_tuned_on=on)), {"sst2": task}, model, world)
+        for on in ("fitting", "all")
+    )
+    assert everything.icl == fitting.icl and everything.k_used == fitting.k_used < 40
+    for setting, sequences in everything.training.items():
+        assert len(sequences) == 40 and sequences[: fitting.k_used] == fitting.training[setting]
+    released = (read_study(f"deutch2024-table{number}", as_released=True) for number in (1, 2))
+    assert all(study.fine_tuned_on == "all" for study in released)
 
 
 def test_what_a_finished_task_loaded_is_let_go_before_the_next(small_model: Path, tmp_path: Path) -> None:
