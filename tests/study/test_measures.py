@@ -111,6 +111,8 @@ def test_what_a_finished_task_loaded_is_let_go_before_the_next(small_model: Path
     study = make_study(small_settings(small_model, weights=["trained"], tasks=["sst2", "mr"], methods=[], seeds=[0],
                                       learning_rates={}, measures=["implicit_update"]))  # fmt: skip
     run = run_study(study, tmp_path / "out")
+    notes = run.folder.read_json("provenance.json")["notes"]
+    assert any(note.startswith("Implicit update: queries of ZSL and FT do not stand") for note in notes)
     groups, alive = by_task_and_k(run.study, run.folder), []
     for group in groups:
         assert not any(reference() is not None for reference in alive)
