@@ -77,6 +77,13 @@ def test_the_rule_takes_the_best_held_out_likelihood_and_no_rate_that_diverged()
     assert best_rate(table) == 0.2  # 0.3 diverged on a set, 0.4 was not run on one
 
 
+def test_the_rule_holds_where_tasks_were_swept_on_different_numbers_of_sets() -> None:
+    of_mr = [("mr", 0, 0.1, -3.0), ("mr", 1, 0.1, -2.0), ("mr", 0, 0.2, -1.0), ("mr", 1, 0.2, -1.0)]
+    rows = [*of_mr, ("subj", 0, 0.1, -1.0), ("subj", 0, 0.2, -2.0)]
+    table = pd.DataFrame(rows, columns=["task", "seed", "learning_rate", "label_log_likelihood"])
+    assert best_rate(table) == 0.2  # a mean of -4 / 3 over three sets, against -2
+
+
 def test_the_shipped_rates_are_the_rule_applied_to_the_shipped_sweep() -> None:
     sweep = pd.read_csv(TABLE)
     study, _ = resolved(read_study("quickstart"))

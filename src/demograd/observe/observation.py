@@ -67,10 +67,11 @@ class Observation:
         save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path, metadata)
 
     @classmethod
-    def load(cls, path: str | Path) -> "Observation":
-        """Read what `save` wrote."""
+    def load(cls, path: str | Path, *, extras: bool = True) -> "Observation":
+        """Read what `save` wrote; without `extras` (False), only what every observation has."""
         with safe_open(path, framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+            names = [name for name in file.keys() if extras or name not in _OPTIONAL]  # noqa: SIM118 (not a dict)
+            tensors = {name: file.get_tensor(name) for name in names}
             metadata = file.metadata()
         lengths = tensors.pop("query_lengths").tolist()
         logits = list(tensors.pop("attention_logits").split(lengths, dim=-1))

@@ -75,9 +75,10 @@ def demonstrations_label(world: World) -> str:
     return f"{world.task}, k {world.k}, seed {world.seed}"
 
 
-# What every observation depends on besides its world; what only fine-tuning depends on is not among them.
+# What every observation depends on besides its world (ICL's order as released is not the default's); what only
+# fine-tuning depends on is not among them.
 _OBSERVED = ("template", "label_words", "label_column", "validation_path", "balanced", "query_seed", "separator",
-             "record_at", "align_positions", "final_norm_lost", "place", "dtype")  # fmt: skip
+             "record_at", "align_positions", "final_norm_lost", "place", "dtype", "fine_tuning_order")  # fmt: skip
 
 
 def observation_key(study: Study, world: World, setting: str) -> str:
@@ -93,7 +94,7 @@ def cell_key(study: Study, cell: Cell) -> str:
     """Names the file of a finished cell."""
     options = asdict(study.method(cell.method, cell.learning_rate))
     fine_tuned = {name: getattr(study, name) for name in ("loss_on", "controls", "measures", "orders",
-                                                          "fine_tuning_order")}  # fmt: skip
+                                                          "fine_tuned_on")}  # fmt: skip
     if "other_task" in study.controls:
         fine_tuned["tasks"] = study.tasks  # among which another one is found
     return _key(f"{cell.world.weights}-{cell.world.task}-k{cell.world.k}-seed{cell.world.seed}-{cell.method}",

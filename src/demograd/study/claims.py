@@ -11,7 +11,16 @@ import torch
 import yaml
 from torch import Tensor
 
-from demograd.metrics import METRICS, PairedTest, Verdict, at_equal_size, decide_all, paired_test, stack_seeds
+from demograd.metrics import (
+    METRICS,
+    PairedTest,
+    Verdict,
+    at_equal_size,
+    check_update_size,
+    decide_all,
+    paired_test,
+    stack_seeds,
+)
 from demograd.study.cells import World
 from demograd.study.curves import curves_of
 from demograd.study.folder import RunFolder
@@ -63,7 +72,7 @@ def check_claims(study: Study, folder: RunFolder) -> dict[str, Any]:
             "difference": number(test.difference), "ci_low": test.interval and test.interval.low,
             "ci_high": test.interval and test.interval.high, "p_value": number(test.p_value),
             "p_corrected": verdict and number(verdict.p_value), "effect_size": number(test.effect_size),
-            "n_seeds": test.n_seeds, "n_queries": test.n_queries, "margin": test.margin,
+            "n_seeds": test.n_seeds, "n_queries": test.n_queries, "margin": test.margin and number(test.margin),
             "verdict": str(verdict.verdict if verdict else Verdict.UNDECIDED),
             "reason": verdict.reason if verdict else one.objection,
         })  # fmt: skip
@@ -79,48 +88,70 @@ def check_claims(study: Study, folder: RunFolder) -> dict[str, Any]:
     return result
 
 
-Validity = dict[tuple[str, str, int, str | None], str]
-"""(model, task, k, method: None for all) → why its numbers do not count."""
+_Fault = tuple[str, str, int, str | None, str | None]
+"""Model, task, k, weights and method; None: any."""
+Validity = dict[_Fault, str]
+"""What is at fault → why its numbers do not count."""
+
+
+_ABSURD = "updates of an absurd size"
 
 
 def _invalid(folder: RunFolder) -> Validity:
-    """What failed its check on trained weights; untrained ones are baselines, which need not learn in context."""
+    """What failed its check. Untrained weights are baselines: they need not learn in context, but their updates must be
+    of a size like any other's."""
     found: Validity = {}
     for row in folder.read_json("validity.json"):
-        if not row["passed"] and row["weights"] == "trained" and row["check"] in _OBJECTIONS:
-            method = row["method"] and row["method"].rpartition(" ")[0]
-            found[row["model"], row["task"], row["k"], method] = _OBJECTIONS[row["check"]]
+        world = (row["model"], row["task"], row["k"])
+        if row["passed"]:
+            continue
+        if row["check"] == "in_context_learning" and row["weights"] == "trained":
+            found[*world, None, None] = "no in-context learning here"
+        elif row["check"] == "update_size":
+            method = row["method"].rpartition(" ")[0]
+            found[*world, row["weights"], method] = _ABSURD
     return found
 
 
-_OBJECTIONS = {"in_context_learning": "no in-context learning here", "update_size": "updates of an absurd size"}
-
-
-def _objection(invalid: Validity, claim: Mapping[str, Any], world: World, sides: Sequence[Side | float]) -> str:
+def _objection(
+    invalid: Validity, claim: Mapping[str, Any], world: World, sides: Sequence[Side | float], at: float | None
+) -> str:
     if claim.get("whether_it_learns_or_not"):
         return ""
-    methods = {side.get("method") for side in sides if isinstance(side, dict)} | {None}
-    models = {side["model"] for side in sides if isinstance(side, dict)}
-    keys = [(model, world.task, world.k, method) for model in models for method in methods]
+    named = [side for side in sides if isinstance(side, dict)]
+    keys: list[_Fault] = [(side["model"], world.task, world.k, None, None) for side in named]
+    if at is None:
+        keys += [(side["model"], world.task, world.k, side["weights"], side["method"])
+                 for side in named if _is_tuned(side)]  # fmt: skip
+    elif at != at:
+        return "the two sides reach no common size of updates"
+    elif not check_update_size([torch.tensor([[at]])]).passed:  # of this size, whatever the rates
+        return _ABSURD
     return next((invalid[key] for key in keys if key in invalid), "")
 
 
 def _comparisons(study: Study, same_world: Sequence[Untuned], invalid: Validity) -> Iterator[Comparison]:
-    """All comparisons on one task at one k."""
-    curves = [curve for untuned in same_world for curve in curves_of(untuned)]
-    several = any(len(curve) > 1 for curve in curves)
-    at = common_size(curves) if several else None
+    """All comparisons on one task at one k; where a side has several learning rates, at a size that both reach."""
     for name, claim in claims().items():
         for left, right in _pairs(study, claim):
+            curves = [curve for side in (left, right) if (curve := _curve(same_world, side)) is not None]
+            at = common_size(curves) if any(len(curve) > 1 for curve in curves) else None
             found = [_scores(same_world, side, at) if isinstance(side, dict) else side for side in (left, right)]
             if found[0] is None or found[1] is None:
                 continue
             difference, means = _difference(found[0], found[1])
             test = paired_test(difference, margin=_margin(claim, means[0]), resamples=RESAMPLES)
-            what = _in_words(left, right) + (f", at ‖u_FT‖ / ‖u_ICL‖ = {at:.2g}" if at is not None else "")
             world = same_world[0].world
-            objection = _objection(invalid, claim, world, (left, right))
+            what = _in_words(left, right) + _where(curves, at)
+            objection = _objection(invalid, claim, world, (left, right), at)
             yield Comparison(name, world.task, world.k, what, *means, test, objection)
+
+
+def _where(curves: Sequence[list[Gathered]], at: float | None) -> str:
+    """Where on their curves over learning rates two sides were compared, if that is a choice."""
+    if at is not None:
+        return f", at ‖u_FT‖ / ‖u_ICL‖ = {at:.2g}" if at == at else ""
+    return ", at one learning rate each" if len(curves) == 2 and curves[0] != curves[1] else ""
 
 
 def _pairs(study: Study, claim: Mapping[str, Any]) -> Iterator[tuple[Side | float, ...]]:
@@ -163,13 +194,13 @@ def _listed(value: Any) -> list[Any]:
 
 def _scores(same_world: Sequence[Untuned], side: Side, at: float | None) -> Scores | None:
     network = (side["model"], side["weights"])
-    untuned = next((one for one in same_world if (one.world.model, one.world.weights) == network), None)
+    untuned = next((one for one in same_world if _network(one) == network), None)
     if untuned is None:
         return None
-    if not side["setting"].startswith("FT"):
+    if not _is_tuned(side):
         scores = untuned_scores(untuned, side["setting"], side["metric"])
         return scores if scores is None else [_reduced(score, side) for score in scores]
-    curve = next((one for one in curves_of(untuned) if one[0].cell.method == side["method"]), None)
+    curve = _curve(same_world, side)
     if curve is None or not _was_run(curve[0], side["setting"]):
         return None
 
@@ -179,7 +210,29 @@ def _scores(same_world: Sequence[Untuned], side: Side, at: float | None) -> Scor
 
     if at is None:
         return of(curve[0])
-    return read_curve(curve, of, partial(at_equal_size, at=at)) if at == at else None
+    if at != at:
+        scores = next((found for group in curve if (found := of(group)) is not None), None)
+        return scores and [torch.full_like(score, torch.nan) for score in scores]
+    return read_curve(curve, of, partial(at_equal_size, at=at))
+
+
+def _curve(same_world: Sequence[Untuned], side: Side | float) -> list[Gathered] | None:
+    """A side's cells at its learning rates, in ascending order; None for a side that is not fine-tuned, or not here."""
+    if not isinstance(side, dict) or not _is_tuned(side):
+        return None
+    for untuned in same_world:
+        for curve in curves_of(untuned) if _network(untuned) == (side["model"], side["weights"]) else ():
+            if curve[0].cell.method == side["method"]:
+                return curve
+    return None
+
+
+def _network(untuned: Untuned) -> tuple[str, str]:
+    return untuned.world.model, untuned.world.weights
+
+
+def _is_tuned(side: Side) -> bool:
+    return side["setting"].startswith("FT")
 
 
 def _was_run(group: Gathered, setting: str) -> bool:

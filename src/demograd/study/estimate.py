@@ -37,7 +37,7 @@ def estimate(study: Study, model: Model, todo: Sequence[Cell], prepared: Callabl
     seconds = 0.0
     for cell in todo:
         here = prepared(cell.world)
-        trained = [*here.training.values(), *(order.training for order in here.orders if looks_at_orders)]
+        trained = [*here.training.values(), *(order.training for order in here.orders[1:] if looks_at_orders)]
         seconds += per_trained_token[cell.method] * sum(map(_tokens, trained))
         seconds += per_observed_token * _prompt_tokens(here.zsl) * len(trained)
     for world in {cell.world for cell in todo}:

@@ -94,9 +94,9 @@ class RunFolder:
         written_whole(self._observation(key), observation.save)
         return observation
 
-    def load_observation(self, key: str) -> Observation:
-        """A kept observation."""
-        return Observation.load(self._observation(key))
+    def load_observation(self, key: str, *, extras: bool = True) -> Observation:
+        """A kept observation; `extras`, which can be large, are for what is measured while the model is there."""
+        return Observation.load(self._observation(key), extras=extras)
 
     def write_json(self, name: str, content: Any) -> None:
         """Keep something small that people read."""

@@ -48,15 +48,16 @@ class Untuned:
 
     @cached_property
     def zsl(self) -> list[Observation]:
-        """Of each seed; the same one where it does not depend on the demonstrations."""
+        """Of each seed, without extras; the same one where it does not depend on the demonstrations."""
         keys = [observation_key(self.study, world, "ZSL") for world in self.worlds]
-        loaded = {key: self.folder.load_observation(key) for key in dict.fromkeys(keys)}
+        loaded = {key: self.folder.load_observation(key, extras=False) for key in dict.fromkeys(keys)}
         return [loaded[key] for key in keys]
 
     @cached_property
     def icl(self) -> list[Observation]:
-        """Of each seed."""
-        return [self.folder.load_observation(observation_key(self.study, world, "ICL")) for world in self.worlds]
+        """Of each seed, without extras."""
+        keys = [observation_key(self.study, world, "ICL") for world in self.worlds]
+        return [self.folder.load_observation(key, extras=False) for key in keys]
 
     @property
     def has_orders(self) -> bool:
@@ -103,6 +104,10 @@ class Gathered:
         """`ok`, or why the setting has no numbers, seed by seed."""
         return [record.facts["settings"][setting]["status"] for record in self.records]
 
+    def order_status(self) -> list[str]:
+        """`ok`, or why FT on other orders of the demonstrations has no numbers, seed by seed."""
+        return [record.facts["settings"]["FT"].get("order_sensitivity", "ok") for record in self.records]
+
     def scores(self, setting: str, metric: str) -> list[Tensor] | None:
         """A metric's values, seed by seed; None where any seed has none."""
         return _scores(self.records, setting, metric)
@@ -138,7 +143,8 @@ def by_task_and_k(study: Study, folder: RunFolder) -> Iterator[list[Untuned]]:
     together: dict[tuple[str, int], list[Untuned]] = {}
     for untuned in untuned_groups(study, folder):
         together.setdefault((untuned.world.task, untuned.world.k), []).append(untuned)
-    yield from together.values()
+    while together:  # handed over: what a group loads is let go with it
+        yield together.pop(next(iter(together)))
 
 
 def _scores(records: list[CellRecord], setting: str, metric: str) -> list[Tensor] | None:

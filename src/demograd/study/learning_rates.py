@@ -66,9 +66,8 @@ def _described(rows: pd.DataFrame) -> str:
 
 def best_rate(rows: pd.DataFrame) -> float:
     """The rule. A rate that diverged, or was not run, on any task or demonstration set is out."""
-    sets = rows.pivot_table(
-        index=["task", "seed"], columns="learning_rate", values="label_log_likelihood", dropna=False, sort=True
-    )
+    # not a pivot table: that has a row for every pair of task and seed, also where a task was swept on fewer sets
+    sets = rows.groupby(["task", "seed", "learning_rate"])["label_log_likelihood"].mean().unstack()
     means = sets.mean(skipna=False).dropna()
     if means.empty:
         raise ValueError("no learning rate was swept on all of its tasks and demonstration sets without diverging")

@@ -72,23 +72,27 @@ def measure(
     started = time.perf_counter()
     tensors: dict[str, Tensor] = {}
     settings: dict[str, Any] = {}
+    spread = OrderSensitivity()
 
     def keep(setting: str, tuned: TunedModel, ft: Observation) -> None:
         scores = {name: _score(name, zsl, icl, ft) for name in metrics_of_fine_tuning(study)}
         scores["label_log_probs"] = ft.label_log_probs
         if setting == "FT":
             scores |= _of_these_demonstrations(study, prepared, tuned, icl, ft)
+            if "order_sensitivity" in study.measures:
+                spread.add(ft)
         tensors.update({f"{setting}/{name}": tensor for name, tensor in scores.items()})
 
     for setting, sequences in prepared.training.items():
+        wants_queries = setting == "FT" and "attention_to_demonstrations" in study.measures
         settings[setting] = _fine_tune(study, model, sequences, prepared.zsl, method, partial(keep, setting),
-                                       partial(progress, setting))  # fmt: skip
+                                       partial(progress, setting), record_training_queries=wants_queries)  # fmt: skip
     if "order_sensitivity" in study.measures and settings["FT"]["status"] == "ok":
-        spread = OrderSensitivity()
+        others = [order.training for order in prepared.orders if order.training != prepared.training["FT"]]
         facts = [
-            _fine_tune(study, model, order.training, prepared.zsl, method, lambda tuned, ft: spread.add(ft),
+            _fine_tune(study, model, sequences, prepared.zsl, method, lambda tuned, ft: spread.add(ft),
                        partial(progress, "FT, another order"))
-            for order in prepared.orders
+            for sequences in others
         ]  # fmt: skip
         failed = next((one["status"] for one in facts if one["status"] != "ok"), None)
         settings["FT"]["order_sensitivity"] = failed or "ok"
@@ -135,7 +139,9 @@ def metrics_of_fine_tuning(study: Study) -> list[str]:
     return [
         name
         for name, metric in METRICS.items()
-        if set(metric.arguments) in _OF_FT and metric.kind != "performance" and (name in asked or metric.kind == "size")
+        if set(metric.arguments) in _OF_FT
+        and metric.kind not in ("performance", "weights")  # kept as label scores; of networks alone (networks.py)
+        and (name in asked or metric.kind == "size")
     ]
 
 
@@ -170,12 +176,15 @@ def _fine_tune(
     method: Method,
     keep: Callable[[TunedModel, Observation], None],
     progress: Callable[[int], Callable[[int], None]],
+    *,
+    record_training_queries: bool = False,
 ) -> dict[str, Any]:
     """Fine-tune, observe and let `keep` take what it needs; the facts of it."""
     on_progress = progress(len(sequences) + len(prompts.queries))
-    wants_queries = "attention_to_demonstrations" in study.measures
     try:
-        with fine_tuned(model, sequences, method, on_step=on_progress, record_training_queries=wants_queries) as tuned:
+        with fine_tuned(
+            model, sequences, method, on_step=on_progress, record_training_queries=record_training_queries
+        ) as tuned:
             ft = observe_setting(study, "FT", tuned, prompts, lambda done: on_progress(len(sequences) + done))
             if not is_finite(ft):
                 raise Diverged(len(tuned.losses), "what the tuned model computes")

@@ -36,6 +36,7 @@ class Prepared:
     """The token ids of one task and one demonstration set."""
 
     k_used: int
+    """Demonstrations in ICL's prompt."""
     zsl: Prompts
     icl: Prompts
     training: dict[str, list[TrainingSequence]]
@@ -87,10 +88,12 @@ def prepare(study: Study, tasks: dict[str, Task], model: Model, world: World) ->
     drawn = task.demonstrations(world.k, seed, study.balanced)
     # what fits is found in the first order, so that every order is one of the same demonstrations
     fitting = _fitting(study, task, model, queries, drawn)
+    trainable = drawn if study.fine_tuned_on == "all" else fitting
     if study.fine_tuning_order == "as_released":
-        used, trained = released_orders(fitting, seed, world.permutation)
+        used = released_orders(fitting, seed, world.permutation).icl
+        trained = released_orders(trainable, seed, world.permutation).ft
     else:
-        used = trained = reorder(fitting, seed, world.permutation)
+        used, trained = reorder(fitting, seed, world.permutation), reorder(trainable, seed, world.permutation)
 
     def prompts(demonstrations: Sequence[Example], query_position: int | None = None) -> Prompts:
         return task.prompts(
@@ -107,14 +110,14 @@ def prepare(study: Study, tasks: dict[str, Task], model: Model, world: World) ->
     training = {"FT": sequences(task, trained)}
     for control in study.controls:
         if control == "other_demonstrations":
-            others = task.other_demonstrations(world.k, seed, study.balanced)[: len(used)]
+            others = task.other_demonstrations(world.k, seed, study.balanced)[: len(trained)]
             training["FT_other_demonstrations"] = sequences(task, others)
         elif control == "permuted_labels":
             wrong = permute_labels(trained, len(task.label_words), seed)
             training["FT_permuted_labels"] = sequences(task, wrong)
         else:
             other = tasks[other_task(world.task, {each: tasks[each] for each in study.tasks})]
-            others = other.demonstrations(world.k, seed, study.balanced)[: len(used)]
+            others = other.demonstrations(world.k, seed, study.balanced)[: len(trained)]
             training["FT_other_task"] = sequences(other, others)
     wanted = min(orders_needed(study), factorial(len(used)))  # a single demonstration has one order
     orders = [used, *_other_orders(fitting, seed, world.permutation, wanted - 1)] if wanted else []

@@ -84,12 +84,15 @@ def _fine_tuning(study: Study, group: Gathered) -> Iterator[Row]:
 def _of_setting(study: Study, group: Gathered, setting: str) -> Iterator[Row]:
     metrics, seeds, statuses = metrics_of_fine_tuning(study), group.untuned.seeds, group.status(setting)
     if any(status != "ok" for status in statuses):
-        yield from _diverged(seeds, statuses, metrics)
+        told = [name for name in METRICS if name in metrics or (setting == "FT" and _only_of_ft(study, name))]
+        yield from _diverged(seeds, statuses, [*told, *PER_QUERY, "auc", "macro_f1"])
         return
     yield from performance(seeds, group.predicted(setting))
     for name in METRICS:
         if (scores := tuned_scores(group, setting, name)) is not None:
             yield from similarity(seeds, name, scores)
+    if setting == "FT" and set(of_orders := group.order_status()) != {"ok"}:
+        yield from _diverged(seeds, of_orders, ["order_sensitivity"])
     yield from _steps(group, setting)
     if "corrected" in study.selections:
         yield from _corrected(group, setting, metrics)
@@ -99,6 +102,11 @@ def _of_setting(study: Study, group: Gathered, setting: str) -> Iterator[Row]:
             assert same is not None and control is not None
             differences = [specificity(one, other) for one, other in zip(same, control, strict=True)]
             yield from similarity(seeds, f"{metric}_specificity", differences)
+
+
+def _only_of_ft(study: Study, metric: str) -> bool:
+    """Whether the study asks for a metric that FT has and its controls have not."""
+    return _is_asked(study, metric) and (METRICS[metric].kind == "attention" or metric == "order_sensitivity")
 
 
 def _corrected(group: Gathered, setting: str, metrics: Sequence[str]) -> Iterator[Row]:
@@ -117,7 +125,7 @@ def _diverged(seeds: Sequence[int], statuses: list[str], metrics: Sequence[str])
     """A method that diverged on any demonstration set has no score: the sets where it did not are no fair sample."""
     diverged = [status for status in statuses if status != "ok"]
     over_all = f"{diverged[0]} ({len(diverged)} of {len(statuses)} demonstration sets)"
-    for metric in (*metrics, *PER_QUERY, "auc", "macro_f1"):
+    for metric in metrics:
         yield {"metric": metric, "status": over_all, "n_seeds": len(statuses)}
         for seed, status in zip(seeds, statuses, strict=True):
             if status != "ok":

@@ -46,16 +46,17 @@ def similarity(
     """Rows of one score: over all demonstration sets, per layer, and per demonstration set.
 
     `scores` are [queries], [queries, layers], [queries, layers, heads], or [queries, layers, layers′] for a score of
-    pairs of layers, whose rows are those pairs. `chosen` are masks of queries: the rows are then over these, and over
-    all layers only.
+    pairs of layers, whose rows are those pairs. `chosen` are masks of queries: the rows are then over these, and (but
+    for pairs of layers) over all layers only.
     """
     bounds = bounds_of(metric)
+    masks = chosen or [torch.ones(len(score), dtype=torch.bool) for score in scores]
     if metric.startswith("layer_by_layer"):
-        yield from ({"metric": metric, **row} for row in _pairs(scores))
+        taken = [score[mask] for score, mask in zip(scores, masks, strict=True)]
+        yield from ({"metric": metric, **row} for row in _pairs(taken))
         return
     by_layer = scores[0].dim() > 1 and chosen is None
     scores = [score if score.dim() > 1 else score[:, None] for score in scores]
-    masks = chosen or [torch.ones(len(score), dtype=torch.bool) for score in scores]
     stacked = stack_seeds([_missing_where_not(score, mask) for score, mask in zip(scores, masks, strict=True)])
     taken = [score[mask] for score, mask in zip(scores, masks, strict=True)]
     yield {"metric": metric, **over_sets(taken, stacked, bounds)}
@@ -64,7 +65,7 @@ def similarity(
         yield {"metric": metric, "layer": layer, **over_sets(of_layer, stacked[:, :, layer : layer + 1], bounds)}
     for seed, score, one in zip(seeds, taken, stacked, strict=True):
         whole = aggregate(score)
-        status = {"status": "no query is selected"} if not len(score) else {}
+        status = {"status": "nothing selected"} if not len(score) else {}
         yield {
             "metric": metric, "seed": seed, "value": number(whole.value), "n": whole.n, "n_missing": whole.n_missing,
             "n_seeds": 1, **status, **shown(conditional_interval(one[None]), bounds),
@@ -78,11 +79,13 @@ def _missing_where_not(score: Tensor, chosen: Tensor) -> Tensor:
 def _pairs(scores: list[Tensor]) -> Iterator[Row]:
     """A row per pair of layers; no interval, for there are as many pairs as layers squared."""
     means = torch.stack([score.double().nanmean(dim=0) for score in scores])
+    asked = sum(map(len, scores))
+    status = {} if asked else {"status": "nothing selected"}
     for layer, other in product(*map(range, means.shape[1:])):
         over = over_seeds(means[:, layer, other].tolist())
         missing = sum(int(score[:, layer, other].isnan().sum()) for score in scores)
         yield {"layer": layer, "at": other, "value": number(over.mean), "std": over.std,
-               "n": sum(len(score) for score in scores) - missing, "n_missing": missing, "n_seeds": over.n}  # fmt: skip
+               "n": asked - missing, "n_missing": missing, "n_seeds": over.n, **status}  # fmt: skip
 
 
 Bounds = tuple[float, float]

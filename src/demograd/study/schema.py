@@ -75,6 +75,9 @@ class Study(BaseModel):
     """Give ZSL and FT queries the positions that they have in ICL."""
     fine_tuning_order: Literal["as_prompted", "as_released"] = "as_prompted"
     """`as_released` is a defect of the released runs: permutations above 0 are other orders in FT than in ICL."""
+    fine_tuned_on: Literal["fitting", "all"] = "fitting"
+    """Demonstrations that fit the context window, in ICL and FT; `all` is a defect of the released runs: FT trains on
+    all k, also on those that ICL cannot show."""
     final_norm_lost: bool = False
     """A defect of the released runs: untrained networks had no final norm."""
     place: Literal["projection", "after_norm"] = "projection"
@@ -134,11 +137,22 @@ class Study(BaseModel):
                 raise ValueError(f"seeds and queries that are given task by task have none for {', '.join(missing)}")
         if stray := [task for task in self.optional_tasks if task not in self.tasks]:
             raise ValueError(f"optional_tasks has {', '.join(stray)}, which tasks has not")
+        self._same_demonstrations()
         for task in self.tasks:
             if len(self.permutations) not in (1, len(self.seeds_of(task))):
                 raise ValueError(f"permutations has {len(self.permutations)} orders for {len(self.seeds_of(task))} "
                                  f"seeds of {task}: give one for all, or one per seed")  # fmt: skip
         return self
+
+    def _same_demonstrations(self) -> None:
+        """Some measures pair what ICL and FT do with the same demonstrations in the same order."""
+        orders_differ = self.fine_tuning_order == "as_released" and any(self.permutations)
+        pairing = {"attention_to_demonstrations"} if orders_differ else set()
+        if self.fine_tuned_on == "all":
+            pairing |= {"attention_to_demonstrations", "order_sensitivity"}
+        if not_here := sorted(pairing & set(self.measures)):
+            raise ValueError(f"{' and '.join(not_here)} take the same demonstrations in the same order in ICL and FT: "
+                             "leave fine_tuning_order and fine_tuned_on as they are by default")  # fmt: skip
 
     def seeds_of(self, task: str) -> list[int]:
         """The demonstration sets of a task."""

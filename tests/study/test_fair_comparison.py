@@ -1,0 +1,70 @@
+"""Facts about what a claim's two sides must share before they are compared."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.study.conftest import small_settings
+
+from demograd.study import Study, make_study, run_study
+from demograd.study.claims import check_claims
+from demograd.study.folder import RunFolder
+
+
+def ran(model: Path, out: Path, **rates: list[float]) -> tuple[Study, RunFolder]:
+    """GD and LCGD on trained and untrained weights at these learning rates, one control."""
+    changes = {"controls": ["permuted_labels"], "learning_rates": rates, "queries": 6}
+    run = run_study(make_study(small_settings(model, **changes)), out)
+    return run.study, run.folder
+
+
+def comparisons(study: Study, folder: RunFolder, **not_passed: Any) -> dict[str, dict[str, Any]]:
+    """By what is compared of SimAOU, where every check passed but those of these weights and method."""
+    rows = json.loads((folder.path / "validity.json").read_text())
+    for row in rows:
+        about = {"weights": row["weights"], "method": (row["method"] or "").rpartition(" ")[0]}
+        row["passed"] = row["check"] != "update_size" or about != not_passed
+    (folder.path / "validity.json").write_text(json.dumps(rows))
+    claims = check_claims(study, folder)["claims"]
+    return {one["compared"]: one for claim in claims for one in claim["comparisons"] if "SimAOU, " in one["compared"]}
+
+
+@pytest.fixture(scope="module")
+def one_rate(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Study, RunFolder]:
+    return ran(small_model, tmp_path_factory.mktemp("one") / "out", GD=[0.01], LCGD=[0.01])
+
+
+@pytest.fixture(scope="module")
+def several_rates(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Study, RunFolder]:
+    return ran(small_model, tmp_path_factory.mktemp("several") / "out", GD=[0.003, 0.03, 0.3], LCGD=[1e-9])
+
+
+def test_methods_or_weights_at_one_learning_rate_each_are_said_to_be(one_rate: tuple[Study, RunFolder]) -> None:
+    found = comparisons(*one_rate)
+    assert "SimAOU, FT, trained: LCGD − GD, at one learning rate each" in found
+    assert "SimAOU, GD, FT: trained − no_training, at one learning rate each" in found
+    assert "SimAOU, GD, trained: FT − FT_permuted_labels" in found  # one method, one rate: nothing to choose
+
+
+def test_untrained_weights_too_must_be_moved_by_a_comparable_amount(one_rate: tuple[Study, RunFolder]) -> None:
+    found = comparisons(*one_rate, weights="no_training", method="GD")
+    reasons = {what: one["reason"] for what, one in found.items()}
+    absurd = "updates of an absurd size"
+    assert reasons["SimAOU, GD, FT: trained − no_training, at one learning rate each"] == absurd
+    assert reasons["SimAOU, LCGD, FT: trained − no_training, at one learning rate each"] != absurd
+    assert reasons["SimAOU, GD, trained: FT − FT_permuted_labels"] != absurd
+
+
+def test_a_bad_rate_of_a_curve_spoils_no_comparison_at_equal_size(several_rates: tuple[Study, RunFolder]) -> None:
+    found = comparisons(*several_rates, weights="trained", method="GD")
+    what, specificity = next(item for item in found.items() if item[0].startswith("SimAOU, GD, trained: FT −"))
+    assert "at ‖u_FT‖ / ‖u_ICL‖ = " in what and specificity["reason"] != "updates of an absurd size"
+    assert specificity["n_seeds"] == 3
+
+
+def test_sides_that_reach_no_common_size_are_compared_and_undecided(several_rates: tuple[Study, RunFolder]) -> None:
+    """LCGD's only rate moves nothing. That hides nothing of GD alone, and is said of the two."""
+    both = comparisons(*several_rates)["SimAOU, FT, trained: LCGD − GD"]
+    assert both["reason"] == "the two sides reach no common size of updates"
+    assert (both["verdict"], both["difference"]) == ("undecided", None)

@@ -1,0 +1,124 @@
+"""Facts about what a study measures: on which queries, in which orders, and what it says where there is nothing."""
+
+import gc
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from tests.study.conftest import small_settings
+from tests.study.test_run import Listening
+
+from demograd import UserError, load_model, load_task, read_study
+from demograd.learn import Diverged, fine_tuned
+from demograd.study import make_study, run_study
+from demograd.study.cells import World
+from demograd.study.gathered import by_task_and_k
+from demograd.study.prepare import prepare
+
+
+def ran(model: Path, out: Path, watch: Listening | None = None, **changes: Any) -> pd.DataFrame:
+    """The results of GD on trained weights, without controls."""
+    settings = {"weights": ["trained"], "controls": [], "methods": ["GD"], "learning_rates": {"GD": [0.01]}}
+    run_study(make_study(small_settings(model, **{**settings, **changes})), out, watch)
+    return pd.read_parquet(out / "results.parquet")
+
+
+def test_pairs_of_layers_over_corrected_queries_are_not_those_over_all(small_model: Path, tmp_path: Path) -> None:
+    table = ran(small_model, tmp_path / "out", measures=["layer_by_layer", "similarity"],
+                selections=["all", "corrected"])  # fmt: skip
+    pairs = table[(table.metric == "layer_by_layer_sim_aou") & (table.setting == "FT")]
+    plain = table[(table.metric == "sim_aou") & table.layer.isna() & table.seed.isna() & (table.setting == "FT")]
+    for selection in ("all", "corrected"):
+        (asked,) = plain[plain.selection == selection].n / 2  # two layers
+        assert (pairs[pairs.selection == selection].n == asked).all()
+    assert set(pairs[pairs.selection == "corrected"].n) != set(pairs[pairs.selection == "all"].n)
+
+
+def test_what_is_measured_on_networks_alone_goes_with_fine_tuning(small_model: Path, tmp_path: Path) -> None:
+    table = ran(small_model, tmp_path / "out", measures=["similarity", "training_time", "sparsity"])
+    assert {"parameter_distance", "sparsity_ratio", "sim_aou"} <= set(table[table.status == "ok"].metric)
+
+
+def test_no_order_is_trained_on_twice(small_model: Path, tmp_path: Path) -> None:
+    watch = Listening()
+    table = ran(small_model, tmp_path / "out", watch, measures=["order_sensitivity"], orders=4, seeds=[0])
+    settings = [setting for _, setting in watch.begun]
+    assert (settings.count("FT"), settings.count("FT, another order")) == (1, 3)
+    assert (settings.count("ICL"), settings.count("ICL, another order")) == (1, 3)
+    spread = table[(table.metric == "order_sensitivity") & table.seed.isna()].set_index("setting").value
+    assert spread["FT"] > 0 and spread["ICL"] > 0
+
+
+def test_an_order_on_which_training_diverges_is_said(
+    small_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Divergence on one order alone depends on the data: here the third training of the run is made to diverge."""
+    trained = 0
+
+    @contextmanager
+    def diverges_third(*given: Any, **named: Any) -> Iterator[Any]:
+        nonlocal trained
+        trained += 1
+        if trained == 3:
+            raise Diverged(2, "the loss")
+        with fine_tuned(*given, **named) as tuned:
+            yield tuned
+
+    monkeypatch.setattr("demograd.study.measure.fine_tuned", diverges_third)
+    table = ran(small_model, tmp_path / "out", measures=["order_sensitivity"], orders=4, seeds=[0])
+    of_ft = table[(table.metric == "order_sensitivity") & (table.setting == "FT")]
+    assert not of_ft.empty and of_ft.status.str.startswith("diverged at step 2").all() and of_ft.value.isna().all()
+    assert (table[(table.metric == "accuracy") & (table.setting == "FT")].status == "ok").all()
+
+
+def test_a_method_that_diverges_has_a_word_for_everything_asked(small_model: Path, tmp_path: Path) -> None:
+    table = ran(small_model, tmp_path / "out", measures=["order_sensitivity", "attention_to_demonstrations"],
+                learning_rates={"GD": [1e30]}, seeds=[0])  # fmt: skip
+    of_ft = table[table.setting == "FT"]
+    assert of_ft.status.str.startswith("diverged").all()
+    assert {"order_sensitivity", "attention_kendall_by_token", "accuracy"} <= set(of_ft.metric)
+
+
+def test_attention_to_demonstrations_takes_one_order_for_both(small_model: Path) -> None:
+    changes = {"measures": ["attention_to_demonstrations"], "fine_tuning_order": "as_released"}
+    with pytest.raises(UserError, match="attention_to_demonstrations"):
+        make_study(small_settings(small_model, **changes, permutations=[0, 1, 2]))
+    make_study(small_settings(small_model, **changes, permutations=[0]))
+    with pytest.raises(UserError, match="order_sensitivity"):
+        make_study(small_settings(small_model, measures=["order_sensitivity"], fine_tuned_on="all"))
+
+
+def test_released_runs_trained_also_on_what_their_prompts_could_not_show(small_model: Path) -> None:
+    model, task = load_model(str(small_model), device="cpu"), load_task("sst2")
+    world = World("any", "trained", "sst2", 40, 0, 0)
+    fitting, everything = (
+        prepare(make_study(small_settings(small_model, fine_tuned_on=on)), {"sst2": task}, model, world)
+        for on in ("fitting", "all")
+    )
+    assert everything.icl == fitting.icl and everything.k_used == fitting.k_used < 40
+    for setting, sequences in everything.training.items():
+        assert len(sequences) == 40 and sequences[: fitting.k_used] == fitting.training[setting]
+    released = (read_study(f"deutch2024-table{number}", as_released=True) for number in (1, 2))
+    assert all(study.fine_tuned_on == "all" for study in released)
+
+
+def test_what_a_finished_task_loaded_is_let_go_before_the_next(small_model: Path, tmp_path: Path) -> None:
+    """Observations of many tasks, with what the implicit update needs, are more than a laptop holds."""
+    study = make_study(small_settings(small_model, weights=["trained"], tasks=["sst2", "mr"], methods=[], seeds=[0],
+                                      learning_rates={}, measures=["implicit_update"]))  # fmt: skip
+    run = run_study(study, tmp_path / "out")
+    notes = run.folder.read_json("provenance.json")["notes"]
+    assert any(note.startswith("Implicit update: queries of ZSL and FT do not stand") for note in notes)
+    groups, alive = by_task_and_k(run.study, run.folder), []
+    for group in groups:
+        assert not any(reference() is not None for reference in alive)
+        icl = group[0].icl[0]
+        assert icl.context_value_key_products is None and icl.label_log_probs.shape == (8, 2)
+        alive.append(weakref.ref(icl))
+        del group, icl
+        gc.collect()
+    assert len(alive) == 2
