@@ -87,4 +87,6 @@ def _notes(study: Study, model: Model) -> list[str]:
     notes = [*model.notes, *prompt_notes(model.tokenizer, study.separator)]
     if any(weights != "trained" for weights in study.weights):
         notes.append("Untrained weights are drawn anew for each demonstration set, with that set's seed.")
+        if study.final_norm_lost:
+            notes.append("Untrained networks have no final norm: a defect of the released runs, kept as asked for.")
     return notes

@@ -35,8 +35,8 @@ def collect(study: Study, folder: RunFolder) -> pd.DataFrame:
         rows[begin:] = [_completed(study, untuned, row) for row in rows[begin:]]
     for same_world in by_task_and_k(study, folder):
         rows += [_completed(study, untuned, row) for untuned, row in curve_rows(study, same_world)]
-    table = pd.DataFrame(rows, columns=list(COLUMNS)).astype(dict.fromkeys(INTEGERS, "Int64"))
-    table["selection"] = table.selection.fillna("all")
+    rows = [{"selection": "all", **row} for row in rows]
+    table = pd.DataFrame(rows, columns=list(COLUMNS)).astype(dict.fromkeys(INTEGERS, "Int64") | {"status": object})
     table["status"] = table.status.where(table.status.notna(), table.value.isna().map({True: "missing", False: "ok"}))
     written_whole(folder.path / "results.parquet", lambda unfinished: table.to_parquet(unfinished, index=False))
     return table
