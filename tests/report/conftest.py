@@ -11,9 +11,10 @@ import pandas as pd
 import pytest
 import yaml
 
-SIMILARITIES = ("sim_aou", "sim_aou_norm", "random_sim_aou", "random_sim_aou_centred", "sim_aou_mean_removed",
-                "sim_aou_norm_mean_removed", "sim_am", "sim_am_delta", "sim_am_centred", "sim_am_delta_centred",
-                "update_size_ratio", "relative_update_size")  # fmt: skip
+RANDOM = ("random_sim_aou", "random_sim_aou_centred")
+SIMILARITIES = ("sim_aou", "sim_aou_norm", "sim_aou_mean_removed", "sim_aou_norm_mean_removed", "sim_am",
+                "sim_am_delta", "sim_am_centred", "sim_am_delta_centred", "update_size_ratio",
+                "relative_update_size")  # fmt: skip
 PERFORMANCE = ("accuracy", "macro_f1", "auc", "calibrated_accuracy", "label_log_likelihood",
                "normalised_label_log_likelihood")  # fmt: skip
 CONTROLS = ("FT_other_demonstrations", "FT_permuted_labels")
@@ -68,6 +69,8 @@ def _rows(fake: Fake) -> Iterator[dict[str, Any]]:
                     yield from _numbers(
                         fake, random, world | {"setting": setting, "metric": metric}, score, by_layer=False
                     )
+            for metric in RANDOM:
+                yield from _numbers(fake, random, world | {"setting": "ICL", "metric": metric}, 0.02, by_layer=True)
             for method in fake.methods:
                 tuned = world | {"method": method, "learning_rate": RATES.get(method, 0.01),
                                  "method_options": json.dumps({"step": "demonstration", "of": method})}  # fmt: skip
@@ -116,7 +119,7 @@ def _numbers(
                 * (fake.layers if layer is None and by_layer else 1)
             )
             lost = n if value is None else n // fake.layers if layer is None and "delta" in about["metric"] else 0
-            none = dict.fromkeys(("method", "method_options", "learning_rate", "head", "step"))
+            none = dict.fromkeys(("method", "method_options", "learning_rate", "head", "step", "at"))
             yield none | about | {
                 "seed": seed, "permutation": 0, "layer": layer, "value": value,
                 "std": 0.012 if overall and fake.seeds >= 3 else None,

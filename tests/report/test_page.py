@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from tests.report.rows import row, write_everything, write_results
 
 from demograd.metrics import METRICS
 from demograd.report import finding, read_run, write_report
@@ -138,7 +139,43 @@ def test_results_without_layers_or_methods_still_make_a_page(run: MakeRun) -> No
     folder = run(layers=2)
     results = pd.read_parquet(folder / "results.parquet")
     results[results.method.isna()].to_parquet(folder / "results.parquet")
-    assert "no fine-tuning method was measured" in Parsed(_page(folder)).text
+    text = Parsed(_page(folder)).text
+    assert "Undecided: no fine-tuning was measured, so there is nothing to compare with ICL." in text
+    assert "What the model predicts" in text
+
+
+def test_a_run_on_networks_alone_has_a_page_without_tasks(run: MakeRun) -> None:
+    nothing = {"task": None, "k": None, "record_at": None}
+    folder = write_results(run(layers=1), [row("sparsity_ratio", None, 0.2, **nothing, at=0.01)])
+    (folder / "validity.json").write_text("[]")
+    page = _page(folder)
+    assert "no fine-tuning was measured" in Parsed(page).text
+    assert "<title>smollm2-135m · demograd</title>" in page
+    assert 'id="sparsity"' in page and 'id="validity"' not in page and 'id="scores"' not in page
+
+
+def test_long_runs_are_folded_but_for_what_leads(run: MakeRun) -> None:
+    page = _page(run(tasks=tuple(f"task {n}" for n in range(4)), layers=2))
+    summaries = re.findall(r"<summary>(.*?)</summary>", page)
+    assert {"All 8 findings", "Attention outputs", "The same with fine-tuning"} <= set(summaries)
+    assert "Specificity" not in summaries
+    text = Parsed(page).text
+    assert "is supported for 8 of 8 methods and tasks" in text
+
+
+def test_sections_come_in_the_order_in_which_they_are_to_be_read(run: MakeRun) -> None:
+    page = _page(write_everything(run(tasks=("mr", "sst2"), layers=12)))
+    order = re.findall(r'<section id="([^"]+)"', page)
+    assert order == [
+        "finding", "claims", "notes", "validity", "scores", "published", "rates", "against-k", "layers", "alpha",
+        "layer-pairs", "gradient-norms", "order-sensitivity", "attention", "implicit-update", "sparsity",
+        "performance", "corrected", "missing", "method",
+    ]  # fmt: skip
+    parsed = Parsed(page)
+    assert not re.search(r"\b(nan|NaN|None|null|inf)\b", parsed.text)
+    assert "script" not in parsed.tags
+    ids = [value for name, value in parsed.attributes if name == "id"]
+    assert len(ids) == len(set(ids))
 
 
 def test_a_chart_that_is_more_than_a_drawing_is_refused() -> None:

@@ -7,10 +7,14 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
+from tests.report.rows import write_everything
 
 from demograd.report import finding, read_run, write_report
 
 pytestmark = pytest.mark.browser
+TOO_WIDE = """[...document.querySelectorAll('.scroll')].filter(each => each.scrollWidth > each.clientWidth)
+  .map(each => each.textContent.slice(0, 80))"""
+"""The tables that do not fit."""
 CHROMIUM = shutil.which("chromium")
 
 
@@ -30,7 +34,7 @@ def browser() -> Iterator[Browser]:
 @pytest.mark.parametrize("width", [1280, 400])
 def test_the_page_can_be_read_without_a_network(run: Callable[..., Path], browser: Browser, width: int) -> None:
     folder = run(tasks=("mr", "a_task_with_a_name_that_is_much_longer_than_any_phone_is_wide_" * 2), diverged="LCGD")
-    address = write_report(folder).as_uri()
+    address = write_report(write_everything(folder)).as_uri()
     with browser.new_context(viewport={"width": width, "height": 800}, offline=True) as context:
         page = context.new_page()
         requests, trouble = [], []
@@ -47,3 +51,7 @@ def test_the_page_can_be_read_without_a_network(run: Callable[..., Path], browse
         assert sentence.is_visible()
         assert page.locator(".chart svg").first.is_visible()
         assert page.locator(".chart svg").first.bounding_box()["width"] > 250
+        page.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        if width == 1280:  # on a phone a wide table scrolls by itself
+            assert page.evaluate(TOO_WIDE) == []

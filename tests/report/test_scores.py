@@ -21,7 +21,7 @@ def test_specificity_leads_and_plain_scores_follow(run: MakeRun) -> None:
         "SimAOU specificity vs permuted labels",
     ]
     assert names.index("SimAOU") > names.index("SimAM_Δ specificity vs permuted labels")
-    assert names.index("SimAM_Δ") > names.index("random SimAOU") > names.index("SimAOU_norm") > names.index("SimAOU")
+    assert names.index("random SimAOU") > names.index("SimAM_Δ") > names.index("SimAOU_norm") > names.index("SimAOU")
 
 
 def test_trained_weights_come_before_untrained_ones(run: MakeRun) -> None:
@@ -33,7 +33,7 @@ def test_trained_weights_come_before_untrained_ones(run: MakeRun) -> None:
 
 def test_a_cell_without_a_number_says_why(run: MakeRun) -> None:
     table = score_table(read_run(run(diverged="LCGD")).results)
-    diverged = table[(table.method == "LCGD") & (table.weights == "trained")].iloc[0, 3:]
+    diverged = table[(table.method == "LCGD") & (table.weights == "trained")].iloc[0, 3:].filter(regex="^(?!random)")
     assert set(diverged) == {"diverged at step 12 (5 of 5 demonstration sets)"}
     assert "nan" not in table.to_string().lower()
 
@@ -48,7 +48,7 @@ def test_a_learning_rate_that_varies_tells_rows_apart(run: MakeRun) -> None:
     results["method"] = results["method"].replace("LCGD", "GD")
     table = score_table(results)
     assert list(table["learning rate"]) == ["0.001", "0.003"]
-    assert list(table["method options"]) == ["step demonstration, of GD", "step demonstration, of LCGD"]
+    assert list(table["method options"]) == ["of GD", "of LCGD"]
 
 
 @pytest.mark.parametrize(

@@ -165,7 +165,7 @@ def test_the_folder_says_what_ran(finished: tuple[Study, Path, Listening]) -> No
 
 
 def test_untrained_weights_are_another_draw_for_each_demonstration_set(small_study: Study) -> None:
-    draws = {(cell.weights, cell.seed): cell.initialisation for cell in cells(small_study)}
+    draws = {(cell.world.weights, cell.world.seed): cell.world.initialisation for cell in cells(small_study)}
     assert [draws["no_training", seed] for seed in range(3)] == [0, 1, 2]
     assert {draws["trained", seed] for seed in range(3)} == {0}
 
@@ -344,5 +344,5 @@ def test_no_more_than_one_untrained_network_is_kept(small_model: Path) -> None:
 
     models = _Models(make_study(small_settings(small_model)))
     for weights, seed in (("trained", 0), ("no_training", 0), ("norms_only", 0), ("norms_only", 1), ("trained", 0)):
-        models.get(weights, seed)
-        assert len(models.known) <= 2 and "trained" in models.known
+        models.get(str(small_model), weights, seed)
+        assert len(models.known) <= 2 and (str(small_model), "trained") in models.known

@@ -26,7 +26,7 @@ from demograd.study.learning_rates import TABLE, best_rate, resolved
         ({"measures": ["simlarity"]}, ["simlarity", "Did you mean similarity"]),
         ({"permutations": [0, 1]}, ["permutations", "2 orders for 5 seeds"]),
         ({"seeds": {"mr": [1]}}, ["sst2"]),
-        ({"learning_rates": {"Adam": [0.1]}}, ["Adam", "GD, LCGD"]),
+        ({"learning_rates": {"Adma": [0.1]}}, ["Adma", "GD, LCGD"]),
         ({"seeds": [0, 0]}, ["seeds = [0, 0]. Expected: each value once."]),
         ({"seeds": [-1]}, ["seeds = -1", "greater than or equal to 0"]),
         ({"learning_rates": {"GD": [-0.1]}}, ["learning_rates.GD", "greater than 0"]),

@@ -44,8 +44,7 @@ def print_list(what: str) -> None:
         _print(["method", "what it does"], list(method_descriptions().items()))
         _say("A study file may define its own: see docs/study.md.")
     elif what == "measures":
-        _print(["measure", "what it is", "metrics"],
-               [(name, measure.about, ", ".join(measure.metrics)) for name, measure in MEASURES.items()])  # fmt: skip
+        _print(["measure", "what it is"], [(name, measure.about) for name, measure in MEASURES.items()])
     elif what == "claims":
         _print(["claim", "what it says", "source", "needs"],
                [(name, row["claim"], row["source"], row["needs"]) for name, row in claims().items()])  # fmt: skip
@@ -127,7 +126,8 @@ def print_claims(run: Run) -> None:
 def _comparison(one: dict[str, Any]) -> tuple[str, ...]:
     bounds = "" if one["ci_low"] is None else f"[{_signed(one['ci_low'])}, {_signed(one['ci_high'])}]"
     compared = f"{one['task']}, k {one['k']}: {one['compared']}"
-    return (one["verdict"], compared, _signed(one["difference"]), bounds, _plain(one["effect_size"]),
+    verdict = one["verdict"] if one["p_corrected"] is not None else f"{one['verdict']}:\n{one['reason']}"
+    return (verdict, compared, _signed(one["difference"]), bounds, _plain(one["effect_size"]),
             _plain(one["p_corrected"]))  # fmt: skip
 
 
@@ -138,7 +138,9 @@ def print_checks(results: Sequence[CheckResult]) -> None:
 
 
 def _print(columns: list[str], rows: Sequence[tuple[str, ...]]) -> None:
-    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for number, column in enumerate(columns):  # a name stands whole on its line, to be copied
+        table.add_column(column, no_wrap=number == 0, overflow="fold")
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))  # Text: a data set's name is no markup
     Console().print(table)

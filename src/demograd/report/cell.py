@@ -34,8 +34,8 @@ class Cell:
         """`0.251 ± 0.012`, or a word for why there is no number."""
         if self.value is None:
             return "missing" if self.status == "ok" else self.status
-        value = number(self.value, self._decimals)
-        return value if self.std is None else f"{value} ± {number(self.std, self._decimals)}"
+        value = self._written(self.value)
+        return value if self.std is None else f"{value} ± {self._written(self.std)}"
 
     @property
     def value_text(self) -> str:
@@ -47,7 +47,7 @@ class Cell:
         """`[0.236, 0.266]`, or nothing."""
         if self.value is None or self.low is None or self.high is None:
             return ""
-        return f"[{number(self.low, self._decimals)}, {number(self.high, self._decimals)}]"
+        return f"[{self._written(self.low)}, {self._written(self.high)}]"
 
     @property
     def marked(self) -> bool:
@@ -60,7 +60,12 @@ class Cell:
         total = self.n + self.n_missing
         if not self.n_missing or self.value is None or not total:
             return ""
-        return f"{self.n_missing:,} of {total:,} missing"
+        return f"{'⚠ most values missing: ' * self.is_mostly_missing}{self.n_missing:,} of {total:,} missing"
+
+    @property
+    def is_mostly_missing(self) -> bool:
+        """Whether the number stands for the lesser half of what was asked for."""
+        return self.value is not None and self.n_missing > self.n
 
     @property
     def interval(self) -> Interval | None:
@@ -70,15 +75,16 @@ class Cell:
         over: Over = "queries" if self.conditional else "demonstrations"
         return Interval(self.low, self.high, 0.95, over, self.n_seeds)
 
-    @property
-    def _decimals(self) -> int:
+    def _written(self, value: float) -> str:
         numbers = (self.value, self.std, self.low, self.high)
         largest = max((abs(x) for x in numbers if x is not None), default=0.0)
+        if 0 < largest < 1e-4:  # a spread of probabilities over a vocabulary is this small, and not zero
+            return scientific(value)
         if largest >= 10:
-            return 1 if largest >= 100 else 2
+            return number(value, 1 if largest >= 100 else 2)
         bounds = [x for x in (self.low, self.high) if x]
         # a bound decides a claim by its sign, so it must not read as zero where it is not
-        return next((places for places in range(3, 8) if all(round(x, places) for x in bounds)), 8)
+        return number(value, next((places for places in range(3, 8) if all(round(x, places) for x in bounds)), 8))
 
 
 NOT_MEASURED = Cell(None, None, None, None, False, 0, 0, 0, "not measured")
@@ -105,6 +111,18 @@ def number(value: float, places: int = 3) -> str:
     if float(text) == 0:
         text = text.lstrip("-")
     return text.replace("-", MINUS) if "e" not in text else text
+
+
+def signed(value: float, places: int = 3) -> str:
+    """`+0.013`, `−0.013`, `0.000`: of a difference."""
+    text = number(value, places)
+    return f"+{text}" if value > 0 and float(text) else text
+
+
+def scientific(value: float) -> str:
+    """`1.23e−6`."""
+    digits, exponent = f"{value:.2e}".split("e")
+    return f"{digits}e{int(exponent)}".replace("-", MINUS) if value else "0"
 
 
 def _finite(value: Any) -> float | None:

@@ -6,17 +6,22 @@ control that was measured; what SimAOU itself is does not enter.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
+from demograd.columns import CONTROLS
 from demograd.metrics import METRICS, SEEDS_TO_DECIDE, Decision, Verdict, decide
 from demograd.report.cell import Cell
 from demograd.report.run import Check
-from demograd.report.scores import CONTROLS, Scores, overall
+from demograd.report.scores import Scores, overall
 from demograd.report.variant import WEIGHTS, Variant, method_label
 
 _CONTROL = {**CONTROLS, "FT_permuted_labels": "the same ones with permuted labels"}
+NEEDED = ("FT_other_demonstrations", "FT_permuted_labels")
+"""Controls that a claim must beat even where a run left them out; any other counts where it was run."""
+FEW = 6
+"""Findings that are named one by one in the sentence of a run."""
 _METRIC = "sim_aou_specificity"
 
 
@@ -38,12 +43,19 @@ def finding(results: pd.DataFrame, validity: Iterable[Check]) -> Finding:
     if len(each) == 1:
         return each[0]
     if not each:
-        return Finding("Undecided: no fine-tuning method was measured.", Verdict.UNDECIDED, "", "nothing was measured")
+        why = "no fine-tuning was measured"
+        return Finding(f"Undecided: {why}, so there is nothing to compare with ICL.", Verdict.UNDECIDED, "", why)
+    if not any(setting in CONTROLS for setting in results["setting"]):
+        why = "no control was measured"
+        return Finding(
+            f"Undecided: {why}, so it is open whether fine-tuning on these demonstrations above all looks like ICL.",
+            Verdict.UNDECIDED, "", why,
+        )  # fmt: skip
     alike: dict[tuple[Verdict, str], list[str]] = {}
     for one in each:
         alike.setdefault((one.verdict, one.reason), []).append(one.about)
     parts = [
-        f"{verdict} for {_listed(about)}{f' ({reason})' if reason else ''}"
+        f"{verdict} for {_named(about, len(each))}{f' ({reason})' if reason else ''}"
         for verdict in Verdict
         for (its_verdict, reason), about in alike.items()
         if its_verdict == verdict
@@ -57,7 +69,7 @@ def finding(results: pd.DataFrame, validity: Iterable[Check]) -> Finding:
 def findings(results: pd.DataFrame, validity: Iterable[Check]) -> list[Finding]:
     """A finding per method and task, for trained weights (or, in a run without them, the first there are)."""
     scores, checks = overall(results), list(validity)
-    plain = [each for each in scores.tuned if each.selection == "all"]
+    plain = scores.tuned()
     weights = next((name for name in WEIGHTS if any(each.weights == name for each in plain)), None)
     claimed = [each for each in plain if each.weights == weights]
     return [_finding(scores, each, method_label(each, claimed), checks) for each in claimed]
@@ -67,7 +79,8 @@ def _finding(scores: Scores, of: Variant, label: str, validity: Sequence[Check])
     model = of.model if of.weights == "trained" else f"{of.model} ({of.weights} weights)"
     subject = f"fine-tuning {model} by {label} on the same demonstrations"
     about = f"{label} on {of.task}"
-    cells = {control: scores.get(of, _METRIC, control) for control in CONTROLS}
+    controls = [one for one in CONTROLS if one in NEEDED or any(setting == one for _, _, setting in scores.cells)]
+    cells = {control: scores.get(of, _METRIC, control) for control in controls}
     measured = {control: cell for control, cell in cells.items() if cell.value is not None}
     if not measured:
         reason = next(cell.text for cell in cells.values())
@@ -117,17 +130,18 @@ def _objection(of: Variant, label: str, model: str, validity: Sequence[Check]) -
             f"No in-context learning here: on {of.task}, demonstrations in the prompt do not measurably improve what "
             f"{model} predicts, so similarity to {label} says nothing about learning"
         ), "no in-context learning here"
-    unresolved = [check for check in here if check.check == "resolution" and not check.passed]
     method = f"{of.method} {of.texts['learning_rate']}"
+    wrecks = [check for check in here if check.check == "update_size" and not check.passed]
+    for check in (check for check in wrecks if check.method in (None, of.method, method)):
+        return (
+            f"Undecided: on {of.task}, the updates of {model} by {label} are of another order of size than ICL's, "
+            f"which a cosine does not see: {check.message}"
+        ), "updates of another size than ICL's"
+    unresolved = [check for check in here if check.check == "resolution" and not check.passed]
     if any(check.method in (None, of.method, method, f"{method}, {METRICS['sim_aou'].title}") for check in unresolved):
         return (
             f"Undecided: on {of.task}, most updates of {model} by {label} are too small for their direction to be known"
         ), "updates below resolution"
-    if any(check.check == "update_size" and not check.passed and check.method in (None, method) for check in here):
-        return (
-            f"Undecided: on {of.task}, the updates of {model} by {label} are of another order of size than ICL's, "
-            "which a cosine does not see"
-        ), "updates of another size than ICL's"
     return None
 
 
@@ -172,12 +186,10 @@ def _untrained_too(scores: Scores, of: Variant) -> str:
     """Weights that have learned nothing, and of which the same holds: a reader must know."""
     same = [
         each.weights
-        for each in scores.tuned
+        for each in scores.tuned()
         if each.weights != of.weights
-        and (each.task, each.method, each.method_options, each.selection)
-        == (of.task, of.method, of.method_options, of.selection)
-        and _conjunction(decide(scores.get(each, _METRIC, control).interval) for control in CONTROLS)
-        == Verdict.SUPPORTED
+        and replace(each, weights=of.weights, learning_rate=of.learning_rate) == of
+        and _conjunction(decide(scores.get(each, _METRIC, control).interval) for control in NEEDED) == Verdict.SUPPORTED
     ]
     return f"; but the same holds of {_listed(dict.fromkeys(same))} weights" if same else ""
 
@@ -192,6 +204,10 @@ def _conjunction(decisions: Iterable[Decision]) -> Verdict:
 def _value(cell: Cell) -> str:
     conditional = ", conditional on these demonstrations" if cell.marked else ""
     return f"{cell.value_text} {cell.bounds or '[no interval]'}{conditional}"
+
+
+def _named(about: Sequence[str], total: int) -> str:
+    return _listed(about) if len(about) <= FEW else f"{len(about)} of {total} methods and tasks"
 
 
 def _listed(words: Iterable[str]) -> str:

@@ -3,80 +3,63 @@
 A reader sees the specificity as the gap between a line and the thin one of its colour.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, cast
-
 import altair as alt
 import pandas as pd
 
 from demograd.metrics import METRICS
-from demograd.report.svg import static_svg
-from demograd.report.variant import WEIGHTS, Variant, in_order, method_label, variant
+from demograd.report.drawing import COLOURS, HEIGHT, WIDTH, drawn, panel_header
+from demograd.report.layer_ranges import ranges
+from demograd.report.one_rate import SAID, at_one_rate
+from demograd.report.points import points
+from demograd.report.scores import LEADING, Scores
+from demograd.report.section import Chart, Figure, Key, Section
+from demograd.report.variant import WEIGHTS, Variant, method_label, world_labels
 
-COLOURS = ("#0b6fb8", "#c8500a", "#0a8a63", "#a8438a", "#8a6d00", "#4a55c4", "#7a4a2b", "#5b6770")
-"""Told apart with any colour vision, and dark enough for thin lines on white."""
-SHOWN = ("sim_aou", "sim_am_delta")
 SAME, CONTROL = "FT", "FT_other_demonstrations"
 
 
-@dataclass(frozen=True)
-class Chart:
-    """One metric on one task."""
-
-    title: str
-    svg: str
-    gaps: tuple[str, ...]
-    """What is missing, a sentence each."""
-
-
-@dataclass(frozen=True)
-class TaskCharts:
-    """The charts of a task, and the legend that they share."""
-
-    task: str
-    legend: tuple[tuple[str, str], ...]
-    """(method, colour)."""
-    charts: tuple[Chart, ...]
-    conditional: bool
-    """Whether the bands hold for these demonstrations only."""
-
-
-def layer_charts(results: pd.DataFrame) -> list[TaskCharts]:
-    """Charts per task, where there are scores by layer."""
-    points = results[
-        results["layer"].notna()
-        & results[["head", "step", "seed"]].isna().all(axis=1)
-        & results["metric"].isin(SHOWN)
-        & results["setting"].isin((SAME, CONTROL))
-        & (results["selection"] == "all")
-    ]
-    variants = in_order({variant(row) for row in points.to_dict("records")})
-    return [
-        _task_charts(points[points["task"] == task], [each for each in variants if each.task == task])
-        for task in dict.fromkeys(each.task for each in variants)
-    ]
-
-
-def _task_charts(points: pd.DataFrame, variants: Sequence[Variant]) -> TaskCharts:
-    labels = list(dict.fromkeys(method_label(each, variants) for each in variants))
-    colours = {label: COLOURS[i % len(COLOURS)] for i, label in enumerate(labels)}
-    data = pd.DataFrame(
-        {
-            "label": method_label(variant(row), variants),
-            "weights": row["weights"],
-            "metric": row["metric"],
-            "setting": row["setting"],
-            "layer": int(row["layer"]),
-            "value": row["value"],
-            "low": row["ci_low"],
-            "high": row["ci_high"],
-        }
-        for row in points.to_dict("records")
+def layers_section(results: pd.DataFrame, scores: Scores) -> Section | None:
+    """A figure per task, where there are scores by layer."""
+    rows = pd.concat(
+        points(results, metric, setting).assign(metric=metric, setting=setting)
+        for metric in LEADING
+        for setting in (SAME, CONTROL)
     )
-    charts = tuple(_chart(data[data["metric"] == metric], colours) for metric in SHOWN if metric in set(data["metric"]))
-    task = variants[0].task
-    return TaskCharts(task, tuple(colours.items()), charts, bool((points["interval"] == "conditional").any()))
+    shown = at_one_rate(scores)
+    rows = rows[rows["layer"].notna() & rows["variant"].isin(list(shown))]
+    if rows.empty:
+        return None
+    worlds = world_labels(shown)
+    rows = rows.assign(world=[worlds[each] for each in rows["variant"]])
+    conditional = bool((results["interval"] == "conditional").any())
+    figures = [
+        _figure(rows[rows["world"] == world], world if rows["world"].nunique() > 1 else "", conditional)
+        for world in dict.fromkeys(worlds[each] for each in shown)
+        if world in set(rows["world"])
+    ]
+    return Section("layers", "Layer by layer", SAID if any(shown.values()) else "", tuple(figures))
+
+
+def _figure(rows: pd.DataFrame, world: str, conditional: bool) -> Figure:
+    variants: list[Variant] = list(dict.fromkeys(rows["variant"]))
+    labels = {each: method_label(each, variants) for each in variants}
+    colours = {label: COLOURS[i % len(COLOURS)] for i, label in enumerate(dict.fromkeys(labels.values()))}
+    data = rows.assign(
+        label=[labels[each] for each in rows["variant"]],
+        weights=[each.weights for each in rows["variant"]],
+        layer=rows["layer"].astype(int),
+    ).drop(columns=["variant", "at", "world"])
+    shown = [metric for metric in LEADING if metric in set(data["metric"])]
+    charts = tuple(_chart(data[data["metric"] == metric], colours) for metric in shown)
+    legend = [
+        key
+        for label, colour in colours.items()
+        for key in (Key(label, colour), Key(f"{label} on other demonstrations", colour, "5 3", 1.5))
+    ]
+    bands = ", conditional on these demonstrations" if conditional else " over demonstration sets"
+    gap_is = "The gap between a line and the thin dashed one of its colour is the specificity."
+    gaps = [gap for metric in shown for gap in _gaps(data[data["metric"] == metric], METRICS[metric].title)]
+    return Figure(charts, " ".join([f"Bands: 95 % intervals{bands}.", gap_is, *gaps]), world, tuple(legend))
 
 
 def _chart(data: pd.DataFrame, colours: dict[str, str]) -> Chart:
@@ -86,7 +69,7 @@ def _chart(data: pd.DataFrame, colours: dict[str, str]) -> Chart:
     layers = [int(data["layer"].min()), int(data["layer"].max())]
     colour = alt.Color("label:N", scale=alt.Scale(domain=list(colours), range=list(colours.values())), legend=None)
     x = alt.X("layer:Q", title="layer", scale=alt.Scale(domain=layers, nice=False), axis=alt.Axis(tickMinStep=1))
-    y = alt.Y("value:Q", title=title, scale=alt.Scale(zero=True), axis=alt.Axis(tickCount=5, format="~g"))
+    y = alt.Y("value:Q", title=title, scale=alt.Scale(zero=True), axis=alt.Axis(tickCount=5, format=".3~g"))
     base = alt.Chart(_with_gaps(data)).encode(x=x, color=colour)
     same, control = (f"datum.setting === '{setting}'" for setting in (SAME, CONTROL))
     one = alt.Chart(base.data).transform_aggregate(rows="count()", groupby=["weights"])
@@ -99,40 +82,14 @@ def _chart(data: pd.DataFrame, colours: dict[str, str]) -> Chart:
     layered = alt.layer(
         zero, band.encode(y=alt.Y("low:Q", title=title), y2="high:Q"), other.encode(y=y), line.encode(y=y)
     )
-    faceted = (
-        layered.properties(width=430, height=170)
-        .facet(row=alt.Row("weights:N", title=None, sort=weights, header=_header()), spacing=18)
-        .configure(font="sans-serif", background="white")
-        .configure_view(stroke=None)
-        .configure_axis(
-            grid=True,
-            gridColor="#e9ecef",
-            domain=False,
-            tickColor="#c5ccd3",
-            labelColor="#3d4650",
-            titleColor="#3d4650",
-            labelFontSize=12,
-            titleFontSize=12,
-            titleFontWeight="normal",
-        )
+    faceted = layered.properties(width=WIDTH, height=HEIGHT).facet(
+        row=alt.Row("weights:N", title=None, sort=weights, header=panel_header()), spacing=18
     )
     description = (
         f"{title} by layer, {layers[0]} to {layers[1]}, a panel per state of the weights ({', '.join(weights)}), a "
         f"line per method ({', '.join(colours)}); thin dashed lines: fine-tuning on other demonstrations."
     )
-    specification = cast(dict[str, Any], faceted.to_dict())
-    return Chart(title, static_svg(specification, f"{title} by layer", description), _gaps(data, title))
-
-
-def _header() -> alt.Header:
-    return alt.Header(
-        orient="top",
-        labelAnchor="start",
-        labelFontSize=13,
-        labelFontWeight="bold",
-        labelColor="#1c2630",
-        labelPadding=6,
-    )
+    return drawn(faceted, title, description)
 
 
 def _with_gaps(data: pd.DataFrame) -> pd.DataFrame:
@@ -154,14 +111,3 @@ def _gaps(data: pd.DataFrame, title: str) -> tuple[str, ...]:
         + (" throughout." if len(lines) == everywhere else f" for {', '.join(lines)}.")
         for layers, lines in missing.items()
     )
-
-
-def ranges(layers: Sequence[int]) -> str:
-    """`0–3, 7`."""
-    runs: list[list[int]] = []
-    for layer in sorted(layers):
-        if runs and layer == runs[-1][-1] + 1:
-            runs[-1].append(layer)
-        else:
-            runs.append([layer])
-    return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}–{run[-1]}" for run in runs)

@@ -1,59 +1,52 @@
 """The numbers that are not there: counted by why, and listed by what they would have been."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import pandas as pd
 
 from demograd.metrics import METRICS
-from demograd.report.layer_chart import ranges
+from demograd.report.layer_ranges import ranges
 from demograd.report.performance import in_words
+from demograd.report.section import Entry, Group, Head, Row, Section, Table
 
-_GROUP = ["task", "weights", "method", "learning_rate", "status"]
-
-
-@dataclass(frozen=True)
-class Absence:
-    """Rows of the results without a number, alike but for setting, metric, layer, head and demonstration set."""
-
-    about: tuple[str, ...]
-    """Task, weights, method, learning rate."""
-    status: str
-    layers: str
-    metrics: str
-    settings: str
-    rows: int
+_GROUP = ["task", "k", "weights", "method", "learning_rate", "status"]
+FEW = 12
+"""Lines that are shown at once."""
+_HEADS = (
+    Head("task"), Head("weights, method", words=True), Head("status", words=True), Head("layers", words=True),
+    Head("what", words=True), Head("rows"),
+)  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Absences:
-    """All rows of the results by status, and the absent ones in detail."""
-
-    counts: tuple[tuple[str, int], ...]
-    groups: tuple[Absence, ...]
-
-
-def absences(results: pd.DataFrame) -> Absences:
+def missing_section(results: pd.DataFrame) -> Section:
     """What the status column says, for people."""
     counts = results["status"].astype(str).value_counts()
-    groups = [_absence(rows) for _, rows in results[results["status"] != "ok"].groupby(_GROUP, dropna=False)]
-    return Absences(tuple((str(status), int(n)) for status, n in counts.items()), tuple(groups))
+    told = ", ".join(f"{n:,} {status}" for status, n in counts.items())
+    several_k = results["k"].nunique() > 1
+    rows = tuple(
+        _absence(group, several_k) for _, group in results[results["status"] != "ok"].groupby(_GROUP, dropna=False)
+    )
+    folded = f"{len(rows)} kinds of numbers are missing" if len(rows) > FEW else ""
+    tables = (Table(_HEADS, (Group("", rows),), folded=folded),) if rows else ()
+    return Section("missing", "What is missing", f"Of the {len(results):,} rows of the results: {told}.", tables)
 
 
-def _absence(rows: pd.DataFrame) -> Absence:
-    task, weights, method, rate, status = rows[_GROUP].iloc[0]
+def _absence(rows: pd.DataFrame, several_k: bool) -> Row:
+    """Rows without a number, alike but for setting, metric, layer, head and demonstration set."""
+    task, k, weights, method, rate, status = rows[_GROUP].iloc[0]
     layers = [ranges(sorted({int(layer) for layer in rows["layer"].dropna()}))]
     if rows["layer"].isna().any():
         layers.append("over all")
-    about = (str(task), str(weights), "" if pd.isna(method) else str(method), "" if pd.isna(rate) else f"{rate:g}")
-    return Absence(
-        about=about,
-        status=str(status),
-        layers=" and ".join(filter(None, layers)),
-        metrics=_metrics([str(name) for name in rows["metric"].unique()]),
-        settings=", ".join(in_words(str(setting)) for setting in rows["setting"].unique()),
-        rows=len(rows),
+    about = [str(weights), *([] if pd.isna(method) else [str(method)]), *([] if pd.isna(rate) else [f"{rate:g}"])]
+    settings = ", ".join(in_words(str(setting)) for setting in rows["setting"].dropna().unique())
+    entries = (
+        Entry(", ".join(about)),
+        Entry(str(status)),
+        Entry(" and ".join(filter(None, layers))),
+        Entry(_metrics([str(name) for name in rows["metric"].unique()]), under=(settings,)),
+        Entry(f"{len(rows):,}"),
     )
+    return Row("–" if pd.isna(task) else str(task), entries, under=(f"k {k}",) if several_k and pd.notna(k) else ())
 
 
 def _metrics(names: Sequence[str]) -> str:

@@ -1,35 +1,47 @@
 """The report: one HTML file that needs no network and runs no script."""
 
-import os
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import jinja2
 
+from demograd.columns import COLUMNS
 from demograd.errors import UserError
+from demograd.files import written_whole
 from demograd.metrics import METRICS, SEEDS_TO_DECIDE
+from demograd.report.against_k import against_k_section
+from demograd.report.alpha import alpha_section
+from demograd.report.attention_to_demonstrations import attention_section
+from demograd.report.claims import claims_section
+from demograd.report.corrected import corrected_section
 from demograd.report.finding import finding, findings
-from demograd.report.layer_chart import layer_charts
-from demograd.report.not_ok import absences
-from demograd.report.performance import performance
-from demograd.report.run import COLUMNS, Run, read_run
-from demograd.report.scores import columns, overall
-from demograd.report.variant import telling_fields
+from demograd.report.gradient_norms import gradient_norms_section
+from demograd.report.implicit_update import implicit_update_section
+from demograd.report.layer_chart import layers_section
+from demograd.report.layer_pairs import layer_pairs_section
+from demograd.report.not_ok import missing_section
+from demograd.report.order_sensitivity import order_sensitivity_section
+from demograd.report.performance import performance_section
+from demograd.report.published import published_section
+from demograd.report.rates import rates_section
+from demograd.report.run import Run, read_run
+from demograd.report.score_tables import score_section
+from demograd.report.scores import Scores, overall
+from demograd.report.section import Section
+from demograd.report.sparsity import sparsity_section
+from demograd.report.svg import NUMBER
+from demograd.report.training_time import training_time_section
+from demograd.report.validity import validity_section
 
-_CHECKS = {
-    "in_context_learning": "Is there in-context learning?",
-    "resolution": "Are the updates above resolution?",
-    "update_size": "Are FT's updates of a size with ICL's?",
-    "seeds": "Are there enough demonstration sets?",
-}
 _FILES = {
     "results.parquet": "every number of this page and those behind it, one a row",
     "study.yaml": "the settings, defaults filled in",
     "validity.json": "the validity checks",
+    "claims.json": "the claims, with every comparison",
     "provenance.json": "versions, machine, fingerprints and notes",
     "report.html": "this page",
 }
-_FIELD_TITLES = {"learning_rate": "learning rate", "method_options": "options", "record_at": "recorded at"}
 
 
 def write_report(folder: Path) -> Path:
@@ -38,23 +50,20 @@ def write_report(folder: Path) -> Path:
     **Raises:** UserError if the folder is no run folder (`read_run`), or cannot be written.
     """
     page = render(read_run(folder))
-    path, unfinished = folder / "report.html", folder / f".report.html.{os.getpid()}"
+    path = folder / "report.html"
     try:
-        unfinished.write_text(page, encoding="utf-8")
-        unfinished.replace(path)
+        written_whole(path, lambda unfinished: unfinished.write_text(page, encoding="utf-8"))
     except OSError as error:
         raise UserError(
             f"{path} cannot be written ({error.strerror})", "a folder of yours", "Check its permissions"
         ) from error
-    finally:
-        unfinished.unlink(missing_ok=True)
     return path
 
 
 def render(run: Run) -> str:
     """The page as text. What comes from the run is untrusted and escaped; the charts have been checked."""
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -65,31 +74,46 @@ def render(run: Run) -> str:
 
 def _content(run: Run) -> dict[str, Any]:
     scores = overall(run.results)
-    groups = columns(scores)
-    rows = scores.tuned
-    fields = [name for name in telling_fields(rows, always=("learning_rate",)) if name not in ("method", "weights")]
     return {
         "run": run,
         "heading": _heading(run),
         "finding": finding(run.results, run.validity),
         "findings": findings(run.results, run.validity),
         "seeds_to_decide": SEEDS_TO_DECIDE,
-        "check_titles": _CHECKS,
-        "scores": scores,
-        "groups": groups,
-        "rows": rows,
-        "row_fields": fields,
-        "row_titles": [_FIELD_TITLES.get(name, name) for name in fields],
-        "field_titles": _FIELD_TITLES,
-        "charts": layer_charts(run.results),
-        "performance": performance(run.results),
-        "absences": absences(run.results),
+        "claims": claims_section(run.claims),
+        "number_word": NUMBER,
+        "next_number": count(1).__next__,
+        "sections": [section for section in _sections(run, scores) if section],
         "notes": _fewer_demonstrations(run) + list(run.provenance.get("notes", [])),
-        "methods": _methods(run),
+        "methods": _methods(run, scores),
         "definitions": _definitions(run),
         "files": {name: words for name, words in _FILES.items() if name == "report.html" or (run.path / name).exists()},
         "result_columns": COLUMNS,
     }
+
+
+def _sections(run: Run, scores: Scores) -> list[Section | None]:
+    """In the order of the page; what the run did not measure is not there."""
+    results = run.results
+    return [
+        validity_section(run.validity, has_prompts=bool(results["task"].notna().any())),
+        score_section(scores),
+        published_section(scores),
+        rates_section(results, scores),
+        against_k_section(scores),
+        layers_section(results, scores),
+        alpha_section(results, scores),
+        layer_pairs_section(results, scores),
+        gradient_norms_section(results, scores),
+        order_sensitivity_section(scores),
+        attention_section(scores),
+        implicit_update_section(results, scores),
+        training_time_section(results, scores, run.study),
+        sparsity_section(results),
+        performance_section(scores),
+        corrected_section(results, scores),
+        missing_section(results),
+    ]
 
 
 def _heading(run: Run) -> dict[str, Any]:
@@ -102,7 +126,7 @@ def _heading(run: Run) -> dict[str, Any]:
         "models": distinct("model"),
         "tasks": distinct("task"),
         "k": [int(k) for k in sorted(distinct("k"))],
-        "seeds": [int(seed) for seed in sorted(distinct("seed"))],
+        "seeds": [int(seed) for seed in sorted(results["seed"][results["task"].notna()].dropna().unique())],
         "weights": distinct("weights"),
         "methods": distinct("method"),
     }
@@ -122,10 +146,10 @@ def _fewer_demonstrations(run: Run) -> list[str]:
     ]
 
 
-def _methods(run: Run) -> list[dict[str, Any]]:
+def _methods(run: Run, scores: Scores) -> list[dict[str, Any]]:
     """Each method with its options, rates, and where the rates come from."""
     sources = run.provenance.get("learning_rate_source")
-    tuned = overall(run.results).tuned
+    tuned = scores.tuned()
     return [
         {
             "name": name,
@@ -139,5 +163,7 @@ def _methods(run: Run) -> list[dict[str, Any]]:
 
 def _definitions(run: Run) -> list[Any]:
     """The metrics that the page shows."""
-    shown = {str(name).removesuffix("_specificity") for name in run.results["metric"].unique()}
+    shown = {
+        str(name).removesuffix("_at_equal_size").removesuffix("_specificity") for name in run.results["metric"].unique()
+    }
     return [metric for name, metric in METRICS.items() if name in shown]

@@ -1,60 +1,52 @@
 """What the model predicts in each setting: accuracy and its like, which show whether there is in-context learning."""
 
-from dataclasses import dataclass
-
-import pandas as pd
-
+from demograd.columns import CONTROLS
 from demograd.metrics import METRICS
-from demograd.report.cell import Cell
-from demograd.report.scores import CONTROLS, overall
-from demograd.report.variant import Variant, in_order
+from demograd.report.scores import Scores
+from demograd.report.section import Head, Row, Section, Table, entry, grouped
+from demograd.report.variant import Variant, in_order, row_words, world_labels
+
+FEW = 24
+"""Rows that are all shown at once; in a longer run, those of fine-tuning have to be opened."""
+_SETTINGS = ("ZSL", "ICL", "FT", *CONTROLS)
 
 
-@dataclass(frozen=True)
-class Row:
-    """One setting, and method where there is one."""
-
-    name: str
-    """`ICL`, `FT by GD`."""
-    control: str
-    """What FT was on instead of ICL's demonstrations; empty where it was on those, or there was none."""
-    variant: Variant
-    cells: tuple[Cell, ...]
-    leads: bool
-    """Whether another task, or other weights, begin here."""
-
-
-@dataclass(frozen=True)
-class Performance:
-    """A table: a row per setting, method and weights."""
-
-    titles: tuple[str, ...]
-    rows: tuple[Row, ...]
-
-
-def performance(results: pd.DataFrame) -> Performance:
+def performance_section(scores: Scores) -> Section | None:
     """Per task and weights: ZSL and ICL, then FT and its controls."""
-    scores = overall(results)
-    known = {metric for _, metric, _ in scores.cells}
-    metrics = [name for name, metric in METRICS.items() if metric.kind == "performance" and name in known]
-    settings = ("ZSL", "ICL", "FT", *CONTROLS)
-    measured = {(of, setting) for of, metric, setting in scores.cells if metric in metrics and setting in settings}
-    variants = in_order({of for of, _ in measured})
-    rows = [
-        Row(
-            f"FT by {of.method}" if of.method else setting,
-            f"on {CONTROLS[setting]}" if setting in CONTROLS else "",
-            of,
-            tuple(scores.get(of, name, setting) for name in metrics),
-            leads=of == world and setting == "ZSL",
-        )
-        for world in in_order({of.untuned for of in variants})
+    metrics = [name for name, metric in METRICS.items() if metric.kind == "performance" and len(metric.arguments) == 1]
+    measured = dict.fromkeys(
+        (of, setting)
+        for of, metric, setting in scores.cells
+        if metric in metrics and setting in _SETTINGS and of.selection == "all"
+    )
+    metrics = [name for name in metrics if any(metric == name for _, metric, _ in scores.cells)]
+    variants = in_order(of for of, _ in measured)
+    worlds = world_labels(variants)
+    lines = [
+        (worlds[of], _row(scores, of, setting, metrics, variants))
+        for world in in_order(of.untuned for of in variants)
         for of in variants
         if of.untuned == world
-        for setting in settings
+        for setting in _SETTINGS
         if (of, setting) in measured
     ]
-    return Performance(tuple(METRICS[name].title for name in metrics), tuple(rows))
+    if not lines:
+        return None
+    heads = (Head("setting, weights"), *(Head(METRICS[name].title) for name in metrics))
+    untuned = [(world, row) for world, row in lines if row.name in ("ZSL", "ICL")]
+    if len(lines) <= FEW:
+        tables = [Table(heads, grouped(lines))]
+    else:
+        tables = [Table(heads, grouped(untuned)), Table(heads, grouped(lines), folded="The same with fine-tuning")]
+    return Section("performance", "What the model predicts", "", tuple(tables))
+
+
+def _row(scores: Scores, of: Variant, setting: str, metrics: list[str], variants: list[Variant]) -> Row:
+    among = [other for other in variants if other.method == of.method and of.method]
+    under = (f"on {CONTROLS[setting]}",) if setting in CONTROLS else ()
+    entries = tuple(entry(scores.get(of, name, setting)) for name in metrics)
+    name = f"FT by {of.method}" if of.method else setting
+    return Row(name, entries, of.weights, (*under, *row_words(of, among)))
 
 
 def in_words(setting: str) -> str:

@@ -11,6 +11,8 @@ from demograd.metrics import METRICS
 from demograd.report.cell import NOT_MEASURED, Cell, cell
 from demograd.report.variant import Variant, in_order, telling_fields, variant
 
+LEADING = ("sim_aou", "sim_am_delta")
+"""The scores that a reader sees first."""
 SPECIFICITY = "_specificity"
 """What the results append to a metric's name for its difference from a control."""
 
@@ -22,10 +24,14 @@ class Scores:
     cells: dict[tuple[Variant, str, str], Cell]
     """(variant, metric, setting) → cell."""
 
-    @property
-    def tuned(self) -> list[Variant]:
+    def tuned(self, selection: str = "all") -> list[Variant]:
         """The variants with a fine-tuning method, in the order of tables."""
-        return in_order({each for each, _, _ in self.cells if each.method is not None})
+        return in_order(each for each, _, _ in self.cells if each.method is not None and each.selection == selection)
+
+    def of(self, metric: str, setting: str) -> dict[Variant, Cell]:
+        """One number of every variant that has it, in the order of tables."""
+        found = {each: cell for (each, *what), cell in self.cells.items() if what == [metric, setting]}
+        return {each: found[each] for each in in_order(found)}
 
     def get(self, of: Variant, metric: str, setting: str) -> Cell:
         """A variant's number; one that does not depend on fine-tuning is found whatever the method.
@@ -58,38 +64,36 @@ class Column:
 
 
 def overall(results: pd.DataFrame) -> Scores:
-    """The overall numbers of a results table."""
-    whole = results[results[["seed", "layer", "head", "step"]].isna().all(axis=1)]
+    """The overall numbers of a results table; not those at some value of `at`, or of a network alone."""
+    whole = results[results[["seed", "layer", "head", "step", "at"]].isna().all(axis=1) & results["task"].notna()]
     return Scores({(variant(row), row["metric"], row["setting"]): cell(row) for row in whole.to_dict("records")})
 
 
 def columns(scores: Scores) -> dict[str, list[Column]]:
     """The score table's columns that were measured, in groups: specificity leads, plain scores follow."""
-    measured = {(metric.removesuffix(SPECIFICITY), setting) for _, metric, setting in scores.cells}
-    similarities = [name for name, metric in METRICS.items() if metric.kind == "similarity"]
-    of_ft = [name for name in similarities if "ft" in METRICS[name].arguments]
-
-    def plain(name: str) -> Column:
-        setting = "FT" if name in of_ft or (name, "ICL") not in measured else "ICL"
-        return Column(name, setting, METRICS[name].title)
-
-    leading = ["sim_aou", "sim_am_delta"]
+    similarities = [name for name, metric in METRICS.items() if metric.kind == "similarity" and metric.has_layers]
+    of_ft = [name for name in similarities if METRICS[name].arguments == ("zsl", "icl", "ft")]
+    others = [name for name in of_ft if name not in LEADING]
     groups = {
-        "Specificity": _specificities(leading),
-        "Attention outputs": [plain(name) for name in similarities if "aou" in name],
-        "Attention logits": [plain(name) for name in similarities if "sim_am" in name],
+        "Specificity": _specificities(LEADING),
+        "Attention outputs": [_of_ft(name) for name in of_ft if "aou" in name],
+        "Attention logits": [_of_ft(name) for name in of_ft if "sim_am" in name],
+        "What is predicted": [_of_ft(name) for name in ("rec2ftp", "token_overlap", "overlap_cosine_similarity")],
         "Size of the updates": [
             Column("update_size_ratio", "FT", "‖u_FT‖ / ‖u_ICL‖"),
             Column("relative_update_size", "ICL", "update size, ICL"),
             Column("relative_update_size", "FT", "update size, FT"),
         ],
-        "Specificity of the other forms of SimAOU": _specificities(
-            [name for name in of_ft if "aou" in name and name not in leading]
-        ),
-        "Specificity of the other forms of SimAM": _specificities(
-            [name for name in of_ft if "sim_am" in name and name not in leading]
-        ),
+        "Random baselines": [
+            Column(name, "ICL", METRICS[name].title)
+            for name in similarities
+            if METRICS[name].arguments == ("zsl", "icl")
+        ],
+        "Specificity of the other forms of SimAOU": _specificities([name for name in others if "aou" in name]),
+        "Specificity of the other forms of SimAM": _specificities([name for name in others if "sim_am" in name]),
     }
+    # a score that diverged has no specificity, but a column that says so
+    measured = {(metric.removesuffix(SPECIFICITY), setting) for _, metric, setting in scores.cells}
     present = {
         title: [column for column in group if (column.metric.removesuffix(SPECIFICITY), column.setting) in measured]
         for title, group in groups.items()
@@ -104,13 +108,17 @@ def score_table(results: pd.DataFrame) -> pd.DataFrame:
     `results` itself.
     """
     scores = overall(results)
-    rows = scores.tuned
+    rows = scores.tuned()
     shown = telling_fields(rows, always=("method", "weights"))
     table: dict[str, list[Any]] = {name.replace("_", " "): [row.texts[name] for row in rows] for name in shown}
     for column in (column for group in columns(scores).values() for column in group):
         cells = [scores.get(row, column.metric, column.setting) for row in rows]
         table[column.name] = [f"{each.text} {each.bounds}{' conditional' * each.marked}".strip() for each in cells]
     return pd.DataFrame(table)
+
+
+def _of_ft(name: str) -> Column:
+    return Column(name, "FT", METRICS[name].title)
 
 
 def _specificities(names: Sequence[str]) -> list[Column]:

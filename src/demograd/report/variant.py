@@ -1,14 +1,17 @@
 """What a row of a table is about: one fine-tuning method on one task, from one state of the weights."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import pandas as pd
 
+from demograd.report.options import options_text
+
 WEIGHTS = ("trained", "trained_embeddings", "norms_only", "no_training")
 """In the order in which tables show them; others follow."""
+
+FIELD_TITLES = {"learning_rate": "learning rate", "record_at": "recorded at"}
 
 
 @dataclass(frozen=True)
@@ -51,14 +54,17 @@ def variant(row: Mapping[Any, Any]) -> Variant:
 
 
 def in_order(variants: Iterable[Variant]) -> list[Variant]:
-    """By task, then method, trained weights before untrained ones, then learning rate."""
+    """By task, k and model (as they come), then method, trained weights before untrained ones, then learning rate."""
+    given = list(dict.fromkeys(variants))
+    models = list(dict.fromkeys(each.model for each in given))  # checkpoints come in the order of training
 
     def rank(each: Variant) -> tuple[Any, ...]:
         known = WEIGHTS.index(each.weights) if each.weights in WEIGHTS else len(WEIGHTS)
-        others = (each.method_options or "", each.model, each.k or 0, each.dtype, each.record_at, each.selection)
-        return (each.task, each.method or "", known, each.weights, each.learning_rate or 0.0, *others)
+        world = (each.task, each.k or 0, models.index(each.model))
+        others = (each.method_options or "", each.dtype, each.record_at, each.selection)
+        return (*world, each.method or "", known, each.weights, each.learning_rate or 0.0, *others)
 
-    return sorted(variants, key=rank)
+    return sorted(given, key=rank)
 
 
 def telling_fields(variants: Sequence[Variant], always: Iterable[str] = ()) -> list[str]:
@@ -74,6 +80,24 @@ def telling_fields(variants: Sequence[Variant], always: Iterable[str] = ()) -> l
     return [field.name for field in fields(Variant) if field.name in shown]
 
 
+def world_labels(variants: Iterable[Variant]) -> dict[Variant, str]:
+    """What stands above the rows of one world: `mr`, and its k and model where there are several of them."""
+    given = list(variants)
+    several = {name for name in ("k", "model") if len({getattr(each, name) for each in given}) > 1}
+    return {
+        each: ", ".join([each.task, *(f"{name} {each.texts[name]}".removeprefix("model ") for name in sorted(several))])
+        for each in given
+    }
+
+
+def row_words(each: Variant, among: Sequence[Variant]) -> tuple[str, ...]:
+    """The smaller line under a row's name: its learning rate, and what else tells it from the others of its world."""
+    told = ("method", "weights", "task", "k", "model")
+    names = [name for name in telling_fields(among, always=("learning_rate",)) if name not in told]
+    words = [f"{FIELD_TITLES.get(name, '')} {each.texts[name]}".strip() for name in names if each.texts[name]]
+    return (", ".join(words),) if words else ()
+
+
 def method_label(each: Variant, among: Iterable[Variant]) -> str:
     """`GD`, and what else it takes to tell it from the other variants of the same method."""
     rivals = [other for other in among if other.method == each.method and other.task == each.task]
@@ -84,14 +108,3 @@ def method_label(each: Variant, among: Iterable[Variant]) -> str:
     if "method_options" in differ:
         more.append(each.texts["method_options"])
     return ", ".join([label, *more])
-
-
-def options_text(method_options: str | None) -> str:
-    """A method's other settings in words."""
-    try:
-        options = json.loads(method_options or "{}")
-    except ValueError:
-        options = method_options
-    return (
-        ", ".join(f"{name} {value}" for name, value in options.items()) if isinstance(options, dict) else str(options)
-    )

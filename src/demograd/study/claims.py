@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -11,14 +11,14 @@ import torch
 import yaml
 from torch import Tensor
 
-from demograd.metrics import METRICS, PairedTest, Verdict, decide_all, paired_test, stack_seeds
+from demograd.metrics import METRICS, PairedTest, Verdict, at_equal_size, decide_all, paired_test, stack_seeds
 from demograd.study.cells import World
 from demograd.study.curves import curves_of
 from demograd.study.folder import RunFolder
 from demograd.study.gathered import Gathered, Untuned, by_task_and_k
 from demograd.study.rows import number
 from demograd.study.schema import Study
-from demograd.study.scores import Scores, at_equal_size, common_size, tuned_scores, untuned_scores
+from demograd.study.scores import Scores, common_size, read_curve, tuned_scores, untuned_scores
 
 _FILE = Path(__file__).parent / "claims.yaml"
 RESAMPLES = 20_000
@@ -179,7 +179,7 @@ def _scores(same_world: Sequence[Untuned], side: Side, at: float | None) -> Scor
 
     if at is None:
         return of(curve[0])
-    return at_equal_size(curve, at, of) if at == at else None
+    return read_curve(curve, of, partial(at_equal_size, at=at)) if at == at else None
 
 
 def _was_run(group: Gathered, setting: str) -> bool:

@@ -1,16 +1,22 @@
 """Methods and weights compared at equal size of their updates, where a study has several learning rates."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from itertools import product
 
-from demograd.metrics import specificity
+from torch import Tensor
+
+from demograd.metrics import at_equal_size, mean_over_sizes, specificity
 from demograd.study.gathered import Gathered, Untuned
+from demograd.study.methods import options_json
 from demograd.study.rows import Row, similarity
 from demograd.study.schema import Study
-from demograd.study.scores import Scores, at_equal_size, common_size, tuned_scores
+from demograd.study.scores import Scores, common_size, read_curve, size_range, tuned_scores
 
 COMPARED = ("sim_aou", "sim_am_delta")
-SUFFIX = "_at_equal_size"
+Reading = Callable[[Tensor, Tensor], Tensor]
+AT_EQUAL_SIZE, OVER_SIZES = "_at_equal_size", "_over_sizes"
+"""What is appended to a score's name: read at one size, and its mean over all sizes that the curves share."""
 
 
 def curves_of(untuned: Untuned) -> list[list[Gathered]]:
@@ -29,21 +35,24 @@ def curve_rows(study: Study, same_world: Sequence[Untuned]) -> Iterator[tuple[Un
     curves = [(untuned, curve) for untuned in same_world for curve in curves_of(untuned)]
     if not any(len(curve) > 1 for _, curve in curves):
         return
-    at = common_size([curve for _, curve in curves])
-    for untuned, curve in curves:
-        for metric in COMPARED:
-            for setting in ("FT", *(f"FT_{control}" for control in study.controls)):
-                name = metric if setting == "FT" else f"{metric}_specificity"
-                same: Row = {"method": curve[0].cell.method, "setting": setting, "at": at}
-                scores = None
-                if at == at:
-                    scores = at_equal_size(curve, at, partial(specificity_scores, setting=setting, metric=metric))
-                if scores is None:
-                    status = "the curves share no size" if at != at else "not measured"
-                    yield untuned, {**same, "metric": name + SUFFIX, "status": status}
-                    continue
-                for row in similarity(untuned.seeds, name, scores):
-                    yield untuned, {**same, **row, "metric": name + SUFFIX}
+    all_curves = [curve for _, curve in curves]
+    at, (low, high) = common_size(all_curves), size_range(all_curves)
+    readings: dict[str, tuple[float | None, Reading]] = {
+        AT_EQUAL_SIZE: (at, partial(at_equal_size, at=at)),
+        OVER_SIZES: (None, partial(mean_over_sizes, low=low, high=high)),
+    }
+    settings = ("FT", *(f"FT_{control}" for control in study.controls))
+    for (untuned, curve), metric, setting, suffix in product(curves, COMPARED, settings, readings):
+        name = metric if setting == "FT" else f"{metric}_specificity"
+        read_at, read = readings[suffix]
+        options = options_json(study.method(curve[0].cell.method, curve[0].cell.learning_rate))
+        same: Row = {"method": curve[0].cell.method, "method_options": options, "setting": setting, "at": read_at}
+        if low != low:
+            yield untuned, {**same, "metric": name + suffix, "status": "the curves share no size"}
+            continue
+        scores = read_curve(curve, partial(specificity_scores, setting=setting, metric=metric), read)
+        for row in similarity(untuned.seeds, name, scores) if scores is not None else ():
+            yield untuned, {**same, **row, "metric": name + suffix}
 
 
 def specificity_scores(group: Gathered, setting: str, metric: str) -> Scores | None:

@@ -1,7 +1,6 @@
 """A run folder: finished cells are written at once and whole, so that a stopped run goes on."""
 
 import json
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from demograd.errors import UserError
+from demograd.files import written_whole
 from demograd.observe import Observation
 from demograd.study.schema import Study
 
@@ -133,13 +133,3 @@ def _damaged(file: Path, error: Exception) -> UserError:
     why = " ".join(str(error).split())
     return UserError(f"{file} cannot be read ({why})", "a file that demograd wrote",
                      "Choose another folder with --out, or delete this one")  # fmt: skip
-
-
-def written_whole(file: Path, write: Callable[[Path], Any]) -> None:
-    """Write beside the file and rename, so that it is there whole or not at all."""
-    unfinished = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
-        write(unfinished)
-        unfinished.replace(file)
-    finally:
-        unfinished.unlink(missing_ok=True)

@@ -1,7 +1,8 @@
 """Fine-tuning methods by name: a name stands for a kind, GD or LCGD, with options."""
 
+import json
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import asdict, fields
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,11 @@ def make_method(name: str, options: Mapping[str, Any], learning_rate: float) -> 
 @cache
 def _adapter(kind: str) -> Any:
     return TypeAdapter(KINDS[kind])
+
+
+def options_json(method: Method) -> str:
+    """All settings of a method but its learning rate, as the results table has them."""
+    return json.dumps({name: value for name, value in asdict(method).items() if name != "learning_rate"})
 
 
 def _require_known(where: str, given: Mapping[str, Any], known: list[str]) -> None:

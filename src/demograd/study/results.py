@@ -1,20 +1,20 @@
 """From finished cells to one tidy table (docs/run-folder.md)."""
 
-import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 
 import pandas as pd
 from torch import Tensor
 
 from demograd.columns import COLUMNS, CONTROLS
+from demograd.files import written_whole
 from demograd.metrics import METRICS, aggregate, selected, specificity
 from demograd.study.cells import network_key, worlds
 from demograd.study.curves import curve_rows
-from demograd.study.folder import RunFolder, written_whole
+from demograd.study.folder import RunFolder
 from demograd.study.gathered import Gathered, Untuned, by_task_and_k, untuned_groups
 from demograd.study.measure import metrics_of_fine_tuning
 from demograd.study.measures import MEASURES
+from demograd.study.methods import options_json
 from demograd.study.networks import NETWORK_MEASURES
 from demograd.study.rows import PER_QUERY, Row, number, performance, performance_over, similarity
 from demograd.study.schema import Study
@@ -35,9 +35,10 @@ def collect(study: Study, folder: RunFolder) -> pd.DataFrame:
         rows[begin:] = [_completed(study, untuned, row) for row in rows[begin:]]
     for same_world in by_task_and_k(study, folder):
         rows += [_completed(study, untuned, row) for untuned, row in curve_rows(study, same_world)]
-    rows = [{"selection": "all", **row} for row in rows]
-    table = pd.DataFrame(rows, columns=list(COLUMNS)).astype(dict.fromkeys(INTEGERS, "Int64") | {"status": object})
-    table["status"] = table.status.where(table.status.notna(), table.value.isna().map({True: "missing", False: "ok"}))
+    table = pd.DataFrame(rows, columns=list(COLUMNS)).astype(dict.fromkeys(INTEGERS, "Int64"))
+    table["selection"] = table.selection.astype(object).where(table.selection.notna(), "all")
+    status = table.value.isna().map({True: "missing", False: "ok"})
+    table["status"] = table.status.astype(object).where(table.status.notna(), status)
     written_whole(folder.path / "results.parquet", lambda unfinished: table.to_parquet(unfinished, index=False))
     return table
 
@@ -73,9 +74,8 @@ def _is_asked(study: Study, metric: str) -> bool:
 
 
 def _fine_tuning(study: Study, group: Gathered) -> Iterator[Row]:
-    options = asdict(study.method(group.cell.method, group.cell.learning_rate))
-    rate = options.pop("learning_rate")
-    same: Row = {"method": group.cell.method, "method_options": json.dumps(options), "learning_rate": rate}
+    name, rate = group.cell.method, group.cell.learning_rate
+    same: Row = {"method": name, "method_options": options_json(study.method(name, rate)), "learning_rate": rate}
     for setting in ("FT", *(setting for setting in CONTROLS if setting.removeprefix("FT_") in study.controls)):
         for row in _of_setting(study, group, setting):
             yield {**same, "setting": setting, **row}

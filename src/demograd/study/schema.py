@@ -10,7 +10,7 @@ from demograd.errors import UserError, unknown_name
 from demograd.learn import Method
 from demograd.models import Weights
 from demograd.study.measures import MEASURES
-from demograd.study.methods import make_method, resolved_methods
+from demograd.study.methods import make_method, named_methods, resolved_methods
 
 PRESETS = Path(__file__).parent / "presets"
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -127,7 +127,7 @@ class Study(BaseModel):
     @model_validator(mode="after")
     def _fits_together(self) -> "Study":
         for method in self.learning_rates:
-            if method not in self.methods:
+            if method not in self.methods and method not in named_methods():  # rates of a method left out do no harm
                 raise unknown_name("method in learning_rates", method, self.methods, "Name a method of this study")
         for field in (self.seeds, self.queries):
             if isinstance(field, dict) and (missing := [task for task in self.tasks if task not in field]):

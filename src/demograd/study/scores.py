@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from demograd.metrics import METRICS, alpha, common_sizes, correct, rec2ftp
-from demograd.metrics import at_equal_size as read_at_equal_size
 from demograd.study.gathered import Gathered, Untuned
 
 Scores = list[Tensor]
@@ -49,16 +48,20 @@ def _alpha(group: Gathered) -> Scores | None:
     return [alpha(*three) for three in zip(group.untuned.zsl, gd.attending(), group.attending(), strict=True)]
 
 
-def at_equal_size(curve: list[Gathered], at: float, scores: Callable[[Gathered], Scores | None]) -> Scores | None:
-    """The scores of one method where ‖u_FT‖ / ‖u_ICL‖ is `at`, read from its learning rates in ascending order."""
-    sizes = size_curve(curve)
+def read_curve(
+    curve: list[Gathered], scores: Callable[[Gathered], Scores | None], read: Callable[[Tensor, Tensor], Tensor]
+) -> Scores | None:
+    """What `read` makes of one method's curve: ‖u_FT‖ / ‖u_ICL‖ [rates, seeds] and scores [rates, seeds, queries, …].
+
+    Rates are in ascending order; where FT diverged there is NaN. None where no rate has a score.
+    """
     of_rates = [scores(group) for group in curve]
     shape = next((one for one in of_rates if one is not None), None)
     if shape is None:
         return None
     whole = [one if one is not None else [torch.full_like(each, torch.nan) for each in shape] for one in of_rates]
     stacked = torch.stack([torch.stack([_without_heads(each) for each in one]) for one in whole])
-    return list(read_at_equal_size(sizes, stacked, at))
+    return list(read(size_curve(curve), stacked))
 
 
 def size_curve(curve: list[Gathered]) -> Tensor:
@@ -71,10 +74,15 @@ def size_curve(curve: list[Gathered]) -> Tensor:
     return torch.tensor([of(group) for group in curve])
 
 
+def size_range(curves: list[list[Gathered]]) -> tuple[float, float]:
+    """The smallest and the largest size that every curve reaches with every demonstration set; NaN where none."""
+    return common_sizes([size_curve(curve) for curve in curves])
+
+
 def common_size(curves: list[list[Gathered]]) -> float:
     """One size that every curve reaches: 1 if they all do, else the middle (geometric) of the range that they share.
     NaN where they share none."""
-    low, high = common_sizes([size_curve(curve) for curve in curves])
+    low, high = size_range(curves)
     return 1.0 if low <= 1 <= high else (low * high) ** 0.5
 
 

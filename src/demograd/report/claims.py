@@ -1,0 +1,90 @@
+"""What the run says of each claim of the papers, as `claims.json` holds it, and what the others would need."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from demograd.columns import CONTROLS
+from demograd.report.cell import Cell, number, scientific
+from demograd.report.section import NOTHING, Entry, Group, Head, Row, Section, Table, Tone, entry
+
+FEW = 8
+"""Comparisons of one claim that are shown at once; more have to be opened."""
+_VERDICTS: tuple[Tone, ...] = ("supported", "contradicted", "undecided")
+_HEADS = (
+    Head("what is compared"), Head("verdict", words=True), Head("difference", "95 % interval"), Head("Hedges g"),
+    Head("corrected p"), Head("sets"), Head("why", words=True),
+)  # fmt: skip
+_LEAD = (
+    "Each claim is tested wherever this run has both sides of it, on the same demonstrations and queries. No claim is "
+    "decided with fewer than five demonstration sets."
+)
+
+
+def claims_section(claims: Mapping[str, Any]) -> Section | None:
+    """Verdicts at a glance, then every comparison; then what this run cannot decide."""
+    rows = claims["claims"]
+    tested = [claim for claim in rows if claim["comparisons"]]
+    if not rows:
+        return None
+    few = [claim for claim in tested if len(claim["comparisons"]) <= FEW]
+    tables = [Table(_HEADS, tuple(Group(_named(claim), _comparisons(claim)) for claim in few))] if few else []
+    tables += [
+        Table(
+            _HEADS,
+            (Group("", _comparisons(claim)),),
+            folded=f"{_named(claim)}: all {len(claim['comparisons'])} comparisons",
+        )
+        for claim in tested
+        if claim not in few
+    ]
+    heads = (Head("claim"), *(Head(verdict) for verdict in _VERDICTS))
+    glance = [Table(heads, (Group("", tuple(_counts(claim) for claim in tested)),))] if len(tested) > 1 else []
+    untested = [
+        f"{claim['claim']} ({claim['source']}): needs {claim['needs']}" for claim in rows if not claim["comparisons"]
+    ]
+    notes = [f"p-values are corrected for many comparisons: {claims['correction']}."] if tested else []
+    notes += [f"Not tested by this run: {'; '.join(untested)}."] if untested else []
+    lead = _LEAD if tested else "This run has both sides of none of the claims."
+    return Section("claims", "The papers’ claims", lead, (*glance, *tables), tuple(notes))
+
+
+def _named(claim: Mapping[str, Any]) -> str:
+    return f"{claim['claim']} ({claim['source']})"
+
+
+def _counts(claim: Mapping[str, Any]) -> Row:
+    verdicts = [one["verdict"] for one in claim["comparisons"]]
+    entries = tuple(Entry(str(n), tone=verdict) if (n := verdicts.count(verdict)) else NOTHING for verdict in _VERDICTS)
+    return Row(claim["claim"], entries, under=(claim["source"],))
+
+
+def _comparisons(claim: Mapping[str, Any]) -> tuple[Row, ...]:
+    return tuple(_comparison(one) for one in claim["comparisons"])
+
+
+def _comparison(one: Mapping[str, Any]) -> Row:
+    difference = Cell(one["difference"], None, one["ci_low"], one["ci_high"], False, one["n_queries"] or 0, 0,
+                      one["n_seeds"], "not tested")  # fmt: skip
+    verdict: Tone = one["verdict"] if one["verdict"] in _VERDICTS else "undecided"
+    margin = (f"margin ±{one['margin']:.3g}",) if one.get("margin") is not None else ()
+    shown = entry(difference)
+    entries = (
+        Entry(f"{'✓ ' * (verdict == 'supported')}{'✗ ' * (verdict == 'contradicted')}{verdict}", tone=verdict),
+        Entry(f"+{shown.text}" if (difference.value or 0) > 0 else shown.text, under=(*shown.under, *margin)),
+        Entry(number(one["effect_size"], 2)) if one["effect_size"] is not None else NOTHING,
+        Entry(_p(one["p_corrected"])) if one["p_corrected"] is not None else NOTHING,
+        Entry(str(one["n_seeds"])),
+        Entry(one["reason"]),
+    )
+    return Row(_in_words(one["compared"]), entries, under=(f"{one['task']}, k {one['k']}",))
+
+
+def _p(value: float) -> str:
+    return number(value) if value >= 0.001 else scientific(value)
+
+
+def _in_words(compared: str) -> str:
+    """The controls by what FT was on."""
+    for setting, words in CONTROLS.items():
+        compared = compared.replace(setting, f"FT on {words}")
+    return compared.replace("ICL_reordered", "ICL, reordered")

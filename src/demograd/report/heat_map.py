@@ -1,0 +1,54 @@
+"""A heat map: one number per row and column of a grid, as colours that also read in grey."""
+
+from typing import Any, Literal
+
+import altair as alt
+import pandas as pd
+
+from demograd.report.drawing import SMALL, drawn
+from demograd.report.section import Chart
+
+Colours = Literal["signed", "linear", "log"]
+
+
+def heat_map(
+    data: pd.DataFrame, title: str, *, x: str, y: str, value: str, colours: Colours, height: int = SMALL - 40
+) -> Chart:
+    """A chart of `data`, with integer columns x and y, and value; x, y and value are titles.
+
+    `signed`: from blue below zero over white to orange above it, as far to both sides. Cells without a value stay
+    white and are not drawn, nor are those that a logarithm has no place for.
+    """
+    known = data.dropna(subset=["value"])
+    known = known[known["value"] > 0] if colours == "log" else known
+    chart = (
+        alt.Chart(known)
+        .mark_rect()
+        .encode(
+            x=alt.X("x:O", title=x, axis=_axis(data["x"])),
+            y=alt.Y("y:O", title=y, sort="descending", axis=_axis(data["y"])),
+            color=alt.Color(
+                "value:Q",
+                scale=_scale(known["value"], colours),
+                legend=alt.Legend(title=value, orient="bottom", gradientLength=SMALL - 70, format=".3~g", tickCount=4),
+            ),
+        )
+        .properties(width=SMALL - 40, height=height)
+    )
+    low, high = known["value"].min(), known["value"].max()
+    return drawn(chart, title, f"{value} by {x} and {y}: from {low:.3g} to {high:.3g}")
+
+
+def _axis(values: pd.Series) -> alt.Axis:
+    """About six labels, however many rows there are."""
+    every = max(1, round((values.max() - values.min() + 1) / 6))
+    shown = [int(one) for one in range(int(values.min()), int(values.max()) + 1) if one % every == 0]
+    return alt.Axis(values=shown, labelAngle=0, grid=False, ticks=False)
+
+
+def _scale(values: pd.Series, colours: Colours) -> alt.Scale:
+    if colours == "signed":
+        reach = max(values.abs().max(), 1e-12)
+        domain: dict[str, Any] = {"domain": [-reach, reach], "range": ["#0b4f8a", "#ffffff", "#b8430a"]}
+        return alt.Scale(**domain, interpolate="lab")
+    return alt.Scale(scheme="viridis", type="log" if colours == "log" else "linear", nice=False)

@@ -1,0 +1,110 @@
+"""Score, specificity and update size as functions of the learning rate, and methods compared at equal size.
+
+One rate per method is one point on a curve: which method looks more like ICL can depend on where it was taken.
+"""
+
+from collections.abc import Iterator, Mapping
+
+import pandas as pd
+
+from demograd.columns import CONTROLS
+from demograd.metrics import METRICS
+from demograd.report.cell import Cell, cell, number
+from demograd.report.drawing import keys
+from demograd.report.lines import Axis, line_chart
+from demograd.report.scores import LEADING, SPECIFICITY, Scores
+from demograd.report.section import NOTHING, Chart, Figure, Head, Row, Section, Table, entry, grouped
+from demograd.report.variant import Variant, in_order, variant, world_labels
+
+SIZE = "update_size_ratio"
+AT_EQUAL_SIZE = "_at_equal_size"
+_RATE = Axis("learning rate", "log")
+_RATIO = Axis("‖u_FT‖ / ‖u_ICL‖", "log")
+_LEAD = (
+    "A method at one learning rate is one point of a curve, and comparing methods or weights at one rate each is not "
+    "fair. Here is the whole curve, and below it every method where its update is as large as the others’."
+)
+
+
+def rates_section(results: pd.DataFrame, scores: Scores) -> Section | None:
+    """A figure per task where a method has several rates, then the table at equal size."""
+    tuned = scores.tuned()
+    worlds = world_labels(tuned)
+    figures: list[Figure | Table] = []
+    for world in dict.fromkeys(worlds.values()):
+        here = [each for each in tuned if worlds[each] == world]
+        if len({(each.method, each.weights, each.learning_rate) for each in here}) > len(_lines(here)):
+            figures.append(_figure(scores, here, world if len(set(worlds.values())) > 1 else ""))
+    table = _at_equal_size(results)
+    parts = (*figures, *([table] if table else []))
+    return Section("rates", "Against the learning rate", _LEAD, parts) if parts else None
+
+
+def _lines(here: list[Variant]) -> list[str]:
+    return list(dict.fromkeys(_label(each) for each in here))
+
+
+def _label(each: Variant) -> str:
+    return f"{each.method}, {each.weights}"
+
+
+def _figure(scores: Scores, here: list[Variant], title: str) -> Figure:
+    legend = keys(_lines(here))
+    sizes = {each: scores.get(each, SIZE, "FT") for each in here}
+    rates = {each: each.learning_rate for each in here}
+    ratios = {each: size.value for each, size in sizes.items()}
+    control = next((one for one in CONTROLS if any(scores.of(name + SPECIFICITY, one) for name in LEADING)), None)
+    charts: list[Chart | None] = []
+    for name in LEADING:
+        score, of = METRICS[name].title, {each: scores.get(each, name, "FT") for each in here}
+        charts.append(line_chart(_data(rates, of), f"{score} by rate", _RATE, Axis(score, zero=True), legend))
+        if control:
+            differences = {each: scores.get(each, name + SPECIFICITY, control) for each in here}
+            axis = Axis(f"specificity vs {CONTROLS[control]}", zero=True)
+            charts.append(line_chart(_data(rates, differences), f"{score} specificity by rate", _RATE, axis, legend))
+        by_size = _data(ratios, of)
+        charts.append(
+            line_chart(by_size, f"{score} by size of the update", _RATIO, Axis(score, zero=True), legend, by="rate")
+        )
+    charts.append(line_chart(_data(rates, sizes), "Size of the update by rate", _RATE, _RATIO, legend))
+    diverged = [f"{_label(each)} at {each.texts['learning_rate']}" for each in here if sizes[each].value is None]
+    missing = f" Without numbers: {'; '.join(diverged)}." if diverged else ""
+    caption = f"Upright lines: 95 % intervals. At a ratio of 1, FT’s update is as large as ICL’s.{missing}"
+    return Figure(tuple(chart for chart in charts if chart), caption, title, legend, small=True)
+
+
+def _data(x: Mapping[Variant, float | None], y: Mapping[Variant, Cell]) -> pd.DataFrame:
+    return pd.DataFrame(
+        {"label": _label(each), "x": x[each], "y": cell.value, "low": cell.low, "high": cell.high,
+         "rate": each.learning_rate}
+        for each, cell in y.items()
+    ).astype({"x": float, "y": float, "low": float, "high": float})  # fmt: skip
+
+
+def _at_equal_size(results: pd.DataFrame) -> Table | None:
+    """Scores and specificities where all methods' updates have one size, read between the rates that were run."""
+    rows = results[results["metric"].str.endswith(AT_EQUAL_SIZE) & results[["seed", "layer"]].isna().all(axis=1)]
+    if rows.empty:
+        return None
+    found = {(variant(row), row["metric"], row["setting"]): row for row in rows.to_dict("records")}
+    variants = in_order(each for each, _, _ in found)
+    asked = [(name + AT_EQUAL_SIZE, "FT") for name in LEADING]
+    asked += [(name + SPECIFICITY + AT_EQUAL_SIZE, control) for name in LEADING for control in CONTROLS]
+    asked = [one for one in asked if any((metric, setting) == one for _, metric, setting in found)]
+    worlds = world_labels(variants)
+    lines = []
+    for each in variants:
+        of = [found.get((each, metric, setting)) for metric, setting in asked]
+        at = next((row["at"] for row in of if row is not None and pd.notna(row["at"])), None)
+        entries = tuple(NOTHING if row is None else entry(cell(row)) for row in of)
+        size = (f"at ‖u_FT‖ / ‖u_ICL‖ = {number(at)}",) if at is not None else ()
+        lines.append((worlds[each], Row(each.method or "", entries, each.weights, size)))
+    heads = (Head("method, weights"), *_heads(asked))
+    return Table(heads, grouped(lines), "At equal size of the update", "Read between the rates that were run.")
+
+
+def _heads(asked: list[tuple[str, str]]) -> Iterator[Head]:
+    for metric, setting in asked:
+        name = metric.removesuffix(AT_EQUAL_SIZE).removesuffix(SPECIFICITY)
+        specific = "specificity " if SPECIFICITY in metric else ""
+        yield Head(f"{METRICS[name].title} {specific}".strip(), f"vs {CONTROLS[setting]}" if specific else "")

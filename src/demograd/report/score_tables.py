@@ -1,0 +1,85 @@
+"""The score tables: a row per method and weights, a reference row above them, specificity first."""
+
+from collections.abc import Iterator, Sequence
+from math import isfinite
+
+from demograd.metrics import noise_ceiling
+from demograd.report.cell import Cell, number
+from demograd.report.scores import Column, Scores, columns
+from demograd.report.section import NOTHING, Entry, Head, Row, Section, Table, entry, grouped
+from demograd.report.variant import Variant, row_words, world_labels
+
+REORDERED = "ICL_reordered"
+FEW = 12
+"""Rows of a table that is always open; in a longer run, one has to open all but the first."""
+WIDEST = 6
+"""Columns that fit beside each other on a screen of 1,280 pixels."""
+_LEAD = (
+    "Specificity leads. It is the score of fine-tuning on ICL’s own demonstrations minus that of fine-tuning on a "
+    "control. A similarity as high on other demonstrations, or on wrong labels, does not notice what was learned."
+)
+_NOTE = (
+    "Mean ± sample standard deviation over demonstration sets (no ± under three of them). In brackets: 95 % interval; "
+    "demonstration sets are resampled first, then queries. Where “conditional” stands beneath, it is conditional on "
+    "these demonstrations: queries alone were resampled."
+)
+_REFERENCE = (
+    "“ICL, reordered” is ICL with the same demonstrations in another order, in the place of FT: how alike ICL is to "
+    "itself. The noise ceiling √r is about what the best conceivable FT would score."
+)
+
+
+def score_section(scores: Scores) -> Section | None:
+    """All overall scores of fine-tuning."""
+    rows = scores.tuned()
+    if not rows:
+        return None
+    tables = [
+        _table(scores, f"{title}{' (continued)' * (start > 0)}", group[start : start + WIDEST], rows)
+        for title, group in columns(scores).items()
+        for start in range(0, len(group), WIDEST)
+    ]
+    notes = (_NOTE, _REFERENCE) if any(setting == REORDERED for _, _, setting in scores.cells) else (_NOTE,)
+    return Section("scores", "Scores", _LEAD, tuple(tables), notes)
+
+
+def _table(scores: Scores, title: str, group: Sequence[Column], rows: Sequence[Variant]) -> Table:
+    worlds = world_labels(rows)
+    is_untuned = title.startswith("Random")  # the same whatever the method
+    shown = list(dict.fromkeys(each.untuned for each in rows)) if is_untuned else rows
+    lines: list[tuple[str, Row]] = []
+    for each in shown:
+        world = worlds[each] if not is_untuned else world_labels(shown)[each]
+        if not is_untuned:
+            lines += [(world, row) for row in _reference(scores, each, group) if (world, row) not in lines]
+        among = [other for other in rows if worlds.get(other) == world and other.method == each.method]
+        entries = tuple(entry(scores.get(each, column.metric, column.setting)) for column in group)
+        lines.append(
+            (world, Row(each.method or "ICL", entries, each.weights, () if is_untuned else row_words(each, among)))
+        )
+    heads = (
+        Head("setting, weights" if is_untuned else "method, weights"),
+        *(Head(column.title, f"vs {column.against}" if column.against else "") for column in group),
+    )
+    is_folded = "other forms" in title or (len(lines) > FEW and title != "Specificity")
+    return Table(heads, grouped(lines), title, folded=title if is_folded else "")
+
+
+def _reference(scores: Scores, each: Variant, group: Sequence[Column]) -> Iterator[Row]:
+    """ICL under another order of its demonstrations, where that was observed."""
+    found = [scores.cells.get((each.untuned, column.metric, REORDERED)) for column in group if column.setting == "FT"]
+    if any(found):
+        cells = [scores.cells.get((each.untuned, column.metric, REORDERED)) for column in group]
+        entries = (
+            _with_ceiling(column, cell) if cell is not None and column.setting == "FT" else NOTHING
+            for column, cell in zip(group, cells, strict=True)
+        )
+        yield Row("ICL, reordered", tuple(entries), each.weights, tone="reference")
+
+
+def _with_ceiling(column: Column, cell: Cell) -> Entry:
+    plain = entry(cell)
+    is_cosine_of_updates = column.metric.startswith(("sim_aou", "sim_am_delta"))
+    ceiling = noise_ceiling(cell.value) if is_cosine_of_updates and cell.value is not None else float("nan")
+    under = (*plain.under, f"ceiling √r {number(ceiling)}") if isfinite(ceiling) else plain.under
+    return Entry(plain.text, plain.std, under, plain.tone)

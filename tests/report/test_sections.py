@@ -1,0 +1,378 @@
+"""What the sections of a page say, each on the few rows of results that it is about."""
+
+import json
+from typing import Any
+
+import pandas as pd
+import pytest
+from tests.report.rows import METHODS, checkpoints, claims, options, row
+
+from demograd.columns import COLUMNS
+from demograd.report.against_k import against_k_section
+from demograd.report.alpha import alpha_section
+from demograd.report.attention_to_demonstrations import attention_section
+from demograd.report.claims import claims_section
+from demograd.report.corrected import corrected_section
+from demograd.report.gradient_norms import gradient_norms_section
+from demograd.report.implicit_update import implicit_update_section
+from demograd.report.layer_pairs import layer_pairs_section
+from demograd.report.options import DEFAULTS, options_text
+from demograd.report.order_sensitivity import order_sensitivity_section
+from demograd.report.published import published_section
+from demograd.report.rates import rates_section
+from demograd.report.score_tables import score_section
+from demograd.report.scores import Scores, overall
+from demograd.report.section import Figure, Row, Section, Table
+from demograd.report.sparsity import sparsity_section, zeros_of_construction
+from demograd.report.training_time import training_time_section
+
+RATES = (0.001, 0.004, 0.016)
+
+
+def results(*rows: dict[str, Any]) -> pd.DataFrame:
+    return pd.DataFrame(list(rows), columns=list(COLUMNS))
+
+
+def scores(*rows: dict[str, Any]) -> Scores:
+    return overall(results(*rows))
+
+
+def tables(section: Section | None) -> list[Table]:
+    assert section is not None
+    return [part for part in section.parts if isinstance(part, Table)]
+
+
+def figures(section: Section | None) -> list[Figure]:
+    assert section is not None
+    return [part for part in section.parts if isinstance(part, Figure)]
+
+
+def rows_of(table: Table) -> list[Row]:
+    return [each for group in table.groups for each in group.rows]
+
+
+def text(section: Section | None) -> str:
+    """All words of a section."""
+    return str(section)
+
+
+# Claims
+
+
+def test_each_claim_has_its_verdicts_with_all_that_they_rest_on() -> None:
+    section = claims_section(claims())
+    glance, few, many = tables(section)
+    assert [[entry.text for entry in each.entries] for each in rows_of(glance)] == [
+        ["1", "–", "–"], ["–", "1", "1"], ["–", "–", "12"],
+    ]  # fmt: skip
+    supported, contradicted, undecided = rows_of(few)
+    assert supported.name == "SimAOU, GD, trained: FT − FT on other demonstrations"
+    assert supported.under == ("mr, k 16",)
+    assert [entry.text for entry in supported.entries] == [
+        "✓ supported", "+0.200", "1.53", "4.00e−4", "5", "the difference is above 0 (corrected p = 0.0004)",
+    ]  # fmt: skip
+    assert supported.entries[1].under == ("[0.150, 0.250]",)
+    assert contradicted.entries[1].text == "−0.200"
+    assert [entry.text for entry in undecided.entries[:4]] == ["undecided", "not tested", "–", "–"]
+    assert many.folded and "margin ±0.05" in rows_of(many)[0].entries[1].under
+    assert section is not None
+    assert "Holm, over all comparisons" in section.notes[0]
+    assert "The claim of none (Dai 2023): needs trained and untrained weights" in section.notes[1]
+
+
+def test_a_run_without_claims_has_no_section_of_them() -> None:
+    assert claims_section({"correction": "", "claims": []}) is None
+
+
+# Published numbers
+
+
+def test_a_published_number_stands_beside_the_measured_one_with_what_is_wrong_with_it() -> None:
+    section = published_section(
+        scores(row("sim_aou", "FT", 0.25, method="GD"), row("sim_aou", "FT", 0.2, method="GD", weights="norms_only"),
+               row("sim_aou", "FT", 0.9, method="GD", task="a_task_of_mine"))
+    )  # fmt: skip
+    (table,) = tables(section)
+    assert [head.text for head in table.heads] == ["method, weights", "mr"]
+    trained = rows_of(table)[0]
+    assert (trained.name, trained.plain) == ("GD", "trained")
+    # Deutch 2024, Table 1: 0.17 ± 0.03 on MR with trained weights
+    assert trained.entries[0].text == "0.250"
+    assert trained.entries[0].under == ("published 0.17 ± 0.03", "difference +0.080")
+    assert section is not None
+    assert "KoboldAI/fairseq-dense-1.3B, another model than the measured one" in section.notes[0]
+    assert "Weights and activations were half precision." in section.notes[1]
+    assert "nan" not in text(section)
+
+
+def test_a_published_number_that_is_probably_something_else_is_read_as_that() -> None:
+    section = published_section(scores(row("sim_am_delta", "FT", 0.2, method="GD", weights="norms_only")))
+    (only,) = rows_of(tables(section)[0])
+    assert only.under == ("published number read as weights = norms_only",)
+    assert "only layer norms were kept" in text(section)
+
+
+def test_what_no_paper_measured_has_nothing_beside_it() -> None:
+    assert published_section(scores(row("sim_aou", "FT", 0.9, method="GD", task="a_task_of_mine"))) is None
+
+
+# Learning rates
+
+
+def _curve() -> list[dict[str, Any]]:
+    return [
+        row(metric, setting, value, method="GD", learning_rate=rate)
+        for rate, size in zip(RATES, (0.1, 0.4, 1.6), strict=True)
+        for metric, setting, value in (
+            ("sim_aou", "FT", 0.3), ("update_size_ratio", "FT", size),
+            ("sim_aou_specificity", "FT_permuted_labels", 0.1),
+        )
+    ]  # fmt: skip
+
+
+def test_score_specificity_and_size_are_drawn_against_the_rate_and_score_against_size() -> None:
+    rows = _curve()
+    (figure,) = figures(rates_section(results(*rows), scores(*rows)))
+    assert [chart.title for chart in figure.charts] == [
+        "SimAOU by rate", "SimAOU specificity by rate", "SimAOU by size of the update", "Size of the update by rate",
+    ]  # fmt: skip
+    assert "specificity vs permuted labels" in figure.charts[1].svg
+    assert [key.label for key in figure.legend] == ["GD, trained"]
+
+
+def test_one_rate_each_is_no_curve() -> None:
+    rows = [each for each in _curve() if each["learning_rate"] == RATES[0]]
+    assert rates_section(results(*rows), scores(*rows)) is None
+
+
+def test_methods_at_equal_size_are_compared_in_a_table_that_names_the_size() -> None:
+    equal = {"learning_rate": None, "method_options": None, "at": 0.7}
+    rows = [
+        *_curve(),
+        row("sim_aou_at_equal_size", "FT", 0.31, method="GD", **equal),
+        row("sim_aou_specificity_at_equal_size", "FT_permuted_labels", 0.04, method="GD", **equal),
+    ]
+    (table,) = tables(rates_section(results(*rows), scores(*rows)))
+    (only,) = rows_of(table)
+    assert [(head.text, head.under) for head in table.heads[1:]] == [
+        ("SimAOU", ""),
+        ("SimAOU specificity", "vs permuted labels"),
+    ]
+    assert [entry.text for entry in only.entries] == ["0.310", "0.040"]
+    assert only.under == ("at ‖u_FT‖ / ‖u_ICL‖ = 0.700",)
+    assert [each.learning_rate for each in scores(*rows).tuned()] == list(RATES), "they are no variants of their own"
+
+
+def test_a_rate_that_diverged_is_named_and_not_drawn() -> None:
+    lost = {"value": None, "std": None, "ci_low": None, "ci_high": None, "status": "diverged at step 3"}
+    rows = [each | (lost if each["learning_rate"] == RATES[2] else {}) for each in _curve()]
+    (figure,) = figures(rates_section(results(*rows), scores(*rows)))
+    assert "Without numbers: GD, trained at 0.016." in figure.caption
+
+
+# Against k
+
+
+def test_icl_reordered_icl_and_each_method_are_drawn_against_k() -> None:
+    rows = [
+        each
+        for k in (1, 4)
+        for each in (
+            row("accuracy", "ZSL", 0.5, k=k), row("accuracy", "ICL", 0.7, k=k),
+            row("accuracy", "FT", 0.6, k=k, method="GD"),
+            row("token_overlap", "ICL_reordered", 0.8, k=k), row("token_overlap", "FT", 0.3, k=k, method="GD"),
+        )
+    ]  # fmt: skip
+    (figure,) = figures(against_k_section(scores(*rows)))
+    assert [key.label for key in figure.legend] == ["ZSL", "ICL", "ICL, reordered", "FT by GD"]
+    assert [chart.title for chart in figure.charts] == ["accuracy", "Token Overlap"]
+    assert against_k_section(scores(*(each for each in rows if each["k"] == 1))) is None
+
+
+# α, layers, gradients
+
+
+def test_alpha_is_told_by_task_and_drawn_by_layer() -> None:
+    rows = [
+        row("alpha", "FT", 0.4, method="LCGD", task=task, layer=layer)
+        for task in ("mr", "sst2")
+        for layer in (None, 0, 1)
+    ]
+    section = alpha_section(results(*rows), scores(*rows))
+    assert [(each.name, each.entries[0].text) for each in rows_of(tables(section)[0])] == [
+        ("mr", "0.400"),
+        ("sst2", "0.400"),
+    ]
+    assert [key.label for key in figures(section)[0].legend] == ["mr", "sst2"]
+
+
+def test_the_best_pair_of_layers_is_icls_row_and_fts_column() -> None:
+    rows = [row("update_size_ratio", "FT", 1.0, method="GD")]
+    values = {(0, 0): 0.2, (0, 1): 0.9, (1, 0): None, (1, 1): 0.4}
+    rows += [
+        row("layer_by_layer_sim_aou", "FT", value, method="GD", layer=layer, at=at)
+        for (layer, at), value in values.items()
+    ]
+    (figure,) = figures(layer_pairs_section(results(*rows), scores(*rows)))
+    assert figure.caption == (
+        "GD: 0.300 on the diagonal, 0.900 off it; most alike are ICL’s layer 0 and FT’s layer 1 (0.900). "
+        "1 of 4 pairs are missing."
+    )
+
+
+def test_gradient_norms_of_lcgd_are_in_logarithmic_colours_and_many_steps_are_binned() -> None:
+    rows = [row("update_size_ratio", "FT", 1.0, method=method) for method in METHODS]
+    rows += [
+        row("gradient_norm", "FT", 1.0 + step, method=method, layer=layer, step=step, seed=0)
+        for method in METHODS for layer in range(2) for step in range(130)
+    ]  # fmt: skip
+    section = gradient_norms_section(results(*rows), scores(*rows))
+    gd, lcgd = figures(section)[0].charts
+    assert "norm (linear scale)" in gd.svg and "norm (log scale)" in lcgd.svg
+    assert "step, in bins of 3" in gd.svg
+    assert section is not None and "never zeroed" in section.notes[0]
+
+
+# Order, attention, implicit update
+
+
+def test_the_smallest_spread_is_a_number_and_not_zero() -> None:
+    rows = [row("order_sensitivity", "ICL", 3.14e-6, std=None, ci_low=3e-6, ci_high=3.3e-6),
+            row("order_sensitivity", "FT", 2.2e-9, method="GD", std=None, ci_low=None, ci_high=None)]  # fmt: skip
+    section = order_sensitivity_section(scores(*rows))
+    told = [(each.name, each.entries[0].text, each.entries[0].under) for each in rows_of(tables(section)[0])]
+    assert told == [("ICL", "3.14e−6", ("[3.00e−6, 3.30e−6]",)), ("GD", "2.20e−9", ())]
+    assert "GD: 2.2e-09" in figures(section)[0].charts[0].svg
+
+
+def test_attention_to_demonstrations_stands_beside_chance() -> None:
+    section = attention_section(
+        scores(row("attention_kendall_by_token", "FT", 0.21, method="GD"),
+               row("random_attention_kendall_by_token", "FT", 0.01, method="GD"))
+    )  # fmt: skip
+    (only,) = rows_of(tables(section)[0])
+    assert only.entries[0].under == ("[0.190, 0.230]", "random 0.010 [−0.010, 0.030]")
+
+
+@pytest.mark.parametrize("validity, told", [(0.49, True), (0.51, False)])
+def test_the_linear_dual_form_is_called_invalid_below_one_half(validity: float, told: bool) -> None:
+    rows = [
+        row("implicit_update", "FT", 0.3, method="GD"),
+        row("implicit_update_validity", "FT", validity, method="GD"),
+    ]
+    (only,) = rows_of(tables(implicit_update_section(results(*rows), scores(*rows)))[0])
+    assert ("linear dual form not valid here" in only.entries[1].under) == told
+
+
+# Networks
+
+
+def test_the_construction_has_seven_weights_of_27_for_two_inputs() -> None:
+    """d = 2: W_K and W_Q are diag(1, 1, 0), W_V has W₀ (two weights) and −1."""
+    assert zeros_of_construction(2) == pytest.approx(20 / 27)
+
+
+def test_sparsity_is_told_without_a_task_and_beside_the_construction() -> None:
+    nothing = {"task": None, "k": None, "record_at": None}
+    rows = [
+        row("sparsity_ratio", None, share, **nothing, at=at, layer=layer)
+        for at, share in ((1e-3, 0.1), (1e-2, 0.4)) for layer in (None, 0, 1)
+    ]  # fmt: skip
+    section = sparsity_section(results(*rows))
+    assert [figure.title for figure in figures(section)] == ["", "By layer"]
+    assert [key.label for key in figures(section)[1].legend] == ["under 0.001", "under 0.01"]
+    assert "1 − (3d + 1) / (3 (d + 1)²)" in tables(section)[0].note
+    assert scores(*rows).cells == {}
+
+
+def test_checkpoints_are_in_the_order_of_training_and_the_gain_at_both_ends_is_told() -> None:
+    rows = list(checkpoints())[::-1]
+    study = {"model": "tiny", "checkpoints": ["@step1", "@step2"]}
+    (figure,) = figures(training_time_section(results(*rows), scores(*rows), study))
+    assert figure.caption == "ICL − ZSL in accuracy: 0.000 at the first checkpoint, +0.300 at the last."
+    assert [chart.title for chart in figure.charts][-1] == "parameter distance from the last checkpoint"
+    svg = figure.charts[0].svg
+    assert svg.index(">step1<") < svg.index(">step2<")
+    assert training_time_section(results(*rows), scores(*rows), {"model": "tiny", "checkpoints": []}) is None
+
+
+# Scores
+
+
+def test_the_reordering_reference_stands_above_ft_with_its_noise_ceiling() -> None:
+    section = score_section(
+        scores(row("sim_aou", "FT", 0.3, method="GD"), row("sim_aou", "ICL_reordered", 0.49),
+               row("sim_am", "FT", 0.99, method="GD"), row("sim_am", "ICL_reordered", 0.98))
+    )  # fmt: skip
+    outputs, logits = tables(section)
+    assert [each.name for each in rows_of(outputs)] == ["ICL, reordered", "GD"]
+    assert "ceiling √r 0.700" in rows_of(outputs)[0].entries[0].under
+    assert not any("ceiling" in line for line in rows_of(logits)[0].entries[0].under), "SimAM is no cosine of updates"
+
+
+def test_a_score_with_most_of_its_values_missing_is_flagged() -> None:
+    section = score_section(scores(row("sim_aou", "FT", 0.3, method="GD", n=40, n_missing=60)))
+    (entry,) = rows_of(tables(section)[0])[0].entries
+    assert entry.tone == "flagged"
+    assert entry.under[-1] == "⚠ most values missing: 60 of 100 missing"
+
+
+def test_rows_of_several_k_are_grouped_and_do_not_repeat_what_they_share() -> None:
+    section = score_section(
+        scores(*(row("sim_aou", "FT", 0.3, method="GD", k=k, task=task) for k in (4, 16) for task in ("mr", "sst2")))
+    )
+    (table,) = tables(section)
+    assert [group.title for group in table.groups] == ["mr, k 4", "mr, k 16", "sst2, k 4", "sst2, k 16"]
+    assert {(each.name, each.plain, each.under) for each in rows_of(table)} == {
+        ("GD", "trained", ("learning rate 0.001",))
+    }
+
+
+def test_corrected_queries_are_counted_and_never_mixed_with_all() -> None:
+    layers = [row("sim_aou", "FT", 0.3, method="GD", layer=layer) for layer in range(4)]
+    rows = [
+        *layers,
+        row("sim_aou", "FT", 0.3, method="GD"),
+        row("sim_aou", "FT", 0.6, method="GD", selection="corrected", n=36, n_missing=4),
+    ]
+    (only,) = rows_of(tables(corrected_section(results(*rows), scores(*rows)))[0])
+    assert [entry.text for entry in only.entries] == ["10", "0.600"]  # 40 values on 4 layers
+    (of_all,) = rows_of(tables(score_section(scores(*rows)))[0])
+    assert of_all.entries[0].text == "0.300"
+
+
+def test_an_empty_selection_is_said_in_words() -> None:
+    empty = {"std": None, "ci_low": None, "ci_high": None, "interval": None, "n": 0, "status": "missing"}
+    rows = [row("sim_aou", "FT", None, method="GD", selection="corrected", **empty)]
+    (only,) = rows_of(tables(corrected_section(results(*rows), scores(*rows)))[0])
+    assert [entry.text for entry in only.entries] == ["none", "no query"]
+    assert only.entries[0].under == ("no query was wrong in ZSL and right in ICL and FT",)
+
+
+# Options
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_method_as_it_comes_has_no_options_to_tell(method: str) -> None:
+    assert options_text(options(method)) == ""
+
+
+@pytest.mark.parametrize(
+    "settings, words",
+    [('{"optimizer": "adam", "epochs": 2}', "Adam, 2 epochs"),
+     ('{"parameters": {"which": "value", "layers": "deep", "fraction": 0.1, "seed": 0}}',
+      "value projections only, deep layers only, a random 10 % of the entries"),
+     ('{"parameters": {"which": "key_value", "layers": [2, 4]}}', "layers 2 to 4 only"),
+     ('{"step": "batch", "momentum": 0.9, "clip": 1.0}', "full batch, momentum 0.9, clip 1.0"),
+     ('{"softmax_gradient": false, "readout": "attention"}', "no softmax derivative, reads the attention output")],
+)  # fmt: skip
+def test_options_that_differ_from_the_default_are_told_in_words(settings: str, words: str) -> None:
+    assert options_text(settings) == words
+
+
+def test_the_defaults_are_those_of_the_methods() -> None:
+    flat: dict[str, Any] = {}
+    for method in METHODS:
+        settings = json.loads(options(method))
+        flat |= settings.pop("parameters") | settings
+    assert flat == DEFAULTS
