@@ -61,7 +61,7 @@ def text(section: Section | None) -> str:
 
 def test_each_claim_has_its_verdicts_with_all_that_they_rest_on() -> None:
     section = claims_section(claims())
-    glance, few, many = tables(section)
+    glance, few, many, untested = tables(section)
     assert [[entry.text for entry in each.entries] for each in rows_of(glance)] == [
         ["1", "–", "–"], ["–", "1", "1"], ["–", "–", "12"],
     ]  # fmt: skip
@@ -77,7 +77,9 @@ def test_each_claim_has_its_verdicts_with_all_that_they_rest_on() -> None:
     assert many.folded and "margin ±0.05" in rows_of(many)[0].entries[1].under
     assert section is not None
     assert "Holm, over all comparisons" in section.notes[0]
-    assert "The claim of none (Dai 2023): needs trained and untrained weights" in section.notes[1]
+    (needing,) = rows_of(untested)
+    assert (needing.name, needing.under) == ("The claim of none", ("Dai 2023",))
+    assert needing.entries[0].text == "trained and untrained weights"
 
 
 def test_a_run_without_claims_has_no_section_of_them() -> None:
@@ -151,8 +153,9 @@ def test_methods_at_equal_size_are_compared_in_a_table_that_names_the_size() -> 
         *_curve(),
         row("sim_aou_at_equal_size", "FT", 0.31, method="GD", **equal),
         row("sim_aou_specificity_at_equal_size", "FT_permuted_labels", 0.04, method="GD", **equal),
+        row("sim_aou_over_sizes", "FT", 0.35, method="GD", **equal | {"at": None}),
     ]
-    (table,) = tables(rates_section(results(*rows), scores(*rows)))
+    table, over_sizes = tables(rates_section(results(*rows), scores(*rows)))
     (only,) = rows_of(table)
     assert [(head.text, head.under) for head in table.heads[1:]] == [
         ("SimAOU", ""),
@@ -160,6 +163,7 @@ def test_methods_at_equal_size_are_compared_in_a_table_that_names_the_size() -> 
     ]
     assert [entry.text for entry in only.entries] == ["0.310", "0.040"]
     assert only.under == ("at ‖u_FT‖ / ‖u_ICL‖ = 0.700",)
+    assert [entry.text for entry in rows_of(over_sizes)[0].entries] == ["0.350"]
     assert [each.learning_rate for each in scores(*rows).tuned()] == list(RATES), "they are no variants of their own"
 
 
@@ -342,7 +346,7 @@ def test_corrected_queries_are_counted_and_never_mixed_with_all() -> None:
 
 
 def test_an_empty_selection_is_said_in_words() -> None:
-    empty = {"std": None, "ci_low": None, "ci_high": None, "interval": None, "n": 0, "status": "missing"}
+    empty = {"std": None, "ci_low": None, "ci_high": None, "interval": None, "n": 0, "status": "nothing selected"}
     rows = [row("sim_aou", "FT", None, method="GD", selection="corrected", **empty)]
     (only,) = rows_of(tables(corrected_section(results(*rows), scores(*rows)))[0])
     assert [entry.text for entry in only.entries] == ["none", "no query"]

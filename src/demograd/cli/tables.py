@@ -115,6 +115,8 @@ def print_claims(run: Run) -> None:
             console.print(Text(f"{claim['claim']} ({claim['source']})", style="bold"))
             _print(["verdict", "compared", "difference", "95 % interval", "Hedges g", "corrected p"],
                    [_comparison(one) for one in claim["comparisons"]])  # fmt: skip
+            for reason in dict.fromkeys(one["reason"] for one in claim["comparisons"] if one["p_corrected"] is None):
+                _say(f"Not tested: {reason}.")
             console.print()
     if any(claim["comparisons"] for claim in claims_):
         _say(f"p-values are corrected for many comparisons: {run.claims['correction']}.")
@@ -126,8 +128,7 @@ def print_claims(run: Run) -> None:
 def _comparison(one: dict[str, Any]) -> tuple[str, ...]:
     bounds = "" if one["ci_low"] is None else f"[{_signed(one['ci_low'])}, {_signed(one['ci_high'])}]"
     compared = f"{one['task']}, k {one['k']}: {one['compared']}"
-    verdict = one["verdict"] if one["p_corrected"] is not None else f"{one['verdict']}:\n{one['reason']}"
-    return (verdict, compared, _signed(one["difference"]), bounds, _plain(one["effect_size"]),
+    return (one["verdict"], compared, _signed(one["difference"]), bounds, _plain(one["effect_size"]),
             _plain(one["p_corrected"]))  # fmt: skip
 
 

@@ -28,7 +28,7 @@ def alpha_section(results: pd.DataFrame, scores: Scores) -> Section | None:
     legend = keys(list(labels.values()))
     chart = line_chart(
         by_layer.assign(x=by_layer["layer"].astype(float), y=by_layer["value"]),
-        "α by layer", Axis("layer"), Axis("α", zero=True), legend, width=WIDTH,
+        "α by layer", Axis("layer", whole=True), Axis("α", zero=True), legend, width=WIDTH,
     )  # fmt: skip
     figure = [Figure((chart,), "Upright lines: 95 % intervals.", legend=legend)] if chart else []
     return Section("alpha", "Do GD and LCGD agree?", _LEAD, (table, *figure))

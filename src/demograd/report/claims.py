@@ -1,6 +1,6 @@
 """What the run says of each claim of the papers, as `claims.json` holds it, and what the others would need."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from demograd.columns import CONTROLS
@@ -39,13 +39,17 @@ def claims_section(claims: Mapping[str, Any]) -> Section | None:
     ]
     heads = (Head("claim"), *(Head(verdict) for verdict in _VERDICTS))
     glance = [Table(heads, (Group("", tuple(_counts(claim) for claim in tested)),))] if len(tested) > 1 else []
-    untested = [
-        f"{claim['claim']} ({claim['source']}): needs {claim['needs']}" for claim in rows if not claim["comparisons"]
-    ]
+    tables += _untested([claim for claim in rows if not claim["comparisons"]])
     notes = [f"p-values are corrected for many comparisons: {claims['correction']}."] if tested else []
-    notes += [f"Not tested by this run: {'; '.join(untested)}."] if untested else []
     lead = _LEAD if tested else "This run has both sides of none of the claims."
     return Section("claims", "The papers’ claims", lead, (*glance, *tables), tuple(notes))
+
+
+def _untested(claims: Sequence[Mapping[str, Any]]) -> list[Table]:
+    """What a run would need for the claims that this one has not both sides of."""
+    rows = tuple(Row(claim["claim"], (Entry(claim["needs"]),), under=(claim["source"],)) for claim in claims)
+    folded = f"{len(rows)} claim{'s' * (len(rows) > 1)} that this run cannot test, and what they need"
+    return [Table((Head("claim"), Head("needs", words=True)), (Group("", rows),), folded=folded)] if rows else []
 
 
 def _named(claim: Mapping[str, Any]) -> str:

@@ -37,7 +37,7 @@ def _score(cell: Cell) -> Entry:
 
 
 def _is_empty(cell: Cell) -> bool:
-    return cell.value is None and cell.status in ("ok", "missing") and cell.n + cell.n_missing == 0
+    return cell.status == "nothing selected"
 
 
 def _queries(results: pd.DataFrame, each: Variant, cells: dict[str, Cell]) -> Entry:

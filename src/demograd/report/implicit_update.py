@@ -42,7 +42,9 @@ def implicit_update_section(results: pd.DataFrame, scores: Scores) -> Section | 
         for name in names:
             data = of_variants(points(results, name), labels).dropna(subset=["layer"])
             data = data.assign(x=data["layer"].astype(float), y=data["value"])
-            charts.append(line_chart(data, SHOWN[name], Axis("layer"), Axis("cosine", zero=True), legend, width=WIDTH))
+            charts.append(
+                line_chart(data, SHOWN[name], Axis("layer", whole=True), Axis("cosine", zero=True), legend, width=WIDTH)
+            )
         if any(charts):
             title = world if len(set(worlds.values())) > 1 else ""
             figures.append(Figure(tuple(chart for chart in charts if chart), "", title, legend))

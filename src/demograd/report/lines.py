@@ -21,6 +21,8 @@ class Axis:
     """Whether zero is to be seen."""
     order: tuple[str, ...] = ()
     """The values in their order, where they are names and not numbers."""
+    whole: bool = False
+    """Whether there is nothing between whole numbers."""
     ticks: tuple[float, ...] = ()
     """Where there are ticks; empty: wherever they fit."""
 
@@ -71,4 +73,5 @@ def _encoded(axis: Axis) -> dict[str, Any]:
         }
     scale = alt.Scale(type="log", nice=False) if axis.scale == "log" else alt.Scale(zero=axis.zero)
     ticks: dict[str, Any] = {"values": list(axis.ticks)} if axis.ticks else {"tickCount": 5}
+    ticks |= {"tickMinStep": 1} if axis.whole else {}
     return {"title": axis.title, "scale": scale, "axis": alt.Axis(format=".3~g", labelOverlap=True, **ticks)}

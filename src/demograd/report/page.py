@@ -164,6 +164,7 @@ def _methods(run: Run, scores: Scores) -> list[dict[str, Any]]:
 def _definitions(run: Run) -> list[Any]:
     """The metrics that the page shows."""
     shown = {
-        str(name).removesuffix("_at_equal_size").removesuffix("_specificity") for name in run.results["metric"].unique()
+        str(name).removesuffix("_at_equal_size").removesuffix("_over_sizes").removesuffix("_specificity")
+        for name in run.results["metric"].unique()
     }
     return [metric for name, metric in METRICS.items() if name in shown]

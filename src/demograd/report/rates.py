@@ -17,7 +17,11 @@ from demograd.report.section import NOTHING, Chart, Figure, Head, Row, Section, 
 from demograd.report.variant import Variant, in_order, variant, world_labels
 
 SIZE = "update_size_ratio"
-AT_EQUAL_SIZE = "_at_equal_size"
+READINGS = {
+    "_at_equal_size": "at equal size of the update",
+    "_over_sizes": "over all sizes of the update that the methods share",
+}
+"""What the results append to the name of a score that is read between the rates that were run."""
 _RATE = Axis("learning rate", "log")
 _RATIO = Axis("‖u_FT‖ / ‖u_ICL‖", "log")
 _LEAD = (
@@ -35,8 +39,8 @@ def rates_section(results: pd.DataFrame, scores: Scores) -> Section | None:
         here = [each for each in tuned if worlds[each] == world]
         if len({(each.method, each.weights, each.learning_rate) for each in here}) > len(_lines(here)):
             figures.append(_figure(scores, here, world if len(set(worlds.values())) > 1 else ""))
-    table = _at_equal_size(results)
-    parts = (*figures, *([table] if table else []))
+    read = (_read_between(results, name, suffix) for name in LEADING for suffix in READINGS)
+    parts = (*figures, *(table for table in read if table))
     return Section("rates", "Against the learning rate", _LEAD, parts) if parts else None
 
 
@@ -81,15 +85,16 @@ def _data(x: Mapping[Variant, float | None], y: Mapping[Variant, Cell]) -> pd.Da
     ).astype({"x": float, "y": float, "low": float, "high": float})  # fmt: skip
 
 
-def _at_equal_size(results: pd.DataFrame) -> Table | None:
-    """Scores and specificities where all methods' updates have one size, read between the rates that were run."""
-    rows = results[results["metric"].str.endswith(AT_EQUAL_SIZE) & results[["seed", "layer"]].isna().all(axis=1)]
+def _read_between(results: pd.DataFrame, name: str, suffix: str) -> Table | None:
+    """A score and its specificities where all methods' updates are alike in size."""
+    asked = [(name + suffix, "FT"), *((name + SPECIFICITY + suffix, control) for control in CONTROLS)]
+    rows = results[
+        results["metric"].isin({metric for metric, _ in asked}) & results[["seed", "layer"]].isna().all(axis=1)
+    ]
     if rows.empty:
         return None
     found = {(variant(row), row["metric"], row["setting"]): row for row in rows.to_dict("records")}
     variants = in_order(each for each, _, _ in found)
-    asked = [(name + AT_EQUAL_SIZE, "FT") for name in LEADING]
-    asked += [(name + SPECIFICITY + AT_EQUAL_SIZE, control) for name in LEADING for control in CONTROLS]
     asked = [one for one in asked if any((metric, setting) == one for _, metric, setting in found)]
     worlds = world_labels(variants)
     lines = []
@@ -99,12 +104,11 @@ def _at_equal_size(results: pd.DataFrame) -> Table | None:
         entries = tuple(NOTHING if row is None else entry(cell(row)) for row in of)
         size = (f"at ‖u_FT‖ / ‖u_ICL‖ = {number(at)}",) if at is not None else ()
         lines.append((worlds[each], Row(each.method or "", entries, each.weights, size)))
-    heads = (Head("method, weights"), *_heads(asked))
-    return Table(heads, grouped(lines), "At equal size of the update", "Read between the rates that were run.")
+    title, note = f"{METRICS[name].title} {READINGS[suffix]}", "Read between the rates that were run."
+    return Table((Head("method, weights"), *_heads(name, asked)), grouped(lines), title, note)
 
 
-def _heads(asked: list[tuple[str, str]]) -> Iterator[Head]:
+def _heads(name: str, asked: list[tuple[str, str]]) -> Iterator[Head]:
     for metric, setting in asked:
-        name = metric.removesuffix(AT_EQUAL_SIZE).removesuffix(SPECIFICITY)
         specific = "specificity " if SPECIFICITY in metric else ""
         yield Head(f"{METRICS[name].title} {specific}".strip(), f"vs {CONTROLS[setting]}" if specific else "")

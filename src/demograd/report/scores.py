@@ -64,8 +64,11 @@ class Column:
 
 
 def overall(results: pd.DataFrame) -> Scores:
-    """The overall numbers of a results table; not those at some value of `at`, or of a network alone."""
-    whole = results[results[["seed", "layer", "head", "step", "at"]].isna().all(axis=1) & results["task"].notna()]
+    """The overall numbers of a results table; not those of a network alone, at some value of `at`, or of a method over
+    several rates."""
+    at_one_rate = results["method"].isna() | results["learning_rate"].notna()
+    everywhere = results[["seed", "layer", "head", "step", "at"]].isna().all(axis=1)
+    whole = results[everywhere & at_one_rate & results["task"].notna()]
     return Scores({(variant(row), row["metric"], row["setting"]): cell(row) for row in whole.to_dict("records")})
 
 

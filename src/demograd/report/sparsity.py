@@ -55,7 +55,10 @@ def sparsity_section(results: pd.DataFrame) -> Section | None:
     data = layers.assign(
         x=layers["layer"].astype(float), label_of=layers["label"], label=[f"under {at:g}" for at in layers["at"]]
     )
-    by_layer = [line_chart(data[data["label_of"] == name], name, Axis("layer"), share, of_threshold) for name in names]
+    by_layer = [
+        line_chart(data[data["label_of"] == name], name, Axis("layer", whole=True), share, of_threshold)
+        for name in names
+    ]
     if any(by_layer):
         charts = tuple(chart for chart in by_layer if chart)
         parts.append(Figure(charts, "", "By layer", of_threshold, small=True))
