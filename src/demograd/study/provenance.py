@@ -87,6 +87,8 @@ def _notes(study: Study, model: Model) -> list[str]:
     notes = [*model.notes, *prompt_notes(model.tokenizer, study.separator)]
     if any(weights != "trained" for weights in study.weights):
         notes.append("Untrained weights are drawn anew for each demonstration set, with that set's seed.")
+        if study.final_norm_lost:
+            notes.append("Untrained networks have no final norm: a defect of the released runs, kept as asked for.")
     if "implicit_update" in study.measures and not study.align_positions:
         notes.append("Implicit update: queries of ZSL and FT do not stand where they stand in ICL. Where positions are "
                      "rotary, ΔW_ICL and ΔW_FT are matrices in frames rotated against each other; align_positions "

@@ -1,0 +1,97 @@
+"""Deutch 2024: how much of the similarity between ICL and fine-tuning is learning?
+
+First the paper's argument against normalising (§3.1): updates that share nothing score 1/4. Then trained and untrained
+weights under GD and layer-causal GD (§3.3, §4): without normalisation, with it, and the specificity, which is what is
+left when the score of fine-tuning on *other* demonstrations is subtracted.
+"""
+
+import argparse
+
+import torch
+from torch import Tensor
+
+from demograd import (
+    GradientDescent,
+    LayerCausalGradientDescent,
+    Model,
+    Observation,
+    Task,
+    fine_tuned,
+    load_model,
+    load_task,
+    metrics,
+    observe,
+)
+
+Method = GradientDescent | LayerCausalGradientDescent
+Scores = dict[str, float]
+WEIGHTS = ("trained", "norms_only", "no_training")
+"""`norms_only` is what the paper's row "No Training" is in nine of ten cells: all norms were kept."""
+
+
+def unrelated_updates() -> Scores:
+    """Updates of ICL and FT that are orthogonal to each other and to h_ZSL = z, with ‖r‖² = ‖r′‖² = 3‖z‖²."""
+    z, r, r_ = torch.eye(3)
+    zsl, icl, ft = (_outputs(h) for h in (z, z + 3**0.5 * r, z + 3**0.5 * r_))
+    return {"SimAOU": metrics.sim_aou(zsl, icl, ft).item(), "SimAOU_norm": metrics.sim_aou_norm(zsl, icl, ft).item()}
+
+
+def _outputs(h: Tensor) -> Observation:
+    """An observation of one query of a network with one layer; nothing but its attention output matters here."""
+    return Observation(h[None, None], [torch.zeros(1, 1, 1)], torch.zeros(1, 2), torch.tensor([0]))
+
+
+def similarities(model: Model, task: Task, k: int, n_queries: int, method: Method) -> Scores:
+    """ICL against FT on the same demonstrations; and how much of it is about these demonstrations."""
+    demonstrations, queries = task.demonstrations(k), task.queries(n_queries)
+    zero_shot = task.prompts(model.tokenizer, queries)
+    zsl = observe(model, zero_shot)
+    icl = observe(model, task.prompts(model.tokenizer, queries, demonstrations))
+
+    def after(trained_on) -> Observation:
+        with fine_tuned(model, task.training_sequences(model.tokenizer, trained_on), method) as tuned:
+            return observe(tuned, zero_shot)
+
+    same, other = after(demonstrations), after(task.other_demonstrations(k))
+    scores = {}
+    for title, metric in (("SimAOU", metrics.sim_aou), ("SimAM_Δ", metrics.sim_am_delta)):
+        of_same, of_other = metric(zsl, icl, same), metric(zsl, icl, other)
+        scores[title] = metrics.aggregate(of_same).value
+        scores[f"{title} specificity"] = metrics.aggregate(metrics.specificity(of_same, of_other)).value
+    scores["SimAOU_norm"] = metrics.aggregate(metrics.sim_aou_norm(zsl, icl, same)).value
+    scores["SimAM"] = metrics.aggregate(metrics.sim_am(zsl, icl, same)).value
+    return scores
+
+
+def main(arguments: list[str] | None = None) -> dict[tuple[str, str], Scores]:
+    """Print the table: weights and method down, scores across."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="smollm2-135m")
+    parser.add_argument("--task", default="sst2")
+    parser.add_argument("--k", type=int, default=16, help="demonstrations")
+    parser.add_argument("--queries", type=int, default=32)
+    parser.add_argument("--gd-rate", type=float, default=0.003)
+    parser.add_argument("--lcgd-rate", type=float, default=0.001)
+    given = parser.parse_args(arguments)
+
+    methods = {
+        "GD": GradientDescent(learning_rate=given.gd_rate),
+        "LCGD": LayerCausalGradientDescent(learning_rate=given.lcgd_rate),
+    }
+    task = load_task(given.task)
+    table = {("unrelated updates", "–"): unrelated_updates()}
+    for weights in WEIGHTS:
+        model = load_model(given.model, weights=weights)
+        for name, method in methods.items():
+            table[weights, name] = similarities(model, task, given.k, given.queries, method)
+
+    titles = list(table["trained", "GD"])
+    print(f"{'':26}" + "".join(f"{title:>20}" for title in titles))
+    for (weights, name), scores in table.items():
+        numbers = (f"{scores[title]:20.3f}" if title in scores else f"{'':20}" for title in titles)
+        print(f"{weights:20}{name:6}" + "".join(numbers))
+    return table
+
+
+if __name__ == "__main__":
+    main()

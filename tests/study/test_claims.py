@@ -1,0 +1,139 @@
+"""Facts about claims: scores that differ decide them, scores that do not leave them open, few seeds decide nothing."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from math import nan
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+from tests.cli.test_mistakes import call
+from tests.study.conftest import small_settings
+
+from demograd.metrics import holm
+from demograd.study import RunFolder, Study, cells, make_study, run_study
+from demograd.study.cells import cell_key
+from demograd.study.claims import check_claims
+from demograd.study.claims import claims as all_claims
+
+Comparisons = dict[str, list[dict[str, Any]]]
+
+
+@pytest.fixture(scope="module")
+def finished(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Study, Path]:
+    """Five demonstration sets, on a random model: no in-context learning."""
+    settings = small_settings(small_model, weights=["trained"], methods=["GD"], learning_rates={"GD": [0.01]},
+                              seeds=[0, 1, 2, 3, 4], controls=["other_demonstrations"])  # fmt: skip
+    study = make_study(settings)
+    return study, run_study(study, tmp_path_factory.mktemp("claims") / "run").folder.path
+
+
+@pytest.fixture
+def constructed(finished: tuple[Study, Path], tmp_path: Path) -> Callable[..., Comparisons]:
+    """The verdicts of that run if SimAOU had been so much for FT, and so much for FT on other demonstrations."""
+    study, out = finished
+
+    def decide(same: float, other: float, seeds: int = 5) -> Comparisons:
+        folder = RunFolder(shutil.copytree(out, tmp_path / "run"))
+        folder.write_json("validity.json", [])  # as if the model had learned in context
+        generator = torch.Generator().manual_seed(0)
+        for cell in cells(study):
+            record = folder.load_cell(cell_key(study, cell))
+            for name, score in (("FT/sim_aou", same), ("FT_other_demonstrations/sim_aou", other)):
+                noise = 0.05 * torch.randn(record.tensors[name].shape, generator=generator)
+                record.tensors[name] = score + noise
+            folder.save_cell(cell_key(study, cell), replace(record))
+        fewer = study.model_copy(update={"seeds": study.seeds[:seeds]})
+        return comparisons(check_claims(fewer, folder))
+
+    return decide
+
+
+def comparisons(checked: dict[str, Any]) -> Comparisons:
+    return {claim["name"]: claim["comparisons"] for claim in checked["claims"]}
+
+
+def specificity_of_sim_aou(found: Comparisons) -> dict[str, Any]:
+    return next(one for one in found["specificity"] if one["compared"].startswith("SimAOU,"))
+
+
+@pytest.mark.parametrize(
+    ("same", "other", "verdict"),
+    [(0.6, 0.2, "supported"), (0.2, 0.6, "contradicted"), (0.4, 0.4, "undecided")],
+)
+def test_a_claim_is_decided_by_scores_that_differ_and_only_by_these(
+    constructed: Callable[..., Comparisons], same: float, other: float, verdict: str
+) -> None:
+    one = specificity_of_sim_aou(constructed(same, other))
+    assert one["verdict"] == verdict
+    assert one["difference"] == pytest.approx(same - other, abs=0.03) and one["ci_low"] < one["difference"]
+    assert (one["left"], one["right"]) == pytest.approx((same, other), abs=0.02)
+    assert (one["ci_low"] <= 0 <= one["ci_high"]) == (verdict == "undecided")
+
+
+def test_four_demonstration_sets_decide_nothing(constructed: Callable[..., Comparisons]) -> None:
+    found = constructed(0.9, 0.1, seeds=4)
+    assert specificity_of_sim_aou(found)["reason"] == "4 demonstration seeds, fewer than 5"
+    assert {one["verdict"] for of_claim in found.values() for one in of_claim} == {"undecided"}
+
+
+def test_p_values_are_corrected_over_all_comparisons_of_the_run(constructed: Callable[..., Comparisons]) -> None:
+    found = [one for of_claim in constructed(0.6, 0.2).values() for one in of_claim]
+    p_values = [nan if one["p_value"] is None else one["p_value"] for one in found]
+    corrected = [nan if one["p_corrected"] is None else one["p_corrected"] for one in found]
+    assert corrected == pytest.approx(holm(p_values).p_values, nan_ok=True)
+    smallest = min(found, key=lambda one: one["p_value"] if one["p_value"] is not None else 2)
+    assert len(p_values) > 3 and smallest["p_corrected"] > 2 * smallest["p_value"]
+
+
+def test_where_nothing_is_learned_in_context_nothing_is_decided_but_said_why(finished: tuple[Study, Path]) -> None:
+    study, out = finished
+    found = comparisons(check_claims(study, RunFolder(out)))
+    every = [one for of_claim in found.values() for one in of_claim]
+    assert every and {one["verdict"] for one in every} == {"undecided"}
+    assert {one["reason"] for one in every} == {"no in-context learning here"}
+    assert all(one["p_corrected"] is None for one in every)
+
+
+def test_the_command_lists_what_the_run_can_say_and_what_the_rest_needs(
+    finished: tuple[Study, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call("claims", str(finished[1])) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    decided, open_ = said.split("Cannot be decided here", maxsplit=1)
+    claims = all_claims()
+    assert claims["specificity"]["source"] in decided and "no in-context learning here" in decided
+    for name in ("lcgd-above-gd", "equal-order-sensitivity", "icl-early", "trained-above-untrained"):
+        assert claims[name]["claim"] in open_ and f"It needs {claims[name]['needs']}." in open_
+
+
+@pytest.fixture(scope="module")
+def orders(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Study, RunFolder]:
+    settings = small_settings(
+        small_model, weights=["trained"], methods=["GD", "GD-batch"], seeds=[0, 1, 2, 3, 4], orders=4, queries=6,
+        learning_rates={"GD": [0.01], "GD-batch": [0.01]}, measures=["order_sensitivity"], controls=[],
+    )  # fmt: skip
+    study = make_study(settings)
+    return study, run_study(study, tmp_path_factory.mktemp("orders") / "run").folder
+
+
+def test_only_full_batch_gradient_descent_is_insensitive_to_order(orders: tuple[Study, RunFolder]) -> None:
+    """Shen 2023, Theorem 1. In float32 sums of gradients in another order differ in their last bits only."""
+    table = pd.read_parquet(orders[1].path / "results.parquet")
+    rows = table[(table.metric == "order_sensitivity") & table.seed.isna() & table.layer.isna()]
+    value = {row.setting if pd.isna(row.method) else row.method: row.value for row in rows.itertuples()}
+    assert 0 <= value["GD-batch"] < 1e-10
+    assert value["GD"] > 1e3 * value["GD-batch"] and value["ICL"] > 1e3 * value["GD-batch"]
+
+
+def test_icl_is_not_full_batch_gradient_descent(orders: tuple[Study, RunFolder]) -> None:
+    study, folder = orders
+    copy = RunFolder(shutil.copytree(folder.path, folder.path.with_name("constructed")))
+    copy.write_json("validity.json", [])
+    found = comparisons(check_claims(study, copy))["equal-order-sensitivity"]
+    of_batch = next(one for one in found if "GD-batch" in one["compared"])
+    assert of_batch["verdict"] == "contradicted" and of_batch["ci_low"] > 0
+    assert of_batch["margin"] == pytest.approx(0.1 * of_batch["left"])

@@ -1,0 +1,119 @@
+"""Facts about several learning rates: methods are compared where their updates are of one size, not at one rate."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from tests.study.conftest import small_settings
+
+from demograd.study import RunFolder, Study, cells, make_study, run_study
+from demograd.study.cells import cell_key
+from demograd.study.claims import check_claims
+from demograd.study.results import collect
+from demograd.study.validity import check_validity
+
+RATES = [0.001, 0.01, 0.1]
+
+
+@pytest.fixture(scope="module")
+def finished(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Study, RunFolder]:
+    settings = small_settings(small_model, weights=["trained"], controls=["other_demonstrations"],
+                              learning_rates={"GD": RATES, "LCGD": RATES})  # fmt: skip
+    study = make_study(settings)
+    return study, run_study(study, tmp_path_factory.mktemp("curves") / "run").folder
+
+
+@pytest.fixture(scope="module")
+def table(finished: tuple[Study, RunFolder]) -> pd.DataFrame:
+    return pd.read_parquet(finished[1].path / "results.parquet")
+
+
+def sizes(study: Study, folder: RunFolder, method: str, seed: int) -> list[float]:
+    """‖u_FT‖ / ‖u_ICL‖ of one demonstration set at each rate."""
+    records = [folder.load_cell(cell_key(study, cell)) for cell in cells(study)
+               if cell.method == method and cell.world.seed == seed]  # fmt: skip
+    return [record.tensors["FT/update_size_ratio"].nanmedian().item() for record in records]
+
+
+def whole(table: pd.DataFrame, metric: str) -> pd.DataFrame:
+    return table[(table.metric == metric) & table.layer.isna() & (table.selection == "all")]
+
+
+def with_rates(study: Study, gd: list[float], lcgd: list[float]) -> Study:
+    """The same study with some of its rates, which finds its cells in the same folder."""
+    return study.model_copy(update={"learning_rates": {"GD": gd, "LCGD": lcgd}})
+
+
+def test_a_row_at_equal_size_lies_between_the_rates_beside_that_size(
+    finished: tuple[Study, RunFolder], table: pd.DataFrame
+) -> None:
+    """Score against the logarithm of the size, set by set: worked out here from the rows at each rate."""
+    rows = whole(table, "sim_aou_at_equal_size")
+    [at] = rows["at"].unique()
+    for method in ("GD", "LCGD"):
+        expected = []
+        for seed in finished[0].seeds:
+            size = sizes(*finished, method, seed)
+            assert size == sorted(size) and size[0] < at < size[-1]
+            of_seed = whole(table, "sim_aou")
+            of_seed = of_seed[(of_seed.method == method) & (of_seed.seed == seed) & (of_seed.setting == "FT")]
+            assert (of_seed.n_missing == 0).all()
+            scores = of_seed.sort_values("learning_rate").value.to_numpy()
+            expected.append(np.interp(math.log(at), np.log(size), scores))
+        row = rows[(rows.method == method) & (rows.setting == "FT") & rows.seed.isna()]
+        assert row.value.item() == pytest.approx(np.mean(expected), abs=1e-5)
+        assert row.learning_rate.isna().all()
+
+
+def test_the_size_is_that_of_icl_where_all_reach_it_and_else_one_that_all_reach(
+    finished: tuple[Study, RunFolder], table: pd.DataFrame
+) -> None:
+    reached = [sizes(*finished, method, seed) for method in ("GD", "LCGD") for seed in finished[0].seeds]
+    low, high = max(size[0] for size in reached), min(size[-1] for size in reached)
+    [at] = whole(table, "sim_am_delta_at_equal_size")["at"].unique()
+    assert at == pytest.approx(1.0 if low <= 1 <= high else math.sqrt(low * high), rel=1e-5)
+
+
+def test_specificity_at_equal_size_is_the_difference_from_the_control_there(table: pd.DataFrame) -> None:
+    rows = whole(table, "sim_aou_specificity_at_equal_size")
+    assert set(rows.setting) == {"FT_other_demonstrations"} and set(rows.method) == {"GD", "LCGD"}
+    assert (rows.status == "ok").all()
+
+
+def test_one_rate_each_makes_no_curve(finished: tuple[Study, RunFolder]) -> None:
+    study, folder = finished
+    rows = collect(with_rates(study, RATES[:1], RATES[:1]), folder)
+    assert not rows.metric.str.contains("equal_size").any() and (rows.metric == "sim_aou").any()
+
+
+def test_curves_that_share_no_size_have_no_score_at_one_but_a_reason(finished: tuple[Study, RunFolder]) -> None:
+    study, folder = finished
+    apart = with_rates(study, RATES[:2], RATES[2:])  # one rate reaches one size, another with each set
+    rows = whole(collect(apart, folder), "sim_aou_at_equal_size")
+    assert len(rows) and set(rows.status) == {"the curves share no size"} and rows.value.isna().all()
+
+
+def test_methods_with_several_rates_are_claimed_about_at_equal_size(finished: tuple[Study, RunFolder]) -> None:
+    study, folder = finished
+    found = {claim["name"]: claim["comparisons"] for claim in check_claims(study, folder)["claims"]}
+    compared = [one["compared"] for one in found["lcgd-above-gd"]]
+    assert len(compared) == 2 and all("at ‖u_FT‖ / ‖u_ICL‖ = " in what for what in compared)
+    check_validity(with_rates(study, RATES[:1], RATES[:1]), folder)
+    alone = check_claims(with_rates(study, RATES[:1], RATES[:1]), folder)
+    compared = [one["compared"] for claim in alone["claims"] for one in claim["comparisons"]]
+    assert compared and not any("‖u_FT‖" in what for what in compared)
+
+
+def test_a_rate_that_wrecks_the_model_is_no_objection_to_what_is_compared_at_a_smaller_size(
+    finished: tuple[Study, RunFolder],
+) -> None:
+    study, folder = finished
+    wrecked = {"model": study.model, "weights": "trained", "task": "sst2", "k": 3, "method": "GD 0.1",
+               "check": "update_size", "passed": False, "message": ""}  # fmt: skip
+    folder.write_json("validity.json", [wrecked])
+    for of, objection in ((study, False), (with_rates(study, RATES[2:], RATES[:1]), True)):
+        found = {claim["name"]: claim["comparisons"] for claim in check_claims(of, folder)["claims"]}
+        reasons = {one["reason"] for one in found["lcgd-above-gd"]}
+        assert (reasons == {"updates of an absurd size"}) == objection

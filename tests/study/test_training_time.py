@@ -1,0 +1,135 @@
+"""Facts about ICL over training, on a small transformer that learns to learn in context while the test watches.
+
+Every training episode is lines `noise cue label` under a mapping from cues to labels drawn for that episode alone: what
+a cue means is in the context or nowhere. Two layers learn to look it up after some hundred steps, all at once.
+"""
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from tokenizers import Regex, Tokenizer, models, pre_tokenizers
+from torch import Tensor
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from demograd import Study, read_study, run_study
+from demograd.report import write_report
+
+CUES, LABELS, NOISE = 4, 16, 16
+LINES, EPISODES = 12, 32
+CHECKPOINTS = (0, 300, 600, 900, 1200, 1500)
+WORDS = [
+    *("<unk>", "<s>", "</s>", "\n"),
+    *(f"cue{i}" for i in range(CUES)),
+    *(f"label{i}" for i in range(LABELS)),
+    *(f"noise{i}" for i in range(NOISE)),
+]
+ID = {word: number for number, word in enumerate(WORDS)}
+
+
+def word_tokenizer() -> PreTrainedTokenizerFast:
+    """A word is a token, and so is the end of a line."""
+    tokenizer = Tokenizer(models.WordLevel(ID, unk_token="<unk>"))
+    line_ends = pre_tokenizers.Split("\n", "isolated")
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([line_ends, pre_tokenizers.Split(Regex(" +"), "removed")])
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, unk_token="<unk>", bos_token="<s>", eos_token="</s>", pad_token="</s>"
+    )
+
+
+def episodes(generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Token ids [episodes, 1 + 4 × lines] as prompts have them, and the same with all but the labels masked."""
+
+    def draw(count: int, *shape: int) -> Tensor:
+        return torch.randint(count, shape, generator=generator)
+
+    meaning, cue = draw(LABELS, EPISODES, CUES), draw(CUES, EPISODES, LINES)
+    noise, label = draw(NOISE, EPISODES, LINES) + ID["noise0"], meaning.gather(1, cue) + ID["label0"]
+    lines = torch.stack([noise, cue + ID["cue0"], label, torch.full_like(cue, ID["\n"])], dim=-1)
+    tokens = torch.cat([torch.full((EPISODES, 1), ID["<s>"]), lines.flatten(1)], dim=1)
+    is_label = (tokens >= ID["label0"]) & (tokens < ID["noise0"])
+    return tokens, torch.where(is_label, tokens, -100)
+
+
+def trained(folder: Path) -> Iterator[Path]:
+    """The checkpoints, each saved when training has come to it."""
+    torch.manual_seed(0)
+    network = LlamaForCausalLM(LlamaConfig(
+        vocab_size=len(WORDS), hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=4, max_position_embeddings=128, initializer_range=0.1,
+        bos_token_id=ID["<s>"], eos_token_id=ID["</s>"], pad_token_id=ID["</s>"],
+    ))  # fmt: skip
+    optimizer = torch.optim.AdamW(network.parameters(), lr=3e-3, betas=(0.9, 0.95), fused=True)
+    generator = torch.Generator().manual_seed(0)
+    for step in range(CHECKPOINTS[-1] + 1):
+        if step in CHECKPOINTS:
+            network.save_pretrained(folder / f"step{step}")
+            word_tokenizer().save_pretrained(folder / f"step{step}")
+            yield folder / f"step{step}"
+        tokens, labels = episodes(generator)
+        network(input_ids=tokens, labels=labels).loss.backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+
+
+def write_task(file: Path) -> None:
+    """One fixed meaning of the cues; no two texts are the same, so a query shares its cue with demonstrations only."""
+    with file.open("w", newline="") as out:
+        rows = csv.writer(out)
+        rows.writerow(["text", "label"])
+        rows.writerows((f"noise{noise} cue{cue}", f"label{cue}") for noise in range(NOISE) for cue in range(CUES))
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The run over all checkpoints, in their order."""
+
+    study: Study
+    table: pd.DataFrame
+    page: str
+
+    def over_checkpoints(self, metric: str, setting: str | None = None) -> list[float]:
+        rows = self.table[(self.table.metric == metric) & self.table.layer.isna() & self.table.seed.isna()]
+        rows = rows if setting is None else rows[rows.setting == setting]
+        return rows.set_index("model").value.loc[self.study.checkpoints].tolist()
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    folder = tmp_path_factory.mktemp("training")
+    write_task(folder / "cues.csv")
+    study = read_study(
+        "shen2023-training-time", model="", checkpoints=[str(path) for path in trained(folder)],
+        tasks=[str(folder / "cues.csv")], template="{text}",
+        label_words={f"label{i}": f"label{i}" for i in range(CUES)}, k=8, balanced=True, queries=20, device="cpu",
+    )  # fmt: skip
+    out = run_study(study, folder / "run").folder.path
+    return Trained(study, pd.read_parquet(out / "results.parquet"), write_report(out).read_text(encoding="utf-8"))
+
+
+@pytest.mark.slow
+def test_the_ability_to_learn_in_context_appears_during_training(run: Trained) -> None:
+    accuracy, likelihood = run.over_checkpoints("accuracy", "ICL"), run.over_checkpoints("label_log_likelihood", "ICL")
+    assert accuracy[0] < 0.45 and accuracy[-1] > 0.8
+    assert likelihood == sorted(likelihood)
+    # which is no knowledge of the task: without demonstrations the last is as lost as the first
+    assert all(0.1 < alone < 0.45 for alone in run.over_checkpoints("accuracy", "ZSL"))
+
+
+@pytest.mark.slow
+def test_the_parameters_move_on_whether_or_not_the_ability_is_there(run: Trained) -> None:
+    distance, accuracy = run.over_checkpoints("parameter_distance"), run.over_checkpoints("accuracy", "ICL")
+    assert distance == sorted(distance, reverse=True) and distance[-1] == 0
+    assert accuracy[-2] > 0.8 and distance[-2] > 0.01
+
+
+@pytest.mark.slow
+def test_the_page_shows_in_context_learning_beside_the_parameters(run: Trained) -> None:
+    section = run.page.partition('id="training-time"')[2].partition("</section>")[0]
+    for words in ("parameter distance", "accuracy", *(f"step{step}" for step in CHECKPOINTS)):
+        assert words in section.lower()
