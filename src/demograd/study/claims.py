@@ -132,6 +132,7 @@ def _objection(
 
 def _comparisons(study: Study, same_world: Sequence[Untuned], invalid: Validity) -> Iterator[Comparison]:
     """All comparisons on one task at one k; where a side has several learning rates, at a size that both reach."""
+    names = ("metric", "method", "setting", "weights", *(("model",) if len(study.models) > 1 else ()))
     for name, claim in claims().items():
         for left, right in _pairs(study, claim):
             curves = [curve for side in (left, right) if (curve := _curve(same_world, side)) is not None]
@@ -142,7 +143,7 @@ def _comparisons(study: Study, same_world: Sequence[Untuned], invalid: Validity)
             difference, means = _difference(found[0], found[1])
             test = paired_test(difference, margin=_margin(claim, means[0]), resamples=RESAMPLES)
             world = same_world[0].world
-            what = _in_words(left, right) + _where(curves, at)
+            what = _in_words(left, right, names) + _where(curves, at)
             objection = _objection(invalid, claim, world, (left, right), at)
             yield Comparison(name, world.task, world.k, what, *means, test, objection)
 
@@ -268,20 +269,18 @@ def _margin(claim: Mapping[str, Any], left: float) -> float | None:
     return abs(left) * float(margin.rstrip(" %")) / 100 if isinstance(margin, str) else float(margin)
 
 
-def _in_words(left: Side | float, right: Side | float) -> str:
-    """`SimAOU, GD, trained: FT − FT_other_demonstrations`."""
+def _in_words(left: Side | float, right: Side | float, names: Sequence[str]) -> str:
+    """`SimAOU, GD, trained: FT − FT_other_demonstrations`; `names`: what both share is told by these."""
     if not isinstance(left, dict) or not isinstance(right, dict):
         side = left if isinstance(left, dict) else right
         assert isinstance(side, dict)
         ends = [f"{one:g}" if isinstance(one, float) else _title(side["metric"]) for one in (left, right)]
-        about = [side[name] for name in ("method", "weights") if name in side]
+        about = [side[name] for name in names if name in side and name not in ("metric", "setting")]
         return f"{', '.join(about)}: {' − '.join(ends)}"
     differ = [name for name in left if left.get(name) != right.get(name) or name not in right]
     differ += [name for name in right if name not in left]
     about = [
-        _title(left[name]) if name == "metric" else left[name]
-        for name in ("metric", "method", "setting", "weights", "model")
-        if name in left and name not in differ and (name != "model" or "/" not in left[name])
+        _title(left[name]) if name == "metric" else left[name] for name in names if name in left and name not in differ
     ]
     ends = [", ".join(_title(side[name]) if name == "metric" else side[name] for name in differ if name in side)
             for side in (left, right)]  # fmt: skip
