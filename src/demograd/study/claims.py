@@ -152,7 +152,9 @@ def _where(curves: Sequence[list[Gathered]], at: float | None) -> str:
     """Where on their curves over learning rates two sides were compared, if that is a choice."""
     if at is not None:
         return f", at ‖u_FT‖ / ‖u_ICL‖ = {at:.2g}" if at == at else ""
-    return ", at one learning rate each" if len(curves) == 2 and curves[0] != curves[1] else ""
+    if len(curves) == 2:
+        return ", at one learning rate each" if curves[0] != curves[1] else ""
+    return ", at one learning rate" if curves else ""
 
 
 def _pairs(study: Study, claim: Mapping[str, Any]) -> Iterator[tuple[Side | float, ...]]:

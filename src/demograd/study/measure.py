@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import fields
 from functools import partial
 from typing import Any
 
@@ -54,9 +55,10 @@ def observe_untuned(
 
 
 def is_finite(observation: Observation) -> bool:
-    """Whether everything that the metrics read is a number."""
-    read = [observation.attention_output, observation.label_log_probs, *observation.attention_logits]
-    return all(bool(tensor.isfinite().all()) for tensor in read)
+    """Whether everything that was recorded is a number; a token that cannot come next may be as unlikely as −∞."""
+    recorded = [getattr(observation, one.name) for one in fields(observation) if one.name != "next_token_log_probs"]
+    tensors = [each for one in recorded for each in (one if isinstance(one, list) else [one])]
+    return all(bool(each.isfinite().all()) for each in tensors if isinstance(each, Tensor))
 
 
 def measure(
@@ -112,7 +114,7 @@ def measure_orders(
 ) -> CellRecord:
     """ICL under other orders of the demonstrations: its order sensitivity, and one order's scores beside another's."""
     started = time.perf_counter()
-    spread, tensors = OrderSensitivity(), {}
+    spread, tensors = OrderSensitivity(), dict[str, Tensor]()
 
     def another(order: Order) -> Observation:
         return observe_untuned(study, "ICL", model, order.icl, progress("ICL, another order", len(icl.gold)))
@@ -122,7 +124,6 @@ def measure_orders(
         if "order_sensitivity" in study.measures:
             spread.add(again)
         if number == 1 and "reordering" in study.measures:
-            tensors["ICL_reordered/label_log_probs"] = again.label_log_probs
             tensors |= {
                 f"ICL_reordered/{name}": _score(name, zsl, icl, again)
                 for name in metrics_of_fine_tuning(study)

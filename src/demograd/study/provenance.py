@@ -73,6 +73,19 @@ def inputs_changed(folder: RunFolder, tasks: dict[str, Task], model: Model, prep
                             f"fingerprint {before.get(name)}", "Choose another folder with --out")  # fmt: skip
 
 
+def network_changed(folder: RunFolder, network: str, model: Model) -> None:
+    """Refuse to go on with a checkpoint, or untrained weights, other than those of the cells already there.
+
+    Raises:
+        UserError: the fingerprint differs from the one that was recorded when this network was first run.
+    """
+    known, name = folder.read_json("fingerprints.json"), f"network {network}"
+    if known.setdefault(name, model.fingerprint) != model.fingerprint:
+        raise UserError(f"The {name} is not the one that {folder.path} was begun with",
+                        f"fingerprint {known[name]}", "Choose another folder with --out")  # fmt: skip
+    folder.write_json("fingerprints.json", known)
+
+
 def model_facts(model: Model) -> dict[str, str]:
     """What the provenance says of one state of the weights."""
     return {"name": model.name, "fingerprint": model.fingerprint, "source": model.source}

@@ -33,7 +33,7 @@ from demograd.study.learning_rates import resolved
 from demograd.study.measure import Progress, measure, measure_orders, observe_untuned
 from demograd.study.networks import NETWORK_MEASURES, measure_network
 from demograd.study.prepare import Prepared, load_tasks, prepare
-from demograd.study.provenance import inputs_changed, model_facts, provenance
+from demograd.study.provenance import inputs_changed, model_facts, network_changed, provenance
 from demograd.study.results import collect
 from demograd.study.schema import Study
 from demograd.study.validity import check_validity
@@ -103,13 +103,19 @@ def _run_cells(
                            lambda world: prepared[_demonstrations(world)]))  # fmt: skip
     watch.start(sum(_work(prepared[_demonstrations(cell.world)]) for cell in todo))
     for network, of_network in groupby(worlds(study), key=_network):
-        load = partial(models.get, *network)
+        load = partial(_loaded, models, folder, network)
         for what in NETWORK_MEASURES.keys() & set(study.measures):
             if not folder.has_cell(key := network_key(study, *network, what)):
                 folder.save_cell(key, measure_network(study, what, load))
         for world in of_network if looks_at_prompts(study) else ():
             here = [cell for cell in cells(study) if cell.world == world]
             _run_world(study, folder, load, prepared[_demonstrations(world)], world, here, watch)
+
+
+def _loaded(models: "_Models", folder: RunFolder, network: tuple[str, Weights, int]) -> Model:
+    model = models.get(*network)
+    network_changed(folder, ", ".join(map(str, network)), model)
+    return model
 
 
 def _network(world: World) -> tuple[str, Weights, int]:

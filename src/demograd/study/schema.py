@@ -208,7 +208,15 @@ def read_study(name_or_path: str, *, as_released: bool = False, **changes: Any) 
     if as_released and not isinstance(released, dict):
         raise UserError(f"--as-released with {name_or_path}", "a study that says how the released runs differ",
                         "Leave it off")  # fmt: skip
-    return make_study({"name": path.stem, **settings, **(released if as_released else {}), **changes})
+    taken = _as_released(released, changes) if as_released else {}
+    return make_study({"name": path.stem, **settings, **taken, **changes})
+
+
+def _as_released(released: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """The released settings, but for those that belong to one that the user replaced."""
+    belong = {"model": "learning_rates", "seeds": "permutations"}  # to this model; one order per seed
+    gone = {of for name, of in belong.items() if name in changes and changes[name] != released.get(name)}
+    return {name: value for name, value in released.items() if name not in gone}
 
 
 def make_study(settings: dict[str, Any]) -> Study:

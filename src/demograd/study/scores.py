@@ -14,8 +14,9 @@ Scores = list[Tensor]
 
 def untuned_scores(untuned: Untuned, setting: str, metric: str) -> Scores | None:
     """A score of ZSL, ICL, or ICL with reordered demonstrations; None where it was not measured."""
-    if metric == "correct" and setting in ("ZSL", "ICL"):
-        return [correct(one).float() for one in (untuned.zsl if setting == "ZSL" else untuned.icl)]
+    if metric == "gain_in_accuracy":  # of ICL on ZSL
+        return [correct(icl).float() - correct(zsl).float()
+                for zsl, icl in zip(untuned.zsl, untuned.icl, strict=True)]  # fmt: skip
     if setting == "ICL" and metric in METRICS and METRICS[metric].arguments in (("zsl", "icl"), ("zsl", "other")):
         function, seeded = METRICS[metric].function, metric.startswith("random")
         return [
