@@ -5,9 +5,11 @@ a cue means is in the context or nowhere. Two layers learn to look it up after s
 """
 
 import csv
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -21,7 +23,8 @@ from demograd.report import write_report
 
 CUES, LABELS, NOISE = 4, 16, 16
 LINES, EPISODES = 12, 32
-CHECKPOINTS = (0, 300, 600, 900, 1200, 1500)
+CHECKPOINTS = (0, 300, 600, 750, 900)
+"""Steps; the ability appears between the second and the third."""
 WORDS = [
     *("<unk>", "<s>", "</s>", "\n"),
     *(f"cue{i}" for i in range(CUES)),
@@ -92,6 +95,7 @@ class Trained:
     study: Study
     table: pd.DataFrame
     page: str
+    claims: list[dict[str, Any]]
 
     def over_checkpoints(self, metric: str, setting: str | None = None) -> list[float]:
         rows = self.table[(self.table.metric == metric) & self.table.layer.isna() & self.table.seed.isna()]
@@ -109,26 +113,31 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Trained:
         label_words={f"label{i}": f"label{i}" for i in range(CUES)}, k=8, balanced=True, queries=20, device="cpu",
     )  # fmt: skip
     out = run_study(study, folder / "run").folder.path
-    return Trained(study, pd.read_parquet(out / "results.parquet"), write_report(out).read_text(encoding="utf-8"))
+    page = write_report(out).read_text(encoding="utf-8")
+    claims = json.loads((out / "claims.json").read_text(encoding="utf-8"))["claims"]
+    return Trained(study, pd.read_parquet(out / "results.parquet"), page, claims)
 
 
-@pytest.mark.slow
 def test_the_ability_to_learn_in_context_appears_during_training(run: Trained) -> None:
     accuracy, likelihood = run.over_checkpoints("accuracy", "ICL"), run.over_checkpoints("label_log_likelihood", "ICL")
-    assert accuracy[0] < 0.45 and accuracy[-1] > 0.8
-    assert likelihood == sorted(likelihood)
+    assert accuracy[0] < 0.5 and accuracy[-1] > 0.9
+    assert likelihood[0] < likelihood[1] < likelihood[-1] - 1
     # which is no knowledge of the task: without demonstrations the last is as lost as the first
-    assert all(0.1 < alone < 0.45 for alone in run.over_checkpoints("accuracy", "ZSL"))
+    assert max(run.over_checkpoints("accuracy", "ZSL")) < 0.6
 
 
-@pytest.mark.slow
 def test_the_parameters_move_on_whether_or_not_the_ability_is_there(run: Trained) -> None:
     distance, accuracy = run.over_checkpoints("parameter_distance"), run.over_checkpoints("accuracy", "ICL")
     assert distance == sorted(distance, reverse=True) and distance[-1] == 0
-    assert accuracy[-2] > 0.8 and distance[-2] > 0.01
+    assert accuracy[-2] > 0.9 and distance[-2] > 0.1
 
 
-@pytest.mark.slow
+def test_that_the_ability_stays_as_it_is_is_contradicted_here(run: Trained) -> None:
+    """Shen 2023 finds it in Pythia's first checkpoints already; these reach back to before."""
+    [one] = next(claim["comparisons"] for claim in run.claims if claim["name"] == "icl-early")
+    assert (one["verdict"], one["n_seeds"]) == ("contradicted", 5) and one["difference"] > 0.4
+
+
 def test_the_page_shows_in_context_learning_beside_the_parameters(run: Trained) -> None:
     section = run.page.partition('id="training-time"')[2].partition("</section>")[0]
     for words in ("parameter distance", "accuracy", *(f"step{step}" for step in CHECKPOINTS)):
