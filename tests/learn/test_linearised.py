@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+from demograd.errors import UserError
 from demograd.learn import GradientDescent, LayerCausalGradientDescent, ParameterSubset, fine_tuned
 from demograd.models import Model
 from demograd.observe import Observation, observe
@@ -72,3 +73,11 @@ def test_in_16_bit_the_change_includes_what_rounding_would_lose(
         changed = tuned.change["model.layers.1.self_attn.v_proj.weight"] != 0
         assert changed.float().mean() > 0.99
         assert observe(tuned, PROMPTS).attention_output.isfinite().all()
+
+
+def test_a_network_without_a_forward_derivative_is_refused(random_model: MakeModel) -> None:
+    model = random_model("bloom")
+    sequences = [TrainingSequence([0, 5, 6], [False, True, True])]
+    method = GradientDescent(learning_rate=0.01, linearised=True)
+    with pytest.raises(UserError, match="linearised for bloom"), fine_tuned(model, sequences, method):
+        pass

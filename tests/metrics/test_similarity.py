@@ -241,7 +241,7 @@ def test_every_metric_of_observations_returns_what_the_table_says(observation: M
     ]
     lacking = [observation(seed=seed) for seed in range(3)]
     for name, metric in metrics.METRICS.items():
-        if metric.per == "model":
+        if metric.per == "model" or metric.kind in ("attention", "dual form"):  # which have tests of their own
             continue
         arguments = [given] if metric.arguments == ("orders",) else given[: len(metric.arguments)]
         result = metric.function(*arguments)

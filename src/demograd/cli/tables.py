@@ -140,8 +140,9 @@ def print_checks(results: Sequence[CheckResult]) -> None:
 
 def _print(columns: list[str], rows: Sequence[tuple[str, ...]]) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for number, column in enumerate(columns):  # a name stands whole on its line, to be copied
-        table.add_column(column, no_wrap=number == 0, overflow="fold")
+    for number, column in enumerate(columns):
+        # a name stands whole on its line, to be copied
+        table.add_column(column, no_wrap=number == 0 and not any(" " in row[0] for row in rows), overflow="fold")
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))  # Text: a data set's name is no markup
     Console().print(table)

@@ -45,9 +45,13 @@ class _Settings:
     def check(self, anatomy: Anatomy) -> None:
         """
         Raises:
-            UserError: the network has not what is to be trained.
+            UserError: the network has not what is to be trained, or no derivative for `linearised`.
         """
         self.parameters.check(len(anatomy.blocks))
+        if self.linearised and not anatomy.architecture.forward_mode:
+            raise UserError(f"linearised for {anatomy.network.config.model_type}",
+                            "an architecture all of whose functions have a forward-mode derivative",
+                            "Leave it out, or use another model")  # fmt: skip
 
     def _options(self) -> list[str]:
         """What differs from the defaults, in words."""

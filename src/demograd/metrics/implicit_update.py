@@ -91,7 +91,7 @@ class DualFormCheck:
     """Of `implicit_update_validity`, over heads, queries, layers and seeds; NaN if everything is missing."""
 
 
-def check_dual_form(validity: Sequence[Float[Tensor, "queries layers heads"]]) -> DualFormCheck:
+def check_dual_form(validity: Sequence[Float[Tensor, "_queries _layers _heads"]]) -> DualFormCheck:
     """Passed if the mean of `implicit_update_validity`, one tensor per demonstration seed, is at least 0.5."""
     mean = over_seeds([aggregate(of_seed).value for of_seed in validity]).mean
     passed = mean >= LEAST_VALID

@@ -42,6 +42,8 @@ class Architecture:
     """Post-norm blocks: the residual stream after attention is the norm of the sum (BART; OPT 350M says so itself)."""
     attention_output: str | None = None
     """Within the attention: its output projection, where the attention module adds the residual stream (BLOOM)."""
+    forward_mode: bool = True
+    """Whether all that it computes has a forward-mode derivative; BLOOM's own GELU has none."""
     way_in: WayIn | None = None
     """Into an architecture that does not register its attention with `AttentionInterface`."""
     position_bias: Callable[[Any, Tensor, torch.dtype], Tensor | None] | None = None
@@ -98,6 +100,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         way_in=WayIn(ways_in.gpt_neo, method="_attn"),
     ),
     "bloom": Architecture(
+        forward_mode=False,
         blocks="transformer.h",
         attention="self_attention",
         fused="query_key_value",
