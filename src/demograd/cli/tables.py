@@ -1,5 +1,6 @@
 """What the command line prints as tables."""
 
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -10,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from demograd.errors import UserError, unknown_name
-from demograd.metrics import METRICS
+from demograd.metrics import METRICS, Verdict
 from demograd.models import ARCHITECTURES, BUILT_IN, load_tokenizer
 from demograd.report import Run, finding, read_run, score_table
 from demograd.study import MEASURES, claims, method_descriptions, preset_names, read_study
@@ -19,6 +20,8 @@ from demograd.tasks import Statistics, Task, load_task, no_downloads, task_stati
 from demograd.tasks.builtin import built_in_tasks
 from demograd.tasks.statistics import COUNTED, DRAWS
 
+_AT_A_GLANCE = ("SimAOU specificity vs other demonstrations", "SimAOU", "SimAOU_norm", "SimAM", "SimAM_Δ")
+_HEADS_BESIDE_EACH_OTHER = 4
 _LISTS = ("tasks", "models", "methods", "measures", "metrics", "claims", "presets")
 # What a terminal has room for.
 _SPECIFIC = ("SimAOU specificity", "SimAM_Δ specificity")
@@ -97,14 +100,26 @@ def _statistics(found: Statistics, task: Task) -> tuple[str, ...]:
 
 
 def print_scores(folder: Path) -> None:
-    """The leading scores of a finished run, a metric a line, and its finding; the report has all of them."""
+    """The leading scores of a finished run, and its finding; the report has all of them.
+
+    A metric a line, or, where there are many methods, weights or tasks, a line for each of those.
+    """
     run = read_run(folder)
     scores = score_table(run.results)
-    names = [name for name in scores if name in ("task", "method", "weights", "learning rate")]
+    metrics = [str(name) for name in scores if name in _PLAIN or str(name).startswith(_SPECIFIC)]
+    names = [name for name in scores if name in ("task", "k", "method", "weights", "learning rate")]
     heads = [", ".join(values) for values in scores[names].itertuples(index=False)]
-    metrics = [name for name in scores if name in _PLAIN or str(name).startswith(_SPECIFIC)]
-    _print(["", *heads], [(str(name), *scores[name]) for name in metrics])
+    if len(heads) <= _HEADS_BESIDE_EACH_OTHER:
+        _print(["", *heads], [(name, *scores[name]) for name in metrics])
+    else:
+        shown = [name for name in metrics if name in _AT_A_GLANCE]
+        without_interval = [[cell.split(" [")[0] for cell in scores[name]] for name in shown]
+        _print([", ".join(names), *shown], list(zip(heads, *without_interval, strict=True)))
     _say(finding(run.results, run.validity).sentence)
+    verdicts = Counter(one["verdict"] for claim in run.claims["claims"] for one in claim["comparisons"])
+    if verdicts:
+        told = ", ".join(f"{verdicts[verdict]} {verdict}" for verdict in Verdict)
+        _say(f"Comparisons behind the papers' claims: {told}; see demograd claims {folder}")
 
 
 def print_claims(run: Run) -> None:
