@@ -6,6 +6,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -107,19 +108,24 @@ def print_scores(folder: Path) -> None:
     run = read_run(folder)
     scores = score_table(run.results)
     metrics = [str(name) for name in scores if name in _PLAIN or str(name).startswith(_SPECIFIC)]
-    names = [name for name in scores if name in ("task", "k", "method", "weights", "learning rate")]
-    heads = [", ".join(values) for values in scores[names].itertuples(index=False)]
-    if len(heads) <= _HEADS_BESIDE_EACH_OTHER:
-        _print(["", *heads], [(name, *scores[name]) for name in metrics])
-    else:
-        shown = [name for name in metrics if name in _AT_A_GLANCE]
-        without_interval = [[cell.split(" [")[0] for cell in scores[name]] for name in shown]
-        _print([", ".join(names), *shown], list(zip(heads, *without_interval, strict=True)))
+    if metrics:  # none where only networks or distributions were looked at: the report has them
+        _print_metrics(scores, metrics)
     _say(finding(run.results, run.validity).sentence)
     verdicts = Counter(one["verdict"] for claim in run.claims["claims"] for one in claim["comparisons"])
     if verdicts:
         told = ", ".join(f"{verdicts[verdict]} {verdict}" for verdict in Verdict)
         _say(f"Comparisons behind the papers' claims: {told}; see demograd claims {folder}")
+
+
+def _print_metrics(scores: pd.DataFrame, metrics: list[str]) -> None:
+    names = [name for name in scores if name in ("task", "k", "method", "weights", "learning rate")]
+    heads = [", ".join(values) for values in scores[names].itertuples(index=False)]
+    if len(heads) <= _HEADS_BESIDE_EACH_OTHER:
+        _print(["", *heads], [(name, *scores[name]) for name in metrics])
+        return
+    shown = [name for name in metrics if name in _AT_A_GLANCE]
+    without_interval = [[cell.split(" [")[0] for cell in scores[name]] for name in shown]
+    _print([", ".join(names), *shown], list(zip(heads, *without_interval, strict=True)))
 
 
 def print_claims(run: Run) -> None:
