@@ -1,6 +1,5 @@
 """Load any causal language model: a built-in name, a hub name, a local folder, or a GGUF file."""
 
-import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -198,5 +197,8 @@ def _dequantise(parts: list[Path], folder: Path) -> None:
         network.hf_quantizer = None
         network.save_pretrained(Path(unfinished) / "model")
         tokenizer.save_pretrained(Path(unfinished) / "model")
-        if not folder.exists():  # another process may have been faster
-            shutil.move(Path(unfinished) / "model", folder)
+        try:
+            (Path(unfinished) / "model").rename(folder)
+        except OSError:
+            if not folder.exists():  # else another process was faster
+                raise
