@@ -41,7 +41,7 @@ def resolved(study: Study) -> tuple[Study, dict[str, str]]:
             raise UserError(f"learning_rates.{method} has none for {', '.join(missing)}", "rates for every task",
                             "Add them, or list rates for all tasks")  # fmt: skip
         else:
-            sources[method] = "given by the user"
+            sources[method] = "named in the study"
     return study.model_copy(update={"learning_rates": filled}), sources
 
 
