@@ -159,7 +159,7 @@ def test_the_folder_says_what_ran(finished: tuple[Study, Path, Listening]) -> No
     assert set(provenance["models"]) == {"trained", *(f"no_training, seed {seed}" for seed in range(3))}
     assert provenance["tasks"]["sst2"]["fingerprint"]
     assert any("holds phrases of its sentences" in note for note in provenance["notes"])
-    assert provenance["learning_rate_source"] == {"GD": "named in the study", "LCGD": "given by the user"}
+    assert provenance["learning_rate_source"] == {"GD": "named in the study", "LCGD": "named in the study"}
     checks = json.loads((out / "validity.json").read_text())
     assert {check["check"] for check in checks} == {"in_context_learning", "resolution", "update_size", "seeds"}
 
