@@ -168,3 +168,12 @@ def test_statistics_of_a_file_count_its_examples(
                                             for i, row in enumerate(REVIEWS)))  # fmt: skip
     assert call("list", "tasks", "--statistics", "--model", str(small_model), "--task", "mr=mine.jsonl") == 0
     assert "mr=mine.jsonl  34              6       20       Negative 50%, Positive 50%" in capsys.readouterr().out
+
+
+def test_ctrl_c_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys.modules["demograd.cli.main"], "run_study", interrupted)
+    assert call("run") == 130
+    assert "the same command goes on" in capsys.readouterr().err

@@ -129,6 +129,10 @@ def check(
         raise typer.Exit(1)
 
 
+_INTERRUPTED = 130
+"""The exit code that typer makes of Ctrl-C, without a word."""
+
+
 def main() -> None:
     """Run the command line: a user's mistake is one message and exit code 2, an interrupt is 130."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -137,9 +141,10 @@ def main() -> None:
     except UserError as error:
         typer.echo(f"demograd: {error}", err=True)
         sys.exit(2)
-    except KeyboardInterrupt:
-        typer.echo("demograd: stopped. Finished cells are kept; the same command goes on.", err=True)
-        sys.exit(130)
+    except SystemExit as ended:
+        if ended.code == _INTERRUPTED:
+            typer.echo("demograd: stopped. Finished cells are kept; the same command goes on.", err=True)
+        raise
 
 
 def _study(name: str, as_released: bool, changes: dict[str, Any], learning_rate: Many) -> Study:
