@@ -26,11 +26,13 @@ _ONE, _TWO = ("observation",), ("a", "b")
 def _attention_to_demonstrations() -> dict[str, Metric]:
     """How alike ICL and FT weigh the demonstrations, in four ways, and what chance gives."""
     rows = {}
-    for statistic, what, bounds in (("kendall", "Kendall's τ", _COSINE), ("recall", "top recall", _SHARE)):
+    ranks, tops = "Kendall's τ between ICL's and FT's weights", "share of FT's 100 tokens (5 demonstrations) in ICL's"
+    kinds = (("kendall", "Kendall's τ", ranks, _COSINE), ("recall", "top recall", tops, _SHARE))
+    for statistic, what, definition, bounds in kinds:
         for unit in ("token", "demonstration"):
             name, title = f"attention_{statistic}_by_{unit}", f"{what} of attention to demonstrations, by {unit}"
             rows[name] = Metric(
-                attention_to_demonstrations, title, f"{what} between ICL's and FT's weights of each {unit}", _DAI,
+                attention_to_demonstrations, title, f"{definition}, by {unit}", _DAI,
                 "attention", bounds, ("icl", "ft", "spans", "training_queries"), needs=_ATTENTION,
             )  # fmt: skip
             rows[f"random_{name}"] = Metric(

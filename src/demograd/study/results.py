@@ -1,6 +1,7 @@
 """From finished cells to one tidy table (docs/run-folder.md)."""
 
 from collections.abc import Iterator, Sequence
+from math import isnan
 
 import pandas as pd
 from torch import Tensor
@@ -140,7 +141,7 @@ def _steps(group: Gathered, setting: str) -> Iterator[Row]:
         for step, loss in enumerate(facts["losses"]):
             yield {**one, "metric": "loss", "step": step, "value": loss}
         for layer, norms in enumerate(facts["gradient_norms"]):
-            for step, norm in enumerate(norms):
+            for step, norm in enumerate(norms) if not isnan(norms[0]) else ():  # a layer of which nothing is trained
                 yield {**one, "metric": "gradient_norm", "layer": layer, "step": step, "value": norm}
 
 
