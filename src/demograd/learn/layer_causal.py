@@ -2,7 +2,7 @@
 
 A hook on each block passes the block's output on without its graph, so no gradient crosses a block boundary. As soon as
 a block, or a few where demonstrations are short, has run, its loss is computed and it is updated: memory is one layer's
-graph, or that of 256 tokens in several layers, however many layers there are.
+graph, or that of 512 tokens in several layers, however many layers there are.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from demograd.learn.methods import LayerCausalGradientDescent
 from demograd.learn.passes import TrainingPass, by_token, whole
+from demograd.learn.readout_loss import readout_loss
 from demograd.learn.trained import TrainedLayer
 from demograd.learn.training_queries import TrainingQueries
 from demograd.learn.update import History, apply_gradients, check_weights, clipping, gradient_norm, make_optimizer
@@ -72,7 +73,7 @@ def layer_causal_gradient_descent(
 
 # A short demonstration is too few rows for the vocabulary projection to run at a machine's matrix rate. Layers wait
 # until they have this many rows together, which makes it twice as fast on a CPU; a long one is read layer by layer.
-ROWS_READ_TOGETHER = 256
+ROWS_READ_TOGETHER = 512
 
 
 class _Readout:
@@ -94,30 +95,12 @@ class _Readout:
         if not self.waiting:
             return
         together = torch.cat([hidden.detach().to(self.anatomy.readout_device) for _, hidden in self.waiting])
-        logits = self.anatomy.readout(together.requires_grad_())
-        losses, gradient = _cross_entropy(
-            logits.detach().float(), self.targets.to(logits.device).repeat(len(self.waiting))
-        )
-        (gradient,) = torch.autograd.grad(logits, together, gradient.to(logits.dtype))
+        losses, gradient = readout_loss(self.anatomy, together, self.targets.repeat(len(self.waiting)))
         rows = len(self.targets)
         losses, gradients = losses.view(-1, rows).mean(dim=1), (gradient / rows).split(rows)
         for (learner, hidden), loss, of_hidden in zip(self.waiting, losses.tolist(), gradients, strict=True):
             learner.learn(loss, hidden, of_hidden.to(hidden.device))
         self.waiting.clear()
-
-
-def _cross_entropy(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """Per row of `[rows, vocabulary]`, the loss and its gradient, softmax - onehot.
-
-    Half of a small model's LCGD is spent over the vocabulary: autograd's way writes the logits' size three times more.
-    """
-    target = torch.arange(len(targets), device=targets.device), targets
-    top = logits.amax(dim=1)
-    probabilities = logits.softmax(dim=1)
-    # a target's own probability may underflow, the largest one cannot
-    losses = top - logits[target] - probabilities.amax(dim=1).log()
-    probabilities[target] -= 1
-    return losses, probabilities
 
 
 class _LayerLearner:

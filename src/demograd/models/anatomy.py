@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import linear
 
 from demograd.errors import UserError, unknown_name
 from demograd.models import ways_in
@@ -137,7 +138,7 @@ class Anatomy:
     """The attention module of each block."""
     final_norm: nn.Module | None = field(repr=False)
     project_out: nn.Module | None = field(repr=False)
-    unembedding: nn.Module = field(repr=False)
+    unembedding: nn.Linear = field(repr=False)
 
     @property
     def decoder(self) -> nn.Module:
@@ -179,10 +180,10 @@ class Anatomy:
         name = self.architecture.post_attention_norm
         return [block.get_submodule(name) for block in self.blocks] if name else []
 
-    def unembed(self, normed: Tensor) -> Tensor:
-        """Next-token logits `[..., vocabulary]` of hidden states that have passed the final norm `[..., hidden]`."""
-        config = self.network.config
-        logits = self.unembedding(normed.to(next(self.unembedding.parameters()).device))
+    def unembed(self, normed: Tensor, tokens: slice | Tensor = slice(None)) -> Tensor:
+        """Next-token logits `[..., tokens]` of hidden states that have passed the final norm `[..., hidden]`."""
+        config, weight, bias = self.network.config, self.unembedding.weight, self.unembedding.bias
+        logits = linear(normed.to(weight.device), weight[tokens], None if bias is None else bias[tokens])
         if cap := getattr(config, "final_logit_softcapping", None):  # Gemma 2
             logits = cap * torch.tanh(logits / cap)
         if scale := getattr(config, "logit_scale", None):  # Cohere
@@ -197,13 +198,15 @@ class Anatomy:
         norm = [] if self.final_norm is None else list(self.final_norm.parameters())  # OLMo's has none
         return next(iter([*norm, *self.unembedding.parameters()])).device
 
-    def readout(self, hidden: Tensor) -> Tensor:
-        """U of Deutch 2024 §4.3: final norm, then unembedding, of any layer's hidden states `[..., hidden]`."""
+    def normed(self, hidden: Tensor) -> Tensor:
+        """Hidden states `[..., hidden]` as they enter the unembedding."""
         if self.final_norm is not None:
             hidden = self.final_norm(hidden)
-        if self.project_out is not None:
-            hidden = self.project_out(hidden)
-        return self.unembed(hidden)
+        return hidden if self.project_out is None else self.project_out(hidden)
+
+    def readout(self, hidden: Tensor) -> Tensor:
+        """U of Deutch 2024 §4.3: final norm, then unembedding, of any layer's hidden states `[..., hidden]`."""
+        return self.unembed(self.normed(hidden))
 
     def key_value_parameters(self, layer: int) -> list[ParameterSlice]:
         """The key and value projections (weights and biases) of a layer's attention, wherever they are kept."""

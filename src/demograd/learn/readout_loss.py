@@ -1,0 +1,39 @@
+"""A readout's cross-entropy and its gradient, without the logits of the whole vocabulary ever being there.
+
+The unembedding of a small model is its largest matrix, and layer-causal GD reads through it once per layer. Logits of
+the whole vocabulary would go through memory six times. A piece of the vocabulary stays in the cache: each piece adds to
+the sum and to the gradient, which are scaled down where a larger logit turns up (an online softmax, Milakov 2018; with
+its gradient, Wijmans 2024, "Cut your losses"). On a CPU what is left is the time of the matrix products.
+"""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from demograd.models import Anatomy
+
+TOKENS_AT_A_TIME = 2048
+
+
+def readout_loss(
+    anatomy: Anatomy, hidden: Float[Tensor, "rows hidden"], targets: Int[Tensor, " rows"]
+) -> tuple[Float[Tensor, " rows"], Float[Tensor, "rows hidden"]]:
+    """Each row's CE(U(h), target) in nats (Deutch 2024 §4.4), and its gradient with respect to that row of `hidden`."""
+    entering = anatomy.normed(hidden.requires_grad_())
+    normed, targets = entering.detach().requires_grad_(), targets.to(anatomy.unembedding.weight.device)
+
+    def gradient(logits: Tensor, weights: Tensor) -> Tensor:
+        return torch.autograd.grad(logits, normed, weights.to(logits.dtype))[0].float()
+
+    top = torch.full((len(targets), 1), -torch.inf, device=targets.device)
+    total, expected = torch.zeros_like(top), torch.zeros_like(normed, dtype=torch.float32)
+    for first in range(0, len(anatomy.unembedding.weight), TOKENS_AT_A_TIME):
+        logits = anatomy.unembed(normed, slice(first, first + TOKENS_AT_A_TIME))
+        before, top = top, torch.maximum(top, logits.detach().amax(dim=1, keepdim=True))
+        exponentials, shrunk = (logits.detach() - top).exp_(), (before - top).exp_()
+        total = shrunk * total + exponentials.sum(dim=1, keepdim=True)
+        expected = shrunk.to(expected.device) * expected + gradient(logits, exponentials)
+    of_targets = anatomy.unembed(normed, targets).diagonal()
+    losses = (top + total.log()).squeeze(1) - of_targets.detach()
+    descent = expected / total.to(expected.device) - gradient(of_targets, torch.ones_like(of_targets))
+    return losses, torch.autograd.grad(entering, hidden, descent.to(entering.dtype))[0]
