@@ -1,0 +1,47 @@
+"""Worlds where in-context learning provably is gradient descent: constructions, references, and trained transformers."""
+
+from demograd.synthetic.attention import (
+    AttentionLayer,
+    as_tokens,
+    attended,
+    attended_causally,
+    predictions,
+    run_layers,
+)
+from demograd.synthetic.comparison import (
+    Comparison,
+    Learner,
+    compare,
+    effective_preconditioner,
+    interpolated,
+    order_spread,
+    products,
+    scaled_like,
+    sensitivity,
+)
+from demograd.synthetic.constructions import CONSTRUCTIONS, Construction
+from demograd.synthetic.descent import Descent, best_descent, best_gradient_descent, squared_error
+from demograd.synthetic.kernels import AttentionKind, Kernel
+from demograd.synthetic.sequences import Sequences, Trajectories
+from demograd.synthetic.solvers import (
+    best_penalty,
+    best_ridge,
+    kernel_regression,
+    least_squares,
+    posterior_mean,
+    regularised_least_squares,
+    ridge,
+)
+from demograd.synthetic.training import Training, TrainingDiverged, mean_loss, train
+from demograd.synthetic.transformer import Architecture, SmallTransformer, width_of
+from demograd.synthetic.worlds import KernelRegression, LinearRegression, LinearSystem, SineRegression, World
+
+__all__ = [
+    "CONSTRUCTIONS", "Architecture", "AttentionKind", "AttentionLayer", "Comparison", "Construction", "Descent",
+    "Kernel", "KernelRegression", "Learner", "LinearRegression", "LinearSystem", "Sequences", "SineRegression",
+    "SmallTransformer", "Training", "TrainingDiverged", "Trajectories", "World", "as_tokens", "attended",
+    "attended_causally", "best_descent", "best_gradient_descent", "best_penalty", "best_ridge", "compare",
+    "effective_preconditioner", "interpolated", "kernel_regression", "least_squares", "mean_loss", "order_spread",
+    "posterior_mean", "predictions", "products", "regularised_least_squares", "ridge", "run_layers", "scaled_like",
+    "sensitivity", "squared_error", "train", "width_of",
+]  # fmt: skip

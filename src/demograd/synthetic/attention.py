@@ -1,0 +1,90 @@
+"""Attention layers as explicit matrices, and what they do to tokens: the same for constructed and trained weights.
+
+Every token changes by e_j ← e_j + Σ_heads P V Σ_i e_i κ(⟨K e_i, Q e_j⟩), over the keys i that it may see. With P and V
+apart, von Oswald 2023a's and Ahn 2023's notations are both this one.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from demograd.synthetic.kernels import AttentionKind, activated
+from demograd.synthetic.sequences import Sequences
+
+
+@dataclass(frozen=True)
+class AttentionLayer:
+    """The four matrices of each head. A column vector e becomes key K e, query Q e, and its update P V e."""
+
+    key: Float[Tensor, "heads width width"]
+    query: Float[Tensor, "heads width width"]
+    value: Float[Tensor, "heads width width"]
+    projection: Float[Tensor, "heads width width"]
+
+    def matrices(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Key, query, value, projection."""
+        return self.key, self.query, self.value, self.projection
+
+
+def attended(
+    tokens: Float[Tensor, "sequences tokens width"],
+    layer: AttentionLayer,
+    kind: AttentionKind = "linear",
+    *,
+    last_only: bool = False,
+) -> Float[Tensor, "sequences updated width"]:
+    """All tokens after a layer, or the last alone. The last is the query: it is no key."""
+    keys, asking = tokens[:, :-1], tokens[:, -1:] if last_only else tokens
+    update = torch.zeros_like(asking)
+    for key, query, value, projection in zip(*layer.matrices(), strict=True):
+        asked, moved = query.mT @ key, (projection @ value).mT
+        if kind == "linear":  # Σ_i e_i e_iᵀ first: as many products as the width has squares, however many keys there are
+            update = update + asking @ (asked @ (keys.mT @ keys) @ moved)
+        else:
+            update = update + activated(kind, asking @ asked @ keys.mT) @ (keys @ moved)
+    return asking + update
+
+
+def attended_causally(
+    tokens: Float[Tensor, "sequences tokens width"], layer: AttentionLayer, kind: AttentionKind = "linear"
+) -> Float[Tensor, "sequences tokens width"]:
+    """All tokens after a layer in which each sees itself and those before it, and takes the mean over them."""
+    seen = torch.ones(tokens.shape[1], tokens.shape[1], dtype=torch.bool, device=tokens.device).tril()
+    update = torch.zeros_like(tokens)
+    for key, query, value, projection in zip(*layer.matrices(), strict=True):
+        products = tokens @ (query.mT @ key) @ tokens.mT
+        if kind == "softmax":
+            weights = activated(kind, products.masked_fill(~seen, -torch.inf))
+        else:
+            weights = activated(kind, products).masked_fill(~seen, 0.0) / seen.sum(dim=1, keepdim=True)
+        update = update + weights @ (tokens @ (projection @ value).mT)
+    return tokens + update
+
+
+def as_tokens(
+    sequences: Sequences, query_y: Float[Tensor, "sequences outputs"] | None = None
+) -> Float[Tensor, "sequences tokens width"]:
+    """Tokens (x_i, y_i), then the query as (x, query_y); its y is 0 unless given: −W₀x for GD from W₀."""
+    if query_y is None:
+        query_y = torch.zeros_like(sequences.query_y)
+    query = torch.cat([sequences.query_x, query_y], dim=-1)
+    return torch.cat([torch.cat([sequences.x, sequences.y], dim=-1), query[:, None]], dim=1)
+
+
+def run_layers(
+    tokens: Float[Tensor, "sequences tokens width"], layers: Sequence[AttentionLayer], kind: AttentionKind = "linear"
+) -> Float[Tensor, "sequences tokens width"]:
+    """All tokens after all layers."""
+    for layer in layers:
+        tokens = attended(tokens, layer, kind)
+    return tokens
+
+
+def predictions(
+    tokens: Float[Tensor, "sequences tokens width"], outputs: int = 1
+) -> Float[Tensor, "sequences outputs"]:
+    """What the query's token says: minus its last components (von Oswald 2023a)."""
+    return -tokens[:, -1, -outputs:]

@@ -1,0 +1,102 @@
+"""Do two learners do the same? Their predictions, what those depend on, and weights between theirs."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import cosine_similarity
+
+from demograd.synthetic.attention import AttentionLayer
+from demograd.synthetic.sequences import Sequences
+
+Learner = Callable[[Sequences], Tensor]
+"""Problems → predictions of the queries' y `[sequences, outputs]`."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Of two learners, problem by problem."""
+
+    prediction_difference: Float[Tensor, " sequences"]
+    """‖ŷ − ŷ′‖."""
+    sensitivity_cosine: Float[Tensor, " sequences"]
+    """cos(∂ŷ/∂x, ∂ŷ′/∂x) at the query's x; NaN where one of them is zero."""
+    sensitivity_distance: Float[Tensor, " sequences"]
+    """‖∂ŷ/∂x − ∂ŷ′/∂x‖."""
+
+
+def compare(one: Learner, other: Learner, problems: Sequences) -> Comparison:
+    """Both learners on the same problems (von Oswald 2023a, figure 2)."""
+    (predicted, sensitivity), (also, as_sensitive) = (_with_sensitivity(each, problems) for each in (one, other))
+    cosine = cosine_similarity(sensitivity, as_sensitive, dim=-1)
+    is_flat = (sensitivity.norm(dim=-1) == 0) | (as_sensitive.norm(dim=-1) == 0)
+    return Comparison(
+        (predicted - also).norm(dim=-1),
+        cosine.masked_fill(is_flat, torch.nan),
+        (sensitivity - as_sensitive).norm(dim=-1),
+    )
+
+
+def sensitivity(learner: Learner, problems: Sequences) -> Float[Tensor, "sequences inputs"]:
+    """∂(Σ ŷ)/∂x of each query: with one output, the weights of the linear rule that was learned in context."""
+    return _with_sensitivity(learner, problems)[1]
+
+
+def order_spread(learner: Learner, problems: Sequences, orders: Sequence[Tensor]) -> Float[Tensor, " sequences"]:
+    """Standard deviation (n − 1) of the prediction over orders of the examples, over the root mean square prediction.
+
+    What Shen 2023 calls order sensitivity, where a prediction is a number and not a distribution over words.
+    """
+    found = torch.stack([learner(problems.reordered(order)).double() for order in orders])
+    return found.std(dim=0).norm(dim=-1) / found.square().sum(dim=-1).mean().sqrt()
+
+
+def products(layer: AttentionLayer) -> tuple[Float[Tensor, "heads width width"], Float[Tensor, "heads width width"]]:
+    """QᵀK and PV of each head: what a layer does depends on nothing else."""
+    return layer.query.mT @ layer.key, layer.projection @ layer.value
+
+
+def scaled_like(layer: AttentionLayer, like: AttentionLayer) -> AttentionLayer:
+    """The same one-headed linear layer, with c QᵀK and PV / c such that what y adds to y is as in the other.
+
+    What a linear layer does does not depend on c, so its weights cannot be compared before this. K and P become I.
+    """
+    (asked, moved), (_, moved_there) = products(layer), products(like)
+    c = moved[:, -1:, -1:] / moved_there[:, -1:, -1:]
+    return _from_products(c * asked, moved / c)
+
+
+def interpolated(trained: AttentionLayer, constructed: AttentionLayer, mix: float) -> AttentionLayer:
+    """Between a trained one-headed linear layer (mix 0) and a constructed one (mix 1), in their products QᵀK and PV.
+
+    **Source:** von Oswald 2023a, figure 2 (there the mean of the two).
+    """
+    here, there = products(scaled_like(trained, constructed)), products(constructed)
+    return _from_products(*((1 - mix) * one + mix * other for one, other in zip(here, there, strict=True)))
+
+
+def effective_preconditioner(layer: AttentionLayer, context: int) -> Float[Tensor, "inputs inputs"]:
+    """The A of ŷ = n⁻¹ Σ y_i x_iᵀ A x in what a one-layer linear network does to a query with y = 0.
+
+    Its prediction is −pᵀ Σ e_i e_iᵀ M (x, 0), with p the last row of PV and M = QᵀK; A is all that is linear in y_i.
+    Terms without y_i, or with its square, are no step of gradient descent; training makes them vanish.
+    """
+    total = torch.zeros_like(layer.key[0, :-1, :-1])
+    for asked, moved in zip(*products(layer), strict=True):
+        m, p = asked.mT, moved[-1]
+        total = total - context * (p[-1] * m[:-1, :-1] + torch.outer(p[:-1], m[-1, :-1]))
+    return total
+
+
+def _with_sensitivity(learner: Learner, problems: Sequences) -> tuple[Tensor, Tensor]:
+    x = problems.query_x.detach().clone().requires_grad_()
+    predicted = learner(replace(problems, query_x=x))
+    (gradient,) = torch.autograd.grad(predicted.sum(), x)
+    return predicted.detach(), gradient
+
+
+def _from_products(asked: Tensor, moved: Tensor) -> AttentionLayer:
+    everything = torch.eye(asked.shape[-1], dtype=asked.dtype, device=asked.device).expand_as(asked)
+    return AttentionLayer(everything, asked.mT, moved, everything)

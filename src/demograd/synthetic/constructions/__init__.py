@@ -1,0 +1,162 @@
+"""Theorems as matrices: each construction, and a check that it does what its theorem says.
+
+`CONSTRUCTIONS` is the table: each entry draws random instances of all sizes in float64 and says how far off it was.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Generator, Tensor
+
+from demograd.synthetic.constructions.dual_form import DualForm, dual_form, dual_form_error
+from demograd.synthetic.constructions.functional import functional_descent_error, functional_descent_layers
+from demograd.synthetic.constructions.gradient_descent import (
+    gd_plus_plus_error,
+    gd_plus_plus_layers,
+    gradient_descent_error,
+    gradient_descent_layers,
+)
+from demograd.synthetic.constructions.mesa import mesa_error, mesa_layers, system_tokens
+from demograd.synthetic.constructions.preconditioned import (
+    best_preconditioner,
+    expected_loss,
+    preconditioned_error,
+    preconditioned_layer,
+)
+from demograd.synthetic.kernels import AttentionKind
+from demograd.synthetic.sequences import Sequences, Trajectories
+
+__all__ = [
+    "CONSTRUCTIONS", "Construction", "DualForm", "best_preconditioner", "dual_form", "dual_form_error", "expected_loss",
+    "functional_descent_error", "functional_descent_layers", "gd_plus_plus_error", "gd_plus_plus_layers",
+    "gradient_descent_error", "gradient_descent_layers", "mesa_error", "mesa_layers", "preconditioned_error",
+    "preconditioned_layer", "random_problems", "system_tokens",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Construction:
+    """A theorem that says which matrices do what."""
+
+    claim: str
+    source: str
+    error: Callable[[int], float]
+    """Of a random instance, by its seed: the largest difference between the matrices and what they should do."""
+
+
+def random_problems(seed: int, *, outputs: int | None = None) -> Sequences:
+    """Three problems of random sizes, in float64."""
+    generator = Generator().manual_seed(seed)
+    inputs, context = _size(generator, 1, 7), _size(generator, 1, 12)
+    outputs = _size(generator, 1, 4) if outputs is None else outputs
+    x, y = _normal(generator, 3, context + 1, inputs), _normal(generator, 3, context + 1, outputs)
+    return Sequences(x[:, :-1], y[:, :-1], x[:, -1], y[:, -1])
+
+
+def _gradient_descent(seed: int, steps: int) -> float:
+    problems, generator = random_problems(seed), Generator().manual_seed(seed + 1)
+    etas = (0.5 * torch.rand(steps, generator=generator)).tolist()
+    w0 = _normal(generator, problems.y.shape[-1], problems.x.shape[-1])
+    layers = gradient_descent_layers(etas, problems.context, w0)
+    return gradient_descent_error(layers, problems, etas, w0)
+
+
+def _gd_plus_plus(seed: int) -> float:
+    problems, generator = random_problems(seed), Generator().manual_seed(seed + 1)
+    steps = _size(generator, 1, 4)
+    etas = (0.5 * torch.rand(steps, generator=generator)).tolist()
+    gammas = (0.1 * torch.rand(steps, generator=generator) / problems.context).tolist()
+    sizes = problems.context, problems.x.shape[-1], problems.y.shape[-1]
+    return gd_plus_plus_error(gd_plus_plus_layers(etas, gammas, *sizes), problems, etas, gammas)
+
+
+def _preconditioned(seed: int) -> float:
+    problems, generator = random_problems(seed), Generator().manual_seed(seed + 1)
+    root = _normal(generator, problems.x.shape[-1], problems.x.shape[-1])
+    covariance = root @ root.mT + 0.1 * torch.eye(len(root))
+    worst = 0.0
+    for task in ("identity", "inverse"):
+        layer = preconditioned_layer(
+            best_preconditioner(covariance, problems.context, task), problems.context, problems.y.shape[-1]
+        )
+        worst = max(worst, preconditioned_error(layer, problems, covariance, task))
+    return worst
+
+
+def _functional(kind: AttentionKind) -> Callable[[int], float]:
+    def error(seed: int) -> float:
+        problems, generator = random_problems(seed), Generator().manual_seed(seed + 1)
+        problems = Sequences(*(each / each.norm(dim=-1, keepdim=True) for each in vars(problems).values()))
+        etas = (0.3 * torch.rand(_size(generator, 1, 4), generator=generator) / problems.context).tolist()
+        layers = functional_descent_layers(etas, problems.x.shape[-1], problems.y.shape[-1])
+        return functional_descent_error(layers, problems, etas, kind)
+
+    return error
+
+
+def _dual_form(momentum: float) -> Callable[[int], float]:
+    def error(seed: int) -> float:
+        problems, generator = random_problems(seed), Generator().manual_seed(seed + 1)
+        x, y = problems.x[0] / problems.x.shape[-1] ** 0.5, problems.y[0]
+        w0, rate = _normal(generator, y.shape[-1], x.shape[-1]), 0.1 * float(torch.rand(1, generator=generator))
+        dual = dual_form(w0, x, y, rate, momentum)
+        return dual_form_error(dual, w0, x, y, rate, momentum, problems.query_x[0])
+
+    return error
+
+
+def _mesa(seed: int) -> float:
+    generator = Generator().manual_seed(seed)
+    state, times, layers = _size(generator, 1, 5), _size(generator, 2, 9), _size(generator, 1, 4)
+    trajectories = Trajectories(_normal(generator, 2, times, state))
+    etas, gammas = (0.3 * torch.rand(layers, generator=generator).double() for _ in range(2))
+    built = mesa_layers(etas, gammas, state)
+    return mesa_error(built, trajectories, etas.tolist(), gammas.tolist())
+
+
+def _size(generator: Generator, low: int, high: int) -> int:
+    return int(torch.randint(low, high, (), generator=generator))
+
+
+def _normal(generator: Generator, *shape: int) -> Tensor:
+    return torch.randn(shape, generator=generator, dtype=torch.float64)
+
+
+CONSTRUCTIONS: dict[str, Construction] = {
+    "one GD step": Construction(
+        "One layer of linear self-attention changes every y exactly as a GD step from any W₀",
+        "von Oswald 2023a, Proposition 1",
+        lambda seed: _gradient_descent(seed, 1),
+    ),
+    "GD steps": Construction(
+        "K layers are K steps, from any W₀", "von Oswald 2023a, §2.3", lambda seed: _gradient_descent(seed, 1 + seed % 4)
+    ),
+    "GD++": Construction(
+        "The same layers can correct curvature: x and y move together", "von Oswald 2023a, §3", _gd_plus_plus
+    ),
+    "best preconditioned step": Construction(
+        "The best single layer is a step preconditioned by ((n+1)/n Σ + tr Σ/n I)⁻¹, or n/(n+1+d) Σ⁻¹ for w ~ N(0, Σ⁻¹)",
+        "Ahn 2023, Theorem 1",
+        _preconditioned,
+    ),
+    **{
+        f"functional GD, {kind}": Construction(
+            f"Layers of {kind} attention are steps of GD in a space of functions", "Cheng 2024, Proposition 1", _functional(kind)
+        )
+        for kind in ("linear", "relu", "exponential", "softmax")
+    },
+    "dual form": Construction(
+        "A linear layer after GD is the layer before plus linear attention over its training",
+        "Irie 2022, eqs. 3 to 6; Dai 2023, §3.1",
+        _dual_form(0.0),
+    ),
+    "dual form with momentum": Construction(
+        "So it is with momentum, each step weighted by what is left of it", "Dai 2023, §5.1", _dual_form(0.9)
+    ),
+    "mesa-optimiser": Construction(
+        "Causal layers learn a linear system's W: C p(H) s, preconditioned GD",
+        "von Oswald 2023b, Propositions 1 and 2",
+        _mesa,
+    ),
+}

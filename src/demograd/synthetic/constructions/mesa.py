@@ -1,0 +1,70 @@
+"""Causal linear attention that learns a linear system's W from the states so far (von Oswald 2023b).
+
+Tokens are (0, s_t, s_t, s_{t−1}): a place for the prediction of s_{t+1}, the query, the value, the key. With means over
+the pairs so far, C = mean s_i s_{i−1}ᵀ and H = mean s_{i−1} s_{i−1}ᵀ, a layer's first head adds η C q to the prediction
+and its second takes γ H q from the query. So the prediction is C times a polynomial of H times s_t: preconditioned GD,
+with (H + λ)⁻¹ approximated by as many powers as there are layers.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from demograd.synthetic.attention import AttentionLayer, attended_causally
+from demograd.synthetic.sequences import Trajectories
+
+PARTS = 4
+"""Prediction, query, value, key: each as wide as the state."""
+
+
+def system_tokens(states: Float[Tensor, "sequences times state"]) -> Float[Tensor, "sequences times width"]:
+    """(0, s_t, s_t, s_{t−1}) for each t; before the first state there is 0."""
+    before = torch.cat([torch.zeros_like(states[:, :1]), states[:, :-1]], dim=1)
+    return torch.cat([torch.zeros_like(states), states, states, before], dim=-1)
+
+
+def mesa_layers(
+    steps: Sequence[float] | Float[Tensor, " layers"], curvature: Sequence[float] | Float[Tensor, " layers"], state: int
+) -> list[AttentionLayer]:
+    """One layer of two heads for each η and γ.
+
+    **Source:** von Oswald 2023b, Propositions 1 and 2 (there with a layer for each part).
+    """
+    key, query = (_part(state, to=0, of=of) for of in (3, 1))
+    heads = torch.stack([_part(state, to=0, of=2), _part(state, to=0, of=3)])
+    layers = []
+    for eta, gamma in zip(torch.as_tensor(steps), torch.as_tensor(curvature), strict=True):
+        out = torch.stack([eta * _part(state, to=0, of=0), -gamma * _part(state, to=1, of=0)])
+        layers.append(AttentionLayer(key.expand(2, -1, -1), query.expand(2, -1, -1), heads, out))
+    return layers
+
+
+def mesa_error(
+    layers: Sequence[AttentionLayer],
+    trajectories: Trajectories,
+    steps: Sequence[float],
+    curvature: Sequence[float],
+) -> float:
+    """How far the layers' predictions are from C p(H) s_t, done sequence by sequence and time by time, at most."""
+    tokens = system_tokens(trajectories.states)
+    for layer in layers:
+        tokens = attended_causally(tokens, layer)
+    states, worst = trajectories.states, 0.0
+    for s in range(len(states)):
+        for t in range(states.shape[1]):
+            before = torch.cat([torch.zeros_like(states[s, :1]), states[s, :t]])
+            c, h = states[s, : t + 1].mT @ before / (t + 1), before.mT @ before / (t + 1)
+            q, predicted = states[s, t], torch.zeros_like(states[s, t])
+            for eta, gamma in zip(steps, curvature, strict=True):
+                predicted, q = predicted + eta * c @ q, q - gamma * h @ q
+            worst = max(worst, float((tokens[s, t, : states.shape[2]] - predicted).abs().max()))
+    return worst
+
+
+def _part(state: int, *, to: int, of: int) -> Tensor:
+    """The matrix that puts one part of a token into the place of another."""
+    matrix = torch.zeros(PARTS * state, PARTS * state, dtype=torch.float64)
+    matrix[to * state : (to + 1) * state, of * state : (of + 1) * state] = torch.eye(state)
+    return matrix

@@ -1,0 +1,109 @@
+"""Gradient descent and its relatives on whole batches of problems, each as good as it can be made.
+
+All are one recursion from W₀ = 0 with matrices A and B per step: predictions move by a preconditioned step,
+f(x) += N⁻¹ Σ r_i x_iᵀ A x, and all x lose curvature, x −= B N⁻¹ Σ x_i x_iᵀ x. GD has A = η I and B = 0, the same η at every
+step; preconditioned GD a full A of each step's own; GD++ A = η I and B = γ I of each step's own; preconditioned GD++ has both.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from scipy.optimize import minimize_scalar
+from torch import Tensor
+
+from demograd.synthetic.sequences import Sequences
+
+
+@dataclass(frozen=True)
+class Descent:
+    """A descent of K steps, tuned or not."""
+
+    preconditioners: Float[Tensor, "steps inputs inputs"]
+    """A of each step."""
+    curvature: Float[Tensor, "steps inputs inputs"]
+    """B of each step."""
+
+    def __call__(self, problems: Sequences) -> Float[Tensor, "sequences outputs"]:
+        """Predictions of the queries' y."""
+        x, residual, query = problems.x, problems.y, problems.query_x[..., None]
+        predicted = torch.zeros_like(problems.query_y)
+        for a, b in zip(self.preconditioners.to(x), self.curvature.to(x), strict=True):
+            step = residual.mT @ x @ a / problems.context
+            loss_of_curvature = b @ (x.mT @ x) / problems.context
+            predicted = predicted + (step @ query).squeeze(-1)
+            residual = residual - x @ step.mT
+            x, query = x - x @ loss_of_curvature.mT, query - loss_of_curvature @ query
+        return predicted
+
+
+def squared_error(
+    predicted: Float[Tensor, "*batch outputs"], truth: Float[Tensor, "*batch outputs"]
+) -> Float[Tensor, "*batch"]:
+    """(ŷ − y)², summed over outputs."""
+    return (predicted - truth).square().sum(dim=-1)
+
+
+def best_gradient_descent(steps: int, problems: Sequences) -> Descent:
+    """GD with the one step size that is best on these problems, by line search."""
+    inputs = problems.x.shape[-1]
+    everything = torch.eye(inputs, dtype=problems.x.dtype, device=problems.x.device).expand(steps, -1, -1)
+
+    def descent(eta: float) -> Descent:
+        return Descent(eta * everything, 0 * everything)
+
+    def loss(eta: float) -> float:
+        return float(squared_error(descent(eta)(problems), problems.query_y).mean())
+
+    # beyond 2 / (largest mean eigenvalue) GD diverges on average: there is no best step there
+    largest = float(torch.linalg.eigvalsh((problems.x.mT @ problems.x / problems.context).mean(dim=0))[-1])
+    found = minimize_scalar(loss, bounds=(0.0, 2.0 / largest), method="bounded", options={"xatol": 1e-5 / largest})
+    return descent(float(found.x))
+
+
+def best_descent(
+    steps: int, problems: Sequences, *, preconditioned: bool, curved: bool, iterations: int = 200
+) -> Descent:
+    """Preconditioned GD, GD++, or both in one, with the matrices that are best on these problems.
+
+    Optimised by L-BFGS from the best GD, on float64.
+
+    Raises:
+        ValueError: neither `preconditioned` nor `curved`; that is `best_gradient_descent`.
+    """
+    if not preconditioned and not curved:
+        raise ValueError("GD with one step size is best_gradient_descent")
+    start = best_gradient_descent(steps, problems)
+    scalar = not preconditioned
+    a = (start.preconditioners[:, 0, 0] if scalar else start.preconditioners).clone()
+    b = torch.zeros_like(a)
+    variables = [a, b] if curved else [a]
+
+    def descent() -> Descent:
+        return Descent(*(_as_matrices(each, problems.x.shape[-1]) for each in (a, b)))
+
+    minimise(lambda: squared_error(descent()(problems), problems.query_y).mean(), variables, iterations)
+    return Descent(descent().preconditioners.detach(), descent().curvature.detach())
+
+
+def minimise(loss: Callable[[], Tensor], variables: list[Tensor], iterations: int) -> None:
+    """L-BFGS with a strong Wolfe line search, in place."""
+    for variable in variables:
+        variable.requires_grad_()
+    optimizer = torch.optim.LBFGS(variables, max_iter=iterations, tolerance_grad=1e-7, tolerance_change=1e-10,
+                                  history_size=20, line_search_fn="strong_wolfe")  # fmt: skip
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        value = loss()
+        value.backward()
+        return value
+
+    optimizer.step(closure)
+
+
+def _as_matrices(values: Tensor, size: int) -> Tensor:
+    if values.dim() == 3:
+        return values
+    return values[:, None, None] * torch.eye(size, dtype=values.dtype, device=values.device)

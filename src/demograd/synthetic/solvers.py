@@ -1,0 +1,102 @@
+"""What predicts a query's y with all the examples at once: the references that no number of steps beats."""
+
+import torch
+from jaxtyping import Float
+from scipy.optimize import minimize_scalar
+from torch import Tensor
+
+from demograd.synthetic.descent import squared_error
+from demograd.synthetic.kernels import Kernel, gram
+from demograd.synthetic.sequences import Sequences, Trajectories
+from demograd.synthetic.worlds import KernelRegression, LinearRegression, World
+
+
+def least_squares(problems: Sequences) -> Float[Tensor, "sequences outputs"]:
+    """The w of least norm among those of least squared error; the examples' noise is taken for signal."""
+    w = torch.linalg.pinv(problems.x.double()) @ problems.y.double()
+    return (problems.query_x.double()[:, None] @ w).squeeze(1).to(problems.y)
+
+
+def ridge(
+    problems: Sequences, penalty: Float[Tensor, "inputs inputs"]
+) -> Float[Tensor, "sequences outputs"]:
+    """argmin Σ‖y_i − w x_i‖² + w Λ wᵀ, with Λ the penalty."""
+    x, y = problems.x.double(), problems.y.double()
+    w = torch.linalg.solve(x.mT @ x + penalty.to(x), x.mT @ y)
+    return (problems.query_x.double()[:, None] @ w).squeeze(1).to(problems.y)
+
+
+def best_ridge(problems: Sequences) -> Float[Tensor, ""]:
+    """The λ of Λ = λ I that is best on these problems, by line search over its logarithm."""
+    everything = torch.eye(problems.x.shape[-1], dtype=torch.float64)
+
+    def loss(log: float) -> float:
+        return float(squared_error(ridge(problems, 10**log * everything), problems.query_y).mean())
+
+    return torch.tensor(10 ** float(minimize_scalar(loss, bounds=(-8.0, 3.0), method="bounded").x))
+
+
+def kernel_regression(
+    problems: Sequences, kernel: Kernel, noise_variance: float
+) -> Float[Tensor, "sequences outputs"]:
+    """k(x)ᵀ (K + σ² I)⁻¹ y: the mean of the Gaussian process given the examples.
+
+    As in the world, the nearest positive semidefinite matrix takes the place of K over all points of a problem. Where
+    K is singular and nothing is noise, its pseudo-inverse does.
+    """
+    points = torch.cat([problems.x, problems.query_x[:, None]], dim=1).double()
+    eigenvalues, axes = torch.linalg.eigh(gram(kernel, points, points))
+    k = axes @ (eigenvalues.clamp(min=0)[..., None] * axes.mT)
+    known = k[:, :-1, :-1] + noise_variance * torch.eye(problems.context, dtype=k.dtype, device=k.device)
+    weights = torch.linalg.pinv(known, hermitian=True, rtol=1e-10) @ problems.y.double()
+    return (k[:, -1:, :-1] @ weights).squeeze(1).to(problems.y)
+
+
+def posterior_mean(world: World, problems: Sequences) -> Float[Tensor, "sequences outputs"] | None:
+    """The best possible prediction, E[y | examples, x]; None for a world where it has no closed form.
+
+    For a Gaussian w it is ridge with the noise's variance times w's precision, and least squares where there is no
+    noise (in the coordinates in which w is white).
+    """
+    match world:
+        case LinearRegression(nonzero=None):
+            precision = world.covariance() if world.task == "inverse" else torch.eye(world.dimension).double()
+            if world.noise:
+                return ridge(problems, world.noise**2 * precision)
+            root = torch.linalg.cholesky(precision)  # w = root⁻ᵀ z with white z: least norm is meant for z
+            white = Sequences(
+                *(torch.linalg.solve_triangular(root, each.double()[..., None], upper=False).squeeze(-1)
+                  if name.endswith("x") else each.double()
+                  for name, each in vars(problems).items())
+            )  # fmt: skip
+            return least_squares(white).to(problems.y)
+        case KernelRegression():
+            return kernel_regression(problems, world.kernel, world.noise**2)
+        case _:
+            return None
+
+
+def regularised_least_squares(
+    trajectories: Trajectories, penalty: float
+) -> Float[Tensor, "sequences times state"]:
+    """Each s_{t+1} predicted from the states up to s_t: W_t = argmin Σ_i ‖s_i − W s_{i−1}‖² + λ‖W‖²."""
+    s = trajectories.states.double()
+    before, after = s[:, :-1], s[:, 1:]
+    pairs = torch.einsum("bti,btj->btij", after, before).cumsum(dim=1)
+    squares = torch.einsum("bti,btj->btij", before, before).cumsum(dim=1)
+    first = torch.zeros_like(pairs[:, :1])
+    pairs, squares = torch.cat([first, pairs], dim=1), torch.cat([first, squares], dim=1)
+    regularised = squares + penalty * torch.eye(s.shape[-1], dtype=s.dtype, device=s.device)
+    q = torch.linalg.solve(regularised, s[..., None])
+    return (pairs @ q).squeeze(-1).to(trajectories.states)
+
+
+def best_penalty(trajectories: Trajectories) -> float:
+    """The λ of regularised least squares with the least mean error over all times, by line search."""
+    states = trajectories.states
+
+    def loss(log: float) -> float:
+        predicted = regularised_least_squares(trajectories, 10**log)
+        return float(squared_error(predicted[:, :-1], states[:, 1:]).mean())
+
+    return float(10 ** minimize_scalar(loss, bounds=(-6.0, 3.0), method="bounded").x)

@@ -1,0 +1,123 @@
+"""Training small transformers: nothing but the loop, and what makes it go on after a stop.
+
+The batch of step t is drawn with a seed made of the run's seed and t, so a run that was stopped draws what it would have
+drawn, and ends with the same weights bit for bit.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import cos, pi
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Generator, Tensor
+
+from demograd.files import written_whole
+from demograd.synthetic.descent import squared_error
+from demograd.synthetic.sequences import Trajectories
+from demograd.synthetic.transformer import SmallTransformer
+from demograd.synthetic.worlds import LinearSystem, World
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a small transformer is trained: Adam, with the rate warmed up and then let down to zero as a cosine."""
+
+    steps: int = 3000
+    batch: int = 512
+    """Fresh sequences per step."""
+    learning_rate: float = 0.01
+    warmup: int = 100
+    clip: float = 1.0
+    """Gradients of a larger norm are scaled down to it."""
+    checkpoint_every: int = 500
+
+
+class TrainingDiverged(Exception):
+    """A loss was not finite."""
+
+
+def train(
+    network: SmallTransformer,
+    world: World | LinearSystem,
+    context: int,
+    training: Training,
+    seed: int,
+    checkpoint: Path | None = None,
+    on_step: Callable[[int], None] = lambda done: None,
+) -> Float[Tensor, " steps"]:
+    """Train in place, and return the loss of each step before its update.
+
+    With a checkpoint, the file is written now and then, and training goes on from it where there is one.
+
+    Raises:
+        TrainingDiverged: a loss is not finite; the step is named.
+    """
+    parameters = list(network.parameters())
+    device = parameters[0].device
+    # foreach and fused step kernels matter: weights are so small that Adam's bookkeeping would cost more than gradients
+    adam = torch.optim.Adam(parameters, lr=training.learning_rate, betas=(0.9, 0.98), fused=True)
+    losses, start = torch.full((training.steps,), torch.nan), 0
+    if checkpoint is not None and checkpoint.is_file():
+        start = _restore(checkpoint, network, adam, losses)
+    generator = Generator(device=device)
+    for step in range(start, training.steps):
+        for group in adam.param_groups:
+            group["lr"] = training.learning_rate * _schedule(step, training)
+        batch = world.draw(training.batch, context, generator.manual_seed(batch_seed(seed, step)))
+        loss = mean_loss(network(batch), batch)
+        adam.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(parameters, training.clip, foreach=True)
+        adam.step()
+        losses[step] = loss.detach()
+        if not (step + 1) % training.checkpoint_every:
+            if not losses[: step + 1].isfinite().all():
+                raise TrainingDiverged(f"diverged by step {step + 1}")
+            if checkpoint is not None and step + 1 < training.steps:
+                _save(checkpoint, network, adam, losses, step + 1)
+        on_step(step + 1)
+    if not losses.isfinite().all():
+        raise TrainingDiverged(f"diverged at step {int(losses.isfinite().int().argmin())}")
+    return losses
+
+
+def mean_loss(predicted: Tensor, batch: object) -> Float[Tensor, ""]:
+    """The mean squared error, over all times where each state is predicted."""
+    if isinstance(batch, Trajectories):
+        return squared_error(predicted[:, :-1], batch.states[:, 1:]).mean()
+    return squared_error(predicted, batch.query_y).mean()  # type: ignore[attr-defined]
+
+
+def batch_seed(seed: int, step: int) -> int:
+    """Of one batch, and of no other: torch takes 64 bits."""
+    return (seed + 1) * 2**32 + step
+
+
+def _schedule(step: int, training: Training) -> float:
+    if step < training.warmup:
+        return (step + 1) / training.warmup
+    done = (step - training.warmup) / max(1, training.steps - training.warmup)
+    return 0.5 * (1 + cos(pi * done))
+
+
+def _save(file: Path, network: SmallTransformer, adam: torch.optim.Adam, losses: Tensor, steps: int) -> None:
+    tensors = {f"weights/{name}": parameter.detach() for name, parameter in network.named_parameters()}
+    for name, parameter in network.named_parameters():
+        state = adam.state[parameter]
+        tensors |= {f"adam/{moment}/{name}": state[moment] for moment in ("step", "exp_avg", "exp_avg_sq")}
+    tensors |= {"losses": losses, "steps": torch.tensor(steps)}
+    written_whole(file, lambda unfinished: save_file(tensors, unfinished))
+
+
+def _restore(file: Path, network: SmallTransformer, adam: torch.optim.Adam, losses: Tensor) -> int:
+    with safe_open(file, framework="pt") as kept, torch.no_grad():
+        for name, parameter in network.named_parameters():
+            parameter.copy_(kept.get_tensor(f"weights/{name}"))
+            moments = {moment: kept.get_tensor(f"adam/{moment}/{name}") for moment in ("step", "exp_avg", "exp_avg_sq")}
+            adam.state[parameter] = {name: moment.to(parameter.device) for name, moment in moments.items()}
+        losses.copy_(kept.get_tensor("losses"))
+        return int(kept.get_tensor("steps"))

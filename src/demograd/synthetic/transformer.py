@@ -1,0 +1,78 @@
+"""Small transformers whose attention is a layer of `attention.py`, every matrix full and free."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Generator, Tensor, nn
+
+from demograd.synthetic.attention import AttentionLayer, as_tokens, attended, attended_causally, predictions
+from demograd.synthetic.constructions.mesa import PARTS, system_tokens
+from demograd.synthetic.kernels import AttentionKind
+from demograd.synthetic.sequences import Sequences, Trajectories
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """What a small transformer is."""
+
+    attention: AttentionKind = "linear"
+    layers: int = 1
+    heads: int = 1
+    shared: bool = False
+    """Whether all layers are the same weights."""
+    mlp: int = 0
+    """Hidden units of the MLP after each attention layer; 0: there is none."""
+    initial_scale: float = 0.5
+    """Standard deviation of the initial weights, times the square root of the token's width."""
+
+
+class SmallTransformer(nn.Module):
+    """Attention layers, each adding to the tokens, and MLPs if there are any; no norms, no positions."""
+
+    def __init__(self, architecture: Architecture, width: int, seed: int) -> None:
+        """`width` is that of a token; `seed` is that of the initial weights."""
+        super().__init__()
+        self.architecture = architecture
+        generator = Generator().manual_seed(seed)
+
+        def drawn(*shape: int, fan: int) -> nn.Parameter:
+            return nn.Parameter(architecture.initial_scale / fan**0.5 * torch.randn(shape, generator=generator))
+
+        different = 1 if architecture.shared else architecture.layers
+        square = (different, architecture.heads, width, width)
+        self.key, self.query, self.value, self.projection = (drawn(*square, fan=width) for _ in range(4))
+        if architecture.mlp:
+            self.into_mlp = drawn(different, architecture.mlp, width, fan=width)
+            self.out_of_mlp = drawn(different, width, architecture.mlp, fan=architecture.mlp)
+
+    def layers(self) -> list[AttentionLayer]:
+        """The attention layers in the order in which they run; shared ones are there as often as they run."""
+        weights = (self.key, self.query, self.value, self.projection)
+        which = [0 if self.architecture.shared else n for n in range(self.architecture.layers)]
+        return [AttentionLayer(*(weight[n] for weight in weights)) for n in which]
+
+    def forward(self, problems: Sequences | Trajectories) -> Tensor:
+        """Predictions: of the queries' y `[sequences, outputs]`, or of each next state `[sequences, times, state]`."""
+        if isinstance(problems, Trajectories):
+            tokens = system_tokens(problems.states)
+            for n, layer in enumerate(self.layers()):
+                tokens = self._after_mlp(attended_causally(tokens, layer, self.architecture.attention), n)
+            return tokens[..., : problems.states.shape[-1]]
+        tokens = as_tokens(problems)
+        layers = self.layers()
+        for n, layer in enumerate(layers):
+            last = n == len(layers) - 1
+            tokens = self._after_mlp(attended(tokens, layer, self.architecture.attention, last_only=last), n)
+        return predictions(tokens, problems.y.shape[-1])
+
+    def _after_mlp(self, tokens: Float[Tensor, "*batch width"], layer: int) -> Float[Tensor, "*batch width"]:
+        if not self.architecture.mlp:
+            return tokens
+        n = 0 if self.architecture.shared else layer
+        return tokens + (tokens @ self.into_mlp[n].mT).relu() @ self.out_of_mlp[n].mT
+
+
+def width_of(dimension: int, *, system: bool) -> int:
+    """A token's width: (x, y) of a regression problem with one output, or the four parts of a linear system's."""
+    return PARTS * dimension if system else dimension + 1

@@ -1,0 +1,167 @@
+"""Worlds of in-context learning problems, each problem with a rule of its own.
+
+A world is a value; `draw` takes all randomness from the generator it is given, and works on that generator's device.
+"""
+
+from dataclasses import dataclass
+from math import pi
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Generator, Tensor
+
+from demograd.synthetic.kernels import Kernel, gram
+from demograd.synthetic.sequences import Sequences, Trajectories
+
+Inputs = Literal["normal", "uniform", "sphere"]
+
+
+@dataclass(frozen=True)
+class LinearRegression:
+    """y = ⟨w, x⟩ + ε, a new w for every sequence; y has one component."""
+
+    dimension: int
+    inputs: Inputs = "normal"
+    """`normal`: N(0, Σ). `uniform`: each component in (−1, 1). `sphere`: of length 1."""
+    spectrum: tuple[float, ...] | None = None
+    """Eigenvalues of Σ; None: Σ = I."""
+    rotation: int | None = None
+    """Seed of the orthogonal matrix that turns Σ's axes; None: they are the coordinate axes."""
+    task: Literal["identity", "inverse"] = "identity"
+    """Covariance of w: I, or Σ⁻¹ (Ahn 2023)."""
+    noise: float = 0.0
+    """Standard deviation of ε."""
+    nonzero: int | None = None
+    """How many components of w are not zero; None: all."""
+
+    def __post_init__(self) -> None:
+        if self.spectrum is not None and len(self.spectrum) != self.dimension:
+            raise ValueError(f"a spectrum of {len(self.spectrum)} eigenvalues for inputs of {self.dimension} components")
+        if self.inputs != "normal" and self.spectrum is not None:
+            raise ValueError("a spectrum is that of normal inputs")
+        if self.nonzero is not None and not 1 <= self.nonzero <= self.dimension:
+            raise ValueError(f"{self.nonzero} components that are not zero, of {self.dimension}")
+
+    def covariance(self) -> Float[Tensor, "inputs inputs"]:
+        """Σ of normal inputs, in float64."""
+        eigenvalues = torch.tensor(self.spectrum or (1.0,) * self.dimension, dtype=torch.float64)
+        axes = self._axes()
+        return axes @ eigenvalues.diag() @ axes.T
+
+    def draw(
+        self, sequences: int, context: int, generator: Generator, *, scale: float = 1.0, dtype: torch.dtype = torch.float32
+    ) -> Sequences:
+        """So many problems of `context` examples and a query; `scale` multiplies every x before y is computed."""
+        x = scale * self._inputs((sequences, context + 1, self.dimension), generator, dtype)
+        w = self._task(sequences, generator, dtype)
+        y = torch.einsum("sni,si->sn", x, w)[..., None]
+        if self.noise:
+            y = y + self.noise * torch.randn(y.shape, generator=generator, device=generator.device, dtype=dtype)
+        return Sequences(x[:, :-1], y[:, :-1], x[:, -1], y[:, -1])
+
+    def _inputs(self, shape: tuple[int, int, int], generator: Generator, dtype: torch.dtype) -> Tensor:
+        if self.inputs == "uniform":
+            return 2 * torch.rand(shape, generator=generator, device=generator.device, dtype=dtype) - 1
+        z = torch.randn(shape, generator=generator, device=generator.device, dtype=dtype)
+        if self.inputs == "sphere":
+            return z / z.norm(dim=-1, keepdim=True)
+        return z if self.spectrum is None else z @ self._root(0.5).to(z)
+
+    def _task(self, sequences: int, generator: Generator, dtype: torch.dtype) -> Tensor:
+        w = torch.randn(sequences, self.dimension, generator=generator, device=generator.device, dtype=dtype)
+        if self.task == "inverse" and self.spectrum is not None:
+            w = w @ self._root(-0.5).to(w)
+        if self.nonzero is not None:
+            chosen = torch.rand(w.shape, generator=generator, device=generator.device).argsort(dim=1) < self.nonzero
+            w = w * chosen
+        return w
+
+    def _axes(self) -> Tensor:
+        if self.rotation is None:
+            return torch.eye(self.dimension, dtype=torch.float64)
+        draw = torch.randn(self.dimension, self.dimension, generator=Generator().manual_seed(self.rotation),
+                           dtype=torch.float64)  # fmt: skip
+        return torch.linalg.qr(draw).Q
+
+    def _root(self, power: float) -> Tensor:
+        """Σ to a power; symmetric."""
+        axes = self._axes()
+        return axes @ torch.tensor(self.spectrum, dtype=torch.float64).pow(power).diag() @ axes.T
+
+
+@dataclass(frozen=True)
+class KernelRegression:
+    """y ~ N(0, K + σ² I) over all points of a sequence: a Gaussian process (Cheng 2024).
+
+    The ReLU kernel max(⟨u, v⟩, 0) is not positive semidefinite: the nearest such matrix takes its place.
+    """
+
+    dimension: int
+    kernel: Kernel = "linear"
+    noise: float = 0.0
+    """Standard deviation σ."""
+
+    def draw(
+        self, sequences: int, context: int, generator: Generator, *, scale: float = 1.0, dtype: torch.dtype = torch.float32
+    ) -> Sequences:
+        """So many problems of `context` examples and a query; x is of length `scale`."""
+        shape = (sequences, context + 1, self.dimension)
+        x = torch.randn(shape, generator=generator, device=generator.device, dtype=dtype)
+        x = scale * x / x.norm(dim=-1, keepdim=True)
+        z = torch.randn(shape[:2], generator=generator, device=generator.device, dtype=dtype)
+        eigenvalues, axes = torch.linalg.eigh(gram(self.kernel, x, x))
+        y = torch.einsum("sij,sj->si", axes, eigenvalues.clamp(min=0).sqrt() * z)[..., None]
+        if self.noise:
+            y = y + self.noise * torch.randn(y.shape, generator=generator, device=generator.device, dtype=dtype)
+        return Sequences(x[:, :-1], y[:, :-1], x[:, -1], y[:, -1])
+
+
+@dataclass(frozen=True)
+class SineRegression:
+    """y = a sin(x + φ) + ε with x in (−5, 5), a in (0.1, 5) and φ in (0, π) (Finn 2017; von Oswald 2023a §4)."""
+
+    noise: float = 0.0
+    dimension: int = 1
+
+    def draw(
+        self, sequences: int, context: int, generator: Generator, *, scale: float = 1.0, dtype: torch.dtype = torch.float32
+    ) -> Sequences:
+        """So many problems of `context` examples and a query; `scale` multiplies every x before y is computed."""
+
+        def uniform(low: float, high: float, *shape: int) -> Tensor:
+            drawn = torch.rand(sequences, *shape, 1, generator=generator, device=generator.device, dtype=dtype)
+            return low + (high - low) * drawn
+
+        x = scale * uniform(-5.0, 5.0, context + 1)
+        y = uniform(0.1, 5.0, 1) * torch.sin(x + uniform(0.0, pi, 1))
+        if self.noise:
+            y = y + self.noise * torch.randn(y.shape, generator=generator, device=generator.device, dtype=dtype)
+        return Sequences(x[:, :-1], y[:, :-1], x[:, -1], y[:, -1])
+
+
+@dataclass(frozen=True)
+class LinearSystem:
+    """s_{t+1} = W s_t + ε with W orthogonal, a new one for every sequence (von Oswald 2023b)."""
+
+    dimension: int
+    noise: float = 0.1
+    """Standard deviation of each component of ε; s_1 ~ N(0, I)."""
+
+    def draw(
+        self, sequences: int, times: int, generator: Generator, *, scale: float = 1.0, dtype: torch.dtype = torch.float32
+    ) -> Trajectories:
+        """So many trajectories of `times` states; `scale` multiplies the first state and the noise."""
+        shape = (sequences, self.dimension, self.dimension)
+        draw = torch.randn(shape, generator=generator, device=generator.device, dtype=dtype)
+        w, r = torch.linalg.qr(draw)
+        w = w * r.diagonal(dim1=1, dim2=2).sign()[:, None]  # else not uniform over the orthogonal group (Mezzadri 2007)
+        noise = torch.randn(sequences, times, self.dimension, generator=generator, device=generator.device, dtype=dtype)
+        states = [noise[:, 0]]
+        for t in range(1, times):
+            states.append(torch.einsum("sij,sj->si", w, states[-1]) + self.noise * noise[:, t])
+        return Trajectories(scale * torch.stack(states, dim=1))
+
+
+World = LinearRegression | KernelRegression | SineRegression
+"""Worlds of regression problems."""
