@@ -23,6 +23,7 @@ check: $(VENV)/.installed-test
 
 bench: install
 	$(BIN)/python benchmarks/speed.py
+	$(BIN)/python benchmarks/training.py
 
 install: $(VENV)/.installed
 

@@ -12,7 +12,7 @@ from demograd.cli.tables import print_checks, print_claims, print_list, print_sc
 from demograd.errors import UserError
 from demograd.models import Weights, load_model
 from demograd.report import read_run, write_report
-from demograd.study import Study, read_study, run_study
+from demograd.study import Study, SyntheticStudy, read_study, run_study, run_synthetic
 from demograd.study.check import check_model
 
 app = typer.Typer(
@@ -68,8 +68,7 @@ def run(
         "k": _numbers("-k", k), "queries": queries, "seeds": _seeds(seeds), "methods": method, "weights": weights,
         "measures": measure, "dtype": dtype, "device": device,
     }  # fmt: skip
-    plan = _study(study, as_released, changes, learning_rate)
-    folder = _run(plan, out)
+    folder = _run(_study(study, as_released, changes, learning_rate), out)
     print_scores(folder)
     typer.echo(f"Report: {write_report(folder).resolve()}")
 
@@ -147,11 +146,16 @@ def main() -> None:
         raise
 
 
-def _study(name: str, as_released: bool, changes: dict[str, Any], learning_rate: Many) -> Study:
+def _study(name: str, as_released: bool, changes: dict[str, Any], learning_rate: Many) -> Study | SyntheticStudy:
     given = {setting: value for setting, value in changes.items() if value not in (None, [])}
     if "tasks" in given:  # what a user names is not left out
         given["optional_tasks"] = []
     plan = read_study(name, as_released=as_released, **given)
+    if isinstance(plan, SyntheticStudy):
+        if learning_rate:
+            raise UserError(f"--learning-rate with {name}, a synthetic study", "a study of a language model",
+                            "Leave it off; a study file can set training.learning_rate")  # fmt: skip
+        return plan
     rates = {method: of for method, of in plan.learning_rates.items() if method in plan.methods}
     if learning_rate:
         return read_study(
@@ -160,8 +164,10 @@ def _study(name: str, as_released: bool, changes: dict[str, Any], learning_rate:
     return plan
 
 
-def _run(plan: Study, out: Path | None) -> Path:
+def _run(plan: Study | SyntheticStudy, out: Path | None) -> Path:
     with ProgressBars() as bars:
+        if isinstance(plan, SyntheticStudy):
+            return run_synthetic(plan, out, bars).folder.path
         return run_study(plan, out, bars).folder.path
 
 

@@ -15,7 +15,15 @@ from demograd.errors import UserError, unknown_name
 from demograd.metrics import METRICS, Verdict
 from demograd.models import ARCHITECTURES, BUILT_IN, load_tokenizer
 from demograd.report import Run, finding, read_run, score_table
-from demograd.study import MEASURES, claims, method_descriptions, preset_names, read_study
+from demograd.study import (
+    MEASURES,
+    Study,
+    SyntheticStudy,
+    claims,
+    method_descriptions,
+    preset_names,
+    read_study,
+)
 from demograd.study.check import CheckResult
 from demograd.tasks import Statistics, Task, load_task, no_downloads, task_statistics
 from demograd.tasks.builtin import built_in_tasks
@@ -56,10 +64,13 @@ def print_list(what: str) -> None:
         metrics = [(name, metric.title, metric.definition, metric.source) for name, metric in METRICS.items()]
         _print(["metric", "title", "definition", "source"], metrics)
     elif what == "presets":
-        presets = [(name, read_study(name)) for name in preset_names()]
+        presets = {name: read_study(name) for name in preset_names()}
         _print(["preset", "what it is", "tasks", "k", "methods"],
                [(name, study.about, ", ".join(study.tasks), ", ".join(map(str, study.k)), ", ".join(study.methods))
-                for name, study in presets])  # fmt: skip
+                for name, study in presets.items() if isinstance(study, Study)])  # fmt: skip
+        _print(["synthetic preset", "what it is", "worlds", "context", "references"],
+               [(name, study.about, ", ".join(study.worlds), str(study.context), ", ".join(study.references))
+                for name, study in presets.items() if isinstance(study, SyntheticStudy)])  # fmt: skip
     else:
         raise unknown_name("list", what, _LISTS, "Choose one of these")
 

@@ -5,11 +5,14 @@ from demograd.study.claims import claims
 from demograd.study.folder import RunFolder
 from demograd.study.measures import MEASURES
 from demograd.study.methods import method_descriptions
+from demograd.study.read import preset_names, read_study
 from demograd.study.run import Run, run_study
-from demograd.study.schema import Study, make_study, preset_names, read_study
+from demograd.study.schema import Study, make_study
+from demograd.study.synthetic.run import run_synthetic
+from demograd.study.synthetic.schema import SyntheticStudy
 from demograd.study.watch import Silent, Watch
 
 __all__ = [
-    "MEASURES", "Cell", "Run", "RunFolder", "Silent", "Study", "Watch", "World", "cells", "claims", "make_study",
-    "method_descriptions", "preset_names", "read_study", "run_study",
+    "MEASURES", "Cell", "Run", "RunFolder", "Silent", "Study", "SyntheticStudy", "Watch", "World", "cells", "claims",
+    "make_study", "method_descriptions", "preset_names", "read_study", "run_study", "run_synthetic",
 ]  # fmt: skip

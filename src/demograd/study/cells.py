@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from itertools import product
 from typing import Any
 
+from pydantic import BaseModel
+
 from demograd.models import Weights
 from demograd.observe import Extra
 from demograd.study.learning_rates import rates_of
@@ -87,7 +89,7 @@ def observation_key(study: Study, world: World, setting: str) -> str:
     if setting == "ZSL" and not study.align_positions:  # without a shift of positions, no demonstration matters
         about = {name: about[name] for name in ("model", "weights", "task", "initialisation")}
     recorded = {"setting": setting, "extras": sorted(extras(study, setting))}
-    return _key(f"{world.weights}-{world.task}-{setting}", {**_settings(study, world), **about, **recorded})
+    return settings_key(f"{world.weights}-{world.task}-{setting}", {**_settings(study, world), **about, **recorded})
 
 
 def cell_key(study: Study, cell: Cell) -> str:
@@ -97,21 +99,21 @@ def cell_key(study: Study, cell: Cell) -> str:
                                                           "fine_tuned_on")}  # fmt: skip
     if "other_task" in study.controls:
         fine_tuned["tasks"] = study.tasks  # among which another one is found
-    return _key(f"{cell.world.weights}-{cell.world.task}-k{cell.world.k}-seed{cell.world.seed}-{cell.method}",
+    return settings_key(f"{cell.world.weights}-{cell.world.task}-k{cell.world.k}-seed{cell.world.seed}-{cell.method}",
                 {**_settings(study, cell.world), **asdict(cell), "options": options, **fine_tuned})  # fmt: skip
 
 
 def untuned_key(study: Study, world: World, what: str) -> str:
     """Names the file of something that is measured without fine-tuning, such as ICL's order sensitivity."""
     about = asdict(world) | {"initialisation": world.initialisation}
-    return _key(f"{world.weights}-{world.task}-k{world.k}-seed{world.seed}-{what}",
+    return settings_key(f"{world.weights}-{world.task}-k{world.k}-seed{world.seed}-{what}",
                 {**_settings(study, world), **about, "what": what, "orders": study.orders})  # fmt: skip
 
 
 def network_key(study: Study, model: str, weights: Weights, initialisation: int, what: str) -> str:
     """Names the file of something that is measured on a network alone."""
     about = {"model": model, "weights": weights, "initialisation": initialisation, "models": study.models}
-    return _key(f"{weights}-{what}", {**about, "dtype": study.dtype, "what": what})
+    return settings_key(f"{weights}-{what}", {**about, "dtype": study.dtype, "what": what})
 
 
 def extras(study: Study, setting: str) -> frozenset[Extra]:
@@ -124,7 +126,8 @@ def _settings(study: Study, world: World) -> dict[str, Any]:
     return {name: getattr(study, name) for name in _OBSERVED} | {"queries": study.queries_of(world.task)}
 
 
-def _key(title: str, settings: dict[str, Any]) -> str:
+def settings_key(title: str, settings: dict[str, Any]) -> str:
+    """A file name that no other settings have; `title` is for people."""
     words = settings.get("label_words")
     if isinstance(words, dict):  # whose order is the order of the classes
         settings = {**settings, "label_words": list(words.items())}
@@ -133,6 +136,6 @@ def _key(title: str, settings: dict[str, Any]) -> str:
     return f"{safe}-{hashlib.sha256(content.encode()).hexdigest()[:12]}"
 
 
-def study_key(study: Study) -> str:
+def study_key(study: BaseModel) -> str:
     """Tells one resolved study from another."""
     return hashlib.sha256(study.model_dump_json().encode()).hexdigest()[:8]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import BaseModel
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -14,7 +15,6 @@ from torch import Tensor
 from demograd.errors import UserError
 from demograd.files import written_whole
 from demograd.observe import Observation
-from demograd.study.schema import Study
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class RunFolder:
 
     path: Path
 
-    def create(self, study: Study) -> bool:
+    def create(self, study: BaseModel) -> bool:
         """Make the folder (True), or accept one that holds this very study (False).
 
         Raises:

@@ -32,6 +32,17 @@ def provenance(
     """Versions, machine, time, fingerprints and notes; a run that went on adds its time to what was there `before`."""
     before = before or {}
     return {
+        **machine_facts(before, str(model.anatomy.device), seconds),
+        "models": {**before.get("models", {}), **models},
+        "tasks": {name: _task(task) for name, task in tasks.items()},
+        "learning_rate_source": learning_rate_source,
+        "notes": [*_notes(study, model), *(note for task in tasks.values() for note in task.notes)],
+    }
+
+
+def machine_facts(before: dict[str, Any], device: str, seconds: float) -> dict[str, Any]:
+    """Versions, time and machine; a run that went on adds its time to what was there `before`."""
+    return {
         "demograd": version("demograd"),
         "created": before.get("created", datetime.now(UTC).isoformat(timespec="seconds")),
         "seconds": round(before.get("seconds", 0.0) + seconds, 1),
@@ -41,12 +52,8 @@ def provenance(
             "processor": platform.machine(),
             "cores": os.cpu_count(),
             "threads": torch.get_num_threads(),
-            "device": str(model.anatomy.device),
+            "device": device,
         },
-        "models": {**before.get("models", {}), **models},
-        "tasks": {name: _task(task) for name, task in tasks.items()},
-        "learning_rate_source": learning_rate_source,
-        "notes": [*_notes(study, model), *(note for task in tasks.values() for note in task.notes)],
     }
 
 

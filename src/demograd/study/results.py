@@ -36,11 +36,17 @@ def collect(study: Study, folder: RunFolder) -> pd.DataFrame:
         rows[begin:] = [_completed(study, untuned, row) for row in rows[begin:]]
     for same_world in by_task_and_k(study, folder):
         rows += [_completed(study, untuned, row) for untuned, row in curve_rows(study, same_world)]
+    table = as_table(rows)
+    written_whole(folder.path / "results.parquet", lambda unfinished: table.to_parquet(unfinished, index=False))
+    return table
+
+
+def as_table(rows: list[Row]) -> pd.DataFrame:
+    """Rows as `results.parquet` has them: whole numbers whole, and every value with a status."""
     table = pd.DataFrame(rows, columns=list(COLUMNS)).astype(dict.fromkeys(INTEGERS, "Int64"))
     table["selection"] = table.selection.astype(object).where(table.selection.notna(), "all")
     status = table.value.isna().map({True: "missing", False: "ok"})
     table["status"] = table.status.astype(object).where(table.status.notna(), status)
-    written_whole(folder.path / "results.parquet", lambda unfinished: table.to_parquet(unfinished, index=False))
     return table
 
 

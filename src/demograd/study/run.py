@@ -36,6 +36,7 @@ from demograd.study.prepare import Prepared, load_tasks, prepare
 from demograd.study.provenance import inputs_changed, model_facts, network_changed, provenance
 from demograd.study.results import collect
 from demograd.study.schema import Study
+from demograd.study.synthetic.schema import SyntheticStudy
 from demograd.study.validity import check_validity
 from demograd.study.watch import Silent, Watch
 from demograd.tasks import Task
@@ -49,7 +50,7 @@ class Run:
     """A finished run."""
 
     folder: RunFolder
-    study: Study
+    study: Study | SyntheticStudy
 
 
 def run_study(study: Study, out: Path | None = None, watch: Watch | None = None) -> Run:

@@ -1,9 +1,7 @@
 """A study: what to run, with every setting named and checked."""
 
-from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, field_validator, model_validator
 
 from demograd.errors import UserError, unknown_name
@@ -12,7 +10,6 @@ from demograd.models import Weights
 from demograd.study.measures import MEASURES
 from demograd.study.methods import make_method, named_methods, resolved_methods
 
-PRESETS = Path(__file__).parent / "presets"
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Seed = Annotated[int, Field(ge=0)]
 Control = Literal["other_demonstrations", "permuted_labels", "other_task"]
@@ -177,63 +174,35 @@ class Study(BaseModel):
         return make_method(name, self.methods[name], learning_rate)
 
 
-def preset_names() -> list[str]:
-    """The studies that ship with demograd."""
-    return sorted(path.stem for path in PRESETS.glob("*.yaml"))
-
-
-def read_study(name_or_path: str, *, as_released: bool = False, **changes: Any) -> Study:
-    """A preset or a YAML file as a study, some of its settings replaced.
-
-    A file may have a section `as_released`: settings that take the place of its own when that is asked for, to repeat
-    the details and defects of a paper's released runs.
-
-    Raises:
-        UserError: there is no such preset or file, it is not YAML, or a setting is unknown or wrong.
-    """
-    is_file = name_or_path.endswith((".yaml", ".yml"))
-    path = Path(name_or_path) if is_file else PRESETS / f"{name_or_path}.yaml"
-    if not is_file and name_or_path not in preset_names():
-        raise unknown_name("preset", name_or_path, preset_names(), "Or name a study file that ends in .yaml")
-    if not path.is_file():
-        raise UserError(f"There is no file {name_or_path}", "a study file", "Check the path")
-    try:
-        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{name_or_path} is not YAML ({' '.join(str(error).split())})", "a study file",
-                        "Mend it there") from error  # fmt: skip
-    if not isinstance(settings, dict):
-        raise UserError(f"{name_or_path} holds no settings", "lines such as `k: 16`", "Mend it there")
-    released = settings.pop("as_released", None)
-    if as_released and not isinstance(released, dict):
-        raise UserError(f"--as-released with {name_or_path}", "a study that says how the released runs differ",
-                        "Leave it off")  # fmt: skip
-    taken = _as_released(released, changes) if as_released else {}
-    return make_study({"name": path.stem, **settings, **taken, **changes})
-
-
-def _as_released(released: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """The released settings, but for those that belong to one that the user replaced."""
-    belong = {"model": "learning_rates", "seeds": "permutations"}  # to this model; one order per seed
-    gone = {of for name, of in belong.items() if name in changes and changes[name] != released.get(name)}
-    return {name: value for name, value in released.items() if name not in gone}
-
-
 def make_study(settings: dict[str, Any]) -> Study:
     """A study from settings.
 
     Raises:
         UserError: a setting is unknown or wrong; the first is named with what was given and what is allowed.
     """
+    return validated(Study, settings)
+
+
+Schema = TypeVar("Schema", bound=BaseModel)
+
+
+def validated(schema: type[Schema], settings: dict[str, Any]) -> Schema:
+    """Settings as a study of one kind or another.
+
+    Raises:
+        UserError: as `make_study`.
+    """
     try:
-        return Study(**settings)
+        return schema(**settings)
     except ValidationError as error:
         first = error.errors()[0]
         why = first["msg"].removeprefix("Value error, ")
         # pydantic names the members of a union too, as in `list[float]`: they are no part of a setting's name
         field = ".".join(str(part) for part in first["loc"] if "[" not in str(part) and not isinstance(part, int))
         if first["type"] == "extra_forbidden":
-            raise unknown_name("setting", str(first["loc"][-1]), Study.model_fields, "Correct the name") from error
+            if len(first["loc"]) == 1:
+                raise unknown_name("setting", field, schema.model_fields, "Correct the name") from error
+            raise UserError(f"Unknown setting {field}", "a name that docs/study.md has", "Correct the name") from error
         top = str(first["loc"][0]) if first["loc"] else ""
         if top == "weights" and first["type"] == "literal_error":
             raise unknown_name(top, str(first["input"]), get_args(Weights), "Choose among these") from error

@@ -1,4 +1,4 @@
-"""Worlds where in-context learning provably is gradient descent: constructions, references, and trained transformers."""
+"""Worlds where in-context learning can be gradient descent: constructions, references, and trained transformers."""
 
 from demograd.synthetic.attention import (
     AttentionLayer,
@@ -19,11 +19,27 @@ from demograd.synthetic.comparison import (
     scaled_like,
     sensitivity,
 )
-from demograd.synthetic.constructions import CONSTRUCTIONS, Construction
-from demograd.synthetic.descent import Descent, best_descent, best_gradient_descent, squared_error
+from demograd.synthetic.constructions import (
+    CONSTRUCTIONS,
+    Construction,
+    best_preconditioner,
+    gradient_descent_layers,
+    mesa_layers,
+    preconditioned_layer,
+)
+from demograd.synthetic.constructions.mesa import mesa_predictions
+from demograd.synthetic.descent import (
+    Descent,
+    best_descent,
+    best_gradient_descent,
+    best_sequential_step,
+    sequential_descent,
+    squared_error,
+)
 from demograd.synthetic.kernels import AttentionKind, Kernel
 from demograd.synthetic.sequences import Sequences, Trajectories
 from demograd.synthetic.solvers import (
+    best_mesa_layers,
     best_penalty,
     best_ridge,
     kernel_regression,
@@ -40,8 +56,10 @@ __all__ = [
     "CONSTRUCTIONS", "Architecture", "AttentionKind", "AttentionLayer", "Comparison", "Construction", "Descent",
     "Kernel", "KernelRegression", "Learner", "LinearRegression", "LinearSystem", "Sequences", "SineRegression",
     "SmallTransformer", "Training", "TrainingDiverged", "Trajectories", "World", "as_tokens", "attended",
-    "attended_causally", "best_descent", "best_gradient_descent", "best_penalty", "best_ridge", "compare",
-    "effective_preconditioner", "interpolated", "kernel_regression", "least_squares", "mean_loss", "order_spread",
-    "posterior_mean", "predictions", "products", "regularised_least_squares", "ridge", "run_layers", "scaled_like",
-    "sensitivity", "squared_error", "train", "width_of",
+    "attended_causally", "best_descent", "best_gradient_descent", "best_mesa_layers", "best_penalty",
+    "best_preconditioner", "best_ridge", "best_sequential_step", "compare", "effective_preconditioner",
+    "gradient_descent_layers", "interpolated", "kernel_regression", "least_squares", "mean_loss", "mesa_layers",
+    "mesa_predictions", "order_spread", "posterior_mean", "preconditioned_layer", "predictions", "products",
+    "regularised_least_squares", "ridge", "run_layers", "scaled_like", "sensitivity", "sequential_descent",
+    "squared_error", "train", "width_of",
 ]  # fmt: skip

@@ -28,6 +28,10 @@ class AttentionLayer:
         """Key, query, value, projection."""
         return self.key, self.query, self.value, self.projection
 
+    def to(self, like: Tensor) -> "AttentionLayer":
+        """The same layer in the dtype and on the device of a tensor."""
+        return AttentionLayer(*(matrix.to(like) for matrix in self.matrices()))
+
 
 def attended(
     tokens: Float[Tensor, "sequences tokens width"],
@@ -41,7 +45,9 @@ def attended(
     update = torch.zeros_like(asking)
     for key, query, value, projection in zip(*layer.matrices(), strict=True):
         asked, moved = query.mT @ key, (projection @ value).mT
-        if kind == "linear":  # Σ_i e_i e_iᵀ first: as many products as the width has squares, however many keys there are
+        if (
+            kind == "linear"
+        ):  # Σ_i e_i e_iᵀ first: as many products as the width has squares, however many keys there are
             update = update + asking @ (asked @ (keys.mT @ keys) @ moved)
         else:
             update = update + activated(kind, asking @ asked @ keys.mT) @ (keys @ moved)

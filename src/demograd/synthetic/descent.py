@@ -1,8 +1,9 @@
 """Gradient descent and its relatives on whole batches of problems, each as good as it can be made.
 
 All are one recursion from W₀ = 0 with matrices A and B per step: predictions move by a preconditioned step,
-f(x) += N⁻¹ Σ r_i x_iᵀ A x, and all x lose curvature, x −= B N⁻¹ Σ x_i x_iᵀ x. GD has A = η I and B = 0, the same η at every
-step; preconditioned GD a full A of each step's own; GD++ A = η I and B = γ I of each step's own; preconditioned GD++ has both.
+f(x) += N⁻¹ Σ r_i x_iᵀ A x, and all x lose curvature, x −= B N⁻¹ Σ x_i x_iᵀ A x (Ahn 2023, Theorem 4: it is what one
+head of linear attention can do). GD has A = η I and B = 0, the same η at every step; preconditioned GD a full A of each
+step's own; GD++ A = η I and B = (γ/η) I of each step's own; preconditioned GD++ has both in full.
 """
 
 from collections.abc import Callable
@@ -31,7 +32,7 @@ class Descent:
         predicted = torch.zeros_like(problems.query_y)
         for a, b in zip(self.preconditioners.to(x), self.curvature.to(x), strict=True):
             step = residual.mT @ x @ a / problems.context
-            loss_of_curvature = b @ (x.mT @ x) / problems.context
+            loss_of_curvature = b @ (x.mT @ x) @ a / problems.context
             predicted = predicted + (step @ query).squeeze(-1)
             residual = residual - x @ step.mT
             x, query = x - x @ loss_of_curvature.mT, query - loss_of_curvature @ query
@@ -107,3 +108,23 @@ def _as_matrices(values: Tensor, size: int) -> Tensor:
     if values.dim() == 3:
         return values
     return values[:, None, None] * torch.eye(size, dtype=values.dtype, device=values.device)
+
+
+def sequential_descent(problems: Sequences, step: float) -> Float[Tensor, "sequences outputs"]:
+    """One pass of SGD over the examples in their order, one step of ½‖W x_i − y_i‖² each, from W = 0."""
+    w = torch.zeros(len(problems.x), problems.y.shape[-1], problems.x.shape[-1]).to(problems.x)
+    for i in range(problems.context):
+        x, y = problems.x[:, i, :, None], problems.y[:, i, :, None]
+        w = w - step * (w @ x - y) @ x.mT
+    return (w @ problems.query_x[..., None]).squeeze(-1)
+
+
+def best_sequential_step(problems: Sequences) -> float:
+    """The step size of sequential SGD that is best on these problems, by line search."""
+    largest = float(problems.x.square().sum(dim=-1).mean())  # a step of 1 / ‖x‖² fits its example exactly
+
+    def loss(step: float) -> float:
+        return float(squared_error(sequential_descent(problems, step), problems.query_y).mean())
+
+    found = minimize_scalar(loss, bounds=(0.0, 2.0 / largest), method="bounded", options={"xatol": 1e-5 / largest})
+    return float(found.x)

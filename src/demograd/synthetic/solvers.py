@@ -5,7 +5,8 @@ from jaxtyping import Float
 from scipy.optimize import minimize_scalar
 from torch import Tensor
 
-from demograd.synthetic.descent import squared_error
+from demograd.synthetic.constructions.mesa import mesa_predictions
+from demograd.synthetic.descent import minimise, squared_error
 from demograd.synthetic.kernels import Kernel, gram
 from demograd.synthetic.sequences import Sequences, Trajectories
 from demograd.synthetic.worlds import KernelRegression, LinearRegression, World
@@ -17,9 +18,7 @@ def least_squares(problems: Sequences) -> Float[Tensor, "sequences outputs"]:
     return (problems.query_x.double()[:, None] @ w).squeeze(1).to(problems.y)
 
 
-def ridge(
-    problems: Sequences, penalty: Float[Tensor, "inputs inputs"]
-) -> Float[Tensor, "sequences outputs"]:
+def ridge(problems: Sequences, penalty: Float[Tensor, "inputs inputs"]) -> Float[Tensor, "sequences outputs"]:
     """argmin Σ‖y_i − w x_i‖² + w Λ wᵀ, with Λ the penalty."""
     x, y = problems.x.double(), problems.y.double()
     w = torch.linalg.solve(x.mT @ x + penalty.to(x), x.mT @ y)
@@ -36,9 +35,7 @@ def best_ridge(problems: Sequences) -> Float[Tensor, ""]:
     return torch.tensor(10 ** float(minimize_scalar(loss, bounds=(-8.0, 3.0), method="bounded").x))
 
 
-def kernel_regression(
-    problems: Sequences, kernel: Kernel, noise_variance: float
-) -> Float[Tensor, "sequences outputs"]:
+def kernel_regression(problems: Sequences, kernel: Kernel, noise_variance: float) -> Float[Tensor, "sequences outputs"]:
     """k(x)ᵀ (K + σ² I)⁻¹ y: the mean of the Gaussian process given the examples.
 
     As in the world, the nearest positive semidefinite matrix takes the place of K over all points of a problem. Where
@@ -76,9 +73,7 @@ def posterior_mean(world: World, problems: Sequences) -> Float[Tensor, "sequence
             return None
 
 
-def regularised_least_squares(
-    trajectories: Trajectories, penalty: float
-) -> Float[Tensor, "sequences times state"]:
+def regularised_least_squares(trajectories: Trajectories, penalty: float) -> Float[Tensor, "sequences times state"]:
     """Each s_{t+1} predicted from the states up to s_t: W_t = argmin Σ_i ‖s_i − W s_{i−1}‖² + λ‖W‖²."""
     s = trajectories.states.double()
     before, after = s[:, :-1], s[:, 1:]
@@ -89,6 +84,23 @@ def regularised_least_squares(
     regularised = squares + penalty * torch.eye(s.shape[-1], dtype=s.dtype, device=s.device)
     q = torch.linalg.solve(regularised, s[..., None])
     return (pairs @ q).squeeze(-1).to(trajectories.states)
+
+
+def best_mesa_layers(
+    layers: int, trajectories: Trajectories, iterations: int = 200
+) -> tuple[Float[Tensor, " layers"], Float[Tensor, " layers"]]:
+    """The step sizes η and γ of the mesa-optimiser's construction that are best on these trajectories, by L-BFGS.
+
+    It starts where H's mean eigenvalue would be divided out geometrically: each layer takes what the last one left.
+    """
+    states = trajectories.states
+    mean_square = float(states.square().mean())
+    steps, curvature = (torch.full((layers,), 0.5 / mean_square, dtype=torch.float64) for _ in range(2))
+    minimise(
+        lambda: squared_error(mesa_predictions(trajectories, steps, curvature)[:, :-1], states[:, 1:]).mean(),
+        [steps, curvature], iterations,
+    )  # fmt: skip
+    return steps.detach(), curvature.detach()
 
 
 def best_penalty(trajectories: Trajectories) -> float:

@@ -1,7 +1,7 @@
 """Training small transformers: nothing but the loop, and what makes it go on after a stop.
 
-The batch of step t is drawn with a seed made of the run's seed and t, so a run that was stopped draws what it would have
-drawn, and ends with the same weights bit for bit.
+The batch of step t is drawn with a seed made of the run's seed and t, so a run that was stopped draws what it would
+have drawn, and ends with the same weights bit for bit.
 """
 
 from collections.abc import Callable

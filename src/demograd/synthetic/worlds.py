@@ -37,7 +37,9 @@ class LinearRegression:
 
     def __post_init__(self) -> None:
         if self.spectrum is not None and len(self.spectrum) != self.dimension:
-            raise ValueError(f"a spectrum of {len(self.spectrum)} eigenvalues for inputs of {self.dimension} components")
+            raise ValueError(
+                f"a spectrum of {len(self.spectrum)} eigenvalues for inputs of {self.dimension} components"
+            )
         if self.inputs != "normal" and self.spectrum is not None:
             raise ValueError("a spectrum is that of normal inputs")
         if self.nonzero is not None and not 1 <= self.nonzero <= self.dimension:
@@ -50,7 +52,13 @@ class LinearRegression:
         return axes @ eigenvalues.diag() @ axes.T
 
     def draw(
-        self, sequences: int, context: int, generator: Generator, *, scale: float = 1.0, dtype: torch.dtype = torch.float32
+        self,
+        sequences: int,
+        context: int,
+        generator: Generator,
+        *,
+        scale: float = 1.0,
+        dtype: torch.dtype = torch.float32,
     ) -> Sequences:
         """So many problems of `context` examples and a query; `scale` multiplies every x before y is computed."""
         x = scale * self._inputs((sequences, context + 1, self.dimension), generator, dtype)
@@ -103,7 +111,13 @@ class KernelRegression:
     """Standard deviation σ."""
 
     def draw(
-        self, sequences: int, context: int, generator: Generator, *, scale: float = 1.0, dtype: torch.dtype = torch.float32
+        self,
+        sequences: int,
+        context: int,
+        generator: Generator,
+        *,
+        scale: float = 1.0,
+        dtype: torch.dtype = torch.float32,
     ) -> Sequences:
         """So many problems of `context` examples and a query; x is of length `scale`."""
         shape = (sequences, context + 1, self.dimension)
@@ -125,7 +139,13 @@ class SineRegression:
     dimension: int = 1
 
     def draw(
-        self, sequences: int, context: int, generator: Generator, *, scale: float = 1.0, dtype: torch.dtype = torch.float32
+        self,
+        sequences: int,
+        context: int,
+        generator: Generator,
+        *,
+        scale: float = 1.0,
+        dtype: torch.dtype = torch.float32,
     ) -> Sequences:
         """So many problems of `context` examples and a query; `scale` multiplies every x before y is computed."""
 
@@ -149,7 +169,13 @@ class LinearSystem:
     """Standard deviation of each component of ε; s_1 ~ N(0, I)."""
 
     def draw(
-        self, sequences: int, times: int, generator: Generator, *, scale: float = 1.0, dtype: torch.dtype = torch.float32
+        self,
+        sequences: int,
+        times: int,
+        generator: Generator,
+        *,
+        scale: float = 1.0,
+        dtype: torch.dtype = torch.float32,
     ) -> Trajectories:
         """So many trajectories of `times` states; `scale` multiplies the first state and the noise."""
         shape = (sequences, self.dimension, self.dimension)

@@ -130,19 +130,23 @@ CONSTRUCTIONS: dict[str, Construction] = {
         lambda seed: _gradient_descent(seed, 1),
     ),
     "GD steps": Construction(
-        "K layers are K steps, from any W₀", "von Oswald 2023a, §2.3", lambda seed: _gradient_descent(seed, 1 + seed % 4)
+        "K layers are K steps, from any W₀",
+        "von Oswald 2023a, §2.3",
+        lambda seed: _gradient_descent(seed, 1 + seed % 4),
     ),
     "GD++": Construction(
         "The same layers can correct curvature: x and y move together", "von Oswald 2023a, §3", _gd_plus_plus
     ),
     "best preconditioned step": Construction(
-        "The best single layer is a step preconditioned by ((n+1)/n Σ + tr Σ/n I)⁻¹, or n/(n+1+d) Σ⁻¹ for w ~ N(0, Σ⁻¹)",
+        "The best layer is a step preconditioned by ((n+1)/n Σ + tr Σ/n I)⁻¹; for w ~ N(0, Σ⁻¹), by n/(n+1+d) Σ⁻¹",
         "Ahn 2023, Theorem 1",
         _preconditioned,
     ),
     **{
         f"functional GD, {kind}": Construction(
-            f"Layers of {kind} attention are steps of GD in a space of functions", "Cheng 2024, Proposition 1", _functional(kind)
+            f"Layers of {kind} attention are steps of GD in a space of functions",
+            "Cheng 2024, Proposition 1",
+            _functional(kind),
         )
         for kind in ("linear", "relu", "exponential", "softmax")
     },

@@ -1,7 +1,7 @@
 """A linear layer trained by gradient descent is a frozen one plus linear attention over its training (Irie 2022).
 
-W_T x = W₀ x + Σ_t e_t ⟨x_t, x⟩, with the training inputs as keys and the weighted error signals as values (Aizerman 1964;
-Dai 2023 §3.1 for GD). With momentum μ a step goes on in all later ones: (1 − μ^{T−t}) / (1 − μ) of it by the end.
+W_T x = W₀ x + Σ_t e_t ⟨x_t, x⟩, with the training inputs as keys and the weighted error signals as values (Aizerman
+1964; Dai 2023 §3.1 for GD). With momentum μ a step goes on in all later ones: (1 − μ^{T−t}) / (1 − μ) of it by the end.
 """
 
 from dataclasses import dataclass

@@ -41,6 +41,18 @@ def mesa_layers(
     return layers
 
 
+def mesa_predictions(
+    trajectories: Trajectories,
+    steps: Sequence[float] | Float[Tensor, " layers"],
+    curvature: Sequence[float] | Float[Tensor, " layers"],
+) -> Float[Tensor, "sequences times state"]:
+    """What the layers predict for each next state."""
+    tokens, state = system_tokens(trajectories.states), trajectories.states.shape[-1]
+    for layer in mesa_layers(steps, curvature, state):
+        tokens = attended_causally(tokens, layer.to(tokens))
+    return tokens[..., :state]
+
+
 def mesa_error(
     layers: Sequence[AttentionLayer],
     trajectories: Trajectories,

@@ -1,0 +1,86 @@
+"""How fast is the training loop of small transformers, beside this machine's own matrix products?
+
+    python benchmarks/training.py [--threads 1] [--steps 100]
+
+Sequences per second, and the share of the machine's matmul rate: forward and backward operations of the network alone,
+without drawing data and without Adam, over the time of whole steps.
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+
+from demograd.synthetic import Architecture, LinearRegression, LinearSystem, SmallTransformer, Training, train
+
+ROWS = (
+    ("linear, 1 layer, d = 10, n = 10", Architecture(), 10, 10),
+    ("linear, 3 layers, d = 5, n = 20", Architecture(layers=3), 5, 20),
+    ("softmax, 3 layers, d = 5, n = 14", Architecture(attention="softmax", layers=3), 5, 14),
+    ("linear, 3 layers, d = 64, n = 64", Architecture(layers=3), 64, 64),
+)
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    arguments.add_argument("--threads", type=int, default=2)
+    arguments.add_argument("--steps", type=int, default=100)
+    given = arguments.parse_args()
+    torch.set_num_threads(given.threads)
+    machine = matmul_rate()
+    print(f"torch {torch.__version__}, {given.threads} threads, float32; matmul {machine / 1e9:.0f} GFLOP/s")
+    for name, architecture, dimension, context in ROWS:
+        batch = 512
+        world = LinearRegression(dimension)
+        network = SmallTransformer(architecture, dimension + 1, seed=0)
+        seconds = step_seconds(network, world, context, batch, given.steps)
+        rate = operations(architecture, dimension + 1, context, batch) / seconds
+        drawing = medians(lambda: world.draw(batch, context, torch.Generator().manual_seed(0)), 50)
+        print(f"{name:36} {batch / seconds:10,.0f} sequences/s {rate / machine:6.1%} of the matmul rate, "
+              f"{drawing / seconds:4.0%} of the time draws data")  # fmt: skip
+
+
+def step_seconds(
+    network: SmallTransformer, world: LinearRegression | LinearSystem, context: int, batch: int, steps: int
+) -> float:
+    """The median step of the loop itself."""
+    at: list[float] = []
+    train(network, world, context, Training(steps=steps, batch=batch, learning_rate=1e-4), 0,
+          on_step=lambda done: at.append(time.perf_counter()))  # fmt: skip
+    return statistics.median(after - before for before, after in zip(at, at[1:], strict=False))
+
+
+def operations(architecture: Architecture, width: int, context: int, batch: int) -> float:
+    """Multiplications and additions of one step: backward takes twice what forward takes."""
+    tokens, forward = context + 1, 0.0
+    for layer in range(architecture.layers):
+        asking = 1 if layer == architecture.layers - 1 else tokens
+        if architecture.attention == "linear":
+            per_sequence = 2 * context * width**2 + 4 * width**3 + 2 * asking * width**2
+        else:
+            per_sequence = 2 * asking * width**2 + 4 * asking * context * width + 2 * context * width**2
+        forward += batch * per_sequence + 4 * width**3
+    return 3 * forward
+
+
+def matmul_rate(size: int = 1024) -> float:
+    """Operations per second of one large product."""
+    square = torch.randn(size, size)
+    return 2 * size**3 / medians(lambda: square @ square, 20)
+
+
+def medians(run: Callable[[], object], repeats: int) -> float:
+    """Median seconds."""
+    run()
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+if __name__ == "__main__":
+    main()

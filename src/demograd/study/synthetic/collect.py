@@ -1,0 +1,58 @@
+"""From trained networks and tuned references to the tidy table (docs/run-folder.md) and the matrices for heat maps."""
+
+from collections.abc import Iterator
+
+import pandas as pd
+from torch import Generator
+
+from demograd.columns import COLUMNS
+from demograd.files import written_whole
+from demograd.study.folder import RunFolder
+from demograd.study.results import as_table
+from demograd.study.rows import Row
+from demograd.study.synthetic.constructed import construction_rows, sparsity_rows
+from demograd.study.synthetic.matrices import matrices
+from demograd.study.synthetic.references import Tuned
+from demograd.study.synthetic.regression_rows import regression_rows
+from demograd.study.synthetic.schema import SyntheticStudy
+from demograd.study.synthetic.system_rows import system_rows
+from demograd.study.synthetic.trained import SyntheticCell, Trained
+from demograd.study.synthetic.training_rows import training_rows
+
+TEST_SEED = 2**62
+"""Plus the study's own: far from the seeds of training batches."""
+
+
+def collect(
+    study: SyntheticStudy,
+    folder: RunFolder,
+    references: dict[str, list[Tuned]],
+    networks: dict[SyntheticCell, Trained],
+) -> pd.DataFrame:
+    """Write `results.parquet` and `matrices.json`, and return the table."""
+    rows: list[Row] = [*construction_rows(study)]
+    for world in study.worlds:
+        here = {
+            name: {cell.seed: one for cell, one in networks.items() if (cell.world, cell.network) == (world, name)}
+            for name in study.networks
+        }
+        rows += ({"task": world, "k": study.context, "dtype": "float32", **row}
+                 for row in _of_world(study, world, references[world], here))  # fmt: skip
+    table = as_table(rows)
+    if study.language_model is not None:
+        beside = pd.read_parquet(folder.path / "language_model" / "results.parquet")
+        table = pd.concat([table, beside[list(COLUMNS)].astype(table.dtypes)], ignore_index=True)
+    written_whole(folder.path / "results.parquet", lambda unfinished: table.to_parquet(unfinished, index=False))
+    folder.write_json("matrices.json", matrices(study, references, networks))
+    return table
+
+
+def _of_world(
+    study: SyntheticStudy, name: str, references: list[Tuned], networks: dict[str, dict[int, Trained]]
+) -> Iterator[Row]:
+    yield from training_rows(networks)
+    if study.sparsity:
+        yield from sparsity_rows(study, study.world(name), networks)
+    generator = Generator(device=study.device).manual_seed(TEST_SEED + study.test_seed)
+    rows = system_rows if study.worlds[name].kind == "system" else regression_rows
+    yield from rows(study, name, references, networks, generator)

@@ -1,0 +1,34 @@
+"""Rows of scores over training seeds and test sequences."""
+
+from collections.abc import Sequence
+from math import inf
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from demograd.metrics import over_seeds, statistic_interval
+from demograd.study.rows import SETS_FOR_SPREAD, Row, number, over_sets, shown
+
+EVERYWHERE = (-inf, inf)
+
+
+def score_row(scores: Sequence[Tensor], bounds: tuple[float, float] = EVERYWHERE) -> Row:
+    """The mean of scores `[sequences]`, one tensor per seed, with its interval over seeds and sequences."""
+    return over_sets(
+        [score.double()[:, None] for score in scores], torch.stack(list(scores)).double()[..., None], bounds
+    )
+
+
+def ratio_row(above: Sequence[Tensor], below: Tensor) -> Row:
+    """The mean of `above`, per seed, over the mean of `below` on the same sequences, with its interval."""
+    numerators, denominator = [each.double().numpy() for each in above], below.double().numpy()
+
+    def ratio(seed: int, chosen: np.ndarray) -> np.ndarray:
+        return numerators[seed][chosen].mean(axis=1) / denominator[chosen].mean(axis=1)
+
+    over = over_seeds([float(each.mean() / denominator.mean()) for each in numerators])
+    unit = "demonstrations" if len(numerators) >= SETS_FOR_SPREAD else "queries"
+    interval = statistic_interval(ratio, len(numerators), len(denominator), over=unit)  # type: ignore[arg-type]
+    return {"value": number(over.mean), "std": over.std, "n": len(denominator) * over.n, "n_missing": 0,
+            "n_seeds": over.n, **shown(interval, (0.0, inf))}  # fmt: skip

@@ -1,0 +1,194 @@
+"""A synthetic study: worlds, small transformers to train in them, and what to hold them against."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+
+from demograd.synthetic import (
+    Architecture,
+    AttentionKind,
+    Kernel,
+    KernelRegression,
+    LinearRegression,
+    LinearSystem,
+    SineRegression,
+    Training,
+    World,
+)
+
+Seed = Annotated[int, Field(ge=0)]
+Noise = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Reference = Literal["GD", "preconditioned GD", "GD++", "preconditioned GD++", "SGD", "ridge", "least squares",
+                    "kernel regression", "Bayes", "mesa-optimiser", "regularised least squares"]  # fmt: skip
+OF_SYSTEMS = ("mesa-optimiser", "regularised least squares")
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class LinearWorld(_Settings):
+    """y = ⟨w, x⟩ + ε, a new w for every sequence."""
+
+    kind: Literal["linear"] = "linear"
+    dimension: PositiveInt
+    inputs: Literal["normal", "uniform", "sphere"] = "normal"
+    spectrum: list[PositiveFloat] | None = None
+    """Eigenvalues of the covariance Σ of normal inputs; without any, Σ = I."""
+    rotation: Seed | None = None
+    """Turns Σ's axes; without one they are the coordinate axes."""
+    task: Literal["identity", "inverse"] = "identity"
+    """Covariance of w: I, or Σ⁻¹."""
+    noise: Noise = 0.0
+    """Standard deviation of ε."""
+    nonzero: PositiveInt | None = None
+    """Components of w that are not zero; without a number, all."""
+
+    def world(self) -> LinearRegression:
+        """The world itself."""
+        settings = self.model_dump(exclude={"kind", "spectrum"})
+        return LinearRegression(**settings, spectrum=None if self.spectrum is None else tuple(self.spectrum))
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "LinearWorld":
+        self.world()
+        return self
+
+
+class KernelWorld(_Settings):
+    """y from a Gaussian process with this kernel, x of length 1."""
+
+    kind: Literal["kernel"]
+    dimension: PositiveInt
+    kernel: Kernel
+    noise: Noise = 0.0
+
+    def world(self) -> KernelRegression:
+        """The world itself."""
+        return KernelRegression(**self.model_dump(exclude={"kind"}))
+
+
+class SineWorld(_Settings):
+    """y = a sin(x + φ) + ε."""
+
+    kind: Literal["sine"]
+    noise: Noise = 0.0
+
+    def world(self) -> SineRegression:
+        """The world itself."""
+        return SineRegression(noise=self.noise)
+
+
+class SystemWorld(_Settings):
+    """s_{t+1} = W s_t + ε with W orthogonal, a new one for every sequence."""
+
+    kind: Literal["system"]
+    dimension: PositiveInt
+    noise: Noise = 0.1
+
+    def world(self) -> LinearSystem:
+        """The world itself."""
+        return LinearSystem(**self.model_dump(exclude={"kind"}))
+
+
+AnyWorld = Annotated[LinearWorld | KernelWorld | SineWorld | SystemWorld, Field(discriminator="kind")]
+
+
+class Network(_Settings):
+    """A small transformer, all of whose matrices are full and free."""
+
+    attention: AttentionKind = "linear"
+    layers: PositiveInt = 1
+    heads: PositiveInt = 1
+    shared: bool = False
+    """Whether all layers are the same weights."""
+    mlp: Annotated[int, Field(ge=0)] = 0
+    """Hidden units of an MLP after each attention layer; 0: none."""
+    initial_scale: PositiveFloat = 0.5
+    """Standard deviation of the initial weights, times the square root of the token's width."""
+
+    def architecture(self) -> Architecture:
+        """The same as what the small transformer takes."""
+        return Architecture(**self.model_dump())
+
+
+class TrainingSettings(_Settings):
+    """Adam on fresh sequences, its rate warmed up and then let down to zero."""
+
+    steps: PositiveInt = 3000
+    batch: PositiveInt = 512
+    learning_rate: PositiveFloat = 0.01
+    warmup: Annotated[int, Field(ge=0)] = 100
+    clip: PositiveFloat = 1.0
+    checkpoint_every: PositiveInt = 500
+
+    def training(self) -> Training:
+        """The same as what training takes."""
+        return Training(**self.model_dump())
+
+
+class SyntheticStudy(_Settings):
+    """Worlds × networks × seeds."""
+
+    kind: Literal["synthetic"]
+    name: str = "synthetic"
+    about: str = ""
+    """One line for lists and the report's heading."""
+    worlds: dict[str, AnyWorld] = Field(min_length=1)
+    context: PositiveInt = 10
+    """Examples before the query; states, in a linear system."""
+    networks: dict[str, Network] = Field(min_length=1)
+    training: TrainingSettings = TrainingSettings()
+    seeds: list[Seed] = Field(default=[0, 1, 2, 3, 4], min_length=1)
+    """Of initial weights and training data."""
+    references: list[Reference] = ["GD"]
+    """What networks are held against; descents take as many steps as a network has layers."""
+    tuning_sequences: PositiveInt = 16384
+    """On which the references are tuned: neither trained on nor tested on."""
+    test_sequences: Annotated[int, Field(ge=2)] = 4096
+    test_seed: Seed = 1
+    scales: list[PositiveFloat] = []
+    """Factors of the inputs at which networks are tested besides 1, on which they were trained."""
+    contexts: list[PositiveInt] = []
+    """Context lengths at which networks are tested besides."""
+    mixes: list[Finite] = []
+    """Shares of the construction in weights between a trained one-layer linear network and GD's construction."""
+    instances: PositiveInt = 100
+    """Random instances on which each construction is checked."""
+    orders: Annotated[int, Field(ge=2)] | None = None
+    """Orders of the examples over which order sensitivity is taken; without a number it is not."""
+    sparsity: bool = False
+    """Whether to measure how many weights are nearly zero."""
+    language_model: dict[str, Any] | None = None
+    """Settings of a study of a language model, whose rows stand beside these; see docs/study.md."""
+    device: str = "cpu"
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "SyntheticStudy":
+        systems = [name for name, world in self.worlds.items() if world.kind == "system"]
+        if systems and (self.scales or self.contexts or self.mixes or self.orders):
+            raise ValueError(f"{', '.join(systems)} is a linear system: its times are no examples, so scales, "
+                             "contexts, mixes and orders have no meaning there")  # fmt: skip
+        for name, world in self.worlds.items():
+            for reference in self.references:
+                if (world.kind == "system") != (reference in OF_SYSTEMS) or not _has(world, reference):
+                    raise ValueError(f"there is no {reference} for {name}, a {world.kind} world")
+        if self.mixes and "GD" not in self.references:
+            raise ValueError("mixes are between a network and GD: name GD among the references")
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError("seeds has one twice: each value once")
+        return self
+
+    def world(self, name: str) -> World | LinearSystem:
+        """A world of this study."""
+        return self.worlds[name].world()
+
+
+def _has(world: AnyWorld, reference: Reference) -> bool:
+    """Whether a reference is known in closed form for a world of its family."""
+    if reference == "kernel regression":
+        return world.kind == "kernel"
+    if reference == "Bayes":
+        return world.kind == "kernel" or (world.kind == "linear" and world.nonzero is None)
+    return True

@@ -1,0 +1,58 @@
+"""What is measured of networks and references in linear systems: the error of each next state, time by time."""
+
+from collections.abc import Iterator
+
+from torch import Generator, Tensor
+
+from demograd.study.rows import Row
+from demograd.study.synthetic.paired import ratio_row, score_row
+from demograd.study.synthetic.references import Tuned
+from demograd.study.synthetic.schema import SyntheticStudy
+from demograd.study.synthetic.trained import Trained
+from demograd.synthetic import Trajectories, squared_error
+
+
+def system_rows(
+    study: SyntheticStudy,
+    name: str,
+    references: list[Tuned],
+    networks: dict[str, dict[int, Trained]],
+    generator: Generator,
+) -> Iterator[Row]:
+    """Rows over all times, and `loss_by_position` at each number of states seen."""
+    drawn = study.world(name).draw(study.test_sequences, study.context, generator)
+    assert isinstance(drawn, Trajectories)
+
+    def errors(predicted: Tensor) -> Tensor:
+        """`[sequences, times − 1]`: of the state after each but the last."""
+        return squared_error(predicted[:, :-1], drawn.states[:, 1:]).cpu()
+
+    of_references = {one.label: errors(one.learner(drawn)) for one in references}
+    for one in references:
+        shared: Row = {"setting": "reference", "method": one.label}
+        yield from _of_learner(shared, [of_references[one.label]])
+    for network, by_seed in networks.items():
+        shared = {"model": network, "weights": "trained", "setting": "TF"}
+        failed = [one.status for one in by_seed.values() if one.status != "ok"]
+        if failed:
+            yield {**shared, "metric": "loss", "n_seeds": len(by_seed),
+                   "status": f"{failed[0]} ({len(failed)} of {len(by_seed)} seeds)"}  # fmt: skip
+            continue
+        found = [errors(one.network(drawn)) for one in by_seed.values() if one.network is not None]
+        yield from _of_learner(shared, found)
+        for seed, one in zip(by_seed, found, strict=True):
+            yield {**shared, "metric": "loss", "seed": seed, **score_row([one.mean(dim=1)])}
+        for reference in references:
+            if reference.steps in (None, study.networks[network].layers):
+                below, compared = of_references[reference.label], {**shared, "method": reference.label}
+                yield {**compared, "metric": "loss_ratio",
+                       **ratio_row([one.mean(dim=1) for one in found], below.mean(dim=1))}  # fmt: skip
+                for t in range(below.shape[1]):
+                    yield {**compared, "metric": "loss_ratio_by_position", "at": t + 1,
+                           **ratio_row([one[:, t] for one in found], below[:, t])}  # fmt: skip
+
+
+def _of_learner(shared: Row, errors: list[Tensor]) -> Iterator[Row]:
+    yield {**shared, "metric": "loss", **score_row([one.mean(dim=1) for one in errors])}
+    for t in range(errors[0].shape[1]):
+        yield {**shared, "metric": "loss_by_position", "at": t + 1, **score_row([one[:, t] for one in errors])}

@@ -1,0 +1,38 @@
+"""Loss during training, at steps that are as far apart as the curve needs."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from demograd.metrics import over_seeds
+from demograd.study.rows import Row, number
+from demograd.study.synthetic.trained import Trained
+
+POINTS = 60
+
+
+def training_rows(networks: dict[str, dict[int, Trained]]) -> Iterator[Row]:
+    """Per seed and over seeds, the mean loss since the last point; and which networks diverged."""
+    for name, by_seed in networks.items():
+        shared: Row = {"model": name, "weights": "trained", "setting": "TF"}
+        curves = {seed: _curve(one.losses) for seed, one in by_seed.items() if one.status == "ok"}
+        for seed, one in by_seed.items():
+            if one.status != "ok":
+                yield {**shared, "metric": "training_loss", "seed": seed, "status": one.status, "n_seeds": 1}
+        for seed, curve in curves.items():
+            for step, loss in curve.items():
+                yield {**shared, "metric": "training_loss", "seed": seed, "step": step, "value": number(loss),
+                       "n": 1, "n_missing": 0, "n_seeds": 1}  # fmt: skip
+        for step in next(iter(curves.values()), {}):
+            over = over_seeds([curve[step] for curve in curves.values()])
+            yield {**shared, "metric": "training_loss", "step": step, "value": number(over.mean), "std": over.std,
+                   "n": over.n, "n_missing": over.n_missing, "n_seeds": over.n}  # fmt: skip
+
+
+def _curve(losses: Tensor) -> dict[int, float]:
+    """Number of steps done → mean loss of the steps since the last such number; evenly spaced in its logarithm."""
+    ends = (
+        torch.logspace(0, torch.log10(torch.tensor(float(len(losses)))).item(), POINTS).round().int().unique().tolist()
+    )
+    return {end: float(losses[begin:end].mean()) for begin, end in zip([0, *ends], ends, strict=False)}

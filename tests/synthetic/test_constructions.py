@@ -1,0 +1,169 @@
+"""Every construction does what its theorem says, on random sizes, in float64; a wrong matrix is seen to be wrong."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Generator, Tensor
+
+from demograd.synthetic import (
+    CONSTRUCTIONS,
+    AttentionLayer,
+    Sequences,
+    Trajectories,
+    as_tokens,
+    predictions,
+    run_layers,
+)
+from demograd.synthetic.constructions import (
+    best_preconditioner,
+    dual_form,
+    dual_form_error,
+    expected_loss,
+    functional_descent_error,
+    functional_descent_layers,
+    gd_plus_plus_error,
+    gd_plus_plus_layers,
+    gradient_descent_error,
+    gradient_descent_layers,
+    mesa_error,
+    mesa_layers,
+    preconditioned_error,
+    preconditioned_layer,
+)
+
+EXACT, WRONG = 1e-10, 1e-3
+
+
+@pytest.mark.parametrize("name", CONSTRUCTIONS)
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 2**40))
+def test_every_construction_does_what_its_theorem_says(name: str, seed: int) -> None:
+    assert CONSTRUCTIONS[name].error(seed) < EXACT
+
+
+def problems(inputs: int = 3, outputs: int = 2, context: int = 6) -> Sequences:
+    generator = Generator().manual_seed(0)
+    x = torch.randn(4, context + 1, inputs, generator=generator, dtype=torch.float64)
+    y = torch.randn(4, context + 1, outputs, generator=generator, dtype=torch.float64)
+    return Sequences(x[:, :-1], y[:, :-1], x[:, -1], y[:, -1])
+
+
+W0 = torch.tensor([[0.3, -1.2, 0.5], [0.8, 0.1, -0.4]], dtype=torch.float64)
+STEPS, CURVATURE = [0.3, 0.2], [0.02, 0.01]
+
+
+def turned(matrix: str, change: Callable[[Tensor], Tensor]) -> Callable[[AttentionLayer], AttentionLayer]:
+    return lambda layer: replace(layer, **{matrix: change(getattr(layer, matrix))})
+
+
+def skewed(matrix: Tensor) -> Tensor:
+    """Not symmetric any more, so that its transpose is another matrix."""
+    return matrix + 0.1 * torch.ones_like(matrix).triu(1)
+
+
+SIGNS = [turned(matrix, torch.neg) for matrix in ("key", "query", "value", "projection")]
+
+
+@pytest.mark.parametrize("wrong", SIGNS, ids=["key", "query", "value", "projection"])
+def test_gd_fails_with_a_wrong_sign(wrong: Callable[[AttentionLayer], AttentionLayer]) -> None:
+    layers = gradient_descent_layers(STEPS, 6, W0)
+    assert gradient_descent_error(layers, problems(), STEPS, W0) < EXACT
+    assert gradient_descent_error([wrong(layer) for layer in layers], problems(), STEPS, W0) > WRONG
+
+
+def test_gd_fails_with_a_transpose() -> None:
+    transposed = [turned("value", lambda value: value.mT)(layer) for layer in gradient_descent_layers(STEPS, 6, W0)]
+    assert gradient_descent_error(transposed, problems(), STEPS, W0) > WRONG
+
+
+def test_gd_from_w0_needs_the_query_to_begin_at_minus_w0_x() -> None:
+    given, layers = problems(), gradient_descent_layers([0.3], 6, W0)
+    step = W0 - 0.3 / 6 * (given.x @ W0.mT - given.y).mT @ given.x
+    gd = (step @ given.query_x[..., None]).squeeze(-1)
+    for begin, right in ((-given.query_x @ W0.mT, True), (given.query_x @ W0.mT, False), (None, False)):
+        found = predictions(run_layers(as_tokens(given, begin), layers), 2)
+        assert ((found - gd).abs().max() < EXACT) == right
+
+
+def test_the_query_is_no_key() -> None:
+    """Else its own y = −W₀x would enter the step."""
+    layer, tokens = gradient_descent_layers([0.3], 6, W0)[0], as_tokens(problems())
+    moved = (layer.projection[0] @ layer.value[0]).mT
+    all_keys = tokens + tokens @ (layer.query[0].mT @ layer.key[0]) @ tokens.mT @ tokens @ moved
+    assert (all_keys - run_layers(tokens, [layer])).abs().max() > WRONG
+
+
+@pytest.mark.parametrize("wrong", SIGNS, ids=["key", "query", "value", "projection"])
+def test_gd_plus_plus_fails_with_a_wrong_sign(wrong: Callable[[AttentionLayer], AttentionLayer]) -> None:
+    layers = gd_plus_plus_layers(STEPS, CURVATURE, 6, 3, 2)
+    assert gd_plus_plus_error(layers, problems(), STEPS, CURVATURE) < EXACT
+    assert gd_plus_plus_error([wrong(layer) for layer in layers], problems(), STEPS, CURVATURE) > WRONG
+
+
+def test_gd_plus_plus_is_not_gd() -> None:
+    assert gd_plus_plus_error(gd_plus_plus_layers(STEPS, [0.0, 0.0], 6, 3, 2), problems(), STEPS, CURVATURE) > WRONG
+
+
+COVARIANCE = torch.tensor([[2.0, 0.5, 0.0], [0.5, 1.0, -0.3], [0.0, -0.3, 0.7]], dtype=torch.float64)
+
+
+@pytest.mark.parametrize("task", ["identity", "inverse"])
+def test_another_preconditioner_than_ahns_is_worse_on_average_and_seen_to_be(task: str) -> None:
+    best = best_preconditioner(COVARIANCE, 6, task)
+    least = expected_loss(best, COVARIANCE, 6, task)
+    assert preconditioned_error(preconditioned_layer(best, 6, 2), problems(), COVARIANCE, task) < EXACT
+    for other in (torch.linalg.inv(COVARIANCE), -best, skewed(best), 1.01 * best):
+        assert expected_loss(other, COVARIANCE, 6, task) > least
+        assert preconditioned_error(preconditioned_layer(other, 6, 2), problems(), COVARIANCE, task) > WRONG
+
+
+@pytest.mark.parametrize("task", ["identity", "inverse"])
+def test_the_expected_loss_is_the_mean_over_drawn_problems(task: str) -> None:
+    """Monte Carlo over 200,000 problems; the closed form is exact, so only sampling error is between them."""
+    generator, root = Generator().manual_seed(0), torch.linalg.cholesky(COVARIANCE)
+    x = torch.randn(200_000, 7, 3, generator=generator, dtype=torch.float64) @ root.mT
+    w = torch.randn(200_000, 3, generator=generator, dtype=torch.float64)
+    if task == "inverse":
+        w = w @ torch.linalg.inv(root)
+    y = torch.einsum("sni,si->sn", x, w)[..., None]
+    a = skewed(best_preconditioner(COVARIANCE, 6, task))
+    drawn = Sequences(x[:, :-1], y[:, :-1], x[:, -1], y[:, -1])
+    found = predictions(run_layers(as_tokens(drawn), [preconditioned_layer(a, 6)]))
+    assert (found - drawn.query_y).square().mean() == pytest.approx(
+        float(expected_loss(a, COVARIANCE, 6, task)), rel=0.02
+    )
+
+
+@pytest.mark.parametrize("kind", ["linear", "relu", "exponential", "softmax"])
+def test_functional_gd_fails_with_a_wrong_sign_a_transpose_or_another_kernel(kind: str) -> None:
+    layers, given = functional_descent_layers([0.05, 0.03], 3, 2), problems()
+    assert functional_descent_error(layers, given, [0.05, 0.03], kind) < EXACT
+    wrongs = (turned("value", torch.neg), turned("query", torch.neg), turned("query", lambda m: skewed(m).mT))
+    for wrong in wrongs:
+        assert functional_descent_error([wrong(layer) for layer in layers], given, [0.05, 0.03], kind) > WRONG
+    another = "linear" if kind == "exponential" else "exponential"
+    assert functional_descent_error(layers, given, [0.05, 0.03], another) > WRONG
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_the_dual_form_fails_with_a_wrong_sign_or_without_momentum(momentum: float) -> None:
+    given = problems()
+    x, y, query = given.x[0], given.y[0], given.query_x[0]
+    dual = dual_form(W0, x, y, 0.05, momentum)
+    assert dual_form_error(dual, W0, x, y, 0.05, momentum, query) < EXACT
+    for wrong in (replace(dual, values=-dual.values), replace(dual, keys=dual.keys.flip(1))):
+        assert dual_form_error(wrong, W0, x, y, 0.05, momentum, query) > WRONG
+    assert dual_form_error(dual, W0, x, y, 0.05, 0.5, query) > WRONG
+
+
+def test_the_mesa_optimiser_fails_with_a_wrong_sign_or_head() -> None:
+    trajectories = Trajectories(torch.randn(2, 6, 3, generator=Generator().manual_seed(0), dtype=torch.float64))
+    layers = mesa_layers(STEPS, [0.2, 0.1], 3)
+    assert mesa_error(layers, trajectories, STEPS, [0.2, 0.1]) < EXACT
+    swapped = turned("value", lambda value: value.flip(0))
+    for wrong in (*SIGNS, swapped):
+        assert mesa_error([wrong(layer) for layer in layers], trajectories, STEPS, [0.2, 0.1]) > WRONG

@@ -1,0 +1,137 @@
+"""References are what they are called, and as good as they can be."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.optimize import minimize
+from torch import Generator
+
+from demograd.synthetic import (
+    Descent,
+    KernelRegression,
+    LinearRegression,
+    LinearSystem,
+    Sequences,
+    as_tokens,
+    best_descent,
+    best_gradient_descent,
+    best_penalty,
+    best_preconditioner,
+    best_ridge,
+    best_sequential_step,
+    least_squares,
+    posterior_mean,
+    predictions,
+    regularised_least_squares,
+    ridge,
+    run_layers,
+    sequential_descent,
+    squared_error,
+)
+from demograd.synthetic.constructions import gd_plus_plus_layers, gradient_descent_layers
+
+
+def draw(world: LinearRegression | KernelRegression, sequences: int, context: int, seed: int = 0) -> Sequences:
+    return world.draw(sequences, context, Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def loss(predicted: torch.Tensor, problems: Sequences) -> float:
+    return float(squared_error(predicted, problems.query_y).mean())
+
+
+PROBLEMS = draw(LinearRegression(4, noise=0.3), 50, 7)
+EYE = torch.eye(4, dtype=torch.float64)
+
+
+def test_descents_do_what_the_constructions_do() -> None:
+    etas, gammas = torch.tensor([0.4, 0.3]), torch.tensor([0.03, 0.02])
+    gd = Descent(etas[:, None, None] * EYE, torch.zeros(2, 4, 4))
+    layers = gradient_descent_layers(etas.tolist(), 7, torch.zeros(1, 4, dtype=torch.float64))
+    assert torch.allclose(gd(PROBLEMS), predictions(run_layers(as_tokens(PROBLEMS), layers)), atol=1e-6)
+    # the construction's γ multiplies XXᵀ, the descent's B n⁻¹ XXᵀ A
+    curved = Descent(etas[:, None, None] * EYE, (7 * gammas / etas)[:, None, None] * EYE)
+    layers = gd_plus_plus_layers(etas.tolist(), gammas.tolist(), 7, 4)
+    assert torch.allclose(curved(PROBLEMS), predictions(run_layers(as_tokens(PROBLEMS), layers)), atol=1e-6)
+
+
+def test_the_line_search_finds_the_best_step_and_more_freedom_is_better() -> None:
+    held_out = draw(LinearRegression(3, spectrum=(4.0, 1.0, 0.25)), 4000, 10)
+    gd = best_gradient_descent(2, held_out)
+    eta = gd.preconditioners[0, 0, 0]
+    for other in (0.98, 1.02):
+        there = Descent(other * gd.preconditioners, gd.curvature)
+        assert loss(there(held_out), held_out) > loss(gd(held_out), held_out)
+    assert torch.equal(gd.preconditioners, eta * torch.eye(3).double().expand(2, 3, 3))
+    losses = [
+        loss(best_descent(2, held_out, preconditioned=preconditioned, curved=curved)(held_out), held_out)
+        for preconditioned, curved in ((False, True), (True, False), (True, True))
+    ]
+    assert losses[2] < min(losses[:2]) and max(losses) < loss(gd(held_out), held_out)
+    with pytest.raises(ValueError, match="best_gradient_descent"):
+        best_descent(2, held_out, preconditioned=False, curved=False)
+
+
+def test_the_best_preconditioner_of_one_step_is_ahns() -> None:
+    world = LinearRegression(3, spectrum=(4.0, 1.0, 0.25), rotation=1)
+    found = best_descent(1, draw(world, 60_000, 12), preconditioned=True, curved=False)
+    best = best_preconditioner(world.covariance(), 12)
+    assert float((found.preconditioners[0] - best).norm() / best.norm()) < 0.03
+
+
+def test_least_squares_is_numpys_and_fits_where_there_is_no_noise() -> None:
+    found = least_squares(PROBLEMS)
+    for s in range(3):
+        w = np.linalg.lstsq(PROBLEMS.x[s].numpy(), PROBLEMS.y[s].numpy(), rcond=None)[0]
+        assert found[s].numpy() == pytest.approx(PROBLEMS.query_x[s].numpy() @ w)
+    exact = draw(LinearRegression(4), 20, 4)
+    assert loss(least_squares(exact), exact) < 1e-12
+
+
+def test_ridge_minimises_what_it_says() -> None:
+    penalty = torch.diag(torch.tensor([0.5, 1.0, 2.0, 4.0]).double())
+    x, y = PROBLEMS.x[0].numpy(), PROBLEMS.y[0, :, 0].numpy()
+    found = minimize(lambda w: ((y - x @ w) ** 2).sum() + w @ penalty.numpy() @ w, np.zeros(4), tol=1e-12).x
+    assert ridge(PROBLEMS, penalty)[0].item() == pytest.approx(PROBLEMS.query_x[0].numpy() @ found, abs=1e-5)
+
+
+@pytest.mark.parametrize("task", ["identity", "inverse"])
+@pytest.mark.parametrize("noise", [0.0, 0.5])
+def test_nothing_beats_the_posterior_mean(noise: float, task: str) -> None:
+    world = LinearRegression(4, spectrum=(4.0, 2.0, 1.0, 0.25), rotation=0, noise=noise, task=task)
+    test = draw(world, 20_000, 3, seed=1)
+    bayes = posterior_mean(world, test)
+    best = loss(bayes, test)
+    tuned = best_ridge(draw(world, 5000, 3, seed=2))
+    others = [least_squares(test), ridge(test, tuned * EYE), best_gradient_descent(3, test)(test)]
+    if task == "inverse" or noise:
+        assert all(best < loss(each, test) for each in others)
+    else:  # of white w and no noise, it is the solution of least norm
+        assert torch.allclose(bayes, others[0])
+
+
+def test_the_posterior_mean_of_a_kernel_world_is_kernel_regression_and_ridge_where_the_kernel_is_linear() -> None:
+    world = KernelRegression(4, "linear", noise=0.5)
+    test = draw(world, 100, 6)
+    assert torch.allclose(posterior_mean(world, test), ridge(test, 0.25 * EYE))
+    assert posterior_mean(LinearRegression(4, nonzero=2), test) is None
+
+
+def test_sequential_sgd_depends_on_the_order_and_full_batch_gd_does_not() -> None:
+    order = torch.arange(6, -1, -1)
+    step = best_sequential_step(PROBLEMS)
+    assert (sequential_descent(PROBLEMS, step) - sequential_descent(PROBLEMS.reordered(order), step)).abs().max() > 0.1
+    gd = best_gradient_descent(2, PROBLEMS)
+    assert torch.allclose(gd(PROBLEMS), gd(PROBLEMS.reordered(order)), atol=1e-12)
+
+
+def test_regularised_least_squares_learns_a_system_from_the_past_alone() -> None:
+    drawn = LinearSystem(3, noise=0.05).draw(200, 12, Generator().manual_seed(0), dtype=torch.float64)
+    penalty = best_penalty(drawn)
+    found = regularised_least_squares(drawn, penalty)
+    states = drawn.states[0].numpy()
+    for t in range(12):
+        before, after = states[:t], states[1 : t + 1]
+        w = after.T @ before @ np.linalg.inv(before.T @ before + penalty * np.eye(3))
+        assert found[0, t].numpy() == pytest.approx(w @ states[t])
+    error = squared_error(found[:, :-1], drawn.states[:, 1:]).mean(dim=0)
+    assert error[0] > 0.5 and error[-1] < 0.05
