@@ -31,9 +31,9 @@ def run_synthetic(study: SyntheticStudy, out: Path | None = None, watch: Watch |
     todo = [cell for cell in cells(study) if not folder.has_cell(cell_key(study, cell))]
     if len(todo) < len(cells(study)):
         watch.say(f"{len(cells(study)) - len(todo)} of {len(cells(study))} networks are already in {folder.path}")
-    watch.start(len(todo) * study.training.steps)
+    watch.start(sum(study.training_of(cell.network).steps for cell in todo))
     for cell in todo:
-        watch.begin(str(cell), "training", study.training.steps)
+        watch.begin(str(cell), "training", study.training_of(cell.network).steps)
         trained = train_cell(study, cell, folder, watch.done)
         if trained.status != "ok":
             watch.say(f"{cell}: {trained.status}")

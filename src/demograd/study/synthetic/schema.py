@@ -95,6 +95,17 @@ class SystemWorld(_Settings):
 AnyWorld = Annotated[LinearWorld | KernelWorld | SineWorld | SystemWorld, Field(discriminator="kind")]
 
 
+class TrainingSettings(_Settings):
+    """Adam on fresh sequences, its rate warmed up and then let down to zero."""
+
+    steps: PositiveInt = 3000
+    batch: PositiveInt = 512
+    learning_rate: PositiveFloat = 0.01
+    warmup: Annotated[int, Field(ge=0)] = 100
+    clip: PositiveFloat = 1.0
+    checkpoint_every: PositiveInt = 500
+
+
 class Network(_Settings):
     """A small transformer, all of whose matrices are full and free."""
 
@@ -107,25 +118,12 @@ class Network(_Settings):
     """Hidden units of an MLP after each attention layer; 0: none."""
     initial_scale: PositiveFloat = 0.5
     """Standard deviation of the initial weights, times the square root of the token's width."""
+    training: TrainingSettings | None = None
+    """Where it is trained otherwise than the study's other networks: what is set here replaces the study's."""
 
     def architecture(self) -> Architecture:
         """The same as what the small transformer takes."""
-        return Architecture(**self.model_dump())
-
-
-class TrainingSettings(_Settings):
-    """Adam on fresh sequences, its rate warmed up and then let down to zero."""
-
-    steps: PositiveInt = 3000
-    batch: PositiveInt = 512
-    learning_rate: PositiveFloat = 0.01
-    warmup: Annotated[int, Field(ge=0)] = 100
-    clip: PositiveFloat = 1.0
-    checkpoint_every: PositiveInt = 500
-
-    def training(self) -> Training:
-        """The same as what training takes."""
-        return Training(**self.model_dump())
+        return Architecture(**self.model_dump(exclude={"training"}))
 
 
 class SyntheticStudy(_Settings):
@@ -179,6 +177,12 @@ class SyntheticStudy(_Settings):
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError("seeds has one twice: each value once")
         return self
+
+    def training_of(self, network: str) -> Training:
+        """How a network is trained."""
+        own = self.networks[network].training
+        settings = {} if own is None else own.model_dump(exclude_unset=True)
+        return Training(**{**self.training.model_dump(), **settings})
 
     def world(self, name: str) -> World | LinearSystem:
         """A world of this study."""

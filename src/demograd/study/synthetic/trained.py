@@ -47,8 +47,8 @@ def cells(study: SyntheticStudy) -> list[SyntheticCell]:
 def cell_key(study: SyntheticStudy, cell: SyntheticCell) -> str:
     """Names the file of a finished cell: it depends on these settings and no others."""
     return settings_key(f"{cell.world}-{cell.network}-seed{cell.seed}", {
-        "world": study.worlds[cell.world].model_dump(), "network": study.networks[cell.network].model_dump(),
-        "training": study.training.model_dump(exclude={"checkpoint_every"}), "context": study.context,
+        "world": study.worlds[cell.world].model_dump(), "network": asdict(study.networks[cell.network].architecture()),
+        "training": {**asdict(study.training_of(cell.network)), "checkpoint_every": None}, "context": study.context,
         "seed": cell.seed, "device": study.device, "numerics": NUMERICS,
     })  # fmt: skip
 
@@ -63,7 +63,7 @@ def train_cell(
     checkpoint.parent.mkdir(exist_ok=True)
     status = "ok"
     try:
-        losses = train(network, study.world(cell.world), study.context, study.training.training(), cell.seed,
+        losses = train(network, study.world(cell.world), study.context, study.training_of(cell.network), cell.seed,
                        checkpoint, on_step)  # fmt: skip
     except TrainingDiverged as diverged:
         losses, status = network.key.new_empty(0), str(diverged)
