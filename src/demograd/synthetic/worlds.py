@@ -162,11 +162,13 @@ class SineRegression:
 
 @dataclass(frozen=True)
 class LinearSystem:
-    """s_{t+1} = W s_t + ε with W orthogonal, a new one for every sequence (von Oswald 2023b)."""
+    """s_{t+1} = c W s_t + ε with W orthogonal, a new one for every sequence (von Oswald 2023b, with c = 1)."""
 
     dimension: int
     noise: float = 0.1
     """Standard deviation of each component of ε; s_1 ~ N(0, I)."""
+    contraction: float = 1.0
+    """c; with c² = 1 − noise², states neither grow nor shrink on average."""
 
     def draw(
         self,
@@ -185,7 +187,7 @@ class LinearSystem:
         noise = torch.randn(sequences, times, self.dimension, generator=generator, device=generator.device, dtype=dtype)
         states = [noise[:, 0]]
         for t in range(1, times):
-            states.append(torch.einsum("sij,sj->si", w, states[-1]) + self.noise * noise[:, t])
+            states.append(self.contraction * torch.einsum("sij,sj->si", w, states[-1]) + self.noise * noise[:, t])
         return Trajectories(scale * torch.stack(states, dim=1))
 
 

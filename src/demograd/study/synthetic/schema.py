@@ -81,11 +81,13 @@ class SineWorld(_Settings):
 
 
 class SystemWorld(_Settings):
-    """s_{t+1} = W s_t + ε with W orthogonal, a new one for every sequence."""
+    """s_{t+1} = c W s_t + ε with W orthogonal, a new one for every sequence."""
 
     kind: Literal["system"]
     dimension: PositiveInt
     noise: Noise = 0.1
+    contraction: PositiveFloat = 1.0
+    """c."""
 
     def world(self) -> LinearSystem:
         """The world itself."""
