@@ -14,7 +14,7 @@ from rich.text import Text
 from demograd.errors import UserError, unknown_name
 from demograd.metrics import METRICS, Verdict
 from demograd.models import ARCHITECTURES, BUILT_IN, load_tokenizer
-from demograd.report import Run, finding, read_run, score_table
+from demograd.report import Run, finding, network_table, read_run, score_table, synthetic_finding
 from demograd.study import MEASURES, claims, method_descriptions, preset_names, read_study
 from demograd.study.check import CheckResult
 from demograd.tasks import Statistics, Task, load_task, no_downloads, task_statistics
@@ -106,6 +106,9 @@ def print_scores(folder: Path) -> None:
     A metric a line, or, where there are many methods, weights or tasks, a line for each of those.
     """
     run = read_run(folder)
+    if run.is_synthetic:
+        _print_networks(run)
+        return
     scores = score_table(run.results)
     metrics = [str(name) for name in scores if name in _PLAIN or str(name).startswith(_SPECIFIC)]
     if metrics:  # none where only networks or distributions were looked at: the report has them
@@ -115,6 +118,14 @@ def print_scores(folder: Path) -> None:
     if verdicts:
         told = ", ".join(f"{verdicts[verdict]} {verdict}" for verdict in Verdict)
         _say(f"Comparisons behind the papers' claims: {told}; see demograd claims {folder}")
+
+
+def _print_networks(run: Run) -> None:
+    """Small transformers beside what they are held against."""
+    networks = network_table(run)
+    if not networks.empty:  # none where only constructions were checked
+        _print([str(name) for name in networks], [tuple(line) for line in networks.itertuples(index=False)])
+    _say(synthetic_finding(run).sentence)
 
 
 def _print_metrics(scores: pd.DataFrame, metrics: list[str]) -> None:

@@ -1,0 +1,47 @@
+"""How well each network and each reference predicts: the mean squared error of the query, world by world."""
+
+import pandas as pd
+
+from demograd.report.cell import Cell
+from demograd.report.section import Entry, Head, Row, Section, Table, entry, grouped
+from demograd.report.synthetic.numbers import REFERENCE, Subject, cells, worlds_of
+
+_LEAD = (
+    "Mean squared error of the query’s y, over test sequences that neither networks nor references were fitted on. "
+    "Of a network ± is the standard deviation over training seeds, and the 95 % interval resamples training seeds and "
+    "test sequences. A reference is not trained: its interval is conditional, over test sequences alone."
+)
+
+
+def losses_section(rows: pd.DataFrame) -> Section | None:
+    """A row per network, then per reference; how much more than the matching network's, where a world has one."""
+    networks, references = cells(rows, "loss"), cells(rows, "loss", REFERENCE)
+    margins = {(of.world, of.network): (of.reference, margin) for of, margin in cells(rows, "loss_margin").items()}
+    lines = []
+    for world in worlds_of([*networks, *references]):
+        for of, loss in [*_of(world, networks), *_of(world, references)]:
+            entries = [entry(loss), Entry(f"{loss.n:,}" if loss.n else "–", under=_seeds(of, loss.n_seeds))]
+            if margins:
+                matching, margin = margins.get((world, of.network), ("", None))
+                entries.append(entry(margin) if margin and matching != of.network else Entry("–", tone="absent"))
+            name, kind = (of.network, "network") if of.network else (of.reference, "reference")
+            lines.append((world, Row(name, tuple(entries), kind, tone="" if of.network else "reference")))
+    if not lines:
+        return None
+    heads = [Head("", "shaded: references"), Head("loss"), Head("predictions")]
+    note = ""
+    if margins:
+        heads.append(Head("above the matching attention", "paired"))
+        matched = {world: matching for (world, _), (matching, _) in margins.items()}
+        note = (
+            f"Attention that matches the world: {'; '.join(f'“{name}” in {world}' for world, name in matched.items())}."
+        )
+    return Section("losses", "How well do they predict?", _LEAD, (Table(tuple(heads), grouped(lines), note=note),))
+
+
+def _of(world: str, found: dict[Subject, Cell]) -> list[tuple[Subject, Cell]]:
+    return [(of, loss) for of, loss in found.items() if of.world == world]
+
+
+def _seeds(of: Subject, n_seeds: int) -> tuple[str, ...]:
+    return (f"{n_seeds} training seed{'s' * (n_seeds != 1)}",) if of.network else ()
