@@ -121,10 +121,12 @@ def print_scores(folder: Path) -> None:
 
 
 def _print_networks(run: Run) -> None:
-    """Small transformers beside what they are held against."""
+    """Small transformers beside what they are held against, world by world; the report has the intervals."""
     networks = network_table(run)
-    if not networks.empty:  # none where only constructions were checked
-        _print([str(name) for name in networks], [tuple(line) for line in networks.itertuples(index=False)])
+    for world, here in networks.groupby("world", sort=False) if len(networks) else ():
+        _say(f"In {world}:")
+        plain = here.drop(columns="world").map(lambda cell: cell.split(" [")[0])
+        _print([str(name) for name in plain], [tuple(line) for line in plain.itertuples(index=False)])
     _say(synthetic_finding(run).sentence)
 
 

@@ -38,7 +38,9 @@ def heat_map(
         .properties(width=width, height=height)
     )
     if "panel" in known:
-        chart = chart.encode(column=alt.Column("panel:N", title=None, sort=None, header=panel_header()))
+        chart = chart.encode(
+            column=alt.Column("panel:N", title=None, sort=list(dict.fromkeys(known["panel"])), header=panel_header())
+        )
     low, high = known["value"].min(), known["value"].max()
     return drawn(chart, title, f"{value} by {x} and {y}: from {low:.3g} to {high:.3g}")
 

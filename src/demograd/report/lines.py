@@ -77,5 +77,5 @@ def _encoded(axis: Axis) -> dict[str, Any]:
     return {
         "title": axis.title,
         "scale": scale,
-        "axis": alt.Axis(format="," if axis.whole else ".3~g", labelOverlap=True, **ticks),
+        "axis": alt.Axis(format=",.6~r" if axis.whole else ".3~g", labelOverlap=True, **ticks),
     }

@@ -128,6 +128,8 @@ def _system() -> Iterator[dict[str, Any]]:
         error = 0.1 + 2.0 * np.exp(-t / 2)
         yield row("loss_by_position", error * 1.03, model="linear, 3 layers", at=t, **world, around=0.01 * error)
         yield reference("loss_by_position", error, "regularised least squares", at=t, **world)
+        yield row("loss_ratio_by_position", 1.3 if t < 4 else 1.03, model="linear, 3 layers", at=t, **world,
+                  method="regularised least squares")  # fmt: skip
 
 
 def _beside() -> Iterator[dict[str, Any]]:

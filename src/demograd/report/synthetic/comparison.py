@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from demograd.report.cell import NOT_MEASURED, Cell
+from demograd.report.cell import Cell
 from demograd.report.section import NOTHING, Entry, Head, Row, Section, Table, entry, grouped
 from demograd.report.synthetic.decision import SAME_LOSS, SAME_RULE, same_algorithm
 from demograd.report.synthetic.definitions import DEFINITIONS
@@ -20,33 +20,41 @@ _LEAD = (
 
 def comparison_section(rows: pd.DataFrame) -> Section | None:
     """A row per network and reference, and the distances of preconditioners."""
-    found = {metric: cells(rows, metric) for metric in SHOWN}
-    pairs = list(dict.fromkeys(of for metric in SHOWN for of in found[metric]))
-    tables = []
-    if pairs:
-        shown = [metric for metric in SHOWN if found[metric]]
-        heads = (Head("network", "against"), Head("the same?", words=True),
-                 *(Head(DEFINITIONS[metric].title) for metric in shown))  # fmt: skip
-        lines = []
-        for of in (pair for world in worlds_of(pairs) for pair in pairs if pair.world == world):
-            numbers = (entry(found[metric][of]) if of in found[metric] else NOTHING for metric in shown)
-            verdict = _verdict(of, found)
-            lines.append((of.world, Row(of.network, (verdict, *numbers), under=(f"against {of.reference}",))))
-        tables.append(Table(heads, grouped(lines)))
+    found = {metric: of_metric for metric in SHOWN if (of_metric := cells(rows, metric))}
     distances = cells(rows, DISTANCE)
-    if distances:
-        heads = (Head("network", "against"), Head(DEFINITIONS[DISTANCE].title))
-        lines = [
-            (of.world, Row(of.network, (entry(cell),), under=(f"against {of.reference}",)))
-            for of, cell in distances.items()
-        ]
-        tables.append(Table(heads, grouped(lines), "Preconditioners"))
-    return Section("comparison", "Are they the same algorithm?", _LEAD, tuple(tables)) if tables else None
+    tables = [_pairs(found)] if found else []
+    tables += [_preconditioners(distances)] if distances else []
+    lead = _LEAD if "sensitivity_cosine" in found else ""
+    return Section("comparison", "Are they the same algorithm?", lead, tuple(tables)) if tables else None
 
 
-def _verdict(of: Subject, found: dict[str, dict[Subject, Cell]]) -> Entry:
-    """Nothing where the losses were not compared: then nothing was claimed."""
-    if of not in found["loss_ratio"]:
+def _pairs(found: dict[str, dict[Subject, Cell]]) -> Table:
+    """With a verdict, where a pair's losses and sensitivities were both compared."""
+    is_claimed = "sensitivity_cosine" in found
+    claimed = (Head("the same?", words=True),) if is_claimed else ()
+    heads = (Head("network", "against"), *claimed, *(Head(DEFINITIONS[metric].title) for metric in found))
+    pairs = dict.fromkeys(of for of_metric in found.values() for of in of_metric)
+    lines = []
+    for of in sorted(pairs, key=lambda of: worlds_of(pairs).index(of.world)):
+        numbers = [entry(of_metric[of]) if of in of_metric else NOTHING for of_metric in found.values()]
+        verdict = (
+            [_verdict(found.get("loss_ratio", {}).get(of), found["sensitivity_cosine"].get(of))] if is_claimed else []
+        )
+        lines.append((of.world, Row(of.network, (*verdict, *numbers), under=(f"against {of.reference}",))))
+    return Table(heads, grouped(lines))
+
+
+def _verdict(loss_ratio: Cell | None, sensitivity_cosine: Cell | None) -> Entry:
+    if loss_ratio is None or sensitivity_cosine is None:
         return NOTHING
-    decision = same_algorithm(found["loss_ratio"][of], found["sensitivity_cosine"].get(of, NOT_MEASURED))
-    return Entry(decision.verdict.value, tone=decision.verdict.value)
+    verdict = same_algorithm(loss_ratio, sensitivity_cosine).verdict
+    return Entry(verdict.value, tone=verdict.value)
+
+
+def _preconditioners(distances: dict[Subject, Cell]) -> Table:
+    heads = (Head("network", "against"), Head(DEFINITIONS[DISTANCE].title))
+    lines = [
+        (of.world, Row(of.network, (entry(distance),), under=(f"against {of.reference}",)))
+        for of, distance in distances.items()
+    ]
+    return Table(heads, grouped(lines), "Preconditioners")

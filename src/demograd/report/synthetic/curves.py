@@ -12,8 +12,9 @@ from demograd.report.section import Figure, Section
 from demograd.report.synthetic.numbers import NETWORK
 from demograd.report.synthetic.ticks import with_ticks
 
-RESOLVED = 1e-6
-"""Losses below this share of the largest of their chart are exact but for rounding, and would press all others flat."""
+WITHIN = 1e6
+"""Losses that are so many times larger or smaller than the median of their chart would press all others flat: those are
+of networks that explode, these zero but for rounding."""
 _LOSS = Axis("mean squared error", "log")
 
 
@@ -69,13 +70,14 @@ def curve_section(rows: pd.DataFrame, curve: Curve) -> Section | None:
     for world, every in points.groupby("world", sort=False):
         shown = every
         if curve.y.scale == "log":
-            shown = every[~(every["y"] < RESOLVED * every["y"].max())]
-            n_left_out += len(every) - len(shown)
+            times = every["y"] / every["y"].median()
+            shown = every[times.between(1 / WITHIN, WITHIN)]
+            n_left_out += int(every["y"].notna().sum()) - len(shown)
         x, y = (with_ticks(axis, shown[name]) for axis, name in ((curve.x, "x"), (curve.y, "y")))
         charts.append(line_chart(shown, str(world), x, y, legend, width=WIDTH))
     caption = "Upright lines: 95 % intervals."
     if n_left_out:
-        caption += f" Left out, for they are zero but for rounding: {n_left_out} under a millionth of the largest."
+        caption += f" Left out: {n_left_out} losses a million times larger or smaller than the median of their chart."
     figure = Figure(tuple(chart for chart in charts if chart), caption, legend=legend)
     return Section(curve.name, curve.title, curve.lead, (figure,)) if figure.charts else None
 

@@ -14,7 +14,7 @@ class Definition:
 
 _FIGURE_2 = "von Oswald 2023a, Figure 2"
 DEFINITIONS = {
-    "loss": Definition("loss", "mean squared error of the query’s y, over test sequences", _FIGURE_2),
+    "loss": Definition("loss", "mean squared error of the query’s y, or of a linear system’s next states", _FIGURE_2),
     "loss_ratio": Definition(
         "loss ratio", "mean loss of the network over that of the reference, on the same test sequences", "demograd"
     ),
@@ -31,13 +31,16 @@ DEFINITIONS = {
     "preconditioner_distance": Definition(
         "distance of preconditioners", "‖A_TF − A‖ / ‖A‖, Frobenius norm, with A in closed form", "Ahn 2023, Theorem 1"
     ),
-    "training_loss": Definition("training loss", "loss on fresh sequences, at a step of training", "demograd"),
+    "training_loss": Definition("training loss", "mean loss on fresh sequences since the point before", "demograd"),
     "loss_at_scale": Definition("loss at an input scale", "loss where every x is multiplied by a factor", _FIGURE_2),
     "loss_by_layers": Definition(
         "loss by layers", "loss of so many layers, and of as many steps of a reference", "von Oswald 2023a; Ahn 2023"
     ),
     "loss_by_position": Definition(
         "loss by position", "mean squared error of the next state, after so many states", "von Oswald 2023b"
+    ),
+    "loss_ratio_by_position": Definition(
+        "loss ratio by position", "loss by position over that of the reference, on the same test sequences", "demograd"
     ),
     "loss_interpolated": Definition(
         "loss of interpolated weights",

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from demograd.metrics import Decision, Verdict
-from demograd.report.cell import NOT_MEASURED, Cell
+from demograd.report.cell import Cell
 from demograd.report.finding import FEW, Finding, listed
 from demograd.report.synthetic.decision import SAME_PRECONDITIONER, lowest_loss, same_algorithm, within
 from demograd.report.synthetic.numbers import Subject, cells, seeds, written
@@ -23,6 +23,7 @@ def synthetic_findings(rows: pd.DataFrame, worlds: dict[str, Any]) -> Findings:
         "a trained preconditioner is the best one in closed form": _preconditioners(rows),
         "attention that matches a world’s kernel has the lowest loss": _matching(rows),
         "a trained transformer predicts a linear system as well as least squares": _systems(rows, worlds),
+        "a network can be held against anything": _without_loss(rows),
     }
     return {claim: found for claim, found in every.items() if found}
 
@@ -57,7 +58,9 @@ def _algorithms(rows: pd.DataFrame) -> list[Finding]:
     ratios, cosines = (cells(rows, metric) for metric in ("loss_ratio", "sensitivity_cosine"))
     found = []
     for of, ratio in ratios.items():
-        cosine = cosines.get(of, NOT_MEASURED)
+        if of not in cosines:  # a linear system: there is no query whose x a prediction is sensitive to
+            continue
+        cosine = cosines[of]
         decision = same_algorithm(ratio, cosine)
         does = _said(decision, f"“{of.network}” does what {of.reference} does",
                      f"“{of.network}” does not do what {of.reference} does")  # fmt: skip
@@ -85,6 +88,8 @@ def _matching(rows: pd.DataFrame) -> list[Finding]:
             margins.setdefault((of.world, of.reference), {})[of] = margin
     found = []
     for (world, matching), others in margins.items():
+        # the lowest of all is not the lowest of those that did not diverge
+        others = others | {of: loss for of, loss in _not_trained(rows).items() if of.world == world}
         decision = lowest_loss(others.values())
         whose = f"“{matching}”, whose attention is the world’s kernel,"
         does = _said(decision, f"{whose} has the lowest loss", f"{whose} does not have the lowest loss")
@@ -108,6 +113,20 @@ def _systems(rows: pd.DataFrame, worlds: dict[str, Any]) -> list[Finding]:
             n_seeds = min(ratio.n_seeds for ratio in after.values())
             found.append(_finding(decision, of.world, does, extremes(after), f"“{of.network}”", n_seeds))
     return found
+
+
+def _without_loss(rows: pd.DataFrame) -> list[Finding]:
+    return [
+        Finding(
+            f"Undecided: in {of.world}, nothing can be said of “{of.network}”: {loss.text}.",
+            Verdict.UNDECIDED, f"“{of.network}” in {of.world}", loss.text,
+        )
+        for of, loss in _not_trained(rows).items()
+    ]  # fmt: skip
+
+
+def _not_trained(rows: pd.DataFrame) -> dict[Subject, Cell]:
+    return {of: loss for of, loss in cells(rows, "loss").items() if loss.value is None}
 
 
 def _said(decision: Decision, yes: str, no: str) -> str:

@@ -3,13 +3,13 @@
 import pandas as pd
 
 from demograd.report.cell import Cell
-from demograd.report.section import Entry, Head, Row, Section, Table, entry, grouped
-from demograd.report.synthetic.numbers import REFERENCE, Subject, cells, worlds_of
+from demograd.report.section import NOTHING, Entry, Head, Row, Section, Table, entry, grouped
+from demograd.report.synthetic.numbers import REFERENCE, Subject, cells, seeds, worlds_of
 
 _LEAD = (
-    "Mean squared error of the query’s y, over test sequences that neither networks nor references were fitted on. "
-    "Of a network ± is the standard deviation over training seeds, and the 95 % interval resamples training seeds and "
-    "test sequences. A reference is not trained: its interval is conditional, over test sequences alone."
+    "Mean squared error of the query’s y (in a linear system, of each next state) over test sequences that neither "
+    "networks nor references were fitted on. Of a network ± is the standard deviation over training seeds, and the 95 % "
+    "interval resamples training seeds and test sequences. A reference is not trained: its interval is conditional, over test sequences alone."
 )
 
 
@@ -20,28 +20,26 @@ def losses_section(rows: pd.DataFrame) -> Section | None:
     lines = []
     for world in worlds_of([*networks, *references]):
         for of, loss in [*_of(world, networks), *_of(world, references)]:
-            entries = [entry(loss), Entry(f"{loss.n:,}" if loss.n else "–", under=_seeds(of, loss.n_seeds))]
+            under = (seeds(loss.n_seeds),) if of.network else ()
+            entries = [entry(loss), Entry(f"{loss.n:,}", under=under)]
             if margins:
-                matching, margin = margins.get((world, of.network), ("", None))
-                entries.append(entry(margin) if margin and matching != of.network else Entry("–", tone="absent"))
+                entries.append(_margin(of, margins))
             name, kind = (of.network, "network") if of.network else (of.reference, "reference")
             lines.append((world, Row(name, tuple(entries), kind, tone="" if of.network else "reference")))
     if not lines:
         return None
-    heads = [Head("", "shaded: references"), Head("loss"), Head("predictions")]
-    note = ""
+    heads = [Head("", "shaded: references"), Head("loss"), Head("test predictions")]
     if margins:
-        heads.append(Head("above the matching attention", "paired"))
-        matched = {world: matching for (world, _), (matching, _) in margins.items()}
-        note = (
-            f"Attention that matches the world: {'; '.join(f'“{name}” in {world}' for world, name in matched.items())}."
-        )
-    return Section("losses", "How well do they predict?", _LEAD, (Table(tuple(heads), grouped(lines), note=note),))
+        heads.append(Head("above the matching attention’s", "paired"))
+    return Section("losses", "How well do they predict?", _LEAD, (Table(tuple(heads), grouped(lines)),))
 
 
 def _of(world: str, found: dict[Subject, Cell]) -> list[tuple[Subject, Cell]]:
     return [(of, loss) for of, loss in found.items() if of.world == world]
 
 
-def _seeds(of: Subject, n_seeds: int) -> tuple[str, ...]:
-    return (f"{n_seeds} training seed{'s' * (n_seeds != 1)}",) if of.network else ()
+def _margin(of: Subject, margins: dict[tuple[str, str], tuple[str, Cell]]) -> Entry:
+    if (world_and_network := (of.world, of.network)) in margins:
+        return entry(margins[world_and_network][1])
+    matching = {matching for (world, _), (matching, _) in margins.items() if world == of.world}
+    return Entry("matching", tone="absent") if of.network in matching else NOTHING

@@ -3,8 +3,6 @@
 from dataclasses import replace
 from typing import Any
 
-import pandas as pd
-
 from demograd.metrics import METRICS, SEEDS_TO_DECIDE
 from demograd.report.finding import Finding
 from demograd.report.not_ok import missing_section
@@ -36,7 +34,7 @@ def synthetic_page(run: Run) -> str:
         first_finding(found),
         [one for of_claim in found.values() for one in of_claim],
         _sections(run),
-        heading=_heading(run.results),
+        heading=_heading(run),
         seeds_to_decide=SEEDS_TO_DECIDE,
         notes=list(run.provenance.get("notes", [])),
         definitions=[each for name, each in {**DEFINITIONS, **METRICS}.items() if name in shown],
@@ -76,10 +74,12 @@ def _of_language_model(section: Section | None) -> Section | None:
     return section and replace(section, title="What the language model predicts")
 
 
-def _heading(results: pd.DataFrame) -> dict[str, Any]:
-    losses = results[results["metric"].isin(["loss", "training_loss", "loss_by_position"])]
+def _heading(run: Run) -> dict[str, Any]:
+    losses = run.results[run.results["metric"].isin(["loss", "training_loss", "loss_by_position"])]
     of_networks, of_references = (losses[losses["setting"] == setting] for setting in (NETWORK, REFERENCE))
+    systems = {world["kind"] == "system" for world in run.study["worlds"].values()}
     return {
+        "in_context": "states" if systems == {True} else "examples or states" if True in systems else "examples",
         "worlds": list(losses["task"].dropna().unique()),
         "networks": list(of_networks["model"].dropna().unique()),
         "references": list(of_references["method"].dropna().unique()),

@@ -7,8 +7,10 @@ from demograd.report.sparsity import METRIC, sparsity_section
 
 
 def synthetic_sparsity_section(results: pd.DataFrame) -> Section | None:
-    """As on a language model's page, with each network named by its world where there are several."""
+    """As on a language model's page; of small networks over all their few layers, named by their worlds."""
     rows = results[(results["metric"] == METRIC) & results["seed"].isna()]
-    if rows["task"].nunique() > 1:
-        rows = rows.assign(model=(rows["model"] + " in " + rows["task"]).where(rows["task"].notna(), rows["model"]))
-    return sparsity_section(rows)
+    is_small = rows["task"].notna()
+    in_world = rows["model"] + " in " + rows["task"]
+    names = in_world.where(rows["weights"] != "constructed", "for " + rows["task"])
+    rows = rows.assign(model=names.where(is_small, rows["model"]))
+    return sparsity_section(rows[~is_small | rows["layer"].isna()])
