@@ -8,8 +8,9 @@ from demograd.report.synthetic.numbers import REFERENCE, Subject, cells, seeds, 
 
 _LEAD = (
     "Mean squared error of the query’s y (in a linear system, of each next state) over test sequences that neither "
-    "networks nor references were fitted on. Of a network ± is the standard deviation over training seeds, and the 95 % "
-    "interval resamples training seeds and test sequences. A reference is not trained: its interval is conditional, over test sequences alone."
+    "networks nor references were fitted on. ± of a network is the standard deviation over training seeds; its 95 % "
+    "interval resamples training seeds and test sequences. A reference is not trained: its interval is conditional, "
+    "over test sequences alone."
 )
 
 

@@ -41,7 +41,7 @@ def of_context(rows: pd.DataFrame, context: int) -> pd.DataFrame:
 def cells(rows: pd.DataFrame, metric: str, setting: str = NETWORK) -> dict[Subject, Cell]:
     """One number of everything that has it, in the order of the results; not those at some `at` or step."""
     whole = rows[(rows["metric"] == metric) & (rows["setting"] == setting) & rows[["at", "step"]].isna().all(axis=1)]
-    return {subject(row["task"], row["model"], row["method"]): _cell(row) for row in whole.to_dict("records")}
+    return {subject(row): _cell(row) for row in whole.to_dict("records")}
 
 
 def cells_at(rows: pd.DataFrame, metric: str, setting: str = NETWORK) -> dict[Subject, dict[float, Cell]]:
@@ -49,13 +49,14 @@ def cells_at(rows: pd.DataFrame, metric: str, setting: str = NETWORK) -> dict[Su
     found: dict[Subject, dict[float, Cell]] = {}
     of_metric = rows[(rows["metric"] == metric) & (rows["setting"] == setting) & rows["at"].notna()]
     for row in of_metric.to_dict("records"):
-        found.setdefault(subject(row["task"], row["model"], row["method"]), {})[float(row["at"])] = _cell(row)
+        found.setdefault(subject(row), {})[float(row["at"])] = _cell(row)
     return found
 
 
-def subject(world: str | None, network: str | None, reference: str | None) -> Subject:
-    """From the columns task, model and method."""
-    return Subject(*("" if pd.isna(name) else str(name) for name in (world, network, reference)))
+def subject(row: Mapping[Any, Any]) -> Subject:
+    """Whose number a row of the results is."""
+    names = (row[column] for column in ("task", "model", "method"))
+    return Subject(*("" if pd.isna(name) else str(name) for name in names))
 
 
 def worlds_of(subjects: Iterable[Subject]) -> list[str]:
