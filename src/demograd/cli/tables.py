@@ -142,7 +142,10 @@ def _print_metrics(scores: pd.DataFrame, metrics: list[str]) -> None:
 
 
 def print_claims(run: Run) -> None:
-    """Each claim with its comparisons; then what the rest would need."""
+    """Each claim with its comparisons; then what the rest would need. Of a synthetic run: its finding."""
+    if run.is_synthetic:
+        _say(synthetic_finding(run).sentence)
+        return
     console, claims_ = Console(), run.claims["claims"]
     for claim in claims_:
         if claim["comparisons"]:

@@ -8,7 +8,7 @@ import pytest
 from tests.report.synthetic.rows import everything, reference, row, write_synthetic_run
 from tests.report.test_page import EVIL, Parsed
 
-from demograd.cli.tables import print_scores
+from demograd.cli.tables import print_claims, print_scores
 from demograd.errors import UserError
 from demograd.metrics import METRICS
 from demograd.report import network_table, read_run, synthetic_finding, write_report
@@ -104,5 +104,7 @@ def test_a_terminal_shows_networks_beside_their_references(
 
 def test_a_terminal_shows_a_run_of_constructions_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     error = row("construction_error", 1e-15, setting="construction", model=None, task=None, method="GD")
-    print_scores(write_synthetic_run(tmp_path, rows=[error]))
-    assert capsys.readouterr().out == "Undecided: no network was held against anything.\n"
+    folder = write_synthetic_run(tmp_path, rows=[error])
+    print_scores(folder)
+    print_claims(read_run(folder))
+    assert capsys.readouterr().out == "Undecided: no network was held against anything.\n" * 2
