@@ -63,7 +63,7 @@ def matching(rows: pd.DataFrame) -> list[Finding]:
 
 
 def systems(rows: pd.DataFrame, worlds: dict[str, Any]) -> list[Finding]:
-    """Whether a network errs as much as least squares in a linear system, once it has seen more states than dimensions."""
+    """Whether a network errs as much as least squares, once it has seen more states than the system has dimensions."""
     found = []
     for of, ratios in ratios_by_position(rows).items():
         dimension = int(worlds[of.world]["dimension"])

@@ -35,8 +35,8 @@ class Curve:
 CURVES = (
     Curve(
         "input-scale", "Outside the range of training",
-        "Every x is multiplied by a factor. Networks were trained at 1, and references tuned at 1: an algorithm goes "
-        "on working as it does, a table of answers does not.",
+        "Every x is multiplied by a factor before its y is computed. Networks were trained at 1, and references "
+        "tuned at 1: where both are the same algorithm, both change alike.",
         "loss_at_scale", Axis("factor of the inputs"),
     ),
     Curve(

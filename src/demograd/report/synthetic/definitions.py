@@ -32,7 +32,9 @@ DEFINITIONS = {
         "distance of preconditioners", "‖A_TF − A‖ / ‖A‖, Frobenius norm, with A in closed form", "Ahn 2023, Theorem 1"
     ),
     "training_loss": Definition("training loss", "mean loss on fresh sequences since the point before", "demograd"),
-    "loss_at_scale": Definition("loss at an input scale", "loss where every x is multiplied by a factor", _FIGURE_2),
+    "loss_at_scale": Definition(
+        "loss at an input scale", "loss where every x was multiplied by a factor before its y was computed", _FIGURE_2
+    ),
     "loss_by_layers": Definition(
         "loss by layers", "loss of so many layers, and of as many steps of a reference", "von Oswald 2023a; Ahn 2023"
     ),

@@ -19,7 +19,7 @@ def synthetic_findings(rows: pd.DataFrame, worlds: dict[str, Any]) -> Findings:
         "a trained transformer does what a reference does": claimed.algorithms(rows),
         "a trained preconditioner is the best one in closed form": claimed.preconditioners(rows),
         "attention that matches a world’s kernel has the lowest loss": claimed.matching(rows),
-        "a trained transformer’s error in a linear system is that of least squares, to within 10 %": claimed.systems(
+        "a trained transformer’s error in a linear system is within 10 % of that of least squares": claimed.systems(
             rows, worlds
         ),
         "a network learned anything": claimed.without_loss(rows),
