@@ -99,7 +99,11 @@ def read_run(folder: Path) -> Run:
     for name, content in (("study.yaml", study), ("provenance.json", provenance), ("claims.json", claims)):
         if not isinstance(content, dict):
             raise _unreadable(folder / name, "not a mapping")
-    return Run(folder, study, _results(folder / "results.parquet"), checks, provenance, claims, matrices)
+    run = Run(folder, study, _results(folder / "results.parquet"), checks, provenance, claims, matrices)
+    absent = [setting for setting in ("context", "worlds") if run.is_synthetic and setting not in study]
+    if absent:
+        raise _unreadable(folder / "study.yaml", f"a synthetic study without {' and '.join(absent)}")
+    return run
 
 
 def _results(path: Path) -> pd.DataFrame:

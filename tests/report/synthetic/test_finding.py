@@ -47,6 +47,14 @@ def test_several_findings_are_summed_up_by_claim_and_verdict() -> None:
     assert first(*against_gd(1.002, 0.998), *against_gd(1.0, 0.998, **other)).verdict == Verdict.SUPPORTED
 
 
+def test_many_findings_of_a_verdict_are_counted() -> None:
+    same = [one for n in range(7) for one in against_gd(1.002, 0.998, model=f"network {n}")]
+    assert first(*same).sentence.endswith("is supported for all 7.")
+    assert first(*same, *against_gd(0.3, 0.7)).sentence.endswith(
+        "is supported for 7 of 8; contradicted for “linear, 1 layer” as GD, 1 step in isotropic."
+    )
+
+
 def test_few_seeds_are_named_as_the_reason() -> None:
     (one,) = findings(*against_gd(1.002, 0.998, n_seeds=3))
     assert one.verdict == Verdict.UNDECIDED

@@ -88,6 +88,13 @@ def test_a_run_has_a_page_without_matrices_and_one_with_broken_ones_is_refused(t
     assert 'id="weights"' not in page(folder)
 
 
+def test_a_synthetic_study_says_its_worlds_and_its_context(tmp_path: Path) -> None:
+    folder = write_synthetic_run(tmp_path)
+    (folder / "study.yaml").write_text("kind: synthetic")
+    with pytest.raises(UserError, match="a synthetic study without context and worlds"):
+        read_run(folder)
+
+
 def test_a_terminal_shows_networks_beside_their_references(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -47,7 +47,11 @@ def _told(found: Sequence[Finding]) -> str:
         of_verdict = [one for one in found if one.verdict == verdict]
         if of_verdict:
             about = [one.about for one in of_verdict]
-            named = listed(about) if len(about) <= FEW else f"{len(about)} of {len(found)}"
+            named = listed(about) if len(about) <= FEW else _counted(len(about), len(found))
             reasons = list(dict.fromkeys(one.reason for one in of_verdict if one.reason))
             parts.append(f"{verdict} for {named}{f' ({reasons[0]})' if len(reasons) == 1 else ''}")
     return "; ".join(parts)
+
+
+def _counted(n: int, total: int) -> str:
+    return f"all {n}" if n == total else f"{n} of {total}"
