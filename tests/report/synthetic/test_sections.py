@@ -144,11 +144,25 @@ def test_weights_mixed_with_several_constructions_are_told_apart() -> None:
     assert labels == ["linear, 1 layer, towards GD, 1 step", "linear, 1 layer, towards ridge"]
 
 
-def test_training_curves_have_the_references_that_networks_are_held_against_beside_them() -> None:
+def training(*references: tuple[str, float]) -> list[str]:
+    """The legend of training curves where a network is held against these references of these losses."""
     curve = [row("training_loss", 9.0 / step, step=step) for step in (1, 10, 100)]
-    of_reference = [reference("loss", 1.9, name) for name in ("GD, 1 step", "ridge")]
-    section = training_section(rows(*curve, *of_reference, row("loss_ratio", 1.0, method="GD, 1 step")))
-    assert [key.label for key in figure(section).legend] == ["linear, 1 layer", "GD, 1 step"]
+    losses = [reference("loss", loss, name) for name, loss in references]
+    ratios = [row("loss_ratio", 1.0, method=name) for name, _ in references if name != "nobody’s"]
+    return [key.label for key in figure(training_section(rows(*curve, *losses, *ratios))).legend]
+
+
+def test_training_curves_have_the_references_that_networks_are_held_against_beside_them() -> None:
+    assert training(("GD, 1 step", 1.9), ("nobody’s", 1.8)) == ["linear, 1 layer", "GD, 1 step"]
+
+
+def test_a_reference_that_errs_not_at_all_does_not_press_training_curves_flat() -> None:
+    assert training(("GD, 1 step", 1.9), ("least squares", 1e-14)) == ["linear, 1 layer", "GD, 1 step"]
+
+
+def test_many_references_would_hide_training_curves() -> None:
+    assert len(training(*((f"GD, {n} steps", 1.0 / n) for n in range(1, 5)))) == 5
+    assert training(*((f"GD, {n} steps", 1.0 / n) for n in range(1, 6))) == ["linear, 1 layer"]
 
 
 def test_a_logarithmic_axis_has_powers_of_ten_or_where_they_are_few_their_halves_and_fifths() -> None:

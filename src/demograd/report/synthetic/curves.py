@@ -10,11 +10,9 @@ from demograd.report.drawing import WIDTH, keys
 from demograd.report.lines import Axis, line_chart
 from demograd.report.section import Figure, Section
 from demograd.report.synthetic.numbers import NETWORK
+from demograd.report.synthetic.reach import reach
 from demograd.report.synthetic.ticks import with_ticks
 
-WITHIN = 1e6
-"""Losses that are so many times larger or smaller than the median of their chart would press all others flat: those are
-of networks that explode, these zero but for rounding."""
 _LOSS = Axis("mean squared error", "log")
 
 
@@ -70,8 +68,7 @@ def curve_section(rows: pd.DataFrame, curve: Curve) -> Section | None:
     for world, every in points.groupby("world", sort=False):
         shown = every
         if curve.y.scale == "log":
-            times = every["y"] / every["y"].median()
-            shown = every[times.between(1 / WITHIN, WITHIN)]
+            shown = every[every["y"].between(*reach(every["y"]))]
             n_left_out += int(every["y"].notna().sum()) - len(shown)
         x, y = (with_ticks(axis, shown[name]) for axis, name in ((curve.x, "x"), (curve.y, "y")))
         charts.append(line_chart(shown, str(world), x, y, legend, width=WIDTH))
