@@ -109,7 +109,7 @@ def test_shared_layers_are_one_layers_weights() -> None:
 def test_interpolation_begins_at_the_network_and_ends_at_the_construction() -> None:
     network, problems = small(), WORLD.draw(20, 6, Generator().manual_seed(0))
     gd = preconditioned_layer(0.5 * torch.eye(3), 6)
-    run = [predictions(run_layers(as_tokens(problems), [interpolated(network.layers()[0], gd, mix)])) for mix in (0, 1)]
+    run = [predictions(run_layers(as_tokens(problems), [interpolated(network.layers()[0], gd, mix)])) for mix in (0.0, 1.0)]
     assert torch.allclose(run[0], network(problems), atol=1e-5)
     assert torch.allclose(run[1], predictions(run_layers(as_tokens(problems), [gd])), atol=1e-5)
 

@@ -14,16 +14,8 @@ from rich.text import Text
 from demograd.errors import UserError, unknown_name
 from demograd.metrics import METRICS, Verdict
 from demograd.models import ARCHITECTURES, BUILT_IN, load_tokenizer
-from demograd.report import Run, finding, read_run, score_table
-from demograd.study import (
-    MEASURES,
-    Study,
-    SyntheticStudy,
-    claims,
-    method_descriptions,
-    preset_names,
-    read_study,
-)
+from demograd.report import Run, finding, network_table, read_run, score_table, synthetic_finding
+from demograd.study import MEASURES, Study, SyntheticStudy, claims, method_descriptions, preset_names, read_study
 from demograd.study.check import CheckResult
 from demograd.tasks import Statistics, Task, load_task, no_downloads, task_statistics
 from demograd.tasks.builtin import built_in_tasks
@@ -117,6 +109,9 @@ def print_scores(folder: Path) -> None:
     A metric a line, or, where there are many methods, weights or tasks, a line for each of those.
     """
     run = read_run(folder)
+    if run.is_synthetic:
+        _print_networks(run)
+        return
     scores = score_table(run.results)
     metrics = [str(name) for name in scores if name in _PLAIN or str(name).startswith(_SPECIFIC)]
     if metrics:  # none where only networks or distributions were looked at: the report has them
@@ -126,6 +121,16 @@ def print_scores(folder: Path) -> None:
     if verdicts:
         told = ", ".join(f"{verdicts[verdict]} {verdict}" for verdict in Verdict)
         _say(f"Comparisons behind the papers' claims: {told}; see demograd claims {folder}")
+
+
+def _print_networks(run: Run) -> None:
+    """Small transformers beside what they are held against, world by world; the report has the intervals."""
+    networks = network_table(run)
+    for world, here in networks.groupby("world", sort=False) if len(networks) else ():
+        _say(f"In {world}:")
+        plain = here.drop(columns="world").map(lambda cell: cell.split(" [")[0])
+        _print([str(name) for name in plain], [tuple(line) for line in plain.itertuples(index=False)])
+    _say(synthetic_finding(run).sentence)
 
 
 def _print_metrics(scores: pd.DataFrame, metrics: list[str]) -> None:
@@ -140,7 +145,10 @@ def _print_metrics(scores: pd.DataFrame, metrics: list[str]) -> None:
 
 
 def print_claims(run: Run) -> None:
-    """Each claim with its comparisons; then what the rest would need."""
+    """Each claim with its comparisons; then what the rest would need. Of a synthetic run: its finding."""
+    if run.is_synthetic:
+        _say(synthetic_finding(run).sentence)
+        return
     console, claims_ = Console(), run.claims["claims"]
     for claim in claims_:
         if claim["comparisons"]:

@@ -8,3 +8,5 @@ from demograd.report.run import Check as Check
 from demograd.report.run import Run as Run
 from demograd.report.run import read_run as read_run
 from demograd.report.scores import score_table as score_table
+from demograd.report.synthetic import network_table as network_table
+from demograd.report.synthetic import synthetic_finding as synthetic_finding

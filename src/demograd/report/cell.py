@@ -28,6 +28,8 @@ class Cell:
     n_missing: int
     n_seeds: int
     status: str
+    places: int = 3
+    """Digits after the point, at least."""
 
     @property
     def text(self) -> str:
@@ -84,7 +86,9 @@ class Cell:
             return number(value, 1 if largest >= 100 else 2)
         bounds = [x for x in (self.low, self.high) if x]
         # a bound decides a claim by its sign, so it must not read as zero where it is not
-        return number(value, next((places for places in range(3, 8) if all(round(x, places) for x in bounds)), 8))
+        return number(
+            value, next((places for places in range(self.places, 8) if all(round(x, places) for x in bounds)), 8)
+        )
 
 
 NOT_MEASURED = Cell(None, None, None, None, False, 0, 0, 0, "not measured")

@@ -191,7 +191,7 @@ def _untrained_too(scores: Scores, of: Variant) -> str:
         and replace(each, weights=of.weights, learning_rate=of.learning_rate) == of
         and _conjunction(decide(scores.get(each, _METRIC, control).interval) for control in NEEDED) == Verdict.SUPPORTED
     ]
-    return f"; but the same holds of {_listed(dict.fromkeys(same))} weights" if same else ""
+    return f"; but the same holds of {listed(dict.fromkeys(same))} weights" if same else ""
 
 
 def _conjunction(decisions: Iterable[Decision]) -> Verdict:
@@ -207,9 +207,10 @@ def _value(cell: Cell) -> str:
 
 
 def _named(about: Sequence[str], total: int) -> str:
-    return _listed(about) if len(about) <= FEW else f"{len(about)} of {total} methods and tasks"
+    return listed(about) if len(about) <= FEW else f"{len(about)} of {total} methods and tasks"
 
 
-def _listed(words: Iterable[str]) -> str:
+def listed(words: Iterable[str]) -> str:
+    """`a, b and c`; there must be one."""
     *first, last = words
     return f"{', '.join(first)} and {last}" if first else last

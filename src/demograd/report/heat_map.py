@@ -5,19 +5,21 @@ from typing import Any, Literal
 import altair as alt
 import pandas as pd
 
-from demograd.report.drawing import SMALL, drawn
+from demograd.report.drawing import SMALL, drawn, panel_header
 from demograd.report.section import Chart
 
 Colours = Literal["signed", "linear", "log"]
 
 
 def heat_map(
-    data: pd.DataFrame, title: str, *, x: str, y: str, value: str, colours: Colours, height: int = SMALL - 40
-) -> Chart:
+    data: pd.DataFrame, title: str, *, x: str, y: str, value: str, colours: Colours, width: int = SMALL - 40,
+    height: int = SMALL - 40, downwards: bool = False,
+) -> Chart:  # fmt: skip
     """A chart of `data`, with integer columns x and y, and value; x, y and value are titles.
 
     `signed`: from blue below zero over white to orange above it, as far to both sides. Cells without a value stay
     white and are not drawn, nor are those that a logarithm has no place for.
+    With a column `panel` there is a map for each of its values, in the same colours; `downwards`: rows begin on top.
     """
     known = data.dropna(subset=["value"])
     known = known[known["value"] > 0] if colours == "log" else known
@@ -26,15 +28,19 @@ def heat_map(
         .mark_rect()
         .encode(
             x=alt.X("x:O", title=x, axis=_axis(data["x"])),
-            y=alt.Y("y:O", title=y, sort="descending", axis=_axis(data["y"])),
+            y=alt.Y("y:O", title=y, sort="ascending" if downwards else "descending", axis=_axis(data["y"])),
             color=alt.Color(
                 "value:Q",
                 scale=_scale(known["value"], colours),
                 legend=alt.Legend(title=value, orient="bottom", gradientLength=SMALL - 70, format=".3~g", tickCount=4),
             ),
         )
-        .properties(width=SMALL - 40, height=height)
+        .properties(width=width, height=height)
     )
+    if "panel" in known:
+        chart = chart.encode(
+            column=alt.Column("panel:N", title=None, sort=list(dict.fromkeys(known["panel"])), header=panel_header())
+        )
     low, high = known["value"].min(), known["value"].max()
     return drawn(chart, title, f"{value} by {x} and {y}: from {low:.3g} to {high:.3g}")
 

@@ -74,4 +74,8 @@ def _encoded(axis: Axis) -> dict[str, Any]:
     scale = alt.Scale(type="log", nice=False) if axis.scale == "log" else alt.Scale(zero=axis.zero)
     ticks: dict[str, Any] = {"values": list(axis.ticks)} if axis.ticks else {"tickCount": 5}
     ticks |= {"tickMinStep": 1} if axis.whole else {}
-    return {"title": axis.title, "scale": scale, "axis": alt.Axis(format=".3~g", labelOverlap=True, **ticks)}
+    return {
+        "title": axis.title,
+        "scale": scale,
+        "axis": alt.Axis(format=",.6~r" if axis.whole else ".3~g", labelOverlap=True, **ticks),
+    }

@@ -9,7 +9,7 @@ from demograd.report.layer_ranges import ranges
 from demograd.report.performance import in_words
 from demograd.report.section import Entry, Group, Head, Row, Section, Table
 
-_GROUP = ["task", "k", "weights", "method", "learning_rate", "status"]
+_GROUP = ["task", "k", "model", "weights", "method", "learning_rate", "status"]
 FEW = 12
 """Lines that are shown at once."""
 _HEADS = (
@@ -22,31 +22,34 @@ def missing_section(results: pd.DataFrame) -> Section:
     """What the status column says, for people."""
     counts = results["status"].astype(str).value_counts()
     told = ", ".join(f"{n:,} {status}" for status, n in counts.items())
-    several_k = results["k"].nunique() > 1
+    several = {name for name in ("k", "model") if results[name].nunique() > 1}
     rows = tuple(
-        _absence(group, several_k) for _, group in results[results["status"] != "ok"].groupby(_GROUP, dropna=False)
+        _absence(group, several) for _, group in results[results["status"] != "ok"].groupby(_GROUP, dropna=False)
     )
     folded = f"{len(rows)} kinds of numbers are missing" if len(rows) > FEW else ""
     tables = (Table(_HEADS, (Group("", rows),), folded=folded),) if rows else ()
     return Section("missing", "What is missing", f"Of the {len(results):,} rows of the results: {told}.", tables)
 
 
-def _absence(rows: pd.DataFrame, several_k: bool) -> Row:
+def _absence(rows: pd.DataFrame, several: set[str]) -> Row:
     """Rows without a number, alike but for setting, metric, layer, head and demonstration set."""
-    task, k, weights, method, rate, status = rows[_GROUP].iloc[0]
+    task, k, model, weights, method, rate, status = rows[_GROUP].iloc[0]
     layers = [ranges(sorted({int(layer) for layer in rows["layer"].dropna()}))]
     if rows["layer"].isna().any():
         layers.append("over all")
-    about = [str(weights), *([] if pd.isna(method) else [str(method)]), *([] if pd.isna(rate) else [f"{rate:g}"])]
+    about = [str(one) for one in (weights, method) if pd.notna(one)] + ([] if pd.isna(rate) else [f"{rate:g}"])
+    of_model = (str(model),) if "model" in several and pd.notna(model) else ()
     settings = ", ".join(in_words(str(setting)) for setting in rows["setting"].dropna().unique())
     entries = (
-        Entry(", ".join(about)),
+        Entry(", ".join(about) or "–", under=of_model),
         Entry(str(status)),
         Entry(" and ".join(filter(None, layers))),
         Entry(_metrics([str(name) for name in rows["metric"].unique()]), under=(settings,)),
         Entry(f"{len(rows):,}"),
     )
-    return Row("–" if pd.isna(task) else str(task), entries, under=(f"k {k}",) if several_k and pd.notna(k) else ())
+    return Row(
+        "–" if pd.isna(task) else str(task), entries, under=(f"k {int(k)}",) if "k" in several and pd.notna(k) else ()
+    )
 
 
 def _metrics(names: Sequence[str]) -> str:

@@ -1,12 +1,8 @@
 """The report: one HTML file that needs no network and runs no script."""
 
-from itertools import count
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
-from demograd.columns import COLUMNS
 from demograd.errors import UserError
 from demograd.files import written_whole
 from demograd.metrics import METRICS, SEEDS_TO_DECIDE
@@ -25,23 +21,15 @@ from demograd.report.order_sensitivity import order_sensitivity_section
 from demograd.report.performance import performance_section
 from demograd.report.published import published_section
 from demograd.report.rates import rates_section
+from demograd.report.rendering import rendered
 from demograd.report.run import Run, read_run
 from demograd.report.score_tables import score_section
 from demograd.report.scores import Scores, overall
 from demograd.report.section import Section
 from demograd.report.sparsity import sparsity_section
-from demograd.report.svg import NUMBER
+from demograd.report.synthetic import synthetic_page
 from demograd.report.training_time import training_time_section
 from demograd.report.validity import validity_section
-
-_FILES = {
-    "results.parquet": "every number of this page and those behind it, one a row",
-    "study.yaml": "the settings, defaults filled in",
-    "validity.json": "the validity checks",
-    "claims.json": "the claims, with every comparison",
-    "provenance.json": "versions, machine, fingerprints and notes",
-    "report.html": "this page",
-}
 
 
 def write_report(folder: Path) -> Path:
@@ -61,35 +49,23 @@ def write_report(folder: Path) -> Path:
 
 
 def render(run: Run) -> str:
-    """The page as text. What comes from the run is untrusted and escaped; the charts have been checked."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("page.html.j2").render(_content(run))
-
-
-def _content(run: Run) -> dict[str, Any]:
+    """The page as text, of whatever kind the run is."""
+    if run.is_synthetic:
+        return synthetic_page(run)
     scores = overall(run.results)
-    return {
-        "run": run,
-        "heading": _heading(run),
-        "finding": finding(run.results, run.validity),
-        "findings": findings(run.results, run.validity),
-        "seeds_to_decide": SEEDS_TO_DECIDE,
-        "claims": claims_section(run.claims),
-        "number_word": NUMBER,
-        "next_number": count(1).__next__,
-        "sections": [section for section in _sections(run, scores) if section],
-        "notes": _fewer_demonstrations(run) + list(run.provenance.get("notes", [])),
-        "methods": _methods(run, scores),
-        "definitions": _definitions(run),
-        "files": {name: words for name, words in _FILES.items() if name == "report.html" or (run.path / name).exists()},
-        "result_columns": COLUMNS,
-    }
+    return rendered(
+        "page.html.j2",
+        run,
+        finding(run.results, run.validity),
+        findings(run.results, run.validity),
+        _sections(run, scores),
+        heading=_heading(run),
+        seeds_to_decide=SEEDS_TO_DECIDE,
+        claims=claims_section(run.claims),
+        notes=_fewer_demonstrations(run) + list(run.provenance.get("notes", [])),
+        methods=_methods(run, scores),
+        definitions=_definitions(run),
+    )
 
 
 def _sections(run: Run, scores: Scores) -> list[Section | None]:

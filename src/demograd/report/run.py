@@ -36,6 +36,22 @@ class Check:
 
 
 @dataclass(frozen=True)
+class Matrices:
+    """What a trained layer multiplies with, beside what theory says, scaled alike (`matrices.json`)."""
+
+    world: str
+    network: str
+    seed: int
+    layer: int
+    what: str
+    """`KᵀQ` or `PV`."""
+    trained: list[list[float]]
+    reference: list[list[float]] | None
+    """None: theory says nothing of this layer."""
+    reference_name: str | None
+
+
+@dataclass(frozen=True)
 class Run:
     """What a run left behind, as far as a report needs it."""
 
@@ -49,6 +65,13 @@ class Run:
     """Empty if the folder has none."""
     claims: dict[str, Any]
     """What the run says of each claim: `correction`, and `claims` with their `comparisons`."""
+    matrices: tuple[Matrices, ...] = ()
+    """Of a synthetic run; empty if the folder has none."""
+
+    @property
+    def is_synthetic(self) -> bool:
+        """Whether small transformers were trained in made worlds, and no language model was asked."""
+        return self.study.get("kind") == "synthetic"
 
 
 def read_run(folder: Path) -> Run:
@@ -69,11 +92,18 @@ def read_run(folder: Path) -> Run:
     checks = _readable(
         folder / "validity.json", lambda path: tuple(Check(**check) for check in _json(path)), missing=()
     )
+    matrices = _readable(
+        folder / "matrices.json", lambda path: tuple(Matrices(**each) for each in _json(path)), missing=()
+    )
     claims = _readable(folder / "claims.json", _json, missing={"correction": "", "claims": []})
     for name, content in (("study.yaml", study), ("provenance.json", provenance), ("claims.json", claims)):
         if not isinstance(content, dict):
             raise _unreadable(folder / name, "not a mapping")
-    return Run(folder, study, _results(folder / "results.parquet"), checks, provenance, claims)
+    run = Run(folder, study, _results(folder / "results.parquet"), checks, provenance, claims, matrices)
+    absent = [setting for setting in ("context", "worlds") if run.is_synthetic and setting not in study]
+    if absent:
+        raise _unreadable(folder / "study.yaml", f"a synthetic study without {' and '.join(absent)}")
+    return run
 
 
 def _results(path: Path) -> pd.DataFrame:

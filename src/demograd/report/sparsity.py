@@ -50,7 +50,8 @@ def sparsity_section(results: pd.DataFrame) -> Section | None:
     by_threshold = line_chart(with_spread, "By threshold", threshold, share, legend, width=WIDTH)
     parts: list[Figure | Table] = []
     if by_threshold:
-        parts.append(Figure((by_threshold,), "Upright lines: from the least to the most sparse layer.", legend=legend))
+        caption = "" if layers.empty else "Upright lines: from the least to the most sparse layer."
+        parts.append(Figure((by_threshold,), caption, legend=legend))
     of_threshold = keys([f"under {at:g}" for at in thresholds])
     data = layers.assign(
         x=layers["layer"].astype(float), label_of=layers["label"], label=[f"under {at:g}" for at in layers["at"]]

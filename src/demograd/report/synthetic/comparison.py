@@ -1,0 +1,60 @@
+"""Each trained transformer held against each reference: does it predict the same, and for the same reason?"""
+
+import pandas as pd
+
+from demograd.report.cell import Cell
+from demograd.report.section import NOTHING, Entry, Head, Row, Section, Table, entry, grouped
+from demograd.report.synthetic.decision import SAME_LOSS, SAME_RULE, same_algorithm
+from demograd.report.synthetic.definitions import DEFINITIONS
+from demograd.report.synthetic.numbers import Subject, cells, worlds_of
+
+SHOWN = ("loss_ratio", "sensitivity_cosine", "sensitivity_distance", "prediction_difference")
+"""A column each."""
+DISTANCE = "preconditioner_distance"
+_LEAD = (
+    f"Two learners are called the same where the ratio of their losses is within {SAME_LOSS[0]:g} to {SAME_LOSS[1]:g} "
+    f"and the cosine of their sensitivities, ∂ŷ/∂x at the query, is above {SAME_RULE:g}: both with their whole 95 % "
+    "interval, on five training seeds or more."
+)
+
+
+def comparison_section(rows: pd.DataFrame) -> Section | None:
+    """A row per network and reference, and the distances of preconditioners."""
+    found = {metric: of_metric for metric in SHOWN if (of_metric := cells(rows, metric))}
+    distances = cells(rows, DISTANCE)
+    tables = [_pairs(found)] if found else []
+    tables += [_preconditioners(distances)] if distances else []
+    lead = _LEAD if "sensitivity_cosine" in found else ""
+    return Section("comparison", "Are they the same algorithm?", lead, tuple(tables)) if tables else None
+
+
+def _pairs(found: dict[str, dict[Subject, Cell]]) -> Table:
+    """With a verdict, where a pair's losses and sensitivities were both compared."""
+    is_claimed = "sensitivity_cosine" in found
+    claimed = (Head("the same?", words=True),) if is_claimed else ()
+    heads = (Head("network", "against"), *claimed, *(Head(DEFINITIONS[metric].title) for metric in found))
+    pairs = dict.fromkeys(of for of_metric in found.values() for of in of_metric)
+    lines = []
+    for of in sorted(pairs, key=lambda of: worlds_of(pairs).index(of.world)):
+        numbers = [entry(of_metric[of]) if of in of_metric else NOTHING for of_metric in found.values()]
+        verdict = (
+            [_verdict(found.get("loss_ratio", {}).get(of), found["sensitivity_cosine"].get(of))] if is_claimed else []
+        )
+        lines.append((of.world, Row(of.network, (*verdict, *numbers), under=(f"against {of.reference}",))))
+    return Table(heads, grouped(lines))
+
+
+def _verdict(loss_ratio: Cell | None, sensitivity_cosine: Cell | None) -> Entry:
+    if loss_ratio is None or sensitivity_cosine is None:
+        return NOTHING
+    verdict = same_algorithm(loss_ratio, sensitivity_cosine).verdict
+    return Entry(verdict.value, tone=verdict.value)
+
+
+def _preconditioners(distances: dict[Subject, Cell]) -> Table:
+    heads = (Head("network", "against"), Head(DEFINITIONS[DISTANCE].title))
+    lines = [
+        (of.world, Row(of.network, (entry(distance),), under=(f"against {of.reference}",)))
+        for of, distance in distances.items()
+    ]
+    return Table(heads, grouped(lines), "Preconditioners")

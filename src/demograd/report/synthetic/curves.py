@@ -1,0 +1,98 @@
+"""Losses as curves: outside the range of training, and against whatever else a learner may depend on."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from demograd.report.drawing import WIDTH, keys
+from demograd.report.lines import Axis, line_chart
+from demograd.report.section import Figure, Section
+from demograd.report.synthetic.numbers import NETWORK
+from demograd.report.synthetic.reach import reach
+from demograd.report.synthetic.ticks import with_ticks
+
+_LOSS = Axis("mean squared error", "log")
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One section: a metric against something."""
+
+    name: str
+    title: str
+    lead: str
+    metric: str
+    x: Axis
+    y: Axis = _LOSS
+    column: str = "at"
+    """Of the results: where x is."""
+
+
+CURVES = (
+    Curve(
+        "input-scale", "Outside the range of training",
+        "Every x is multiplied by a factor before its y is computed. Networks were trained at 1, and references "
+        "tuned at 1: where both are the same algorithm, both change alike.",
+        "loss_at_scale", Axis("factor of the inputs"),
+    ),
+    Curve(
+        "layers", "Against the number of layers", "A layer of a network beside a step of an algorithm.",
+        "loss_by_layers", Axis("layers, or steps", whole=True),
+    ),
+    Curve(
+        "context", "Against the number of examples",
+        "The same networks and references with fewer or more examples than they were trained and tuned on.",
+        "loss", Axis("examples in context", whole=True), column="k",
+    ),
+    Curve(
+        "position", "State by state", "The error in the next state of a linear system, after so many states.",
+        "loss_by_position", Axis("states seen", whole=True),
+    ),
+    Curve(
+        "interpolation", "Between trained and constructed weights",
+        "Weights on the straight line from the trained ones (0) to the construction (1). If both are the same "
+        "algorithm in the same place, the line is flat.",
+        "loss_interpolated", Axis("share of the construction"), Axis("mean squared error", zero=True),
+    ),
+)  # fmt: skip
+
+
+def curve_section(rows: pd.DataFrame, curve: Curve) -> Section | None:
+    """A chart per world that has a curve; `rows` are over training seeds, at every context."""
+    points = _points(rows, curve)
+    is_network = points["setting"] == NETWORK
+    legend = keys(list(dict.fromkeys([*points["label"][is_network], *points["label"][~is_network]])))
+    charts, n_left_out = [], 0
+    for world, every in points.groupby("world", sort=False):
+        shown = every
+        if curve.y.scale == "log":
+            shown = every[every["y"].between(*reach(every["y"]))]
+            n_left_out += int(every["y"].notna().sum()) - len(shown)
+        x, y = (with_ticks(axis, shown[name]) for axis, name in ((curve.x, "x"), (curve.y, "y")))
+        charts.append(line_chart(shown, str(world), x, y, legend, width=WIDTH))
+    caption = "Upright lines: 95 % intervals."
+    if n_left_out:
+        caption += f" Left out: {n_left_out} losses a million times larger or smaller than the median of their chart."
+    figure = Figure(tuple(chart for chart in charts if chart), caption, legend=legend)
+    return Section(curve.name, curve.title, curve.lead, (figure,)) if figure.charts else None
+
+
+def _points(rows: pd.DataFrame, curve: Curve) -> pd.DataFrame:
+    """Of the worlds that have more than one x."""
+    chosen = rows[(rows["metric"] == curve.metric) & rows["step"].isna() & rows[curve.column].notna()]
+    towards = chosen["method"][chosen["setting"] == NETWORK].nunique() > 1
+    numbers = {"x": curve.column, "y": "value", "low": "ci_low", "high": "ci_high"}
+    points = pd.DataFrame({name: chosen[column].astype(float) for name, column in numbers.items()})
+    points[["world", "setting"]] = chosen[["task", "setting"]]
+    points["label"] = [_label(row, towards) for row in chosen.to_dict("records")]
+    n_x = points.dropna(subset=["y"]).groupby("world")["x"].nunique()
+    return points[points["world"].isin(n_x[n_x > 1].index)]
+
+
+def _label(row: Mapping[Any, Any], towards: bool) -> str:
+    """A network by its name, and what its weights are mixed with where that differs; anything else by its own."""
+    if row["setting"] != NETWORK:
+        return str(row["method"])
+    return f"{row['model']}, towards {row['method']}" if towards else str(row["model"])

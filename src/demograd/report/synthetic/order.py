@@ -1,0 +1,43 @@
+"""Does the order of the examples matter, to networks, constructions and references, and to a language model?"""
+
+from dataclasses import replace
+
+import pandas as pd
+
+from demograd.report.order_sensitivity import order_sensitivity_section
+from demograd.report.scores import Scores
+from demograd.report.section import Head, Row, Section, Table, entry, grouped
+from demograd.report.synthetic.numbers import CONSTRUCTION, NETWORK, REFERENCE, cells
+
+METRIC = "order_sensitivity_relative"
+_LEAD = (
+    "Standard deviation of the prediction over orders of the same examples, over the root mean square prediction. "
+    "Attention without positions, and GD on all examples at once, do not know an order: what they have is rounding."
+)
+_UNITS = (
+    "Of the language model it is the standard deviation of next-token probabilities, mean over a vocabulary most of "
+    "which is never likely. The units differ, so only whether there is any sensitivity can be compared, not how much."
+)
+_KINDS = {NETWORK: "network", CONSTRUCTION: "construction", REFERENCE: "reference"}
+
+
+def synthetic_order_section(rows: pd.DataFrame, language_model: Scores) -> Section | None:
+    """A row per learner; then the language model's own section, where the run has one."""
+    lines = [
+        (
+            of.world,
+            Row(of.network or of.reference, (entry(cell),), kind, tone="" if setting == NETWORK else "reference"),
+        )
+        for setting, kind in _KINDS.items()
+        for of, cell in cells(rows, METRIC, setting).items()
+    ]
+    beside = order_sensitivity_section(language_model)
+    if not lines:
+        return beside
+    table = Table((Head("", "shaded: not trained"), Head("relative order sensitivity")), grouped(lines))
+    if not beside:
+        return Section("order-sensitivity", "Does the order matter?", _LEAD, (table,))
+    models = dict.fromkeys(of.model for of, metric, _ in language_model.cells if metric == "order_sensitivity")
+    first, *rest = beside.parts
+    parts = (table, replace(first, title=f"Beside it, {', '.join(models)}"), *rest)
+    return Section("order-sensitivity", "Does the order matter?", _LEAD, parts, (_UNITS,))

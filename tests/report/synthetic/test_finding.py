@@ -1,0 +1,119 @@
+"""The sentences of a synthetic run say what its numbers say."""
+
+from typing import Any
+
+from tests.report.synthetic.rows import row, table
+
+from demograd.metrics import Verdict
+from demograd.report.finding import Finding
+from demograd.report.synthetic.finding import first_finding, synthetic_findings
+from demograd.report.synthetic.numbers import of_context, synthetic_rows
+
+SYSTEM = {"task": "system", "model": "deep", "method": "regularised least squares"}
+WORLDS = {"system": {"kind": "system", "dimension": 3}}
+
+
+def findings(*rows: dict[str, Any]) -> list[Finding]:
+    found = synthetic_findings(of_context(synthetic_rows(table(rows)), 10), WORLDS)
+    return [one for of_claim in found.values() for one in of_claim]
+
+
+def first(*rows: dict[str, Any]) -> Finding:
+    return first_finding(synthetic_findings(of_context(synthetic_rows(table(rows)), 10), WORLDS))
+
+
+def against_gd(ratio: float, cosine: float, **about: Any) -> list[dict[str, Any]]:
+    about = {"method": "GD, 1 step"} | about
+    return [row("loss_ratio", ratio, **about), row("sensitivity_cosine", cosine, around=0.001, **about)]
+
+
+def test_one_finding_is_the_sentence_of_the_run_with_its_numbers() -> None:
+    one = first(*against_gd(1.002, 0.998))
+    assert one.verdict == Verdict.SUPPORTED
+    assert one.sentence == (
+        "Supported: in isotropic, “linear, 1 layer” does what GD, 1 step does (its loss is 1.002 [0.998, 1.006] times "
+        "as large; the cosine of their sensitivities 0.998 [0.997, 0.999]); 95 % intervals over 5 training seeds."
+    )
+
+
+def test_several_findings_are_summed_up_by_claim_and_verdict() -> None:
+    other = {"model": "linear, 3 layers", "method": "GD, 3 steps"}
+    both = first(*against_gd(1.002, 0.998), *against_gd(0.3, 0.7, **other))
+    assert both.verdict == Verdict.UNDECIDED
+    assert both.sentence == (
+        "That a trained transformer does what a reference does is supported for “linear, 1 layer” as GD, 1 step in "
+        "isotropic; contradicted for “linear, 3 layers” as GD, 3 steps in isotropic."
+    )
+    assert first(*against_gd(1.002, 0.998), *against_gd(1.0, 0.998, **other)).verdict == Verdict.SUPPORTED
+
+
+def test_many_findings_of_a_verdict_are_counted() -> None:
+    same = [one for n in range(7) for one in against_gd(1.002, 0.998, model=f"network {n}")]
+    assert first(*same).sentence.endswith("is supported for all 7.")
+    assert first(*same, *against_gd(0.3, 0.7)).sentence.endswith(
+        "is supported for 7 of 8; contradicted for “linear, 1 layer” as GD, 1 step in isotropic."
+    )
+
+
+def test_few_seeds_are_named_as_the_reason() -> None:
+    (one,) = findings(*against_gd(1.002, 0.998, n_seeds=3))
+    assert one.verdict == Verdict.UNDECIDED
+    assert one.reason == "3 training seeds, and a claim needs at least 5"
+    assert "it is open whether “linear, 1 layer” does what GD, 1 step does" in one.sentence
+
+
+def test_a_run_of_constructions_alone_has_nothing_to_say_of_networks() -> None:
+    one = first(row("construction_error", 1e-15, setting="construction", model=None, task=None, method="GD"))
+    assert one.sentence == "Undecided: no network was held against anything."
+
+
+def test_the_matching_attention_is_not_its_own_rival() -> None:
+    world = {"task": "kernel", "method": "exponential"}
+    margins = [row("loss_margin", 0.02, model="relu", **world), row("loss_margin", 0.0, model="exponential", **world)]
+    (one,) = findings(*margins)
+    assert one.verdict == Verdict.SUPPORTED
+    assert "0.0200 [0.0160, 0.0240] of “relu”" in one.sentence
+
+
+def test_the_lowest_of_those_that_did_not_diverge_is_not_the_lowest() -> None:
+    world = {"task": "kernel"}
+    margin = row("loss_margin", 0.02, model="relu", method="exponential", **world)
+    diverged = row("loss", None, model="linear", status="diverged at step 9", **world)
+    lowest, unknown = findings(margin, diverged)
+    assert lowest.verdict == Verdict.UNDECIDED
+    assert lowest.reason == "diverged at step 9"
+    assert unknown.sentence == "Undecided: in kernel, nothing can be said of “linear”: diverged at step 9."
+
+
+def test_least_squares_counts_after_the_state_dimension_only() -> None:
+    ratios = {1: 1.5, 3: 1.4, 4: 1.02, 7: 1.05}
+    (one,) = findings(*(row("loss_ratio_by_position", ratio, at=t, **SYSTEM) for t, ratio in ratios.items()))
+    assert one.verdict == Verdict.SUPPORTED
+    assert "the largest ratio is 1.050 [1.046, 1.054], with 7 states seen" in one.sentence
+
+
+def test_one_bad_position_contradicts_and_is_named() -> None:
+    ratios = {4: 1.02, 5: 1.2, 6: 0.8}
+    (one,) = findings(*(row("loss_ratio_by_position", ratio, at=t, **SYSTEM) for t, ratio in ratios.items()))
+    assert one.verdict == Verdict.CONTRADICTED
+    assert "1.200 [1.196, 1.204], with 5 states seen; the smallest is 0.800 [0.796, 0.804], with 6" in one.sentence
+
+
+def test_a_preconditioner_within_five_percent_is_the_closed_form() -> None:
+    about = {"method": "closed form (Ahn 2023)"}
+    near, open_, far = (findings(row("preconditioner_distance", far, **about))[0] for far in (0.03, 0.049, 0.09))
+    assert [near.verdict, open_.verdict, far.verdict] == [Verdict.SUPPORTED, Verdict.UNDECIDED, Verdict.CONTRADICTED]
+
+
+def test_losses_without_sensitivities_make_no_claim_of_one_algorithm() -> None:
+    assert findings(row("loss_ratio", 1.0, **SYSTEM)) == []
+
+
+def test_other_context_lengths_single_seeds_and_language_models_decide_nothing() -> None:
+    (one,) = findings(
+        *against_gd(1.002, 0.998),
+        *against_gd(9.0, 0.1, k=40),
+        *against_gd(9.0, 0.1, seed=0),
+        row("loss_ratio", 9.0, setting="FT", method="GD"),
+    )
+    assert one.verdict == Verdict.SUPPORTED
