@@ -45,7 +45,7 @@ def test_a_layer_of_linear_attention_learns_one_gd_step() -> None:
     losses = train(network, WORLD, 6, Training(steps=1500, batch=256, learning_rate=0.02), seed=0)
     test = WORLD.draw(4000, 6, Generator().manual_seed(2**62))
     gd = best_gradient_descent(1, WORLD.draw(8000, 6, Generator().manual_seed(2**61), dtype=torch.float64))
-    of_gd, found = (float(squared_error(each(test), test.query_y).mean()) for each in (gd, network))
+    of_gd, found = (float(squared_error(each(test), test.query_y).mean().detach()) for each in (gd, network))
     assert losses[0] > 1.5 * losses[-1]
     assert found == pytest.approx(of_gd, rel=0.02)
     assert compare(network, gd, test).sensitivity_cosine.nanmean() > 0.99
@@ -109,7 +109,9 @@ def test_shared_layers_are_one_layers_weights() -> None:
 def test_interpolation_begins_at_the_network_and_ends_at_the_construction() -> None:
     network, problems = small(), WORLD.draw(20, 6, Generator().manual_seed(0))
     gd = preconditioned_layer(0.5 * torch.eye(3), 6)
-    run = [predictions(run_layers(as_tokens(problems), [interpolated(network.layers()[0], gd, mix)])) for mix in (0.0, 1.0)]
+    run = [
+        predictions(run_layers(as_tokens(problems), [interpolated(network.layers()[0], gd, mix)])) for mix in (0.0, 1.0)
+    ]
     assert torch.allclose(run[0], network(problems), atol=1e-5)
     assert torch.allclose(run[1], predictions(run_layers(as_tokens(problems), [gd])), atol=1e-5)
 

@@ -64,7 +64,7 @@ def best_gradient_descent(steps: int, problems: Sequences) -> Descent:
 
 
 def best_descent(
-    steps: int, problems: Sequences, *, preconditioned: bool, curved: bool, iterations: int = 200
+    steps: int, problems: Sequences, *, preconditioned: bool, curved: bool, iterations: int = 100
 ) -> Descent:
     """Preconditioned GD, GD++, or both in one, with the matrices that are best on these problems.
 

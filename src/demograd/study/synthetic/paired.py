@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from demograd.metrics import over_seeds, statistic_interval
+from demograd.metrics import interval_over_demonstrations, over_seeds, statistic_interval
 from demograd.study.rows import SETS_FOR_SPREAD, Row, number, over_sets, shown
 
 EVERYWHERE = (-inf, inf)
@@ -18,6 +18,15 @@ def score_row(scores: Sequence[Tensor], bounds: tuple[float, float] = EVERYWHERE
     return over_sets(
         [score.double()[:, None] for score in scores], torch.stack(list(scores)).double()[..., None], bounds
     )
+
+
+def seeds_row(values: Sequence[float], bounds: tuple[float, float] = EVERYWHERE) -> Row:
+    """The mean of one number per seed, which no test sequence enters: the interval is over seeds alone."""
+    # the same number for every sequence: two are what the resampling takes at least
+    stacked = torch.tensor(values, dtype=torch.float64)[:, None].expand(-1, 2)
+    over, interval = over_seeds(list(values)), interval_over_demonstrations(stacked) if len(values) > 2 else None
+    return {"value": number(over.mean), "std": over.std, "n": over.n, "n_missing": over.n_missing,
+            "n_seeds": over.n, **shown(interval, bounds)}  # fmt: skip
 
 
 def ratio_row(above: Sequence[Tensor], below: Tensor) -> Row:

@@ -8,7 +8,7 @@ import torch
 from torch import Generator, Tensor
 
 from demograd.study.rows import Row
-from demograd.study.synthetic.paired import ratio_row, score_row
+from demograd.study.synthetic.paired import ratio_row, score_row, seeds_row
 from demograd.study.synthetic.references import Tuned, is_stepwise
 from demograd.study.synthetic.schema import Network, SyntheticStudy
 from demograd.study.synthetic.trained import Trained
@@ -183,9 +183,9 @@ def _one_layer(
         ):
             best = best_preconditioner(world.covariance(), study.context, world.task)
             found = [effective_preconditioner(each.layers()[0], study.context).cpu().double() for each in there]
-            distances = [((each - best).norm() / best.norm())[None] for each in found]
+            distances = [float((each - best).norm() / best.norm()) for each in found]
             yield {**_tf(network), "method": "closed form (Ahn 2023)", "metric": "preconditioner_distance",
-                   **score_row(distances, (0.0, torch.inf))}  # fmt: skip
+                   **seeds_row(distances, (0.0, torch.inf))}  # fmt: skip
         for one in references:
             if one.kind == "GD" and one.steps == 1 and settings.heads == 1:
                 gd = preconditioned_layer(one.tensors["preconditioners"][0].float(), study.context)

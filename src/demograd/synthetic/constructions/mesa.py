@@ -35,7 +35,7 @@ def mesa_layers(
     key, query = (_part(state, to=0, of=of) for of in (3, 1))
     heads = torch.stack([_part(state, to=0, of=2), _part(state, to=0, of=3)])
     layers = []
-    for eta, gamma in zip(torch.as_tensor(steps), torch.as_tensor(curvature), strict=True):
+    for eta, gamma in zip(*(torch.as_tensor(each, dtype=torch.float64) for each in (steps, curvature)), strict=True):
         out = torch.stack([eta * _part(state, to=0, of=0), -gamma * _part(state, to=1, of=0)])
         layers.append(AttentionLayer(key.expand(2, -1, -1), query.expand(2, -1, -1), heads, out))
     return layers
