@@ -10,6 +10,8 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
+from itertools import pairwise
 
 import torch
 
@@ -37,7 +39,7 @@ def main() -> None:
         network = SmallTransformer(architecture, dimension + 1, seed=0)
         seconds = step_seconds(network, world, context, batch, given.steps)
         rate = operations(architecture, dimension + 1, context, batch) / seconds
-        drawing = medians(lambda: world.draw(batch, context, torch.Generator().manual_seed(0)), 50)
+        drawing = medians(partial(world.draw, batch, context, torch.Generator().manual_seed(0)), 50)
         print(f"{name:36} {batch / seconds:10,.0f} sequences/s {rate / machine:6.1%} of the matmul rate, "
               f"{drawing / seconds:4.0%} of the time draws data")  # fmt: skip
 
@@ -49,7 +51,7 @@ def step_seconds(
     at: list[float] = []
     train(network, world, context, Training(steps=steps, batch=batch, learning_rate=1e-4), 0,
           on_step=lambda done: at.append(time.perf_counter()))  # fmt: skip
-    return statistics.median(after - before for before, after in zip(at, at[1:], strict=False))
+    return statistics.median(after - before for before, after in pairwise(at))
 
 
 def operations(architecture: Architecture, width: int, context: int, batch: int) -> float:

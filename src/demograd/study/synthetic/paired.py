@@ -11,6 +11,8 @@ from demograd.metrics import interval_over_demonstrations, over_seeds, statistic
 from demograd.study.rows import SETS_FOR_SPREAD, Row, number, over_sets, shown
 
 EVERYWHERE = (-inf, inf)
+NO_ERROR = 1e-9
+"""Share of a network's loss under which a reference's loss is rounding."""
 
 
 def score_row(scores: Sequence[Tensor], bounds: tuple[float, float] = EVERYWHERE) -> Row:
@@ -30,8 +32,14 @@ def seeds_row(values: Sequence[float], bounds: tuple[float, float] = EVERYWHERE)
 
 
 def ratio_row(above: Sequence[Tensor], below: Tensor) -> Row:
-    """The mean of `above`, per seed, over the mean of `below` on the same sequences, with its interval."""
+    """The mean of `above`, per seed, over the mean of `below` on the same sequences, with its interval.
+
+    Missing where `below` is nothing but rounding beside `above`: a ratio to that says nothing.
+    """
     numerators, denominator = [each.double().numpy() for each in above], below.double().numpy()
+    if denominator.mean() < NO_ERROR * max(each.mean() for each in numerators):
+        return {"n": 0, "n_missing": len(denominator) * len(numerators), "n_seeds": len(numerators),
+                "status": "the reference makes no error"}  # fmt: skip
 
     def ratio(seed: int, chosen: np.ndarray) -> np.ndarray:
         return numerators[seed][chosen].mean(axis=1) / denominator[chosen].mean(axis=1)

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, field_validator, model_validator
 
 from demograd.synthetic import (
     Architecture,
@@ -163,6 +163,13 @@ class SyntheticStudy(_Settings):
     language_model: dict[str, Any] | None = None
     """Settings of a study of a language model, whose rows stand beside these; see docs/study.md."""
     device: str = "cpu"
+
+    @field_validator("worlds", mode="before")
+    @classmethod
+    def _linear_unless_said(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        return {name: {"kind": "linear", **of} if isinstance(of, dict) else of for name, of in given.items()}
 
     @model_validator(mode="after")
     def _fits_together(self) -> "SyntheticStudy":
