@@ -166,7 +166,9 @@ class LinearSystem:
 
     dimension: int
     noise: float = 0.1
-    """Standard deviation of each component of ε; s_1 ~ N(0, I)."""
+    """Standard deviation of each component of ε."""
+    start: Literal["normal", "sphere"] = "normal"
+    """s_1 ~ N(0, I), or uniform on the sphere of radius √dimension: no sequence is far larger than another."""
     contraction: float = 1.0
     """c; with c² = 1 − noise², states neither grow nor shrink on average."""
 
@@ -185,7 +187,10 @@ class LinearSystem:
         w, r = torch.linalg.qr(draw)
         w = w * r.diagonal(dim1=1, dim2=2).sign()[:, None]  # else not uniform over the orthogonal group (Mezzadri 2007)
         noise = torch.randn(sequences, times, self.dimension, generator=generator, device=generator.device, dtype=dtype)
-        states = [noise[:, 0]]
+        first = noise[:, 0]
+        if self.start == "sphere":
+            first = self.dimension**0.5 * first / first.norm(dim=-1, keepdim=True)
+        states = [first]
         for t in range(1, times):
             states.append(self.contraction * torch.einsum("sij,sj->si", w, states[-1]) + self.noise * noise[:, t])
         return Trajectories(scale * torch.stack(states, dim=1))

@@ -86,6 +86,8 @@ class SystemWorld(_Settings):
     kind: Literal["system"]
     dimension: PositiveInt
     noise: Noise = 0.1
+    start: Literal["normal", "sphere"] = "normal"
+    """s_1 ~ N(0, I), or uniform on the sphere of radius √dimension."""
     contraction: PositiveFloat = 1.0
     """c."""
 
