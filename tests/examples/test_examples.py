@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from examples import dai2023, deutch2024, shen2023
+from examples import dai2023, deutch2024, shen2023, vonoswald2023
 
 SMALL = ["--task", "sst2", "--queries", "6", "--k", "3"]
 
@@ -51,3 +51,12 @@ def test_shen_only_full_batch_gradient_descent_does_not_see_the_order(small_mode
 def test_shen_a_construction_of_width_two_has_eleven_zeros_among_its_sixteen_weights() -> None:
     """W_K = W_Q = diag(1, 0), W_V = [[0, 0], [0, −1]] and P = (η / N) I have one, one, one and two others."""
     assert shen2023.construction_sparsity(2) == 11 / 16
+
+
+def test_von_oswald_a_trained_layer_does_a_gd_step_and_so_do_weights_halfway_between() -> None:
+    table = vonoswald2023.main(["--dimension", "4", "--context", "8", "--steps", "1000"])
+    assert table["the construction's largest error"] < 1e-10
+    gd = table["loss: one GD step, best step size"]
+    assert table["loss: trained"] == pytest.approx(gd, rel=0.02)
+    assert table["loss: weights halfway between"] == pytest.approx(gd, rel=0.02)
+    assert table["cosine of sensitivities"] > 0.99

@@ -72,6 +72,12 @@ def test_a_linear_system_keeps_its_length_but_for_noise() -> None:
     assert noisy.states[:, -1].square().mean() == pytest.approx(1 + 4 * 0.25, rel=0.03)
 
 
+def test_a_contracting_system_neither_grows_nor_shrinks_and_one_that_starts_on_a_sphere_starts_on_it() -> None:
+    states = LinearSystem(4, noise=0.6, contraction=0.8, start="sphere").draw(20_000, 6, seeded()).states
+    assert torch.allclose(states[:, 0].norm(dim=-1), torch.tensor(2.0))
+    assert states[:, -1].square().mean() == pytest.approx(1.0, rel=0.03)
+
+
 def test_the_orthogonal_matrices_are_uniform() -> None:
     """The mean of a uniform orthogonal matrix, and of its square, is zero; a plain QR's is not."""
     states = LinearSystem(2, noise=0.0).draw(40_000, 2, seeded(), dtype=torch.float64).states
