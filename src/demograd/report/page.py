@@ -81,6 +81,7 @@ def _content(run: Run) -> dict[str, Any]:
         "findings": findings(run.results, run.validity),
         "seeds_to_decide": SEEDS_TO_DECIDE,
         "claims": claims_section(run.claims),
+        "claims_are_tested": any(claim["comparisons"] for claim in run.claims["claims"]),
         "number_word": NUMBER,
         "next_number": count(1).__next__,
         "sections": [section for section in _sections(run, scores) if section],
@@ -98,7 +99,7 @@ def _sections(run: Run, scores: Scores) -> list[Section | None]:
     return [
         validity_section(run.validity, has_prompts=bool(results["task"].notna().any())),
         score_section(scores),
-        published_section(scores),
+        published_section(scores, run.study),
         rates_section(results, scores),
         against_k_section(scores),
         layers_section(results, scores),
