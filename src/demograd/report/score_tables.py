@@ -20,8 +20,8 @@ _LEAD = (
 )
 _NOTE = (
     "Mean ± sample standard deviation over demonstration sets (no ± under three of them). In brackets: 95 % "
-    "interval by bootstrap. A resample draws demonstration sets and, beside them, queries, which are the same for every set; "
-    "for there are few of both, the interval is widened as a t interval is. Where “conditional” stands beneath, it is "
+    "interval by bootstrap. A resample draws demonstration sets and, beside them, queries, the same for every set; the "
+    "interval is then stretched for their small numbers, as t intervals are. Where “conditional” stands beneath, it is "
     "conditional on these demonstrations: queries alone were resampled."
 )
 _REFERENCE = (
