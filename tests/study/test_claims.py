@@ -16,6 +16,7 @@ from tests.study.conftest import small_settings
 from demograd.metrics import holm
 from demograd.study import RunFolder, Study, cells, make_study, run_study
 from demograd.study.cells import World, cell_key
+from demograd.study.claim_sides import pairs
 from demograd.study.claims import check_claims
 from demograd.study.claims import claims as all_claims
 from demograd.study.objections import Validity, objection_to
@@ -156,6 +157,14 @@ def test_icl_is_not_full_batch_gradient_descent(orders: tuple[Study, RunFolder])
     assert of_batch["verdict"] == "contradicted" and of_batch["ci_low"] > 0
     assert of_batch["margin"] == pytest.approx(0.1 * of_batch["left"])
     assert of_batch["p_equal_corrected"] >= of_batch["p_equal"] > 0.05 > of_batch["p_corrected"]
+
+
+def test_the_dual_form_is_the_same_whatever_fine_tuning_does_and_tested_once(finished: tuple[Study, Path]) -> None:
+    study = finished[0].model_copy(update={"methods": {name: {"kind": name} for name in ("GD", "LCGD")}})
+    [(left, right)] = pairs(study, all_claims()["dual-form-valid"])
+    assert isinstance(left, dict) and left["method"] == "GD" and right == 0.5
+    untuned = study.model_copy(update={"methods": {}})
+    assert not list(pairs(untuned, all_claims()["dual-form-valid"]))
 
 
 @pytest.mark.parametrize(("which", "objects"), [("first", False), ("last", True)])

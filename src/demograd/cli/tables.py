@@ -138,12 +138,13 @@ def print_claims(run: Run) -> None:
             console.print(Text(f"{claim['claim']} ({claim['source']})", style="bold"))
             _print(["verdict", "compared", "difference", "95 % interval", "Hedges g", "corrected p"],
                    [_comparison(one) for one in claim["comparisons"]])  # fmt: skip
+            if of := {deciding_p(one)[1] for one in claim["comparisons"]} - {""}:
+                _say(f"Here p is {', '.join(of)}, but where the claim is contradicted.")
             for reason in dict.fromkeys(one["reason"] for one in claim["comparisons"] if one["p_corrected"] is None):
                 _say(f"Not tested: {reason}.")
             console.print()
     if any(claim["comparisons"] for claim in claims_):
         _say(f"p-values are corrected for many comparisons: {run.claims['correction']}.")
-        _say("Where a margin is given, p is of a difference beyond it, but for a claim that is contradicted.")
     for claim in claims_:
         if not claim["comparisons"]:
             _say(f"Cannot be decided here: {claim['claim']} ({claim['source']}). It needs {claim['needs']}.")
