@@ -60,9 +60,9 @@ def sparsity(model: Model, thresholds: Sequence[float] = THRESHOLDS) -> Table:
 def construction_sparsity(width: int) -> float:
     """Of the four matrices by which one linear attention head makes one GD step on tokens (x, y), y a number.
 
-    W_K = W_Q = diag(I, 0), W_V = [[0, 0], [0, −1]] from W₀ = 0, P = (η / N) I (von Oswald 2023a).
+    W_K = W_Q = diag(I, 0), W_V = [[0, 0], [W₀, −1]], P = (η / N) I (von Oswald 2023a).
     """
-    nonzero = 2 * (width - 1) + 1 + width
+    nonzero = 2 * (width - 1) + width + width
     return 1 - nonzero / (4 * width**2)
 
 

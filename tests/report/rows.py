@@ -127,7 +127,9 @@ def claims() -> dict[str, Any]:
         return {
             "task": "mr", "k": 16, "compared": "SimAOU, GD, trained: FT − FT_other_demonstrations", "left": 0.3,
             "right": 0.1, "difference": 0.2, "ci_low": 0.15, "ci_high": 0.25, "p_value": 0.0001, "p_corrected": 0.0004,
-            "effect_size": 1.53, "n_seeds": 5, "n_queries": 50, "margin": None, "verdict": verdict,
+            "p_equal": None,
+            "p_equal_corrected": None, "effect_size": 1.53, "n": 3000, "n_missing": 0, "n_seeds": 5, "n_queries": 50,
+            "margin": None, "one_rate_each": False, "verdict": verdict,
             "reason": "the difference is above 0 (corrected p = 0.0004)",
         } | changes  # fmt: skip
 
@@ -136,14 +138,15 @@ def claims() -> dict[str, Any]:
                 "needs": "trained and untrained weights", "comparisons": list(comparisons)}  # fmt: skip
 
     untested = {"difference": None, "ci_low": None, "ci_high": None, "p_corrected": None, "effect_size": None,
-                "n_seeds": 1, "reason": "one demonstration seed"}  # fmt: skip
+                "n": 0, "n_seeds": 1, "reason": "one demonstration seed"}  # fmt: skip
     return {
         "correction": "Holm, over all comparisons",
         "claims": [
             claim("one", comparison("supported")),
             claim("two", comparison("contradicted", difference=-0.2, ci_low=-0.25, ci_high=-0.15),
                   comparison("undecided", **untested)),
-            claim("many", *(comparison("undecided", k=k, margin=0.05) for k in range(12))),
+            claim("many", *(comparison("undecided", k=k, margin=0.05, p_equal=0.05, p_equal_corrected=0.21,
+                                       one_rate_each=k > 4) for k in range(12))),
             claim("none"),
         ],
     }  # fmt: skip

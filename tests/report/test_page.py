@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from tests.report.rows import row, write_everything, write_results
+from tests.report.rows import claims, row, write_everything, write_results
 
 from demograd.metrics import METRICS
 from demograd.report import finding, read_run, write_report
@@ -116,6 +116,18 @@ def test_conditional_intervals_are_labelled(run: MakeRun) -> None:
     assert "Bands: 95 % intervals, conditional on these demonstrations" in conditional.text
     assert _page(run(layers=2)).count(">conditional<") == 0
     assert _page(run(conditional=True, layers=2)).count(">conditional<") > 10
+
+
+@pytest.mark.parametrize("claimed", [True, False])
+def test_a_finding_beside_claims_says_that_its_intervals_are_not_widened(run: MakeRun, claimed: bool) -> None:
+    folder = run(layers=2)
+    results = pd.read_parquet(folder / "results.parquet")
+    one = (results["method"].isna() | (results["method"] == "GD")) & (results["task"] == results["task"].iloc[0])
+    results[one].to_parquet(folder / "results.parquet")
+    if claimed:
+        (folder / "claims.json").write_text(json.dumps(claims()))
+    text = Parsed(_page(folder)).text
+    assert ("This finding stands alone: its intervals are not widened for the claims below" in text) == claimed
 
 
 def test_every_metric_of_the_run_is_defined_with_its_source(run: MakeRun) -> None:

@@ -11,10 +11,11 @@ from demograd.columns import COLUMNS
 from demograd.report.against_k import against_k_section
 from demograd.report.alpha import alpha_section
 from demograd.report.attention_to_demonstrations import attention_section
-from demograd.report.claims import claims_section
+from demograd.report.claims import claims_section, deciding_p
 from demograd.report.corrected import corrected_section
 from demograd.report.gradient_norms import gradient_norms_section
 from demograd.report.implicit_update import implicit_update_section
+from demograd.report.layer_chart import layers_section
 from demograd.report.layer_pairs import layer_pairs_section
 from demograd.report.options import DEFAULTS, options_text
 from demograd.report.order_sensitivity import order_sensitivity_section
@@ -75,11 +76,35 @@ def test_each_claim_has_its_verdicts_with_all_that_they_rest_on() -> None:
     assert contradicted.entries[1].text == "−0.200"
     assert [entry.text for entry in undecided.entries[:4]] == ["undecided", "not tested", "–", "–"]
     assert many.folded and "margin ±0.05" in rows_of(many)[0].entries[1].under
+    assert rows_of(many)[0].entries[3].text == "0.210"  # of a difference beyond the margin, not of none
     assert section is not None
     assert "Holm, over all comparisons" in section.notes[0]
     (needing,) = rows_of(untested)
     assert (needing.name, needing.under) == ("The claim of none", ("Dai 2023",))
     assert needing.entries[0].text == "trained and untrained weights"
+
+
+@pytest.mark.parametrize(
+    ("margin", "verdict", "p"),
+    [(None, "supported", 0.01), (0.05, "supported", 0.03), (0.05, "undecided", 0.03), (0.05, "contradicted", 0.01)],
+)
+def test_the_p_value_shown_is_the_one_behind_the_verdict(margin: float | None, verdict: str, p: float) -> None:
+    one = {"margin": margin, "verdict": verdict, "p_corrected": 0.01, "p_equal_corrected": 0.03}
+    assert deciding_p(one)[0] == p
+
+
+def test_comparisons_at_one_learning_rate_each_are_counted_at_a_glance_and_said_to_be_unfair() -> None:
+    section = claims_section(claims())
+    one, _, many = rows_of(tables(section)[0])
+    assert one.under == ("Dai 2023",) and many.under == ("Dai 2023", "7 of 12 at one learning rate each")
+    assert section is not None and "which is higher can depend on where" in section.notes[1]
+
+
+def test_what_is_missing_from_a_comparison_is_told() -> None:
+    told = claims()
+    told["claims"][0]["comparisons"][0] |= {"n": 200, "n_missing": 50}
+    (few,) = (table for table in tables(claims_section(told)) if table.groups[0].title.startswith("The claim of one"))
+    assert "50 of 250 missing" in rows_of(few)[0].entries[1].under
 
 
 def test_a_run_without_claims_has_no_section_of_them() -> None:
@@ -92,7 +117,8 @@ def test_a_run_without_claims_has_no_section_of_them() -> None:
 def test_a_published_number_stands_beside_the_measured_one_with_what_is_wrong_with_it() -> None:
     section = published_section(
         scores(row("sim_aou", "FT", 0.25, method="GD"), row("sim_aou", "FT", 0.2, method="GD", weights="norms_only"),
-               row("sim_aou", "FT", 0.9, method="GD", task="a_task_of_mine"))
+               row("sim_aou", "FT", 0.9, method="GD", task="a_task_of_mine")),
+        {},
     )  # fmt: skip
     (table,) = tables(section)
     assert [head.text for head in table.heads] == ["method, weights", "mr"]
@@ -103,19 +129,29 @@ def test_a_published_number_stands_beside_the_measured_one_with_what_is_wrong_wi
     assert trained.entries[0].under == ("published 0.17 ± 0.03", "difference +0.080")
     assert section is not None
     assert "KoboldAI/fairseq-dense-1.3B, another model than the measured one" in section.notes[0]
-    assert "Weights and activations were half precision." in section.notes[1]
+    assert "Weights and activations were half precision." in section.notes[2]
     assert "nan" not in text(section)
 
 
+@pytest.mark.parametrize(
+    ("record_at", "said"),
+    [("first_answer", "made as the released runs were"), ("prompt_end", "made not as released in record_at")],
+)
+def test_published_settings_are_not_taken_to_be_those_of_the_run(record_at: str, said: str) -> None:
+    study = {"separator": "eos", "fine_tuning_order": "as_released", "fine_tuned_on": "all", "record_at": record_at}
+    section = published_section(scores(row("sim_aou", "FT", 0.25, method="GD")), study)
+    assert section is not None and section.notes[1] == f"Here k = 16, published k = 32. This run was {said}."
+
+
 def test_a_published_number_that_is_probably_something_else_is_read_as_that() -> None:
-    section = published_section(scores(row("sim_am_delta", "FT", 0.2, method="GD", weights="norms_only")))
+    section = published_section(scores(row("sim_am_delta", "FT", 0.2, method="GD", weights="norms_only")), {})
     (only,) = rows_of(tables(section)[0])
     assert only.under == ("published number read as weights = norms_only",)
     assert "only layer norms were kept" in text(section)
 
 
 def test_what_no_paper_measured_has_nothing_beside_it() -> None:
-    assert published_section(scores(row("sim_aou", "FT", 0.9, method="GD", task="a_task_of_mine"))) is None
+    assert published_section(scores(row("sim_aou", "FT", 0.9, method="GD", task="a_task_of_mine")), {}) is None
 
 
 # Learning rates
@@ -271,9 +307,9 @@ def test_the_linear_dual_form_is_called_invalid_below_one_half(validity: float, 
 # Networks
 
 
-def test_the_construction_has_seven_weights_of_27_for_two_inputs() -> None:
-    """d = 2: W_K and W_Q are diag(1, 1, 0), W_V has W₀ (two weights) and −1."""
-    assert zeros_of_construction(2) == pytest.approx(20 / 27)
+def test_the_construction_has_ten_weights_of_36_for_two_inputs() -> None:
+    """d = 2: W_K and W_Q are diag(1, 1, 0), W_V has W₀ (two weights) and −1, P is a multiple of the 3 × 3 identity."""
+    assert zeros_of_construction(2) == pytest.approx(26 / 36)
 
 
 def test_sparsity_is_told_without_a_task_and_beside_the_construction() -> None:
@@ -285,7 +321,7 @@ def test_sparsity_is_told_without_a_task_and_beside_the_construction() -> None:
     section = sparsity_section(results(*rows))
     assert [figure.title for figure in figures(section)] == ["", "By layer"]
     assert [key.label for key in figures(section)[1].legend] == ["under 0.001", "under 0.01"]
-    assert "1 − (3d + 1) / (3 (d + 1)²)" in tables(section)[0].note
+    assert "1 − (4d + 2) / (4 (d + 1)²)" in tables(section)[0].note
     assert scores(*rows).cells == {}
 
 
@@ -351,6 +387,51 @@ def test_an_empty_selection_is_said_in_words() -> None:
     (only,) = rows_of(tables(corrected_section(results(*rows), scores(*rows)))[0])
     assert [entry.text for entry in only.entries] == ["none", "no query"]
     assert only.entries[0].under == ("no query was wrong in ZSL and right in ICL and FT",)
+
+
+# Captions
+
+OF_THESE = "95 % intervals, conditional on these demonstrations."
+OF_SETS = "95 % intervals over demonstration sets."
+
+
+@pytest.mark.parametrize(("interval", "said"), [("conditional", OF_THESE), ("demonstrations", OF_SETS)])
+def test_captions_say_what_the_intervals_that_are_drawn_hold_for(interval: str, said: str) -> None:
+    """Intervals of single demonstration sets are always conditional, and are not drawn."""
+    rows = [
+        each | {"interval": interval}
+        for each in (
+            *_curve(),
+            *(row("accuracy", "ICL", 0.7, k=k) for k in (1, 4)),
+            *(row("alpha", "FT", 0.4, method="LCGD", layer=layer) for layer in (None, 0, 1)),
+            *(row("sim_aou", "FT", 0.4, method="LCGD", layer=layer) for layer in (None, 0, 1)),
+            row("order_sensitivity", "ICL", 3e-6, std=None, ci_low=2e-6, ci_high=4e-6),
+        )
+    ]
+    rows += [row(metric, "FT", 0.4, method="LCGD", layer=layer, seed=0, interval="conditional")
+             for metric in ("alpha", "sim_aou") for layer in (0, 1)]  # fmt: skip
+    of = (results(*rows), scores(*rows))
+    drawn = [rates_section(*of), alpha_section(*of), layers_section(*of), order_sensitivity_section(of[1]),
+             against_k_section(of[1])]  # fmt: skip
+    for section in drawn:
+        assert said in figures(section)[0].caption
+
+
+def test_some_intervals_may_be_conditional_where_others_are_not() -> None:
+    rows = [row("accuracy", setting, 0.7, k=k, interval=interval)
+            for k in (1, 4) for setting, interval in (("ZSL", "conditional"), ("ICL", "demonstrations"))]  # fmt: skip
+    (figure,) = figures(against_k_section(scores(*rows)))
+    assert "intervals over demonstration sets; some are conditional on these demonstrations." in figure.caption
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_layers_speak_of_other_demonstrations_only_where_these_were_run(there: bool) -> None:
+    settings = ("FT", "FT_other_demonstrations") if there else ("FT",)
+    rows = [row("sim_aou", setting, 0.4, method="GD", layer=layer) for setting in settings for layer in (None, 0, 1)]
+    (figure,) = figures(layers_section(results(*rows), scores(*rows)))
+    labels = ["GD", "GD on other demonstrations"]
+    assert [key.label for key in figure.legend] == labels[: 1 + there]
+    assert ("specificity" in figure.caption) == there == ("thin dashed" in figure.charts[0].svg)
 
 
 # Options

@@ -15,9 +15,11 @@ from tests.study.conftest import small_settings
 
 from demograd.metrics import holm
 from demograd.study import RunFolder, Study, cells, make_study, run_study
-from demograd.study.cells import cell_key
+from demograd.study.cells import World, cell_key
+from demograd.study.claim_sides import pairs
 from demograd.study.claims import check_claims
 from demograd.study.claims import claims as all_claims
+from demograd.study.objections import Validity, objection_to
 
 Comparisons = dict[str, list[dict[str, Any]]]
 
@@ -36,7 +38,9 @@ def constructed(finished: tuple[Study, Path], tmp_path: Path) -> Callable[..., C
     """The verdicts of that run if SimAOU had been so much for FT, and so much for FT on other demonstrations."""
     study, out = finished
 
-    def decide(same: float, other: float, seeds: int = 5) -> Comparisons:
+    def decide(same: float, other: float, seeds: int = 5, missing: int = 0) -> Comparisons:
+        """`missing`: of how many of the eight queries FT on the same demonstrations has no score, and a wild one on
+        others."""
         folder = RunFolder(shutil.copytree(out, tmp_path / "run"))
         folder.write_json("validity.json", [])  # as if the model had learned in context
         generator = torch.Generator().manual_seed(0)
@@ -45,6 +49,8 @@ def constructed(finished: tuple[Study, Path], tmp_path: Path) -> Callable[..., C
             for name, score in (("FT/sim_aou", same), ("FT_other_demonstrations/sim_aou", other)):
                 noise = 0.05 * torch.randn(record.tensors[name].shape, generator=generator)
                 record.tensors[name] = score + noise
+            record.tensors["FT/sim_aou"][:missing] = nan
+            record.tensors["FT_other_demonstrations/sim_aou"][:missing] += 0.9
             folder.save_cell(cell_key(study, cell), replace(record))
         fewer = study.model_copy(update={"seeds": study.seeds[:seeds]})
         return comparisons(check_claims(fewer, folder))
@@ -72,6 +78,19 @@ def test_a_claim_is_decided_by_scores_that_differ_and_only_by_these(
     assert one["difference"] == pytest.approx(same - other, abs=0.03) and one["ci_low"] < one["difference"]
     assert (one["left"], one["right"]) == pytest.approx((same, other), abs=0.02)
     assert (one["ci_low"] <= 0 <= one["ci_high"]) == (verdict == "undecided")
+
+
+def test_both_sides_are_means_over_the_pairs_that_have_both_values(constructed: Callable[..., Comparisons]) -> None:
+    one = specificity_of_sim_aou(constructed(0.6, 0.2, missing=2))
+    assert one["left"] - one["right"] == pytest.approx(one["difference"], abs=1e-9)
+    assert one["right"] == pytest.approx(0.2, abs=0.03)  # without the two wild ones
+    assert (one["n"], one["n_missing"]) == (5 * 6 * 2, 5 * 2 * 2)  # sets × queries × layers
+
+
+def test_updates_below_resolution_decide_nothing(constructed: Callable[..., Comparisons]) -> None:
+    one = specificity_of_sim_aou(constructed(0.6, 0.2, missing=5))
+    assert one["difference"] == pytest.approx(0.4, abs=0.1) and one["ci_low"] > 0
+    assert one["verdict"] == "undecided" and one["reason"] == "most updates of GD are below resolution"
 
 
 def test_four_demonstration_sets_decide_nothing(constructed: Callable[..., Comparisons]) -> None:
@@ -137,3 +156,23 @@ def test_icl_is_not_full_batch_gradient_descent(orders: tuple[Study, RunFolder])
     of_batch = next(one for one in found if "GD-batch" in one["compared"])
     assert of_batch["verdict"] == "contradicted" and of_batch["ci_low"] > 0
     assert of_batch["margin"] == pytest.approx(0.1 * of_batch["left"])
+    assert of_batch["p_equal_corrected"] >= of_batch["p_equal"] > 0.05 > of_batch["p_corrected"]
+
+
+def test_the_dual_form_is_the_same_whatever_fine_tuning_does_and_tested_once(finished: tuple[Study, Path]) -> None:
+    study = finished[0].model_copy(update={"methods": {name: {"kind": name} for name in ("GD", "LCGD")}})
+    [(left, right)] = pairs(study, all_claims()["dual-form-valid"])
+    assert isinstance(left, dict) and left["method"] == "GD" and right == 0.5
+    untuned = study.model_copy(update={"methods": {}})
+    assert not list(pairs(untuned, all_claims()["dual-form-valid"]))
+
+
+@pytest.mark.parametrize(("which", "objects"), [("first", False), ("last", True)])
+def test_of_two_checkpoints_the_last_one_must_learn_in_context(which: str, objects: bool) -> None:
+    """Neither gains anything at a checkpoint that learns nothing, and equal gains of zero support no claim."""
+    world = World("last", "trained", "sst2", 3, 0, 0)
+    sides = [{"metric": "gain_in_accuracy", "setting": "ICL", "model": name, "weights": "trained"}
+             for name in ("last", "first")]  # fmt: skip
+    invalid: Validity = {(which, "sst2", 3, None, None): "no in-context learning here"}
+    said = objection_to(invalid, all_claims()["icl-early"], world, sides, None)
+    assert said == "no in-context learning at the last checkpoint" * objects

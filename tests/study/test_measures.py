@@ -9,13 +9,15 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import torch
 from tests.study.conftest import small_settings
 from tests.study.test_run import Listening
 
 from demograd import UserError, load_model, load_task, read_study
 from demograd.learn import Diverged, fine_tuned
-from demograd.study import make_study, run_study
-from demograd.study.cells import World
+from demograd.metrics import random_attention_to_demonstrations
+from demograd.study import cells, make_study, run_study
+from demograd.study.cells import World, cell_key, observation_key
 from demograd.study.gathered import by_task_and_k
 from demograd.study.prepare import prepare
 
@@ -41,6 +43,20 @@ def test_pairs_of_layers_over_corrected_queries_are_not_those_over_all(small_mod
 def test_what_is_measured_on_networks_alone_goes_with_fine_tuning(small_model: Path, tmp_path: Path) -> None:
     table = ran(small_model, tmp_path / "out", measures=["similarity", "training_time", "sparsity"])
     assert {"parameter_distance", "sparsity_ratio", "sim_aou"} <= set(table[table.status == "ok"].metric)
+
+
+def test_chance_is_drawn_anew_for_each_demonstration_set(small_model: Path, tmp_path: Path) -> None:
+    settings = small_settings(small_model, weights=["trained"], controls=[], methods=["GD"], seeds=[0, 1],
+                              learning_rates={"GD": [0.01]}, measures=["attention_to_demonstrations"])  # fmt: skip
+    study = make_study(settings)
+    folder = run_study(study, tmp_path / "out").folder
+    model, tasks = load_model(str(small_model)), {"sst2": load_task("sst2")}
+    for cell in cells(study):
+        icl = folder.load_observation(observation_key(study, cell.world, "ICL"))
+        spans = prepare(study, tasks, model, cell.world).icl.demonstration_spans
+        kept = folder.load_cell(cell_key(study, cell)).tensors["FT/random_attention_kendall_by_token"]
+        expected = random_attention_to_demonstrations(icl, spans, seed=cell.world.seed).kendall_by_token
+        assert torch.equal(kept, expected) and kept.abs().max() > 0
 
 
 def test_no_order_is_trained_on_twice(small_model: Path, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from rich.text import Text
 from demograd.errors import UserError, unknown_name
 from demograd.metrics import METRICS, Verdict
 from demograd.models import ARCHITECTURES, BUILT_IN, load_tokenizer
-from demograd.report import Run, finding, network_table, read_run, score_table, synthetic_finding
+from demograd.report import Run, deciding_p, finding, network_table, read_run, score_table, synthetic_finding
 from demograd.study import MEASURES, Study, SyntheticStudy, claims, method_descriptions, preset_names, read_study
 from demograd.study.check import CheckResult
 from demograd.tasks import Statistics, Task, load_task, no_downloads, task_statistics
@@ -117,10 +117,12 @@ def print_scores(folder: Path) -> None:
     if metrics:  # none where only networks or distributions were looked at: the report has them
         _print_metrics(scores, metrics)
     _say(finding(run.results, run.validity).sentence)
-    verdicts = Counter(one["verdict"] for claim in run.claims["claims"] for one in claim["comparisons"])
-    if verdicts:
+    compared = [one for claim in run.claims["claims"] for one in claim["comparisons"]]
+    if compared:
+        verdicts, unfair = Counter(one["verdict"] for one in compared), sum(one["one_rate_each"] for one in compared)
         told = ", ".join(f"{verdicts[verdict]} {verdict}" for verdict in Verdict)
-        _say(f"Comparisons behind the papers' claims: {told}; see demograd claims {folder}")
+        how = f" ({unfair} at one learning rate each)" if unfair else ""
+        _say(f"Comparisons behind the papers' claims: {told}{how}; see demograd claims {folder}")
 
 
 def _print_networks(run: Run) -> None:
@@ -155,6 +157,8 @@ def print_claims(run: Run) -> None:
             console.print(Text(f"{claim['claim']} ({claim['source']})", style="bold"))
             _print(["verdict", "compared", "difference", "95 % interval", "Hedges g", "corrected p"],
                    [_comparison(one) for one in claim["comparisons"]])  # fmt: skip
+            if of := {deciding_p(one)[1] for one in claim["comparisons"]} - {""}:
+                _say(f"Here p is {', '.join(of)}, but where the claim is contradicted.")
             for reason in dict.fromkeys(one["reason"] for one in claim["comparisons"] if one["p_corrected"] is None):
                 _say(f"Not tested: {reason}.")
             console.print()
@@ -169,7 +173,7 @@ def _comparison(one: dict[str, Any]) -> tuple[str, ...]:
     bounds = "" if one["ci_low"] is None else f"[{_signed(one['ci_low'])}, {_signed(one['ci_high'])}]"
     compared = f"{one['task']}, k {one['k']}: {one['compared']}"
     return (one["verdict"], compared, _signed(one["difference"]), bounds, _plain(one["effect_size"]),
-            _plain(one["p_corrected"]))  # fmt: skip
+            _plain(deciding_p(one)[0]))  # fmt: skip
 
 
 def print_checks(results: Sequence[CheckResult]) -> None:

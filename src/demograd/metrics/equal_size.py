@@ -86,7 +86,11 @@ def _read(x: list[float], y: Float[Tensor, "rates queries *layers"], at: float) 
 def _mean(
     x: list[float], y: Float[Tensor, "rates queries *layers"], low: float, high: float
 ) -> Float[Tensor, "queries *layers"]:
-    """By the trapezoidal rule with a corner at every rate, which is exact: the curve is straight in between."""
+    """By the trapezoidal rule with a corner at every rate's size.
+
+    Exact where sizes rise with the rate, for the curve is then straight in between; where they fall and rise again it
+    may jump, and a jump is taken as a slope.
+    """
     corners = sorted({low, high, *(size for size in x if low < size < high)})
     values = torch.stack([_read(x, y, corner) for corner in corners])
     return torch.trapezoid(values, torch.tensor(corners, dtype=torch.float64).log(), dim=0) / log(high / low)

@@ -1,5 +1,6 @@
 """From a run folder to tables, charts and one HTML page. Reads results, never touches a model."""
 
+from demograd.report.claims import deciding_p as deciding_p
 from demograd.report.finding import Finding as Finding
 from demograd.report.finding import finding as finding
 from demograd.report.finding import findings as findings

@@ -4,6 +4,7 @@ import pandas as pd
 
 from demograd.metrics import METRICS
 from demograd.report.drawing import keys
+from demograd.report.intervals import said_of_points
 from demograd.report.lines import Axis, line_chart
 from demograd.report.one_rate import SAID, at_one_rate
 from demograd.report.score_tables import REORDERED
@@ -24,7 +25,8 @@ def against_k_section(scores: Scores) -> Section | None:
     one_rate = at_one_rate(scores)
     points = pd.DataFrame(
         {"task": of.task, "model": of.model, "metric": metric, "label": _label(of, setting), "setting": setting,
-         "weights": of.weights, "x": of.k, "y": cell.value, "low": cell.low, "high": cell.high}
+         "weights": of.weights, "x": of.k, "y": cell.value, "low": cell.low, "high": cell.high,
+         "conditional": cell.conditional}
         for (of, metric, setting), cell in scores.cells.items()
         if metric in METRICS_SHOWN and setting in _SETTINGS and of.selection == "all" and of.k is not None
         and (of.method is None or of in one_rate)
@@ -56,5 +58,6 @@ def _figure(data: pd.DataFrame, title: str) -> Figure:
         line_chart(data[data["metric"] == metric], METRICS[metric].title, k, Axis(METRICS[metric].title), legend)
         for metric in METRICS_SHOWN
     ]
-    caption = "Upright lines: 95 % intervals. Token Overlap, its cosine and SimAOU compare each setting with ICL."
+    compare = "Token Overlap, its cosine and SimAOU compare each setting with ICL."
+    caption = f"{said_of_points('Upright lines', data)} {compare}".strip()
     return Figure(tuple(chart for chart in charts if chart), caption, title, legend, small=True)

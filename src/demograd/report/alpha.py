@@ -4,6 +4,7 @@ import pandas as pd
 
 from demograd.metrics import METRICS
 from demograd.report.drawing import WIDTH, keys
+from demograd.report.intervals import said_of_points
 from demograd.report.lines import Axis, line_chart
 from demograd.report.points import of_variants, points, short_labels
 from demograd.report.scores import Scores
@@ -30,7 +31,7 @@ def alpha_section(results: pd.DataFrame, scores: Scores) -> Section | None:
         by_layer.assign(x=by_layer["layer"].astype(float), y=by_layer["value"]),
         "α by layer", Axis("layer", whole=True), Axis("α", zero=True), legend, width=WIDTH,
     )  # fmt: skip
-    figure = [Figure((chart,), "Upright lines: 95 % intervals.", legend=legend)] if chart else []
+    figure = [Figure((chart,), said_of_points("Upright lines", by_layer), legend=legend)] if chart else []
     return Section("alpha", "Do GD and LCGD agree?", _LEAD, (table, *figure))
 
 

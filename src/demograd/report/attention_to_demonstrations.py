@@ -33,5 +33,5 @@ def attention_section(scores: Scores) -> Section | None:
 
 def _beside_chance(scores: Scores, each: Variant, name: str) -> Entry:
     measured, chance = entry(scores.get(each, name, "FT")), scores.get(each, f"random_{name}", "FT")
-    beside = f"random {chance.value_text} {chance.bounds}".strip()
+    beside = f"random {chance.value_text} {chance.bounds}{' conditional' * chance.marked}".strip()
     return Entry(measured.text, measured.std, (*measured.under, beside), measured.tone)

@@ -18,6 +18,10 @@ _LEAD = (
     "Each claim is tested wherever this run has both sides of it, on the same demonstrations and queries. No claim is "
     "decided with fewer than five demonstration sets."
 )
+ONE_RATE_EACH = (
+    "Methods or weights at one learning rate each are one point of two curves, and which is higher can depend on where "
+    "they were taken. Several rates (--learning-rate) let them be compared at equal size of their updates."
+)
 
 
 def claims_section(claims: Mapping[str, Any]) -> Section | None:
@@ -41,6 +45,8 @@ def claims_section(claims: Mapping[str, Any]) -> Section | None:
     glance = [Table(heads, (Group("", tuple(_counts(claim) for claim in tested)),))] if len(tested) > 1 else []
     tables += _untested([claim for claim in rows if not claim["comparisons"]])
     notes = [f"p-values are corrected for many comparisons: {claims['correction']}."] if tested else []
+    if any(one["one_rate_each"] for claim in tested for one in claim["comparisons"]):
+        notes.append(ONE_RATE_EACH)
     lead = _LEAD if tested else "This run has both sides of none of the claims."
     return Section("claims", "The papers’ claims", lead, (*glance, *tables), tuple(notes))
 
@@ -59,7 +65,9 @@ def _named(claim: Mapping[str, Any]) -> str:
 def _counts(claim: Mapping[str, Any]) -> Row:
     verdicts = [one["verdict"] for one in claim["comparisons"]]
     entries = tuple(Entry(str(n), tone=verdict) if (n := verdicts.count(verdict)) else NOTHING for verdict in _VERDICTS)
-    return Row(claim["claim"], entries, under=(claim["source"],))
+    unfair = sum(one["one_rate_each"] for one in claim["comparisons"])
+    how = (f"{unfair} of {len(verdicts)} at one learning rate each",) if unfair else ()
+    return Row(claim["claim"], entries, under=(claim["source"], *how))
 
 
 def _comparisons(claim: Mapping[str, Any]) -> tuple[Row, ...]:
@@ -67,7 +75,7 @@ def _comparisons(claim: Mapping[str, Any]) -> tuple[Row, ...]:
 
 
 def _comparison(one: Mapping[str, Any]) -> Row:
-    difference = Cell(one["difference"], None, one["ci_low"], one["ci_high"], False, one["n_queries"] or 0, 0,
+    difference = Cell(one["difference"], None, one["ci_low"], one["ci_high"], False, one["n"], one["n_missing"],
                       one["n_seeds"], "not tested")  # fmt: skip
     verdict: Tone = one["verdict"] if one["verdict"] in _VERDICTS else "undecided"
     margin = (f"margin ±{one['margin']:.3g}",) if one.get("margin") is not None else ()
@@ -76,15 +84,26 @@ def _comparison(one: Mapping[str, Any]) -> Row:
         Entry(f"{'✓ ' * (verdict == 'supported')}{'✗ ' * (verdict == 'contradicted')}{verdict}", tone=verdict),
         Entry(f"+{shown.text}" if (difference.value or 0) > 0 else shown.text, under=(*shown.under, *margin)),
         Entry(number(one["effect_size"], 2)) if one["effect_size"] is not None else NOTHING,
-        Entry(_p(one["p_corrected"])) if one["p_corrected"] is not None else NOTHING,
+        _p(one),
         Entry(str(one["n_seeds"])),
         Entry(one["reason"]),
     )
     return Row(_in_words(one["compared"]), entries, under=(f"{one['task']}, k {one['k']}",))
 
 
-def _p(value: float) -> str:
-    return number(value) if value >= 0.001 else scientific(value)
+def deciding_p(one: Mapping[str, Any]) -> tuple[float | None, str]:
+    """The corrected p-value that gave a comparison its verdict, and of what it is, where not of no difference: that two
+    sides are equal is shown by a small p of "they differ by the margin or more"."""
+    if one["margin"] is not None and one["verdict"] != "contradicted":
+        return one["p_equal_corrected"], "of a difference beyond the margin"
+    return one["p_corrected"], ""
+
+
+def _p(one: Mapping[str, Any]) -> Entry:
+    value, of = deciding_p(one)
+    if value is None:
+        return NOTHING
+    return Entry(number(value) if value >= 0.001 else scientific(value), under=(of,) if of else ())
 
 
 def _in_words(compared: str) -> str:

@@ -8,6 +8,7 @@ import pandas as pd
 
 from demograd.metrics import METRICS
 from demograd.report.drawing import COLOURS, HEIGHT, WIDTH, drawn, panel_header
+from demograd.report.intervals import said_of_points
 from demograd.report.layer_ranges import ranges
 from demograd.report.one_rate import SAID, at_one_rate
 from demograd.report.points import points
@@ -31,16 +32,15 @@ def layers_section(results: pd.DataFrame, scores: Scores) -> Section | None:
         return None
     worlds = world_labels(shown)
     rows = rows.assign(world=[worlds[each] for each in rows["variant"]])
-    conditional = bool((results["interval"] == "conditional").any())
     figures = [
-        _figure(rows[rows["world"] == world], world if rows["world"].nunique() > 1 else "", conditional)
+        _figure(rows[rows["world"] == world], world if rows["world"].nunique() > 1 else "")
         for world in dict.fromkeys(worlds[each] for each in shown)
         if world in set(rows["world"])
     ]
     return Section("layers", "Layer by layer", SAID if any(shown.values()) else "", tuple(figures))
 
 
-def _figure(rows: pd.DataFrame, world: str, conditional: bool) -> Figure:
+def _figure(rows: pd.DataFrame, world: str) -> Figure:
     variants: list[Variant] = list(dict.fromkeys(rows["variant"]))
     labels = {each: method_label(each, variants) for each in variants}
     colours = {label: COLOURS[i % len(COLOURS)] for i, label in enumerate(dict.fromkeys(labels.values()))}
@@ -51,15 +51,15 @@ def _figure(rows: pd.DataFrame, world: str, conditional: bool) -> Figure:
     ).drop(columns=["variant", "at", "world"])
     shown = [metric for metric in LEADING if metric in set(data["metric"])]
     charts = tuple(_chart(data[data["metric"] == metric], colours) for metric in shown)
-    legend = [
-        key
-        for label, colour in colours.items()
-        for key in (Key(label, colour), Key(f"{label} on other demonstrations", colour, "5 3", 1.5))
-    ]
-    bands = ", conditional on these demonstrations" if conditional else " over demonstration sets"
-    gap_is = "The gap between a line and the thin dashed one of its colour is the specificity."
+    legend, against = [], set(data.loc[data["setting"] == CONTROL, "label"])
+    for label, colour in colours.items():
+        legend.append(Key(label, colour))
+        if label in against:
+            legend.append(Key(f"{label} on other demonstrations", colour, "5 3", 1.5))
+    bands = said_of_points("Bands", data[data["setting"] == SAME])
+    gap_is = "The gap between a line and the thin dashed one of its colour is the specificity." if against else ""
     gaps = [gap for metric in shown for gap in _gaps(data[data["metric"] == metric], METRICS[metric].title)]
-    return Figure(charts, " ".join([f"Bands: 95 % intervals{bands}.", gap_is, *gaps]), world, tuple(legend))
+    return Figure(charts, " ".join(filter(None, [bands, gap_is, *gaps])), world, tuple(legend))
 
 
 def _chart(data: pd.DataFrame, colours: dict[str, str]) -> Chart:
@@ -87,9 +87,11 @@ def _chart(data: pd.DataFrame, colours: dict[str, str]) -> Chart:
     )
     description = (
         f"{title} by layer, {layers[0]} to {layers[1]}, a panel per state of the weights ({', '.join(weights)}), a "
-        f"line per method ({', '.join(colours)}); thin dashed lines: fine-tuning on other demonstrations."
+        f"line per method ({', '.join(colours)})"
     )
-    return drawn(faceted, title, description)
+    if (data["setting"] == CONTROL).any():
+        description += "; thin dashed lines: fine-tuning on other demonstrations"
+    return drawn(faceted, title, f"{description}.")
 
 
 def _with_gaps(data: pd.DataFrame) -> pd.DataFrame:

@@ -5,6 +5,7 @@ import pandas as pd
 
 from demograd.report.cell import Cell
 from demograd.report.drawing import COLOURS, WIDTH, drawn
+from demograd.report.intervals import said_of_cells
 from demograd.report.points import short_labels
 from demograd.report.scores import Scores
 from demograd.report.section import Chart, Figure, Head, Row, Section, Table, entry, grouped
@@ -34,7 +35,7 @@ def order_sensitivity_section(scores: Scores) -> Section | None:
         charts.append(_bars({label: (each, found[each]) for each, label in labels.items()}, title))
     folded = "All numbers" if len(lines) > FEW else ""
     table = Table((Head("setting"), Head("order sensitivity")), grouped(lines), folded=folded)
-    figure = Figure(tuple(chart for chart in charts if chart), "Thin lines: 95 % intervals.")
+    figure = Figure(tuple(chart for chart in charts if chart), said_of_cells("Thin lines", found.values()))
     return Section("order-sensitivity", "Does the order matter?", _LEAD, (figure, table))
 
 

@@ -62,6 +62,7 @@ def render(run: Run) -> str:
         heading=_heading(run),
         seeds_to_decide=SEEDS_TO_DECIDE,
         claims=claims_section(run.claims),
+        claims_are_tested=any(claim["comparisons"] for claim in run.claims["claims"]),
         notes=_fewer_demonstrations(run) + list(run.provenance.get("notes", [])),
         methods=_methods(run, scores),
         definitions=_definitions(run),
@@ -74,7 +75,7 @@ def _sections(run: Run, scores: Scores) -> list[Section | None]:
     return [
         validity_section(run.validity, has_prompts=bool(results["task"].notna().any())),
         score_section(scores),
-        published_section(scores),
+        published_section(scores, run.study),
         rates_section(results, scores),
         against_k_section(scores),
         layers_section(results, scores),

@@ -8,7 +8,8 @@ from demograd.report.variant import Variant, variant
 
 
 def points(results: pd.DataFrame, metric: str, setting: str = "FT") -> pd.DataFrame:
-    """A metric over all demonstration sets and queries, in all detail: columns variant, layer, at, value, low, high."""
+    """A metric over all demonstration sets and queries, in all detail: columns variant, layer, at, value, low, high,
+    conditional."""
     rows = results[
         (results["metric"] == metric)
         & (results["setting"] == setting)
@@ -24,6 +25,7 @@ def points(results: pd.DataFrame, metric: str, setting: str = "FT") -> pd.DataFr
             "value": rows["value"].to_numpy(dtype=float, na_value=float("nan")),
             "low": rows["ci_low"].to_numpy(dtype=float, na_value=float("nan")),
             "high": rows["ci_high"].to_numpy(dtype=float, na_value=float("nan")),
+            "conditional": (rows["interval"] == "conditional").to_numpy(),
         }
     )
 

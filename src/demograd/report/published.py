@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from demograd.metrics import METRICS
-from demograd.published import beside
+from demograd.published import beside, table
 from demograd.report.cell import number, signed
 from demograd.report.one_rate import SAID, at_one_rate
 from demograd.report.scores import Scores
@@ -15,12 +15,15 @@ from demograd.report.section import NOTHING, Entry, Head, Row, Section, Table, g
 from demograd.report.variant import WEIGHTS, Variant
 
 _LEAD = (
-    "Measured, then published, then measured minus published. Equal settings are not equal models: a difference says "
-    "that one of them differs, not which of the two is wrong."
+    "Measured, then published, then measured minus published. Model, k, prompts and rates may all differ: a difference "
+    "says that something does, not which of the two is wrong."
 )
+_AS_RELEASED = {"separator": "eos", "record_at": "first_answer", "fine_tuning_order": "as_released",
+                "fine_tuned_on": "all"}  # fmt: skip
+"""Settings of a study by which the released runs of Deutch 2024 differ from the defaults, whatever the model."""
 
 
-def published_section(scores: Scores) -> Section | None:
+def published_section(scores: Scores, study: Mapping[str, Any]) -> Section | None:
     """A table per metric for which a paper has a number of the same task, method and weights."""
     shown = at_one_rate(scores)
     rows = pd.DataFrame(
@@ -39,6 +42,7 @@ def published_section(scores: Scores) -> Section | None:
               if any(row["metric"] == metric for row in found)]  # fmt: skip
     notes = (
         _where(found),
+        _how(found, study),
         *([f"All of them: {' '.join(everywhere)}"] if everywhere else []),
         *(f"({mark}) {caveat}" for caveat, mark in marks.items()),
         *([SAID] if any(shown.values()) else []),
@@ -84,3 +88,13 @@ def _where(found: list[dict[Any, Any]]) -> str:
     models = ", ".join(dict.fromkeys(row["published_model"] for row in found))
     same = all(row["same_model"] for row in found)
     return f"Published: {sources}, on {models}, {'the same model' if same else 'another model than the measured one'}."
+
+
+def _how(found: list[dict[Any, Any]], study: Mapping[str, Any]) -> str:
+    """How many demonstrations there were on either side, and whether this run was the released runs' kind of run."""
+    settings = table("deutch2024-settings")
+    both = ({row["variant"].k for row in found}, set(settings.loc[settings["metric"] == "k", "mean"]))
+    here, there = (", ".join(f"{k:g}" for k in sorted(ks)) for ks in both)
+    otherwise = [name for name, value in _AS_RELEASED.items() if study.get(name) != value]
+    released = "as the released runs were" if not otherwise else f"not as released in {', '.join(otherwise)}"
+    return f"Here k = {here}, published k = {there}. This run was made {released}."

@@ -11,6 +11,7 @@ from demograd.columns import CONTROLS
 from demograd.metrics import METRICS
 from demograd.report.cell import Cell, cell, number
 from demograd.report.drawing import keys
+from demograd.report.intervals import said_of_cells
 from demograd.report.lines import Axis, line_chart
 from demograd.report.scores import LEADING, SPECIFICITY, Scores
 from demograd.report.section import NOTHING, Chart, Figure, Head, Row, Section, Table, entry, grouped
@@ -59,11 +60,14 @@ def _figure(scores: Scores, here: list[Variant], title: str) -> Figure:
     ratios = {each: size.value for each, size in sizes.items()}
     control = next((one for one in CONTROLS if any(scores.of(name + SPECIFICITY, one) for name in LEADING)), None)
     charts: list[Chart | None] = []
+    drawn = [*sizes.values()]
     for name in LEADING:
         score, of = METRICS[name].title, {each: scores.get(each, name, "FT") for each in here}
+        drawn += of.values()
         charts.append(line_chart(_data(rates, of), f"{score} by rate", _RATE, Axis(score, zero=True), legend))
         if control:
             differences = {each: scores.get(each, name + SPECIFICITY, control) for each in here}
+            drawn += differences.values()
             axis = Axis(f"specificity vs {CONTROLS[control]}", zero=True)
             charts.append(line_chart(_data(rates, differences), f"{score} specificity by rate", _RATE, axis, legend))
         by_size = _data(ratios, of)
@@ -73,7 +77,8 @@ def _figure(scores: Scores, here: list[Variant], title: str) -> Figure:
     charts.append(line_chart(_data(rates, sizes), "Size of the update by rate", _RATE, _RATIO, legend))
     diverged = [f"{_label(each)} at {each.texts['learning_rate']}" for each in here if sizes[each].value is None]
     missing = f" Without numbers: {'; '.join(diverged)}." if diverged else ""
-    caption = f"Upright lines: 95 % intervals. At a ratio of 1, FT’s update is as large as ICL’s.{missing}"
+    intervals = said_of_cells("Upright lines", drawn)
+    caption = f"{intervals} At a ratio of 1, FT’s update is as large as ICL’s.{missing}".strip()
     return Figure(tuple(chart for chart in charts if chart), caption, title, legend, small=True)
 
 

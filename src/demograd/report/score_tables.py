@@ -19,9 +19,10 @@ _LEAD = (
     "control. A similarity as high on other demonstrations, or on wrong labels, does not notice what was learned."
 )
 _NOTE = (
-    "Mean ± sample standard deviation over demonstration sets (no ± under three of them). In brackets: 95 % interval; "
-    "demonstration sets are resampled first, then queries. Where “conditional” stands beneath, it is conditional on "
-    "these demonstrations: queries alone were resampled."
+    "Mean ± sample standard deviation over demonstration sets (no ± under three of them). In brackets: 95 % "
+    "interval by bootstrap. A resample draws demonstration sets and, beside them, queries, the same for every set; the "
+    "interval is then stretched for their small numbers, as t intervals are. Where “conditional” stands beneath, it is "
+    "conditional on these demonstrations: queries alone were resampled."
 )
 _REFERENCE = (
     "“ICL, reordered” is ICL with the same demonstrations in another order, in the place of FT: how alike ICL is to "

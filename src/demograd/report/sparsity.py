@@ -15,19 +15,19 @@ _LEAD = (
     "exactly zero. This is the share of a trained model’s attention weights whose magnitude is under a threshold."
 )
 _FORMULA = (
-    "With x of d numbers and y of one, tokens (x, y), the construction of von Oswald 2023a has W_K = W_Q = diag(I, 0) "
-    "and W_V = [[0, 0], [W₀, −1]], each (d + 1) × (d + 1): d, d and d + 1 weights are not zero, so the share of exact "
-    "zeros is 1 − (3d + 1) / (3 (d + 1)²)."
+    "With x of d numbers and y of one, tokens (x, y), the construction of von Oswald 2023a has W_K = W_Q = diag(I, 0), "
+    "W_V = [[0, 0], [W₀, −1]] and P = (η/N) I, each (d + 1) × (d + 1): d, d, d + 1 and d + 1 weights are not zero, so "
+    "the share of exact zeros is 1 − (4d + 2) / (4 (d + 1)²). With W₀ = 0 it is larger by d / (4 (d + 1)²)."
 )
 
 
 def zeros_of_construction(d: int) -> float:
-    """Share of exact zeros in W_K, W_Q and W_V of a linear attention layer that makes a GD step, for x of d numbers and
-    y of one.
+    """Share of exact zeros in W_K, W_Q, W_V and P of a linear attention layer that makes a GD step from W₀, for x of d
+    numbers and y of one: the four matrices whose small weights are counted in a trained model.
 
     **Source:** von Oswald 2023a, Proposition 1.
     """
-    return 1 - (3 * d + 1) / (3 * (d + 1) ** 2)
+    return 1 - (4 * d + 2) / (4 * (d + 1) ** 2)
 
 
 def sparsity_section(results: pd.DataFrame) -> Section | None:

@@ -15,7 +15,7 @@ from demograd.study.learning_rates import rates_of
 from demograd.study.measures import MEASURES
 from demograd.study.schema import Study
 
-NUMERICS = 3
+NUMERICS = 4
 """Raised when a change of the code changes numbers: cells of another version are run again."""
 
 

@@ -30,23 +30,24 @@ def pairs(study: Study, claim: Mapping[str, Any]) -> Iterator[tuple[Side | float
         shared["model"] = study.models
     if "method" not in named and tuned:
         shared["method"] = list(study.methods)
-    ends = {"first": study.models[0], "last": study.models[-1]}
-    if "model" in named and len(study.models) < 2:
+    stand_for = {"model": {"first": study.models[0], "last": study.models[-1]},
+                 "method": {"any": next(iter(study.methods), "")}}  # fmt: skip
+    if ("model" in named and len(study.models) < 2) or ("method" in named and not study.methods):
         return
     for same in product(*shared.values()):
         both = dict(zip(shared, same, strict=True))
-        options = [_spelled_out(side, both, ends) for side in sides]
+        options = [_spelled_out(side, both, stand_for) for side in sides]
         yield from product(*options)
 
 
-def _spelled_out(side: Any, both: Side, ends: dict[str, str]) -> list[Side | float]:
+def _spelled_out(side: Any, both: Side, stand_for: Mapping[str, Mapping[str, str]]) -> list[Side | float]:
     """One side for each choice from its lists, with what both share; a number is itself."""
     if not isinstance(side, dict):
         return [float(side)]
     spelled = [
         both | dict(zip(side, map(str, chosen), strict=True)) for chosen in product(*map(_listed, side.values()))
     ]
-    return [one | {"model": ends.get(one["model"], one["model"])} for one in spelled]
+    return [{name: stand_for.get(name, {}).get(value, value) for name, value in one.items()} for one in spelled]
 
 
 def _listed(value: Any) -> list[Any]:

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
+from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -10,19 +11,22 @@ import torch
 import yaml
 from torch import Tensor
 
-from demograd.metrics import PairedTest, Verdict, at_equal_size, decide_all, paired_test, stack_seeds
-from demograd.study.claim_sides import Side, in_words, is_tuned, pairs
-from demograd.study.curves import curves_of
+from demograd.metrics import PairedTest, Verdict, aggregate, decide_all, over_seeds, paired_test, stack_seeds
+from demograd.study.claim_sides import Side, in_words, pairs
 from demograd.study.folder import RunFolder
 from demograd.study.gathered import Gathered, Untuned, by_task_and_k
-from demograd.study.objections import Validity, invalid_worlds, objection_to
+from demograd.study.objections import Validity, invalid_worlds, objection_to, unresolved
 from demograd.study.rows import number
 from demograd.study.schema import Study
-from demograd.study.scores import Scores, common_size, read_curve, tuned_scores, untuned_scores
+from demograd.study.scores import Scores, common_size
+from demograd.study.side_scores import side_curve, side_scores, why_no_scores
 
 _FILE = Path(__file__).parent / "claims.yaml"
 RESAMPLES = 20_000
 """More than for intervals in tables: a p-value that is corrected for many claims must be able to be small."""
+
+ONE_RATE_EACH = "at one learning rate each"
+_NOT_TESTED = PairedTest(nan, None, nan, nan, 0, 0)
 
 
 @cache
@@ -42,8 +46,15 @@ class Comparison:
     what: str
     """What is compared, in words."""
     left: float
+    """The side's mean over the pairs that have both values, as `aggregate` takes it; so is the other one's."""
     right: float
     test: PairedTest
+    n: int
+    """How many pairs of values (one per set, query and layer) entered."""
+    n_missing: int
+    """How many lack a value on either side: below resolution, not finite, not reached by a curve, not selected."""
+    one_rate_each: bool
+    """Whether it compares methods or weights at one learning rate each, which is not fair (method.md)."""
     objection: str
     """Why the numbers do not count (method.md, "Validity"); else empty."""
 
@@ -60,10 +71,12 @@ def check_claims(study: Study, folder: RunFolder) -> dict[str, Any]:
             "task": one.task, "k": one.k, "compared": one.what, "left": number(one.left), "right": number(one.right),
             "difference": number(test.difference), "ci_low": test.interval and test.interval.low,
             "ci_high": test.interval and test.interval.high, "p_value": number(test.p_value),
-            "p_corrected": verdict and number(verdict.p_value), "effect_size": number(test.effect_size),
-            "n_seeds": test.n_seeds, "n_queries": test.n_queries, "margin": test.margin and number(test.margin),
+            "p_corrected": verdict and number(verdict.p_value), "p_equal": number(test.p_equal),
+            "p_equal_corrected": verdict and number(verdict.p_equal), "effect_size": number(test.effect_size),
+            "n": one.n, "n_missing": one.n_missing, "n_seeds": test.n_seeds, "n_queries": test.n_queries,
+            "margin": test.margin and number(test.margin), "one_rate_each": one.one_rate_each,
             "verdict": str(verdict.verdict if verdict else Verdict.UNDECIDED),
-            "reason": verdict.reason if verdict else one.objection,
+            "reason": (verdict.reason if verdict else one.objection) + f"; {ONE_RATE_EACH}" * one.one_rate_each,
         })  # fmt: skip
     result = {
         "correction": "Holm, over all comparisons of this run on five demonstration sets or more",
@@ -78,94 +91,69 @@ def check_claims(study: Study, folder: RunFolder) -> dict[str, Any]:
 
 
 def _comparisons(study: Study, same_world: Sequence[Untuned], invalid: Validity) -> Iterator[Comparison]:
-    """All comparisons on one task at one k; where a side has several learning rates, at a size that both reach."""
+    """All comparisons on one task at one k."""
     names = ("metric", "method", "setting", "weights", *(("model",) if len(study.models) > 1 else ()))
     for name, claim in claims().items():
         for left, right in pairs(study, claim):
-            curves = [curve for side in (left, right) if (curve := _curve(same_world, side)) is not None]
-            at = common_size(curves) if any(len(curve) > 1 for curve in curves) else None
-            found = [_scores(same_world, side, at) if isinstance(side, dict) else side for side in (left, right)]
-            if found[0] is None or found[1] is None:
-                continue
-            difference, means = _difference(found[0], found[1])
-            test = paired_test(difference, margin=_margin(claim, means[0]), resamples=RESAMPLES)
-            world = same_world[0].world
-            what = in_words(left, right, names) + _where(curves, at)
-            objection = objection_to(invalid, claim, world, (left, right), at)
-            yield Comparison(name, world.task, world.k, what, *means, test, objection)
+            missing = [why_no_scores(same_world, side) for side in (left, right) if isinstance(side, dict)]
+            if None not in missing:
+                objection = next(filter(None, missing), "")
+                yield _comparison(name, same_world, left, right, names, invalid, objection)
 
 
-def _where(curves: Sequence[list[Gathered]], at: float | None) -> str:
+def _comparison(
+    name: str,
+    same_world: Sequence[Untuned],
+    left: Side | float,
+    right: Side | float,
+    names: Sequence[str],
+    invalid: Validity,
+    objection: str,
+) -> Comparison:
+    """One comparison; where a side has several learning rates, at a size that both reach."""
+    claim, world = claims()[name], same_world[0].world
+    curves = [curve for side in (left, right) if (curve := side_curve(same_world, side)) is not None]
+    one_rate_each = len(curves) == 2 and curves[0] != curves[1] and all(len(curve) == 1 for curve in curves)
+    at = common_size(curves) if any(len(curve) > 1 for curve in curves) else None
+    unreadable = objection or _no_common_size(curves, at)
+    what = in_words(left, right, names) + _where(curves, at, one_rate_each)
+    about = (name, world.task, world.k, what)
+    if unreadable:
+        return Comparison(*about, nan, nan, _NOT_TESTED, 0, 0, one_rate_each, unreadable)
+    scores = [side if isinstance(side, float) else side_scores(same_world, side, at) for side in (left, right)]
+    difference, means = _difference(scores)
+    test = paired_test(difference, margin=_margin(claim, means[0]), resamples=RESAMPLES)
+    n_missing = int(difference.isnan().sum())
+    objection = objection_to(invalid, claim, world, (left, right), at) or unresolved((left, right), scores)
+    return Comparison(*about, *means, test, difference.numel() - n_missing, n_missing, one_rate_each, objection)
+
+
+def _no_common_size(curves: Sequence[list[Gathered]], at: float | None) -> str:
+    """Why curves over learning rates cannot be read at one size; empty where they can, or need not."""
+    single = next((curve[0].cell.method for curve in curves if len(curve) == 1), None)
+    if at is not None and single is not None:
+        return f"{single} has one learning rate, so it has no curve to read at the other side's size of updates"
+    return "the two sides reach no common size of updates" if at is not None and at != at else ""
+
+
+def _where(curves: Sequence[list[Gathered]], at: float | None, one_rate_each: bool) -> str:
     """Where on their curves over learning rates two sides were compared, if that is a choice."""
     if at is not None:
-        return f", at ‖u_FT‖ / ‖u_ICL‖ = {at:.2g}" if at == at else ""
-    if len(curves) == 2:
-        return ", at one learning rate each" if curves[0] != curves[1] else ""
-    return ", at one learning rate" if curves else ""
+        return f", at ‖u_FT‖ / ‖u_ICL‖ = {at:.2g}" if not _no_common_size(curves, at) else ""
+    return f", {ONE_RATE_EACH}" if one_rate_each else ", at one learning rate" * bool(curves)
 
 
-def _scores(same_world: Sequence[Untuned], side: Side, at: float | None) -> Scores | None:
-    network = (side["model"], side["weights"])
-    untuned = next((one for one in same_world if _network(one) == network), None)
-    if untuned is None:
-        return None
-    if not is_tuned(side):
-        scores = untuned_scores(untuned, side["setting"], side["metric"])
-        return scores if scores is None else [_reduced(score, side) for score in scores]
-    curve = _curve(same_world, side)
-    if curve is None or not _was_run(curve[0], side["setting"]):
-        return None
-
-    def of(group: Gathered) -> Scores | None:
-        scores = tuned_scores(group, side["setting"], side["metric"])
-        return scores if scores is None else [_reduced(score, side) for score in scores]
-
-    if at is None:
-        return of(curve[0])
-    if at != at:
-        scores = next((found for group in curve if (found := of(group)) is not None), None)
-        return scores and [torch.full_like(score, torch.nan) for score in scores]
-    return read_curve(curve, of, partial(at_equal_size, at=at))
-
-
-def _curve(same_world: Sequence[Untuned], side: Side | float) -> list[Gathered] | None:
-    """A side's cells at its learning rates, in ascending order; None for a side that is not fine-tuned, or not here."""
-    if not isinstance(side, dict) or not is_tuned(side):
-        return None
-    for untuned in same_world:
-        for curve in curves_of(untuned) if _network(untuned) == (side["model"], side["weights"]) else ():
-            if curve[0].cell.method == side["method"]:
-                return curve
-    return None
-
-
-def _network(untuned: Untuned) -> tuple[str, str]:
-    return untuned.world.model, untuned.world.weights
-
-
-def _was_run(group: Gathered, setting: str) -> bool:
-    return all(setting in record.facts["settings"] for record in group.records)
-
-
-def _reduced(score: Tensor, side: Side) -> Tensor:
-    """[queries, layers] of a score of pairs of layers: `same`, or the mean over the `other` ones; else the score."""
-    if "layers" not in side:
-        return score
-    is_same = torch.eye(score.shape[-1], dtype=torch.bool)
-    if side["layers"] == "same":
-        return score.diagonal(dim1=-2, dim2=-1)
-    return torch.where(is_same, torch.nan, score).nanmean(dim=-1)
-
-
-def _difference(left: Scores | float, right: Scores | float) -> tuple[Tensor, tuple[float, float]]:
-    """[seeds, queries, layers], and the means of both sides."""
-    stacked = [
+def _difference(sides: Sequence[Scores | float | None]) -> tuple[Tensor, tuple[float, float]]:
+    """[seeds, queries, layers], and the mean of each side over the values that both have."""
+    left, right = (
         torch.tensor(side, dtype=torch.float64) if isinstance(side, float)
-        else stack_seeds([score if score.dim() > 1 else score[:, None] for score in side])
-        for side in (left, right)
-    ]  # fmt: skip
-    means = [side.nanmean().item() for side in stacked]
-    return stacked[0] - stacked[1], (means[0], means[1])
+        else stack_seeds([score if score.dim() > 1 else score[:, None] for score in side or []])
+        for side in sides
+    )  # fmt: skip
+    difference = left - right
+    paired = [torch.where(difference.isnan(), torch.nan, side) for side in (left, right)]
+    means = [over_seeds([aggregate(of_seed).value for of_seed in side]).mean for side in paired]
+    return difference, (means[0], means[1])
 
 
 def _margin(claim: Mapping[str, Any], left: float) -> float | None:

@@ -30,10 +30,10 @@ def curves_of(untuned: Untuned) -> list[list[Gathered]]:
 def curve_rows(study: Study, same_world: Sequence[Untuned]) -> Iterator[tuple[Untuned, Row]]:
     """Rows of every method and state of the weights at one size that all reach; `same_world`: of one task and k.
 
-    Nothing where no method has several rates.
+    A method with a single rate has no curve, and is left out.
     """
-    curves = [(untuned, curve) for untuned in same_world for curve in curves_of(untuned)]
-    if not any(len(curve) > 1 for _, curve in curves):
+    curves = [(untuned, curve) for untuned in same_world for curve in curves_of(untuned) if len(curve) > 1]
+    if not curves:
         return
     all_curves = [curve for _, curve in curves]
     at, (low, high) = common_size(all_curves), size_range(all_curves)

@@ -163,7 +163,7 @@ def _of_these_demonstrations(
         assert tuned.training_queries is not None
         spans = prepared.icl.demonstration_spans
         agreement = attention_to_demonstrations(icl, ft, spans, tuned.training_queries)
-        chance = random_attention_to_demonstrations(icl, spans)
+        chance = random_attention_to_demonstrations(icl, spans, seed=prepared.seed)
         scores |= {f"attention_{name}": score for name, score in vars(agreement).items()}
         scores |= {f"random_attention_{name}": score for name, score in vars(chance).items()}
     return scores

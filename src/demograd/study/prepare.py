@@ -35,6 +35,8 @@ class Order:
 class Prepared:
     """The token ids of one task and one demonstration set."""
 
+    seed: int
+    """The demonstration set."""
     k_used: int
     """Demonstrations in ICL's prompt."""
     zsl: Prompts
@@ -122,6 +124,7 @@ def prepare(study: Study, tasks: dict[str, Task], model: Model, world: World) ->
     wanted = min(orders_needed(study), factorial(len(used)))  # a single demonstration has one order
     orders = [used, *_other_orders(fitting, seed, world.permutation, wanted - 1)] if wanted else []
     return Prepared(
+        seed=seed,
         k_used=len(used),
         zsl=prompts([], len(icl.context) if study.align_positions else None),
         icl=icl,

@@ -38,12 +38,31 @@ def tuned_scores(group: Gathered, setting: str, metric: str) -> Scores | None:
     return group.scores(setting, metric)
 
 
-def _alpha(group: Gathered) -> Scores | None:
-    """Of LCGD, with the study's first GD."""
+def what_diverged(group: Gathered, setting: str, metric: str) -> str:
+    """`LCGD diverged at step 3 (…) (2 of 5 demonstration sets)`: what of a score diverged; empty: nothing."""
+    needed = [(group, group.status(setting))]
+    if metric == "order_sensitivity":
+        needed.append((group, group.order_status()))
+    if metric == "alpha":
+        gd = _partner(group)
+        needed = [] if gd is None else [*needed, (gd, gd.status("FT"))]
+    for of, statuses in needed:
+        diverged = [status for status in statuses if status != "ok"]
+        if diverged:
+            return f"{of.cell.method} {diverged[0]} ({len(diverged)} of {len(statuses)} demonstration sets)"
+    return ""
+
+
+def _partner(group: Gathered) -> Gathered | None:
+    """The study's first GD, which α compares LCGD with; None for other methods, or without one."""
     study = group.untuned.study
     if "alpha" not in study.measures or study.methods[group.cell.method]["kind"] != "LCGD":
         return None
-    gd = next((one for one in group.untuned.groups if study.methods[one.cell.method]["kind"] == "GD"), None)
+    return next((one for one in group.untuned.groups if study.methods[one.cell.method]["kind"] == "GD"), None)
+
+
+def _alpha(group: Gathered) -> Scores | None:
+    gd = _partner(group)
     if gd is None or any(status != "ok" for status in gd.status("FT")):
         return None
     return [alpha(*three) for three in zip(group.untuned.zsl, gd.attending(), group.attending(), strict=True)]

@@ -36,6 +36,7 @@ def synthetic_page(run: Run) -> str:
         _sections(run),
         heading=_heading(run),
         seeds_to_decide=SEEDS_TO_DECIDE,
+        claims_are_tested=False,
         notes=list(run.provenance.get("notes", [])),
         definitions=[each for name, each in {**DEFINITIONS, **METRICS}.items() if name in shown],
     )

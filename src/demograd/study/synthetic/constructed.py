@@ -32,11 +32,12 @@ def construction_rows(study: SyntheticStudy) -> Iterator[Row]:
 def sparsity_rows(
     study: SyntheticStudy, world: World | LinearSystem, networks: dict[str, dict[int, Trained]]
 ) -> Iterator[Row]:
-    """Shares of nearly zero weights, layer by layer: of the trained networks, and of a construction as wide."""
+    """Shares of nearly zero weights, layer by layer: of the trained networks, and of a construction as wide
+    (GD from a W₀ without zeros)."""
     if isinstance(world, LinearSystem):
         built = mesa_layers([1.0], [1.0], world.dimension)
     else:
-        built = gradient_descent_layers([1.0], study.context, torch.zeros(1, world.dimension, dtype=torch.float64))
+        built = gradient_descent_layers([1.0], study.context, torch.ones(1, world.dimension, dtype=torch.float64))
     for row in _by_layer([built]):
         yield {"model": "construction", "weights": "constructed", **row}
     for name, by_seed in networks.items():

@@ -1,0 +1,78 @@
+"""The scores of one side of a claim, wherever a run folder has them."""
+
+from collections.abc import Sequence
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from demograd.metrics import at_equal_size
+from demograd.study.claim_sides import Side, is_tuned
+from demograd.study.curves import curves_of
+from demograd.study.gathered import Gathered, Untuned
+from demograd.study.measures import MEASURES
+from demograd.study.scores import Scores, read_curve, tuned_scores, untuned_scores, what_diverged
+
+
+def side_curve(same_world: Sequence[Untuned], side: Side | float) -> list[Gathered] | None:
+    """A side's cells at its learning rates, in ascending order; None for a side that is not fine-tuned, or not here."""
+    if not isinstance(side, dict) or not is_tuned(side):
+        return None
+    for untuned in same_world:
+        for curve in curves_of(untuned) if _network(untuned) == (side["model"], side["weights"]) else ():
+            if curve[0].cell.method == side["method"]:
+                return curve if _was_run(curve[0], side["setting"]) else None
+    return None
+
+
+def side_scores(same_world: Sequence[Untuned], side: Side, at: float | None) -> Scores | None:
+    """A side's scores at its (only) learning rate, or at one size of its updates; None where there are none."""
+    untuned = next((one for one in same_world if _network(one) == (side["model"], side["weights"])), None)
+    if untuned is None:
+        return None
+    if not is_tuned(side):
+        return _reduced(untuned_scores(untuned, side["setting"], side["metric"]), side)
+    curve = side_curve(same_world, side)
+    if curve is None:
+        return None
+
+    def of(group: Gathered) -> Scores | None:
+        return _reduced(tuned_scores(group, side["setting"], side["metric"]), side)
+
+    return of(curve[0]) if at is None else read_curve(curve, of, partial(at_equal_size, at=at))
+
+
+def why_no_scores(same_world: Sequence[Untuned], side: Side) -> str | None:
+    """Empty: a side has scores, at one of its rates at least; what diverged, where that is why there are none; None
+    where they were not measured."""
+    curve = side_curve(same_world, side)
+    if curve is None:
+        return None if side_scores(same_world, side, None) is None else ""
+    setting, metric = side["setting"], side["metric"]
+    if any(tuned_scores(group, setting, metric) is not None for group in curve):
+        return ""
+    is_asked = any(metric in MEASURES[name].metrics for name in curve[0].untuned.study.measures)
+    return (what_diverged(curve[0], setting, metric) or None) if is_asked else None
+
+
+def _network(untuned: Untuned) -> tuple[str, str]:
+    return untuned.world.model, untuned.world.weights
+
+
+def _was_run(group: Gathered, setting: str) -> bool:
+    return all(setting in record.facts["settings"] for record in group.records)
+
+
+def _reduced(scores: Scores | None, side: Side) -> Scores | None:
+    """Of scores of pairs of layers, `same`: those of a layer with itself; or the mean over the `other` ones."""
+    if scores is None or "layers" not in side:
+        return scores
+    return [_of_layers(score, side["layers"]) for score in scores]
+
+
+def _of_layers(score: Tensor, layers: str) -> Tensor:
+    """[queries, layers, layers′] → [queries, layers]."""
+    if layers == "same":
+        return score.diagonal(dim1=-2, dim2=-1)
+    is_same = torch.eye(score.shape[-1], dtype=torch.bool)
+    return torch.where(is_same, torch.nan, score).nanmean(dim=-1)

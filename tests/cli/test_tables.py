@@ -1,0 +1,38 @@
+"""What the terminal says of claims, on a run folder made by hand."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.report.conftest import Fake, write_run
+from tests.report.rows import claims
+
+from demograd.cli.tables import print_claims, print_scores
+from demograd.report import read_run
+
+Said = Callable[[], str]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = write_run(tmp_path / "run", Fake(layers=2))
+    (folder / "claims.json").write_text(json.dumps(claims()))
+    return folder
+
+
+@pytest.fixture
+def said(capsys: pytest.CaptureFixture[str]) -> Said:
+    return lambda: " ".join(capsys.readouterr().out.split())
+
+
+def test_verdicts_at_one_learning_rate_each_are_counted(folder: Path, said: Said) -> None:
+    print_scores(folder)
+    assert "1 supported, 1 contradicted, 13 undecided (7 at one learning rate each); see" in said()
+
+
+def test_of_a_claim_of_equality_the_p_shown_is_of_a_difference_beyond_the_margin(folder: Path, said: Said) -> None:
+    print_claims(read_run(folder))
+    of_many = said().partition("The claim of many")[2]
+    assert "0.21" in of_many and "0.0004" not in of_many
+    assert "Here p is of a difference beyond the margin, but where the claim is contradicted." in of_many
