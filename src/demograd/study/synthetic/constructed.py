@@ -32,8 +32,7 @@ def construction_rows(study: SyntheticStudy) -> Iterator[Row]:
 def sparsity_rows(
     study: SyntheticStudy, world: World | LinearSystem, networks: dict[str, dict[int, Trained]]
 ) -> Iterator[Row]:
-    """Shares of nearly zero weights, layer by layer: of the trained networks, and of a construction as wide
-    (GD from a W₀ without zeros)."""
+    """Shares of nearly zero weights: of the trained networks, and of a construction as wide (GD from any W₀)."""
     if isinstance(world, LinearSystem):
         built = mesa_layers([1.0], [1.0], world.dimension)
     else:
