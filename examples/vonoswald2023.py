@@ -8,7 +8,6 @@ size. Their losses, what their predictions depend on, and the weights between th
 import argparse
 
 import torch
-from torch import Generator
 
 from demograd.synthetic import (
     CONSTRUCTIONS,
@@ -23,6 +22,7 @@ from demograd.synthetic import (
     preconditioned_layer,
     predictions,
     run_layers,
+    seeded,
     squared_error,
     train,
 )
@@ -40,8 +40,8 @@ def main(arguments: list[str] | None = None) -> dict[str, float]:
     train(network, world, n, Training(steps=given.steps), seed=0)
     network.requires_grad_(False)
 
-    gd = best_gradient_descent(1, world.draw(16384, n, Generator().manual_seed(2**61)))
-    test = world.draw(4096, n, Generator().manual_seed(2**62))
+    gd = best_gradient_descent(1, world.draw(16384, n, seeded("tuning", 0)))
+    test = world.draw(4096, n, seeded("test", 0))
     same = compare(network, gd, test)
     constructed = preconditioned_layer(gd.preconditioners[0], n)
     halfway = interpolated(network.layers()[0], constructed, 0.5)

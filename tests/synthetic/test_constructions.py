@@ -75,6 +75,13 @@ def test_gd_fails_with_a_wrong_sign(wrong: Callable[[AttentionLayer], AttentionL
     assert gradient_descent_error([wrong(layer) for layer in layers], problems(), STEPS, W0) > WRONG
 
 
+def test_a_construction_that_gives_nan_is_not_exact() -> None:
+    broken = [
+        turned("value", lambda value: value * torch.nan)(layer) for layer in gradient_descent_layers(STEPS, 6, W0)
+    ]
+    assert not gradient_descent_error(broken, problems(), STEPS, W0) < EXACT
+
+
 def test_gd_fails_with_a_transpose() -> None:
     transposed = [turned("value", lambda value: value.mT)(layer) for layer in gradient_descent_layers(STEPS, 6, W0)]
     assert gradient_descent_error(transposed, problems(), STEPS, W0) > WRONG

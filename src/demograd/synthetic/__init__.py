@@ -37,6 +37,7 @@ from demograd.synthetic.descent import (
     squared_error,
 )
 from demograd.synthetic.kernels import AttentionKind, Kernel
+from demograd.synthetic.seeds import seeded
 from demograd.synthetic.sequences import Sequences, Trajectories
 from demograd.synthetic.solvers import (
     best_mesa_layers,
@@ -60,6 +61,6 @@ __all__ = [
     "best_preconditioner", "best_ridge", "best_sequential_step", "compare", "effective_preconditioner",
     "gradient_descent_layers", "interpolated", "kernel_regression", "least_squares", "mean_loss", "mesa_layers",
     "mesa_predictions", "order_spread", "posterior_mean", "preconditioned_layer", "predictions", "products",
-    "regularised_least_squares", "ridge", "run_layers", "scaled_like", "sensitivity", "sequential_descent",
+    "regularised_least_squares", "ridge", "run_layers", "scaled_like", "seeded", "sensitivity", "sequential_descent",
     "squared_error", "train", "width_of",
 ]  # fmt: skip

@@ -80,7 +80,7 @@ def interpolated(trained: AttentionLayer, constructed: AttentionLayer, mix: floa
 def effective_preconditioner(layer: AttentionLayer, context: int) -> Float[Tensor, "inputs inputs"]:
     """The A of ŷ = n⁻¹ Σ y_i x_iᵀ A x in what a one-layer linear network does to a query with y = 0.
 
-    Its prediction is −pᵀ Σ e_i e_iᵀ M (x, 0), with p the last row of PV and M = QᵀK; A is all that is linear in y_i.
+    Its prediction is −pᵀ Σ e_i e_iᵀ M (x, 0), with p the last row of PV and M = KᵀQ; A is all that is linear in y_i.
     Terms without y_i, or with its square, are no step of gradient descent; training makes them vanish.
     """
     total = torch.zeros_like(layer.key[0, :-1, :-1])

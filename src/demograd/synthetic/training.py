@@ -1,7 +1,7 @@
 """Training small transformers: nothing but the loop, and what makes it go on after a stop.
 
-The batch of step t is drawn with a seed made of the run's seed and t, so a run that was stopped draws what it would
-have drawn, and ends with the same weights bit for bit.
+A checkpoint holds weights, Adam's moments and the state of the generator that draws the batches, so a run that was
+stopped draws what it would have drawn, and ends with the same weights bit for bit.
 """
 
 from collections.abc import Callable
@@ -17,6 +17,7 @@ from torch import Generator, Tensor
 
 from demograd.files import written_whole
 from demograd.synthetic.descent import squared_error
+from demograd.synthetic.seeds import seeded
 from demograd.synthetic.sequences import Trajectories
 from demograd.synthetic.transformer import SmallTransformer
 from demograd.synthetic.worlds import LinearSystem, World
@@ -60,14 +61,13 @@ def train(
     device = parameters[0].device
     # foreach and fused step kernels matter: weights are so small that Adam's bookkeeping would cost more than gradients
     adam = torch.optim.Adam(parameters, lr=training.learning_rate, betas=(0.9, 0.98), fused=True)
-    losses, start = torch.full((training.steps,), torch.nan), 0
+    losses, start, generator = torch.full((training.steps,), torch.nan), 0, seeded("training", seed, device)
     if checkpoint is not None and checkpoint.is_file():
-        start = _restore(checkpoint, network, adam, losses)
-    generator = Generator(device=device)
+        start = _restore(checkpoint, network, adam, losses, generator)
     for step in range(start, training.steps):
         for group in adam.param_groups:
             group["lr"] = training.learning_rate * _schedule(step, training)
-        batch = world.draw(training.batch, context, generator.manual_seed(batch_seed(seed, step)))
+        batch = world.draw(training.batch, context, generator)
         loss = mean_loss(network(batch), batch)
         adam.zero_grad()
         loss.backward()
@@ -75,13 +75,11 @@ def train(
         adam.step()
         losses[step] = loss.detach()
         if not (step + 1) % training.checkpoint_every:
-            if not losses[: step + 1].isfinite().all():
-                raise TrainingDiverged(f"diverged by step {step + 1}")
+            _check(losses[: step + 1])
             if checkpoint is not None and step + 1 < training.steps:
-                _save(checkpoint, network, adam, losses, step + 1)
+                _save(checkpoint, network, adam, losses, generator, step + 1)
         on_step(step + 1)
-    if not losses.isfinite().all():
-        raise TrainingDiverged(f"diverged at step {int(losses.isfinite().int().argmin())}")
+    _check(losses)
     return losses
 
 
@@ -92,9 +90,10 @@ def mean_loss(predicted: Tensor, batch: object) -> Float[Tensor, ""]:
     return squared_error(predicted, batch.query_y).mean()  # type: ignore[attr-defined]
 
 
-def batch_seed(seed: int, step: int) -> int:
-    """Of one batch, and of no other: torch takes 64 bits."""
-    return (seed + 1) * 2**32 + step
+def _check(losses: Tensor) -> None:
+    finite = losses.isfinite()
+    if not finite.all():
+        raise TrainingDiverged(f"diverged at step {int(finite.int().argmin()) + 1}")
 
 
 def _schedule(step: int, training: Training) -> float:
@@ -104,20 +103,25 @@ def _schedule(step: int, training: Training) -> float:
     return 0.5 * (1 + cos(pi * done))
 
 
-def _save(file: Path, network: SmallTransformer, adam: torch.optim.Adam, losses: Tensor, steps: int) -> None:
+def _save(
+    file: Path, network: SmallTransformer, adam: torch.optim.Adam, losses: Tensor, generator: Generator, steps: int
+) -> None:
     tensors = {f"weights/{name}": parameter.detach() for name, parameter in network.named_parameters()}
     for name, parameter in network.named_parameters():
         state = adam.state[parameter]
         tensors |= {f"adam/{moment}/{name}": state[moment] for moment in ("step", "exp_avg", "exp_avg_sq")}
-    tensors |= {"losses": losses, "steps": torch.tensor(steps)}
+    tensors |= {"losses": losses, "steps": torch.tensor(steps), "generator": generator.get_state()}
     written_whole(file, lambda unfinished: save_file(tensors, unfinished))
 
 
-def _restore(file: Path, network: SmallTransformer, adam: torch.optim.Adam, losses: Tensor) -> int:
+def _restore(
+    file: Path, network: SmallTransformer, adam: torch.optim.Adam, losses: Tensor, generator: Generator
+) -> int:
     with safe_open(file, framework="pt") as kept, torch.no_grad():
         for name, parameter in network.named_parameters():
             parameter.copy_(kept.get_tensor(f"weights/{name}"))
             moments = {moment: kept.get_tensor(f"adam/{moment}/{name}") for moment in ("step", "exp_avg", "exp_avg_sq")}
             adam.state[parameter] = {name: moment.to(parameter.device) for name, moment in moments.items()}
         losses.copy_(kept.get_tensor("losses"))
+        generator.set_state(kept.get_tensor("generator"))
         return int(kept.get_tensor("steps"))

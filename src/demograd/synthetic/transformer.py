@@ -4,11 +4,12 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 
 from demograd.synthetic.attention import AttentionLayer, as_tokens, attended, attended_causally, predictions
 from demograd.synthetic.constructions.mesa import PARTS, system_tokens
 from demograd.synthetic.kernels import AttentionKind
+from demograd.synthetic.seeds import seeded
 from demograd.synthetic.sequences import Sequences, Trajectories
 
 
@@ -34,7 +35,7 @@ class SmallTransformer(nn.Module):
         """`width` is that of a token; `seed` is that of the initial weights."""
         super().__init__()
         self.architecture = architecture
-        generator = Generator().manual_seed(seed)
+        generator = seeded("weights", seed)
 
         def drawn(*shape: int, fan: int) -> nn.Parameter:
             return nn.Parameter(architecture.initial_scale / fan**0.5 * torch.randn(shape, generator=generator))

@@ -221,6 +221,14 @@ def test_a_wrong_setting_is_named(tmp_path: Path, changes: dict[str, Any], words
     assert all(word in str(error.value) for word in words), str(error.value)
 
 
+def test_a_saved_study_is_the_same_study(tmp_path: Path) -> None:
+    networks = {"linear": {"training": {"learning_rate": 0.001}}}
+    first = study(tmp_path, REGRESSION, networks=networks, mixes=[])
+    again = SyntheticStudy(**yaml.safe_load(yaml.safe_dump(first.model_dump(mode="json"))))
+    assert again == first
+    assert again.training_of("linear").steps == 30 and again.training_of("linear").learning_rate == 0.001
+
+
 def test_every_synthetic_preset_is_a_study() -> None:
     studies = [read_study(name) for name in preset_names()]
     assert {each.name for each in studies if isinstance(each, SyntheticStudy)} == {

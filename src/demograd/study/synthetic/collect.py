@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 import pandas as pd
-from torch import Generator
 
 from demograd.columns import COLUMNS
 from demograd.files import written_whole
@@ -18,9 +17,7 @@ from demograd.study.synthetic.schema import SyntheticStudy
 from demograd.study.synthetic.system_rows import system_rows
 from demograd.study.synthetic.trained import SyntheticCell, Trained
 from demograd.study.synthetic.training_rows import training_rows
-
-TEST_SEED = 2**62
-"""Plus the study's own: far from the seeds of training batches."""
+from demograd.synthetic import seeded
 
 
 def collect(
@@ -53,6 +50,6 @@ def _of_world(
     yield from training_rows(networks)
     if study.sparsity:
         yield from sparsity_rows(study, study.world(name), networks)
-    generator = Generator(device=study.device).manual_seed(TEST_SEED + study.test_seed)
+    generator = seeded("test", study.test_seed, study.device)
     rows = system_rows if study.worlds[name].kind == "system" else regression_rows
     yield from rows(study, name, references, networks, generator)

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
 from demograd.study.synthetic.schema import Reference, SyntheticStudy
 from demograd.synthetic import (
@@ -27,11 +27,9 @@ from demograd.synthetic import (
     posterior_mean,
     regularised_least_squares,
     ridge,
+    seeded,
     sequential_descent,
 )
-
-TUNING_SEED = 2**61
-"""Far from the seeds of training batches and of test problems."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +63,7 @@ def references_of(study: SyntheticStudy) -> Iterator[tuple[Reference, int | None
 
 def tune(study: SyntheticStudy, world: World | LinearSystem, kind: Reference, steps: int | None) -> dict[str, Tensor]:
     """What the reference needs to know of the world, in float64; empty where it needs nothing."""
-    generator = Generator(device=study.device).manual_seed(TUNING_SEED)
+    generator = seeded("tuning", 0, study.device)
     problems: Any = world.draw(study.tuning_sequences, study.context, generator, dtype=torch.float64)
     match kind:
         case "GD":
@@ -111,5 +109,6 @@ def tuned(world: World | LinearSystem, kind: Reference, steps: int | None, tenso
             assert isinstance(world, KernelRegression)
             learner = partial(kernel_regression, kernel=world.kernel, noise_variance=world.noise**2)
         case "Bayes":
+            assert not isinstance(world, LinearSystem)
             learner = partial(posterior_mean, world)
     return Tuned(kind, steps, tensors, learner)

@@ -1,8 +1,8 @@
 """Run a synthetic study: tune the references, train the networks, compare."""
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from demograd.study.cells import settings_key, study_key
 from demograd.study.folder import CellRecord, RunFolder
@@ -12,7 +12,7 @@ from demograd.study.schema import make_study
 from demograd.study.synthetic.collect import collect
 from demograd.study.synthetic.references import Tuned, references_of, tune, tuned
 from demograd.study.synthetic.schema import SyntheticStudy
-from demograd.study.synthetic.trained import NUMERICS, cell_key, cells, load_trained, train_cell
+from demograd.study.synthetic.trained import cell_key, cells, load_trained, train_cell
 from demograd.study.watch import Silent, Watch
 
 
@@ -50,13 +50,13 @@ def run_synthetic(study: SyntheticStudy, out: Path | None = None, watch: Watch |
     return Run(folder, study)
 
 
-def _references(study: SyntheticStudy, name: str, folder: RunFolder, watch: Watch) -> Any:
+def _references(study: SyntheticStudy, name: str, folder: RunFolder, watch: Watch) -> Iterator[Tuned]:
     """Tuned once, and kept."""
     world = study.world(name)
     for kind, steps in references_of(study):
         key = settings_key(f"{name}-{kind}-{steps}", {
             "world": study.worlds[name].model_dump(), "reference": kind, "steps": steps, "context": study.context,
-            "sequences": study.tuning_sequences, "device": study.device, "numerics": NUMERICS,
+            "sequences": study.tuning_sequences, "device": study.device,
         })  # fmt: skip
         if not folder.has_cell(key):
             watch.say(f"{name}: tuning {Tuned(kind, steps, {}, None).label}")

@@ -110,6 +110,16 @@ class TrainingSettings(_Settings):
     checkpoint_every: PositiveInt = 500
 
 
+class OwnTraining(_Settings):
+    """What of the study's training a network replaces; null: nothing."""
+
+    steps: PositiveInt | None = None
+    batch: PositiveInt | None = None
+    learning_rate: PositiveFloat | None = None
+    warmup: Annotated[int, Field(ge=0)] | None = None
+    clip: PositiveFloat | None = None
+
+
 class Network(_Settings):
     """A small transformer, all of whose matrices are full and free."""
 
@@ -122,8 +132,8 @@ class Network(_Settings):
     """Hidden units of an MLP after each attention layer; 0: none."""
     initial_scale: PositiveFloat = 0.5
     """Standard deviation of the initial weights, times the square root of the token's width."""
-    training: TrainingSettings | None = None
-    """Where it is trained otherwise than the study's other networks: what is set here replaces the study's."""
+    training: OwnTraining = OwnTraining()
+    """Where it is trained otherwise than the study's other networks."""
 
     def architecture(self) -> Architecture:
         """The same as what the small transformer takes."""
@@ -191,9 +201,8 @@ class SyntheticStudy(_Settings):
 
     def training_of(self, network: str) -> Training:
         """How a network is trained."""
-        own = self.networks[network].training
-        settings = {} if own is None else own.model_dump(exclude_unset=True)
-        return Training(**{**self.training.model_dump(), **settings})
+        own = self.networks[network].training.model_dump(exclude_none=True)
+        return Training(**{**self.training.model_dump(), **own})
 
     def world(self, name: str) -> World | LinearSystem:
         """A world of this study."""

@@ -10,9 +10,6 @@ from demograd.study.folder import CellRecord, RunFolder
 from demograd.study.synthetic.schema import SyntheticStudy
 from demograd.synthetic import SmallTransformer, TrainingDiverged, train, width_of
 
-NUMERICS = 1
-"""Raised when a change of the code changes numbers: cells of another version are run again."""
-
 
 @dataclass(frozen=True)
 class SyntheticCell:
@@ -49,7 +46,7 @@ def cell_key(study: SyntheticStudy, cell: SyntheticCell) -> str:
     return settings_key(f"{cell.world}-{cell.network}-seed{cell.seed}", {
         "world": study.worlds[cell.world].model_dump(), "network": asdict(study.networks[cell.network].architecture()),
         "training": {**asdict(study.training_of(cell.network)), "checkpoint_every": None}, "context": study.context,
-        "seed": cell.seed, "device": study.device, "numerics": NUMERICS,
+        "seed": cell.seed, "device": study.device,
     })  # fmt: skip
 
 

@@ -75,13 +75,13 @@ def _preconditioned(seed: int) -> float:
     problems, generator = random_problems(seed), Generator().manual_seed(seed + 1)
     root = _normal(generator, problems.x.shape[-1], problems.x.shape[-1])
     covariance = root @ root.mT + 0.1 * torch.eye(len(root))
-    worst = 0.0
+    errors = []
     for task in ("identity", "inverse"):
         layer = preconditioned_layer(
             best_preconditioner(covariance, problems.context, task), problems.context, problems.y.shape[-1]
         )
-        worst = max(worst, preconditioned_error(layer, problems, covariance, task))
-    return worst
+        errors.append(preconditioned_error(layer, problems, covariance, task))
+    return float(torch.tensor(errors).max())
 
 
 def _functional(kind: AttentionKind) -> Callable[[int], float]:

@@ -54,7 +54,7 @@ def gradient_descent_error(
     """How far the layers are from GD, at most: in every example's y, layer by layer, and in the prediction."""
     tokens = as_tokens(problems, query_y=-problems.query_x @ w0.mT)
     w = w0.expand(len(problems.x), *w0.shape)
-    worst = 0.0
+    worst = torch.zeros((), dtype=torch.float64)
     for layer, eta in zip(layers, steps, strict=True):
         tokens = run_layers(tokens, [layer])
         residual = problems.x @ w.mT - problems.y
@@ -62,13 +62,13 @@ def gradient_descent_error(
         still_to_explain = problems.y - problems.x @ (w - w0).mT
         predicted = (w @ problems.query_x[..., None]).squeeze(-1)
         outputs = problems.y.shape[-1]
-        worst = max(
+        worst = _larger(
             worst,
-            _largest(tokens[:, :-1, -outputs:] - still_to_explain),
-            _largest(predictions(tokens, outputs) - predicted),
-            _largest(tokens[:, :-1, :-outputs] - problems.x),
+            tokens[:, :-1, -outputs:] - still_to_explain,
+            predictions(tokens, outputs) - predicted,
+            tokens[:, :-1, :-outputs] - problems.x,
         )
-    return worst
+    return float(worst)
 
 
 def gd_plus_plus_error(
@@ -76,7 +76,7 @@ def gd_plus_plus_error(
 ) -> float:
     """How far the layers' x and y, and their prediction, are from GD++ done sequence by sequence, at most."""
     tokens = run_layers(as_tokens(problems), layers)
-    outputs, worst = problems.y.shape[-1], 0.0
+    outputs, worst = problems.y.shape[-1], torch.zeros((), dtype=torch.float64)
     for s in range(len(problems.x)):
         x, y = torch.cat([problems.x[s], problems.query_x[s][None]]), problems.y[s]
         learned = torch.zeros_like(problems.query_y[s])
@@ -84,13 +84,13 @@ def gd_plus_plus_error(
             descent = eta / problems.context * y.mT @ x[:-1]  # −∂L/∂W at W = 0, for the y that is still unexplained
             learned, y = learned + descent @ x[-1], y - x[:-1] @ descent.mT
             x = x - gamma * x @ (x[:-1].mT @ x[:-1])
-        worst = max(
+        worst = _larger(
             worst,
-            _largest(tokens[s, :, :-outputs] - x),
-            _largest(tokens[s, :-1, -outputs:] - y),
-            _largest(predictions(tokens, outputs)[s] - learned),
+            tokens[s, :, :-outputs] - x,
+            tokens[s, :-1, -outputs:] - y,
+            predictions(tokens, outputs)[s] - learned,
         )
-    return worst
+    return float(worst)
 
 
 def _one_head(key: Tensor, query: Tensor, value: Tensor, projection: Tensor) -> AttentionLayer:
@@ -101,5 +101,6 @@ def _diagonal(inputs: int, outputs: int, *, x: float, y: float) -> Tensor:
     return torch.tensor([x] * inputs + [y] * outputs, dtype=torch.float64).diag()
 
 
-def _largest(difference: Tensor) -> float:
-    return float(difference.abs().max())
+def _larger(worst: Tensor, *differences: Tensor) -> Tensor:
+    """The largest of all; NaN if any is, which Python's `max` would pass over."""
+    return torch.stack([worst, *(each.abs().max() for each in differences)]).max()

@@ -63,7 +63,7 @@ def mesa_error(
     tokens = system_tokens(trajectories.states)
     for layer in layers:
         tokens = attended_causally(tokens, layer)
-    states, worst = trajectories.states, 0.0
+    states, differences = trajectories.states, []
     for s in range(len(states)):
         for t in range(states.shape[1]):
             before = torch.cat([torch.zeros_like(states[s, :1]), states[s, :t]])
@@ -71,8 +71,8 @@ def mesa_error(
             q, predicted = states[s, t], torch.zeros_like(states[s, t])
             for eta, gamma in zip(steps, curvature, strict=True):
                 predicted, q = predicted + eta * c @ q, q - gamma * h @ q
-            worst = max(worst, float((tokens[s, t, : states.shape[2]] - predicted).abs().max()))
-    return worst
+            differences.append((tokens[s, t, : states.shape[2]] - predicted).abs().max())
+    return float(torch.stack(differences).max())
 
 
 def _part(state: int, *, to: int, of: int) -> Tensor:

@@ -75,11 +75,11 @@ def preconditioned_error(
     step = problems.y.mT @ problems.x / problems.context @ best  # from W = 0 the gradient is −n⁻¹ Σ y_i x_iᵀ
     predicted = (step @ problems.query_x[..., None]).squeeze(-1)
     outputs = problems.y.shape[-1]
-    off = float((predictions(run_layers(as_tokens(problems), [layer]), outputs) - predicted).abs().max())
+    off = (predictions(run_layers(as_tokens(problems), [layer]), outputs) - predicted).abs().max()
     inputs = len(covariance)
     of_layer = layer.query[0, :inputs, :inputs]
     slopes = [_slope(a, covariance, problems.context, task) for a in (of_layer, torch.zeros_like(of_layer))]
-    return max(off, float(slopes[0].norm() / slopes[1].norm()))
+    return float(torch.stack([off, slopes[0].norm() / slopes[1].norm()]).max())
 
 
 def _slope(a: Tensor, covariance: Tensor, context: int, task: Task) -> Tensor:
