@@ -45,11 +45,11 @@ EYE = torch.eye(4, dtype=torch.float64)
 
 def test_descents_do_what_the_constructions_do() -> None:
     etas, gammas = torch.tensor([0.4, 0.3]), torch.tensor([0.03, 0.02])
-    gd = Descent(etas[:, None, None] * EYE, torch.zeros(2, 4, 4))
+    gd = Descent(etas[:, None, None] * EYE, torch.zeros(2, 4, 4), context=7)
     layers = gradient_descent_layers(etas.tolist(), 7, torch.zeros(1, 4, dtype=torch.float64))
     assert torch.allclose(gd(PROBLEMS), predictions(run_layers(as_tokens(PROBLEMS), layers)), atol=1e-6)
     # the construction's γ multiplies XXᵀ, the descent's B n⁻¹ XXᵀ A
-    curved = Descent(etas[:, None, None] * EYE, (7 * gammas / etas)[:, None, None] * EYE)
+    curved = Descent(etas[:, None, None] * EYE, (7 * gammas / etas)[:, None, None] * EYE, context=7)
     layers = gd_plus_plus_layers(etas.tolist(), gammas.tolist(), 7, 4)
     assert torch.allclose(curved(PROBLEMS), predictions(run_layers(as_tokens(PROBLEMS), layers)), atol=1e-6)
 
@@ -59,7 +59,7 @@ def test_the_line_search_finds_the_best_step_and_more_freedom_is_better() -> Non
     gd = best_gradient_descent(2, held_out)
     eta = gd.preconditioners[0, 0, 0]
     for other in (0.98, 1.02):
-        there = Descent(other * gd.preconditioners, gd.curvature)
+        there = Descent(other * gd.preconditioners, gd.curvature, gd.context)
         assert loss(there(held_out), held_out) > loss(gd(held_out), held_out)
     assert torch.equal(gd.preconditioners, eta * torch.eye(3).double().expand(2, 3, 3))
     losses = [

@@ -25,17 +25,19 @@ class Descent:
     """A of each step."""
     curvature: Float[Tensor, "steps inputs inputs"]
     """B of each step."""
+    context: int
+    """N. As in an attention layer it belongs to the weights: with more examples than it was tuned for, steps are larger."""
 
     def __call__(self, problems: Sequences) -> Float[Tensor, "sequences outputs"]:
-        """Predictions of the queries' y."""
+        """Predictions of the queries' y, of problems with any number of examples."""
         x, residual, query = problems.x, problems.y, problems.query_x[..., None]
         predicted = torch.zeros_like(problems.query_y)
         for a, b in zip(self.preconditioners.to(x), self.curvature.to(x), strict=True):
-            step = residual.mT @ x @ a / problems.context
-            loss_of_curvature = b @ (x.mT @ x) @ a / problems.context
+            step = residual.mT @ x @ a / self.context
+            curved = b @ (x.mT @ x) @ a / self.context
             predicted = predicted + (step @ query).squeeze(-1)
             residual = residual - x @ step.mT
-            x, query = x - x @ loss_of_curvature.mT, query - loss_of_curvature @ query
+            x, query = x - x @ curved.mT, query - curved @ query
         return predicted
 
 
@@ -52,7 +54,7 @@ def best_gradient_descent(steps: int, problems: Sequences) -> Descent:
     everything = torch.eye(inputs, dtype=problems.x.dtype, device=problems.x.device).expand(steps, -1, -1)
 
     def descent(eta: float) -> Descent:
-        return Descent(eta * everything, 0 * everything)
+        return Descent(eta * everything, 0 * everything, problems.context)
 
     def loss(eta: float) -> float:
         return float(squared_error(descent(eta)(problems), problems.query_y).mean())
@@ -68,7 +70,7 @@ def best_descent(
 ) -> Descent:
     """Preconditioned GD, GD++, or both in one, with the matrices that are best on these problems.
 
-    Optimised by L-BFGS from the best GD, on float64.
+    Optimised by L-BFGS from the best GD; give problems in float64.
 
     Raises:
         ValueError: neither `preconditioned` nor `curved`; that is `best_gradient_descent`.
@@ -82,10 +84,10 @@ def best_descent(
     variables = [a, b] if curved else [a]
 
     def descent() -> Descent:
-        return Descent(*(_as_matrices(each, problems.x.shape[-1]) for each in (a, b)))
+        return Descent(*(_as_matrices(each, problems.x.shape[-1]) for each in (a, b)), problems.context)
 
     minimise(lambda: squared_error(descent()(problems), problems.query_y).mean(), variables, iterations)
-    return Descent(descent().preconditioners.detach(), descent().curvature.detach())
+    return Descent(descent().preconditioners.detach(), descent().curvature.detach(), problems.context)
 
 
 def minimise(loss: Callable[[], Tensor], variables: list[Tensor], iterations: int) -> None:

@@ -60,7 +60,7 @@ def posterior_mean(world: World, problems: Sequences) -> Float[Tensor, "sequence
             precision = world.covariance() if world.task == "inverse" else torch.eye(world.dimension).double()
             if world.noise:
                 return ridge(problems, world.noise**2 * precision)
-            root = torch.linalg.cholesky(precision)  # w = root⁻ᵀ z with white z: least norm is meant for z
+            root = torch.linalg.cholesky(precision).to(problems.x.device)  # w = root⁻ᵀ z, and least norm is z's
             white = Sequences(
                 *(torch.linalg.solve_triangular(root, each.double()[..., None], upper=False).squeeze(-1)
                   if name.endswith("x") else each.double()

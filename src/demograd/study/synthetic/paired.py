@@ -11,8 +11,8 @@ from demograd.metrics import interval_over_demonstrations, over_seeds, statistic
 from demograd.study.rows import SETS_FOR_SPREAD, Row, number, over_sets, shown
 
 EVERYWHERE = (-inf, inf)
-NO_ERROR = 1e-9
-"""Share of a network's loss under which a reference's loss is rounding."""
+NO_ERROR = 1e-6
+"""Share of a network's loss under which a reference's loss is the rounding of problems in float32."""
 
 
 def score_row(scores: Sequence[Tensor], bounds: tuple[float, float] = EVERYWHERE) -> Row:

@@ -85,7 +85,8 @@ def tune(study: SyntheticStudy, world: World | LinearSystem, kind: Reference, st
             return {"step": torch.tensor(best_sequential_step(problems), dtype=torch.float64)}
         case _:
             return {}
-    return {"preconditioners": found.preconditioners, "curvature": found.curvature}
+    return {"preconditioners": found.preconditioners, "curvature": found.curvature,
+            "context": torch.tensor(found.context)}  # fmt: skip
 
 
 def tuned(world: World | LinearSystem, kind: Reference, steps: int | None, tensors: dict[str, Tensor]) -> Tuned:
@@ -93,7 +94,7 @@ def tuned(world: World | LinearSystem, kind: Reference, steps: int | None, tenso
     learner: Any
     match kind:
         case "GD" | "preconditioned GD" | "GD++" | "preconditioned GD++":
-            learner = Descent(tensors["preconditioners"], tensors["curvature"])
+            learner = Descent(tensors["preconditioners"], tensors["curvature"], int(tensors["context"]))
         case "mesa-optimiser":
             learner = partial(mesa_predictions, steps=tensors["steps"], curvature=tensors["curvature"])
         case "ridge":

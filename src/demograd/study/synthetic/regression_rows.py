@@ -188,7 +188,7 @@ def _one_layer(
                    **seeds_row(distances, (0.0, torch.inf))}  # fmt: skip
         for one in references:
             if one.kind == "GD" and one.steps == 1 and settings.heads == 1:
-                gd = preconditioned_layer(one.tensors["preconditioners"][0].float(), study.context)
+                gd = preconditioned_layer(one.tensors["preconditioners"][0].float().to(study.device), study.context)
                 for mix in study.mixes:
                     between = [partial(_through, interpolated(each.layers()[0], gd, mix)) for each in there]
                     yield {**_tf(network), "method": one.label, "metric": "loss_interpolated", "at": mix,
