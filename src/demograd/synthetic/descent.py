@@ -26,7 +26,7 @@ class Descent:
     curvature: Float[Tensor, "steps inputs inputs"]
     """B of each step."""
     context: int
-    """N. As in an attention layer it belongs to the weights: with more examples than it was tuned for, steps are larger."""
+    """N. As in an attention layer, it is part of the weights: with more examples than N, steps are larger."""
 
     def __call__(self, problems: Sequences) -> Float[Tensor, "sequences outputs"]:
         """Predictions of the queries' y, of problems with any number of examples."""
