@@ -140,7 +140,9 @@ def _where(curves: Sequence[list[Gathered]], at: float | None, one_rate_each: bo
     """Where on their curves over learning rates two sides were compared, if that is a choice."""
     if at is not None:
         return f", at ‖u_FT‖ / ‖u_ICL‖ = {at:.2g}" if not _no_common_size(curves, at) else ""
-    return f", {ONE_RATE_EACH}" if one_rate_each else ", at one learning rate" * bool(curves)
+    if one_rate_each:
+        return f", {ONE_RATE_EACH}"
+    return ", at one learning rate" if len(curves) == 1 else ""  # of one method on both sides there is no choice
 
 
 def _difference(sides: Sequence[Scores | float | None]) -> tuple[Tensor, tuple[float, float]]:
