@@ -14,11 +14,13 @@ from demograd.synthetic import (
     Sequences,
     as_tokens,
     best_descent,
+    best_functional_steps,
     best_gradient_descent,
     best_penalty,
     best_preconditioner,
     best_ridge,
     best_sequential_step,
+    functional_descent,
     least_squares,
     posterior_mean,
     predictions,
@@ -28,7 +30,7 @@ from demograd.synthetic import (
     sequential_descent,
     squared_error,
 )
-from demograd.synthetic.constructions import gd_plus_plus_layers, gradient_descent_layers
+from demograd.synthetic.constructions import functional_descent_layers, gd_plus_plus_layers, gradient_descent_layers
 
 
 def draw(world: LinearRegression | KernelRegression, sequences: int, context: int, seed: int = 0) -> Sequences:
@@ -67,8 +69,22 @@ def test_the_line_search_finds_the_best_step_and_more_freedom_is_better() -> Non
         for preconditioned, curved in ((False, True), (True, False), (True, True))
     ]
     assert losses[2] < min(losses[:2]) and max(losses) < loss(gd(held_out), held_out)
-    with pytest.raises(ValueError, match="best_gradient_descent"):
-        best_descent(2, held_out, preconditioned=False, curved=False)
+    with_rates = best_descent(2, held_out, preconditioned=False, curved=False)
+    assert max(losses) < loss(with_rates(held_out), held_out) < loss(gd(held_out), held_out)
+
+
+@pytest.mark.parametrize("kind", ["linear", "relu", "exponential", "softmax"])
+def test_functional_gd_is_the_construction_and_its_rates_are_the_best(kind: str) -> None:
+    problems = draw(KernelRegression(3, "exponential", noise=0.1), 500, 8)
+    best = best_functional_steps(2, problems, kind)
+    layers = functional_descent_layers(best.tolist(), 3)
+    found = functional_descent(problems, best, kind)
+    assert torch.allclose(found, predictions(run_layers(as_tokens(problems), layers, kind)))
+    for n in range(2):
+        for change in (0.97, 1.03):
+            other = best.clone()
+            other[n] *= change
+            assert loss(functional_descent(problems, other, kind), problems) > loss(found, problems)
 
 
 def test_the_best_preconditioner_of_one_step_is_ahns() -> None:

@@ -2,11 +2,12 @@
 
 All are one recursion from W₀ = 0 with matrices A and B per step: predictions move by a preconditioned step,
 f(x) += N⁻¹ Σ r_i x_iᵀ A x, and all x lose curvature, x −= B N⁻¹ Σ x_i x_iᵀ A x (Ahn 2023, Theorem 4: it is what one
-head of linear attention can do). GD has A = η I and B = 0, the same η at every step; preconditioned GD a full A of each
-step's own; GD++ A = η I and B = (γ/η) I of each step's own; preconditioned GD++ has both in full.
+head of linear attention can do). GD has A = η I and B = 0, the same η at every step, or one of each step's own;
+preconditioned GD a full A of each step's own; GD++ A = η I and B = (γ/η) I of each step's own; preconditioned GD++ has
+both in full.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,6 +15,7 @@ from jaxtyping import Float
 from scipy.optimize import minimize_scalar
 from torch import Tensor
 
+from demograd.synthetic.kernels import AttentionKind, activated
 from demograd.synthetic.sequences import Sequences
 
 
@@ -70,13 +72,9 @@ def best_descent(
 ) -> Descent:
     """Preconditioned GD, GD++, or both in one, with the matrices that are best on these problems.
 
-    Optimised by L-BFGS from the best GD; give problems in float64.
-
-    Raises:
-        ValueError: neither `preconditioned` nor `curved`; that is `best_gradient_descent`.
+    With neither it is GD with a rate of each step's own: as much of GD++ as is due to its rates alone. Optimised by
+    L-BFGS from the best GD; give problems in float64.
     """
-    if not preconditioned and not curved:
-        raise ValueError("GD with one step size is best_gradient_descent")
     start = best_gradient_descent(steps, problems)
     scalar = not preconditioned
     a = (start.preconditioners[:, 0, 0] if scalar else start.preconditioners).clone()
@@ -88,6 +86,30 @@ def best_descent(
 
     minimise(lambda: squared_error(descent()(problems), problems.query_y).mean(), variables, iterations)
     return Descent(descent().preconditioners.detach(), descent().curvature.detach(), problems.context)
+
+
+def functional_descent(
+    problems: Sequences, steps: Sequence[float] | Float[Tensor, " steps"], kind: AttentionKind
+) -> Float[Tensor, "sequences outputs"]:
+    """f ← f + η Σ (y_i − f(x_i)) κ(x_i, ·) from f = 0 with an η of each step's own (Cheng 2024); κ is attention's."""
+    within = activated(kind, problems.x @ problems.x.mT)
+    to_query = activated(kind, problems.query_x[:, None] @ problems.x.mT)
+    coefficients = torch.zeros_like(problems.y)
+    for eta in torch.as_tensor(steps).to(problems.y):
+        coefficients = coefficients + eta * (problems.y - within @ coefficients)
+    return (to_query @ coefficients).squeeze(1)
+
+
+def best_functional_steps(
+    steps: int, problems: Sequences, kind: AttentionKind, iterations: int = 100
+) -> Float[Tensor, " steps"]:
+    """The step sizes of functional GD that are best on these problems, by L-BFGS from small ones."""
+    largest = float(activated(kind, problems.x @ problems.x.mT).abs().sum(dim=-1).mean())
+    etas = torch.full((steps,), 1.0 / largest, dtype=problems.y.dtype, device=problems.y.device)
+    minimise(
+        lambda: squared_error(functional_descent(problems, etas, kind), problems.query_y).mean(), [etas], iterations
+    )
+    return etas.detach()
 
 
 def minimise(loss: Callable[[], Tensor], variables: list[Tensor], iterations: int) -> None:

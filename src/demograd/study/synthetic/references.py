@@ -1,26 +1,28 @@
 """The references of a study: each a learner with a label, tuned on problems that no network is trained or tested on."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from demograd.study.synthetic.schema import Reference, SyntheticStudy
+from demograd.study.synthetic.schema import Network, Reference, SyntheticStudy
 from demograd.synthetic import (
+    AttentionKind,
     Descent,
     KernelRegression,
     Learner,
     LinearSystem,
     World,
     best_descent,
+    best_functional_steps,
     best_gradient_descent,
     best_mesa_layers,
     best_penalty,
     best_ridge,
     best_sequential_step,
+    functional_descent,
     kernel_regression,
     least_squares,
     mesa_predictions,
@@ -31,45 +33,62 @@ from demograd.synthetic import (
     sequential_descent,
 )
 
+AT_ONCE: tuple[Reference, ...] = (
+    "SGD", "ridge", "least squares", "kernel regression", "Bayes", "regularised least squares",
+)  # fmt: skip
+"""References that do not take as many steps as a network has layers."""
+
 
 @dataclass(frozen=True)
-class Tuned:
-    """A reference, ready to predict."""
+class Wanted:
+    """A reference, and for which networks."""
 
     kind: Reference
-    steps: int | None
-    """None: it takes none, or one per example."""
-    tensors: dict[str, Tensor]
-    """What was tuned."""
-    learner: Learner | Any
+    steps: int | None = None
+    """As many as a network has layers; None: it is the same for any number."""
+    attention: AttentionKind | None = None
+    """Whose kernel functional GD has; None: it is the same for any."""
 
     @property
     def label(self) -> str:
-        """`GD, 3 steps`."""
-        return self.kind if self.steps is None else f"{self.kind}, {self.steps} step{'s' * (self.steps > 1)}"
+        """`GD, 3 steps`, `functional GD (softmax), 3 steps`."""
+        name = self.kind if self.attention is None else f"{self.kind} ({self.attention})"
+        return name if self.steps is None else f"{name}, {self.steps} step{'s' * (self.steps > 1)}"
+
+    def suits(self, network: Network) -> bool:
+        """Whether this is what a network is held against."""
+        return self.steps in (None, network.layers) and self.attention in (None, network.attention)
 
 
-def is_stepwise(kind: Reference) -> bool:
-    """Whether it takes as many steps as a network has layers."""
-    return kind in ("GD", "preconditioned GD", "GD++", "preconditioned GD++", "mesa-optimiser")
+@dataclass(frozen=True)
+class Tuned(Wanted):
+    """A reference, ready to predict."""
+
+    tensors: dict[str, Tensor] = field(default_factory=dict)
+    """What was tuned."""
+    learner: Learner | Any = None
 
 
-def references_of(study: SyntheticStudy) -> Iterator[tuple[Reference, int | None]]:
-    """Each reference with each number of steps that the study's networks have layers."""
-    layers = sorted({network.layers for network in study.networks.values()})
+def references_of(study: SyntheticStudy) -> list[Wanted]:
+    """Each reference with each number of steps that the study's networks have layers, and each of their kernels."""
+    wanted = []
     for kind in study.references:
-        yield from ((kind, steps) for steps in layers) if is_stepwise(kind) else ((kind, None),)
+        for network in study.networks.values():
+            attention = network.attention if kind == "functional GD" else None
+            wanted.append(Wanted(kind, None if kind in AT_ONCE else network.layers, attention))
+    return list(dict.fromkeys(wanted))
 
 
-def tune(study: SyntheticStudy, world: World | LinearSystem, kind: Reference, steps: int | None) -> dict[str, Tensor]:
+def tune(study: SyntheticStudy, world: World | LinearSystem, wanted: Wanted) -> dict[str, Tensor]:
     """What the reference needs to know of the world, in float64; empty where it needs nothing."""
+    kind, steps = wanted.kind, wanted.steps
     generator = seeded("tuning", 0, study.device)
     problems: Any = world.draw(study.tuning_sequences, study.context, generator, dtype=torch.float64)
     match kind:
         case "GD":
             assert steps
             found = best_gradient_descent(steps, problems)
-        case "preconditioned GD" | "GD++" | "preconditioned GD++":
+        case "GD, rate per step" | "preconditioned GD" | "GD++" | "preconditioned GD++":
             assert steps
             start = kind.startswith("preconditioned")
             found = best_descent(steps, problems, preconditioned=start, curved=kind.endswith("++"))
@@ -77,6 +96,9 @@ def tune(study: SyntheticStudy, world: World | LinearSystem, kind: Reference, st
             assert steps
             etas, gammas = best_mesa_layers(steps, problems)
             return {"steps": etas, "curvature": gammas}
+        case "functional GD":
+            assert steps and wanted.attention
+            return {"steps": best_functional_steps(steps, problems, wanted.attention)}
         case "ridge":
             return {"penalty": best_ridge(problems)}
         case "regularised least squares":
@@ -89,11 +111,13 @@ def tune(study: SyntheticStudy, world: World | LinearSystem, kind: Reference, st
             "context": torch.tensor(found.context)}  # fmt: skip
 
 
-def tuned(world: World | LinearSystem, kind: Reference, steps: int | None, tensors: dict[str, Tensor]) -> Tuned:
+def tuned(world: World | LinearSystem, wanted: Wanted, tensors: dict[str, Tensor]) -> Tuned:
     """The reference with what was tuned put in."""
     learner: Any
-    match kind:
-        case "GD" | "preconditioned GD" | "GD++" | "preconditioned GD++":
+    match wanted.kind:
+        case "functional GD":
+            learner = partial(functional_descent, steps=tensors["steps"], kind=wanted.attention)
+        case "GD" | "GD, rate per step" | "preconditioned GD" | "GD++" | "preconditioned GD++":
             learner = Descent(tensors["preconditioners"], tensors["curvature"], int(tensors["context"]))
         case "mesa-optimiser":
             learner = partial(mesa_predictions, steps=tensors["steps"], curvature=tensors["curvature"])
@@ -112,4 +136,4 @@ def tuned(world: World | LinearSystem, kind: Reference, steps: int | None, tenso
         case "Bayes":
             assert not isinstance(world, LinearSystem)
             learner = partial(posterior_mean, world)
-    return Tuned(kind, steps, tensors, learner)
+    return Tuned(wanted.kind, wanted.steps, wanted.attention, tensors, learner)

@@ -9,7 +9,7 @@ from torch import Generator, Tensor
 
 from demograd.study.rows import Row
 from demograd.study.synthetic.paired import ratio_row, score_row, seeds_row
-from demograd.study.synthetic.references import Tuned, is_stepwise
+from demograd.study.synthetic.references import Tuned
 from demograd.study.synthetic.schema import Network, SyntheticStudy
 from demograd.study.synthetic.trained import Trained
 from demograd.synthetic import (
@@ -70,9 +70,8 @@ def regression_rows(
         yield {**_tf(network), "metric": "loss", **score_row(of_seeds)}
         for seed, loss in zip(networks[network], of_seeds, strict=True):
             yield {**_tf(network), "metric": "loss", "seed": seed, **score_row([loss])}
-        layers = study.networks[network].layers
         for one in references:
-            if one.steps in (None, layers):
+            if one.suits(study.networks[network]):
                 compared = {**_tf(network), "method": one.label}
                 yield {**compared, "metric": "loss_ratio", **ratio_row(of_seeds, of_references[one.label])}
                 yield from ({**compared, **row} for row in _comparison(whole[network], one.learner, test))
@@ -149,7 +148,7 @@ def _by_layers(
         for layers, network in members.items():
             yield {**_tf(family), "metric": "loss_by_layers", "at": layers, **score_row(losses[network])}
     for one in references if several else ():
-        if is_stepwise(one.kind):
+        if one.steps is not None and one.attention is None:
             yield {"setting": "reference", "method": one.kind, "metric": "loss_by_layers", "at": one.steps,
                    **score_row([of_references[one.label]])}  # fmt: skip
 

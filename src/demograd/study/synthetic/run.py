@@ -53,15 +53,15 @@ def run_synthetic(study: SyntheticStudy, out: Path | None = None, watch: Watch |
 def _references(study: SyntheticStudy, name: str, folder: RunFolder, watch: Watch) -> Iterator[Tuned]:
     """Tuned once, and kept."""
     world = study.world(name)
-    for kind, steps in references_of(study):
-        key = settings_key(f"{name}-{kind}-{steps}", {
-            "world": study.worlds[name].model_dump(), "reference": kind, "steps": steps, "context": study.context,
+    for wanted in references_of(study):
+        key = settings_key(f"{name}-{wanted.label}", {
+            "world": study.worlds[name].model_dump(), "reference": wanted.label, "context": study.context,
             "sequences": study.tuning_sequences, "device": study.device,
         })  # fmt: skip
         if not folder.has_cell(key):
-            watch.say(f"{name}: tuning {Tuned(kind, steps, {}, None).label}")
-            folder.save_cell(key, CellRecord(tune(study, world, kind, steps), {"reference": kind, "steps": steps}))
-        yield tuned(world, kind, steps, folder.load_cell(key).tensors)
+            watch.say(f"{name}: tuning {wanted.label}")
+            folder.save_cell(key, CellRecord(tune(study, world, wanted), {"reference": wanted.label}))
+        yield tuned(world, wanted, folder.load_cell(key).tensors)
 
 
 def _notes(study: SyntheticStudy) -> list[str]:

@@ -19,8 +19,10 @@ from demograd.synthetic import (
 Seed = Annotated[int, Field(ge=0)]
 Noise = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
-Reference = Literal["GD", "preconditioned GD", "GD++", "preconditioned GD++", "SGD", "ridge", "least squares",
-                    "kernel regression", "Bayes", "mesa-optimiser", "regularised least squares"]  # fmt: skip
+Reference = Literal[
+    "GD", "GD, rate per step", "preconditioned GD", "GD++", "preconditioned GD++", "functional GD", "SGD", "ridge",
+    "least squares", "kernel regression", "Bayes", "mesa-optimiser", "regularised least squares",
+]  # fmt: skip
 OF_SYSTEMS = ("mesa-optimiser", "regularised least squares")
 
 

@@ -43,7 +43,7 @@ def system_rows(
         for seed, one in zip(by_seed, found, strict=True):
             yield {**shared, "metric": "loss", "seed": seed, **score_row([one.mean(dim=1)])}
         for reference in references:
-            if reference.steps in (None, study.networks[network].layers):
+            if reference.suits(study.networks[network]):
                 below, compared = of_references[reference.label], {**shared, "method": reference.label}
                 yield {**compared, "metric": "loss_ratio",
                        **ratio_row([one.mean(dim=1) for one in found], below.mean(dim=1))}  # fmt: skip
