@@ -82,7 +82,8 @@ def best_descent(
     variables = [a, b] if curved else [a]
 
     def descent() -> Descent:
-        return Descent(*(_as_matrices(each, problems.x.shape[-1]) for each in (a, b)), problems.context)
+        whole_a, whole_b = (_as_matrices(each, problems.x.shape[-1]) for each in (a, b))
+        return Descent(whole_a, whole_b, problems.context)
 
     minimise(lambda: squared_error(descent()(problems), problems.query_y).mean(), variables, iterations)
     return Descent(descent().preconditioners.detach(), descent().curvature.detach(), problems.context)

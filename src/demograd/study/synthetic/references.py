@@ -12,7 +12,6 @@ from demograd.synthetic import (
     AttentionKind,
     Descent,
     KernelRegression,
-    Learner,
     LinearSystem,
     World,
     best_descent,
@@ -66,7 +65,8 @@ class Tuned(Wanted):
 
     tensors: dict[str, Tensor] = field(default_factory=dict)
     """What was tuned."""
-    learner: Learner | Any = None
+    learner: Any = None
+    """A `Learner`; in a linear system it takes trajectories and predicts each next state."""
 
 
 def references_of(study: SyntheticStudy) -> list[Wanted]:
@@ -116,6 +116,7 @@ def tuned(world: World | LinearSystem, wanted: Wanted, tensors: dict[str, Tensor
     learner: Any
     match wanted.kind:
         case "functional GD":
+            assert wanted.attention
             learner = partial(functional_descent, steps=tensors["steps"], kind=wanted.attention)
         case "GD" | "GD, rate per step" | "preconditioned GD" | "GD++" | "preconditioned GD++":
             learner = Descent(tensors["preconditioners"], tensors["curvature"], int(tensors["context"]))

@@ -40,8 +40,8 @@ def system_rows(
             continue
         found = [errors(one.network(drawn)) for one in by_seed.values() if one.network is not None]
         yield from _of_learner(shared, found)
-        for seed, one in zip(by_seed, found, strict=True):
-            yield {**shared, "metric": "loss", "seed": seed, **score_row([one.mean(dim=1)])}
+        for seed, of_seed in zip(by_seed, found, strict=True):
+            yield {**shared, "metric": "loss", "seed": seed, **score_row([of_seed.mean(dim=1)])}
         for reference in references:
             if reference.suits(study.networks[network]):
                 below, compared = of_references[reference.label], {**shared, "method": reference.label}
