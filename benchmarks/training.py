@@ -21,7 +21,7 @@ ROWS = (
     ("linear, 1 layer, d = 10, n = 10", Architecture(), 10, 10),
     ("linear, 3 layers, d = 5, n = 20", Architecture(layers=3), 5, 20),
     ("softmax, 3 layers, d = 5, n = 14", Architecture(attention="softmax", layers=3), 5, 14),
-    ("linear, 3 layers, d = 64, n = 64", Architecture(layers=3), 64, 64),
+    ("linear, 3 layers, d = 64, n = 64", Architecture(layers=3, initial_scale=0.02), 64, 64),
 )
 
 
