@@ -97,6 +97,6 @@ def test_the_same_seed_draws_the_same_problems(world: LinearRegression) -> None:
 
 
 def test_impossible_worlds_are_refused() -> None:
-    for wrong in ({"spectrum": (1.0,)}, {"nonzero": 4}, {"inputs": "sphere", "spectrum": SPECTRUM}):
+    for wrong in ({"spectrum": (1.0,)}, {"rotation": 1}, {"nonzero": 4}, {"inputs": "sphere", "spectrum": SPECTRUM}):
         with pytest.raises(ValueError):
             LinearRegression(3, **wrong)

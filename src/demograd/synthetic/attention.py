@@ -45,9 +45,8 @@ def attended(
     update = torch.zeros_like(asking)
     for key, query, value, projection in zip(*layer.matrices(), strict=True):
         asked, moved = query.mT @ key, (projection @ value).mT
-        if (
-            kind == "linear"
-        ):  # Σ_i e_i e_iᵀ first: as many products as the width has squares, however many keys there are
+        if kind == "linear":
+            # Σ_i e_i e_iᵀ first: a matrix as wide as a token, however many keys there are
             update = update + asking @ (asked @ (keys.mT @ keys) @ moved)
         else:
             update = update + activated(kind, asking @ asked @ keys.mT) @ (keys @ moved)

@@ -18,7 +18,7 @@ from torch import Generator, Tensor
 from demograd.files import written_whole
 from demograd.synthetic.descent import squared_error
 from demograd.synthetic.seeds import seeded
-from demograd.synthetic.sequences import Trajectories
+from demograd.synthetic.sequences import Sequences, Trajectories
 from demograd.synthetic.transformer import SmallTransformer
 from demograd.synthetic.worlds import LinearSystem, World
 
@@ -59,7 +59,7 @@ def train(
     """
     parameters = list(network.parameters())
     device = parameters[0].device
-    # foreach and fused step kernels matter: weights are so small that Adam's bookkeeping would cost more than gradients
+    # fused: weights are so small that Adam's bookkeeping, a tensor at a time, would cost more than gradients
     adam = torch.optim.Adam(parameters, lr=training.learning_rate, betas=(0.9, 0.98), fused=True)
     losses, start, generator = torch.full((training.steps,), torch.nan), 0, seeded("training", seed, device)
     if checkpoint is not None and checkpoint.is_file():
@@ -83,11 +83,11 @@ def train(
     return losses
 
 
-def mean_loss(predicted: Tensor, batch: object) -> Float[Tensor, ""]:
+def mean_loss(predicted: Tensor, batch: Sequences | Trajectories) -> Float[Tensor, ""]:
     """The mean squared error, over all times where each state is predicted."""
     if isinstance(batch, Trajectories):
         return squared_error(predicted[:, :-1], batch.states[:, 1:]).mean()
-    return squared_error(predicted, batch.query_y).mean()  # type: ignore[attr-defined]
+    return squared_error(predicted, batch.query_y).mean()
 
 
 def _check(losses: Tensor) -> None:

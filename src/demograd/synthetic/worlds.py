@@ -42,6 +42,8 @@ class LinearRegression:
             )
         if self.inputs != "normal" and self.spectrum is not None:
             raise ValueError("a spectrum is that of normal inputs")
+        if self.rotation is not None and self.spectrum is None:
+            raise ValueError("a rotation turns the axes of a spectrum, and there is none")
         if self.nonzero is not None and not 1 <= self.nonzero <= self.dimension:
             raise ValueError(f"{self.nonzero} components that are not zero, of {self.dimension}")
 
@@ -64,9 +66,7 @@ class LinearRegression:
         x = scale * self._inputs((sequences, context + 1, self.dimension), generator, dtype)
         w = self._task(sequences, generator, dtype)
         y = torch.einsum("sni,si->sn", x, w)[..., None]
-        if self.noise:
-            y = y + self.noise * torch.randn(y.shape, generator=generator, device=generator.device, dtype=dtype)
-        return Sequences(x[:, :-1], y[:, :-1], x[:, -1], y[:, -1])
+        return _problems(x, y, self.noise, generator)
 
     def _inputs(self, shape: tuple[int, int, int], generator: Generator, dtype: torch.dtype) -> Tensor:
         if self.inputs == "uniform":
@@ -126,9 +126,7 @@ class KernelRegression:
         z = torch.randn(shape[:2], generator=generator, device=generator.device, dtype=dtype)
         eigenvalues, axes = torch.linalg.eigh(gram(self.kernel, x, x))
         y = torch.einsum("sij,sj->si", axes, eigenvalues.clamp(min=0).sqrt() * z)[..., None]
-        if self.noise:
-            y = y + self.noise * torch.randn(y.shape, generator=generator, device=generator.device, dtype=dtype)
-        return Sequences(x[:, :-1], y[:, :-1], x[:, -1], y[:, -1])
+        return _problems(x, y, self.noise, generator)
 
 
 @dataclass(frozen=True)
@@ -155,9 +153,7 @@ class SineRegression:
 
         x = scale * uniform(-5.0, 5.0, context + 1)
         y = uniform(0.1, 5.0, 1) * torch.sin(x + uniform(0.0, pi, 1))
-        if self.noise:
-            y = y + self.noise * torch.randn(y.shape, generator=generator, device=generator.device, dtype=dtype)
-        return Sequences(x[:, :-1], y[:, :-1], x[:, -1], y[:, -1])
+        return _problems(x, y, self.noise, generator)
 
 
 @dataclass(frozen=True)
@@ -194,6 +190,13 @@ class LinearSystem:
         for t in range(1, times):
             states.append(self.contraction * torch.einsum("sij,sj->si", w, states[-1]) + self.noise * noise[:, t])
         return Trajectories(scale * torch.stack(states, dim=1))
+
+
+def _problems(x: Tensor, y: Tensor, noise: float, generator: Generator) -> Sequences:
+    """The last point is the query; noise, where there is any, is added to all y, drawn after all else."""
+    if noise:
+        y = y + noise * torch.randn(y.shape, generator=generator, device=generator.device, dtype=y.dtype)
+    return Sequences(x[:, :-1], y[:, :-1], x[:, -1], y[:, -1])
 
 
 World = LinearRegression | KernelRegression | SineRegression

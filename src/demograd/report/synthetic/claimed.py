@@ -24,8 +24,8 @@ def algorithms(rows: pd.DataFrame) -> list[Finding]:
         decision = same_algorithm(ratio, cosine)
         does = said(decision, f"“{of.network}” does what {of.reference} does",
                      f"“{of.network}” does not do what {of.reference} does")  # fmt: skip
-        times = f"{written(ratio)} times as large" if ratio.value is not None else ratio.text
-        values = f"its loss is {times}; the cosine of their sensitivities {written(cosine)}"
+        times = f"its loss is {written(ratio)} times as large" if ratio.value is not None else ratio.text
+        values = f"{times}; the cosine of their sensitivities {written(cosine)}"
         found.append(conclusion(decision, of.world, does, values, f"“{of.network}” as {of.reference}", ratio.n_seeds))
     return found
 

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from demograd.metrics import interval_over_demonstrations, over_seeds, statistic_interval
+from demograd.metrics import Over, interval_over_demonstrations, over_seeds, statistic_interval
 from demograd.study.rows import SETS_FOR_SPREAD, Row, number, over_sets, shown
 
 EVERYWHERE = (-inf, inf)
@@ -45,7 +45,7 @@ def ratio_row(above: Sequence[Tensor], below: Tensor) -> Row:
         return numerators[seed][chosen].mean(axis=1) / denominator[chosen].mean(axis=1)
 
     over = over_seeds([float(each.mean() / denominator.mean()) for each in numerators])
-    unit = "demonstrations" if len(numerators) >= SETS_FOR_SPREAD else "queries"
-    interval = statistic_interval(ratio, len(numerators), len(denominator), over=unit)  # type: ignore[arg-type]
+    unit: Over = "demonstrations" if len(numerators) >= SETS_FOR_SPREAD else "queries"
+    interval = statistic_interval(ratio, len(numerators), len(denominator), over=unit)
     return {"value": number(over.mean), "std": over.std, "n": len(denominator) * over.n, "n_missing": 0,
             "n_seeds": over.n, **shown(interval, (0.0, inf))}  # fmt: skip

@@ -13,6 +13,7 @@ from demograd.study.synthetic.references import Tuned
 from demograd.study.synthetic.schema import Network, SyntheticStudy
 from demograd.study.synthetic.trained import Trained
 from demograd.synthetic import (
+    AttentionLayer,
     Learner,
     LinearRegression,
     Sequences,
@@ -174,12 +175,7 @@ def _one_layer(
         settings = study.networks[network]
         if settings.layers > 1 or settings.attention != "linear" or settings.mlp:
             continue
-        if (
-            isinstance(world, LinearRegression)
-            and world.inputs == "normal"
-            and world.nonzero is None
-            and not world.noise
-        ):
+        if isinstance(world, LinearRegression) and _is_ahns(world):
             best = best_preconditioner(world.covariance(), study.context, world.task)
             found = [effective_preconditioner(each.layers()[0], study.context).cpu().double() for each in there]
             distances = [float((each - best).norm() / best.norm()) for each in found]
@@ -194,8 +190,13 @@ def _one_layer(
                            **score_row([_losses(each, problems) for each in between])}  # fmt: skip
 
 
-def _through(layer: object, problems: Sequences) -> Tensor:
-    return predictions(run_layers(as_tokens(problems), [layer]), problems.y.shape[-1])  # type: ignore[list-item]
+def _is_ahns(world: LinearRegression) -> bool:
+    """Whether the closed form is about such a world: Gaussian x and w, and no noise."""
+    return world.inputs == "normal" and world.nonzero is None and not world.noise
+
+
+def _through(layer: AttentionLayer, problems: Sequences) -> Tensor:
+    return predictions(run_layers(as_tokens(problems), [layer]), problems.y.shape[-1])
 
 
 def _order_rows(
