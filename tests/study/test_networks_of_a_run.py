@@ -1,5 +1,6 @@
 """Networks of a run: which weights they have, that each is loaded once, and what is wrong with one."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -88,3 +89,26 @@ def test_the_self_check_sees_a_window_that_is_ignored(small_model: Path, monkeyp
     monkeypatch.setattr(Pack, "_to_context", lambda pack, call: sees(pack, replace(call, window=None)))
     failed = [check.name for check in check_model(model) if not check.passed]
     assert len(failed) == 1 and "sliding window" in failed[0]
+
+
+def test_a_network_held_from_before_its_files_changed_is_loaded_anew(small_model: Path, tmp_path: Path) -> None:
+    from transformers import AutoModelForCausalLM
+
+    from demograd.models import load_model
+    from demograd.study.engine.loaded import let_go, loaded
+    from demograd.study.store.inputs import network_fingerprint
+
+    changing = tmp_path / "changing"
+    shutil.copytree(small_model, changing)
+    study, network = make_study(small_settings(changing)), (str(changing), "trained", 0)
+    let_go()
+    before = network_fingerprint(loaded(study, network))
+    model = AutoModelForCausalLM.from_pretrained(changing)
+    with torch.no_grad():
+        model.model.layers[0].self_attn.o_proj.weight.mul_(2)
+    model.save_pretrained(changing)
+    now = network_fingerprint(load_model(str(changing)))
+    assert network_fingerprint(loaded(study, network)) == before != now
+    assert network_fingerprint(loaded(study, network, now)) == now
+    with pytest.raises(UserError, match="not the one that this run began with"):
+        loaded(study, network, before)

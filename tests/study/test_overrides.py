@@ -17,6 +17,8 @@ def test_commas_make_a_list_and_one_value_is_itself() -> None:
     assert changed("k=8").k == changed("k=8,").k == [8]
     assert changed("learning_rates.GD=1e-3,0.1").learning_rates == {"GD": [0.001, 0.1]}
     assert changed("balanced=true").balanced is True
+    assert changed("tasks=subj").tasks == ["subj"] and changed("seeds=3").seeds == [3]
+    assert changed("checkpoints=@step1,@step2").checkpoints == ["@step1", "@step2"]
 
 
 def test_tasks_that_a_user_names_are_not_optional() -> None:

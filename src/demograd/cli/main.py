@@ -248,7 +248,8 @@ def _end(finished: Run) -> None:
     if failed := finished.failed:
         typer.echo(
             f"demograd: {len(failed)} of the study's parts failed; first {failed[0].what}: {failed[0].error}. Their "
-            f"tracebacks are in {finished.folder.path / 'failures'}; --retry-failed tries them again.", err=True
+            f"tracebacks are in the folders failures below {finished.folder.path}; --retry-failed tries them again.",
+            err=True,
         )  # fmt: skip
         raise typer.Exit(1)
 

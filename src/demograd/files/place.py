@@ -54,9 +54,11 @@ def move(file: Place, into: Place) -> None:
         file.fs.mv(file.path, f"{UPath(into).path}/{file.name}")
 
 
-def remove(folder: Place) -> None:
-    """Remove a folder and all that is in it."""
-    if isinstance(folder, Path):
-        shutil.rmtree(folder)
+def remove(place: Place) -> None:
+    """Remove a file, or a folder and all that is in it."""
+    if not isinstance(place, Path):
+        place.fs.rm(place.path, recursive=True)
+    elif place.is_dir():
+        shutil.rmtree(place)
     else:
-        folder.fs.rm(folder.path, recursive=True)
+        place.unlink()

@@ -13,7 +13,7 @@ from demograd.study.schema import Study
 from demograd.study.store.failures import Failure, failures
 from demograd.study.store.folder import RunFolder
 from demograd.study.store.keys import observation_key
-from demograd.study.synthetic.schema import SyntheticStudy
+from demograd.study.synthetic.schema import BESIDE, SyntheticStudy
 from demograd.study.synthetic.trained import keys as trainings
 
 
@@ -41,7 +41,9 @@ class Run:
 
     @cached_property
     def failed(self) -> tuple[Failure, ...]:
-        """What could not be measured, each with its traceback."""
+        """What could not be measured, each with its traceback; of a language model beside a synthetic study, too."""
         if isinstance(self.study, SyntheticStudy):
-            return tuple(failures(self.folder, trainings(self.study)).values())
+            beside = self.study.language_model_beside()
+            of_beside = () if beside is None else Run(RunFolder(self.folder.path / BESIDE), beside).failed
+            return (*failures(self.folder, trainings(self.study)).values(), *of_beside)
         return tuple(failures(self.folder, all_keys(self.study, self.folder.inputs)).values())

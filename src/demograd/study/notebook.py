@@ -25,7 +25,7 @@ class Speaking(Silent):
 
 
 def run(
-    study: Study | SyntheticStudy | str,
+    study: Study | SyntheticStudy | str | Path,
     out: str | Path | None = None,
     *,
     workers: Workers | None = None,
@@ -46,8 +46,8 @@ def run(
     Raises:
         UserError: something in the study cannot work.
     """
-    if isinstance(study, str):
-        study = read_study(study, **settings)
+    if isinstance(study, str | Path):
+        study = read_study(str(study), **settings)
     elif settings:
         study = validated(type(study), {**study.model_dump(exclude_unset=True), **settings})
     folder = None if out is None else place(out)

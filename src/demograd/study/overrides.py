@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, get_origin
 
 from pydantic import BaseModel
 
@@ -57,8 +57,11 @@ def _value(schema: type[BaseModel], names: Sequence[str], text: str, override: s
     if allowed == {str}:
         return text
     parts = _split(text)
-    values = [parsed(part, f"--set {override}") for part in parts if part.strip()]
-    if len(parts) != 1 or not values:
+    # YAML cannot begin with @, and a revision does
+    values = [part.strip() if part.strip().startswith("@") else parsed(part, f"--set {override}")
+              for part in parts if part.strip()]  # fmt: skip
+    lists = [get_origin(one) is not None for one in allowed]
+    if len(parts) != 1 or not values or (lists and all(lists) and not isinstance(values[0], list | dict)):
         return values
     return text if str in allowed and isinstance(values[0], int | float) else values[0]
 

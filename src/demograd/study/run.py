@@ -67,8 +67,8 @@ def run_study(
     _check_methods(study, first)
     notes, device = notes_of(study, first), str(first.anatomy.device)
     networks = {label(study, _any_state(study, first.name)): model_facts(first)}
+    del first  # other models, and those who work, may need its memory
     inputs = inputs_of(study, sets.fingerprints, partial(_any_of, study))
-    del first  # those who work may need its memory
     folder = RunFolder(out or Path("runs") / f"{path_safe(study.name)}-{study_key(study)}")
     with opened(folder, study, watch.say):
         for changed in folder.keep_inputs(inputs):
@@ -104,8 +104,12 @@ def _run_cells(
     if failed:
         watch.say(f"{failed} of them failed before, and are not tried again; --retry-failed does")
     if todo and not workers.are_elsewhere:
-        model = loaded(study, network_of(todo[0].world))
-        watch.say(estimate(study, model, todo, sets.prepared))
+        try:
+            watch.say(estimate(study, loaded(study, network_of(todo[0].world)), todo, sets.prepared))
+        except Exception as error:  # whatever it is, the cell that meets it again will be kept as failed
+            if isinstance(error, UserError):
+                raise
+            watch.say(f"How long it takes cannot be told ({type(error).__name__}: {error})")
     watch.start(sum(sets.of(cell.world).work for cell in todo))
     yield from run_jobs(jobs(study, folder, inputs, left, sets.prepared), workers, watch)
 

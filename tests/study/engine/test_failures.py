@@ -44,6 +44,18 @@ def status(out: Path) -> pd.Series:
     return table.set_index(["setting", "method", "seed"]).status.sort_index()
 
 
+def test_an_estimate_that_fails_costs_no_cell(
+    study_file: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*_: object) -> str:
+        raise ArithmeticError("fell over")
+
+    monkeypatch.setattr(sys.modules["demograd.study.run"], "estimate", broken)
+    assert call("run", study_file, "--out", "out") == 0
+    told = capsys.readouterr()
+    assert "How long it takes cannot be told (ArithmeticError: fell over)" in " ".join((told.out + told.err).split())
+
+
 def test_a_cell_that_fails_is_recorded_and_the_others_go_on(
     study_file: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

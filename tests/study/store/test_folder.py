@@ -159,6 +159,18 @@ def test_a_mistake_leaves_no_folder_unless_something_is_finished(path: Place, fi
     assert path.exists() == finished
 
 
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_mistake_leaves_a_folder_of_the_users_as_it_was(tmp_path: Path, linked: bool) -> None:
+    (tmp_path / "disk" / "plans").mkdir(parents=True)
+    path = tmp_path / "disk"
+    if linked:
+        path = tmp_path / "link"
+        path.symlink_to(tmp_path / "disk")
+    with pytest.raises(UserError, match="this"), opened(RunFolder(path), Settings(), nobody_listens):
+        raise UserError("this", "that", "Do so")
+    assert [one.name for one in path.iterdir()] == ["plans"]
+
+
 def _hold(path: Path, holds: Callable[[], None]) -> None:
     with opened(RunFolder(path), Settings(), nobody_listens):
         holds()

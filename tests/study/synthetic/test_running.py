@@ -1,11 +1,13 @@
 """Running a synthetic study: stopped, damaged, in parallel, and where something cannot be had."""
 
 import shutil
+import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import torch
+from tests.study.conftest import small_settings
 from tests.study.synthetic.small import REGRESSION, SYSTEM, overall, study
 
 from demograd import UserError
@@ -141,3 +143,19 @@ def test_a_training_that_fails_is_kept_as_failed_until_it_is_tried_again(
     assert run_synthetic(small, again).failed == (failed,)
     assert run_synthetic(small, again, retry_failed=True).failed == ()
     pd.testing.assert_frame_equal(pd.read_parquet(again / "results.parquet"), table)
+
+
+def test_what_failed_of_a_language_model_beside_has_failed_of_the_run(
+    tmp_path: Path, small_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ArithmeticError("fell over")
+
+    monkeypatch.setattr(sys.modules["demograd.study.engine.world_job"], "measure", broken)
+    beside = small_settings(small_model, weights=["trained"], seeds=[0], queries=4, k=2, methods=["GD"])
+    beside = {name: value for name, value in beside.items() if name not in ("name", "device")}
+    small = study(tmp_path, REGRESSION, worlds={"one": {"dimension": 2}}, networks={"linear": {}}, seeds=[0],
+                  mixes=[], references=["GD"], language_model=beside)  # fmt: skip
+    assert [failure.error for failure in run_synthetic(small, tmp_path / "run").failed] == [
+        "ArithmeticError: fell over"
+    ]

@@ -29,7 +29,7 @@ def loaded(study: Study, network: Network, fingerprint: str | None = None) -> Mo
     name, weights, seed = network
     lost = study.final_norm_lost and weights != "trained"
     key = (*network, study.device, study.dtype, lost)
-    if key not in _held:
+    if key not in _held or fingerprint not in (None, network_fingerprint(_held[key])):  # held from before a change
         let_go()  # before loading, so that two are never in memory
         model = load_model(name, weights=weights, seed=seed, device=study.device, dtype=study.dtype)
         _held[key] = without_final_norm(model) if lost else model

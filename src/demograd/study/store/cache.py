@@ -58,8 +58,11 @@ class Cache:
         try:
             check_seal(found)
             _link(found, to)
-        except (Damaged, FileNotFoundError):  # or pruned at this moment
-            found.unlink(missing_ok=True)
+        except Damaged:
+            with suppress(OSError):  # of another user: it stays, and nobody can use it
+                found.unlink(missing_ok=True)
+            return False
+        except (FileNotFoundError, PermissionError):  # pruned at this moment, or another user's
             return False
         return True
 
@@ -90,7 +93,7 @@ def user_cache() -> Cache | None:
     told = os.environ.get("DEMOGRAD_CACHE")
     if told is None:
         return Cache(user_cache_path("demograd") / "finished")
-    return Cache(Path(told)) if told else None
+    return Cache(Path(told).expanduser()) if told else None
 
 
 def _link(file: Path, to: Path) -> None:

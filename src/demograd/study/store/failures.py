@@ -74,9 +74,10 @@ def failed_keys(folder: RunFolder) -> set[str]:
 
 def load_or_failed(folder: RunFolder, key: str, settings: Iterable[str] = ()) -> CellRecord:
     """A finished cell; one that failed has no numbers, and that for the status of all its settings."""
-    failure = failures(folder, [key]).get(key)
-    if failure is None:
+    kept = folder.read_json(_name(key))
+    if kept is None:
         return folder.load_cell(key)
+    failure = Failure(**kept)
     why = {"status": failure.status, "losses": [], "gradient_norms": []}
     return CellRecord({}, {"failed": failure.status, "settings": dict.fromkeys(settings, why)})
 

@@ -21,12 +21,13 @@ def opened(folder: RunFolder, study: BaseModel, say: Callable[[str], None]) -> I
     """Make the folder, or accept one that holds this very study, and keep other runs out of it (where it is local).
 
     Every file is checked once, here: what is damaged is set aside, so that the run makes it anew. A folder that was
-    made here goes again where a `UserError` ends the block before there is a finished cell.
+    made here, or what was made in one, goes again where a `UserError` ends the block before there is a finished cell.
 
     Raises:
         UserError: it holds another study, or something else, or is in use, or cannot be written.
     """
-    is_new = _is_new(folder.path, study)
+    _is_new(folder.path, study)  # before anything is made there
+    before = {*folder.path.iterdir()} if folder.path.exists() else None
     try:
         for below in ("cells", "observations"):
             (folder.path / below).mkdir(parents=True, exist_ok=True)
@@ -34,6 +35,7 @@ def opened(folder: RunFolder, study: BaseModel, say: Callable[[str], None]) -> I
         raise UserError(f"{folder.path} cannot be written ({error.strerror})", "a folder of yours",
                         "Choose another folder with --out") from error  # fmt: skip
     with _alone(folder.path):
+        is_new = _is_new(folder.path, study)  # another run may have begun there since
         try:
             folder.set_aside([file for file in _stored(folder.path) if not _is_whole(file)], say)
             if not (folder.path / "study.yaml").is_file():
@@ -41,8 +43,18 @@ def opened(folder: RunFolder, study: BaseModel, say: Callable[[str], None]) -> I
             yield
         except UserError:
             if is_new and not folder.has_any_cell():  # nothing half-written for what could not work
-                remove(folder.path)
+                _remove_what_is_new(folder.path, before)
             raise
+
+
+def _remove_what_is_new(path: Place, before: set[Place] | None) -> None:
+    """All that is there but what was there `before`; the folder itself, where it was not there."""
+    if before is None:
+        remove(path)
+        return
+    for one in path.iterdir():
+        if one not in before:
+            remove(one)
 
 
 def _is_new(path: Place, study: BaseModel) -> bool:

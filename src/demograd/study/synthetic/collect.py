@@ -14,7 +14,7 @@ from demograd.study.synthetic.matrices import matrices
 from demograd.study.synthetic.named import of_reference
 from demograd.study.synthetic.references import Tuned
 from demograd.study.synthetic.regression import regression_rows
-from demograd.study.synthetic.schema import SyntheticStudy
+from demograd.study.synthetic.schema import BESIDE, SyntheticStudy
 from demograd.study.synthetic.sparsity import sparsity_rows
 from demograd.study.synthetic.system_rows import system_rows
 from demograd.study.synthetic.trained import SyntheticCell, Trained
@@ -39,7 +39,7 @@ def collect(
                  for row in _of_world(study, world, references[world], here))  # fmt: skip
     table = as_table(rows)
     if study.language_model is not None:
-        beside = read_table(folder.path / "language_model" / "results.parquet")
+        beside = read_table(folder.path / BESIDE / "results.parquet")
         table = pd.concat([table, beside[list(COLUMNS)].astype(table.dtypes)], ignore_index=True)
     write_table(folder.path / "results.parquet", table)
     folder.write_json("matrices.json", matrices(study, references, networks))

@@ -13,7 +13,6 @@ from demograd.models.placement import check_device
 from demograd.study.engine import Workers, run_jobs
 from demograd.study.provenance import machine_facts
 from demograd.study.run import Run, run_study
-from demograd.study.schema import Study, make_study
 from demograd.study.store.failures import failures, forget
 from demograd.study.store.folder import CellRecord, RunFolder
 from demograd.study.store.keys import path_safe, settings_key, study_key
@@ -21,7 +20,7 @@ from demograd.study.store.opened import opened
 from demograd.study.synthetic.collect import collect
 from demograd.study.synthetic.notes import notes
 from demograd.study.synthetic.references import Tuned, Wanted, checked, references_of, tune, tuned
-from demograd.study.synthetic.schema import SyntheticStudy
+from demograd.study.synthetic.schema import BESIDE, SyntheticStudy
 from demograd.study.synthetic.trained import cells, keys, load_trained
 from demograd.study.synthetic.training_job import training_jobs
 from demograd.study.watch import Silent, Watch
@@ -55,12 +54,13 @@ def run_synthetic(
         UserError: something in the study cannot work.
     """
     watch, workers, started = watch or Silent(), workers or Workers(), time.perf_counter()
-    study, beside = on_one_device(study), _beside(study)
+    study = on_one_device(study)
+    beside = study.language_model_beside()
     folder = RunFolder(out or Path("runs") / f"{path_safe(study.name)}-{study_key(study)}")
     with opened(folder, study, watch.say):
         if beside is not None:
             watch.say(f"First the language model beside: {beside.model}")
-            run_study(beside, folder.path / "language_model", watch, workers=workers, retry_failed=retry_failed)
+            run_study(beside, folder.path / BESIDE, watch, workers=workers, retry_failed=retry_failed)
         if retry_failed:
             forget(folder, failures(folder, keys(study)))
         _train(study, folder, workers, watch)
@@ -87,12 +87,6 @@ def on_one_device(study: SyntheticStudy) -> SyntheticStudy:
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     return study.model_copy(update={"device": device})
-
-
-def _beside(study: SyntheticStudy) -> Study | None:
-    if study.language_model is None:
-        return None
-    return make_study({"name": "language_model", "device": study.device, **study.language_model})
 
 
 def _train(study: SyntheticStudy, folder: RunFolder, workers: Workers, watch: Watch) -> None:

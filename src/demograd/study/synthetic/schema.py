@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, field_validator, model_validator
 
+from demograd.study.schema import Study, make_study
 from demograd.study.settings import FolderName
 from demograd.synthetic import (
     Architecture,
@@ -28,6 +29,8 @@ Reference = Literal[
     "functional GD, bandwidth", "SGD", "ridge", "least squares", "kernel regression", "Bayes", "mesa-optimiser",
     "regularised least squares",
 ]  # fmt: skip
+BESIDE = "language_model"
+"""Name, and folder within the run folder, of the study of a language model beside."""
 OF_SYSTEMS = ("mesa-optimiser", "regularised least squares")
 
 
@@ -231,6 +234,16 @@ class SyntheticStudy(_Settings):
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError("seeds has one twice: each value once")
         return self
+
+    def language_model_beside(self) -> Study | None:
+        """The study of a language model whose rows stand beside these.
+
+        Raises:
+            UserError: its settings are wrong.
+        """
+        if self.language_model is None:
+            return None
+        return make_study({"name": BESIDE, "device": self.device, **self.language_model})
 
     def training_of(self, network: str) -> Training:
         """How a network is trained."""
