@@ -17,7 +17,7 @@ from tests.study.conftest import small_model as small_model  # the fixture
 
 from demograd import UserError, load_model, observe
 from demograd.models.load import ALLOW_PICKLE
-from demograd.observe.fit import random_prompts
+from demograd.observe.fit import random_prompts, way_to_observe
 from demograd.study.plan.blueprint import blueprint_of
 
 QUICK = settings(
@@ -147,3 +147,10 @@ def test_a_path_that_no_system_takes() -> None:
     for name in ("m" * 5000, "a/" * 3000, "nul\0l", "~nobody-here/x", "./" + "m" * 300):
         with pytest.raises(UserError):
             load_model(name)
+
+
+def test_weights_that_are_not_numbers_are_not_blamed_on_the_architecture(small_model: Path) -> None:
+    model = load_model(str(small_model))
+    model.anatomy.blocks[0].mlp.down_proj.weight.data[0, 0] = float("nan")
+    with pytest.raises(UserError, match="computes values that are not finite"):
+        way_to_observe(model)

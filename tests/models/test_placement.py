@@ -9,7 +9,7 @@ from accelerate import dispatch_model
 from demograd.errors import UserError
 from demograd.learn import LayerCausalGradientDescent, fine_tuned
 from demograd.models import Model, load_model
-from demograd.models.placement import device_map, where_it_fits
+from demograd.models.placement import check_device, device_map, where_it_fits
 from demograd.observe import observe
 from demograd.study.check import check_model
 from demograd.tasks import Prompts, TrainingSequence
@@ -82,3 +82,9 @@ def test_balanced_needs_several_cuda_devices() -> None:
         pytest.skip("here are several")
     with pytest.raises(UserError, match=r"'balanced' needs several CUDA devices; here are \d"):
         load_model("no/such/model", device="balanced")
+
+
+@pytest.mark.parametrize("name", ["meta", "nonsense", "cuda:99"])
+def test_a_device_that_cannot_compute_here_is_refused(name: str) -> None:
+    with pytest.raises(UserError, match=f"'{name}' cannot be used here"):
+        check_device(name)

@@ -123,3 +123,8 @@ def test_a_built_in_task_on_a_file_takes_a_second_file_other_words_and_a_templat
         load_task(f"sst2={write(tmp_path, ROWS)}", source="hub")
     with pytest.raises(UserError, match="no file"):
         load_task("sst2=nowhere.jsonl")
+
+
+def test_a_built_in_task_without_its_file_says_what_is_missing() -> None:
+    with pytest.raises(UserError, match=r"The task 'cb='.*as in cb=cb.csv"):
+        load_task("cb=")

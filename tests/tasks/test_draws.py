@@ -84,6 +84,8 @@ def test_every_order_has_the_same_demonstrations_and_no_two_orders_are_equal(mr)
         mr.demonstrations(4, seed=0, permutation=24)
     with pytest.raises(UserError, match="Order number -1"):
         mr.demonstrations(2000, seed=0, permutation=-1)
+    with pytest.raises(UserError, match="a number below 10,000"):
+        mr.demonstrations(16, seed=0, permutation=50_000_000)
 
 
 @pytest.mark.parametrize("balanced", [False, True])

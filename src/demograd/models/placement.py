@@ -25,8 +25,8 @@ def check_device(name: str) -> str:
                             _KNOWN, "Try --device auto")  # fmt: skip
         return name
     try:
-        torch.empty(0, device=torch.device(name))
-    except (RuntimeError, AssertionError) as error:
+        torch.zeros(1, device=torch.device(name)).item()  # `meta` holds nothing that could be read
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise UserError(f"Device {name!r} cannot be used here ({str(error).splitlines()[0]})", _KNOWN,
                         "Try --device auto") from error  # fmt: skip
     return name

@@ -28,7 +28,8 @@ def way_to_observe(model: Model) -> Fit:
     Tried once per network, on random tokens.
 
     Raises:
-        UserError: neither does, so nothing that would be recorded could be trusted.
+        UserError: it computes values that are not finite; or neither way gives its logits, so nothing that would be
+            recorded could be trusted.
     """
     if model.network not in _known:
         _known[model.network] = _try(model)
@@ -38,6 +39,9 @@ def way_to_observe(model: Model) -> Fit:
 def _try(model: Model) -> Fit:
     prompts = random_prompts(model)
     reference = reference_log_probs(model, prompts)
+    if reference.isnan().any():
+        raise UserError(f"{model.name} computes values that are not finite, in {model.dtype}", "numbers",
+                        "Its weights may be damaged, or need another dtype, such as float32")  # fmt: skip
     differences = {}
     ways: tuple[Fit, Fit] = ("packed", "unpacked")
     for way in ways:

@@ -12,6 +12,9 @@ from demograd.errors import UserError
 from demograd.tasks.example import Example
 from demograd.tasks.pools import without_texts_of
 
+MOST_ORDERS = 10_000
+"""Of one demonstration set. To tell orders apart, all those before one are drawn."""
+
 
 class Stream(IntEnum):
     """What a draw is for: the same seed gives independent draws in each stream."""
@@ -88,8 +91,10 @@ def _quota(k: int, seed: int, n_classes: int) -> Counter[int]:
 def reorder(examples: Sequence[Example], seed: int, permutation: int) -> list[Example]:
     """The same examples in order number `permutation`: 0 leaves them, and no two numbers give the same order.
 
-    Raises UserError when there are not so many orders.
+    Raises UserError when there are not so many orders, or the number is not below `MOST_ORDERS`.
     """
+    if permutation >= MOST_ORDERS:
+        raise UserError(f"Order number {permutation:,}", f"a number below {MOST_ORDERS:,}", "Ask for fewer orders")
     if not 0 <= permutation < factorial(len(examples)):
         raise UserError(
             f"Order number {permutation} of {len(examples)} demonstrations",

@@ -39,6 +39,8 @@ def load_task(
     before, equals, path = name.partition("=")
     built_in = built_in_tasks().get(before)
     on_file = built_in is not None and bool(equals)
+    if on_file and not path:
+        raise UserError(f"The task {name!r}", f"a file behind {name}", f"Name one, as in {name}{before}.csv")
     is_file = on_file or (built_in is None and not name.startswith("hub:"))
     if validation_path is not None and not is_file:
         raise UserError(f"validation_path for the task {name!r}", "a file as the task", "Leave validation_path out")
