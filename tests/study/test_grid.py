@@ -13,7 +13,7 @@ from demograd import UserError
 from demograd.study import Cell, Study, cells, make_study, run_study
 from demograd.study.cells import worlds
 from demograd.study.learning_rates import resolved
-from demograd.study.prepare import load_tasks
+from demograd.study.load_tasks import load_tasks
 
 RATES = {"learning_rates": {"GD": [0.1, 0.2], "LCGD": [0.3]}}
 
