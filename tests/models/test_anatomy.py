@@ -1,6 +1,7 @@
 """What the table says of each architecture is true of its networks."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -146,3 +147,15 @@ def test_equal_fingerprints_mean_equal_weights(random_model: MakeModel) -> None:
     value[0, 0] = torch.nextafter(value[0, 0], torch.tensor(9.0))
     moved = Model("llama", same.network, None, same.anatomy)
     assert moved.fingerprint != first.fingerprint
+
+
+def test_a_buffer_that_is_kept_with_the_weights_is_part_of_the_fingerprint(random_model: MakeModel) -> None:
+    model = random_model("llama")
+    prints = {model.fingerprint}
+    model.network.register_buffer("scale", torch.tensor([1.0, 2.0]))
+    for change in (lambda x: x, lambda x: x + 1, lambda x: x.double(), lambda x: x.reshape(2, 1)):
+        model.network.scale = change(torch.tensor([1.0, 2.0]))
+        prints.add(replace(model).fingerprint)
+    assert len(prints) == 5
+    model.network.register_buffer("made_from_the_configuration", torch.tensor([3.0]), persistent=False)
+    assert replace(model).fingerprint in prints

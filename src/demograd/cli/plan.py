@@ -21,11 +21,23 @@ def print_plan(study: Study, workers: Sequence[int]) -> None:
 
 
 def _lines(plan: Plan) -> list[tuple[str, str]]:
-    observations = sum(len(one.observations) for one in plan.work)
-    tunings = sum(len(one.tunings) for one in plan.work)
+    networks = f"{len(plan.networks):,} network{'s' * (len(plan.networks) != 1)}"
+    worlds = f"{len(plan.work):,} world{'s' * (len(plan.work) != 1)}"
+    lines = []
+    if plan.study.methods:
+        lines.append(("cells", f"{plan.cells:,}, in {worlds} on {networks}"))
+    elif plan.work:
+        lines.append(("cells", f"none: nothing is fine-tuned; {worlds} on {networks} are observed"))
+    else:
+        lines.append(("cells", "none: nothing is fine-tuned, and nothing is observed"))
+    if plan.measured:
+        lines.append(("measured alone", f"{networks}: {', '.join(plan.measured)}"))
+    if plan.work:
+        observations = sum(len(one.observations) for one in plan.work)
+        tunings = sum(tuning.count for one in plan.work for tuning in one.tunings)
+        lines.append(("observations", f"{observations:,} without fine-tuning, {tunings:,} after one"))
     return [
-        ("cells", f"{plan.cells:,}, in {len(plan.work):,} worlds on {plan.networks:,} networks"),
-        ("observations", f"{observations:,} without fine-tuning, {tunings:,} after one"),
+        *lines,
         ("forward", f"{plan.flops.forward:.2e} floating-point operations"),
         ("backward", f"{plan.flops.backward:.2e} floating-point operations"),
         ("memory", f"about {plan.memory / 2**30:.1f} GiB for each worker"),
@@ -35,7 +47,7 @@ def _lines(plan: Plan) -> list[tuple[str, str]]:
 def _note(plan: Plan, workers: int) -> str:
     if workers == 1:
         return ""
-    idle = f"; at most {len(plan.work)} have work" if workers > len(plan.work) else ""
+    idle = f"; at most {len(plan.jobs)} have work" if workers > len(plan.jobs) else ""
     return f" ({plan.seconds(1) / plan.seconds(workers):.1f} times as fast, if each has what this process has{idle})"
 
 

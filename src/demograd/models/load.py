@@ -2,7 +2,8 @@
 
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 from logging import ERROR, getLogger
@@ -18,7 +19,7 @@ from transformers.utils import logging
 from demograd.errors import UserError, unknown_name
 from demograd.models.anatomy import find_anatomy
 from demograd.models.model import Model, Weights, context_window, fingerprint
-from demograd.models.packaged import BUILT_IN, installed_parts, joined, sha256
+from demograd.models.packaged import BUILT_IN, header_of, installed_parts, joined, sha256
 from demograd.models.placement import check_device, placed
 from demograd.models.text_part import text_part
 from demograd.models.untrained import untrained
@@ -66,13 +67,13 @@ def load_tokenizer(name: str) -> tuple[Any, int | None]:
     Raises:
         UserError: the model cannot be found.
     """
-    path, how = _without_weights(name)
+    with _without_weights(name) as (path, how):
 
-    def load() -> tuple[Any, Any]:
-        config = AutoConfig.from_pretrained(path, **how, trust_remote_code=False)
-        return AutoTokenizer.from_pretrained(path, **how, trust_remote_code=False), config
+        def load() -> tuple[Any, Any]:
+            config = AutoConfig.from_pretrained(path, **how, trust_remote_code=False)
+            return AutoTokenizer.from_pretrained(path, **how, trust_remote_code=False), config
 
-    tokenizer, config = _loading(name, load)
+        tokenizer, config = _loading(name, load)
     return tokenizer, context_window(config)
 
 
@@ -82,24 +83,29 @@ def load_config(name: str) -> Any:
     Raises:
         UserError: the model cannot be found.
     """
-    path, how = _without_weights(name)
+    with _without_weights(name) as (path, how):
 
-    def load() -> tuple[Any, Any]:
-        return AutoConfig.from_pretrained(path, **how, trust_remote_code=False).get_text_config(decoder=True), None
+        def load() -> tuple[Any, Any]:
+            return AutoConfig.from_pretrained(path, **how, trust_remote_code=False).get_text_config(decoder=True), None
 
-    return _loading(name, load)[0]
+        return _loading(name, load)[0]
 
 
-def _without_weights(name: str) -> tuple[str, dict[str, str | None]]:
+@contextmanager
+def _without_weights(name: str) -> Iterator[tuple[str, dict[str, str | None]]]:
     """Where a model's configuration and tokenizer lie, and how transformers is told.
 
     A GGUF file has both in its header, which can be read before it is dequantised.
     """
     parts = _gguf_parts(name)
-    if len(parts) == 1 and not is_file(_dequantised(parts) / "config.json"):
-        return str(parts[0].parent), {"gguf_file": parts[0].name}
-    place = _found(name)
-    return place.path, {"revision": place.revision}
+    if not parts or is_file(_dequantised(parts) / "config.json"):
+        place = _found(name)
+        yield place.path, {"revision": place.revision}
+    elif len(parts) == 1:
+        yield str(parts[0].parent), {"gguf_file": parts[0].name}
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            yield folder, {"gguf_file": header_of(parts, Path(folder) / "header.gguf").name}
 
 
 def pickle_is_allowed() -> bool:

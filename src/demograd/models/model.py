@@ -1,6 +1,7 @@
 """A loaded language model and what must be known about it."""
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -21,11 +22,14 @@ def context_window(config: Any) -> int | None:
 
 
 def fingerprint(network: Any) -> str:
-    """SHA-256 over names, shapes and bytes of all parameters of a network."""
+    """SHA-256 over names, shapes, dtypes and bytes of a network's state: its parameters and persistent buffers.
+
+    Other buffers are not weights: a network makes them from its configuration.
+    """
     digest = hashlib.sha256()
-    for name, parameter in sorted(network.named_parameters()):
-        digest.update(f"{name}{tuple(parameter.shape)}{parameter.dtype}".encode())
-        digest.update(parameter.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
+    for name, entry in sorted(network.state_dict().items()):
+        digest.update(json.dumps([name, list(entry.shape), str(entry.dtype)]).encode())
+        digest.update(entry.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 
@@ -59,7 +63,7 @@ class Model:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over names, shapes and bytes of all parameters: equal only for equal weights."""
+        """SHA-256 over the network's state, see `fingerprint`: equal only for equal weights."""
         return fingerprint(self.network)
 
     @property

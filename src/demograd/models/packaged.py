@@ -1,9 +1,11 @@
 """Built-in models: weights that come in Python packages, as GGUF files."""
 
 import hashlib
+import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -64,9 +66,15 @@ def installed_parts(name: str) -> list[Path]:
 
 
 def sha256(files: Iterable[Path]) -> str:
-    """Of the files end to end."""
+    """Of the files end to end; read once, as long as they stay as they are."""
+    return _sha256(tuple((file, file.stat().st_size, file.stat().st_mtime_ns) for file in files))
+
+
+@lru_cache(maxsize=32)
+def _sha256(files: tuple[tuple[Path, int, int], ...]) -> str:
+    """`files`: each with its size and time of change."""
     digest = hashlib.sha256()
-    for file in files:
+    for file, _, _ in files:
         with file.open("rb") as stream:
             while block := stream.read(1 << 20):
                 digest.update(block)
@@ -79,4 +87,11 @@ def joined(files: Iterable[Path], into: Path) -> Path:
         for file in files:
             with file.open("rb") as part:
                 shutil.copyfileobj(part, whole)
+    return into
+
+
+def header_of(files: Sequence[Path], into: Path) -> Path:
+    """Write the first file, which has the whole header of a built-in model, and a hole as long as the others."""
+    shutil.copyfile(files[0], into)
+    os.truncate(into, sum(file.stat().st_size for file in files))  # a reader wants the tensors' places, not their bytes
     return into

@@ -27,7 +27,9 @@ def layer_pairs_section(results: pd.DataFrame, scores: Scores) -> Section | None
         labels = short_labels([each for each in variants if worlds[each] == world])
         charts, means = [], []
         for each, label in labels.items():
-            pairs = of_variants(found, {each: label})
+            pairs = of_variants(found, {each: label}).dropna(
+                subset=["at", "layer"]
+            )  # one row, of what failed as a whole
             data = pd.DataFrame(
                 {"x": pairs["at"].astype(int), "y": pairs["layer"].astype(int), "value": pairs["value"]}
             )

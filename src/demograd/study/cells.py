@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 from demograd.models import Weights
 from demograd.observe import Extra
-from demograd.study.grid import WORLD_AXES, is_kept
-from demograd.study.learning_rates import rates_of
+from demograd.study.grid import WORLD_AXES
 from demograd.study.measures import MEASURES
 from demograd.study.schema import Study
 
@@ -50,15 +49,12 @@ def worlds(study: Study) -> Iterator[World]:
 
 
 def cells(study: Study) -> Iterator[Cell]:
-    """All cells that the study's rules leave, those that share a world one after the other."""
-    axes = study.axes
-    for world in worlds(study):
-        point = {name: getattr(world, name) for name in WORLD_AXES}
-        for method in study.methods_in(point, axes):
-            for rate in rates_of(study, world.model, world.task, method):
-                cell = {**point, "method": method, "learning_rate": rate}
-                if is_kept(axes, study.exclude, study.pair, cell):
-                    yield Cell(world, method, rate)
+    """All cells that the study's rules leave, those that share a world one after the other; `study`: with all its
+    learning rates."""
+    for point in study.cell_points():
+        world = {name: point[name] for name in WORLD_AXES}
+        permutation = study.permutation_of(point["task"], point["seed"])
+        yield Cell(World(**world, permutation=permutation), point["method"], point["learning_rate"])
 
 
 def cells_by_world(study: Study) -> dict[World, list[Cell]]:
@@ -75,8 +71,13 @@ def looks_at_prompts(study: Study) -> bool:
 
 
 def demonstrations_label(world: World) -> str:
-    """Names a demonstration set, as a model's tokenizer reads it."""
-    return f"{world.model}, {world.task}, k {world.k}, seed {world.seed}"
+    """Names a demonstration set, as a model's tokenizer reads it: another label for every one.
+
+    Commas in the names of models and tasks, which may be paths, are escaped, so that only four parts are between bare
+    ones.
+    """
+    model, task = (name.replace("\\", "\\\\").replace(",", "\\,") for name in (world.model, world.task))
+    return f"{model}, {task}, k {world.k}, seed {world.seed}"
 
 
 def extras(study: Study, setting: str) -> frozenset[Extra]:

@@ -114,9 +114,12 @@ def _comparison(
     claim, world = claims()[name], same_world[0].world
     curves = [curve for side in (left, right) if (curve := side_curve(same_world, side)) is not None]
     one_rate_each = len(curves) == 2 and curves[0] != curves[1] and all(len(curve) == 1 for curve in curves)
-    at = common_size(curves) if any(len(curve) > 1 for curve in curves) else None
+    several = any(len(curve) > 1 for curve in curves)
+    at = common_size(curves) if several and not objection else None  # there is no size where a side has no numbers
     unreadable = objection or _no_common_size(curves, at)
-    what = in_words(left, right, names) + _where(curves, at, one_rate_each)
+    what = in_words(left, right, names)
+    if not (several and objection):
+        what += _where(curves, at, one_rate_each)
     about = (name, world.task, world.k, what)
     if unreadable:
         return Comparison(*about, nan, nan, _NOT_TESTED, 0, 0, one_rate_each, unreadable)

@@ -1,17 +1,20 @@
 """The token ids of every demonstration set: made and checked once before a run, and again when a world is run.
 
-All of them at once would not fit into memory in a large study, and to make them costs little beside a world's work.
+All of them at once would not fit into memory in a large study, so what is kept is how long they are, and fingerprints.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from demograd.models import Model
 from demograd.study.cells import World, demonstrations_label, looks_at_prompts, worlds
 from demograd.study.prepare import Prepared, Reader, prepare, reader_of
 from demograd.study.schema import Study
+from demograd.study.sizes import Sizes, sizes_of
 from demograd.study.store.inputs import token_fingerprints
 from demograd.tasks import Task
+
+_Key = tuple[object, ...]
+"""How text is read, task, k and seed."""
 
 
 @dataclass(frozen=True)
@@ -24,16 +27,17 @@ class DemonstrationSet:
     """Optimizer steps and queries of a cell."""
     fingerprints: Mapping[str, str]
     """Setting → fingerprint of its token ids."""
+    sizes: Sizes
 
 
 class DemonstrationSets:
-    """All of a study's."""
+    """All of a study's; models that read alike share them."""
 
-    def __init__(self, study: Study, tasks: dict[str, Task], model: Model) -> None:
-        """`model`: the study's first."""
+    def __init__(self, study: Study, tasks: dict[str, Task], first: Reader) -> None:
+        """`first`: of the study's first model."""
         self.study, self.tasks = study, tasks
-        self.readers = {model.name: Reader(model.name, model.tokenizer, model.context_window)}
-        self.known: dict[str, DemonstrationSet] = {}
+        self.readers = {first.name: first}
+        self.known: dict[_Key, DemonstrationSet] = {}
 
     def check(self) -> Iterator[str]:
         """Make each once; a sentence where not all demonstrations fit.
@@ -42,27 +46,27 @@ class DemonstrationSets:
             UserError: see `prepare`.
         """
         for world in worlds(self.study) if looks_at_prompts(self.study) else ():
-            alike = self._alike(world)
-            if (name := demonstrations_label(alike)) in self.known:
+            if (key := self._key(world)) in self.known:
                 continue
             one = self.prepared(world)
             work = sum(len(sequences) + len(one.zsl.queries) for sequences in one.training.values())
-            self.known[name] = DemonstrationSet(one.k_used, work, token_fingerprints(one))
+            self.known[key] = DemonstrationSet(one.k_used, work, token_fingerprints(one), sizes_of(one))
             if one.k_used < world.k:
-                window = self.readers[alike.model].context_window
+                window = self._reader(world).context_window
                 yield (f"{world.task}, seed {world.seed}: {one.k_used} of {world.k} demonstrations fit the context "
                        f"window of {window} tokens; the rest is dropped in ICL and FT")  # fmt: skip
 
     def of(self, world: World) -> DemonstrationSet:
         """The one that a world shows and is trained on."""
-        return self.known[demonstrations_label(self._alike(world))]
+        return self.known[self._key(world)]
+
+    def sizes(self, world: World) -> Sizes:
+        """How long its prompts and training sequences are."""
+        return self.of(world).sizes
 
     def prepared(self, world: World) -> Prepared:
         """Its token ids."""
-        name = self._alike(world).model
-        if name not in self.readers:
-            self.readers[name] = reader_of(name)
-        return prepare(self.study, self.tasks, self.readers[name], world)
+        return prepare(self.study, self.tasks, self._reader(world), world)
 
     @property
     def fingerprints(self) -> dict[str, Mapping[str, str]]:
@@ -70,6 +74,13 @@ class DemonstrationSets:
         there = worlds(self.study) if looks_at_prompts(self.study) else ()
         return {demonstrations_label(world): self.of(world).fingerprints for world in there}
 
-    def _alike(self, world: World) -> World:
-        """Checkpoints of one model read alike."""
-        return world if isinstance(self.study.model, list) else replace(world, model=self.study.models[0])
+    def _key(self, world: World) -> _Key:
+        return (self._reader(world).reading, world.task, world.k, world.seed)
+
+    def _reader(self, world: World) -> Reader:
+        """Checkpoints of one model read alike; other models may."""
+        name = world.model if isinstance(self.study.model, list) else self.study.models[0]
+        if name not in self.readers:
+            new = reader_of(name)
+            self.readers[name] = next((one for one in self.readers.values() if one.reading == new.reading), new)
+        return self.readers[name]

@@ -49,6 +49,11 @@ class Untuned:
         failed = failures(self.folder, keys)
         return [failed[key].status if key in failed else "ok" for key in keys]
 
+    @property
+    def is_observed(self) -> bool:
+        """Whether every world was."""
+        return set(self.failed) == {"ok"}
+
     @cached_property
     def zsl(self) -> list[Observation]:
         """Of each seed, without extras; the same one where it does not depend on the demonstrations."""
@@ -137,12 +142,12 @@ class Gathered:
 def untuned_groups(study: Study, folder: RunFolder) -> Iterator[Untuned]:
     """All groups of worlds that were observed with every demonstration set, in the order of the grid; what a group
     loads is let go with it."""
-    return (untuned for untuned in _all_groups(study, folder) if set(untuned.failed) == {"ok"})
+    return (untuned for untuned in _all_groups(study, folder) if untuned.is_observed)
 
 
 def failed_groups(study: Study, folder: RunFolder) -> Iterator[Untuned]:
     """The others: the sets that could be observed are no fair sample."""
-    return (untuned for untuned in _all_groups(study, folder) if set(untuned.failed) != {"ok"})
+    return (untuned for untuned in _all_groups(study, folder) if not untuned.is_observed)
 
 
 def _all_groups(study: Study, folder: RunFolder) -> Iterator[Untuned]:
@@ -155,9 +160,10 @@ def _all_groups(study: Study, folder: RunFolder) -> Iterator[Untuned]:
 
 
 def by_task_and_k(study: Study, folder: RunFolder) -> Iterator[list[Untuned]]:
-    """The groups of worlds that share task and k, and so demonstrations and queries: what may be compared."""
+    """The groups of worlds that share task and k, and so demonstrations and queries: what may be compared. Those that
+    failed are among them."""
     together: dict[tuple[str, int], list[Untuned]] = {}
-    for untuned in untuned_groups(study, folder):
+    for untuned in _all_groups(study, folder):
         together.setdefault((untuned.world.task, untuned.world.k), []).append(untuned)
     while together:  # handed over: what a group loads is let go with it
         yield together.pop(next(iter(together)))

@@ -1,6 +1,6 @@
 """Which points of a study's grid are run: the product of its lists, trimmed by its `exclude` and `pair` rules."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
@@ -65,11 +65,11 @@ def is_kept(axes: Axes, exclude: Sequence[Exclusion], pair: Sequence[Sequence[st
     return all(len({axes[name].index(point[name]) for name in rule if name in point}) <= 1 for rule in pair)
 
 
-def check_rules(axes: Axes, exclude: Sequence[Exclusion], pair: Sequence[Sequence[str]]) -> None:
-    """That every rule can do something.
+def check_rules(axes: Axes, grid: Iterable[Point], exclude: Sequence[Exclusion], pair: Sequence[Sequence[str]]) -> None:
+    """That every rule does something; `grid`: every point, before any rule.
 
     Raises:
-        UserError: a rule names a value that the study has not.
+        UserError: a rule names a value that the study has not, or matches nothing.
         ValueError: a rule names nothing, pairs lists of different lengths, or takes demonstration sets from only some
             of what is compared on them.
     """
@@ -89,6 +89,20 @@ def check_rules(axes: Axes, exclude: Sequence[Exclusion], pair: Sequence[Sequenc
         if "seed" in fields and (others := sorted(set(fields) - _WITH_SEEDS)):
             raise ValueError(f"a rule that names seed cannot name {', '.join(others)}: these are compared with others "
                              "on the same demonstration sets")  # fmt: skip
+    for number in idle(grid, exclude):
+        raise UserError(f"exclude[{number}] = {exclude[number].named} matches no cell",
+                        "values that are together in a cell of this study",
+                        "A rule that excludes nothing is a mistake: correct or remove it")  # fmt: skip
+
+
+def idle(grid: Iterable[Point], exclude: Sequence[Exclusion]) -> list[int]:
+    """The places of the rules that match no point."""
+    left = dict(enumerate(exclude))
+    for point in grid if left else ():
+        left = {number: rule for number, rule in left.items() if not rule.matches(point)}
+        if not left:
+            break
+    return [*left]
 
 
 def _not_here(where: str, value: Any, known: Sequence[Any]) -> UserError:
@@ -98,10 +112,8 @@ def _not_here(where: str, value: Any, known: Sequence[Any]) -> UserError:
                      "A rule that excludes nothing is a mistake: correct or remove it")  # fmt: skip
 
 
-def without_tasks(exclude: Sequence[Exclusion], gone: set[str]) -> list[Exclusion]:
-    """The rules that still mean something once optional tasks are left out."""
-    rest = [
-        rule if rule.task is None else rule.model_copy(update={"task": [one for one in rule.task if one not in gone]})
-        for rule in exclude
-    ]
-    return [rule for rule in rest if rule.task != []]
+def still_meant(axes: Axes, exclude: Sequence[Exclusion]) -> list[Exclusion]:
+    """The rules without the values that a smaller grid has not, and without those that name nothing there then."""
+    rest = [{name: [one for one in values if one in axes[name]] for name, values in rule.named.items()}
+            for rule in exclude]  # fmt: skip
+    return [Exclusion(**rule) for rule in rest if all(rule.values())]

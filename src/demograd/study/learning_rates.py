@@ -7,19 +7,13 @@ import pandas as pd
 
 from demograd.errors import UserError
 from demograd.study.methods import named_methods
-from demograd.study.schema import Rates, Study
+from demograd.study.schema import Rates, Study, make_study
 
 TABLE = Path(__file__).parent / "learning_rates.csv"
 """Columns: model, task, method, k, seed, queries, learning_rate, label_log_likelihood (mean over held-out tuning
 queries; empty where it diverged). Made by `benchmarks/sweep_learning_rates.py`."""
 
 RULE = "highest held-out label log-likelihood, mean over the sweep's tasks and demonstration sets"
-
-
-def rates_of(study: Study, model: str, task: str, method: str) -> list[float]:
-    """The rates of a resolved study."""
-    rates = _of_model(study, model, method)
-    return rates[task] if isinstance(rates, dict) else rates
 
 
 def _of_model(study: Study, model: str, method: str) -> Rates:
@@ -32,7 +26,7 @@ def resolved(study: Study) -> tuple[Study, dict[str, str]]:
     """The study with every learning rate filled in, and where each method's came from.
 
     Raises:
-        UserError: the study names none for a method, and the sweep has none for its model.
+        UserError: the study names none for a method, and the sweep has none for its model; its rules leave no cell.
     """
     filled, sources = dict(study.learning_rates), dict[str, str]()
     for method in study.methods:
@@ -55,7 +49,7 @@ def resolved(study: Study) -> tuple[Study, dict[str, str]]:
         else:
             _require_all(study, method)
             sources[method] = "named in the study"
-    return study.model_copy(update={"learning_rates": filled}), sources
+    return make_study(study.model_dump() | {"learning_rates": filled}), sources
 
 
 def _swept_as(study: Study) -> list[str]:

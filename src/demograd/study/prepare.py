@@ -1,7 +1,9 @@
 """Everything that can be wrong is found here, before a run folder exists: tasks, demonstrations, tokens."""
 
-from collections.abc import Callable, Sequence
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from math import factorial
 from typing import Any
 
@@ -9,14 +11,12 @@ from demograd.errors import UserError
 from demograd.models import Model
 from demograd.models.load import load_tokenizer
 from demograd.study.cells import World
-from demograd.study.grid import without_tasks
 from demograd.study.schema import Study
 from demograd.tasks import (
     Example,
     Prompts,
     Task,
     TrainingSequence,
-    load_task,
     other_task,
     permute_labels,
     released_orders,
@@ -33,6 +33,14 @@ class Reader:
     name: str
     tokenizer: Any
     context_window: int | None
+
+    @cached_property
+    def reading(self) -> tuple[object, ...]:
+        """Equal for models that make the same token ids of every demonstration set."""
+        one = self.tokenizer
+        backend = getattr(one, "backend_tokenizer", None)  # without it, only the tokenizer itself is known to be alike
+        words = id(one) if backend is None else hashlib.sha256(backend.to_str().encode()).hexdigest()
+        return type(one), words, one.bos_token_id, one.eos_token_id, self.context_window
 
 
 def reader_of(name: str) -> Reader:
@@ -66,32 +74,6 @@ class Prepared:
     """Per setting: FT, and the controls."""
     orders: list[Order]
     """Other orders of the demonstrations, where the study looks at them; the first is that of `icl`."""
-
-
-def load_tasks(study: Study, say: Callable[[str], None]) -> tuple[Study, dict[str, Task]]:
-    """The study's tasks by name, and those that another task's control needs; the study without what it can spare.
-
-    Raises:
-        UserError: a task cannot be loaded, or not one.
-    """
-    tasks: dict[str, Task] = {}
-    for name in study.tasks:
-        try:
-            tasks[name] = load_task(
-                name, template=study.template, label_words=study.label_words, label_column=study.label_column,
-                validation_path=study.validation_path,
-            )  # fmt: skip
-        except UserError as error:
-            if name not in study.optional_tasks or (name == study.tasks[-1] and not tasks):
-                raise
-            say(f"{name} is left out: {error}")
-    kept = without_tasks(study.exclude, set(study.tasks) - set(tasks))
-    study = study.model_copy(update={"tasks": list(tasks), "optional_tasks": [], "exclude": kept})
-    if "other_task" in study.controls:
-        for name in study.tasks:
-            if (other := other_task(name, {each: tasks[each] for each in study.tasks})) not in tasks:
-                tasks[other] = load_task(other)
-    return study, tasks
 
 
 def orders_needed(study: Study) -> int:

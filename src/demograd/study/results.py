@@ -49,7 +49,8 @@ def _parts(study: Study, folder: RunFolder) -> Iterator[list[Row]]:
     for untuned in failed_groups(study, folder):
         yield [_completed(study, untuned, row) for row in _not_observed(study, untuned)]
     for same_world in by_task_and_k(study, folder):
-        yield [_completed(study, untuned, row) for untuned, row in curve_rows(study, same_world)]
+        observed = [untuned for untuned in same_world if untuned.is_observed]
+        yield [_completed(study, untuned, row) for untuned, row in curve_rows(study, observed)]
 
 
 def as_table(rows: list[Row]) -> pd.DataFrame:

@@ -19,7 +19,8 @@ from demograd.study.engine.loaded import Network, label, let_go, loaded, network
 from demograd.study.estimate import estimate
 from demograd.study.finished import Run
 from demograd.study.learning_rates import resolved
-from demograd.study.prepare import load_tasks
+from demograd.study.load_tasks import load_tasks
+from demograd.study.prepare import Reader
 from demograd.study.provenance import model_facts, notes_of, provenance
 from demograd.study.results import collect
 from demograd.study.schema import Study
@@ -61,7 +62,7 @@ def run_study(
     study, tasks = load_tasks(study, watch.say)
     first = _any_of(study, study.models[0])
     study, rate_sources = resolved(study)
-    sets = DemonstrationSets(study, tasks, first)
+    sets = DemonstrationSets(study, tasks, Reader(first.name, first.tokenizer, first.context_window))
     for sentence in sets.check():
         watch.say(sentence)
     _check_methods(study, first)
@@ -105,7 +106,7 @@ def _run_cells(
         watch.say(f"{failed} of them failed before, and are not tried again; --retry-failed does")
     if todo and not workers.are_elsewhere:
         try:
-            watch.say(estimate(study, loaded(study, network_of(todo[0].world)), todo, sets.prepared))
+            watch.say(estimate(study, loaded(study, network_of(todo[0].world)), left, sets))
         except Exception as error:  # whatever it is, the cell that meets it again will be kept as failed
             if isinstance(error, UserError):
                 raise

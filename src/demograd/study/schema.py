@@ -157,9 +157,10 @@ class Study(BaseModel):
             if len(self.permutations) not in (1, len(self.seeds_of(task))):
                 raise ValueError(f"permutations has {len(self.permutations)} orders for {len(self.seeds_of(task))} "
                                  f"seeds of {task}: give one for all, or one per seed")  # fmt: skip
-        check_rules(self.axes, self.exclude, self.pair)
-        if self.pair and self.optional_tasks and any("task" in rule for rule in self.pair):
-            raise ValueError("pair goes through the tasks, so none of them can be optional")
+        check_rules(self.axes, self.grid(), self.exclude, self.pair)
+        of_tasks = {"task", "seed"} if isinstance(self.seeds, dict) else {"task"}
+        if self.optional_tasks and of_tasks & {field for rule in self.pair for field in rule}:
+            raise ValueError("pair goes through the tasks, or their seeds, so none of them can be optional")
         if next(self.world_points(), None) is None:
             raise ValueError("exclude and pair leave no cell of the grid")
         return self
@@ -211,20 +212,50 @@ class Study(BaseModel):
         return {"model": self.models, "weights": list(self.weights), "task": self.tasks, "k": self.k,
                 "seed": [*seeds], "method": [*self.methods], "learning_rate": [*rates]}  # fmt: skip
 
+    def grid(self) -> Iterator[Point]:
+        """Every point of the product, before any rule: cells, or worlds, where there is no method."""
+        for world in self._all_worlds():
+            yield from self._cells_in(world) if self.methods else (world,)
+
     def world_points(self) -> Iterator[Point]:
         """The grid's worlds that the rules leave, those that share a network one after the other."""
         axes = self.axes
-        for values in product(*(axes[name] for name in WORLD_AXES)):
-            point = dict(zip(WORLD_AXES, values, strict=True))
-            here = point["seed"] in self.seeds_of(point["task"]) and is_kept(axes, self.exclude, self.pair, point)
-            if here and (not self.methods or any(self.methods_in(point, axes))):
-                yield point
+        for world in self._all_worlds():
+            if self.methods:
+                here = any(is_kept(axes, self.exclude, self.pair, cell) for cell in self._cells_in(world))
+            else:
+                here = is_kept(axes, self.exclude, self.pair, world)
+            if here:
+                yield world
 
-    def methods_in(self, world: Point, axes: Axes) -> Iterator[str]:
-        """The methods that the rules leave in a world."""
-        for name in self.methods:
-            if is_kept(axes, self.exclude, self.pair, {**world, "method": name}):
-                yield name
+    def cell_points(self) -> Iterator[Point]:
+        """The grid's cells that the rules leave, those that share a world one after the other."""
+        axes = self.axes
+        for world in self._all_worlds():
+            yield from (cell for cell in self._cells_in(world) if is_kept(axes, self.exclude, self.pair, cell))
+
+    def _all_worlds(self) -> Iterator[Point]:
+        axes = self.axes
+        for values in product(*(axes[name] for name in WORLD_AXES)):
+            world = dict(zip(WORLD_AXES, values, strict=True))
+            if world["seed"] in self.seeds_of(world["task"]):
+                yield world
+
+    def _cells_in(self, world: Point) -> Iterator[Point]:
+        """A method for which no rate is named yet has one cell, without a rate."""
+        for method in self.methods:
+            rates = self.rates_of(world["model"], world["task"], method)
+            for rate in rates if rates is not None else ():
+                yield {**world, "method": method, "learning_rate": rate}
+            if rates is None:
+                yield {**world, "method": method}
+
+    def rates_of(self, model: str, task: str, method: str) -> list[float] | None:
+        """A method's learning rates in some worlds; None where the study names none."""
+        rates: Any = self.learning_rates.get(method)
+        for name in (model, task):  # a mapping may be from models, from tasks, or from models and then from tasks
+            rates = rates.get(name, rates) if isinstance(rates, dict) else rates
+        return rates if isinstance(rates, list) else None
 
     def method(self, name: str, learning_rate: float) -> Method:
         """A method of this study."""

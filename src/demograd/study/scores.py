@@ -7,6 +7,8 @@ from torch import Tensor
 
 from demograd.metrics import METRICS, alpha, common_sizes, correct, rec2ftp
 from demograd.study.gathered import Gathered, Untuned
+from demograd.study.measure import metrics_of_fine_tuning
+from demograd.study.schema import Study
 
 Scores = list[Tensor]
 """Per seed: [queries], [queries, layers], [queries, layers, heads] or [queries, layers, layers′]."""
@@ -17,13 +19,28 @@ def untuned_scores(untuned: Untuned, setting: str, metric: str) -> Scores | None
     if metric == "gain_in_accuracy":  # of ICL on ZSL
         return [correct(icl).float() - correct(zsl).float()
                 for zsl, icl in zip(untuned.zsl, untuned.icl, strict=True)]  # fmt: skip
-    if setting == "ICL" and metric in METRICS and METRICS[metric].arguments in (("zsl", "icl"), ("zsl", "other")):
+    if _is_of_icl(setting, metric):
         function, seeded = METRICS[metric].function, metric.startswith("random")
         return [
             function(zsl, icl, **({"seed": seed} if seeded else {}))
             for zsl, icl, seed in zip(untuned.zsl, untuned.icl, untuned.seeds, strict=True)
         ]
     return untuned.scores(setting, metric) if untuned.has_orders else None
+
+
+def has_untuned_scores(study: Study, setting: str, metric: str) -> bool:
+    """Whether the study measures such a score wherever nothing fails."""
+    if setting == "ICL_reordered":
+        asked = "reordering" in study.measures and metric in metrics_of_fine_tuning(study)
+        return asked and METRICS[metric].kind != "dual form"
+    if metric == "order_sensitivity":
+        return setting == "ICL" and metric in study.measures
+    return metric == "gain_in_accuracy" or _is_of_icl(setting, metric)
+
+
+def _is_of_icl(setting: str, metric: str) -> bool:
+    """Whether a metric's score follows from ZSL and ICL alone."""
+    return setting == "ICL" and metric in METRICS and METRICS[metric].arguments in (("zsl", "icl"), ("zsl", "other"))
 
 
 def tuned_scores(group: Gathered, setting: str, metric: str) -> Scores | None:
@@ -44,7 +61,7 @@ def what_diverged(group: Gathered, setting: str, metric: str) -> str:
     if metric == "order_sensitivity":
         needed.append((group, group.order_status()))
     if metric == "alpha":
-        gd = _partner(group)
+        gd = partner(group)
         needed = [] if gd is None else [*needed, (gd, gd.status("FT"))]
     for of, statuses in needed:
         diverged = [status for status in statuses if status != "ok"]
@@ -53,7 +70,7 @@ def what_diverged(group: Gathered, setting: str, metric: str) -> str:
     return ""
 
 
-def _partner(group: Gathered) -> Gathered | None:
+def partner(group: Gathered) -> Gathered | None:
     """The study's first GD, which α compares LCGD with; None for other methods, or without one."""
     study = group.untuned.study
     if "alpha" not in study.measures or study.methods[group.cell.method]["kind"] != "LCGD":
@@ -62,7 +79,7 @@ def _partner(group: Gathered) -> Gathered | None:
 
 
 def _alpha(group: Gathered) -> Scores | None:
-    gd = _partner(group)
+    gd = partner(group)
     if gd is None or any(status != "ok" for status in gd.status("FT")):
         return None
     return [alpha(*three) for three in zip(group.untuned.zsl, gd.attending(), group.attending(), strict=True)]

@@ -11,7 +11,16 @@ from demograd.study.claim_sides import Side, is_tuned
 from demograd.study.curves import curves_of
 from demograd.study.gathered import Gathered, Untuned
 from demograd.study.measures import MEASURES
-from demograd.study.scores import Scores, read_curve, tuned_scores, untuned_scores, what_diverged
+from demograd.study.schema import Study
+from demograd.study.scores import (
+    Scores,
+    has_untuned_scores,
+    partner,
+    read_curve,
+    tuned_scores,
+    untuned_scores,
+    what_diverged,
+)
 
 
 def side_curve(same_world: Sequence[Untuned], side: Side | float) -> list[Gathered] | None:
@@ -21,7 +30,7 @@ def side_curve(same_world: Sequence[Untuned], side: Side | float) -> list[Gather
     for untuned in same_world:
         for curve in curves_of(untuned) if _network(untuned) == (side["model"], side["weights"]) else ():
             if curve[0].cell.method == side["method"]:
-                return curve if _was_run(curve[0], side["setting"]) else None
+                return curve if _is_run(untuned.study, side["setting"]) else None
     return None
 
 
@@ -43,24 +52,47 @@ def side_scores(same_world: Sequence[Untuned], side: Side, at: float | None) -> 
 
 
 def why_no_scores(same_world: Sequence[Untuned], side: Side) -> str | None:
-    """Empty: a side has scores, at one of its rates at least; what diverged, where that is why there are none; None
-    where they were not measured."""
+    """Empty: a side has scores, at one of its rates at least; what diverged or failed, where that is why there are
+    none; None where they are not measured."""
     curve = side_curve(same_world, side)
+    untuned = next((one for one in same_world if _network(one) == (side["model"], side["weights"])), None)
+    if untuned is not None and not untuned.is_observed:
+        return _what_failed(untuned) if _has_scores(untuned, side, curve) else None
     if curve is None:
         return None if side_scores(same_world, side, None) is None else ""
     setting, metric = side["setting"], side["metric"]
     if any(tuned_scores(group, setting, metric) is not None for group in curve):
         return ""
-    is_asked = any(metric in MEASURES[name].metrics for name in curve[0].untuned.study.measures)
-    return (what_diverged(curve[0], setting, metric) or None) if is_asked else None
+    return (what_diverged(curve[0], setting, metric) or None) if _is_asked(curve[0].untuned.study, metric) else None
+
+
+def _what_failed(untuned: Untuned) -> str:
+    """`trained weights failed: ArithmeticError: … (1 of 5 demonstration sets)`."""
+    world, failed = untuned.world, [status for status in untuned.failed if status != "ok"]
+    of = f"{world.model}, " * (len(untuned.study.models) > 1)
+    return f"{of}{world.weights} weights {failed[0]} ({len(failed)} of {len(untuned.worlds)} demonstration sets)"
+
+
+def _has_scores(untuned: Untuned, side: Side, curve: list[Gathered] | None) -> bool:
+    """Whether a side would have scores if nothing had failed."""
+    metric = side["metric"]
+    if not is_tuned(side):
+        return has_untuned_scores(untuned.study, side["setting"], metric)
+    if curve is None or (metric == "alpha" and partner(curve[0]) is None):
+        return False
+    return _is_asked(untuned.study, metric)
+
+
+def _is_asked(study: Study, metric: str) -> bool:
+    return any(metric in MEASURES[name].metrics for name in study.measures)
 
 
 def _network(untuned: Untuned) -> tuple[str, str]:
     return untuned.world.model, untuned.world.weights
 
 
-def _was_run(group: Gathered, setting: str) -> bool:
-    return all(setting in record.facts["settings"] for record in group.records)
+def _is_run(study: Study, setting: str) -> bool:
+    return setting == "FT" or setting.removeprefix("FT_") in study.controls
 
 
 def _reduced(scores: Scores | None, side: Side) -> Scores | None:

@@ -102,6 +102,72 @@ def test_a_world_that_cannot_be_observed_has_no_cells_and_says_why(
     assert set(found[:, :, -1]) == {f"{why} (1 of 2 demonstration sets)"}
     assert len(list(Path("out/cells").iterdir())) == 2  # of the other world
     assert why in Path("out/report.html").read_text()
+    told = undecided(Path("out"))
+    assert {*told["specificity"]} == {f"trained weights {why} (1 of 2 demonstration sets)"}
+    # both metrics, methods and controls; the second claim's two methods have one learning rate each
+    assert len(told["specificity"]) == 2 * 2 * 2
+    assert {*told["lcgd-above-gd"]} == {f"trained weights {why} (1 of 2 demonstration sets); at one learning rate each"}
+    assert told["attention-to-demonstrations"] == told["gd-and-lcgd-differ"] == told["icl-early"] == []  # not asked for
+
+
+def undecided(out: Path) -> dict[str, list[str]]:
+    """Claim → why each of its comparisons is undecided."""
+    told = {}
+    for claim in json.loads((out / "claims.json").read_text())["claims"]:
+        assert {one["verdict"] for one in claim["comparisons"]} <= {"undecided"}
+        told[claim["name"]] = [one["reason"] for one in claim["comparisons"]]
+    return told
+
+
+def test_claims_of_weights_that_failed_stand_beside_those_of_others(
+    study_file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as bad:
+        breaks(bad, "observe_untuned", lambda study, setting, model, *_: model.weights == "no_training")
+        options = ["--weights", "trained", "--weights", "no_training", "--learning-rate", "GD=0.01"]
+        options += ["--learning-rate", "GD=0.02", "--learning-rate", "LCGD=0.01"]
+        for measure in ("similarity", "alpha", "reordering", "order_sensitivity", "output_overlap"):
+            options += ["--measure", measure]
+        assert call("run", study_file, "--out", "out", "--set", "orders=2", *options) == 1
+    failed = "no_training weights failed: ArithmeticError: a bit fell over (2 of 2 demonstration sets)"
+    told = undecided(Path("out"))
+    assert [*map(len, (told["trained-above-untrained"], told["gd-and-lcgd-differ"]))] == [2 * 2, 1]
+    # LCGD has one learning rate, on both sides
+    assert {*told["trained-above-untrained"]} == {failed, f"{failed}; at one learning rate each"}
+    assert failed not in {*told["specificity"], *told["gd-and-lcgd-differ"], *told["output-distributions-differ"]}
+    both = told["normalisation-inflates"]  # of trained and of untrained weights
+    assert len(both) == 2 * 2 and both.count(failed) == 2
+
+
+def test_claims_of_a_task_that_failed_whole_are_the_same_as_of_one_that_did_not(
+    study_file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the measures: each comparison of the other task is there, for this task too."""
+    measures = ["similarity", "alpha", "layer_by_layer", "reordering", "order_sensitivity", "output_overlap",
+                "attention_to_demonstrations", "implicit_update"]  # fmt: skip
+    with monkeypatch.context() as bad:
+        breaks(bad, "observe_untuned", lambda study, setting, model, prompts, *_: prompts.candidates == other)
+        other = prompts_of("subj").candidates
+        asked = [word for measure in measures for word in ("--measure", measure)]
+        assert (
+            call("run", study_file, "--out", "out", "--task", "sst2", "--task", "subj", "--set", "orders=2", *asked)
+            == 1
+        )
+    for claim in json.loads(Path("out/claims.json").read_text())["claims"]:
+        by_task = {task: [one for one in claim["comparisons"] if one["task"] == task] for task in ("sst2", "subj")}
+        assert len(by_task["sst2"]) == len(by_task["subj"]) > (-1 if claim["name"] in NOT_HERE else 0), claim["name"]
+        assert all("weights failed: ArithmeticError" in one["reason"] for one in by_task["subj"])
+
+
+NOT_HERE = ("trained-above-untrained", "icl-early")
+
+
+def prompts_of(task: str) -> Any:
+    from demograd.models import load_tokenizer
+    from demograd.tasks import load_task
+
+    one = load_task(task)
+    return one.prompts(load_tokenizer("smollm2-135m")[0], one.queries(1))
 
 
 def test_everything_may_fail(study_file: str, monkeypatch: pytest.MonkeyPatch) -> None:

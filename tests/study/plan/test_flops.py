@@ -14,7 +14,7 @@ from demograd.models import Model
 from demograd.observe.fit import way_to_observe
 from demograd.study.plan.blueprint import Blueprint, network_of
 from demograd.study.plan.flops import observing, training
-from demograd.study.prepare import Reader
+from demograd.study.sizes import prompt_sizes, sequence_sizes
 from demograd.tasks import Prompts, TrainingSequence
 
 GENERATOR = torch.Generator().manual_seed(0)
@@ -31,7 +31,7 @@ LCGD = LayerCausalGradientDescent(learning_rate=0.0)
 
 
 def blueprint_of(model: Model) -> Blueprint:
-    return Blueprint(model.name, model.network.config, Reader(model.name, None, None))
+    return Blueprint(model.name, model.network.config)
 
 
 def ratio(model: Model, method: Method) -> float:
@@ -39,7 +39,7 @@ def ratio(model: Model, method: Method) -> float:
         with fine_tuned(model, SEQUENCES, method):
             pass
 
-    return training(blueprint_of(model), SEQUENCES, method).total / counted(train)
+    return training(blueprint_of(model), sequence_sizes(SEQUENCES), method).total / counted(train)
 
 
 @pytest.mark.parametrize("kind", ["llama", "gpt2", "qwen3", "xglm", "bart"])
@@ -69,7 +69,7 @@ def test_observing_takes_the_operations_that_torch_counts(random_model: Callable
     model = random_model(kind)
     way_to_observe(model)  # which is found out once, by trying
     counts = counted(lambda: observe(model, PROMPTS))
-    assert observing(blueprint_of(model), PROMPTS).total / counts == pytest.approx(1, abs=0.02)
+    assert observing(blueprint_of(model), prompt_sizes(PROMPTS)).total / counts == pytest.approx(1, abs=0.02)
 
 
 def test_sizes_are_those_of_a_network_worked_out_by_hand(random_model: Callable[..., Model]) -> None:
@@ -77,7 +77,7 @@ def test_sizes_are_those_of_a_network_worked_out_by_hand(random_model: Callable[
     blueprint = blueprint_of(random_model("llama"))
     attention, mlp = 64 * 64 + 2 * 64 * 32 + 64 * 64, 3 * 64 * 96
     assert blueprint.sizes[0].all == attention + mlp and blueprint.sizes[0].before_attention == 64 * 64 + 2 * 64 * 32
-    one = Prompts([0], [[5, 6]], [[7]], [0])
+    one = prompt_sizes(Prompts([0], [[5, 6]], [[7]], [0]))
     pairs = 1 + 2 * 1 + 2 * 2
     assert observing(blueprint, one).forward == 3 * (2 * 3 * (attention + mlp) + 4 * 64 * pairs) + 2 * 64 * 97
 
@@ -86,7 +86,7 @@ def test_sizes_are_those_of_a_network_worked_out_by_hand(random_model: Callable[
 def test_a_network_of_fewer_layers_has_the_same_widths(kind: str) -> None:
     whole = random_network(kind)
     for layers in (1, 2):
-        small = Blueprint(kind, network_of(whole.config, "meta", layers).config, Reader(kind, None, None))
+        small = Blueprint(kind, network_of(whole.config, "meta", layers).config)
         assert small.layers == layers
         shapes = [one.shape for one in whole.get_submodule(small.anatomy.architecture.blocks)[0].parameters()]
         assert [one.shape for one in small.anatomy.blocks[0].parameters()] == shapes

@@ -1,7 +1,9 @@
 """Facts about plans: they need no weights, count what a run does, and are right about how long it takes."""
 
+import gc
 import json
 import os
+import pickle
 import shutil
 import sys
 import time
@@ -11,11 +13,14 @@ import pytest
 from tests.cli.test_mistakes import call
 from tests.study.conftest import small_settings
 
-from demograd.study import cells, make_study, run_study
+from demograd.study import Study, cells, make_study, read_study, run_study
+from demograd.study.cells import World
+from demograd.study.engine.loaded import Network
 from demograd.study.plan import plan_study
 from demograd.study.plan.blueprint import blueprint_of
 from demograd.study.plan.schedule import Job, makespan
-from demograd.study.plan.work import Network
+from demograd.study.prepare import Prepared, Reader, reader_of
+from demograd.tasks import Prompts, Task, TrainingSequence
 
 A: Network = ("a", "trained", 0)
 B: Network = ("b", "trained", 0)
@@ -36,8 +41,8 @@ def test_a_plan_needs_no_weights_and_counts_every_cell(no_weights: Path) -> None
     assert plan.cells == len(list(cells(study))) == 12
     # trained: one ZSL for all three seeds, untrained: one for each; ICL: one for each seed, in both
     assert sum(len(one.observations) for one in plan.work) == 1 + 3 + 3 + 3
-    assert sum(len(one.tunings) for one in plan.work) == 12 * 3  # FT and two controls
-    assert plan.networks == 1 + 3 and len(plan.jobs) == 6
+    assert sum(tuning.count for one in plan.work for tuning in one.tunings) == 12 * 3  # FT and two controls
+    assert len(plan.networks) == 1 + 3 and len(plan.jobs) == 6
     assert plan.flops.backward > 0 and plan.memory > plan.blueprints[str(no_weights)].parameters * 4
 
 
@@ -76,6 +81,93 @@ def test_the_command_prints_the_plan_and_writes_nothing(
     assert list(here.iterdir()) == []
 
 
+def test_a_study_of_networks_alone_is_planned_as_what_it_does(
+    no_weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--model", str(no_weights), "--workers", "1,4"]
+    assert call("plan", "shen2023-sparsity", *options) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "0, in 0 worlds" not in told and "cells none: nothing is fine-tuned, and nothing is observed" in told
+    assert (
+        "measured alone 2 networks: sparsity" in told and "forward 0.00e+00" in told and "at most 2 have work" in told
+    )
+    plan = plan_study(read_study("shen2023-sparsity", model=str(no_weights)))
+    weights = 4 * plan.blueprints[str(no_weights)].parameters
+    assert plan.memory == 2 * weights  # an untrained network beside the trained one
+    reading = weights / 2e9
+    assert plan.loading((str(no_weights), "trained", 0)) == reading
+    assert plan.loading((str(no_weights), "no_training", 0)) > reading
+    # four matrices, two of them for keys and values of half the heads, in two layers; six times gone through
+    assert [job.seconds for job in plan.jobs] == [pytest.approx(2 * 3 * 32 * 32 * 4 * 6 / 2e9)] * 2
+
+
+def test_a_study_of_checkpoints_observes_each_and_measures_it(no_weights: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(no_weights, other)
+    settings = {"tasks": ["sst2"], "optional_tasks": [], "k": 2, "queries": 4, "seeds": [0, 1]}
+    study = read_study(
+        "shen2023-training-time", model=str(no_weights), checkpoints=[str(no_weights), str(other)], **settings
+    )
+    plan = plan_study(study)
+    assert plan.cells == 0 and plan.measured == ["training_time"] and len(plan.networks) == 2
+    assert [len(one.observations) for one in plan.work] == [2, 1, 2, 1]  # one ZSL for each checkpoint
+    assert plan.flops.forward > 0 == plan.flops.backward
+    # each checkpoint is held against the last before its worlds are observed
+    assert [job.network[0] for job in plan.jobs] == [str(no_weights)] * 3 + [str(other)] * 3
+    assert plan.seconds() > sum(job.seconds for job in plan.jobs) > 0
+    assert plan.memory > 2 * 4 * plan.blueprints[str(other)].parameters
+
+
+def test_orders_are_observed_where_nothing_is_fine_tuned(small_model: Path) -> None:
+    plan = plan_study(make_study(small_settings(small_model, weights=["trained"], queries=4, methods=[], seeds=[0],
+                                                learning_rates={}, measures=["reordering"])))  # fmt: skip
+    assert [[each.setting for each in one.observations] for one in plan.work] == [["ZSL", "ICL", "ICL"]]
+
+
+@pytest.fixture
+def preparations(monkeypatch: pytest.MonkeyPatch) -> list[World]:
+    """Every demonstration set that is made, and for which world."""
+    module, made = sys.modules["demograd.study.demonstration_sets"], []
+    sound = module.prepare
+
+    def counted(study: Study, tasks: dict[str, Task], reader: Reader, world: World) -> Prepared:
+        made.append(world)
+        return sound(study, tasks, reader, world)
+
+    monkeypatch.setattr(module, "prepare", counted)
+    return made
+
+
+def test_models_with_one_tokenizer_share_their_demonstration_sets(
+    no_weights: Path, tmp_path: Path, preparations: list[World]
+) -> None:
+    same, short = tmp_path / "same", tmp_path / "short"
+    for folder in (same, short):
+        shutil.copytree(no_weights, folder)
+    config = json.loads((short / "config.json").read_text())
+    (short / "config.json").write_text(json.dumps(config | {"max_position_embeddings": 60}))
+    settings = small_settings(no_weights, queries=4, weights=["trained"], methods=["GD"])
+    plan = plan_study(make_study({**settings, "model": [str(no_weights), str(same), str(short)]}))
+    made = [(world.model, world.seed) for world in preparations[:6]]
+    assert made == [(str(model), seed) for model in (no_weights, short) for seed in range(3)]
+    assert len(preparations) == 6 + 3  # and one for each model, to be timed
+    contexts = [one.observations[-1].sizes.context for one in plan.work]
+    assert contexts[:3] == contexts[3:6] != contexts[6:] and max(contexts[6:]) < 60
+
+
+def test_a_plan_of_many_cells_holds_no_token_ids(no_weights: Path, preparations: list[World]) -> None:
+    """Nor more of a world for more learning rates."""
+    settings = small_settings(no_weights, queries=20, k=16, weights=["trained"], methods=["GD"])
+    rates = [1e-4 * (1 + number) for number in range(100)]
+    study = make_study({**settings, "seeds": list(range(6)), "learning_rates": {"GD": rates}})
+    plan = plan_study(study)
+    assert plan.cells == 600 and sum(tuning.count for one in plan.work for tuning in one.tunings) == 600 * 3
+    gc.collect()
+    alive = [one for one in gc.get_objects() if type(one) in (Prompts, TrainingSequence)]
+    assert alive == [] and len(preparations) == 6 + 1
+    assert len(pickle.dumps(plan.work)) < 6 * 4000
+
+
 @pytest.mark.parametrize("workers", ["0", "one", "", "1,,2", "-3"])
 def test_wrong_workers_are_named(workers: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert call("plan", "quickstart", f"--workers={workers}") == 2
@@ -91,7 +183,8 @@ def test_the_shape_of_a_gguf_file_is_read_from_its_header(tmp_path: Path, monkey
         49152,
         134515008,
     )
-    assert blueprint.reader.context_window == 8192 and blueprint.reader.tokenizer("a b")["input_ids"]
+    reader = reader_of("smollm2-135m")
+    assert reader.context_window == 8192 and reader.tokenizer("a b")["input_ids"]
     assert list(tmp_path.iterdir()) == []
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from demograd.study import Study, cells, make_study
-from demograd.study.cells import demonstrations_label, worlds
+from demograd.study.cells import World, demonstrations_label, worlds
 from demograd.study.store.inputs import Inputs, what_changed
 from demograd.study.store.keys import (
     cell_key,
@@ -49,6 +49,21 @@ def inputs(of: Study, **tokens: str) -> Inputs:
 def hashes(of: Study, known: Inputs | None = None) -> list[str]:
     known = known or inputs(of)
     return [content_hash(cell_key(of, cell, known)) for cell in cells(of)]
+
+
+NAMES = st.text(alphabet="a,\\ k1", max_size=6)
+
+
+@given(st.tuples(NAMES, NAMES), st.tuples(NAMES, NAMES))
+def test_no_two_demonstration_sets_have_one_label(one: tuple[str, str], other: tuple[str, str]) -> None:
+    labels = [demonstrations_label(World(model, "trained", task, 1, 0, 0)) for model, task in (one, other)]
+    assert (labels[0] == labels[1]) == (one == other)
+
+
+def test_a_comma_in_a_path_makes_no_label_of_another_set() -> None:
+    of = study(model=["runs/a", "runs/a, b"], tasks=["b, sst2.csv", "sst2.csv"], seeds=[0])
+    assert len({demonstrations_label(world) for world in worlds(of)}) == 4
+    assert demonstrations_label(next(worlds(study()))) == "here/model, sst2, k 3, seed 0"
 
 
 @pytest.mark.parametrize(

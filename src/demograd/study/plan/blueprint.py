@@ -1,4 +1,4 @@
-"""A model's shape before its weights are there: its configuration, its tokenizer, and how large its parts are."""
+"""A model's shape before its weights are there: its configuration, and how large its parts are."""
 
 from collections.abc import Sequence
 from copy import deepcopy
@@ -12,8 +12,7 @@ from transformers import AutoModelForCausalLM
 from demograd.errors import UserError
 from demograd.learn import ParameterSubset
 from demograd.models import Anatomy, find_anatomy
-from demograd.models.load import load_config, load_tokenizer
-from demograd.study.prepare import Reader
+from demograd.models.load import load_config
 
 PER_LAYER = ("layer_types", "no_rope_layers", "attention_layers")
 """Settings of a configuration that have an entry for each layer."""
@@ -35,7 +34,6 @@ class Blueprint:
     name: str
     config: Any = field(repr=False)
     """Of the language model, without what sees."""
-    reader: Reader = field(repr=False)
 
     @cached_property
     def anatomy(self) -> Anatomy:
@@ -113,8 +111,7 @@ def blueprint_of(name: str) -> Blueprint:
     Raises:
         UserError: the model cannot be found, or is of a shape that demograd does not know.
     """
-    tokenizer, window = load_tokenizer(name)
-    return Blueprint(name, load_config(name), Reader(name, tokenizer, window))
+    return Blueprint(name, load_config(name))
 
 
 def network_of(config: Any, device: str, layers: int | None = None) -> Any:

@@ -6,14 +6,12 @@ blocks whose MLP stands beside attention (GPT-J, Cohere, Falcon), LCGD's backwar
 go through the MLP.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from demograd.learn import GradientDescent, LayerCausalGradientDescent, Method
 from demograd.learn.layer_causal import ROWS_READ_TOGETHER
-from demograd.observe.packing import segment
 from demograd.study.plan.blueprint import Blueprint
-from demograd.tasks import Prompts, TrainingSequence
+from demograd.study.sizes import PromptSizes, SequenceSizes, Trained
 
 
 @dataclass(frozen=True)
@@ -35,29 +33,24 @@ class Flops:
         return Flops(factor * self.forward, factor * self.backward)
 
 
-def observing(blueprint: Blueprint, prompts: Prompts) -> Flops:
+def observing(blueprint: Blueprint, prompts: PromptSizes) -> Flops:
     """One observation: the context once, every query behind it, the vocabulary where labels are scored."""
-    segments = [segment(prompts, query) for query in range(len(prompts.queries))]
-    own = sum(len(one.tokens) for one in segments)
-    context = len(prompts.context)
-    pairs = context**2 + own * context + sum(len(one.tokens) ** 2 for one in segments)
-    rows = sum(1 + len(one.tokens) - one.length for one in segments)
-    return Flops(_decoding(blueprint, context + own, pairs) + _reading(blueprint, rows))
+    pairs = prompts.context**2 + prompts.own * prompts.context + prompts.squares
+    return Flops(_decoding(blueprint, prompts.context + prompts.own, pairs) + _reading(blueprint, prompts.rows))
 
 
-def training(blueprint: Blueprint, sequences: Sequence[TrainingSequence], method: Method) -> Flops:
+def training(blueprint: Blueprint, sequences: Trained, method: Method) -> Flops:
     """All steps of a method on these demonstrations."""
     return sum((_training_one(blueprint, one, method) for one in sequences), Flops()).times(method.epochs)
 
 
-def _training_one(blueprint: Blueprint, sequence: TrainingSequence, method: Method) -> Flops:
-    counted = [place - 1 for place, counts in enumerate(sequence.loss_mask) if counts]
+def _training_one(blueprint: Blueprint, sequence: SequenceSizes, method: Method) -> Flops:
     if method.step != "token":
-        return _pass(blueprint, len(sequence.tokens), len(counted), method)
+        return _pass(blueprint, sequence.tokens, sequence.learned, method)
     whole = Flops()
-    for last in range(len(sequence.tokens) - 1):  # each token behind those before it
-        one = _pass(blueprint, last + 1, 1, method)
-        whole += one if last in set(counted) else Flops(one.forward)
+    for tokens in range(1, sequence.tokens):  # each token behind those before it, which predict the next one
+        one = _pass(blueprint, tokens, 1, method)
+        whole += one if tokens >= sequence.tokens - sequence.learned else Flops(one.forward)
     return whole
 
 

@@ -1,6 +1,7 @@
 """The memory that a worker needs, roughly: weights, what is trained of them, and the largest graph or pack."""
 
 from demograd.learn import GradientDescent
+from demograd.models import Weights
 from demograd.models.load import DTYPES
 from demograd.observe.observe import PACK_TOKENS
 from demograd.study.plan.blueprint import Blueprint
@@ -12,23 +13,28 @@ MASTER = 4
 
 
 def peak_bytes(study: Study, blueprint: Blueprint, work: WorldWork) -> int:
-    """The most bytes at once: a first trained network is kept beside any other; a graph keeps what blocks computed."""
+    """The most bytes at once in a world; a graph keeps what blocks computed."""
     itemsize = DTYPES[study.dtype].itemsize
-    others = work.world.weights != "trained" or len(study.models) > 1
-    weights = blueprint.parameters * itemsize * (2 if others else 1)
-    observing = max((_observing(blueprint, len(one.prompts.context), itemsize) for one in work.observations), default=0)
+    weights = network_bytes(study, blueprint, work.world.weights)
+    observing = max((_observing(blueprint, one.sizes.context, itemsize) for one in work.observations), default=0)
     tuning = 0
     for one in work.tunings:
         method = study.method(one.method, one.learning_rate)
         trained = sum(blueprint.trained_entries(method.parameters).values())
         adam = 2 * MASTER if method.optimizer == "adam" else 0
         kept = trained * (itemsize + 2 * MASTER + adam)  # the original, its master and its gradient
-        tokens = max(len(sequence.tokens) for sequence in one.sequences)
+        tokens = max(sequence.tokens for sequences in one.trained for sequence in sequences)
         graph_layers = blueprint.layers if isinstance(method, GradientDescent) else 1
         activations = tokens * blueprint.activations_per_token * graph_layers * itemsize
         logits = 3 * tokens * blueprint.vocabulary * MASTER
         tuning = max(tuning, kept + activations + logits)
     return weights + max(observing, tuning)
+
+
+def network_bytes(study: Study, blueprint: Blueprint, weights: Weights) -> int:
+    """Of weights: an untrained network is drawn beside the trained one; a checkpoint is held against the last."""
+    others = weights != "trained" or len(study.models) > 1
+    return blueprint.parameters * DTYPES[study.dtype].itemsize * (2 if others else 1)
 
 
 def _observing(blueprint: Blueprint, context: int, itemsize: int) -> int:

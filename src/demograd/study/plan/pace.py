@@ -5,7 +5,7 @@ a network of one layer and one of several, so that embedding, vocabulary project
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from statistics import median
@@ -19,10 +19,12 @@ from demograd.models.placement import check_device, placed
 from demograd.observe import Observation, observe
 from demograd.study.cells import extras
 from demograd.study.plan.blueprint import Blueprint, network_of
-from demograd.study.plan.flops import Flops, observing, training
-from demograd.study.plan.work import Tuning, WorldWork
+from demograd.study.plan.flops import observing, training
+from demograd.study.plan.work import WorldWork
+from demograd.study.prepare import Prepared
 from demograd.study.schema import Study
-from demograd.tasks import Prompts
+from demograd.study.sizes import prompt_sizes, sequence_sizes
+from demograd.tasks import Prompts, TrainingSequence
 
 QUERIES, SEQUENCES, REPEATS = 8, 2, 3
 """What is timed: enough to be past overheads, short beside a study."""
@@ -45,18 +47,34 @@ class Pace:
 
     def seconds(self, study: Study, blueprint: Blueprint, work: WorldWork) -> float:
         """What one world takes."""
-        seconds = sum(
-            self.observing[one.setting] * observing(blueprint, one.prompts).total for one in work.observations
-        )
+        seconds = sum(self.observing[one.setting] * observing(blueprint, one.sizes).total for one in work.observations)
         for one in work.tunings:
-            tuned = training(blueprint, one.sequences, study.method(one.method, one.learning_rate))
-            after = self.observing.get(one.method, self.observing["FT"])
-            seconds += self.tuning[one.method] * tuned.total + after * observing(blueprint, one.prompts).total
+            method = study.method(one.method, one.learning_rate)
+            tuned = sum(training(blueprint, trained, method).total for trained in one.trained)
+            after = self.observing.get(one.method, self.observing["FT"]) * observing(blueprint, one.after).total
+            seconds += one.rates * self.tuning[one.method] * tuned + one.count * after
         return seconds
 
 
-def pace_here(study: Study, blueprint: Blueprint, work: WorldWork) -> Pace:
-    """Timed on two random networks of one layer and of several; `work`: of which a little is done."""
+@dataclass(frozen=True)
+class Sample:
+    """A little of each kind of work, to be timed."""
+
+    zsl: Prompts
+    icl: Prompts
+    sequences: list[TrainingSequence]
+    methods: Mapping[str, Method]
+    """By name."""
+
+
+def sample_of(study: Study, prepared: Prepared, work: Iterable[WorldWork]) -> Sample:
+    """Of one demonstration set, and every method of the work."""
+    methods = {one.method: study.method(one.method, one.learning_rate) for each in work for one in each.tunings}
+    return Sample(_few(prepared.zsl), _few(prepared.icl), prepared.training["FT"][:SEQUENCES], methods)
+
+
+def pace_here(study: Study, blueprint: Blueprint, sample: Sample | None) -> Pace:
+    """Timed on two random networks of one layer and of several; no sample: only drawing them."""
     layer_bytes = max(sizes.all for sizes in blueprint.sizes) * DTYPES[study.dtype].itemsize
     deep = min(blueprint.layers, 2 + DEEP_BYTES // max(layer_bytes, 1))
     timed: list[tuple[int, dict[str, float], float]] = []
@@ -66,15 +84,15 @@ def pace_here(study: Study, blueprint: Blueprint, work: WorldWork) -> Pace:
         drawing = time.perf_counter() - started
         network = placed(network.to(DTYPES[study.dtype]), check_device(study.device))
         model = Model(blueprint.name, network, None, find_anatomy(network), dtype=study.dtype)
-        timed.append((layers, _timed(study, model, work, REPEATS), drawing))
-    return _pace(study, blueprint, work, timed)
+        timed.append((layers, {} if sample is None else _timed(study, model, sample, REPEATS), drawing))
+    if sample is None:
+        return Pace({}, {}, drawing=_of_all_layers(blueprint, [(layers, drawing) for layers, _, drawing in timed]))
+    return _pace(blueprint, sample, timed)
 
 
-def pace_of(study: Study, model: Model, blueprint: Blueprint, work: Sequence[WorldWork]) -> Pace:
-    """Timed on the network itself, once, at the first of each kind of work: a run waits for it."""
-    methods = {one.method: one for each in work for one in each.tunings}
-    first = replace(work[0], tunings=[*methods.values()])
-    return _pace(study, blueprint, first, [(blueprint.layers, _timed(study, model, first, 1), 0.0)])
+def pace_of(study: Study, model: Model, blueprint: Blueprint, sample: Sample) -> Pace:
+    """Timed on the network itself, once: a run waits for it."""
+    return _pace(blueprint, sample, [(blueprint.layers, _timed(study, model, sample, 1), 0.0)])
 
 
 def in_words(seconds: float) -> str:
@@ -91,35 +109,20 @@ def _few(prompts: Prompts) -> Prompts:
     return replace(prompts, queries=prompts.queries[:QUERIES], gold=prompts.gold[:QUERIES])
 
 
-def _of_each_method(work: WorldWork) -> dict[str, Tuning]:
-    """One fine-tuning by each method, of a few sequences."""
-    each = {one.method: one for one in reversed(work.tunings)}
-    return {name: replace(one, sequences=one.sequences[:SEQUENCES]) for name, one in each.items()}
-
-
-def _timed(study: Study, model: Model, work: WorldWork, repeats: int) -> dict[str, float]:
+def _timed(study: Study, model: Model, sample: Sample, repeats: int) -> dict[str, float]:
     """Seconds of each kind of work, at this depth."""
     seconds = {}
-    zsl, icl = _prompts(work)
-    _observe(study, model, zsl, "ZSL")  # the first call finds out how this network can be observed
-    for setting, prompts in (("ZSL", zsl), ("ICL", icl), ("FT", zsl)):
+    _observe(study, model, sample.zsl, "ZSL")  # the first call finds out how this network can be observed
+    for setting, prompts in (("ZSL", sample.zsl), ("ICL", sample.icl), ("FT", sample.zsl)):
         seconds[setting] = _seconds(partial(_observe, study, model, prompts, setting), repeats)
-    for name, tuning in _of_each_method(work).items():
-        method = _still(study.method(name, tuning.learning_rate))
-        seconds[f"tuning {name}"] = _seconds(partial(_tune, model, tuning, method), repeats)
+    for name, method in sample.methods.items():
+        tune = partial(_tune, model, sample.sequences, _still(method))
+        seconds[f"tuning {name}"] = _seconds(tune, repeats)
         if method.linearised:
-            after = partial(_observe, study, prompts=zsl, setting="FT")
-            both = _seconds(partial(_tune, model, tuning, method, after), repeats)
+            after = partial(_observe, study, prompts=sample.zsl, setting="FT")
+            both = _seconds(partial(tune, after), repeats)
             seconds[name] = max(both - seconds[f"tuning {name}"], 0.0)
     return seconds
-
-
-def _prompts(work: WorldWork) -> tuple[Prompts, Prompts]:
-    icl = next(one.prompts for one in work.observations if one.setting == "ICL")
-    zsl = next((one.prompts for one in work.observations if one.setting == "ZSL"), None)
-    if zsl is None:  # of another world
-        zsl = work.tunings[0].prompts if work.tunings else icl
-    return _few(zsl), _few(icl)
 
 
 def _still(method: Method) -> Method:
@@ -131,9 +134,14 @@ def _observe(study: Study, model: Model, prompts: Prompts, setting: str) -> Obse
     return observe(model, prompts, extras=extras(study, setting), place=study.place)
 
 
-def _tune(model: Model, tuning: Tuning, method: Method, then: Callable[[Model], object] = lambda tuned: None) -> None:
+def _tune(
+    model: Model,
+    sequences: Sequence[TrainingSequence],
+    method: Method,
+    then: Callable[[Model], object] = lambda tuned: None,
+) -> None:
     try:
-        with fine_tuned(model, tuning.sequences, method) as tuned:
+        with fine_tuned(model, sequences, method) as tuned:
             then(tuned)
     except Diverged:  # 16 bit and random weights; it took its time all the same
         return
@@ -151,34 +159,32 @@ def _seconds(work: Callable[[], object], repeats: int) -> float:
     return median(seconds[repeats > 1 :])
 
 
-def _pace(
-    study: Study, blueprint: Blueprint, work: WorldWork, timed: list[tuple[int, dict[str, float], float]]
-) -> Pace:
+def _pace(blueprint: Blueprint, sample: Sample, timed: list[tuple[int, dict[str, float], float]]) -> Pace:
     """From seconds at one or two depths to seconds per operation of the whole network."""
 
-    def whole(of: Callable[[dict[str, float], float], float]) -> float:
-        values = [(layers, of(seconds, drawing)) for layers, seconds, drawing in timed]
-        (shallow, first), (deep, last) = values[0], values[-1]
-        if shallow == deep:
-            return first
-        return first + max(last - first, 0.0) / (deep - shallow) * (blueprint.layers - shallow)
-
     def kind(name: str) -> float:
-        return whole(lambda seconds, _: seconds[name])
+        return _of_all_layers(blueprint, [(layers, seconds[name]) for layers, seconds, _ in timed])
 
-    zsl, icl = _prompts(work)
-    per_zsl = observing(blueprint, zsl).total
-    tunings = _of_each_method(work)
-    flops: dict[str, Flops] = {
-        name: training(blueprint, one.sequences, study.method(name, one.learning_rate)) for name, one in tunings.items()
-    }
-    linearised = [name for name in tunings if name in timed[0][1]]
+    per_zsl, per_icl = (observing(blueprint, prompt_sizes(one)).total for one in (sample.zsl, sample.icl))
+    trained = sequence_sizes(sample.sequences)
+    flops = {name: training(blueprint, trained, method).total for name, method in sample.methods.items()}
+    linearised = [name for name in sample.methods if name in timed[0][1]]
     return Pace(
         observing={
-            "ZSL": kind("ZSL") / per_zsl, "ICL": kind("ICL") / observing(blueprint, icl).total,
+            "ZSL": kind("ZSL") / per_zsl, "ICL": kind("ICL") / per_icl,
             "FT": kind("FT") / per_zsl, **{name: kind(name) / per_zsl for name in linearised},
         },
-        tuning={name: kind(f"tuning {name}") / flops[name].total for name in tunings},
-        drawing=whole(lambda _, drawing: drawing),
-        trying=whole(lambda seconds, _: seconds["ZSL"] + sum(seconds.values())),
+        tuning={name: kind(f"tuning {name}") / flops[name] for name in sample.methods},
+        drawing=_of_all_layers(blueprint, [(layers, drawing) for layers, _, drawing in timed]),
+        trying=_of_all_layers(
+            blueprint, [(layers, seconds["ZSL"] + sum(seconds.values())) for layers, seconds, _ in timed]
+        ),
     )  # fmt: skip
+
+
+def _of_all_layers(blueprint: Blueprint, timed: Sequence[tuple[int, float]]) -> float:
+    """Seconds of the whole network, from those at one depth, the whole, or at two."""
+    (shallow, first), (deep, last) = timed[0], timed[-1]
+    if shallow == deep:
+        return first
+    return first + max(last - first, 0.0) / (deep - shallow) * (blueprint.layers - shallow)

@@ -4,12 +4,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from heapq import heapify, heapreplace
 
-from demograd.study.plan.work import Network
+from demograd.study.engine.loaded import Network
 
 
 @dataclass(frozen=True)
 class Job:
-    """A world's work."""
+    """A world's work, or a measure of a network alone."""
 
     network: Network
     seconds: float

@@ -1,17 +1,13 @@
 """What a run does, world by world: observations and fine-tunings, each shared one once."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from demograd.models import Weights
 from demograd.study.cells import Cell, World
-from demograd.study.prepare import Prepared
+from demograd.study.engine.loaded import Network, network_of
 from demograd.study.schema import Study
-from demograd.tasks import Prompts, TrainingSequence
-
-Network = tuple[str, Weights, int]
-"""Model, state of the weights, and the seed that drew them."""
+from demograd.study.sizes import PromptSizes, Sizes, Trained
 
 
 @dataclass(frozen=True)
@@ -19,17 +15,26 @@ class Observing:
     """One observation without fine-tuning."""
 
     setting: Literal["ZSL", "ICL"]
-    prompts: Prompts
+    sizes: PromptSizes
 
 
 @dataclass(frozen=True)
 class Tuning:
-    """One fine-tuning, and the observation after it."""
+    """A method's fine-tunings in one world, each with an observation after it."""
 
     method: str
     learning_rate: float
-    sequences: list[TrainingSequence]
-    prompts: Prompts
+    """The first; no operation depends on it."""
+    rates: int
+    """How many there are."""
+    trained: tuple[Trained, ...]
+    """What is trained on, at each rate: demonstrations, controls', and other orders of the demonstrations."""
+    after: PromptSizes
+
+    @property
+    def count(self) -> int:
+        """How many fine-tunings."""
+        return self.rates * len(self.trained)
 
 
 @dataclass(frozen=True)
@@ -37,32 +42,39 @@ class WorldWork:
     """What is done in one world; it is handed out whole."""
 
     world: World
-    cells: int
     observations: list[Observing]
     tunings: list[Tuning]
 
     @property
+    def cells(self) -> int:
+        return sum(one.rates for one in self.tunings)
+
+    @property
     def network(self) -> Network:
-        return self.world.model, self.world.weights, self.world.initialisation
+        return network_of(self.world)
 
 
-def work_of(study: Study, todo: Iterable[Cell], prepared: Callable[[World], Prepared]) -> list[WorldWork]:
-    """In the order in which it is done, those that share a network one after the other."""
-    by_world: dict[World, list[Cell]] = {}
-    for cell in todo:
-        by_world.setdefault(cell.world, []).append(cell)
+def work_of(study: Study, todo: Mapping[World, Iterable[Cell]], sizes: Callable[[World], Sizes]) -> list[WorldWork]:
+    """In the order in which it is done, worlds that share a network one after the other.
+
+    Args:
+        study: with all its learning rates.
+        todo: worlds, with those of their cells that are to be run.
+        sizes: of a world's demonstration set.
+    """
     seen: set[tuple[object, ...]] = set()
     work = []
-    for world, cells in by_world.items():
-        here = prepared(world)
-        observations = [Observing("ICL", here.icl), *(Observing("ICL", order.icl) for order in here.orders[1:])]
-        of_zsl = (world.model, world.weights, world.initialisation, world.task,
-                  *((world.k, world.seed) if study.align_positions else ()))  # fmt: skip
+    for world, cells in todo.items():
+        here = sizes(world)
+        observations = [Observing("ICL", one) for one in here.icl]
+        of_zsl = (*network_of(world), world.task, *((world.k, world.seed) if study.align_positions else ()))
         if of_zsl not in seen:
             observations.insert(0, Observing("ZSL", here.zsl))
             seen.add(of_zsl)
-        orders = here.orders[1:] if "order_sensitivity" in study.measures else []
-        trained = [*here.training.values(), *(order.training for order in orders)]
-        tunings = [Tuning(cell.method, cell.learning_rate, one, here.zsl) for cell in cells for one in trained]
-        work.append(WorldWork(world, len(cells), observations, tunings))
+        trained = here.training + (here.reordered if "order_sensitivity" in study.measures else ())
+        rates: dict[str, list[float]] = {}
+        for cell in cells:
+            rates.setdefault(cell.method, []).append(cell.learning_rate)
+        tunings = [Tuning(method, of[0], len(of), trained, here.zsl) for method, of in rates.items()]
+        work.append(WorldWork(world, observations, tunings))
     return work

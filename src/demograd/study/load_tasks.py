@@ -1,0 +1,61 @@
+"""A study's tasks; those that are optional may be missing, and the study is then one without them."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from demograd.errors import UserError
+from demograd.study.grid import idle, still_meant
+from demograd.study.schema import Study, make_study
+from demograd.tasks import Task, load_task, other_task
+
+
+def load_tasks(study: Study, say: Callable[[str], None]) -> tuple[Study, dict[str, Task]]:
+    """The study's tasks by name, and those that another task's control needs; the study without what it can spare.
+
+    Raises:
+        UserError: a task cannot be loaded, or not one; without those that are left out, no cell is left.
+    """
+    tasks: dict[str, Task] = {}
+    for name in study.tasks:
+        try:
+            tasks[name] = load_task(
+                name, template=study.template, label_words=study.label_words, label_column=study.label_column,
+                validation_path=study.validation_path,
+            )  # fmt: skip
+        except UserError as error:
+            if name not in study.optional_tasks or (name == study.tasks[-1] and not tasks):
+                raise
+            say(f"{name} is left out: {error}")
+    study = _of_these_tasks(study, list(tasks))
+    left = {point.get("method") for point in study.cell_points()}
+    for method in (one for one in study.methods if one not in left):
+        say(f"exclude and pair leave no cell of {method}")
+    if "other_task" in study.controls:
+        for name in study.tasks:
+            if (other := other_task(name, {each: tasks[each] for each in study.tasks})) not in tasks:
+                tasks[other] = load_task(other)
+    return study, tasks
+
+
+def _of_these_tasks(study: Study, tasks: list[str]) -> Study:
+    """A study that can be opened again: without the other tasks, and whatever it says of them alone."""
+    gone = [name for name in study.tasks if name not in tasks]
+    smaller = study.model_copy(update={
+        "tasks": tasks, "optional_tasks": [], "exclude": [],
+        **{field: _without(gone, getattr(study, field)) for field in ("seeds", "queries", "learning_rates")},
+    })  # fmt: skip
+    rules = still_meant(smaller.axes, study.exclude)
+    useless = idle(smaller.grid(), rules)
+    smaller = smaller.model_copy(update={"exclude": [one for at, one in enumerate(rules) if at not in useless]})
+    if next(smaller.world_points(), None) is None:
+        raise UserError(f"Without {', '.join(gone)}, whose data cannot be had, exclude and pair leave no cell",
+                        "a task that is here, and of which something is run",
+                        "Give the data that are missing, or other rules")  # fmt: skip
+    return make_study(smaller.model_dump())
+
+
+def _without(names: Sequence[str], given: Any) -> Any:
+    """A setting that may be given task by task, at any depth, without these tasks."""
+    if not isinstance(given, dict):
+        return given
+    return {name: _without(names, below) for name, below in given.items() if name not in names}

@@ -1,0 +1,74 @@
+"""How long prompts and training sequences are: operations and memory depend on nothing else of their token ids."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from demograd.observe.packing import segment
+from demograd.study.prepare import Prepared
+from demograd.tasks import Prompts, TrainingSequence
+
+
+@dataclass(frozen=True, slots=True)
+class PromptSizes:
+    """Of one observation."""
+
+    context: int
+    """Tokens before every query."""
+    own: int
+    """Tokens of all queries, with a branch for each label word of several tokens."""
+    squares: int
+    """The sum of the squares of the single queries' tokens: how often a token looks at one of its own query."""
+    rows: int
+    """Positions at which the vocabulary is scored."""
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceSizes:
+    """Of one training sequence."""
+
+    tokens: int
+    learned: int
+    """The last so many of its tokens are learned from."""
+
+
+Trained = tuple[SequenceSizes, ...]
+"""What one fine-tuning sees, in order."""
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Of one demonstration set, as one tokenizer reads it."""
+
+    zsl: PromptSizes
+    icl: tuple[PromptSizes, ...]
+    """In the order that is prompted, then in the others that the study looks at."""
+    training: tuple[Trained, ...]
+    """The demonstrations, and what the controls are trained on."""
+    reordered: tuple[Trained, ...]
+    """The demonstrations in the other orders."""
+
+
+def sizes_of(prepared: Prepared) -> Sizes:
+    """What is kept of token ids."""
+    others = prepared.orders[1:]
+    return Sizes(
+        prompt_sizes(prepared.zsl),
+        tuple(map(prompt_sizes, (prepared.icl, *(order.icl for order in others)))),
+        tuple(map(sequence_sizes, prepared.training.values())),
+        tuple(sequence_sizes(order.training) for order in others),
+    )
+
+
+def prompt_sizes(prompts: Prompts) -> PromptSizes:
+    """Of every query behind one context."""
+    segments = [segment(prompts, query) for query in range(len(prompts.queries))]
+    lengths = [len(one.tokens) for one in segments]
+    rows = sum(1 + len(one.tokens) - one.length for one in segments)
+    return PromptSizes(len(prompts.context), sum(lengths), sum(length**2 for length in lengths), rows)
+
+
+def sequence_sizes(sequences: Sequence[TrainingSequence]) -> Trained:
+    """Of each; the loss of a demonstration counts all of its tokens but BOS, or its answer, which ends it."""
+    sizes = tuple(SequenceSizes(len(one.tokens), sum(one.loss_mask)) for one in sequences)
+    assert all(all(one.loss_mask[-size.learned :]) for one, size in zip(sequences, sizes, strict=True))
+    return sizes
