@@ -77,7 +77,9 @@ def test_a_cell_that_fails_is_recorded_and_the_others_go_on(
     assert "failed: ArithmeticError: a bit fell over" in Path("out/report.html").read_text()
 
     assert call("run", study_file, "--out", "out") == 1  # and not tried again
-    assert "--retry-failed" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "3 of 4 cells are already in out" in told
+    assert "Failed before, and not tried again (cells: 1); --retry-failed does" in told
     assert call("run", study_file, "--out", "out", "--retry-failed") == 0
     assert set(status(out)) == {"ok"}
     assert Run(folder_of(out), make_study(yaml.safe_load(Path("study.yaml").read_text()))).failed == ()
