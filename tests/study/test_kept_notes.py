@@ -6,7 +6,7 @@ import pytest
 import torch
 from tests.conftest import CONFIGS
 from tests.study.conftest import small_settings
-from transformers import AutoTokenizer, GPTNeoConfig, GPTNeoForCausalLM
+from transformers import AutoTokenizer, BartConfig, BartForCausalLM
 
 from demograd.files import read_json
 from demograd.study import Workers, make_study, run_study
@@ -15,11 +15,11 @@ from demograd.study import Workers, make_study, run_study
 @pytest.fixture
 def unpacked_model(small_model: Path, tmp_path: Path) -> Path:
     """A network whose every observation has a note: that it is not packed."""
-    tokenizer, folder = AutoTokenizer.from_pretrained(small_model), tmp_path / "gpt-neo"
+    tokenizer, folder = AutoTokenizer.from_pretrained(small_model), tmp_path / "bart"
     torch.manual_seed(7)  # not 0: untrained weights of seed 0 would be these very ones
-    GPTNeoForCausalLM(GPTNeoConfig(
-        **CONFIGS["gpt_neo"], vocab_size=len(tokenizer), max_position_embeddings=512,
-        bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id,
+    BartForCausalLM(BartConfig(
+        **CONFIGS["bart"], vocab_size=len(tokenizer), max_position_embeddings=512,
+        bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
     )).save_pretrained(folder)  # fmt: skip
     tokenizer.save_pretrained(folder)
     return folder

@@ -20,7 +20,7 @@ JOB = "demograd.study.engine.world_job"
 def study_file(small_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """Four cells: two methods on two demonstration sets."""
     monkeypatch.chdir(tmp_path)
-    settings = small_settings(small_model, weights=["trained"], seeds=[0, 1], queries=6, k=2)
+    settings = small_settings(small_model, weights=["trained"], seeds=[0, 1], queries=4, k=2, controls=[])
     Path("study.yaml").write_text(yaml.safe_dump(settings))
     return "study.yaml"
 

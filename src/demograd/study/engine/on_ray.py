@@ -19,6 +19,8 @@ AHEAD = 256
 """Tasks at once where no number is given: those that wait tell a cluster that grows by itself how much there is."""
 REACHED_IN = 10.0
 """Seconds in which a cluster must answer."""
+RETRIES = 3
+"""Times that Ray starts a task again whose worker was killed."""
 PATIENCE = 5.0
 """Seconds after which the user is told that no node has what a task needs."""
 KILLED = "the Ray worker that worked on it was killed, time and again"
@@ -52,12 +54,13 @@ def on_ray(
     """
     ray, is_ours = _ray(address)
     # `max_calls=0`: a worker with a GPU, too, lives on, and with it the network that it has loaded
-    task = ray.remote(num_cpus=threads, num_gpus=gpus, memory=memory, max_calls=0)(_run)
+    task = ray.remote(num_cpus=threads, num_gpus=gpus, memory=memory, max_retries=RETRIES, max_calls=0)(_run)
     messages = _queue(ray)
     settings = _settings()
     ended = (ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError, ray.exceptions.NodeDiedError)
     jobs, running = iter(jobs), dict[Any, Job]()
-    asked, started, told = {"CPU": threads, "GPU": gpus, "memory": memory or 0}, time.monotonic(), False
+    asked = {"CPU": float(threads), "GPU": gpus, "memory": float(memory or 0)}
+    started, told = time.monotonic(), False
     try:
         while True:
             while len(running) < (number or AHEAD) and (job := next(jobs, None)) is not None:

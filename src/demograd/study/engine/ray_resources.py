@@ -20,4 +20,4 @@ def shortage(ray: Any, asked: Resources) -> str | None:
 
 
 def _in_words(resources: Resources) -> str:
-    return f"{resources['CPU']:g} CPUs, {resources['GPU']:g} GPUs, {resources['memory'] / 1e9:.3g} GB"
+    return f"{resources['CPU']:g} CPUs, {resources['GPU']:g} GPUs, {resources['memory'] / 1e9:,.1f} GB"
