@@ -51,6 +51,15 @@ def test_auc_of_three_classes_averages_one_against_the_rest(observation: Make) -
     assert metrics.auc(made) == pytest.approx(np.mean(by_class), abs=1e-12)
 
 
+def test_auc_counts_a_query_as_often_as_it_was_drawn(observation: Make) -> None:
+    """Scores 1, 2, 3 and 3, of which the second and the last are of class 1."""
+    made = observation(log_probs=binary(1, 2, 3, 3), gold=[0, 1, 0, 1])
+    once, twice, none = metrics.resampled_auc(made, np.array([[0, 1, 2, 3], [1, 1, 1, 2], [0, 0, 2, 2]]))
+    assert once == (1 + 0 + 1 + 0.5) / 4  # 2 > 1, 2 < 3, 3 > 1, 3 = 3
+    assert twice == 0 and np.isnan(none)
+    assert metrics.resampled_auc(made, np.array([[0, 0, 2, 3]])) == (2 + 0.5) / 3
+
+
 def test_auc_sees_order_where_a_normalised_probability_rounds_to_one(observation: Make) -> None:
     assert metrics.auc(observation(log_probs=binary(40, 60, 80, 100), gold=[0, 0, 1, 1])) == 1
 

@@ -144,6 +144,36 @@ def test_an_interval_of_auc_holds_the_auc(observation: Make) -> None:
     assert 0.05 < interval.high - interval.low < 0.4
 
 
+@pytest.mark.parametrize("missing_in_one", [0, 3])
+def test_each_sets_interval_is_the_one_it_has_alone(missing_in_one: int) -> None:
+    """Also where a set has no values of queries that others have; and one without any value has none."""
+    values = torch.randn(5, 20, 3, generator=torch.Generator().manual_seed(2))
+    values[:, 4] = NAN  # a query without values under any seed
+    values[1, 7 : 7 + missing_in_one] = NAN
+    values[3] = NAN if missing_in_one else values[3]
+    each = metrics.conditional_intervals(values)
+    assert each == [metrics.conditional_interval(one[None]) for one in values]
+    assert [one and one.n_queries for one in each] == (
+        [19, 19 - missing_in_one, 19, None, 19] if missing_in_one else [19] * 5
+    )
+
+
+def test_each_sets_auc_has_the_interval_it_has_alone(observation: Make) -> None:
+    random = torch.Generator().manual_seed(3)
+    gold = [q % 3 for q in range(30)]
+    one_class = [observation(log_probs=torch.randn(30, 3, generator=random), gold=[0] * 30)]
+    sets = [observation(log_probs=torch.randn(30, 3, generator=random), gold=gold) for _ in range(3)] + one_class
+
+    def auc(number: int, queries: np.ndarray) -> np.ndarray:
+        return metrics.resampled_auc(sets[number], queries)
+
+    whole, each = metrics.statistic_intervals(auc, 4, 30)
+    assert whole == metrics.statistic_interval(auc, 4, 30) and whole is not None and whole.n_seeds == 3
+    assert each[3] is None
+    for number, interval in enumerate(each[:3]):
+        assert interval == metrics.statistic_interval(lambda _, q, at=number: auc(at, q), 1, 30, over="queries")
+
+
 def test_scores_of_different_queries_are_not_stacked() -> None:
     stacked = metrics.stack_seeds([torch.ones(4, 2, 3), torch.tensor(NAN).expand(4, 2, 3)])
     assert stacked.shape == (2, 4, 2)

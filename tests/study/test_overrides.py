@@ -54,6 +54,40 @@ def test_a_synthetic_study_is_changed_in_the_same_way() -> None:
     assert study.training.batch == read_study("vonoswald2023").training.batch  # type: ignore[union-attr]
 
 
+def test_a_single_value_is_a_list_of_it_wherever_a_list_is_wanted() -> None:
+    assert changed("learning_rates.GD=0.1").learning_rates == {"GD": [0.1]}
+    assert changed("learning_rates.GD.sst2=0.1").learning_rates == {"GD": {"sst2": [0.1]}}
+    assert changed("tasks=sst2", "seeds.sst2=3").seeds == {"sst2": [3]}
+    assert changed("loss_on=label").loss_on == "label"
+
+
+def test_null_is_nothing_where_nothing_is_allowed_and_a_text_elsewhere() -> None:
+    assert changed("template=a {text}", "template=null").template is None
+    assert changed("validation_path=b.csv", "validation_path=null").validation_path is None
+    assert changed("about=null").about == "null"
+
+
+def test_text_below_a_name_is_taken_as_it_is() -> None:
+    """YAML would read No as false."""
+    assert changed("label_words.neg=No", "label_words.pos=Yes").label_words == {"neg": "No", "pos": "Yes"}
+
+
+def test_a_synthetic_study_is_changed_below_its_names_too() -> None:
+    world, network = "worlds.linear regression", "networks.linear, 1 layer"
+    study = read_study("vonoswald2023", overrides=[
+        f"{world}.dimension=1", f"{world}.spectrum=2", f"{world}.inputs=normal", f"{network}.attention=relu",
+        f"{network}.training.steps=5", "references=GD", "language_model.tasks=sst2", "language_model.template=null",
+        "language_model.loss_on=label", "language_model.learning_rates.GD=0.1",
+    ])  # fmt: skip
+    assert isinstance(study, SyntheticStudy)
+    assert study.worlds["linear regression"].spectrum == [2]  # type: ignore[union-attr]
+    assert study.networks["linear, 1 layer"].attention == "relu"
+    assert study.networks["linear, 1 layer"].training.steps == 5 and study.references == ["GD"]
+    beside = study.language_model_beside()
+    assert beside is not None and (beside.tasks, beside.template, beside.loss_on) == (["sst2"], None, "label")
+    assert beside.learning_rates == {"GD": [0.1]}
+
+
 @pytest.mark.parametrize(
     ("override", "words"),
     [
@@ -62,7 +96,7 @@ def test_a_synthetic_study_is_changed_in_the_same_way() -> None:
         ("methdos.GD.epochs=2", ["'methdos'", "Did you mean methods"]),
         ("methods.DG.epochs=2", ["'DG'", "Did you mean GD"]),
         ("methods.GD.epoch=2", ["methods.GD", "'epoch'", "Did you mean epochs"]),
-        ("k=[", ["--set k=[", "not YAML"]),
+        ("k=[", ["--set k=[", "not YAML", "Expected: a value as a study file has it"]),
         ("k=many", ["k = 'many'", "integer"]),
         ("name=../../elsewhere", ["name", "'../../elsewhere'"]),
     ],

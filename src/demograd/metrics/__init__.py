@@ -71,8 +71,10 @@ from demograd.metrics.selection import selected as selected
 from demograd.metrics.sparsity import sparsity_ratio as sparsity_ratio
 from demograd.metrics.specificity import specificity as specificity
 from demograd.metrics.statistics import conditional_interval as conditional_interval
+from demograd.metrics.statistics import conditional_intervals as conditional_intervals
 from demograd.metrics.statistics import interval_over_demonstrations as interval_over_demonstrations
 from demograd.metrics.statistics import statistic_interval as statistic_interval
+from demograd.metrics.statistics import statistic_intervals as statistic_intervals
 from demograd.metrics.table import METRICS as METRICS
 from demograd.metrics.token_overlap import overlap_cosine_similarity as overlap_cosine_similarity
 from demograd.metrics.token_overlap import token_overlap as token_overlap

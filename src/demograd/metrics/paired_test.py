@@ -9,7 +9,7 @@ from torch import Tensor
 
 from demograd.metrics.aggregation import aggregate, over_seeds
 from demograd.metrics.interval import Interval, ResampledInterval
-from demograd.metrics.resampling import resampled_mean
+from demograd.metrics.resampling import drawn_means
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,8 @@ def paired_test(
     than two one-sided tests at α do, whose interval has the level 1 − 2α.
     """
     over = over_seeds([aggregate(of_seed.reshape(len(of_seed), -1)).value for of_seed in difference])
-    drawn = resampled_mean(difference, "demonstrations", resamples, seed)
+    means = drawn_means(difference, resamples, seed)
+    drawn = None if means is None else means.averaged("demonstrations")
     if drawn is None:
         n_queries = int((~difference.reshape(*difference.shape[:2], -1).isnan()).any(dim=-1).any(dim=0).sum())
         return PairedTest(over.mean, None, nan, nan, over.n, n_queries, _why_not(over.n, n_queries), margin)

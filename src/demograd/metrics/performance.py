@@ -3,9 +3,9 @@
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
-from scipy.stats import rankdata
 from torch import Tensor
 
+from demograd.metrics.resampling import times_chosen
 from demograd.observe.observation import Observation
 
 
@@ -44,8 +44,9 @@ def resampled_auc(
     observation: Observation, queries: Int[np.ndarray, "resamples chosen"]
 ) -> Float[np.ndarray, " resamples"]:
     """`auc` of each row of query indices, for the bootstrap (`statistic_interval`)."""
-    scores, gold = _log_odds(observation).numpy()[queries], observation.gold.numpy()[queries]
-    one_vs_rest = [_rank_auc(scores[..., c], gold == c) for c in range(scores.shape[-1])]
+    scores, gold = _log_odds(observation).numpy(), observation.gold.numpy()
+    times = times_chosen(queries, len(gold))
+    one_vs_rest = [_rank_auc(scores[:, c], gold == c, times) for c in range(scores.shape[-1])]
     total, present = np.nansum(one_vs_rest, axis=0), np.isfinite(one_vs_rest).sum(axis=0)
     return np.where(present > 0, total / np.maximum(present, 1), np.nan)
 
@@ -99,12 +100,17 @@ def _log_odds(observation: Observation) -> Float[Tensor, "queries classes"]:
 
 
 def _rank_auc(
-    scores: Float[np.ndarray, "resamples chosen"], positive: Bool[np.ndarray, "resamples chosen"]
+    scores: Float[np.ndarray, " queries"],
+    positive: Bool[np.ndarray, " queries"],
+    times: Float[np.ndarray, "resamples queries"],
 ) -> Float[np.ndarray, " resamples"]:
-    """Mann and Whitney's U / (positives · negatives), from mid-ranks; NaN without positives or without negatives."""
-    n_positive = positive.sum(axis=-1)
-    pairs = n_positive * (positive.shape[-1] - n_positive)
-    u = (rankdata(scores, axis=-1) * positive).sum(axis=-1) - n_positive * (n_positive + 1) / 2
+    """Mann and Whitney's U / (positives · negatives), each query counted so many times; NaN without positives or
+    without negatives. Pairs are compared once, whatever is resampled: no resample is sorted."""
+    above, below = scores[positive, None], scores[None, ~positive]
+    wins = (above > below) + 0.5 * (above == below)
+    positives, negatives = times[:, positive], times[:, ~positive]
+    pairs = positives.sum(axis=-1) * negatives.sum(axis=-1)
+    u = ((positives @ wins) * negatives).sum(axis=-1)
     return np.where(pairs > 0, u / np.maximum(pairs, 1), np.nan)
 
 

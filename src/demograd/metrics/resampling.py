@@ -16,7 +16,7 @@ wide as it need be. It errs on the side of deciding nothing.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from math import sqrt
 
 import numpy as np
@@ -46,55 +46,85 @@ class Resampled:
 
     def interval(self, level: float) -> ResampledInterval:
         """The stretched percentile interval of this level."""
-        low, high = _distances(self.estimate, self.of_queries, level) * _stretch(self.n_queries, level)
+        low, high = _distances(self.estimate, self._of_queries, level) * _stretch(self.n_queries, level)
         over: Over = "queries"
-        if self.crossed is not None:
+        if self._crossed is not None:
             over = "demonstrations"
-            of_queries, of_both = np.array([low, high]), _distances(self.estimate, self.crossed, level)
+            of_queries, of_both = np.array([low, high]), _distances(self.estimate, self._crossed, level)
             of_seeds = np.sqrt(np.maximum(of_both**2 - of_queries**2, 0.0)) * _stretch(self.n_seeds, level)
             low, high = np.hypot(of_queries, of_seeds)
         low, high = float(self.estimate - low), float(self.estimate + high)
         return ResampledInterval(low, high, level, over, self.n_seeds, self.n_queries, len(self.of_queries), self.seed)
 
+    # a p-value asks for the intervals of many levels: sorted once
+    @cached_property
+    def _of_queries(self) -> Float[np.ndarray, " defined"]:
+        return _in_order(self.of_queries)
 
-def resampled(
-    statistic: Statistic, n_seeds: int, n_queries: int, over: Over, resamples: int, seed: int
-) -> Resampled | None:
-    """Draw the resamples. None with fewer than two queries, or too few seeds that have a value: over demonstrations
-    two, else one."""
+    @cached_property
+    def _crossed(self) -> Float[np.ndarray, " defined"] | None:
+        return None if self.crossed is None else _in_order(self.crossed)
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """A statistic of each demonstration seed, as it is and in the same resamples of its queries; NaN: undefined."""
+
+    estimates: Float[np.ndarray, " seeds"]
+    replicates: Float[np.ndarray, "resamples seeds"]
+    n_queries: int
+    seed: int
+
+    def averaged(self, over: Over) -> Resampled | None:
+        """Over the seeds that have a value; None where these are too few: over demonstrations two, else one."""
+        has_value = np.flatnonzero(~np.isnan(self.estimates))
+        if len(has_value) < (2 if over == "demonstrations" else 1):
+            return None
+        replicates, crossed = self.replicates[:, has_value], None
+        if over == "demonstrations":
+            drawn_seeds = _resampled_seeds(len(has_value), len(replicates), self.seed)
+            crossed = _nanmean(np.take_along_axis(replicates, drawn_seeds, axis=-1))
+        estimate = float(self.estimates[has_value].mean())
+        return Resampled(estimate, _nanmean(replicates), crossed, len(has_value), self.n_queries, self.seed)
+
+    def of_each(self) -> list[Resampled | None]:
+        """Each seed alone; None for one that has no value."""
+        return [
+            None if np.isnan(estimate) else Resampled(float(estimate), of_seed, None, 1, self.n_queries, self.seed)
+            for estimate, of_seed in zip(self.estimates, self.replicates.T, strict=True)
+        ]
+
+
+def drawn(statistic: Statistic, n_seeds: int, n_queries: int, resamples: int, seed: int) -> Drawn | None:
+    """Draw the resamples. None with fewer than two queries."""
     if n_queries < 2:
         return None
-    chosen = _resampled_queries(n_queries, resamples, seed)
-    estimates = np.array([statistic(s, np.arange(n_queries)[None]).item() for s in range(n_seeds)])
-    has_value = np.flatnonzero(~np.isnan(estimates))
-    if len(has_value) < (2 if over == "demonstrations" else 1):
-        return None
-    replicates = np.stack([statistic(s, chosen) for s in has_value.tolist()], axis=-1)
-    crossed = None
-    if over == "demonstrations":
-        drawn_seeds = np.random.default_rng([seed, 1]).integers(len(has_value), size=(resamples, len(has_value)))
-        crossed = _nanmean(np.take_along_axis(replicates, drawn_seeds, axis=-1))
-    estimate = float(estimates[has_value].mean())
-    return Resampled(estimate, _nanmean(replicates), crossed, len(has_value), n_queries, seed)
+    chosen, everything = _resampled_queries(n_queries, resamples, seed), np.arange(n_queries)[None]
+    estimates = np.array([statistic(s, everything).item() for s in range(n_seeds)])
+    return Drawn(estimates, np.stack([statistic(s, chosen) for s in range(n_seeds)], axis=-1), n_queries, seed)
 
 
-def resampled_mean(
-    values: Float[Tensor, "seeds queries *layers"], over: Over, resamples: int, seed: int
-) -> Resampled | None:
-    """`resampled` of the mean over queries, then layers: of `aggregate`, as a matrix product."""
+def drawn_means(values: Float[Tensor, "seeds queries *layers"], resamples: int, seed: int) -> Drawn | None:
+    """`drawn` of the mean over queries, then layers: of `aggregate`, as a matrix product."""
     x = values.double().numpy().reshape(*values.shape[:2], -1)
     x = x[:, ~np.isnan(x).all(axis=(0, 2))]  # a query without any value is no unit to resample
+    if (n_queries := x.shape[1]) < 2:
+        return None
+    estimates, replicates = (
+        _means(times, x) for times in (np.ones((1, n_queries)), _times_resampled(n_queries, resamples, seed))
+    )
+    return Drawn(estimates[0], replicates, n_queries, seed)
 
-    n_queries = x.shape[1]
+
+def _means(
+    times: Float[np.ndarray, "resamples queries"], x: Float[np.ndarray, "seeds queries layers"]
+) -> Float[np.ndarray, "resamples seeds"]:
+    """Over queries, each so many times, and then layers, of what is there."""
     there = ~np.isnan(x)
-    filled = np.where(there, x, 0.0)
-
-    def mean(s: int, queries: Int[np.ndarray, "resamples chosen"]) -> Float[np.ndarray, " resamples"]:
-        drawn = len(queries) == resamples
-        times = _times_resampled(n_queries, resamples, seed) if drawn else np.ones((1, n_queries))
-        return _nanmean(_ratio(times @ filled[s], times @ there[s]))
-
-    return resampled(mean, len(x), n_queries, over, resamples, seed)
+    if there.all():
+        return (np.tensordot(times, x, (1, 1)) / times.sum(axis=1)[:, None, None]).mean(axis=-1)
+    total, count = (np.tensordot(times, of, (1, 1)) for of in (np.where(there, x, 0.0), there.astype(float)))
+    return _nanmean(_ratio(total, count))
 
 
 # Scores of a run share their queries, so they share their resamples: drawn once.
@@ -106,13 +136,25 @@ def _resampled_queries(n_queries: int, resamples: int, seed: int) -> Int[np.ndar
 @lru_cache(maxsize=8)
 def _times_resampled(n_queries: int, resamples: int, seed: int) -> Float[np.ndarray, "resamples queries"]:
     """How often each resample has each query."""
-    cell = _resampled_queries(n_queries, resamples, seed) + n_queries * np.arange(resamples)[:, None]
-    return np.bincount(cell.ravel(), minlength=resamples * n_queries).reshape(resamples, n_queries).astype(float)
+    return times_chosen(_resampled_queries(n_queries, resamples, seed), n_queries)
 
 
-def _nanmean(values: Float[np.ndarray, "rows columns"]) -> Float[np.ndarray, " rows"]:
-    """`np.nanmean` over columns, without its warning where a whole row is missing."""
+@lru_cache(maxsize=8)
+def _resampled_seeds(n_seeds: int, resamples: int, seed: int) -> Int[np.ndarray, "resamples chosen"]:
+    return np.random.default_rng([seed, 1]).integers(n_seeds, size=(resamples, n_seeds))
+
+
+def times_chosen(chosen: Int[np.ndarray, "resamples chosen"], n_queries: int) -> Float[np.ndarray, "resamples queries"]:
+    """How often each row has each query."""
+    cell = chosen + n_queries * np.arange(len(chosen))[:, None]
+    return np.bincount(cell.ravel(), minlength=len(chosen) * n_queries).reshape(-1, n_queries).astype(float)
+
+
+def _nanmean(values: Float[np.ndarray, "*rows columns"]) -> Float[np.ndarray, "*rows"]:
+    """`np.nanmean` over the last axis, without its warning where a whole row is missing."""
     there = ~np.isnan(values)
+    if there.all():
+        return values.mean(axis=-1)
     return _ratio(np.where(there, values, 0.0).sum(axis=-1), there.sum(axis=-1).astype(float))
 
 
@@ -120,12 +162,23 @@ def _ratio(total: Float[np.ndarray, "*shape"], count: Float[np.ndarray, "*shape"
     return np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
 
 
-def _distances(estimate: float, replicates: Float[np.ndarray, " resamples"], level: float) -> Float[np.ndarray, "2"]:
+def _in_order(replicates: Float[np.ndarray, " resamples"]) -> Float[np.ndarray, " defined"]:
+    return np.sort(replicates[~np.isnan(replicates)])
+
+
+def _distances(estimate: float, ordered: Float[np.ndarray, " defined"], level: float) -> Float[np.ndarray, "2"]:
     """How far the percentile interval reaches below and above the estimate; never past it on the wrong side, where a
     biased statistic could leave its own estimate outside the percentiles."""
     tail = (1 - level) / 2
-    low, high = np.quantile(replicates[~np.isnan(replicates)], [tail, 1 - tail])
+    low, high = _quantile(ordered, tail), _quantile(ordered, 1 - tail)
     return np.array([max(estimate - low, 0.0), max(high - estimate, 0.0)])
+
+
+def _quantile(ordered: Float[np.ndarray, " values"], share: float) -> float:
+    """`np.quantile` of values that are in order, which it would sort each time."""
+    whole, rest = divmod(share * (len(ordered) - 1), 1)
+    low, high = ordered[int(whole)], ordered[min(int(whole) + 1, len(ordered) - 1)]
+    return float(low + rest * (high - low))
 
 
 @lru_cache(maxsize=256)

@@ -4,7 +4,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from demograd.metrics.interval import Over, ResampledInterval
-from demograd.metrics.resampling import Statistic, resampled, resampled_mean
+from demograd.metrics.resampling import Drawn, Statistic, drawn, drawn_means
 
 
 def interval_over_demonstrations(
@@ -16,8 +16,7 @@ def interval_over_demonstrations(
     not select. A seed is one draw of everything that varies between runs: demonstrations, and initialisation if there
     is one. None with fewer than two seeds, or two queries, that have a value.
     """
-    drawn = resampled_mean(values, "demonstrations", resamples, seed)
-    return None if drawn is None else drawn.interval(level)
+    return _averaged(drawn_means(values, resamples, seed), "demonstrations", level)
 
 
 def conditional_interval(
@@ -27,8 +26,17 @@ def conditional_interval(
 
     It says nothing about other demonstrations, and its label says that. None with fewer than two queries.
     """
-    drawn = resampled_mean(values, "queries", resamples, seed)
-    return None if drawn is None else drawn.interval(level)
+    return _averaged(drawn_means(values, resamples, seed), "queries", level)
+
+
+def conditional_intervals(
+    values: Float[Tensor, "seeds queries *layers"], *, level: float = 0.95, resamples: int = 2000, seed: int = 0
+) -> list[ResampledInterval | None]:
+    """`conditional_interval` of each demonstration seed alone."""
+    has_value = ~values.reshape(*values.shape[:2], -1).isnan().all(dim=-1)
+    if bool((has_value != has_value[0]).any()):  # of other queries, and so in other resamples
+        return [conditional_interval(one[None], level=level, resamples=resamples, seed=seed) for one in values]
+    return _of_each(drawn_means(values, resamples, seed), len(values), level)
 
 
 def statistic_interval(
@@ -45,5 +53,29 @@ def statistic_interval(
 
     Resamples where the statistic is undefined are left out. None as for the other intervals.
     """
-    drawn = resampled(statistic, n_seeds, n_queries, over, resamples, seed)
-    return None if drawn is None else drawn.interval(level)
+    return _averaged(drawn(statistic, n_seeds, n_queries, resamples, seed), over, level)
+
+
+def statistic_intervals(
+    statistic: Statistic,
+    n_seeds: int,
+    n_queries: int,
+    *,
+    over: Over = "demonstrations",
+    level: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> tuple[ResampledInterval | None, list[ResampledInterval | None]]:
+    """`statistic_interval`, and that of each demonstration seed alone over its queries, from the same resamples."""
+    found = drawn(statistic, n_seeds, n_queries, resamples, seed)
+    return _averaged(found, over, level), _of_each(found, n_seeds, level)
+
+
+def _averaged(found: Drawn | None, over: Over, level: float) -> ResampledInterval | None:
+    averaged = None if found is None else found.averaged(over)
+    return None if averaged is None else averaged.interval(level)
+
+
+def _of_each(found: Drawn | None, n_seeds: int, level: float) -> list[ResampledInterval | None]:
+    each = [None] * n_seeds if found is None else found.of_each()
+    return [None if one is None else one.interval(level) for one in each]

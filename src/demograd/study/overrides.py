@@ -2,14 +2,18 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, get_origin
+from types import NoneType
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
 
 from demograd.errors import UserError, unknown_name
-from demograd.study.settings import members
+from demograd.study.schema import Study
+from demograd.study.settings import annotations_at, members
+from demograd.study.synthetic.schema import BESIDE
 from demograd.study.yaml_file import parsed
 
+_EXPECTED = "a value as a study file has it: 8, [8, 16], {epochs: 2}, or text in quotes"
 _NAMED = ("methods", "worlds", "networks")
 """Settings by a name that the user gave: under a name that is not there, nothing can be replaced."""
 
@@ -53,15 +57,20 @@ def _replace(schema: type[BaseModel], settings: dict[str, Any], names: Sequence[
 
 def _value(schema: type[BaseModel], names: Sequence[str], text: str, override: str) -> Any:
     """Text as it is where the setting is text; else YAML, of which commas make a list."""
-    allowed = set(members(schema.model_fields[names[0]].annotation)) if len(names) == 1 else set()
+    if names[0] == BESIDE and len(names) > 1:
+        return _value(Study, names[1:], text, override)
+    annotations = annotations_at(schema, names)
+    allowed = {one for annotation in annotations for one in members(annotation)}
+    if text.strip() == "null" and any(NoneType in get_args(annotation) for annotation in annotations):
+        return None
     if allowed == {str}:
         return text
     parts = _split(text)
     # YAML cannot begin with @, and a revision does
-    values = [part.strip() if part.strip().startswith("@") else parsed(part, f"--set {override}")
+    values = [part.strip() if part.strip().startswith("@") else parsed(part, f"--set {override}", _EXPECTED)
               for part in parts if part.strip()]  # fmt: skip
-    lists = [get_origin(one) is not None for one in allowed]
-    if len(parts) != 1 or not values or (lists and all(lists) and not isinstance(values[0], list | dict)):
+    of_several = bool(allowed) and all(get_origin(one) in (list, dict) for one in allowed)
+    if len(parts) != 1 or not values or (of_several and not isinstance(values[0], list | dict)):
         return values
     return text if str in allowed and isinstance(values[0], int | float) else values[0]
 

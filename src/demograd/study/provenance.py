@@ -7,8 +7,6 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
-import torch
-
 from demograd.models import Model
 from demograd.study.schema import Study
 from demograd.tasks import Task, prompt_notes
@@ -19,26 +17,27 @@ _PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "scipy", "pandas", 
 def provenance(
     tasks: dict[str, Task],
     device: str,
+    threads: int,
     models: dict[str, dict[str, str]],
     learning_rate_source: dict[str, str],
     notes: Iterable[str],
     before: dict[str, Any] | None,
     seconds: float,
 ) -> dict[str, Any]:
-    """Versions, machine, time, fingerprints and notes; a run that went on adds its own to what was there `before`."""
-    before = before or {}
+    """Versions, machine, time, fingerprints and notes; a run that went on adds its time to what was there `before`."""
     said = [*notes, *(note for task in tasks.values() for note in task.notes)]
     return {
-        **machine_facts(before, device, seconds),
-        "models": {**before.get("models", {}), **models},
+        **machine_facts(before or {}, device, threads, seconds),
+        "models": models,
         "tasks": {name: _task(task) for name, task in tasks.items()},
         "learning_rate_source": learning_rate_source,
-        "notes": list(dict.fromkeys([*said, *before.get("notes", [])])),
+        "notes": list(dict.fromkeys(said)),
     }
 
 
-def machine_facts(before: dict[str, Any], device: str, seconds: float) -> dict[str, Any]:
-    """Versions, time and machine; a run that went on adds its time to what was there `before`."""
+def machine_facts(before: dict[str, Any], device: str, threads: int, seconds: float) -> dict[str, Any]:
+    """Versions, time and machine, `threads` being those of each worker; a run that went on adds its time to what was
+    there `before`."""
     return {
         "demograd": version("demograd"),
         "created": before.get("created", datetime.now(UTC).isoformat(timespec="seconds")),
@@ -48,7 +47,7 @@ def machine_facts(before: dict[str, Any], device: str, seconds: float) -> dict[s
             "platform": platform.platform(),
             "processor": platform.machine(),
             "cores": os.cpu_count(),
-            "threads": torch.get_num_threads(),
+            "threads": threads,
             "device": device,
         },
     }

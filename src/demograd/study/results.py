@@ -1,6 +1,7 @@
 """From finished cells to one tidy table (docs/run-folder.md)."""
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from math import isnan
 
 import pandas as pd
@@ -27,30 +28,33 @@ INTEGERS = ["seed", "permutation", "k", "k_used", "layer", "head", "step", "n", 
 NUMBERS = ["learning_rate", "at", "value", "std", "ci_low", "ci_high"]
 _TYPES = {name: "Int64" if name in INTEGERS else "float64" if name in NUMBERS else "object" for name in COLUMNS}
 REORDERED = "ICL_reordered"
+ROWS = 5_000
+"""That are made into a table at once."""
 PERFORMANCE = (*PER_QUERY, "auc", "macro_f1")
 
 
 def collect(study: Study, folder: RunFolder) -> pd.DataFrame:
     """Write `results.parquet` from the cells and observations of a folder, and return it."""
-    # a table at a time: as dictionaries, the rows of a large study would not fit into memory
-    tables = [as_table(rows) for rows in _parts(study, folder) if rows]
+    rows, tables = _rows(study, folder), list[pd.DataFrame]()
+    # a part at a time: as dictionaries, all rows of a large study would not fit into memory
+    while part := list(islice(rows, ROWS)):
+        tables.append(as_table(part))
     table = pd.concat(tables, ignore_index=True) if tables else as_table([])
     write_table(folder.path / "results.parquet", table)
     return table
 
 
-def _parts(study: Study, folder: RunFolder) -> Iterator[list[Row]]:
-    """Rows that belong together."""
-    yield [*_of_networks(study, folder)]
+def _rows(study: Study, folder: RunFolder) -> Iterator[Row]:
+    yield from _of_networks(study, folder)
     for untuned in untuned_groups(study, folder):
-        yield [_completed(study, untuned, row) for row in _untuned(study, untuned)]
+        yield from (_completed(study, untuned, row) for row in _untuned(study, untuned))
         for group in untuned.groups:
-            yield [_completed(study, untuned, row) for row in _fine_tuning(study, group)]
+            yield from (_completed(study, untuned, row) for row in _fine_tuning(study, group))
     for untuned in failed_groups(study, folder):
-        yield [_completed(study, untuned, row) for row in _not_observed(study, untuned)]
+        yield from (_completed(study, untuned, row) for row in _not_observed(study, untuned))
     for same_world in by_task_and_k(study, folder):
         observed = [untuned for untuned in same_world if untuned.is_observed]
-        yield [_completed(study, untuned, row) for untuned, row in curve_rows(study, observed)]
+        yield from (_completed(study, untuned, row) for untuned, row in curve_rows(study, observed))
 
 
 def as_table(rows: list[Row]) -> pd.DataFrame:

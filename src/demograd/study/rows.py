@@ -10,11 +10,13 @@ from torch import Tensor
 
 from demograd.metrics import (
     METRICS,
+    Aggregate,
     Interval,
     Over,
     aggregate,
     calibrated_correct,
     conditional_interval,
+    conditional_intervals,
     correct,
     interval_over_demonstrations,
     label_log_likelihood,
@@ -22,7 +24,7 @@ from demograd.metrics import (
     over_seeds,
     resampled_auc,
     stack_seeds,
-    statistic_interval,
+    statistic_intervals,
 )
 from demograd.observe import Observation
 
@@ -59,16 +61,16 @@ def similarity(
     scores = [score if score.dim() > 1 else score[:, None] for score in scores]
     stacked = stack_seeds([_missing_where_not(score, mask) for score, mask in zip(scores, masks, strict=True)])
     taken = [score[mask] for score, mask in zip(scores, masks, strict=True)]
-    yield {"metric": metric, **over_sets(taken, stacked, bounds)}
+    wholes = [aggregate(score) for score in taken]
+    yield {"metric": metric, **over_sets(wholes, stacked, bounds)}
     for layer in range(stacked.shape[2]) if by_layer else ():
-        of_layer = [score[:, layer : layer + 1] for score in taken]
+        of_layer = [aggregate(score[:, layer : layer + 1]) for score in taken]
         yield {"metric": metric, "layer": layer, **over_sets(of_layer, stacked[:, :, layer : layer + 1], bounds)}
-    for seed, score, one in zip(seeds, taken, stacked, strict=True):
-        whole = aggregate(score)
-        status = {"status": "nothing selected"} if not len(score) else {}
+    for seed, whole, interval in zip(seeds, wholes, conditional_intervals(stacked), strict=True):
+        status = {"status": "nothing selected"} if whole.status == "nothing selected" else {}
         yield {
             "metric": metric, "seed": seed, "value": number(whole.value), "n": whole.n, "n_missing": whole.n_missing,
-            "n_seeds": 1, **status, **shown(conditional_interval(one[None]), bounds),
+            "n_seeds": 1, **status, **shown(interval, bounds),
         }  # fmt: skip
 
 
@@ -97,12 +99,11 @@ def bounds_of(metric: str) -> Bounds:
     return (low - high, high - low) if metric.endswith("_specificity") else (low, high)
 
 
-def over_sets(scores: list[Tensor], stacked: Tensor, bounds: Bounds) -> Row:
-    """One row over demonstration sets, from scores [queries, layers, *heads] and the same [sets, queries, layers]."""
-    wholes = [aggregate(score) for score in scores]
+def over_sets(wholes: Sequence[Aggregate], stacked: Tensor, bounds: Bounds) -> Row:
+    """One row over demonstration sets, from the mean of each and the scores [sets, queries, layers]."""
     over = over_seeds([whole.value for whole in wholes])
     interval = (
-        interval_over_demonstrations(stacked) if len(scores) >= SETS_FOR_SPREAD else conditional_interval(stacked)
+        interval_over_demonstrations(stacked) if len(wholes) >= SETS_FOR_SPREAD else conditional_interval(stacked)
     )
     # a status of its own: that no query counts is a finding, that all updates are too small is another
     nothing = all(whole.status == "nothing selected" for whole in wholes)
@@ -115,10 +116,10 @@ def over_sets(scores: list[Tensor], stacked: Tensor, bounds: Bounds) -> Row:
 
 def performance(seeds: Sequence[int], observed: list[Observation]) -> Iterator[Row]:
     """Accuracy and its relatives of one observation per demonstration set: over all sets, and per set."""
-    yield from performance_over(observed)
-    for seed, observation in zip(seeds, observed, strict=True):
-        for row in performance_over([observation]):
-            yield {"seed": seed, **row}
+    over_all, *of_each = zip(*_performance(observed), strict=True)
+    yield from over_all
+    for seed, rows in zip(seeds, of_each, strict=True):
+        yield from ({"seed": seed, **row} for row in rows)
 
 
 def performance_over(observed: list[Observation]) -> Iterator[Row]:
@@ -127,21 +128,32 @@ def performance_over(observed: list[Observation]) -> Iterator[Row]:
     Of one observation, which all sets may share (ZSL of one state of the weights), there is no deviation, the interval
     is over queries alone, and each query counts once.
     """
-    queries = len(observed[0].gold)
+    yield from (rows[0] for rows in _performance(observed))
+
+
+def _performance(observed: list[Observation]) -> Iterator[list[Row]]:
+    """Per metric a row over all observations, and then one of each."""
     for metric, per_query in PER_QUERY.items():
-        values = torch.stack([per_query(observation).double() for observation in observed])
-        yield {"metric": metric, **over_sets([row[:, None] for row in values], values[..., None], bounds_of(metric))}
-    for metric in ("auc", "macro_f1"):
-        over = over_seeds([METRICS[metric].function(observation) for observation in observed])
-        interval = None
-        unit: Over = "demonstrations" if len(observed) >= SETS_FOR_SPREAD else "queries"
-        if metric == "auc":
-            interval = statistic_interval(lambda seed, chosen: resampled_auc(observed[seed], chosen), len(observed),
-                                          queries, over=unit)  # fmt: skip
-        yield {
-            "metric": metric, "value": number(over.mean), "std": over.std, "n": queries * over.n,
-            "n_missing": queries * over.n_missing, "n_seeds": over.n, **shown(interval, bounds_of(metric)),
-        }  # fmt: skip
+        bounds, values = bounds_of(metric), torch.stack([per_query(one).double() for one in observed])
+        wholes = [aggregate(row[:, None]) for row in values]
+        rows = [over_sets(wholes, values[..., None], bounds)]
+        for whole, interval in zip(wholes, conditional_intervals(values), strict=True):
+            rows.append({"value": number(whole.value), "n": whole.n, "n_missing": whole.n_missing,
+                         "n_seeds": int(whole.n > 0), **shown(interval, bounds)})  # fmt: skip
+        yield [{"metric": metric, **row} for row in rows]
+    n_queries = len(observed[0].gold)
+    unit: Over = "demonstrations" if len(observed) >= SETS_FOR_SPREAD else "queries"
+    over_all, of_each = statistic_intervals(
+        lambda number, chosen: resampled_auc(observed[number], chosen), len(observed), n_queries, over=unit
+    )
+    for metric, intervals in (("auc", [over_all, *of_each]), ("macro_f1", [None] * (1 + len(observed)))):
+        scores = [METRICS[metric].function(one) for one in observed]
+        overs = [over_seeds(values) for values in (scores, *([score] for score in scores))]
+        yield [
+            {"metric": metric, "value": number(over.mean), "std": over.std, "n": n_queries * over.n,
+             "n_missing": n_queries * over.n_missing, "n_seeds": over.n, **shown(interval, bounds_of(metric))}
+            for over, interval in zip(overs, intervals, strict=True)
+        ]  # fmt: skip
 
 
 def number(value: float) -> float | None:

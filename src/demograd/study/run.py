@@ -1,7 +1,6 @@
 """Run a study: ZSL and ICL observed once and shared by all methods and rates, finished cells kept at once."""
 
 import time
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -13,11 +12,13 @@ from demograd.observe.observe import check_place
 from demograd.study.cells import cells, demonstrations_label, looks_at_prompts, worlds
 from demograd.study.claims import check_claims
 from demograd.study.demonstration_sets import DemonstrationSets
-from demograd.study.engine import Outcome, Workers, run_jobs
-from demograd.study.engine.jobs import all_keys, jobs, what_is_left
-from demograd.study.engine.loaded import Network, label, let_go, loaded, network_of
+from demograd.study.engine import Workers, run_jobs
+from demograd.study.engine.jobs import all_keys, given_up, jobs, what_is_left
+from demograd.study.engine.loaded import Network, kept_facts, label, let_go, loaded, network_of
+from demograd.study.engine.main_module import refuse_in_import
 from demograd.study.estimate import estimate
 from demograd.study.finished import Run
+from demograd.study.kept_notes import kept_notes
 from demograd.study.learning_rates import resolved
 from demograd.study.load_tasks import load_tasks
 from demograd.study.prepare import Reader
@@ -56,6 +57,7 @@ def run_study(
     Raises:
         UserError: something in the study cannot work.
     """
+    refuse_in_import()
     watch, workers = watch or Silent(), workers or Workers()
     started = time.perf_counter()
     let_go()  # the files of a network that another run left here may have changed since
@@ -80,12 +82,12 @@ def run_study(
         })  # fmt: skip
         if retry_failed:
             forget(folder, failures(folder, all_keys(study, inputs)))
-        for outcome in _run_cells(study, folder, sets, inputs, workers, watch):
-            networks |= outcome.networks
-            notes += outcome.notes
+        _run_cells(study, folder, sets, inputs, workers, watch)
+        networks |= _networks(study, folder, inputs)
+        notes += kept_notes(study, folder, inputs)
         folder.write_json("provenance.json", provenance(
-            tasks, device, networks, rate_sources, notes, before=folder.read_json("provenance.json"),
-            seconds=time.perf_counter() - started,
+            tasks, device, workers.threads_each, networks, rate_sources, notes,
+            before=folder.read_json("provenance.json"), seconds=time.perf_counter() - started,
         ))  # fmt: skip
         collect(study, folder)
         check_validity(study, folder)
@@ -95,15 +97,16 @@ def run_study(
 
 def _run_cells(
     study: Study, folder: RunFolder, sets: DemonstrationSets, inputs: Inputs, workers: Workers, watch: Watch
-) -> Iterator[Outcome]:
+) -> None:
     """Whatever is not in the folder yet."""
     left = what_is_left(study, folder, inputs)
     todo, total = [cell for here in left.values() for cell in here], sum(1 for _ in cells(study))
-    failed = len(failures(folder, all_keys(study, inputs)))
-    if len(todo) < total:
-        watch.say(f"{total - len(todo)} of {total} cells are already in {folder.path}")
-    if failed:
-        watch.say(f"{failed} of them failed before, and are not tried again; --retry-failed does")
+    failed = given_up(study, folder, inputs)
+    if finished := total - len(todo) - failed["cells"]:
+        watch.say(f"{finished} of {total} cells are already in {folder.path}")
+    if any(failed.values()):
+        told = ", ".join(f"{kind}: {number}" for kind, number in failed.items() if number)
+        watch.say(f"Failed before, and not tried again ({told}); --retry-failed does")
     if todo and not workers.are_elsewhere:
         try:
             watch.say(estimate(study, loaded(study, network_of(todo[0].world)), left, sets))
@@ -112,7 +115,15 @@ def _run_cells(
                 raise
             watch.say(f"How long it takes cannot be told ({type(error).__name__}: {error})")
     watch.start(sum(sets.of(cell.world).work for cell in todo))
-    yield from run_jobs(jobs(study, folder, inputs, left, sets.prepared), workers, watch)
+    for _ in run_jobs(jobs(study, folder, inputs, left, sets.prepared), workers, watch):
+        pass  # all that a job leaves is in the folder
+
+
+def _networks(study: Study, folder: RunFolder, inputs: Inputs) -> dict[str, dict[str, str]]:
+    """Facts of every network that was loaded for this folder, by its label."""
+    networks = dict.fromkeys(map(network_of, worlds(study)))
+    facts = {label(study, one): kept_facts(folder, one, inputs.networks[one[0]]) for one in networks}
+    return {name: one for name, one in facts.items() if one is not None}
 
 
 def _any_of(study: Study, name: str) -> Model:

@@ -122,14 +122,27 @@ def _walk(schema: type[BaseModel], loc: Sequence[int | str]) -> tuple[str, list[
     return path.removeprefix("."), places
 
 
+def annotations_at(schema: type[BaseModel], path: Sequence[str]) -> list[Any]:
+    """What the schema says of a path, once for each way to get there; nothing, where it says nothing."""
+    places: list[Any] = [schema]
+    for name in path[:-1]:
+        places = [below for place in places for below in _below(place, name)]
+    return [annotation for place in places for annotation in _annotations(place, path[-1])]
+
+
 def _below(place: Any, part: int | str) -> Iterator[Any]:
+    for annotation in _annotations(place, part):
+        yield from members(annotation)
+
+
+def _annotations(place: Any, part: int | str) -> Iterator[Any]:
     for model in _models(place):
         if isinstance(part, str) and part in model.model_fields:
-            yield from members(model.model_fields[part].annotation)
+            yield model.model_fields[part].annotation
     if get_origin(place) is dict and isinstance(part, str):
-        yield from members(get_args(place)[1])
+        yield get_args(place)[1]
     if get_origin(place) is list and isinstance(part, int):
-        yield from members(get_args(place)[0])
+        yield get_args(place)[0]
 
 
 def members(annotation: Any) -> Iterator[Any]:

@@ -61,8 +61,8 @@ def read_settings(path: Path) -> dict[str, Any]:
     return settings
 
 
-def parsed(text: str, where: str) -> Any:
-    """The value that a piece of YAML stands for.
+def parsed(text: str, where: str, expected: str = "a study file") -> Any:
+    """The value that a piece of YAML stands for; `where` and `expected` tell the user what is not YAML.
 
     Raises:
         UserError: it is not YAML, or uses of it what a study has no use for.
@@ -73,4 +73,4 @@ def parsed(text: str, where: str) -> Any:
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         why = " ".join(str(error).split())[:300]
         tabs = ": YAML indents with spaces, not tabs" if "\\t" in why else ""
-        raise UserError(f"{where} is not YAML ({why}){tabs}", "a study file", "Mend it there") from error
+        raise UserError(f"{where} is not YAML ({why}){tabs}", expected, "Mend it there") from error

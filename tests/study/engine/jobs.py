@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 
 from demograd.errors import UserError
+from demograd.models.load import pickle_is_allowed
 from demograd.study import Watch
-from demograd.study.engine import Outcome
 
 
 @dataclass(frozen=True)
@@ -20,13 +20,25 @@ class Writes:
     file: Path
     seconds: float = 0.0
 
-    def run(self, watch: Watch) -> Outcome:
+    def run(self, watch: Watch) -> None:
         watch.begin(self.file.name, "FT", 2)
         watch.done(1)
         time.sleep(self.seconds)
         watch.done(2)
         self.file.write_text(f"{os.getpid()} {torch.get_num_threads()}")
-        return Outcome({self.file.name: {}})
+
+    def give_up(self, why: str, watch: Watch) -> bool:
+        raise AssertionError("it was not its fault")
+
+
+@dataclass(frozen=True)
+class Tells:
+    """Leaves a file that says whether pickles are allowed where it runs, and who says so."""
+
+    file: Path
+
+    def run(self, watch: Watch) -> None:
+        self.file.write_text(f"{pickle_is_allowed()} {os.getpid()}")
 
     def give_up(self, why: str, watch: Watch) -> bool:
         raise AssertionError("it was not its fault")
@@ -39,12 +51,11 @@ class Dies:
     file: Path
     times: int
 
-    def run(self, watch: Watch) -> Outcome:
+    def run(self, watch: Watch) -> None:
         deaths = len(self.file.read_text()) if self.file.exists() else 0
         if deaths < self.times:
             self.file.write_text("†" * (deaths + 1))
             os.kill(os.getpid(), signal.SIGKILL)
-        return Outcome({self.file.name: {}})
 
     def give_up(self, why: str, watch: Watch) -> bool:
         watch.say(f"{self.file.name}: {why}")
@@ -55,7 +66,7 @@ class Dies:
 class Mistaken:
     """Finds that the user made a mistake."""
 
-    def run(self, watch: Watch) -> Outcome:
+    def run(self, watch: Watch) -> None:
         raise UserError("A blue model", "a red one", "Paint it")
 
     def give_up(self, why: str, watch: Watch) -> bool:

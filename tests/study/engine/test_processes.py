@@ -1,13 +1,16 @@
 """Facts about several processes: all work, none takes another with it, and none outlives the run."""
 
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.study.engine.jobs import Dies, Mistaken, Writes
+import torch
+from tests.study.engine.jobs import Dies, Mistaken, Tells, Writes
 from tests.study.test_run import Listening
 
 from demograd.errors import UserError
+from demograd.models.load import ALLOW_PICKLE
 from demograd.study import Study, Workers, run_study
 from demograd.study.engine import run_jobs
 
@@ -40,8 +43,8 @@ def test_two_workers_give_the_same_table_bit_for_bit(undisturbed: tuple[Study, b
 def test_jobs_are_shared_out_and_every_worker_is_heard(tmp_path: Path) -> None:
     watch = Hearing()
     files = [tmp_path / str(number) for number in range(4)]
-    outcomes = [*run_jobs([Writes(file, 1.0) for file in files], Workers(number=2, threads=3), watch)]
-    assert {name for outcome in outcomes for name in outcome.networks} == {"0", "1", "2", "3"}
+    ended = [*run_jobs([Writes(file, 1.0) for file in files], Workers(number=2, threads=3), watch)]
+    assert {job.file.name for job in ended} == {"0", "1", "2", "3"}
     written = [file.read_text().split() for file in files]
     assert len({pid for pid, _ in written}) == 2 and {threads for _, threads in written} == {"3"}
     assert watch.workers == {pid for pid, _ in written} and watch.counted.count(2) == 4
@@ -52,8 +55,8 @@ def test_a_worker_that_is_killed_takes_no_other_job_with_it(tmp_path: Path) -> N
     watch = Hearing()
     jobs = [Dies(tmp_path / "always", 9), Writes(tmp_path / "beside", 1.0), Dies(tmp_path / "once", 1),
             *(Writes(tmp_path / f"later {number}") for number in range(3))]  # fmt: skip
-    outcomes = [*run_jobs(jobs, Workers(number=2, threads=1), watch)]
-    done = {name for outcome in outcomes for name in outcome.networks}
+    ended = [*run_jobs(jobs, Workers(number=2, threads=1), watch)]
+    done = {job.file.name for job in ended}
     assert done == {"beside", "once", "later 0", "later 1", "later 2"}
     assert len(watch.said) == 1 and watch.said[0].startswith("always: ") and "killed" in watch.said[0]
     assert len((tmp_path / "always").read_text()) == 2  # it was tried again, alone
@@ -64,6 +67,25 @@ def test_a_users_mistake_is_told_as_one_and_ends_the_others(tmp_path: Path) -> N
     with pytest.raises(UserError, match=r"^A blue model\. Expected: a red one\. Paint it\.$"):
         list(run_jobs(jobs, Workers(number=2, threads=1), Hearing()))
     assert not (tmp_path / "slow").exists()
+
+
+def test_what_a_user_allows_counts_for_worker_processes_and_only_for_that_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for allowed in ("True", "False"):  # the second run's processes are forked from one that began under the first
+        if allowed == "True":
+            monkeypatch.setenv(ALLOW_PICKLE, "1")
+        else:
+            monkeypatch.delenv(ALLOW_PICKLE)
+        list(run_jobs([Tells(tmp_path / allowed)], Workers("processes", 1, 1), Hearing()))
+        assert (tmp_path / allowed).read_text().split()[0] == allowed
+
+
+def test_threads_are_those_that_each_worker_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    assert Workers(number=3).threads_each == 2 and Workers(number=9).threads_each == 1
+    assert Workers(number=3, threads=5).threads_each == Workers("ray", threads=5).threads_each == 5
+    assert Workers("ray").threads_each == 1 and Workers().threads_each == torch.get_num_threads()
 
 
 @pytest.mark.parametrize(

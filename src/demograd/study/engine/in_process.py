@@ -4,22 +4,23 @@ from collections.abc import Iterable, Iterator
 
 import torch
 
-from demograd.study.engine.job import Job, Outcome
+from demograd.study.engine.job import Job
 from demograd.study.watch import Watch
 
 
-def in_process(jobs: Iterable[Job], watch: Watch, *, threads: int | None) -> Iterator[Outcome]:
-    """Run the jobs in this process.
+def in_process(jobs: Iterable[Job], watch: Watch, *, threads: int) -> Iterator[Job]:
+    """Run the jobs in this process; each, once it is done.
 
     Args:
         jobs: taken one by one.
         watch: told how far the work is.
-        threads: of torch; None: as they are.
+        threads: of torch.
     """
     before = torch.get_num_threads()
-    torch.set_num_threads(threads or before)
+    torch.set_num_threads(threads)
     try:
         for job in jobs:
-            yield job.run(watch)
+            job.run(watch)
+            yield job
     finally:
         torch.set_num_threads(before)

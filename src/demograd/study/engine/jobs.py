@@ -1,7 +1,7 @@
 """The jobs that a study has left to do."""
 
 from collections.abc import Callable, Iterator
-from itertools import groupby
+from itertools import chain, groupby
 
 from demograd.study.cells import Cell, World, cells, cells_by_world, looks_at_prompts, worlds
 from demograd.study.engine.job import Job
@@ -50,10 +50,28 @@ def jobs(
             yield WorldJob(study, folder, world, fingerprint, untuned, left[world], prepared(world))
 
 
+def given_up(study: Study, folder: RunFolder, inputs: Inputs) -> dict[str, int]:
+    """How many failed, of each kind there is; with a world its cells are given up, which have not failed themselves."""
+    failed = failed_keys(folder)
+    left_out = [
+        cell for world, here in cells_by_world(study).items() if looks_at_prompts(study)
+        for cell in here if world_key(study, world, inputs) in failed or cell_key(study, cell, inputs) in failed
+    ]  # fmt: skip
+    counts = {kind: len(failed.intersection(keys)) for kind, keys in _keys(study, inputs).items()}
+    return {**counts, "cells": len(left_out)}
+
+
 def all_keys(study: Study, inputs: Inputs) -> Iterator[str]:
     """Of everything that may fail."""
-    for network in dict.fromkeys(map(network_of, worlds(study))):
-        yield from (network_key(study, *network, what, inputs) for what in NETWORK_MEASURES if what in study.measures)
-    for world in worlds(study) if looks_at_prompts(study) else ():
-        yield world_key(study, world, inputs)
-    yield from (cell_key(study, cell, inputs) for cell in cells(study))
+    return chain.from_iterable(_keys(study, inputs).values())
+
+
+def _keys(study: Study, inputs: Inputs) -> dict[str, list[str]]:
+    """Kind → the keys of all of it."""
+    networks = dict.fromkeys(map(network_of, worlds(study)))
+    measures = [one for one in NETWORK_MEASURES if one in study.measures]
+    return {
+        "measures of networks": [network_key(study, *one, what, inputs) for one in networks for what in measures],
+        "worlds": [world_key(study, one, inputs) for one in worlds(study)] if looks_at_prompts(study) else [],
+        "cells": [cell_key(study, one, inputs) for one in cells(study)],
+    }

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, field
 
-from demograd.study.engine.job import Outcome
 from demograd.study.engine.loaded import Loading, Network, label
 from demograd.study.networks import measure_network
 from demograd.study.schema import Study
@@ -27,14 +26,13 @@ class NetworkJob:
     def __str__(self) -> str:
         return f"{label(self.study, self.network)} · {self.what}"
 
-    def run(self, watch: JobWatch) -> Outcome:
-        load = Loading(self.study, self.network, self.fingerprint)
+    def run(self, watch: JobWatch) -> None:
+        load = Loading(self.study, self.folder, self.network, self.fingerprint)
 
         def measure() -> None:
             self.folder.save_cell(self.key, measure_network(self.study, self.what, load))
 
         attempt(self.folder, self.key, str(self), measure, watch)
-        return Outcome(load.facts)
 
     def give_up(self, why: str, watch: JobWatch) -> bool:
         keep_failure(self.folder, self.key, str(self), why, "", watch)

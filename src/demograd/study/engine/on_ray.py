@@ -2,6 +2,7 @@
 
 import os
 import socket
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,14 +10,19 @@ from typing import Any
 import torch
 
 from demograd.errors import UserError
-from demograd.study.engine.job import Job, Outcome
+from demograd.study.engine.job import Job
 from demograd.study.engine.progress import EVERY, Message, Sending, tell
+from demograd.study.engine.ray_resources import shortage
 from demograd.study.watch import Watch
 
 AHEAD = 256
 """Tasks at once where no number is given: those that wait tell a cluster that grows by itself how much there is."""
 REACHED_IN = 10.0
 """Seconds in which a cluster must answer."""
+RETRIES = 3
+"""Times that Ray starts a task again whose worker was killed."""
+PATIENCE = 5.0
+"""Seconds after which the user is told that no node has what a task needs."""
 KILLED = "the Ray worker that worked on it was killed, time and again"
 
 
@@ -25,11 +31,11 @@ def on_ray(
     watch: Watch,
     *,
     number: int | None,
-    threads: int | None,
+    threads: int,
     address: str | None,
     gpus: float,
     memory: int | None,
-) -> Iterator[Outcome]:
+) -> Iterator[Job]:
     """Run the jobs as Ray tasks, handed over in the order in which they come.
 
     The run folder must be one that all nodes see.
@@ -38,7 +44,7 @@ def on_ray(
         jobs: taken as the cluster takes them.
         watch: told how far the work is.
         number: of tasks at once; None: as many as the cluster has room for.
-        threads: of torch, and so CPUs, of a task; None: 1.
+        threads: of torch, and so CPUs, of a task.
         address: of a running cluster; None: what RAY_ADDRESS says, or a new one on this machine.
         gpus: that a task needs.
         memory: bytes that a task needs.
@@ -47,13 +53,14 @@ def on_ray(
         UserError: Ray is not installed, or there is no cluster at that address.
     """
     ray, is_ours = _ray(address)
-    threads = threads or 1
     # `max_calls=0`: a worker with a GPU, too, lives on, and with it the network that it has loaded
-    task = ray.remote(num_cpus=threads, num_gpus=gpus, memory=memory, max_calls=0)(_run)
+    task = ray.remote(num_cpus=threads, num_gpus=gpus, memory=memory, max_retries=RETRIES, max_calls=0)(_run)
     messages = _queue(ray)
-    settings = {name: value for name, value in os.environ.items() if name.startswith("DEMOGRAD_")}
+    settings = _settings()
     ended = (ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError, ray.exceptions.NodeDiedError)
     jobs, running = iter(jobs), dict[Any, Job]()
+    asked = {"CPU": float(threads), "GPU": gpus, "memory": float(memory or 0)}
+    started, told = time.monotonic(), False
     try:
         while True:
             while len(running) < (number or AHEAD) and (job := next(jobs, None)) is not None:
@@ -61,11 +68,16 @@ def on_ray(
             if not running:
                 return
             done, _ = ray.wait(list(running), timeout=EVERY)
+            if not told and time.monotonic() - started > PATIENCE:
+                told = True
+                if (sentence := shortage(ray, asked)) is not None:
+                    watch.say(sentence)
             _heard(messages, watch)
             for reference in done:
                 job = running.pop(reference)
                 try:
-                    yield ray.get(reference)
+                    ray.get(reference)
+                    yield job
                 except ray.exceptions.RayTaskError as error:
                     raise error.cause from error  # as the job raised it
                 except ended:
@@ -130,8 +142,10 @@ def _heard(messages: Any, watch: Watch) -> None:
         tell(watch, message)
 
 
-def _run(job: Job, messages: Any, threads: int, folder: Path, settings: dict[str, str]) -> Outcome:
+def _run(job: Job, messages: Any, threads: int, folder: Path, settings: dict[str, str]) -> None:
     """In a worker of the cluster; `folder` is where relative paths begin, `settings` are of the environment."""
+    for name in _settings().keys() - settings.keys():  # of another run that this worker has served
+        del os.environ[name]
     os.environ.update(settings)
     if folder.is_dir():
         os.chdir(folder)
@@ -141,6 +155,10 @@ def _run(job: Job, messages: Any, threads: int, folder: Path, settings: dict[str
         messages.put(message)
 
     watch = Sending(send, f"{socket.gethostname()} {os.getpid()}")
-    outcome = job.run(watch)
+    job.run(watch)
     watch.finish()
-    return outcome
+
+
+def _settings() -> dict[str, str]:
+    """demograd's own, of the environment: others may be of this machine alone, or secret."""
+    return {name: value for name, value in os.environ.items() if name.startswith("DEMOGRAD_")}

@@ -14,7 +14,8 @@ from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 
 from demograd.study.engine import worker
-from demograd.study.engine.job import Job, Outcome
+from demograd.study.engine.job import Job
+from demograd.study.engine.main_module import no_worker_began
 from demograd.study.engine.progress import EVERY, Message, tell
 from demograd.study.watch import Watch
 
@@ -23,7 +24,7 @@ _TERMINATED = (0, None, -signal.SIGTERM)
 """Exit codes of processes that did nothing wrong: a pool that lost one of its processes terminates the others."""
 
 
-def processes(jobs: Iterable[Job], watch: Watch, *, number: int, threads: int | None) -> Iterator[Outcome]:
+def processes(jobs: Iterable[Job], watch: Watch, *, number: int, threads: int) -> Iterator[Job]:
     """Run the jobs in so many processes, in the order in which they come.
 
     When a process is killed, the whole pool is gone. A new one goes on with what was running and what comes; the job of
@@ -33,9 +34,11 @@ def processes(jobs: Iterable[Job], watch: Watch, *, number: int, threads: int | 
         jobs: taken when a process is free.
         watch: told how far the work is.
         number: of processes.
-        threads: of torch in each process; None: the cores of this machine divided among them.
+        threads: of torch in each process.
+
+    Raises:
+        UserError: processes cannot begin, as where the script that started the run starts it anew in each of them.
     """
-    threads = threads or max(1, cores() // number)
     rest = iter(jobs)
     while True:
         killed, stopped = yield from _pool(rest, watch, number, threads)
@@ -47,20 +50,15 @@ def processes(jobs: Iterable[Job], watch: Watch, *, number: int, threads: int | 
         rest = chain(stopped, rest)
 
 
-def cores() -> int:
-    """How many this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def _pool(
     jobs: Iterator[Job], watch: Watch, number: int, threads: int
-) -> Generator[Outcome, None, tuple[list[Job], list[Job]]]:
-    """Outcomes, until there is no job left or a process was killed; then the jobs of those that were killed, and the
-    other jobs that were running."""
+) -> Generator[Job, None, tuple[list[Job], list[Job]]]:
+    """Each job, once it is done, until there is none left or a process was killed; then the jobs of those that were
+    killed, and the other jobs that were running."""
     context, others = _context(), set(active_children())
     messages: SimpleQueue[Message] = context.SimpleQueue()
     hears, lifeline = context.Pipe(duplex=False)
-    numbers, running = count(), dict[Future[Outcome], tuple[int, Job]]()
+    numbers, running = count(), dict[Future[None], tuple[int, Job]]()
     taken: dict[str, int] = {}  # process → number of its job
     mine: set[BaseProcess] = set()
     lost: dict[int, Job] = {}
@@ -80,7 +78,8 @@ def _pool(
             for future in done:
                 at, job = running.pop(future)
                 try:
-                    yield future.result()
+                    future.result()
+                    yield job
                 except BrokenProcessPool:
                     lost[at] = job
             if not running and (lost or not done):
@@ -93,6 +92,8 @@ def _pool(
         lifeline.close()
         hears.close()
     _heard(messages, taken, watch)
+    if lost and not taken and any((process.exitcode or 0) > 0 for process in mine):
+        raise no_worker_began()
     guilty = {taken.get(str(process.pid)) for process in mine if process.exitcode not in _TERMINATED}
     blamed = guilty & lost.keys() or lost.keys()
     return [job for at, job in lost.items() if at in blamed], [job for at, job in lost.items() if at not in blamed]
@@ -107,7 +108,7 @@ def _context() -> BaseContext:
     return context
 
 
-def _submitted(pool: ProcessPoolExecutor, at: int, job: Job) -> "Future[Outcome]":
+def _submitted(pool: ProcessPoolExecutor, at: int, job: Job) -> "Future[None]":
     """A new process inherits that Ctrl-C is not for it: this process hears it, and ends the others."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:

@@ -8,7 +8,7 @@ from threading import Thread
 
 import torch
 
-from demograd.study.engine.job import Job, Outcome
+from demograd.study.engine.job import Job
 from demograd.study.engine.progress import Message, Sending
 
 _messages: "SimpleQueue[Message]"
@@ -21,6 +21,7 @@ def begin(
     """Its first call."""
     global _messages
     os.chdir(folder)  # these two may have changed since the process that it was forked from began
+    os.environ.clear()  # what was allowed then may not be now
     os.environ.update(environment)
     _messages = messages
     torch.set_num_threads(threads)
@@ -35,10 +36,9 @@ def _end_with_the_run(hears: Connection) -> None:
         os._exit(1)
 
 
-def run(at: int, job: Job) -> Outcome:
+def run(at: int, job: Job) -> None:
     """Run a job, by its number."""
     watch = Sending(_messages.put, str(os.getpid()))
     _messages.put(Message(watch.worker, "take", (at,)))
-    outcome = job.run(watch)
+    job.run(watch)
     watch.finish()
-    return outcome

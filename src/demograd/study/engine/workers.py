@@ -1,11 +1,14 @@
 """Who does the work of a run: this process, several of this machine, or a Ray cluster."""
 
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+import torch
+
 from demograd.errors import UserError, unknown_name
 from demograd.study.engine.in_process import in_process
-from demograd.study.engine.job import Job, Outcome
+from demograd.study.engine.job import Job
 from demograd.study.engine.loaded import let_go
 from demograd.study.engine.on_ray import on_ray
 from demograd.study.engine.processes import processes
@@ -23,7 +26,7 @@ class Workers:
     number: int | None = None
     """How many work at once; None: one, or as many as the Ray cluster has room for."""
     threads: int | None = None
-    """Of each; None: this machine's cores divided among its processes, one for a Ray task."""
+    """Of each; None: see `threads_each`."""
     address: str | None = None
     """Of a running Ray cluster; None: what RAY_ADDRESS says, or a new one on this machine."""
     gpus: float = 0.0
@@ -54,15 +57,28 @@ class Workers:
         """Whether another process than this one does the work."""
         return self.executor in ("processes", "ray") or (self.number or 1) > 1
 
+    @property
+    def threads_each(self) -> int:
+        """Of torch in each worker: those given; else this machine's cores divided among its processes, one for a Ray
+        task, and in this process as many as torch has."""
+        if self.threads is not None or self.executor == "ray":
+            return self.threads or 1
+        return max(1, _cores() // (self.number or 1)) if self.are_elsewhere else torch.get_num_threads()
 
-def run_jobs(jobs: Iterable[Job], workers: Workers, watch: Watch) -> Iterator[Outcome]:
-    """What the jobs leave, as they end."""
+
+def _cores() -> int:
+    """How many this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def run_jobs(jobs: Iterable[Job], workers: Workers, watch: Watch) -> Iterator[Job]:
+    """The jobs, as each is done; one that was given up is not among them."""
     if not workers.are_elsewhere:
-        return in_process(jobs, watch, threads=workers.threads)
+        return in_process(jobs, watch, threads=workers.threads_each)
     let_go()  # of the network with which the study was checked: those who work need the memory
     if workers.executor == "ray":
         return on_ray(
-            jobs, watch, number=workers.number, threads=workers.threads, address=workers.address, gpus=workers.gpus,
-            memory=None if workers.memory is None else round(workers.memory * 1e9),
+            jobs, watch, number=workers.number, threads=workers.threads_each, address=workers.address,
+            gpus=workers.gpus, memory=None if workers.memory is None else round(workers.memory * 1e9),
         )  # fmt: skip
-    return processes(jobs, watch, number=workers.number or 1, threads=workers.threads)
+    return processes(jobs, watch, number=workers.number or 1, threads=workers.threads_each)

@@ -7,7 +7,6 @@ from functools import partial
 from demograd.models import Model
 from demograd.observe import Observation
 from demograd.study.cells import Cell, World
-from demograd.study.engine.job import Outcome
 from demograd.study.engine.loaded import Loading, network_of
 from demograd.study.measure import Progress, measure, measure_orders, observe_untuned
 from demograd.study.prepare import Prepared
@@ -61,20 +60,17 @@ class WorldJob:
     """Those that are not finished and have not failed, and where they will be kept."""
     prepared: Prepared = field(repr=False)
 
-    def run(self, watch: JobWatch) -> Outcome:
+    def run(self, watch: JobWatch) -> None:
         """Whatever fails is kept as failed, and the next cell goes on."""
-        load = Loading(self.study, network_of(self.world), self.fingerprint)
-        notes: dict[str, None] = {}
+        load = Loading(self.study, self.folder, network_of(self.world), self.fingerprint)
         observe = partial(self._observe, load, watch)
         observed = attempt(self.folder, self.untuned.world, str(self.world), observe, watch)
         if observed is not None:
-            notes |= dict.fromkeys(note for one in observed for note in one.notes)
             failed = failed_keys(self.folder)  # where this job was given up in part
             for cell, key in self.cells.items():
                 if key not in failed and not self.folder.has_cell(key):  # as it may, where its worker was killed
                     run = partial(self._run_cell, cell, load, *observed, watch)
-                    notes |= dict.fromkeys(attempt(self.folder, key, str(cell), run, watch) or [])
-        return Outcome(load.facts, tuple(notes))
+                    attempt(self.folder, key, str(cell), run, watch)
 
     def give_up(self, why: str, watch: JobWatch) -> bool:
         """The first of its parts that is neither finished nor failed is what was being done."""
@@ -111,15 +107,13 @@ class WorldJob:
 
     def _run_cell(
         self, cell: Cell, load: Callable[[], Model], zsl: Observation, icl: Observation, watch: JobWatch
-    ) -> list[str]:
-        """What a reader must know of how FT was observed."""
+    ) -> None:
         method = self.study.method(cell.method, cell.learning_rate)
         record = measure(self.study, load(), self.prepared, method, zsl, icl, _progress(watch, str(cell)))
         self.folder.save_cell(self.cells[cell], record)
         for setting, facts in record.facts["settings"].items():
             if facts["status"] != "ok":
                 watch.say(f"{cell}, {setting}: {facts['status']}")
-        return [note for facts in record.facts["settings"].values() for note in facts["notes"]]
 
 
 def _progress(watch: JobWatch, what: str) -> Progress:

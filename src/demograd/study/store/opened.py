@@ -13,7 +13,7 @@ from demograd.study.store.folder import RunFolder
 from demograd.study.store.lock import HOLDER, LOCK, locked
 
 _SEALED = ("*.json", "*.yaml", "*.parquet", "cells/*.safetensors", "observations/*.safetensors",
-           "checkpoints/*.safetensors", "failures/*.json")  # fmt: skip
+           "checkpoints/*.safetensors", "failures/*.json", "networks/*.json")  # fmt: skip
 
 
 @contextmanager

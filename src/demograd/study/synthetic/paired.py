@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from demograd.metrics import Over, interval_over_demonstrations, over_seeds, statistic_interval
+from demograd.metrics import Over, aggregate, interval_over_demonstrations, over_seeds, statistic_interval
 from demograd.study.rows import SETS_FOR_SPREAD, Row, number, over_sets, shown
 
 EVERYWHERE = (-inf, inf)
@@ -21,7 +21,7 @@ BLOCKS = 4096
 def score_row(scores: Sequence[Tensor], bounds: tuple[float, float] = EVERYWHERE) -> Row:
     """The mean of scores `[sequences]`, one tensor per seed, with its interval over seeds and sequences."""
     resampled = torch.stack([blocks(score) for score in scores])
-    return over_sets([score.double()[:, None] for score in scores], resampled[..., None], bounds)
+    return over_sets([aggregate(score.double()[:, None]) for score in scores], resampled[..., None], bounds)
 
 
 def loss_row(losses: Sequence[Tensor]) -> Row:

@@ -11,6 +11,7 @@ from demograd.errors import UserError
 from demograd.files import Place
 from demograd.models.placement import check_device
 from demograd.study.engine import Workers, run_jobs
+from demograd.study.engine.main_module import refuse_in_import
 from demograd.study.provenance import machine_facts
 from demograd.study.run import Run, run_study
 from demograd.study.store.failures import failures, forget
@@ -53,6 +54,7 @@ def run_synthetic(
     Raises:
         UserError: something in the study cannot work.
     """
+    refuse_in_import()
     watch, workers, started = watch or Silent(), workers or Workers(), time.perf_counter()
     study = on_one_device(study)
     beside = study.language_model_beside()
@@ -69,7 +71,8 @@ def run_synthetic(
         collect(study, folder, references, networks)
         before = folder.read_json("provenance.json") or {}
         folder.write_json("provenance.json", {
-            **machine_facts(before, study.device, time.perf_counter() - started), "notes": notes(study, references),
+            **machine_facts(before, study.device, workers.threads_each, time.perf_counter() - started),
+            "notes": notes(study, references),
         })  # fmt: skip
     return Run(folder, study)
 

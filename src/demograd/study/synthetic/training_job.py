@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from demograd.study.engine import Outcome
 from demograd.study.store.failures import attempt, failed_keys, keep_failure
 from demograd.study.store.folder import RunFolder
 from demograd.study.synthetic.schema import SyntheticStudy
@@ -33,7 +32,7 @@ class TrainingJob:
         """Of training."""
         return self.study.training_of(self.cell.network).steps
 
-    def run(self, watch: JobWatch) -> Outcome:
+    def run(self, watch: JobWatch) -> None:
         """A network that diverges is finished, and said; whatever else goes wrong is kept as failed."""
 
         def work() -> None:
@@ -43,7 +42,6 @@ class TrainingJob:
 
         watch.begin(str(self), "training", self.steps)
         attempt(self.folder, self.key, str(self), work, watch)
-        return Outcome({})
 
     def give_up(self, why: str, watch: JobWatch) -> bool:
         keep_failure(self.folder, self.key, str(self), why, "", watch)

@@ -1,0 +1,43 @@
+"""What the provenance says of finished work does not depend on which run did it."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from tests.conftest import CONFIGS
+from tests.study.conftest import small_settings
+from transformers import AutoTokenizer, BartConfig, BartForCausalLM
+
+from demograd.files import read_json
+from demograd.study import Workers, make_study, run_study
+
+
+@pytest.fixture
+def unpacked_model(small_model: Path, tmp_path: Path) -> Path:
+    """A network whose every observation has a note: that it is not packed."""
+    tokenizer, folder = AutoTokenizer.from_pretrained(small_model), tmp_path / "bart"
+    torch.manual_seed(7)  # not 0: untrained weights of seed 0 would be these very ones
+    BartForCausalLM(BartConfig(
+        **CONFIGS["bart"], vocab_size=len(tokenizer), max_position_embeddings=512,
+        bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
+    )).save_pretrained(folder)  # fmt: skip
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def test_a_run_that_is_killed_before_its_provenance_is_written_tells_the_same(
+    unpacked_model: Path, tmp_path: Path
+) -> None:
+    study = make_study(small_settings(unpacked_model, seeds=[0, 1], queries=4, k=1, methods=["GD"], controls=[]))
+    out = tmp_path / "out"
+    run_study(study, out, workers=Workers(threads=2))
+    undisturbed = read_json(out / "provenance.json")
+    assert set(undisturbed["models"]) == {"trained", "no_training, seed 0", "no_training, seed 1"}
+    assert len({facts["fingerprint"] for facts in undisturbed["models"].values()}) == 3
+    assert sum("packing does not fit" in note for note in undisturbed["notes"]) == 1
+    assert undisturbed["machine"]["threads"] == 2  # of the workers, not what this process has besides
+
+    (out / "provenance.json").unlink()
+    run_study(study, out, workers=Workers(threads=2))
+    resumed = read_json(out / "provenance.json")
+    assert resumed["models"] == undisturbed["models"] and resumed["notes"] == undisturbed["notes"]
