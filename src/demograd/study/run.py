@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from demograd.errors import UserError
-from demograd.files import Place
+from demograd.files import Place, check_writable
 from demograd.models import Model
 from demograd.observe.fit import way_to_observe
 from demograd.observe.observe import check_place
@@ -27,6 +27,7 @@ from demograd.study.store.failures import failures, forget
 from demograd.study.store.folder import RunFolder
 from demograd.study.store.inputs import Inputs, inputs_of
 from demograd.study.store.keys import path_safe, study_key
+from demograd.study.store.mended import mended
 from demograd.study.store.opened import opened
 from demograd.study.validity import check_validity
 from demograd.study.watch import Silent, Watch
@@ -55,6 +56,8 @@ def run_study(
     Raises:
         UserError: something in the study cannot work.
     """
+    if out is not None:
+        check_writable(out)
     watch, workers = watch or Silent(), workers or Workers()
     started = time.perf_counter()
     let_go()  # the files of a network that another run left here may have changed since
@@ -70,7 +73,8 @@ def run_study(
     del first  # other models, and those who work, may need its memory
     inputs = inputs_of(study, sets.fingerprints, partial(_any_of, study))
     folder = RunFolder(out or Path("runs") / f"{path_safe(study.name)}-{study_key(study)}")
-    with opened(folder, study, watch.say):
+
+    def work() -> None:
         for changed in folder.keep_inputs(inputs):
             watch.say(f"{changed} is not what {folder.path} was begun with: its cells are run anew")
         folder.write_json("demonstrations.json", {
@@ -80,8 +84,8 @@ def run_study(
         if retry_failed:
             forget(folder, failures(folder, all_keys(study, inputs)))
         for outcome in _run_cells(study, folder, sets, inputs, workers, watch):
-            networks |= outcome.networks
-            notes += outcome.notes
+            networks.update(outcome.networks)
+            notes.extend(outcome.notes)
         folder.write_json("provenance.json", provenance(
             tasks, device, networks, rate_sources, notes, before=folder.read_json("provenance.json"),
             seconds=time.perf_counter() - started,
@@ -89,6 +93,9 @@ def run_study(
         collect(study, folder)
         check_validity(study, folder)
         check_claims(study, folder)
+
+    with opened(folder, study, watch.say):
+        mended(folder, work, watch.say)
     return Run(folder, study)
 
 
