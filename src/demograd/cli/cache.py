@@ -45,10 +45,11 @@ def prune(
 ) -> None:
     """Drop what was measured long ago, and what killed writers left half-written. Run folders keep their own files."""
     if (older_than is None) == (not everything):
-        raise UserError("demograd cache prune", "--older-than DAYS, or --all", "Give one of them")
+        raise UserError(f"demograd cache prune with {'both' if everything else 'neither'} of --older-than and --all",
+                        "--older-than DAYS, or --all", "Give one of them")  # fmt: skip
     pruned = _cache().prune(older_than or 0.0)
     typer.echo(
-        f"Dropped {_amount(pruned.dropped)}; {_alone(pruned.dropped)} MB are free, since run folders keep theirs"
+        f"Dropped {_amount(pruned.dropped)}, of which {_alone(pruned.dropped)} MB were in no run folder beside it"
     )
     if pruned.kept:
         raise UserError(f"{_amount(pruned.kept)} that cannot be dropped, such as {pruned.kept[0].file}",
@@ -58,7 +59,9 @@ def prune(
 def _cache() -> Cache:
     cache = user_cache()
     if cache is None:
-        raise UserError("DEMOGRAD_CACHE is empty, which switches the cache off", "a folder", "Set or unset it")
+        raise UserError(
+            "DEMOGRAD_CACHE is empty, which switches the cache off", "a folder", "Set DEMOGRAD_CACHE, or unset it"
+        )
     return cache
 
 

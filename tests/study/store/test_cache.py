@@ -109,7 +109,7 @@ def test_pruning_drops_what_is_old_and_leaves_run_folders_whole(
     os.utime(folder.path / "cells" / f"{old}.safetensors", (day_before_yesterday, day_before_yesterday))
     assert [line.split()[-1] for line in call_("list").splitlines()[1:]] == ["new", "old"]
     assert "2 files" in call_("size") and "0.0 MB are in no run folder" in call_("size")
-    assert "Dropped 1 file, 0.0 MB; 0.0 MB are free" in call_("prune", "--older-than", "1")
+    assert "Dropped 1 file, 0.0 MB, of which 0.0 MB were in no run folder" in call_("prune", "--older-than", "1")
     assert [file.name.split(".")[1] for file in files(cache)] == [new]
     shutil.rmtree(tmp_path / "one" / "cells")
     assert "0.0 MB" in call_("size") and "1 file," in call_("size")
@@ -127,7 +127,7 @@ def test_what_killed_writers_left_is_counted_and_dropped_after_an_hour(
         file.write_bytes(bytes(2_000_000))
     os.utime(left, (time.time() - 3700,) * 2)
     assert "Besides 2 files, 4.0 MB that writers have begun" in call_("size") and len(call_("list").splitlines()) == 2
-    assert "Dropped 1 file, 2.0 MB; 2.0 MB are free" in call_("prune", "--older-than", "1")
+    assert "Dropped 1 file, 2.0 MB, of which 2.0 MB were in no run folder" in call_("prune", "--older-than", "1")
     assert sorted(files(cache)) == sorted([whole, being_written])
 
 
@@ -144,6 +144,14 @@ def test_what_is_dropped_while_it_is_listed_is_not_in_the_list(
     for file in files(cache):
         file.unlink()
     assert list(listed) == [] and len(here.prune(0.0).dropped) == 0
+
+
+def test_a_cache_that_can_be_nowhere_costs_the_run_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = RunFolder(tmp_path / "one")
+    for nowhere in ("x" * 400, "/dev/null"):
+        monkeypatch.setenv("DEMOGRAD_CACHE", nowhere)
+        assert not folder.has_cell(settings_key("first", {"number": 2.0}))
+        assert folder.has_cell(a_cell(folder))
 
 
 def test_a_file_that_is_not_the_caches_is_neither_counted_nor_dropped(

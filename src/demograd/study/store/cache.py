@@ -139,7 +139,10 @@ class Cache:
         return self.path / kind / content_hash(key)[:2]
 
     def _find(self, kind: Kind, key: str) -> Path | None:
-        return next(self._place(kind, key).glob(f"{content_hash(key)}.*.safetensors"), None)
+        try:
+            return next(self._place(kind, key).glob(f"{content_hash(key)}.*.safetensors"), None)
+        except OSError:  # no system takes such a path
+            return None
 
 
 def user_cache() -> Cache | None:
