@@ -6,23 +6,28 @@ import resource
 import signal
 import time
 from collections.abc import Callable
-from importlib.util import find_spec
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 from pathlib import Path
 from random import Random
+from threading import Thread
 from typing import Any
 
 import pandas as pd
 import pytest
 import torch
 import yaml
+from fsspec import available_protocols
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from demograd.errors import UserError
 from demograd.files import (
     Damaged,
+    NoRoom,
     Place,
+    check_writable,
     place,
     read_json,
     read_table,
@@ -87,7 +92,7 @@ def test_no_changed_byte_goes_unnoticed(stored: tuple[Path, Any], data: st.DataO
         content[at] ^= data.draw(st.integers(1, 255))
     copy = file.with_name(f"damaged-{file.name}")
     copy.write_bytes(content)
-    with pytest.raises(Damaged, match="checksum"):
+    with pytest.raises(Damaged, match=r"checksum does not fit|has no seal"):
         read(copy)
     assert file.read_bytes() == whole
 
@@ -204,14 +209,76 @@ def test_a_file_behind_a_url_is_read_and_checked_too(name: str) -> None:
         read(file)
 
 
-@pytest.mark.parametrize("url", ["nonsense://here", "s3://bucket/run"])
-def test_a_url_that_nothing_here_knows_is_said(url: str) -> None:
-    if url.startswith("s3") and find_spec("s3fs"):
-        pytest.skip("s3fs is installed")
-    with pytest.raises(UserError, match=rf"{url} cannot be reached \((Protocol not known|Install s3fs)"):
-        place(url)
+def test_a_url_that_nothing_here_knows_is_said() -> None:
+    with pytest.raises(UserError, match=r"nonsense://here cannot be reached \(Protocol not known"):
+        place("nonsense://here")
 
 
-@pytest.mark.parametrize("text", ["runs/one", "/runs/one", "file:///runs/one"])
+@pytest.mark.parametrize("text", ["runs/one", "/runs/one", "file:///runs/one", "local:///runs/one"])
 def test_what_is_no_url_is_a_path_of_this_machine(text: str) -> None:
-    assert place(text) == Path(text.removeprefix("file://"))
+    assert place(text) == Path(text.removeprefix("file://").removeprefix("local://"))
+
+
+@pytest.mark.parametrize("text", ["", " ", "file://", "s3://"])
+def test_a_name_without_a_name_is_refused(text: str) -> None:
+    with pytest.raises(UserError, match="names no folder"):
+        place(text)
+
+
+@pytest.mark.filterwarnings("ignore:UPath .* filesystem not explicitly implemented")
+@pytest.mark.parametrize("protocol", sorted({*available_protocols()} - {"file", "local", "memory"}))
+def test_a_url_that_nothing_answers_is_said_whatever_its_library_raises(
+    protocol: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every file system that fsspec knows, installed or not, with its credentials or without; nothing is written."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=rf"{protocol}://127.0.0.1:1/x (cannot be (reached|written)|, which is no URL)"):
+        check_writable(place(f"{protocol}://127.0.0.1:1/x"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_lies_behind_http_is_read_and_nothing_is_sent_to_it(tmp_path: Path) -> None:
+    (tmp_path / "facts.json").write_text("{}")
+    asked = list[str]()
+
+    class Server(SimpleHTTPRequestHandler):
+        def log_message(self, format: str, *told: Any) -> None:
+            asked.append(str(told[0]).split()[0])
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Server, directory=tmp_path)) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        there = place(f"http://127.0.0.1:{server.server_port}")
+        with pytest.raises(UserError, match="can only be read"):
+            check_writable(there)
+        assert (there / "facts.json").read_text() == "{}"
+        server.shutdown()
+    assert {*asked} <= {"GET", "HEAD"}
+
+
+def test_trying_whether_a_url_can_be_written_leaves_nothing_there() -> None:
+    folder = place("memory://tried/out")
+    check_writable(folder)
+    assert not folder.exists()
+    written_whole(folder / "mine", lambda unfinished: unfinished.write_text("mine"))
+    check_writable(folder)
+    assert [file.name for file in folder.iterdir()] == ["mine"]
+
+
+def test_what_a_url_does_not_take_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when credentials have expired on the way."""
+    file = place("memory://expired/run") / "facts.json"
+
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError("The provided token has expired")
+
+    monkeypatch.setattr(type(file.fs), "put_file", refused)
+    with pytest.raises(NoRoom, match=r"facts.json cannot be written \(The provided token has expired\)"):
+        write_json(file, FACTS)
+
+
+@pytest.mark.parametrize("content", [b"", b"{}"])
+def test_what_has_no_seal_is_told_from_what_is_damaged(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "notes.json").write_bytes(content)
+    with pytest.raises(Damaged, match="has no seal") as raised:
+        read_json(tmp_path / "notes.json")
+    assert not raised.value.has_seal

@@ -76,6 +76,13 @@ FILE = [
         (["list", "tasks", "--statistics", "--task", "rm"], ["rm", "Did you mean"]),
         (["report", "nowhere"], ["nowhere", "run folder"]),
         (["check", "nowhere.gguf"], ["nowhere.gguf", "Check the path"]),
+        (["run", "--out", ""], ["'', which names no folder", "leave it off"]),
+        (["run", "--out", "ftp://127.0.0.1:1/run"], ["ftp://127.0.0.1:1/run cannot be reached", "Connection refused"]),
+        (["run", "--out", "http://127.0.0.1:1/run"], ["http://127.0.0.1:1/run cannot be written", "only be read"]),
+        (["run", "--out", "zip://runs.zip"], ["zip://runs.zip cannot be reached", "Correct the URL"]),
+        (["run", "--out", "github://me:mine@main/run"], ["github://me:mine@main/run cannot be", "Correct"]),
+        (["claims", "reference://here"], ["reference://here cannot be reached"]),
+        (["report", "ftp://127.0.0.1:1/run"], ["ftp://127.0.0.1:1/run cannot be reached", "Connection refused"]),
     ],
 )
 def test_a_mistake_is_one_message_and_nothing_is_written(

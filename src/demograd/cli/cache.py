@@ -1,13 +1,15 @@
 """`demograd cache list | size | prune`: what was measured in any study, and is not measured again."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from demograd.errors import UserError
 from demograd.study import Cache, user_cache
+from demograd.study.store.cache import Entry
 
 cache_app = typer.Typer(help="Finished cells and observations of all studies.", no_args_is_help=True)
 
@@ -15,8 +17,12 @@ cache_app = typer.Typer(help="Finished cells and observations of all studies.", 
 @cache_app.command(name="list")
 def list_() -> None:
     """What is in the cache, the newest first."""
-    table = Table("measured", "kind", "MB", "what", box=None)
-    for entry in sorted(_cache().entries(), key=lambda entry: entry.age):
+    entries = sorted(_cache().entries(), key=lambda entry: entry.age)
+    if not entries:
+        typer.echo(f"{_cache().path}: nothing yet")
+        return
+    table = Table("measured", "kind", "MB", Column("what", overflow="fold"), box=None)
+    for entry in entries:
         # a title is letters, digits, - and _, so no markup
         table.add_row(f"{entry.age:.1f} days ago", entry.kind, _megabytes(entry.size), entry.title)
     Console().print(table)
@@ -26,10 +32,10 @@ def list_() -> None:
 def size() -> None:
     """How much is in the cache, and what pruning it would free."""
     cache = _cache()
-    entries = list(cache.entries())
-    alone = sum(entry.size for entry in entries if not entry.is_shared)
-    typer.echo(f"{cache.path}: {len(entries)} files, {_megabytes(sum(entry.size for entry in entries))} MB, of which "
-               f"{_megabytes(alone)} MB are in no run folder beside it")  # fmt: skip
+    entries, unfinished = list(cache.entries()), list(cache.unfinished())
+    typer.echo(f"{cache.path}: {_amount(entries)}, of which {_alone(entries)} MB are in no run folder beside it")
+    if unfinished:
+        typer.echo(f"Besides {_amount(unfinished)} that writers have begun; prune drops those older than an hour")
 
 
 @cache_app.command()
@@ -37,18 +43,35 @@ def prune(
     older_than: Annotated[float | None, typer.Option(min=0, help="Days since it was measured.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="Whatever its age.")] = False,
 ) -> None:
-    """Drop what was measured long ago. Run folders keep their own files."""
+    """Drop what was measured long ago, and what killed writers left half-written. Run folders keep their own files."""
     if (older_than is None) == (not everything):
-        raise UserError("demograd cache prune", "--older-than DAYS, or --all", "Give one of them")
-    files, dropped = _cache().prune(older_than or 0.0)
-    typer.echo(f"Dropped {files} files of {_megabytes(dropped)} MB; run folders keep theirs")
+        raise UserError(f"demograd cache prune with {'both' if everything else 'neither'} of --older-than and --all",
+                        "--older-than DAYS, or --all", "Give one of them")  # fmt: skip
+    pruned = _cache().prune(older_than or 0.0)
+    typer.echo(
+        f"Dropped {_amount(pruned.dropped)}, of which {_alone(pruned.dropped)} MB were in no run folder beside it"
+    )
+    if pruned.kept:
+        raise UserError(f"{_amount(pruned.kept)} that cannot be dropped, such as {pruned.kept[0].file}",
+                        "a cache of yours", "Ask their owner, or correct the permissions of the folders")  # fmt: skip
 
 
 def _cache() -> Cache:
     cache = user_cache()
     if cache is None:
-        raise UserError("DEMOGRAD_CACHE is empty, which switches the cache off", "a folder", "Set or unset it")
+        raise UserError(
+            "DEMOGRAD_CACHE is empty, which switches the cache off", "a folder", "Set DEMOGRAD_CACHE, or unset it"
+        )
     return cache
+
+
+def _amount(entries: Sequence[Entry]) -> str:
+    return f"{len(entries)} file{'s' * (len(entries) != 1)}, {_megabytes(sum(entry.size for entry in entries))} MB"
+
+
+def _alone(entries: Sequence[Entry]) -> str:
+    """Megabytes that no run folder shares."""
+    return _megabytes(sum(entry.size for entry in entries if not entry.is_shared))
 
 
 def _megabytes(size: int) -> str:

@@ -3,7 +3,7 @@
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from fsspec import get_filesystem_class
@@ -12,25 +12,52 @@ from upath import UPath
 from demograd.errors import UserError
 
 Place = Path | UPath
+LONGEST = 200
+"""Letters of another library's error that a message has room for."""
 
 
 def place(text: str | Place) -> Place:
-    """What a user names: a URL, or a path of this machine.
+    """What a user names: a path of this machine, or a URL, where it is asked whether anything is there.
 
     Raises:
-        UserError: no file system is known for such a URL, or the package that knows it is not installed.
+        UserError: it is empty; no file system is known for such a URL, the package that knows it is not installed, or
+            it is not answered.
     """
     if not isinstance(text, str):
         return text
     protocol, separator, rest = text.partition("://")
-    if not separator or protocol == "file":
-        return Path(rest or text)
+    is_here = not separator or protocol in ("file", "local")
+    path = (rest if separator else text) if is_here else rest
+    if not path.strip():
+        raise UserError(f"{text!r}, which names no folder", "a path, or a URL such as s3://bucket/folder",
+                        "Name one, or leave it off")  # fmt: skip
+    return Path(path) if is_here else _reached(text, protocol)
+
+
+def _reached(url: str, protocol: str) -> UPath:
+    """File systems raise whatever the libraries raise that they stand on: all of it is that they cannot be reached."""
     try:
         get_filesystem_class(protocol)
-    except (ValueError, ImportError) as error:
-        raise UserError(f"{text} cannot be reached ({error})", "a path, or a URL such as s3://bucket/folder",
-                        "Install the package that fsspec needs for it, or correct the URL") from error  # fmt: skip
-    return UPath(text)
+        # what was listed is not remembered: other processes write there too
+        there = UPath(url, use_listings_cache=False)
+        with suppress(FileNotFoundError):
+            there.fs.info(there.path)
+    except Exception as error:
+        raise UserError(f"{url} cannot be reached ({told(error)})", "a path, or a URL such as s3://bucket/folder",
+                        "Correct the URL, give what it needs (credentials, a network), or install the package that "
+                        "fsspec needs for it") from error  # fmt: skip
+    if isinstance(there, Path):  # a name that is fsspec's, but of no URL
+        raise UserError(f"{url}, which is no URL", "a path, or a URL such as s3://bucket/folder", "Correct it")
+    return there
+
+
+def make_folder(folder: Place) -> None:
+    """Make a folder where there is none; behind a URL its parent must be there, so that no misspelt bucket is made."""
+    if isinstance(folder, Path):
+        folder.mkdir(parents=True, exist_ok=True)
+        return
+    with suppress(FileExistsError):
+        folder.fs.mkdir(folder.path, create_parents=False)
 
 
 @contextmanager
@@ -46,18 +73,26 @@ def local_copy(file: Place) -> Iterator[Path]:
 
 
 def move(file: Place, into: Place) -> None:
-    """Move a file into a folder, which is made where there is none."""
-    into.mkdir(parents=True, exist_ok=True)
-    if isinstance(file, Path) and isinstance(into, Path):
-        file.replace(into / file.name)
-    elif isinstance(file, UPath):
-        file.fs.mv(file.path, f"{UPath(into).path}/{file.name}")
+    """Move a file into a folder, made where there is none; what another process has just moved is moved."""
+    make_folder(into)
+    with suppress(FileNotFoundError):
+        if isinstance(file, Path) and isinstance(into, Path):
+            file.replace(into / file.name)
+        elif isinstance(file, UPath):
+            file.fs.mv(file.path, f"{UPath(into).path}/{file.name}")
+
+
+def told(error: Exception) -> str:
+    """What an error says, on one line that a message can hold; its kind, where it says nothing."""
+    words = " ".join(str(error).split()) or type(error).__name__
+    return words if len(words) <= LONGEST else words[: LONGEST - 1] + "…"
 
 
 def remove(place: Place) -> None:
-    """Remove a file, or a folder and all that is in it."""
+    """Remove a file, or a folder and all that is in it; behind a URL, a folder without files may not be there."""
     if not isinstance(place, Path):
-        place.fs.rm(place.path, recursive=True)
+        with suppress(FileNotFoundError):
+            place.fs.rm(place.path, recursive=True)
     elif place.is_dir():
         shutil.rmtree(place)
     else:

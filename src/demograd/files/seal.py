@@ -21,13 +21,17 @@ NO_SEAL = "0" * 64
 _SEAL = re.compile(NAME.encode() + rb"[^0-9a-z]{1,6}([0-9a-f]{64})")
 
 
+WITHOUT_SEAL = "it was cut short or changed, or demograd did not write it"
+
+
 class Damaged(UserError):
     """A file that is not what demograd wrote."""
 
-    def __init__(self, file: Place) -> None:
-        super().__init__(f"{file} is damaged: its checksum does not fit", "a file as demograd wrote it",
+    def __init__(self, file: Place, *, has_seal: bool) -> None:
+        why = "is damaged: its checksum does not fit" if has_seal else f"has no seal: {WITHOUT_SEAL}"
+        super().__init__(f"{file} {why}", "a file as demograd wrote it",
                          "Run the same `demograd run` again: what is damaged is set aside and made anew")  # fmt: skip
-        self.file = file
+        self.file, self.has_seal = file, has_seal
 
 
 def write_sealed(file: Place, write: Callable[[Path], Any]) -> None:
@@ -51,11 +55,11 @@ def check_seal(file: Path) -> None:
         FileNotFoundError: there is none.
     """
     if not file.stat().st_size:  # what cannot be mapped
-        raise Damaged(file)
+        raise Damaged(file, has_seal=False)
     with file.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
         found = _SEAL.search(content)
         if found is None or _digest(content, found.start(1)).encode() != found[1]:
-            raise Damaged(file)
+            raise Damaged(file, has_seal=found is not None)
 
 
 def _digest(content: mmap.mmap, at: int) -> str:

@@ -87,4 +87,4 @@ def _check(file: Place, copy: Path) -> None:
     try:
         check_seal(copy)
     except Damaged as damaged:  # the file that the user knows
-        raise Damaged(file) from damaged
+        raise Damaged(file, has_seal=damaged.has_seal) from damaged

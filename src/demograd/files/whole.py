@@ -10,15 +10,16 @@ from typing import Any
 from uuid import uuid4
 
 from safetensors import SafetensorError
+from upath import UPath
 
 from demograd.errors import UserError
-from demograd.files.place import Place
+from demograd.files.place import Place, told
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class NoRoom(UserError):
-    """The disk is full: whatever else is to be done, it could not be kept."""
+    """The disk is full, or a URL takes nothing more: whatever else is to be done, it could not be kept."""
 
 
 def written_whole(file: Place, write: Callable[[Path], Any]) -> None:
@@ -28,8 +29,11 @@ def written_whole(file: Place, write: Callable[[Path], Any]) -> None:
     Who is stopped half-way leaves what was there before.
 
     Raises:
-        NoRoom: the disk is full.
+        NoRoom: the disk is full, or what is behind the URL does not take it.
     """
+    if not isinstance(file, Path):
+        _put(file, write)
+        return
     try:
         _write(file, write)
     except (OSError, SafetensorError) as error:
@@ -39,12 +43,17 @@ def written_whole(file: Place, write: Callable[[Path], Any]) -> None:
                      "Make room and run the same command again: what is finished is kept") from error  # fmt: skip
 
 
-def _write(file: Place, write: Callable[[Path], Any]) -> None:
-    if not isinstance(file, Path):
-        with tempfile.TemporaryDirectory() as folder:
-            write(copy := Path(folder) / file.name)
+def _put(file: UPath, write: Callable[[Path], Any]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        write(copy := Path(folder) / file.name)
+        try:
             file.fs.put_file(str(copy), file.path)
-        return
+        except Exception as error:  # whatever the library raises that the file system stands on
+            raise NoRoom(f"{file} cannot be written ({told(error)})", "a URL where you may write",
+                         "Mend it and run the same command again: what is finished is kept") from error  # fmt: skip
+
+
+def _write(file: Path, write: Callable[[Path], Any]) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     unfinished = file.with_name(f".{file.name}.{uuid4().hex}")  # as `unfinished_files` knows them
     try:

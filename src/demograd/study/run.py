@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from demograd.errors import UserError
-from demograd.files import Place
+from demograd.files import Place, check_writable
 from demograd.models import Model
 from demograd.observe.fit import way_to_observe
 from demograd.observe.observe import check_place
@@ -29,6 +29,7 @@ from demograd.study.store.failures import failures, forget
 from demograd.study.store.folder import RunFolder
 from demograd.study.store.inputs import Inputs, inputs_of
 from demograd.study.store.keys import path_safe, study_key
+from demograd.study.store.mended import mended
 from demograd.study.store.opened import opened
 from demograd.study.validity import check_validity
 from demograd.study.watch import Silent, Watch
@@ -58,6 +59,8 @@ def run_study(
         UserError: something in the study cannot work.
     """
     refuse_in_import()
+    if out is not None:
+        check_writable(out)
     watch, workers = watch or Silent(), workers or Workers()
     started = time.perf_counter()
     let_go()  # the files of a network that another run left here may have changed since
@@ -73,7 +76,8 @@ def run_study(
     del first  # other models, and those who work, may need its memory
     inputs = inputs_of(study, sets.fingerprints, partial(_any_of, study))
     folder = RunFolder(out or Path("runs") / f"{path_safe(study.name)}-{study_key(study)}")
-    with opened(folder, study, watch.say):
+
+    def work() -> None:
         for changed in folder.keep_inputs(inputs):
             watch.say(f"{changed} is not what {folder.path} was begun with: its cells are run anew")
         folder.write_json("demonstrations.json", {
@@ -83,15 +87,17 @@ def run_study(
         if retry_failed:
             forget(folder, failures(folder, all_keys(study, inputs)))
         _run_cells(study, folder, sets, inputs, workers, watch)
-        networks |= _networks(study, folder, inputs)
-        notes += kept_notes(study, folder, inputs)
         folder.write_json("provenance.json", provenance(
-            tasks, device, workers.threads_each, networks, rate_sources, notes,
-            before=folder.read_json("provenance.json"), seconds=time.perf_counter() - started,
+            tasks, device, workers.threads_each, networks | _networks(study, folder, inputs), rate_sources,
+            notes + kept_notes(study, folder, inputs), before=folder.read_json("provenance.json"),
+            seconds=time.perf_counter() - started,
         ))  # fmt: skip
         collect(study, folder)
         check_validity(study, folder)
         check_claims(study, folder)
+
+    with opened(folder, study, watch.say):
+        mended(folder, work, watch.say)
     return Run(folder, study)
 
 

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from tests.study.store.test_folder import Settings, flip, nobody_listens, observ
 from tests.study.test_run import Listening
 
 from demograd.errors import UserError
-from demograd.study import RunFolder, make_study, run_study, user_cache
+from demograd.files import place
+from demograd.study import Cache, RunFolder, make_study, run_study, user_cache
 from demograd.study.store.keys import settings_key
 from demograd.study.store.opened import opened
 
@@ -107,12 +109,111 @@ def test_pruning_drops_what_is_old_and_leaves_run_folders_whole(
     os.utime(folder.path / "cells" / f"{old}.safetensors", (day_before_yesterday, day_before_yesterday))
     assert [line.split()[-1] for line in call_("list").splitlines()[1:]] == ["new", "old"]
     assert "2 files" in call_("size") and "0.0 MB are in no run folder" in call_("size")
-    assert "Dropped 1 files" in call_("prune", "--older-than", "1")
+    assert "Dropped 1 file, 0.0 MB, of which 0.0 MB were in no run folder" in call_("prune", "--older-than", "1")
     assert [file.name.split(".")[1] for file in files(cache)] == [new]
     shutil.rmtree(tmp_path / "one" / "cells")
-    assert "0.0 MB" in call_("size") and "1 files" in call_("size")
-    assert "Dropped 1 files" in call_("prune", "--all")
+    assert "0.0 MB" in call_("size") and "1 file," in call_("size")
+    assert "Dropped 1 file," in call_("prune", "--all")
     assert files(cache) == []
+
+
+def test_what_killed_writers_left_is_counted_and_dropped_after_an_hour(
+    cache: Path, tmp_path: Path, call_: Callable[..., str]
+) -> None:
+    a_cell(RunFolder(tmp_path / "one"))
+    (whole,) = files(cache)
+    left, being_written = (whole.with_name(f".{whole.name}.{number * 32}") for number in "ab")
+    for file in (left, being_written):
+        file.write_bytes(bytes(2_000_000))
+    os.utime(left, (time.time() - 3700,) * 2)
+    assert "Besides 2 files, 4.0 MB that writers have begun" in call_("size") and len(call_("list").splitlines()) == 2
+    assert "Dropped 1 file, 2.0 MB, of which 2.0 MB were in no run folder" in call_("prune", "--older-than", "1")
+    assert sorted(files(cache)) == sorted([whole, being_written])
+
+
+def test_what_is_dropped_while_it_is_listed_is_not_in_the_list(
+    cache: Path, tmp_path: Path, call_: Callable[..., str]
+) -> None:
+    """By a prune at the same moment."""
+    for number in range(3):
+        a_cell(RunFolder(tmp_path / "one"), number=float(number))
+    here = Cache(cache)
+    listed = here.entries()
+    assert next(listed).title == "first"
+    files(cache)[-1].unlink()
+    for file in files(cache):
+        file.unlink()
+    assert list(listed) == [] and len(here.prune(0.0).dropped) == 0
+
+
+def test_a_cache_that_can_be_nowhere_costs_the_run_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = RunFolder(tmp_path / "one")
+    for nowhere in ("x" * 400, "/dev/null"):
+        monkeypatch.setenv("DEMOGRAD_CACHE", nowhere)
+        assert not folder.has_cell(settings_key("first", {"number": 2.0}))
+        assert folder.has_cell(a_cell(folder))
+
+
+def test_a_file_that_is_not_the_caches_is_neither_counted_nor_dropped(
+    cache: Path, tmp_path: Path, call_: Callable[..., str]
+) -> None:
+    a_cell(RunFolder(tmp_path / "one"))
+    mine = files(cache)[0].with_name("weights.safetensors")
+    mine.write_bytes(b"mine")
+    assert "1 file," in call_("size") and "Dropped 1 file," in call_("prune", "--all")
+    assert files(cache) == [mine]
+
+
+def test_what_the_system_does_not_let_go_is_said(
+    cache: Path, tmp_path: Path, call_: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Here since a folder has taken a file's place; the rest is dropped."""
+    first, _ = (a_cell(RunFolder(tmp_path / "one"), number=float(number)) for number in range(2))
+    kept = next(file for file in files(cache) if first in file.name)
+    kept.unlink()
+    kept.mkdir()
+    with pytest.raises(UserError, match=f"1 file, 0.0 MB that cannot be dropped, such as {kept}"):
+        call_("prune", "--all")
+    assert "Dropped 1 file," in capsys.readouterr().out and files(cache) == []
+
+
+def test_a_cache_that_may_not_be_read_is_not_said_to_be_empty(cache: Path, call_: Callable[..., str]) -> None:
+    cache.mkdir(mode=0)
+    user = os.geteuid()
+    if user == 0:  # who may read anything
+        os.seteuid(65534)
+    try:
+        with pytest.raises(UserError, match=r"cannot be read \(Permission denied\)"):
+            call_("size")
+    finally:
+        os.seteuid(user)
+
+
+@pytest.mark.parametrize("command", [["list"], ["size"], ["prune", "--all"]])
+def test_an_empty_cache_is_nothing_and_one_that_is_no_folder_is_said(
+    cache: Path, call_: Callable[..., str], command: list[str]
+) -> None:
+    said = call_(*command)
+    assert "nothing yet" in said or "0 files, 0.0 MB" in said
+    assert not cache.exists()
+    cache.write_text("a file")
+    with pytest.raises(UserError, match=r"cannot be read \(Not a directory\)"):
+        call_(*command)
+
+
+def test_the_home_of_nobody_is_said(monkeypatch: pytest.MonkeyPatch, call_: Callable[..., str]) -> None:
+    monkeypatch.setenv("DEMOGRAD_CACHE", "~nobody-has-this-name/cache")
+    with pytest.raises(UserError, match="DEMOGRAD_CACHE=~nobody-has-this-name"):
+        call_("size")
+
+
+def test_a_run_behind_a_url_has_what_was_measured_here_and_keeps_a_whole_copy(cache: Path, tmp_path: Path) -> None:
+    key = a_cell(RunFolder(tmp_path / "one"))
+    far = RunFolder(place(f"memory://{tmp_path.name}/far"))
+    with opened(far, Settings(), nobody_listens):
+        assert far.has_cell(key) and far.load_cell(key).facts["number"] == 1.0
+    kept = (far.path / "cells" / f"{key}.safetensors").read_bytes()
+    assert kept == (tmp_path / "one" / "cells" / f"{key}.safetensors").read_bytes()
 
 
 @pytest.fixture

@@ -18,10 +18,13 @@ from demograd.files import Damaged, NoRoom, Place, place
 from demograd.observe import Observation
 from demograd.study.store.folder import CellRecord, RunFolder
 from demograd.study.store.inputs import Inputs
+from demograd.study.store.keys import settings_key, study_key
+from demograd.study.store.mended import mended
 from demograd.study.store.opened import opened
 
 KILLED = "0123456789abcdef" * 2
 """How a file ends whose writer was killed."""
+CELL, OTHER, ZSL = (settings_key(title, {"title": title}) for title in ("cell", "other", "ZSL"))
 
 
 class Settings(BaseModel):
@@ -64,8 +67,8 @@ def filled(path: Place) -> RunFolder:
     folder = RunFolder(path)
     with opened(folder, Settings(), nobody_listens):
         folder.keep_inputs(Inputs({"model": "weights"}, {}, 1, "libraries"))
-        folder.save_cell("cell-1", record())
-        folder.observation("ZSL-1", observation, nobody_listens)
+        folder.save_cell(CELL, record())
+        folder.observation(ZSL, observation, nobody_listens)
     return folder
 
 
@@ -77,60 +80,158 @@ def flip(file: Place) -> None:
 
 def test_what_was_kept_is_read(path: Place) -> None:
     folder = filled(path)
-    assert folder.has_cell("cell-1") and not folder.has_cell("cell-2")
-    assert folder.load_cell("cell-1").facts == record().facts
-    assert torch.equal(folder.load_cell("cell-1").tensors["FT/sim_aou"], torch.ones(4, 2))
-    again = folder.observation("ZSL-1", lambda: pytest.fail("observed twice"), nobody_listens)
+    assert folder.has_cell(CELL) and not folder.has_cell(OTHER)
+    assert folder.load_cell(CELL).facts == record().facts
+    assert torch.equal(folder.load_cell(CELL).tensors["FT/sim_aou"], torch.ones(4, 2))
+    again = folder.observation(ZSL, lambda: pytest.fail("observed twice"), nobody_listens)
     assert [row.shape[-1] for row in again.attention_logits] == [5, 6]
     assert folder.inputs == Inputs({"model": "weights"}, {}, 1, "libraries")
 
 
-@pytest.mark.parametrize(
-    "name", ["cells/cell-1.safetensors", "observations/ZSL-1.safetensors", "inputs.json", "study.yaml"]
-)
+@pytest.mark.parametrize("name", ["inputs.json", "study.yaml"])
 def test_what_is_damaged_is_set_aside_and_said(path: Place, name: str) -> None:
     folder, said = filled(path), list[str]()
     flip(path / name)
     damaged = (path / name).read_bytes()
     with opened(folder, Settings(), said.append):
-        assert (path / name).is_file() == (name == "study.yaml"), "which is known, and so written anew"
-        folder.save_cell("cell-1", record())
-    assert said == [f"1 of the files in {path} are damaged: they are set aside in damaged/, and made anew "
-                    f"({name.rpartition('/')[2]})"]  # fmt: skip
-    assert (path / "damaged" / name.rpartition("/")[2]).read_bytes() == damaged
+        assert (path / name).is_file() == (name != "inputs.json"), "the study is known, and so written anew"
+    assert said == [f"1 of the files in {path} are damaged: they are set aside in damaged/, and made anew ({name})"]
+    assert (path / "damaged" / name).read_bytes() == damaged
+
+
+@pytest.mark.parametrize("name", [f"cells/{CELL}.safetensors", f"observations/{ZSL}.safetensors"])
+def test_damaged_cells_of_a_folder_here_are_found_when_a_run_begins(tmp_path: Path, name: str) -> None:
+    folder, said = filled(tmp_path), list[str]()
+    flip(tmp_path / name)
+    with opened(folder, Settings(), said.append):
+        assert not (tmp_path / name).is_file()
+    assert said[0].startswith(f"1 of the files in {tmp_path} are damaged")
+
+
+def test_those_of_a_folder_behind_a_url_are_found_when_they_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All at the first, and none is fetched before: there may be many."""
+    path, said, works = place("memory://far/run"), list[str](), list[bool]()
+    folder = filled(path)
+    for file in (path / "cells" / f"{CELL}.safetensors", path / "observations" / f"{ZSL}.safetensors"):
+        flip(file)
+
+    def work() -> float:
+        works.append(folder.has_cell(CELL))
+        if not folder.has_cell(CELL):
+            folder.save_cell(CELL, record(3.0))
+        return float(folder.load_cell(CELL).facts["number"])
+
+    with opened(folder, Settings(), said.append):
+        assert said == [] and folder.has_cell(CELL) and folder.has_observation(ZSL)
+        assert mended(folder, work, said.append) == 3.0
+        assert works == [True, False] and said[0].startswith("2 of the files in memory://")
+        assert not folder.has_observation(ZSL)
+
+
+def test_damage_that_comes_again_ends_the_run(tmp_path: Path) -> None:
+    folder, said = filled(tmp_path), list[str]()
+
+    def work() -> None:
+        folder.save_cell(CELL, record())
+        flip(tmp_path / "cells" / f"{CELL}.safetensors")
+        folder.load_cell(CELL)
+
+    with pytest.raises(Damaged), opened(folder, Settings(), said.append):
+        mended(folder, work, said.append)
+    assert len(said) == 1
+
+
+def edited(file: Place) -> None:
+    """Valid YAML with another study, under the seal of the first."""
+    file.write_text(file.read_text(encoding="utf-8").replace("name: study", "name: other"), encoding="utf-8")
+
+
+@pytest.mark.parametrize("change", [flip, edited, lambda file: file.write_text("name: other\n"),
+                                    lambda file: file.write_bytes(b"")])  # fmt: skip
+def test_whatever_befell_study_yaml_no_other_study_is_let_in(path: Place, change: Callable[[Place], None]) -> None:
+    """The one that was begun there is, and writes it anew."""
+    folder, said = filled(path), list[str]()
+    change(path / "study.yaml")
+    before = (path / "study.yaml").read_bytes()
+    refused = pytest.raises(UserError, match=r"study.yaml (is damaged|has no seal).*, and no file study-\w{8} beside")
+    with refused, opened(folder, Settings(name="other"), nobody_listens):
+        pytest.fail("opened")
+    assert (path / "study.yaml").read_bytes() == before and folder.has_cell(CELL)
+    with opened(folder, Settings(), said.append):
+        assert folder.has_cell(CELL)
+    assert "study.yaml" in said[0] and "set aside" in said[0]
+    assert (path / "damaged" / "study.yaml").read_bytes() == before
+    with pytest.raises(UserError, match="another study"), opened(folder, Settings(name="other"), nobody_listens):
+        pytest.fail("opened")
+
+
+def test_a_run_killed_between_its_two_signatures_goes_on(path: Place) -> None:
+    folder, mark = filled(path), path / f"study-{study_key(Settings())}"
+    mark.unlink()
+    with opened(folder, Settings(), nobody_listens):
+        assert mark.is_file()
+
+
+def test_where_nothing_says_whose_a_folder_is_nobody_is_let_in(path: Place) -> None:
+    folder = filled(path)
+    flip(path / "study.yaml")
+    (path / f"study-{study_key(Settings())}").unlink()
+    with pytest.raises(UserError, match=r"Put study\.yaml back"), opened(folder, Settings(), nobody_listens):
+        pytest.fail("opened")
+    assert folder.has_cell(CELL)
+
+
+def test_what_a_user_puts_beside_is_left_alone(path: Place) -> None:
+    folder, said = filled(path), list[str]()
+    mine = ["notes.json", "plan.yaml", "table.parquet", "cells/mine.safetensors", "observations/a-1.safetensors"]
+    for name in mine:
+        (path / name).write_bytes(b"mine")
+    with opened(folder, Settings(), said.append):
+        assert mended(folder, lambda: "done", said.append) == "done"
+    assert said == [] and [(path / name).read_bytes() for name in mine] == [b"mine"] * len(mine)
+
+
+def test_a_file_of_demograds_without_a_seal_is_said_to_have_none(path: Place) -> None:
+    folder, said = filled(path), list[str]()
+    (path / "claims.json").write_text("{}")
+    flip(path / "inputs.json")
+    with opened(folder, Settings(), said.append):
+        pass
+    assert "damaged: they are set aside in damaged/, and made anew (inputs.json)" in said[0]
+    assert "1 of the files" in said[1] and "have no seal (it was cut short or changed, or demograd did not" in said[1]
 
 
 def test_damage_that_comes_later_is_an_error_and_no_number(path: Place) -> None:
     folder = filled(path)
-    flip(path / "cells" / "cell-1.safetensors")
-    flip(path / "observations" / "ZSL-1.safetensors")
-    for read in (lambda: folder.load_cell("cell-1"), lambda: folder.load_observation("ZSL-1", extras=False)):
+    flip(path / "cells" / f"{CELL}.safetensors")
+    flip(path / "observations" / f"{ZSL}.safetensors")
+    for read in (lambda: folder.load_cell(CELL), lambda: folder.load_observation(ZSL, extras=False)):
         with pytest.raises(Damaged, match="checksum does not fit"):
             read()
 
 
 def test_an_observation_that_was_damaged_since_is_made_anew(path: Place) -> None:
     folder, said = filled(path), list[str]()
-    flip(path / "observations" / "ZSL-1.safetensors")
-    assert folder.observation("ZSL-1", lambda: observation(2.0), said.append).attention_output.mean() == 2
-    assert len(said) == 1 and (path / "damaged" / "ZSL-1.safetensors").is_file()
-    assert folder.load_observation("ZSL-1").attention_output.mean() == 2
+    flip(path / "observations" / f"{ZSL}.safetensors")
+    assert folder.observation(ZSL, lambda: observation(2.0), said.append).attention_output.mean() == 2
+    assert len(said) == 1 and (path / "damaged" / f"{ZSL}.safetensors").is_file()
+    assert folder.load_observation(ZSL).attention_output.mean() == 2
 
 
 def test_what_killed_writers_left_half_written_goes_with_the_next_run(tmp_path: Path) -> None:
     filled(tmp_path / "run")
-    for name in (f"cells/.cell-2.safetensors.{KILLED}", f".inputs.json.{KILLED}"):
+    for name in (f"cells/.{OTHER}.safetensors.{KILLED}", f".inputs.json.{KILLED}"):
         (tmp_path / "run" / name).write_bytes(b"half")
     filled(tmp_path / "run")
     assert not list((tmp_path / "run").rglob(".*"))
-    assert RunFolder(tmp_path / "run").has_cell("cell-1")
+    assert RunFolder(tmp_path / "run").has_cell(CELL)
 
 
 def test_a_run_that_was_killed_before_it_began_keeps_none_out(tmp_path: Path) -> None:
     (tmp_path / "cells").mkdir()
     for name in ("lock", "holder.json", f".study.yaml.{KILLED}", f".holder.json.{KILLED}"):
         (tmp_path / name).touch()
-    assert filled(tmp_path).has_cell("cell-1")
+    assert filled(tmp_path).has_cell(CELL)
 
 
 def test_another_study_is_refused_and_the_folder_left_alone(path: Place) -> None:
@@ -154,7 +255,7 @@ def test_a_mistake_leaves_no_folder_unless_something_is_finished(path: Place, fi
     folder = RunFolder(path)
     with pytest.raises(UserError), opened(folder, Settings(), nobody_listens):
         if finished:
-            folder.save_cell("cell-1", record())
+            folder.save_cell(CELL, record())
         raise UserError("this", "that", "Do so")
     assert path.exists() == finished
 
@@ -194,8 +295,8 @@ def test_a_second_run_in_a_folder_is_told_who_is_there_and_follows_when_it_died(
         os.kill(process.pid, signal.SIGKILL)
         process.join()
     with opened(folder, Settings(), nobody_listens):
-        folder.save_cell("cell-1", record())
-    assert folder.has_cell("cell-1") and not (tmp_path / "run" / "holder.json").exists()
+        folder.save_cell(CELL, record())
+    assert folder.has_cell(CELL) and not (tmp_path / "run" / "holder.json").exists()
 
 
 def _observe_slowly(path: Path, number: float) -> None:
@@ -205,7 +306,7 @@ def _observe_slowly(path: Path, number: float) -> None:
         time.sleep(0.5)
         return observation(number)
 
-    RunFolder(path).observation("ZSL-1", slowly, nobody_listens)
+    RunFolder(path).observation(ZSL, slowly, nobody_listens)
 
 
 def test_of_several_processes_that_need_an_observation_one_observes(tmp_path: Path) -> None:
@@ -218,7 +319,7 @@ def test_of_several_processes_that_need_an_observation_one_observes(tmp_path: Pa
             process.join()
     assert [process.exitcode for process in processes] == [0, 0, 0]
     (observed,) = (tmp_path / "observed").read_text().split()
-    assert RunFolder(tmp_path).load_observation("ZSL-1").attention_output[0, 0, 0] == float(observed)
+    assert RunFolder(tmp_path).load_observation(ZSL).attention_output[0, 0, 0] == float(observed)
     assert not (tmp_path / "locks").exists()
 
 
@@ -226,14 +327,14 @@ def _save_for_ever(path: Path) -> None:
     number = 0.0
     while True:
         number += 1
-        RunFolder(path).save_cell("cell-1", record(number))
+        RunFolder(path).save_cell(CELL, record(number))
 
 
 def test_two_processes_that_write_one_cell_and_are_killed_leave_a_whole_one(tmp_path: Path) -> None:
     """SIGKILL at random moments; what is there is what one of them wrote, all of it."""
     folder, chance, seen = RunFolder(tmp_path), random.Random(0), set()
     with opened(folder, Settings(), nobody_listens):
-        folder.save_cell("cell-1", record(0.0))
+        folder.save_cell(CELL, record(0.0))
         for _ in range(20):
             context = multiprocessing.get_context("fork")
             processes = [context.Process(target=_save_for_ever, args=(tmp_path,)) for _ in range(2)]
@@ -243,7 +344,7 @@ def test_two_processes_that_write_one_cell_and_are_killed_leave_a_whole_one(tmp_
             for process in processes:
                 process.kill()
                 process.join()
-            kept = folder.load_cell("cell-1")
+            kept = folder.load_cell(CELL)
             assert set(kept.tensors["FT/sim_aou"].flatten().tolist()) == {kept.facts["number"]}
             seen.add(kept.facts["number"])
     assert len(seen) > 1, "they wrote"

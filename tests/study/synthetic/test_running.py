@@ -73,7 +73,7 @@ def test_a_damaged_checkpoint_is_set_aside_aloud_and_training_begins_anew(
     (again / "cells" / f"{key}.safetensors").unlink()
     (again / "checkpoints" / f"{key}.safetensors").write_bytes(b"\x08\0\0\0\0\0\0\0{}")
     run_synthetic(small, again, listener)
-    assert any("damaged: they are set aside in damaged/" in said and key in said for said in listener.heard)
+    assert any("have no seal" in said and "set aside in damaged/" in said and key in said for said in listener.heard)
     assert not list((again / "checkpoints").iterdir())
     assert [file.name for file in (again / "damaged").iterdir()] == [f"{key}.safetensors"]
     pd.testing.assert_frame_equal(pd.read_parquet(again / "results.parquet"), table)

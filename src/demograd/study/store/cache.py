@@ -1,9 +1,10 @@
 """Finished cells and observations of all studies of a user, so that no study measures what another has measured."""
 
 import os
+import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +12,14 @@ from typing import Literal, get_args
 
 from platformdirs import user_cache_path
 
-from demograd.files import Damaged, NoRoom, check_seal, written_whole
+from demograd.errors import UserError
+from demograd.files import Damaged, NoRoom, Place, check_seal, unfinished_files, written_whole
 from demograd.study.store.keys import content_hash
 
 Kind = Literal["cells", "observations"]
+WRITTEN_WITHIN = 1 / 24
+"""Days that no writer takes for a file: what is unfinished after them was left."""
+_NAME = re.compile(r"([0-9a-f]+)\.(?P<title>.+)-\1\.safetensors")
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,15 @@ class Entry:
 
 
 @dataclass(frozen=True)
+class Pruned:
+    """What was to be dropped."""
+
+    dropped: Sequence[Entry]
+    kept: Sequence[Entry]
+    """What the system did not let go: of another user, or on a disk that cannot be written."""
+
+
+@dataclass(frozen=True)
 class Cache:
     """Files by the hash of their keys: a link to the run folder's own file, or a copy where links are impossible."""
 
@@ -50,8 +64,12 @@ class Cache:
                 here.mkdir(parents=True, exist_ok=True)
                 _link(file, here / f"{content_hash(key)}.{key}.safetensors")
 
-    def fetch(self, kind: Kind, key: str, to: Path) -> bool:
-        """Put what was measured before where a run folder has it; False: it is not there, or was damaged."""
+    def fetch(self, kind: Kind, key: str, to: Place) -> bool:
+        """Put what was measured before where a run folder has it; False: it is not there, or was damaged.
+
+        Raises:
+            NoRoom: the run folder does not take it.
+        """
         found = self._find(kind, key)
         if found is None:
             return False
@@ -62,42 +80,97 @@ class Cache:
             with suppress(OSError):  # of another user: it stays, and nobody can use it
                 found.unlink(missing_ok=True)
             return False
-        except (FileNotFoundError, PermissionError):  # pruned at this moment, or another user's
+        except OSError:  # pruned at this moment, or another user's
             return False
         return True
 
     def entries(self) -> Iterator[Entry]:
-        """All of them."""
-        now = time.time()
+        """All of them, but for what others drop meanwhile; what is not the cache's is left alone.
+
+        Raises:
+            UserError: the folder cannot be read.
+        """
+        self._check()
         for kind in get_args(Kind):
             for file in sorted((self.path / kind).glob("*/*.safetensors")):
-                facts, title = file.stat(), file.stem.partition(".")[2].rpartition("-")[0]
-                yield Entry(kind, title, file, facts.st_size, facts.st_nlink > 1, (now - facts.st_mtime) / 86400)
+                if named := _NAME.fullmatch(file.name):
+                    yield from _entry(kind, named["title"], file)
 
-    def prune(self, older_than: float) -> tuple[int, int]:
-        """Drop what was measured more than so many days ago; how many files, and bytes. Run folders stay whole."""
-        dropped = [entry for entry in self.entries() if entry.age >= older_than]
-        for entry in dropped:
-            entry.file.unlink(missing_ok=True)
-        return len(dropped), sum(entry.size for entry in dropped)
+    def unfinished(self) -> Iterator[Entry]:
+        """What writers have begun: those that were killed have left it.
+
+        Raises:
+            UserError: the folder cannot be read.
+        """
+        self._check()
+        for kind in get_args(Kind):
+            for file in unfinished_files(self.path / kind):
+                yield from _entry(kind, "", file)
+
+    def prune(self, older_than: float) -> Pruned:
+        """Drop what was measured more than so many days ago, and what writers that were killed left half-written. Run
+        folders stay whole.
+
+        Raises:
+            UserError: the folder cannot be read.
+        """
+        old = [entry for entry in self.entries() if entry.age >= older_than]
+        left = [entry for entry in self.unfinished() if entry.age >= WRITTEN_WITHIN]
+        dropped, kept = list[Entry](), list[Entry]()
+        for entry in (*old, *left):
+            try:
+                entry.file.unlink(missing_ok=True)
+                dropped.append(entry)
+            except OSError:
+                kept.append(entry)
+        return Pruned(dropped, kept)
+
+    def _check(self) -> None:
+        try:
+            with os.scandir(self.path):
+                pass
+        except FileNotFoundError:  # nothing was measured yet
+            pass
+        except OSError as error:
+            raise UserError(f"The cache {self.path} cannot be read ({error.strerror})", "a folder of yours",
+                            "Correct DEMOGRAD_CACHE, or the permissions of the folder") from error  # fmt: skip
 
     def _place(self, kind: Kind, key: str) -> Path:
         return self.path / kind / content_hash(key)[:2]
 
     def _find(self, kind: Kind, key: str) -> Path | None:
-        return next(self._place(kind, key).glob(f"{content_hash(key)}.*.safetensors"), None)
+        try:
+            return next(self._place(kind, key).glob(f"{content_hash(key)}.*.safetensors"), None)
+        except OSError:  # no system takes such a path
+            return None
 
 
 def user_cache() -> Cache | None:
-    """Where DEMOGRAD_CACHE says, or this platform's place for caches; None where DEMOGRAD_CACHE is empty."""
+    """Where DEMOGRAD_CACHE says, or this platform's place for caches; None where DEMOGRAD_CACHE is empty.
+
+    Raises:
+        UserError: it is in the home of a user whom this machine does not know.
+    """
     told = os.environ.get("DEMOGRAD_CACHE")
     if told is None:
         return Cache(user_cache_path("demograd") / "finished")
-    return Cache(Path(told).expanduser()) if told else None
+    try:
+        return Cache(Path(told).expanduser()) if told else None
+    except RuntimeError as error:
+        raise UserError(f"DEMOGRAD_CACHE={told}, the home of nobody here", "a folder", "Correct it") from error
 
 
-def _link(file: Path, to: Path) -> None:
+def _entry(kind: Kind, title: str, file: Path) -> Iterator[Entry]:
+    with suppress(FileNotFoundError):  # dropped since it was listed
+        facts = file.stat()
+        yield Entry(kind, title, file, facts.st_size, facts.st_nlink > 1, (time.time() - facts.st_mtime) / 86400)
+
+
+def _link(file: Path, to: Place) -> None:
     """Files are replaced, never changed in place, so that both names can stand for one."""
+    if not isinstance(to, Path):
+        written_whole(to, lambda unfinished: shutil.copyfile(file, unfinished))
+        return
     try:
         os.link(file, to)
     except FileExistsError:  # another process was faster

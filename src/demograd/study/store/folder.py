@@ -12,6 +12,7 @@ from torch import Tensor
 
 from demograd.errors import UserError
 from demograd.files import (
+    WITHOUT_SEAL,
     Damaged,
     Place,
     move,
@@ -78,7 +79,7 @@ class RunFolder:
                 try:
                     return self.load_observation(key)
                 except Damaged as damaged:
-                    self.set_aside([damaged.file], say)
+                    self.set_aside([damaged], say)
             observation = observe()
             observation.save(self._file("observations", key))
             self._cache("observations", key)
@@ -92,14 +93,15 @@ class RunFolder:
         """
         return Observation.load(self._file("observations", key), extras=extras)
 
-    def set_aside(self, damaged: Sequence[Place], say: Callable[[str], None]) -> None:
+    def set_aside(self, damaged: Sequence[Damaged], say: Callable[[str], None]) -> None:
         """Move damaged files into `damaged/`, and say so."""
-        for file in damaged:
-            move(file, self.path / "damaged")
-        if damaged:
-            names = ", ".join(file.name for file in damaged[:3]) + (", …" if len(damaged) > 3 else "")
-            say(f"{len(damaged)} of the files in {self.path} are damaged: they are set aside in damaged/, and made "
-                f"anew ({names})")  # fmt: skip
+        for one in damaged:
+            move(one.file, self.path / "damaged")
+        for has_seal, what in ((True, "are damaged"), (False, f"have no seal ({WITHOUT_SEAL})")):
+            names = [one.file.name for one in damaged if one.has_seal == has_seal]
+            if names:
+                say(f"{len(names)} of the files in {self.path} {what}: they are set aside in damaged/, and made anew "
+                    f"({', '.join(names[:3])}{', …' if len(names) > 3 else ''})")  # fmt: skip
 
     @property
     def inputs(self) -> Inputs:
@@ -140,11 +142,11 @@ class RunFolder:
         file, cache = self._file(kind, key), user_cache()
         if file.is_file():
             return True
-        return cache is not None and isinstance(file, Path) and cache.fetch(kind, key, file)
+        return cache is not None and cache.fetch(kind, key, file)
 
     def _cache(self, kind: Kind, key: str) -> None:
         file, cache = self._file(kind, key), user_cache()
-        if cache is not None and isinstance(file, Path):
+        if cache is not None and isinstance(file, Path):  # what is behind a URL would have to be fetched again
             cache.keep(kind, key, file)
 
     def _alone_with(self, key: str) -> Any:

@@ -90,6 +90,11 @@ def content_hash(key: str) -> str:
     return key.rpartition("-")[2]
 
 
+def is_key(text: str) -> bool:
+    """Whether it is a name that this file gives."""
+    return re.fullmatch(rf"[A-Za-z0-9_-]+-[0-9a-f]{{{_DIGITS}}}", text) is not None
+
+
 def study_key(study: BaseModel) -> str:
     """Tells one resolved study from another."""
     return hashlib.sha256(study.model_dump_json().encode()).hexdigest()[:8]

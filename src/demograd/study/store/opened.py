@@ -8,20 +8,30 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from demograd.errors import UserError
-from demograd.files import Damaged, Place, check_seal, local_copy, read_yaml, remove, unfinished_files, write_yaml
+from demograd.files import (
+    Damaged,
+    Place,
+    make_folder,
+    read_yaml,
+    remove,
+    unfinished_files,
+    write_yaml,
+    written_whole,
+)
 from demograd.study.store.folder import RunFolder
+from demograd.study.store.keys import study_key
 from demograd.study.store.lock import HOLDER, LOCK, locked
-
-_SEALED = ("*.json", "*.yaml", "*.parquet", "cells/*.safetensors", "observations/*.safetensors",
-           "checkpoints/*.safetensors", "failures/*.json", "networks/*.json")  # fmt: skip
+from demograd.study.store.stored import STUDY, damaged_files
 
 
 @contextmanager
 def opened(folder: RunFolder, study: BaseModel, say: Callable[[str], None]) -> Iterator[None]:
     """Make the folder, or accept one that holds this very study, and keep other runs out of it (where it is local).
 
-    Every file is checked once, here: what is damaged is set aside, so that the run makes it anew. A folder that was
-    made here, or what was made in one, goes again where a `UserError` ends the block before there is a finished cell.
+    Every file is checked once, here: what is damaged is set aside, so that the run makes it anew. Behind a URL cells
+    and observations are not, since each would have to be fetched; they are when they are read (`mended`). A folder that
+    was made here, or what was made in one, goes again where a `UserError` ends the block before there is a finished
+    cell.
 
     Raises:
         UserError: it holds another study, or something else, or is in use, or cannot be written.
@@ -29,22 +39,34 @@ def opened(folder: RunFolder, study: BaseModel, say: Callable[[str], None]) -> I
     _is_new(folder.path, study)  # before anything is made there
     before = {*folder.path.iterdir()} if folder.path.exists() else None
     try:
-        for below in ("cells", "observations"):
-            (folder.path / below).mkdir(parents=True, exist_ok=True)
+        for one in (folder.path, folder.path / "cells", folder.path / "observations"):
+            make_folder(one)
     except OSError as error:
-        raise UserError(f"{folder.path} cannot be written ({error.strerror})", "a folder of yours",
+        raise UserError(f"{folder.path} cannot be written ({error.strerror or error})", "a folder of yours",
                         "Choose another folder with --out") from error  # fmt: skip
     with _alone(folder.path):
         is_new = _is_new(folder.path, study)  # another run may have begun there since
         try:
-            folder.set_aside([file for file in _stored(folder.path) if not _is_whole(file)], say)
-            if not (folder.path / "study.yaml").is_file():
-                write_yaml(folder.path / "study.yaml", study.model_dump(mode="json"))
+            folder.set_aside(damaged_files(folder.path, large=isinstance(folder.path, Path)), say)
+            _sign(folder.path, study)
             yield
         except UserError:
             if is_new and not folder.has_any_cell():  # nothing half-written for what could not work
                 _remove_what_is_new(folder.path, before)
             raise
+
+
+def _sign(path: Place, study: BaseModel) -> None:
+    """Say twice whose folder it is, so that a damaged or edited `study.yaml` does not let another study in."""
+    if not (path / STUDY).is_file():
+        write_yaml(path / STUDY, study.model_dump(mode="json"))
+    if not (mark := _mark(path, study)).is_file():
+        written_whole(mark, lambda unfinished: unfinished.touch())
+
+
+def _mark(path: Place, study: BaseModel) -> Place:
+    """An empty file: its name is all that it says, and no bit of that can flip unseen."""
+    return path / f"study-{study_key(study)}"
 
 
 def _remove_what_is_new(path: Place, before: set[Place] | None) -> None:
@@ -58,15 +80,8 @@ def _remove_what_is_new(path: Place, before: set[Place] | None) -> None:
 
 
 def _is_new(path: Place, study: BaseModel) -> bool:
-    file = path / "study.yaml"
-    if file.is_file():
-        try:
-            kept = read_yaml(file)
-        except Damaged:  # cells are known by what is in them, not by the study
-            return False
-        if kept != study.model_dump(mode="json"):
-            raise UserError(f"{path} holds the run of another study", "a new folder, or the same settings",
-                            "Choose another folder with --out, or delete this one")  # fmt: skip
+    if (path / STUDY).is_file():
+        _check_same(path, study)
         return False
     # a run that was killed before it had written its study leaves these
     begun = {LOCK, HOLDER, *(file.name for file in unfinished_files(path))} if isinstance(path, Path) else set()
@@ -74,6 +89,23 @@ def _is_new(path: Place, study: BaseModel) -> bool:
         raise UserError(f"{path} is not empty and is no run folder", "a new folder or a run folder",
                         "Choose another folder with --out")  # fmt: skip
     return True
+
+
+def _check_same(path: Place, study: BaseModel) -> None:
+    """By its `study.yaml`; where that is not as it was written, and says nothing, by the mark beside it."""
+    try:
+        kept = read_yaml(path / STUDY)
+    except Damaged as damaged:
+        if _mark(path, study).is_file():
+            return
+        raise UserError(
+            f"{damaged.given}, and no file {_mark(path, study).name} beside it says that the run is of this study",
+            "the study that was begun there",
+            "Put study.yaml back as it was, give the settings it was written for, or choose another folder with --out",
+        ) from damaged
+    if kept != study.model_dump(mode="json"):
+        raise UserError(f"{path} holds the run of another study", "a new folder, or the same settings",
+                        "Choose another folder with --out, or delete this one")  # fmt: skip
 
 
 @contextmanager
@@ -87,17 +119,3 @@ def _alone(path: Place) -> Iterator[None]:
             file.unlink(missing_ok=True)
         yield
         shutil.rmtree(path / "locks", ignore_errors=True)
-
-
-def _stored(path: Place) -> Iterator[Place]:
-    for pattern in _SEALED:
-        yield from (file for file in path.glob(pattern) if file.name != HOLDER)
-
-
-def _is_whole(file: Place) -> bool:
-    try:
-        with local_copy(file) as path:
-            check_seal(path)
-    except Damaged:
-        return False
-    return True

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from demograd.errors import UserError
-from demograd.files import Place
+from demograd.files import Place, check_writable
 from demograd.models.placement import check_device
 from demograd.study.engine import Workers, run_jobs
 from demograd.study.engine.main_module import refuse_in_import
@@ -17,6 +17,7 @@ from demograd.study.run import Run, run_study
 from demograd.study.store.failures import failures, forget
 from demograd.study.store.folder import CellRecord, RunFolder
 from demograd.study.store.keys import path_safe, settings_key, study_key
+from demograd.study.store.mended import mended
 from demograd.study.store.opened import opened
 from demograd.study.synthetic.collect import collect
 from demograd.study.synthetic.notes import notes
@@ -55,11 +56,14 @@ def run_synthetic(
         UserError: something in the study cannot work.
     """
     refuse_in_import()
+    if out is not None:
+        check_writable(out)
     watch, workers, started = watch or Silent(), workers or Workers(), time.perf_counter()
     study = on_one_device(study)
     beside = study.language_model_beside()
     folder = RunFolder(out or Path("runs") / f"{path_safe(study.name)}-{study_key(study)}")
-    with opened(folder, study, watch.say):
+
+    def work() -> None:
         if beside is not None:
             watch.say(f"First the language model beside: {beside.model}")
             run_study(beside, folder.path / BESIDE, watch, workers=workers, retry_failed=retry_failed)
@@ -74,6 +78,9 @@ def run_synthetic(
             **machine_facts(before, study.device, workers.threads_each, time.perf_counter() - started),
             "notes": notes(study, references),
         })  # fmt: skip
+
+    with opened(folder, study, watch.say):
+        mended(folder, work, watch.say)
     return Run(folder, study)
 
 

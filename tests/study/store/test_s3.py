@@ -1,0 +1,150 @@
+"""Facts about run folders in a bucket: a real server of S3's protocol, in a process of its own."""
+
+import json
+import multiprocessing
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Barrier
+
+import pytest
+from tests.cli.test_mistakes import REVIEWS, call
+from tests.study.conftest import small_settings
+from tests.study.store.test_folder import CELL, ZSL, Settings, flip, nobody_listens, observation, record
+from tests.study.test_run import Listening
+
+from demograd.errors import UserError
+from demograd.files import Place, check_writable, place
+from demograd.study import RunFolder, Study, make_study, run_study
+from demograd.study.store.opened import opened
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Its address; the user's environment says it, as it would say that of MinIO or Ceph."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    log = tmp_path_factory.mktemp("s3") / "log"
+    with log.open("w") as told:
+        process = subprocess.Popen([sys.executable, "-m", "moto.server", "-p", str(port)], stdout=told, stderr=told)
+    try:
+        until = time.monotonic() + 60
+        while not _answers(port):
+            assert process.poll() is None and time.monotonic() < until, log.read_text()
+            time.sleep(0.05)
+        with pytest.MonkeyPatch.context() as environment:
+            for name, value in (("ENDPOINT_URL", f"http://127.0.0.1:{port}"), ("ACCESS_KEY_ID", "me"),
+                                ("SECRET_ACCESS_KEY", "secret"), ("DEFAULT_REGION", "us-east-1")):  # fmt: skip
+                environment.setenv(f"AWS_{name}", value)
+            yield f"http://127.0.0.1:{port}"
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as asks:
+        return asks.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.fixture
+def bucket(server: str, tmp_path: Path) -> Place:
+    """An empty one."""
+    there = place(f"s3://{tmp_path.name.replace('_', '-')}/")
+    there.fs.mkdir(there.path)
+    return there
+
+
+def _run(study: Study, url: str) -> None:
+    run_study(study, place(url))
+
+
+def _forked(study: Study, url: str) -> multiprocessing.Process:
+    process = multiprocessing.get_context("fork").Process(target=_run, args=(study, url))
+    process.start()
+    return process
+
+
+def test_a_run_in_a_bucket_is_killed_goes_on_mends_what_was_damaged_and_is_reported(
+    small_model: Path, bucket: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The table is that of a run on this machine, byte for byte."""
+    reviews = tmp_path / "reviews.jsonl"
+    reviews.write_text("\n".join(json.dumps(row) for row in REVIEWS), encoding="utf-8")
+    few = {"weights": ["trained"], "seeds": [0, 1], "queries": 6, "k": 2, "controls": [], "tasks": [str(reviews)],
+           "template": "Review: {text} Sentiment:", "label_words": {"bad": "Negative", "good": "Positive"}}  # fmt: skip
+    study, out = make_study(small_settings(small_model, **few)), bucket / "runs" / "one"
+    run_study(study, tmp_path / "here")
+    table = (tmp_path / "here" / "results.parquet").read_bytes()
+    killed = _forked(study, str(out))
+    while killed.is_alive() and not any((out / "cells").glob("*.safetensors")):
+        time.sleep(0.02)
+    killed.kill()
+    killed.join()
+    kept = len([*(out / "cells").glob("*.safetensors")])
+    assert 1 <= kept < 4 and not (out / "results.parquet").exists()
+    run_study(study, out, goes_on := Listening())
+    assert f"{kept} of 4 cells are already in {out}" in goes_on.said
+    assert (out / "results.parquet").read_bytes() == table
+    damaged = next(iter((out / "cells").glob("*.safetensors")))
+    flip(damaged)
+    run_study(study, out, mends := Listening())
+    assert any(f"1 of the files in {out} are damaged" in said and damaged.name in said for said in mends.said)
+    assert [setting for _, setting in mends.begun] == ["FT"] and (out / "damaged" / damaged.name).is_file()
+    assert (out / "results.parquet").read_bytes() == table
+    assert call("report", str(out)) == 0 and str(out / "report.html") in capsys.readouterr().out.replace("\n", "")
+    assert "SimAOU" in (out / "report.html").read_text(encoding="utf-8")
+
+
+def test_two_runs_in_one_folder_of_a_bucket_do_double_work_and_no_harm(bucket: Place) -> None:
+    """Nothing locks there: every object is put whole, and both put the same."""
+    together, work = Barrier(2, timeout=60), range(6)
+
+    def one(_: int) -> list[float]:
+        folder = RunFolder(bucket / "run")
+        with opened(folder, Settings(), nobody_listens):
+            for number in work:
+                together.wait()
+                folder.save_cell(f"{CELL}{number}", record(float(number)))
+                folder.observation(f"{ZSL}{number}", lambda: observation(2.0), nobody_listens)
+                folder.write_json("inputs.json", {"number": number})
+            return [folder.load_cell(f"{CELL}{number}").facts["number"] for number in work]
+
+    with ThreadPoolExecutor(2) as both:
+        assert list(both.map(one, range(2))) == [list(work)] * 2
+    folder = RunFolder(bucket / "run")
+    with opened(folder, Settings(), pytest.fail):
+        assert folder.read_json("inputs.json") == {"number": 5}
+        assert all(folder.load_observation(f"{ZSL}{number}").attention_output.mean() == 2 for number in work)
+
+
+def test_what_another_process_has_put_there_is_seen_at_once(bucket: Place) -> None:
+    """Workers on other machines write while this one looks: no list of files may be remembered."""
+    folder, context = RunFolder(bucket / "run"), multiprocessing.get_context("fork")
+    with opened(folder, Settings(), nobody_listens):
+        assert not folder.has_any_cell() and not folder.has_cell(CELL)
+        other = context.Process(target=lambda: RunFolder(place(str(folder.path))).save_cell(CELL, record()))
+        other.start()
+        other.join()
+        assert folder.has_cell(CELL) and folder.has_any_cell()
+
+
+@pytest.mark.parametrize("name", ["a-bucket-that-is-not-there", "no_bucket!"])
+def test_a_misspelt_bucket_is_said_and_not_made(bucket: Place, name: str) -> None:
+    with pytest.raises(UserError, match=rf"s3://{name}/run cannot be (written|reached)"):
+        check_writable(place(f"s3://{name}/run"))
+    assert name not in bucket.fs.ls("")
+
+
+def test_a_bucket_keeps_nothing_of_a_mistake(
+    small_model: Path, bucket: Place, capsys: pytest.CaptureFixture[str], server: str
+) -> None:
+    mistake = ["--model", str(small_model), "--learning-rate", "0.01", "--queries", "100000"]
+    assert call("run", "--out", str(bucket / "run"), *mistake) == 2
+    assert "100000 queries" in capsys.readouterr().err
+    assert not any(bucket.rglob("*"))
