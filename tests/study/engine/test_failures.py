@@ -92,7 +92,7 @@ def folder_of(out: Path) -> Any:
 
 
 def test_a_world_that_cannot_be_observed_has_no_cells_and_says_why(
-    study_file: str, monkeypatch: pytest.MonkeyPatch
+    study_file: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with monkeypatch.context() as bad:
         seen = []
@@ -104,6 +104,9 @@ def test_a_world_that_cannot_be_observed_has_no_cells_and_says_why(
     assert set(found[:, :, -1]) == {f"{why} (1 of 2 demonstration sets)"}
     assert len(list(Path("out/cells").iterdir())) == 2  # of the other world
     assert why in Path("out/report.html").read_text()
+    assert call("run", study_file, "--out", "out") == 1
+    told = capsys.readouterr().err
+    assert "2 of 4 cells are already in out" in told and "not tried again (worlds: 1, cells: 2)" in told
     told = undecided(Path("out"))
     assert {*told["specificity"]} == {f"trained weights {why} (1 of 2 demonstration sets)"}
     # both metrics, methods and controls; the second claim's two methods have one learning rate each

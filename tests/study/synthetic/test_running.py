@@ -21,6 +21,19 @@ from demograd.study.synthetic.references import Wanted, tuned
 from demograd.study.synthetic.run import on_one_device
 from demograd.study.synthetic.trained import SyntheticCell, cell_key, cells, train_cell
 
+SMALLER = {
+    "worlds": {"anisotropic": {"dimension": 3, "spectrum": [2, 1, 0.5]}}, "networks": {"linear": {}},
+    "references": ["GD"], "scales": [], "contexts": [], "mixes": [], "orders": None, "sparsity": False,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def smaller(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, pd.DataFrame]:
+    """A run of one network on three seeds, and its table."""
+    folder = tmp_path_factory.mktemp("smaller")
+    path = run_synthetic(study(folder, REGRESSION, **SMALLER), folder / "run").folder.path
+    return path, pd.read_parquet(path / "results.parquet")
+
 
 def test_the_same_study_gives_the_same_table_also_when_it_was_stopped(
     tmp_path: Path, regression: Path, table: pd.DataFrame
@@ -64,10 +77,11 @@ class Listens(Silent):
 
 
 def test_a_damaged_checkpoint_is_set_aside_aloud_and_training_begins_anew(
-    tmp_path: Path, regression: Path, table: pd.DataFrame
+    tmp_path: Path, smaller: tuple[Path, pd.DataFrame]
 ) -> None:
-    again, small = tmp_path / "run", study(tmp_path, REGRESSION)
-    shutil.copytree(regression, again)
+    again, small = tmp_path / "run", study(tmp_path, REGRESSION, **SMALLER)
+    finished, table = smaller
+    shutil.copytree(finished, again)
     cell = SyntheticCell("anisotropic", "linear", 1)
     key, listener = cell_key(small, cell), Listens()
     (again / "cells" / f"{key}.safetensors").unlink()
@@ -125,10 +139,11 @@ def test_two_workers_give_the_table_of_one_byte_for_byte(tmp_path: Path) -> None
 
 
 def test_a_training_that_fails_is_kept_as_failed_until_it_is_tried_again(
-    tmp_path: Path, regression: Path, table: pd.DataFrame
+    tmp_path: Path, smaller: tuple[Path, pd.DataFrame]
 ) -> None:
-    again, small = tmp_path / "run", study(tmp_path, REGRESSION)
-    shutil.copytree(regression, again)
+    again, small = tmp_path / "run", study(tmp_path, REGRESSION, **SMALLER)
+    finished, table = smaller
+    shutil.copytree(finished, again)
     key = cell_key(small, SyntheticCell("anisotropic", "linear", 1))
     (again / "cells" / f"{key}.safetensors").unlink()
     (again / "checkpoints").rmdir()
