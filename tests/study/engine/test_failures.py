@@ -107,12 +107,16 @@ def test_a_world_that_cannot_be_observed_has_no_cells_and_says_why(
     assert call("run", study_file, "--out", "out") == 1
     told = capsys.readouterr().err
     assert "2 of 4 cells are already in out" in told and "not tried again (worlds: 1, cells: 2)" in told
-    told = undecided(Path("out"))
-    assert {*told["specificity"]} == {f"trained weights {why} (1 of 2 demonstration sets)"}
+    reasons = undecided(Path("out"))
+    assert {*reasons["specificity"]} == {f"trained weights {why} (1 of 2 demonstration sets)"}
     # both metrics, methods and controls; the second claim's two methods have one learning rate each
-    assert len(told["specificity"]) == 2 * 2 * 2
-    assert {*told["lcgd-above-gd"]} == {f"trained weights {why} (1 of 2 demonstration sets); at one learning rate each"}
-    assert told["attention-to-demonstrations"] == told["gd-and-lcgd-differ"] == told["icl-early"] == []  # not asked for
+    assert len(reasons["specificity"]) == 2 * 2 * 2
+    assert {*reasons["lcgd-above-gd"]} == {
+        f"trained weights {why} (1 of 2 demonstration sets); at one learning rate each"
+    }
+    assert (
+        reasons["attention-to-demonstrations"] == reasons["gd-and-lcgd-differ"] == reasons["icl-early"] == []
+    )  # not asked for
 
 
 def undecided(out: Path) -> dict[str, list[str]]:
