@@ -14,12 +14,13 @@ from threading import Barrier
 import pytest
 from tests.cli.test_mistakes import REVIEWS, call
 from tests.study.conftest import small_settings
-from tests.study.store.test_folder import CELL, ZSL, Settings, flip, nobody_listens, observation, record
+from tests.study.store.test_folder import CELL, OTHER, ZSL, Settings, flip, nobody_listens, observation, record
 from tests.study.test_run import Listening
 
 from demograd.errors import UserError
 from demograd.files import Place, check_writable, place
 from demograd.study import RunFolder, Study, make_study, run_study
+from demograd.study.store.failures import failed_keys, failures, keep_failure
 from demograd.study.store.opened import opened
 
 
@@ -125,13 +126,19 @@ def test_two_runs_in_one_folder_of_a_bucket_do_double_work_and_no_harm(bucket: P
 
 def test_what_another_process_has_put_there_is_seen_at_once(bucket: Place) -> None:
     """Workers on other machines write while this one looks: no list of files may be remembered."""
-    folder, context = RunFolder(bucket / "run"), multiprocessing.get_context("fork")
-    with opened(folder, Settings(), nobody_listens):
-        assert not folder.has_any_cell() and not folder.has_cell(CELL)
-        other = context.Process(target=lambda: RunFolder(place(str(folder.path))).save_cell(CELL, record()))
-        other.start()
-        other.join()
-        assert folder.has_cell(CELL) and folder.has_any_cell()
+    url = str(bucket / "run")
+
+    def fail(key: str) -> None:
+        keep_failure(RunFolder(place(url)), key, "a cell", "no memory", "", Listening())
+
+    fail(CELL)
+    folder = RunFolder(place(url))
+    assert failed_keys(folder) == {CELL}
+    other = multiprocessing.get_context("fork").Process(target=fail, args=(OTHER,))
+    other.start()
+    other.join()
+    assert other.exitcode == 0 and failed_keys(folder) == {CELL, OTHER}
+    assert [one.key for one in failures(folder, [OTHER]).values()] == [OTHER]
 
 
 @pytest.mark.parametrize("name", ["a-bucket-that-is-not-there", "no_bucket!"])
