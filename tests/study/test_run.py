@@ -209,7 +209,7 @@ def test_a_claim_rests_on_the_sets_that_have_a_value() -> None:
 
     scores = [torch.rand(20, 3) + 1 for _ in range(5)]
     scores[2] = torch.full((20, 3), torch.nan)
-    row = over_sets(scores, metrics.stack_seeds(scores), (-2.0, 2.0))
+    row = over_sets([metrics.aggregate(one) for one in scores], metrics.stack_seeds(scores), (-2.0, 2.0))
     assert row["n_seeds"] == 4
     columns = {"status": "ok", "n_missing": 60, "interval": None, "ci_low": None, "ci_high": None}
     assert metrics.decide(cell({**columns, **row}).interval).verdict == "undecided"
@@ -219,9 +219,11 @@ def test_an_empty_selection_is_missing_for_a_reason_of_its_own() -> None:
     from demograd.study.rows import over_sets
 
     unselected = torch.full((2, 20, 3), torch.nan)
-    row = over_sets([torch.ones(0, 3)] * 2, unselected, (-1.0, 1.0))
+    row = over_sets([metrics.aggregate(torch.ones(0, 3))] * 2, unselected, (-1.0, 1.0))
     assert (row["value"], row["n"], row["n_missing"], row["status"]) == (None, 0, 0, "nothing selected")
-    assert "status" not in over_sets(list(unselected), unselected, (-1.0, 1.0))  # asked for, and missing
+    assert "status" not in over_sets(
+        [metrics.aggregate(one) for one in unselected], unselected, (-1.0, 1.0)
+    )  # asked for, and missing
 
 
 def test_an_order_is_one_of_the_same_demonstrations_also_where_some_do_not_fit(small_model: Path) -> None:

@@ -52,15 +52,15 @@ def similarity(
     for pairs of layers) over all layers only.
     """
     bounds = bounds_of(metric)
-    masks = chosen or [torch.ones(len(score), dtype=torch.bool) for score in scores]
+    taken = scores if chosen is None else [score[mask] for score, mask in zip(scores, chosen, strict=True)]
     if metric.startswith("layer_by_layer"):
-        taken = [score[mask] for score, mask in zip(scores, masks, strict=True)]
         yield from ({"metric": metric, **row} for row in _pairs(taken))
         return
     by_layer = scores[0].dim() > 1 and chosen is None
-    scores = [score if score.dim() > 1 else score[:, None] for score in scores]
-    stacked = stack_seeds([_missing_where_not(score, mask) for score, mask in zip(scores, masks, strict=True)])
-    taken = [score[mask] for score, mask in zip(scores, masks, strict=True)]
+    scores, taken = ([one if one.dim() > 1 else one[:, None] for one in each] for each in (scores, taken))
+    if chosen is not None:
+        scores = [_missing_where_not(score, mask) for score, mask in zip(scores, chosen, strict=True)]
+    stacked = stack_seeds(scores)
     wholes = [aggregate(score) for score in taken]
     yield {"metric": metric, **over_sets(wholes, stacked, bounds)}
     for layer in range(stacked.shape[2]) if by_layer else ():
