@@ -145,6 +145,18 @@ def test_label_words_are_a_list_or_a_mapping() -> None:
     assert _words("neg=Not good, pos = a=b") == {"neg": "Not good", "pos": "a=b"}
 
 
+@pytest.mark.parametrize("value", ["nan", "-1", "inf", str(10**11), "1e400"])
+@pytest.mark.parametrize("option", ["--gpus", "--memory", "--threads", "--workers"])
+@pytest.mark.parametrize("executor", ["in-process", "processes", "ray"])
+def test_numbers_that_no_machine_has_are_refused_before_anything(
+    option: str, value: str, executor: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call("run", "--executor", executor, f"{option}={value}") == 2
+    message = capsys.readouterr().err
+    assert option in message and "Traceback" not in message
+    assert list(Path().iterdir()) == []
+
+
 def test_the_self_checks_pass_on_a_sound_model(small_model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert call("check", str(small_model)) == 0
     printed = capsys.readouterr().out
