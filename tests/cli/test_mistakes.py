@@ -57,6 +57,9 @@ FILE = [
         (["run", "--learning-rate", "fast"], ["fast", "GD=0.001"]),
         (["run", "--learning-rate", "XGD=0.1"], ["XGD", "GD, LCGD"]),
         (["run", "--seeds", "0"], ["--seeds 0", "at least one"]),
+        (["run", "--seeds", "9999999999"], ["--seeds 9999999999", "at most 10,000"]),
+        (["run", "--seeds", "99999999999999999999,"], ["seeds = 99999999999999999999", "less than 4294967296"]),
+        (["run", "--set", "k=true"], ["k = True", "a number"]),
         (["run", "--seeds", "a,b"], ["--seeds a,b", "0,3,7"]),
         (["run", "--seeds", ","], ["--seeds ,", "--seeds 3,"]),
         (["run", "--label-words", "neg=N,Pos"], ["neg=N,Pos", "label=word for every label"]),
@@ -140,6 +143,18 @@ def test_a_comma_tells_seeds_from_a_count_of_them(given: str, seeds: list[int]) 
 def test_label_words_are_a_list_or_a_mapping() -> None:
     assert _words("Bad, Good") == ["Bad", "Good"]
     assert _words("neg=Not good, pos = a=b") == {"neg": "Not good", "pos": "a=b"}
+
+
+@pytest.mark.parametrize("value", ["nan", "-1", "inf", str(10**11), "1e400"])
+@pytest.mark.parametrize("option", ["--gpus", "--memory", "--threads", "--workers"])
+@pytest.mark.parametrize("executor", ["in-process", "processes", "ray"])
+def test_numbers_that_no_machine_has_are_refused_before_anything(
+    option: str, value: str, executor: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call("run", "--executor", executor, f"{option}={value}") == 2
+    message = capsys.readouterr().err
+    assert option in message and "Traceback" not in message
+    assert list(Path().iterdir()) == []
 
 
 def test_the_self_checks_pass_on_a_sound_model(small_model: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -164,6 +164,20 @@ def test_a_revision_of_the_hub_is_loaded_and_recorded(hub: Callable[[str], str],
         load_model("owner/name@step2000")
 
 
+def test_what_is_on_this_machine_has_no_revisions(saved: Save, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """transformers passes over the revision of a folder: all of its checkpoints would be one network."""
+    monkeypatch.chdir(saved().parent)
+    folder = tmp_path.name
+    Path("a.gguf").touch()
+    named = (folder, f"./{folder}", f"./{folder}/", str(tmp_path), "a.gguf", "smollm2-135m")
+    for name in [f"{one}@{revision}" for one in named for revision in ("step1", "a@b", "")]:
+        for load in (load_model, load_config, load_tokenizer):
+            with pytest.raises(UserError, match=r"have no revisions.*the folder of each checkpoint"):
+                load(name)
+    Path(f"{folder}@step1").symlink_to(folder)  # a sign like others in a folder's name
+    assert load_model(f"{folder}@step1").fingerprint == load_model(folder).fingerprint
+
+
 def test_a_bos_that_is_not_the_configurations_is_noted(saved: Save) -> None:
     """As it may be where a tokenizer was put beside a network that it was not made for (the fairseq dense family)."""
     folder = saved("xglm")
@@ -264,6 +278,39 @@ def test_a_folder_that_lacks_weights_is_refused_instead_of_filled_with_random_nu
     save_file(tensors, file, {"format": "pt"})
     with pytest.raises(UserError, match=r"no weights for model\.layers\.1\.self_attn\.v_proj\.weight"):
         load_model(str(file.parent))
+
+
+@pytest.mark.parametrize("base_model_alone", [False, True])
+@pytest.mark.parametrize("kind", ["llama", "gpt2", "xglm", "gemma3_text"])
+def test_a_folder_with_weights_of_more_layers_than_its_configuration_says_is_refused(
+    kind: str, base_model_alone: bool, saved: Save, random_model: MakeModel
+) -> None:
+    """A part of a network would be measured as the whole."""
+    network = random_model(kind, tie_word_embeddings=True).network
+    network.tie_weights()
+    config = saved(network=network.base_model if base_model_alone else network) / "config.json"
+    assert load_model(str(config.parent)).notes == ()
+    settings = json.loads(config.read_text())
+    layers = {name: 2 for name in ("num_hidden_layers", "n_layer", "num_layers") if name in settings}
+    types = {"layer_types": settings["layer_types"][:2]} if settings.get("layer_types") else {}
+    config.write_text(json.dumps(settings | layers | types))
+    with pytest.raises(UserError, match=r"weights of more layers than its configuration says: [\w.]+\.2\.[\w.]+, and"):
+        load_model(str(config.parent))
+
+
+def test_other_weights_that_a_network_has_no_place_for_are_left_out_with_a_note(
+    saved: Save, random_model: MakeModel
+) -> None:
+    """What sees, a head of another kind, or an old buffer, inside of its layers too."""
+    file = saved() / "model.safetensors"
+    tensors = load_file(file)
+    for name in ("score.weight", "vision_tower.layers.7.mlp.down_proj.weight", "model.layers.1.self_attn.bias"):
+        tensors[name] = torch.ones(3)
+    save_file(tensors, file, {"format": "pt"})
+    model = load_model(str(file.parent))
+    assert model.fingerprint == random_model("llama").fingerprint
+    (note,) = model.notes
+    assert note == "weights that the network has no place for are left out: model.layers.1.self_attn.bias, 3 in all"
 
 
 def test_a_folder_with_weights_of_another_shape_is_refused(saved: Save) -> None:

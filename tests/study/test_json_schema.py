@@ -26,6 +26,11 @@ def test_every_preset_fits_as_a_file_and_with_all_settings_filled_in(name: str) 
         {"queriez": 3},
         {"k": "many"},
         {"k": []},
+        {"k": True},
+        {"seeds": 2**32},
+        {"seeds": {"sst2": "many"}},
+        {"orders": 1},
+        {"weights": "untrained"},
         {"weights": ["untrained"]},
         {"methods": ["LGCD"]},
         {"methods": {"GD": {"epoch": 2}}},
@@ -39,7 +44,17 @@ def test_what_a_study_refuses_an_editor_underlines(settings: dict[str, Any]) -> 
     assert list(VALIDATOR.iter_errors(settings))
 
 
-@pytest.mark.parametrize("settings", [{"k": 8}, {"exclude": [{"k": 8, "weights": "trained"}]}, {"model": ["a/b", "c"]}])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"k": 8}, {"exclude": [{"k": 8, "weights": "trained"}]}, {"model": ["a/b", "c"]}, {"weights": "trained"},
+        {"tasks": "sst2"}, {"seeds": 3}, {"seeds": {"sst2": 3, "mr": [4]}}, {"controls": "other_task"},
+        {"measures": "similarity"}, {"selections": "all"}, {"checkpoints": "@step1"}, {"permutations": 1},
+        {"learning_rates": {"GD": 0.1, "LCGD": {"a/b": {"sst2": 0.1}, "c": [0.1]}}},
+        {"kind": "synthetic", "networks": {"n": {}}, "worlds": {"w": {"kind": "linear", "dimension": 1, "spectrum": 2}},
+         "seeds": 1, "references": "GD", "scales": 2},
+    ],
+)  # fmt: skip
 def test_one_value_stands_for_a_list_of_one(settings: dict[str, Any]) -> None:
     assert list(VALIDATOR.iter_errors(settings)) == []
 

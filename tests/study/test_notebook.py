@@ -1,6 +1,10 @@
 """A run in a notebook: its table, its observations and its failures, read when they are asked for."""
 
+import inspect
+import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -31,6 +35,42 @@ def test_a_run_gives_its_table_and_its_observations(
     same = demograd.run(run.study, "out")
     assert "2 of 2 cells are already in out" in capsys.readouterr().out
     assert same.results().equals(run.results())
+
+
+@pytest.mark.parametrize("study", [3, None, ["quickstart"], 0.5])
+def test_what_is_no_study_is_refused(study: Any) -> None:
+    with pytest.raises(UserError, match=r"demograd\.run\(.*Expected: a study, its settings as a dict, the name"):
+        inspect.unwrap(demograd.run)(study)  # without the type checks that tests add
+
+
+def test_settings_alone_are_a_study(tmp_path: Path) -> None:
+    for settings, words in (({"k": 0}, "k = 0"), ({"kind": "synthetic"}, "worlds is missing")):
+        with pytest.raises(UserError, match=words):
+            demograd.run(settings, tmp_path / "out")
+
+
+def test_paths_are_texts_and_what_failed_is_told_where_it_is_asked_for(
+    small_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ArithmeticError("a bit fell over")
+
+    settings = small_settings(small_model, weights="trained", methods=["GD"], seeds=0, queries=4, controls=[])
+    monkeypatch.setattr(sys.modules["demograd.study.engine.world_job"], "observe_untuned", broken)
+    run = demograd.run(settings, tmp_path / "out", model=small_model, k=(2,))
+    assert run.study.model == str(small_model)  # type: ignore[union-attr]
+    (cell,) = run.cells()
+    with pytest.raises(UserError, match=r"no observations of trained · sst2 · k 2 · seed 0 \(failed: Arith"):
+        run.observations(cell)
+    (tmp_path / "out" / "results.parquet").unlink()
+    with pytest.raises(UserError, match=r"has no results\.parquet\. Expected: a run that has ended"):
+        run.results()
+    (failure,) = run.failed
+    (tmp_path / "out" / "failures" / f"{failure.key}.json").unlink()
+    with pytest.raises(UserError, match=r"no observations of .* \(not run yet\)"):
+        run.observations(cell)
+    with pytest.raises(UserError, match="a cell of this study"):
+        run.observations(replace(cell, learning_rate=3.0))
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:

@@ -1,13 +1,18 @@
 """Facts about studies: what they refuse, and where learning rates come from."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, get_args, get_origin
 
 import pandas as pd
 import pytest
+from pydantic import BaseModel
 
 from demograd import UserError, read_study
-from demograd.study import Study, make_study, preset_names
+from demograd.study import Study, SyntheticStudy, make_study, preset_names
 from demograd.study.learning_rates import TABLE, best_rate, resolved
+from demograd.study.settings import members, validated
+from demograd.tasks.draws import MOST_ORDERS
 
 PRESETS = [name for name in preset_names() if isinstance(read_study(name), Study)]
 
@@ -31,6 +36,14 @@ PRESETS = [name for name in preset_names() if isinstance(read_study(name), Study
         ({"learning_rates": {"Adma": [0.1]}}, ["Adma", "GD, LCGD"]),
         ({"seeds": [0, 0]}, ["seeds = [0, 0]. Expected: each value once."]),
         ({"seeds": [-1]}, ["seeds = -1", "greater than or equal to 0"]),
+        ({"seeds": 99999999999999999999}, ["seeds = 99999999999999999999", "less than 4294967296"]),
+        ({"seeds": {"sst2": 2**32}}, ["seeds.sst2 = 4294967296", "less than 4294967296"]),
+        ({"query_seed": 2**32}, ["query_seed = 4294967296", "less than 4294967296"]),
+        ({"permutations": MOST_ORDERS}, ["permutations = 10000", "less than 10000"]),
+        ({"orders": MOST_ORDERS + 1}, ["orders = 10001", "less than or equal to 10000"]),
+        ({"methods": {"GD": {"epochs": True}}}, ["methods.GD.epochs = True", "neither true nor false"]),
+        ({"methods": {"GD": {"parameters": {"seed": False}}}}, ["methods.GD.parameters.seed = False"]),
+        ({"methods": {"GD": {"parameters": {"layers": [True, 2]}}}}, ["methods.GD.parameters.layers = [True, 2]"]),
         ({"learning_rates": {"GD": [-0.1]}}, ["learning_rates.GD", "greater than 0"]),
         ({"learning_rates": {"GD": [float("inf")]}}, ["learning_rates.GD", "finite"]),
         ({"tasks": []}, ["tasks", "at least 1"]),
@@ -40,6 +53,58 @@ def test_a_wrong_setting_is_named(settings: dict[str, object], words: list[str])
     with pytest.raises(UserError) as error:
         make_study(settings)
     assert all(word in str(error.value) for word in words), str(error.value)
+
+
+REQUIRED = {"dimension": 2, "kernel": "relu"}
+
+
+def true_for_a_number(annotation: Any) -> Iterator[Any]:
+    """Values of this type that are right, but for one number in them, in whose place is `True`."""
+    for one in members(annotation):
+        if one in (int, float):
+            yield True
+        elif get_origin(one) in (list, dict):
+            wraps = (lambda below: [below]) if get_origin(one) is list else (lambda below: {"sst2": below})
+            yield from map(wraps, true_for_a_number(get_args(one)[-1]))
+        elif isinstance(one, type) and issubclass(one, BaseModel):
+            kinds = {name: get_args(of.annotation)[0] for name, of in one.model_fields.items() if name == "kind"}
+            rest = kinds | {name: value for name, value in REQUIRED.items() if name in one.model_fields}
+            for name, of in one.model_fields.items():
+                yield from (rest | {name: below} for below in true_for_a_number(of.annotation))
+
+
+@pytest.mark.parametrize(("schema", "at_least"), [(Study, 14), (SyntheticStudy, 41)])
+def test_true_is_no_number_in_any_field(schema: type[BaseModel], at_least: int) -> None:
+    """To Python it is 1, so that `k: yes` would run with one demonstration."""
+    whole = {"kind": "synthetic", "worlds": {"w": {"dimension": 2}}, "networks": {"n": {}}}
+    rest = whole if schema is SyntheticStudy else {}
+    tried = [rest | {name: value} for name, of in schema.model_fields.items()
+             for value in true_for_a_number(of.annotation)]  # fmt: skip
+    assert len(tried) >= at_least
+    for settings in tried:
+        with pytest.raises(UserError, match=r"= True.* Expected: a number; YAML reads yes, on and true as true"):
+            validated(schema, settings)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("weights", "norms_only"), ("tasks", "mr"), ("k", 3), ("seeds", 7), ("permutations", 2), ("methods", "LCGD"),
+        ("controls", "other_task"), ("measures", "alpha"), ("selections", "corrected"), ("checkpoints", "@step1"),
+    ],
+)  # fmt: skip
+def test_one_value_is_a_list_of_it_and_a_tuple_is_a_list(name: str, value: Any) -> None:
+    many = make_study({name: [value]})
+    assert many != Study()
+    assert many == make_study({name: value}) == make_study({name: (value,)}) == Study(**{name: value})
+
+
+def test_one_rate_is_a_list_of_it_wherever_rates_are_named() -> None:
+    rates = {"GD": 0.1, "LCGD": {"sst2": 0.2, "smollm2-135m": {"sst2": (0.3,)}}}
+    lists = {"GD": [0.1], "LCGD": {"sst2": [0.2], "smollm2-135m": {"sst2": [0.3]}}}
+    assert make_study({"learning_rates": rates}).learning_rates == lists
+    assert make_study({"seeds": {"sst2": 4}}).seeds == {"sst2": [4]}
+    assert make_study({"seeds": range(3)}).seeds == [0, 1, 2]
 
 
 @pytest.mark.parametrize("text", ["k: [", "just words", "- a\n- list", "!!python/object/apply:os.system ['true']", ""])

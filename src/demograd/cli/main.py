@@ -20,6 +20,8 @@ from demograd.report import read_run, write_report
 from demograd.study import Run, Study, SyntheticStudy, Workers, read_study, run_study, run_synthetic
 from demograd.study.check import check_model
 
+MOST_SEEDS = 10_000
+"""That a count can stand for."""
 app = typer.Typer(
     help="Does a language model learn from demonstrations in its prompt the way gradient descent would?",
     no_args_is_help=True,
@@ -287,8 +289,8 @@ def _seeds(given: str | None) -> list[int] | None:
         raise UserError(f"--seeds {given}", expected, "Try --seeds 5, --seeds 0,3,7 or --seeds 3,") from error
     if "," in given:
         return numbers
-    if numbers[0] < 1:
-        raise UserError(f"--seeds {given}", "at least one demonstration set", "Try --seeds 5")
+    if not 1 <= numbers[0] <= MOST_SEEDS:
+        raise UserError(f"--seeds {given}", f"at least one demonstration set, at most {MOST_SEEDS:,}", "Try --seeds 5")
     return list(range(numbers[0]))
 
 

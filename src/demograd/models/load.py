@@ -18,6 +18,7 @@ from transformers.utils import logging
 
 from demograd.errors import UserError, unknown_name
 from demograd.models.anatomy import find_anatomy
+from demograd.models.leftover import check_weights
 from demograd.models.model import Model, Weights, context_window, fingerprint
 from demograd.models.packaged import BUILT_IN, header_of, installed_parts, joined, sha256
 from demograd.models.placement import check_device, placed
@@ -146,6 +147,12 @@ def _found(name: str) -> _Place:
             raise UserError(f"{name} is no model: it has no config.json",
                             "a folder of save_pretrained, or a .gguf file", "Check the path")  # fmt: skip
         return _Place(str(path))
+    repository, _, revision = name.partition("@")
+    if repository in BUILT_IN or (repository and is_there(_expanded(repository))):
+        # transformers would pass over the revision: all checkpoints would be one network
+        raise UserError(f"{name}: local folders, files and built-in models have no revisions",
+                        "the folder of each checkpoint, or a hub name (owner/name@revision)",
+                        "Name those instead")  # fmt: skip
     if name.startswith(("./", "../", "/", "~")) or path.suffix.lower() in (".gguf", ".safetensors"):
         raise UserError(f"There is no file or folder {name}", "a folder of save_pretrained, or a .gguf file",
                         "Check the path")  # fmt: skip
@@ -154,7 +161,6 @@ def _found(name: str) -> _Place:
         raise unknown_name(
             "model", name, BUILT_IN, "Any other model: a hub name (owner/name), a folder, or a .gguf file"
         )
-    repository, _, revision = name.partition("@")
     return _Place(repository, revision or None)
 
 
@@ -177,19 +183,18 @@ def _expanded(name: str) -> Path:
 def _from_folder_or_hub(place: _Place, dtype: torch.dtype) -> _Loaded:
     name, revision = place.path, place.revision
 
-    def load() -> tuple[Any, Any]:
+    def load() -> tuple[tuple[Any, str], Any]:
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             name, revision=revision, dtype=dtype, use_safetensors=None if pickle_is_allowed() else True,
             trust_remote_code=False, output_loading_info=True,
         )  # fmt: skip
         network, found = loaded
-        if missing := sorted(found["missing_keys"]):  # they would be random numbers
-            raise ValueError(f"there are no weights for {missing[0]}, nor for {len(missing) - 1} other parameters")
-        return network, AutoTokenizer.from_pretrained(name, revision=revision, trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(name, revision=revision, trust_remote_code=False)
+        return (network, check_weights(network, found)), tokenizer
 
-    whole, tokenizer = _loading(name if revision is None else f"{name}@{revision}", load)
+    (whole, left_out), tokenizer = _loading(name if revision is None else f"{name}@{revision}", load)
     network, note = text_part(whole)
-    notes = (note, _bos_note(tokenizer, network.config))
+    notes = (note, left_out, _bos_note(tokenizer, network.config))
     return network, tokenizer, _source(name, revision), tuple(note for note in notes if note)
 
 

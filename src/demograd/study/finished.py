@@ -5,6 +5,7 @@ from functools import cached_property
 
 import pandas as pd
 
+from demograd.errors import UserError
 from demograd.files import read_table
 from demograd.observe import Observation
 from demograd.study.cells import Cell, cells
@@ -12,7 +13,7 @@ from demograd.study.engine.jobs import all_keys
 from demograd.study.schema import Study
 from demograd.study.store.failures import Failure, failures
 from demograd.study.store.folder import RunFolder
-from demograd.study.store.keys import observation_key
+from demograd.study.store.keys import observation_key, world_key
 from demograd.study.synthetic.schema import BESIDE, SyntheticStudy
 from demograd.study.synthetic.trained import keys as trainings
 
@@ -25,19 +26,38 @@ class Run:
     study: Study | SyntheticStudy
 
     def results(self) -> pd.DataFrame:
-        """One number a row (docs/run-folder.md)."""
-        return read_table(self.folder.path / "results.parquet")
+        """One number a row (docs/run-folder.md).
+
+        Raises:
+            UserError: the run has not ended.
+        """
+        file = self.folder.path / "results.parquet"
+        if not file.is_file():
+            raise UserError(f"{self.folder.path} has no results.parquet", "a run that has ended",
+                            "Run the study there again: it goes on where it stopped")  # fmt: skip
+        return read_table(file)
 
     def cells(self) -> list[Cell]:
         """All cells of a study of a language model, those that failed too; a synthetic study has none."""
         return [] if isinstance(self.study, SyntheticStudy) else list(cells(self.study))
 
     def observations(self, cell: Cell) -> tuple[Observation, Observation]:
-        """ZSL and ICL of a cell's world, with all that was recorded."""
-        assert isinstance(self.study, Study)
+        """ZSL and ICL of a cell's world, with all that was recorded.
+
+        Raises:
+            UserError: it is no cell of this study, or its world was not observed: it failed, or was not reached.
+        """
+        if isinstance(self.study, SyntheticStudy) or cell not in self.cells():
+            raise UserError(f"{cell} of {self.folder.path}", "a cell of this study", "Take one of Run.cells()")
         inputs = self.folder.inputs
-        zsl, icl = (observation_key(self.study, cell.world, setting, inputs) for setting in ("ZSL", "ICL"))
-        return self.folder.load_observation(zsl), self.folder.load_observation(icl)
+        keys = [observation_key(self.study, cell.world, setting, inputs) for setting in ("ZSL", "ICL")]
+        if not all(map(self.folder.has_observation, keys)):
+            failed = failures(self.folder, [world_key(self.study, cell.world, inputs)]).values()
+            why = next((one.status for one in failed), "not run yet")
+            raise UserError(f"There are no observations of {cell.world} ({why})", "a world that was observed",
+                            "Run the study there again, with --retry-failed for what failed")  # fmt: skip
+        zsl, icl = map(self.folder.load_observation, keys)
+        return zsl, icl
 
     @cached_property
     def failed(self) -> tuple[Failure, ...]:

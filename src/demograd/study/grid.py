@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BaseModel, ConfigDict
 
 from demograd.errors import UserError, unknown_name
 from demograd.models import Weights
+from demograd.study.values import OneOrMany, Real, Whole
 
 Axes = Mapping[str, Sequence[Any]]
 """Field → all values that a study gives it, in the study's order."""
@@ -21,13 +22,8 @@ PairedAxis = Literal["model", "weights", "task", "k", "seed", "method"]
 _WITH_SEEDS = {"seed", "task", "k"}
 
 
-def one_or_many(value: Any) -> Any:
-    """A single value as a list of it."""
-    return value if isinstance(value, list) or value is None else [value]
-
-
-_Texts = Annotated[list[str] | None, BeforeValidator(one_or_many, json_schema_input_type=str | list[str] | None)]
-_Numbers = Annotated[list[int] | None, BeforeValidator(one_or_many, json_schema_input_type=int | list[int] | None)]
+_Texts = Annotated[list[str] | None, OneOrMany()]
+_Numbers = Annotated[list[Whole] | None, OneOrMany()]
 
 
 class Exclusion(BaseModel):
@@ -36,17 +32,13 @@ class Exclusion(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     model: _Texts = None
-    weights: Annotated[
-        list[Weights] | None, BeforeValidator(one_or_many, json_schema_input_type=Weights | list[Weights] | None)
-    ] = None
+    weights: Annotated[list[Weights] | None, OneOrMany()] = None
     task: _Texts = None
     k: _Numbers = None
     seed: _Numbers = None
     """Together with `task` and `k` only: everything else is compared on the same demonstration sets."""
     method: _Texts = None
-    learning_rate: Annotated[
-        list[float] | None, BeforeValidator(one_or_many, json_schema_input_type=float | list[float] | None)
-    ] = None
+    learning_rate: Annotated[list[Real] | None, OneOrMany()] = None
 
     @property
     def named(self) -> dict[str, list[Any]]:

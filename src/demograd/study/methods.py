@@ -2,16 +2,17 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from demograd.errors import UserError, unknown_name
 from demograd.learn import GradientDescent, LayerCausalGradientDescent, Method, ParameterSubset
+from demograd.study.settings import members
 
 KINDS: dict[str, type[GradientDescent] | type[LayerCausalGradientDescent]] = {
     "GD": GradientDescent,
@@ -72,10 +73,10 @@ def make_method(name: str, options: Mapping[str, Any], learning_rate: float) -> 
     kind = settings.pop("kind")
     if kind not in KINDS:
         raise unknown_name(f"methods.{name}.kind", str(kind), KINDS, "Choose one of these")
-    _require_known(f"methods.{name}", settings, [one.name for one in fields(KINDS[kind])])
+    _require_options(f"methods.{name}", settings, KINDS[kind])
     subset = settings.get("parameters")
     if isinstance(subset, Mapping):
-        _require_known(f"methods.{name}.parameters", subset, [one.name for one in fields(ParameterSubset)])
+        _require_options(f"methods.{name}.parameters", subset, ParameterSubset)
     try:
         return _adapter(kind).validate_python({**settings, "learning_rate": learning_rate})
     except ValidationError as error:
@@ -94,8 +95,12 @@ def options_json(method: Method) -> str:
     return json.dumps({name: value for name, value in asdict(method).items() if name != "learning_rate"})
 
 
-def _require_known(where: str, given: Mapping[str, Any], known: list[str]) -> None:
-    for option in given:
-        if option not in known or option == "learning_rate":
-            allowed = [one for one in known if one != "learning_rate"]
-            raise unknown_name(f"option of {where}", str(option), allowed, "Correct the name")
+def _require_options(where: str, given: Mapping[str, Any], of: type) -> None:
+    """That the options are there, and that none is true or false unless it may be: to pydantic, true is a number."""
+    types = {name: kind for name, kind in get_type_hints(of).items() if name != "learning_rate"}
+    for option, value in given.items():
+        if option not in types:
+            raise unknown_name(f"option of {where}", str(option), types, "Correct the name")
+        values = value if isinstance(value, list) else [value]
+        if bool not in members(types[option]) and any(isinstance(one, bool) for one in values):
+            raise UserError(f"{where}.{option} = {value!r}", "neither true nor false", f"Correct {where}.{option}")

@@ -1,5 +1,6 @@
 """Runs from a notebook."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ from demograd.study.engine import Workers
 from demograd.study.finished import Run
 from demograd.study.read import read_study
 from demograd.study.run import run_study
-from demograd.study.schema import Study, make_study, validated
+from demograd.study.schema import Study, make_study
+from demograd.study.settings import shown, validated
 from demograd.study.store.folder import RunFolder
 from demograd.study.synthetic.run import run_synthetic
 from demograd.study.synthetic.schema import SyntheticStudy
@@ -25,7 +27,7 @@ class Speaking(Silent):
 
 
 def run(
-    study: Study | SyntheticStudy | str | Path,
+    study: Study | SyntheticStudy | Mapping[str, Any] | str | Path,
     out: str | Path | None = None,
     *,
     workers: Workers | None = None,
@@ -36,7 +38,7 @@ def run(
     """Run a study, or what is left of it in its folder, as `demograd run` does.
 
     Args:
-        study: a study, the name of a preset, or a study file (.yaml).
+        study: a study, its settings, the name of a preset, or a study file (.yaml).
         out: the run folder, or a URL of one; None: `runs/`, and the study's name.
         workers: who does the work; None: this process.
         retry_failed: try again what failed before.
@@ -44,10 +46,16 @@ def run(
         settings: take the place of the study's own: `k=[8, 16]`.
 
     Raises:
-        UserError: something in the study cannot work.
+        UserError: it is no study, or something in it cannot work.
     """
     if isinstance(study, str | Path):
         study = read_study(str(study), **settings)
+    elif isinstance(study, Mapping):
+        study = _of_either_kind({**study, **settings})
+    elif not isinstance(study, Study | SyntheticStudy):
+        raise UserError(f"demograd.run({shown(study)})",
+                        "a study, its settings as a dict, the name of a preset, or a study file (.yaml)",
+                        "Try demograd.run('quickstart')")  # fmt: skip
     elif settings:
         study = validated(type(study), {**study.model_dump(exclude_unset=True), **settings})
     folder = None if out is None else place(out)
@@ -66,6 +74,9 @@ def open_run(folder: str | Path) -> Run:
     path = place(folder)
     if not (path / "study.yaml").is_file():
         raise UserError(f"{folder} has no study.yaml", "a run folder", "Give the folder that a run was kept in")
-    settings = read_yaml(path / "study.yaml")
+    return Run(RunFolder(path), _of_either_kind(read_yaml(path / "study.yaml")))
+
+
+def _of_either_kind(settings: Mapping[str, Any]) -> Study | SyntheticStudy:
     is_synthetic = settings.get("kind") == "synthetic"
-    return Run(RunFolder(path), validated(SyntheticStudy, settings) if is_synthetic else make_study(settings))
+    return validated(SyntheticStudy, settings) if is_synthetic else make_study(dict(settings))

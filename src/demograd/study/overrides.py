@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from types import NoneType
-from typing import Any, get_args, get_origin
+from typing import Any, get_args
 
 from pydantic import BaseModel
 
@@ -69,8 +69,7 @@ def _value(schema: type[BaseModel], names: Sequence[str], text: str, override: s
     # YAML cannot begin with @, and a revision does
     values = [part.strip() if part.strip().startswith("@") else parsed(part, f"--set {override}", _EXPECTED)
               for part in parts if part.strip()]  # fmt: skip
-    of_several = bool(allowed) and all(get_origin(one) in (list, dict) for one in allowed)
-    if len(parts) != 1 or not values or (of_several and not isinstance(values[0], list | dict)):
+    if len(parts) != 1 or not values:
         return values
     return text if str in allowed and isinstance(values[0], int | float) else values[0]
 

@@ -4,21 +4,18 @@ from collections.abc import Iterator
 from itertools import product
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from demograd.errors import unknown_name
 from demograd.learn import Method
 from demograd.models import Weights
-from demograd.study.grid import WORLD_AXES, Axes, Exclusion, PairedAxis, Point, check_rules, is_kept, one_or_many
+from demograd.study.grid import WORLD_AXES, Axes, Exclusion, PairedAxis, Point, check_rules, is_kept
 from demograd.study.measures import MEASURES
 from demograd.study.methods import make_method, named_methods, resolved_methods
-from demograd.study.settings import FolderName, validated
+from demograd.study.settings import validated
+from demograd.study.values import AtLeastOne, Count, FolderName, Many, OneOrMany, Order, Orders, Positive, Seed
 
-Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Seed = Annotated[int, Field(ge=0)]
-Counts = Annotated[list[PositiveInt], Field(min_length=1)]
-Seeds = Annotated[list[Seed], Field(min_length=1)]
-Rates = list[Rate] | dict[str, list[Rate]]
+Rates = Annotated[list[Positive] | dict[str, Many[Positive]], OneOrMany()]
 """For all tasks, or task by task."""
 Control = Literal["other_demonstrations", "permuted_labels", "other_task"]
 
@@ -34,14 +31,14 @@ class Study(BaseModel):
     """One line for lists and the report's heading."""
     model: str | Annotated[list[str], Field(min_length=1)] = "smollm2-135m"
     """A built-in name, a hub name (`owner/name@revision`), a local folder, or a GGUF file; or several of these."""
-    checkpoints: list[str] = []
+    checkpoints: Many[str] = []
     """States of one model in order of training, each as `model` takes it; they take `model`'s place. One starting with
     `@` is a revision of `model`, which is then a single one."""
-    weights: list[Weights] = Field(default=["trained"], min_length=1)
+    weights: AtLeastOne[Weights] = ["trained"]
     """States before anything; an untrained one is drawn anew for each seed."""
-    tasks: list[str] = Field(default=["sst2"], min_length=1)
+    tasks: AtLeastOne[str] = ["sst2"]
     """Built-in names, `hub:owner/name`, CSV, JSONL or Parquet files, or `cb=FILE`: a built-in task on a file."""
-    optional_tasks: list[str] = []
+    optional_tasks: Many[str] = []
     """Those among the tasks that are left out, aloud, where their data cannot be had."""
     template: str | None = None
     """How columns become text, as in "Review: {text} Sentiment:"; it also replaces a built-in task's."""
@@ -51,21 +48,21 @@ class Study(BaseModel):
     """Of a file or hub task: where its labels are."""
     validation_path: str | None = None
     """A second file, from which the queries of a file task are drawn."""
-    k: Annotated[Counts, BeforeValidator(one_or_many, json_schema_input_type=PositiveInt | Counts)] = [16]
+    k: AtLeastOne[Count] = [16]
     """Demonstrations."""
-    seeds: list[Seed] | dict[str, list[Seed]] = [0, 1, 2, 3, 4]
+    seeds: Annotated[list[Seed] | dict[str, Many[Seed]], OneOrMany()] = [0, 1, 2, 3, 4]
     """Demonstration sets, for all tasks or task by task."""
-    permutations: Annotated[Seeds, BeforeValidator(one_or_many, json_schema_input_type=Seed | Seeds)] = [0]
+    permutations: AtLeastOne[Order] = [0]
     """Which order the demonstrations come in: one for all seeds, or one per seed."""
     balanced: bool = False
     """Draw as many demonstrations of each class."""
-    queries: PositiveInt | dict[str, PositiveInt] = 100
+    queries: Count | dict[str, Count] = 100
     """Test examples, for all tasks or task by task."""
     query_seed: Seed = 1
     """Draws the queries, which do not depend on the demonstration set."""
     methods: dict[str, dict[str, Any]] = Field(default=["GD", "LCGD"], validate_default=True)
     """Names of `demograd list methods`; or name → options, with `kind: GD` or `kind: LCGD` for a name of one's own."""
-    learning_rates: dict[str, list[Rate] | dict[str, Rates]] = {}
+    learning_rates: dict[str, Annotated[list[Positive] | dict[str, Rates], OneOrMany()]] = {}
     """Per method, for all tasks, task by task, or model by model; where none is named, the rate that the shipped sweep
     chose."""
     exclude: list[Exclusion] = []
@@ -74,13 +71,13 @@ class Study(BaseModel):
     pair: list[list[PairedAxis]] = []
     """Rules that go through lists together instead of multiplying them: `[task, k]` takes the first task with the first
     k, the second with the second, and so on."""
-    controls: list[Control] = ["other_demonstrations", "permuted_labels"]
+    controls: Many[Control] = ["other_demonstrations", "permuted_labels"]
     """What else FT is trained on, for the specificity."""
-    measures: list[str] = Field(default=["similarity"], min_length=1)
+    measures: AtLeastOne[str] = ["similarity"]
     """Groups of metrics, see `demograd list measures`."""
-    selections: list[Literal["all", "corrected"]] = Field(default=["all"], min_length=1)
+    selections: AtLeastOne[Literal["all", "corrected"]] = ["all"]
     """Queries to average over; `corrected`: those wrong in ZSL and right in ICL and FT."""
-    orders: Annotated[int, Field(ge=2)] = 10
+    orders: Orders = 10
     """Orders of the demonstrations over which order sensitivity is taken."""
     loss_on: Literal["all", "label"] = "all"
     """Which tokens of a demonstration FT learns to predict."""

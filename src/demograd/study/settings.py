@@ -5,24 +5,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import NoneType, UnionType
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
-from pydantic import AfterValidator, BaseModel, ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from demograd.errors import UserError, unknown_name
+from demograd.study.values import plain
 
 Schema = TypeVar("Schema", bound=BaseModel)
-LONGEST_NAME, LONGEST_TEXT = 100, 4000
+LONGEST_TEXT = 4000
 """Characters."""
-
-
-def _names_a_folder(name: str) -> str:
-    """A study's name is part of a path: it must not lead out of the folder of runs."""
-    if not name or len(name) > LONGEST_NAME or name.startswith(".") or not re.fullmatch(r"[\w .,+=()-]+", name):
-        raise ValueError(f"letters, digits, spaces and . , + = ( ) _ -, at most {LONGEST_NAME}, no dot first")
-    return name
-
-
-FolderName = Annotated[str, AfterValidator(_names_a_folder)]
 
 
 def validated(schema: type[Schema], settings: Mapping[str, Any]) -> Schema:
@@ -32,6 +23,7 @@ def validated(schema: type[Schema], settings: Mapping[str, Any]) -> Schema:
         UserError: a setting is unknown or wrong; the first is named by its path, with what was given and what is
             allowed, and how many more there are.
     """
+    settings = plain(settings)
     _require_text(settings)
     try:
         return schema.model_validate(settings)

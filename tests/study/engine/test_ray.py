@@ -71,7 +71,11 @@ class Killing(Hearing):
 
 def test_without_a_cluster_there_the_user_is_told() -> None:
     with pytest.raises(UserError, match=r"No Ray cluster at 127\.0\.0\.1:1"):
-        list(run_jobs([], Workers("ray", address="127.0.0.1:1"), Hearing()))
+        list(run_jobs([Writes(Path("never"))], Workers("ray", address="127.0.0.1:1"), Hearing()))
+
+
+def test_where_nothing_is_left_to_do_no_cluster_is_asked() -> None:
+    assert list(run_jobs([], Workers("ray", address="127.0.0.1:1"), Hearing())) == []
 
 
 def test_a_study_survives_the_death_of_a_node_with_the_same_table(

@@ -31,6 +31,10 @@ from demograd.study.synthetic.schema import Network
         ({"references": ["GD++"]}, ["mixes", "GD"]),
         ({"worlds": SYSTEM["worlds"]}, ["linear system", "scales"]),
         ({"seeds": [1, 1]}, ["each value once"]),
+        ({"seeds": [2**32]}, ["seeds = 4294967296", "less than 4294967296"]),
+        ({"test_seed": 2**64}, ["test_seed", "less than 4294967296"]),
+        ({"worlds": {"a": {"dimension": 2, "rotation": 2**64}}}, ["worlds.a.rotation", "less than 4294967296"]),
+        ({"orders": 10_001}, ["orders = 10001", "less than or equal to 10000"]),
         ({"training": {"learning_rate": -1}}, ["training.learning_rate", "greater than 0"]),
     ],
 )

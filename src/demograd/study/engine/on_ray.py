@@ -4,6 +4,7 @@ import os
 import socket
 import time
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ def on_ray(
     gpus: float,
     memory: int | None,
 ) -> Iterator[Job]:
-    """Run the jobs as Ray tasks, handed over in the order in which they come.
+    """Run the jobs as Ray tasks, handed over in the order in which they come; where there is none, no cluster is asked.
 
     The run folder must be one that all nodes see.
 
@@ -52,13 +53,17 @@ def on_ray(
     Raises:
         UserError: Ray is not installed, or there is no cluster at that address.
     """
+    jobs = iter(jobs)
+    first = next(jobs, None)
+    if first is None:
+        return
     ray, is_ours = _ray(address)
     # `max_calls=0`: a worker with a GPU, too, lives on, and with it the network that it has loaded
     task = ray.remote(num_cpus=threads, num_gpus=gpus, memory=memory, max_retries=RETRIES, max_calls=0)(_run)
     messages = _queue(ray)
     settings = _settings()
     ended = (ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError, ray.exceptions.NodeDiedError)
-    jobs, running = iter(jobs), dict[Any, Job]()
+    jobs, running = chain([first], jobs), dict[Any, Job]()
     asked = {"CPU": float(threads), "GPU": gpus, "memory": float(memory or 0)}
     started, told = time.monotonic(), False
     try:

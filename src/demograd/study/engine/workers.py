@@ -15,6 +15,11 @@ from demograd.study.engine.processes import processes
 from demograd.study.watch import Watch
 
 EXECUTORS = ("in-process", "processes", "ray")
+MOST_WORKERS, MOST_GPUS = 10_000, 1024
+MOST_THREADS_PER_CORE, MOST_THREADS_OF_A_NODE = 4, 1024
+"""Of this machine, whose cores are known; and of a node of a cluster, whose are not."""
+LEAST_GPUS, LEAST_MEMORY, MOST_MEMORY = 0.0001, 0.001, 1_000_000
+"""What Ray can count; and GB, from a megabyte to a petabyte."""
 
 
 @dataclass(frozen=True)
@@ -37,13 +42,21 @@ class Workers:
     def __post_init__(self) -> None:
         """
         Raises:
-            UserError: these do not fit together.
+            UserError: a number that no machine has, or these do not fit together.
         """
         if self.executor is not None and self.executor not in EXECUTORS:
             raise unknown_name("executor", self.executor, EXECUTORS, "Choose one of these")
-        for name, value in (("--workers", self.number), ("--threads", self.threads)):
-            if value is not None and value < 1:
-                raise UserError(f"{name} {value}", "at least 1", f"Leave {name} off, or give a larger number")
+        most_threads = MOST_THREADS_OF_A_NODE if self.executor == "ray" else MOST_THREADS_PER_CORE * _cores()
+        for name, value, least, most in (
+            ("--workers", self.number, 1, MOST_WORKERS),
+            ("--threads", self.threads, 1, most_threads),
+            ("--gpus", self.gpus or None, LEAST_GPUS, MOST_GPUS),
+            ("--memory", self.memory, LEAST_MEMORY, MOST_MEMORY),
+        ):
+            if value is not None and not least <= value <= most:  # so written, it refuses NaN
+                raise UserError(f"{name} {value}", f"{least} to {most:,}", f"Leave {name} off, or correct it")
+        if self.gpus > 1 and self.gpus % 1:
+            raise UserError(f"--gpus {self.gpus}", "a part of one, or whole ones", "Correct it")
         if self.executor == "in-process" and (self.number or 1) > 1:
             raise UserError(f"--workers {self.number} with --executor in-process", "one worker",
                             "Try --executor processes")  # fmt: skip

@@ -5,10 +5,23 @@ Where a setting of a world, a network or its training has a default, it is that 
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from demograd.study.schema import Study, make_study
-from demograd.study.settings import FolderName
+from demograd.study.values import (
+    AtLeastOne,
+    Count,
+    FolderName,
+    Many,
+    Natural,
+    NotNegative,
+    OneOrMany,
+    Orders,
+    Positive,
+    Real,
+    Seed,
+    Several,
+)
 from demograd.synthetic import (
     Architecture,
     AttentionKind,
@@ -21,9 +34,6 @@ from demograd.synthetic import (
     World,
 )
 
-Seed = Annotated[int, Field(ge=0)]
-Noise = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
 Reference = Literal[
     "GD", "GD, rate per step", "preconditioned GD", "GD++", "preconditioned GD++", "functional GD",
     "functional GD, bandwidth", "SGD", "ridge", "least squares", "kernel regression", "Bayes", "mesa-optimiser",
@@ -42,17 +52,17 @@ class LinearWorld(_Settings):
     """y = ⟨w, x⟩ + ε, a new w for every sequence."""
 
     kind: Literal["linear"] = "linear"
-    dimension: PositiveInt
+    dimension: Count
     inputs: Literal["normal", "uniform", "sphere"] = LinearRegression.inputs
-    spectrum: list[PositiveFloat] | None = None
+    spectrum: Annotated[list[Positive] | None, OneOrMany()] = None
     """Eigenvalues of the covariance Σ of normal inputs; without any, Σ = I."""
     rotation: Seed | None = LinearRegression.rotation
     """Turns Σ's axes; without one they are the coordinate axes."""
     task: Literal["identity", "inverse"] = LinearRegression.task
     """Covariance of w: I, or Σ⁻¹."""
-    noise: Noise = LinearRegression.noise
+    noise: NotNegative = LinearRegression.noise
     """Standard deviation of ε."""
-    nonzero: PositiveInt | None = LinearRegression.nonzero
+    nonzero: Count | None = LinearRegression.nonzero
     """Components of w that are not zero; without a number, all."""
 
     def world(self) -> LinearRegression:
@@ -70,9 +80,9 @@ class KernelWorld(_Settings):
     """y from a Gaussian process with this kernel, x of length 1."""
 
     kind: Literal["kernel"]
-    dimension: PositiveInt
+    dimension: Count
     kernel: Kernel
-    noise: Noise = KernelRegression.noise
+    noise: NotNegative = KernelRegression.noise
 
     def world(self) -> KernelRegression:
         """The world itself."""
@@ -83,7 +93,7 @@ class SineWorld(_Settings):
     """y = a sin(x + φ) + ε."""
 
     kind: Literal["sine"]
-    noise: Noise = SineRegression.noise
+    noise: NotNegative = SineRegression.noise
 
     def world(self) -> SineRegression:
         """The world itself."""
@@ -94,11 +104,11 @@ class SystemWorld(_Settings):
     """s_{t+1} = c W s_t + ε with W orthogonal, a new one for every sequence."""
 
     kind: Literal["system"]
-    dimension: PositiveInt
-    noise: Noise = LinearSystem.noise
+    dimension: Count
+    noise: NotNegative = LinearSystem.noise
     start: Literal["normal", "sphere"] = LinearSystem.start
     """s_1 ~ N(0, I), or uniform on the sphere of radius √dimension."""
-    contraction: PositiveFloat = LinearSystem.contraction
+    contraction: Positive = LinearSystem.contraction
     """c."""
 
     def world(self) -> LinearSystem:
@@ -112,28 +122,28 @@ AnyWorld = Annotated[LinearWorld | KernelWorld | SineWorld | SystemWorld, Field(
 class TrainingSettings(_Settings):
     """Adam on fresh sequences, its rate warmed up and then let down to zero."""
 
-    steps: PositiveInt = Training.steps
-    batch: PositiveInt = Training.batch
-    learning_rate: PositiveFloat = Training.learning_rate
-    warmup: Annotated[int, Field(ge=0)] = Training.warmup
-    clip: PositiveFloat = Training.clip
-    checkpoint_every: PositiveInt = Training.checkpoint_every
-    starts: PositiveInt = Training.starts
+    steps: Count = Training.steps
+    batch: Count = Training.batch
+    learning_rate: Positive = Training.learning_rate
+    warmup: Natural = Training.warmup
+    clip: Positive = Training.clip
+    checkpoint_every: Count = Training.checkpoint_every
+    starts: Count = Training.starts
     """Initial weights that are tried; training goes on from those with the lowest training loss after their trial."""
-    trial: PositiveInt = Training.trial
+    trial: Count = Training.trial
     """Steps of each trial, where there are several."""
 
 
 class OwnTraining(_Settings):
     """What of the study's training a network replaces; null: nothing."""
 
-    steps: PositiveInt | None = None
-    batch: PositiveInt | None = None
-    learning_rate: PositiveFloat | None = None
-    warmup: Annotated[int, Field(ge=0)] | None = None
-    clip: PositiveFloat | None = None
-    starts: PositiveInt | None = None
-    trial: PositiveInt | None = None
+    steps: Count | None = None
+    batch: Count | None = None
+    learning_rate: Positive | None = None
+    warmup: Natural | None = None
+    clip: Positive | None = None
+    starts: Count | None = None
+    trial: Count | None = None
 
 
 class Network(_Settings):
@@ -141,17 +151,17 @@ class Network(_Settings):
     would read y are not used."""
 
     attention: AttentionKind = Architecture.attention
-    layers: PositiveInt = Architecture.layers
-    heads: PositiveInt = Architecture.heads
+    layers: Count = Architecture.layers
+    heads: Count = Architecture.heads
     shared: bool = Architecture.shared
     """Whether all layers are the same weights."""
-    mlp: Annotated[int, Field(ge=0)] = Architecture.mlp
+    mlp: Natural = Architecture.mlp
     """Hidden units of an MLP after each attention layer; 0: none."""
-    initial_scale: PositiveFloat = Architecture.initial_scale
+    initial_scale: Positive = Architecture.initial_scale
     """Standard deviation of the initial weights, times the square root of the token's width."""
     by_inputs: bool = Architecture.by_inputs
     """Whether keys and queries see x alone (Cheng 2024)."""
-    bound: PositiveFloat | None = Architecture.bound
+    bound: Positive | None = Architecture.bound
     """Between ± which all components of tokens are kept after each layer; null: no bound."""
     training: OwnTraining = OwnTraining()
     """Where it is trained otherwise than the study's other networks."""
@@ -170,37 +180,37 @@ class SyntheticStudy(_Settings):
     """Part of the run folder's name, unless `--out` gives another."""
     about: str = ""
     """One line for lists and the report's heading."""
-    notes: list[str] = []
+    notes: Many[str] = []
     """What a reader of the page must know, such as where the study departs from its paper."""
     worlds: dict[str, AnyWorld] = Field(min_length=1)
     """Name → the world: its `kind` is linear, kernel, sine or system."""
-    context: PositiveInt = 10
+    context: Count = 10
     """Examples before the query; states, in a linear system."""
     networks: dict[str, Network] = Field(min_length=1)
     """Name → the small transformer that is trained in every world from every seed."""
     training: TrainingSettings = TrainingSettings()
     """How all networks are trained that say nothing else."""
-    seeds: list[Seed] = Field(default=[0, 1, 2, 3, 4], min_length=1)
+    seeds: AtLeastOne[Seed] = [0, 1, 2, 3, 4]
     """Of initial weights and training data."""
-    references: list[Reference] = ["GD"]
+    references: Many[Reference] = ["GD"]
     """What networks are held against; descents take as many steps as a network has layers."""
-    tuning_sequences: Annotated[int, Field(ge=2)] = 65536
+    tuning_sequences: Several = 65536
     """On which the references are tuned, neither trained on nor tested on; their loss is held against that on as many
     others."""
-    test_sequences: Annotated[int, Field(ge=2)] = 65536
+    test_sequences: Several = 65536
     """On which everything is tested; sensitivities, which cost more, on the first 1024. Squared errors of deep linear
     layers have such tails that 4096 cannot decide 2 %."""
     test_seed: Seed = 1
     """Draws the test sequences."""
-    scales: list[PositiveFloat] = []
+    scales: Many[Positive] = []
     """Factors of the inputs at which networks are tested besides 1, on which they were trained."""
-    contexts: list[PositiveInt] = []
+    contexts: Many[Count] = []
     """Context lengths at which networks are tested besides."""
-    mixes: list[Finite] = []
+    mixes: Many[Real] = []
     """Shares of the construction in weights between a trained one-layer linear network and GD's construction."""
-    instances: PositiveInt = 100
+    instances: Count = 100
     """Random instances on which each construction is checked."""
-    orders: Annotated[int, Field(ge=2)] | None = None
+    orders: Orders | None = None
     """Orders of the examples over which order sensitivity is taken; without a number it is not."""
     sparsity: bool = False
     """Whether to measure how many weights are nearly zero."""
