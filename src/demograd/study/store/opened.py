@@ -36,9 +36,9 @@ def opened(folder: RunFolder, study: BaseModel, say: Callable[[str], None]) -> I
     Raises:
         UserError: it holds another study, or something else, or is in use, or cannot be written.
     """
-    _is_new(folder.path, study)  # before anything is made there
-    before = {*folder.path.iterdir()} if folder.path.exists() else None
     try:
+        _is_new(folder.path, study)  # before anything is made there
+        before = {*folder.path.iterdir()} if folder.path.exists() else None
         for one in (folder.path, folder.path / "cells", folder.path / "observations"):
             make_folder(one)
     except OSError as error:
