@@ -54,8 +54,8 @@ def machine_facts(before: dict[str, Any], device: str, threads: int, seconds: fl
 
 
 def model_facts(model: Model) -> dict[str, str]:
-    """What the provenance says of one state of the weights."""
-    return {"name": model.name, "fingerprint": model.fingerprint, "source": model.source}
+    """What the provenance says of a pretrained network, also where the model is an untrained twin of it."""
+    return {"name": model.name, "fingerprint": model.pretrained_fingerprint, "source": model.source}
 
 
 def _task(task: Task) -> dict[str, Any]:

@@ -74,7 +74,7 @@ def failed_keys(folder: RunFolder) -> set[str]:
 
 def load_or_failed(folder: RunFolder, key: str, settings: Iterable[str] = ()) -> CellRecord:
     """A finished cell; one that failed has no numbers, and that for the status of all its settings."""
-    kept = folder.read_json(_name(key))
+    kept = None if folder.has_cell(key) else folder.read_json(_name(key))
     if kept is None:
         return folder.load_cell(key)
     failure = Failure(**kept)

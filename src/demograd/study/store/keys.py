@@ -1,6 +1,6 @@
 """Names of what a run folder keeps: each says what the numbers depend on, but for rounding, and nothing else.
 
-Device, threads and, of trained weights, library versions round differently; provenance.json has them.
+Device, threads and, of trained weights, library versions round differently; each file says what computed it.
 Not the name of a model or a task, of a method or the study: their weights, token ids and options. So another study that
 contains the same cell has the same key's hash, and data or weights that changed under the same name have another.
 """
