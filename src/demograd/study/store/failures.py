@@ -9,6 +9,7 @@ from typing import TypeVar
 from demograd.errors import UserError
 from demograd.files import NoRoom
 from demograd.study.store.folder import CellRecord, RunFolder
+from demograd.study.store.secrets import without_secrets
 from demograd.study.watch import JobWatch
 
 LONGEST = 200
@@ -55,7 +56,8 @@ def attempt(folder: RunFolder, key: str, what: str, work: Callable[[], Result], 
 
 
 def keep_failure(folder: RunFolder, key: str, what: str, error: str, trace: str, watch: JobWatch) -> None:
-    """Write `failures/<key>.json`, and say so."""
+    """Write `failures/<key>.json`, and say so; without secrets, which other libraries' errors may quote."""
+    error, trace = without_secrets(error), without_secrets(trace)
     failure = Failure(key, what, error, trace, datetime.now(UTC).isoformat(timespec="seconds"))
     folder.write_json(_name(key), asdict(failure))
     watch.say(f"{what} {failure.status}")
