@@ -209,6 +209,27 @@ def test_a_file_behind_a_url_is_read_and_checked_too(name: str) -> None:
         read(file)
 
 
+@pytest.mark.parametrize("folder", ["~", "a:b", "file:", "s3:x"])
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_folder_with_a_name_that_libraries_read_otherwise_is_a_folder(
+    name: str, folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As pyarrow does, which would write into the user's home."""
+    monkeypatch.chdir(tmp_path)
+    write, read = FORMATS[name]
+    write(Path(folder) / name)
+    assert [str(file.relative_to(tmp_path)) for file in tmp_path.rglob("*") if file.is_file()] == [f"{folder}/{name}"]
+    assert read(Path(folder) / name) is not None
+
+
+def test_a_path_may_begin_at_a_users_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no shell has replaced its sign, as after `--out=`."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert place("~/runs") == tmp_path / "runs"
+    with pytest.raises(UserError, match=r"~nobody-has-this-name/runs, the home of nobody here.*begin it with \./"):
+        place("~nobody-has-this-name/runs")
+
+
 def test_a_url_that_nothing_here_knows_is_said() -> None:
     with pytest.raises(UserError, match=r"nonsense://here cannot be reached \(Protocol not known"):
         place("nonsense://here")

@@ -135,6 +135,34 @@ def test_a_file_runs_to_a_report(small_model: Path, capsys: pytest.CaptureFixtur
     assert "Negative" in Path("out/study.yaml").read_text()
 
 
+@pytest.mark.parametrize(
+    ("out", "message"),
+    [
+        ("~/x", ""),
+        ("a:b", ""),
+        ("~nobody-has-this-name/x", "~nobody-has-this-name/x, the home of nobody here"),
+        ("reviews.jsonl", "reviews.jsonl cannot be written (Not a directory)"),
+        ("reviews.jsonl/below", "reviews.jsonl/below cannot be written (Not a directory)"),
+        ("x" * 300, "x cannot be written (File name too long)"),
+        ("/dev/null", "/dev/null cannot be written (Not a directory)"),
+    ],
+)
+def test_a_run_is_whole_in_the_folder_that_was_named_or_nowhere(
+    out: str, message: str, small_model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_reviews(REVIEWS)
+    monkeypatch.setenv("HOME", str(Path("home").absolute()))
+    arguments = ["--model", str(small_model), "--learning-rate", "0.01", "--queries", "2", "-k", "2", "--seeds", "1",
+                 "--weights", "trained", "--method", "GD", "--set", "controls=[]", f"--out={out}"]  # fmt: skip
+    assert call("run", *FILE, *arguments) == (2 if message else 0)
+    told, folder = capsys.readouterr().err, Path(out.replace("~/", "home/"))
+    written = {file for file in Path().rglob("*") if file.is_file()} - {Path("reviews.jsonl")}
+    if message:
+        assert message in told and "Traceback" not in told and written == set()
+    else:
+        assert folder / "results.parquet" in written and all(file.is_relative_to(folder) for file in written)
+
+
 @pytest.mark.parametrize(("given", "seeds"), [("3", [0, 1, 2]), ("3,", [3]), ("0,3,7", [0, 3, 7])])
 def test_a_comma_tells_seeds_from_a_count_of_them(given: str, seeds: list[int]) -> None:
     assert _seeds(given) == seeds

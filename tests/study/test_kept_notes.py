@@ -1,11 +1,13 @@
 """What the provenance says of finished work does not depend on which run did it."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from tests.conftest import CONFIGS
 from tests.study.conftest import small_settings
+from tests.study.test_run import Listening
 from transformers import AutoTokenizer, BartConfig, BartForCausalLM
 
 from demograd.files import read_json
@@ -33,7 +35,8 @@ def test_a_run_that_is_killed_before_its_provenance_is_written_tells_the_same(
     run_study(study, out, workers=Workers(threads=2))
     undisturbed = read_json(out / "provenance.json")
     assert set(undisturbed["models"]) == {"trained", "no_training, seed 0", "no_training, seed 1"}
-    assert len({facts["fingerprint"] for facts in undisturbed["models"].values()}) == 3
+    assert {name: "drawn_by" in facts for name, facts in undisturbed["models"].items()} == {
+        "trained": False, "no_training, seed 0": True, "no_training, seed 1": True}  # fmt: skip
     assert sum("packing does not fit" in note for note in undisturbed["notes"]) == 1
     assert undisturbed["machine"]["threads"] == 2  # of the workers, not what this process has besides
 
@@ -41,3 +44,29 @@ def test_a_run_that_is_killed_before_its_provenance_is_written_tells_the_same(
     run_study(study, out, workers=Workers(threads=2))
     resumed = read_json(out / "provenance.json")
     assert resumed["models"] == undisturbed["models"] and resumed["notes"] == undisturbed["notes"]
+
+
+def test_a_study_that_comes_whole_from_the_cache_tells_the_same(
+    small_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And of other threads nothing comes; what a folder has of them is used, and said."""
+    monkeypatch.setenv("DEMOGRAD_CACHE", str(tmp_path / "cache"))
+    study = make_study(small_settings(small_model, seeds=[0], queries=4, k=1, methods=["GD"], controls=[]))
+
+    def run(name: str, threads: int) -> tuple[Listening, Path, Any]:
+        watch, out = Listening(), tmp_path / name
+        run_study(study, out, watch, workers=Workers(threads=threads))
+        return watch, out, read_json(out / "provenance.json")
+
+    (_, one, ran), (watch, two, came) = run("one", 1), run("two", 1)
+    assert watch.begun == [] and (one / "results.parquet").read_bytes() == (two / "results.parquet").read_bytes()
+    assert came["models"] == ran["models"] and set(ran["models"]) == {"trained", "no_training, seed 0"}
+    assert came["models"]["trained"]["source"] == str(small_model)
+    assert came["notes"] == ran["notes"] and not any("several settings" in note for note in ran["notes"])
+
+    watch, _, _ = run("three", 2)
+    assert [setting for _, setting in watch.begun] == ["ZSL", "ICL", "FT"] * 2
+    for cell in (two / "cells").iterdir():
+        cell.unlink()
+    (said,) = (note for note in run("two", 2)[2]["notes"] if "several settings" in note)
+    assert ", 1 thread, torch" in said and ", 2 threads, torch" in said

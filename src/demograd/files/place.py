@@ -17,11 +17,12 @@ LONGEST = 200
 
 
 def place(text: str | Place) -> Place:
-    """What a user names: a path of this machine, or a URL, where it is asked whether anything is there.
+    """What a user names: a path of this machine, `~` being their home, or a URL, where it is asked whether anything is
+    there.
 
     Raises:
-        UserError: it is empty; no file system is known for such a URL, the package that knows it is not installed, or
-            it is not answered.
+        UserError: it is empty, or in the home of nobody here; no file system is known for such a URL, the package that
+            knows it is not installed, or it is not answered.
     """
     if not isinstance(text, str):
         return text
@@ -31,7 +32,15 @@ def place(text: str | Place) -> Place:
     if not path.strip():
         raise UserError(f"{text!r}, which names no folder", "a path, or a URL such as s3://bucket/folder",
                         "Name one, or leave it off")  # fmt: skip
-    return Path(path) if is_here else _reached(text, protocol)
+    return _here(path) if is_here else _reached(text, protocol)
+
+
+def _here(path: str) -> Path:
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise UserError(f"{path}, the home of nobody here", "a path, or a URL such as s3://bucket/folder",
+                        "Correct it, or begin it with ./ where a folder has this name") from error  # fmt: skip
 
 
 def _reached(url: str, protocol: str) -> UPath:

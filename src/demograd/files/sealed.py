@@ -7,6 +7,7 @@ written, and `FileNotFoundError` for what is not there.
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -53,12 +54,17 @@ def write_table(file: Place, table: pd.DataFrame) -> None:
     """As Parquet, without the index."""
     arrow = pa.Table.from_pandas(table, preserve_index=False)
     arrow = arrow.replace_schema_metadata({**arrow.schema.metadata, NAME: NO_SEAL})
-    write_sealed(file, lambda unfinished: pq.write_table(arrow, unfinished))
+
+    def write(unfinished: Path) -> None:
+        with unfinished.open("wb") as stream:  # pyarrow would read `~` and `a:b` in a path as its own signs
+            pq.write_table(arrow, stream)
+
+    write_sealed(file, write)
 
 
 def read_table(file: Place) -> pd.DataFrame:
     """What `write_table` was given."""
-    return _read(file, pd.read_parquet)
+    return _read(file, lambda path: pd.read_parquet(BytesIO(path.read_bytes())))
 
 
 def write_tensors(file: Place, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> None:

@@ -43,6 +43,8 @@ class Observation:
     """What the model computed in: it sets how small a difference can be and still mean something."""
     notes: tuple[str, ...] = field(default=())
     """What a reader must know about how this was observed, such as `unpacked`."""
+    computed_on: str = ""
+    """Device, threads and version of torch, on which rounding depends; empty: nobody told."""
 
     @property
     def predictions(self) -> Int[Tensor, " queries"]:
@@ -62,7 +64,7 @@ class Observation:
         for name in _OPTIONAL:
             if (value := getattr(self, name)) is not None:
                 tensors[name] = value
-        metadata = {"dtype": self.dtype, "notes": "\n".join(self.notes)}
+        metadata = {"dtype": self.dtype, "notes": "\n".join(self.notes), "computed_on": self.computed_on}
         write_tensors(place(path), tensors, metadata)
 
     @classmethod
@@ -79,7 +81,8 @@ class Observation:
         lengths = tensors.pop("query_lengths").tolist()
         logits = list(tensors.pop("attention_logits").split(lengths, dim=-1))
         notes = tuple(metadata["notes"].splitlines())
-        return cls(attention_logits=logits, dtype=metadata["dtype"], notes=notes, **tensors)
+        return cls(attention_logits=logits, dtype=metadata["dtype"], notes=notes,
+                   computed_on=metadata.get("computed_on", ""), **tensors)  # fmt: skip
 
 
 _OPTIONAL = [one.name for one in fields(Observation) if one.default is None]

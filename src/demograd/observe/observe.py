@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import get_args
+from typing import Any, get_args
 
 import torch
 from torch import Tensor
@@ -167,7 +167,8 @@ def _assembled(model: Model, prompts: Prompts, parts: list[_Part], notes: tuple[
             logits[one.query] = rows[..., : one.length].clone()
     recorded = {name: [stacked(part.recorder.recorded[name]) for part in parts] for name in parts[0].recorder.recorded}
     del recorded["attention_logits"]
-    shared = {name: recorded.pop(name)[0][0] for name in SHARED if name in recorded}
+    tensors: dict[str, Any] = {name: recorded.pop(name)[0][0] for name in SHARED if name in recorded}
+    tensors |= {name: in_order(of_parts) for name, of_parts in recorded.items()}
     next_token = [part.next_token_log_probs for part in parts if part.next_token_log_probs is not None]
     return Observation(
         attention_logits=[logits[query] for query in range(len(prompts.queries))],
@@ -176,6 +177,5 @@ def _assembled(model: Model, prompts: Prompts, parts: list[_Part], notes: tuple[
         next_token_log_probs=in_order(next_token) if next_token else None,
         dtype=model.dtype,
         notes=notes,
-        **{name: in_order(of_parts) for name, of_parts in recorded.items()},
-        **shared,
+        **tensors,
     )

@@ -1,6 +1,6 @@
 """What a reader must know of how the files of a run folder were made, such as that memory ran out."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from demograd.study.cells import cells_by_world, looks_at_prompts
 from demograd.study.schema import Study
@@ -11,17 +11,26 @@ from demograd.study.store.keys import cell_key, observation_key
 
 def kept_notes(study: Study, folder: RunFolder, inputs: Inputs) -> list[str]:
     """Of all that is finished, whichever run or worker made it, each note once; in the order of the grid."""
-    return list(dict.fromkeys(_notes(study, folder, inputs)))
+    made = [*_made(study, folder, inputs)]
+    notes = list(dict.fromkeys(note for one, _ in made for note in one))
+    computed_on = dict.fromkeys(one for _, one in made if one)
+    if len(computed_on) > 1:
+        notes.append("Cells and observations were computed on several settings, between which numbers differ by "
+                     f"rounding: {'; '.join(computed_on)}.")  # fmt: skip
+    return notes
 
 
-def _notes(study: Study, folder: RunFolder, inputs: Inputs) -> Iterator[str]:
+def _made(study: Study, folder: RunFolder, inputs: Inputs) -> Iterator[tuple[Iterable[str], str]]:
+    """Of each file, its notes and what computed it."""
     seen = set[str]()
     for world, here in cells_by_world(study).items() if looks_at_prompts(study) else ():
         for key in (observation_key(study, world, setting, inputs) for setting in ("ZSL", "ICL")):
             if key not in seen and folder.has_observation(key):
-                yield from folder.load_observation(key, extras=False).notes
+                observation = folder.load_observation(key, extras=False)
+                yield observation.notes, observation.computed_on
             seen.add(key)
         for key in (cell_key(study, cell, inputs) for cell in here):
             if folder.has_cell(key):
-                for facts in folder.load_cell(key).facts["settings"].values():
-                    yield from facts["notes"]
+                facts = folder.load_cell(key).facts
+                notes = [note for one in facts["settings"].values() for note in one["notes"]]
+                yield notes, facts.get("computed_on", "")

@@ -9,6 +9,7 @@ from typing import Any
 
 from demograd.models import Model
 from demograd.study.schema import Study
+from demograd.study.store.secrets import without_secrets
 from demograd.tasks import Task, prompt_notes
 
 _PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "scipy", "pandas", "safetensors", "gguf")
@@ -54,12 +55,12 @@ def machine_facts(before: dict[str, Any], device: str, threads: int, seconds: fl
 
 
 def model_facts(model: Model) -> dict[str, str]:
-    """What the provenance says of one state of the weights."""
-    return {"name": model.name, "fingerprint": model.fingerprint, "source": model.source}
+    """What the provenance says of a pretrained network, also where the model is an untrained twin of it."""
+    return {"name": model.name, "fingerprint": model.pretrained_fingerprint, "source": without_secrets(model.source)}
 
 
 def _task(task: Task) -> dict[str, Any]:
-    return {"source": task.source, "fingerprint": task.fingerprint, "template": task.template,
+    return {"source": without_secrets(task.source), "fingerprint": task.fingerprint, "template": task.template,
             "label_words": list(task.label_words)}  # fmt: skip
 
 

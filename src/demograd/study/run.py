@@ -1,7 +1,6 @@
 """Run a study: ZSL and ICL observed once and shared by all methods and rates, finished cells kept at once."""
 
 import time
-from functools import partial
 from pathlib import Path
 
 from demograd.errors import UserError
@@ -13,8 +12,8 @@ from demograd.study.cells import cells, demonstrations_label, looks_at_prompts, 
 from demograd.study.claims import check_claims
 from demograd.study.demonstration_sets import DemonstrationSets
 from demograd.study.engine import Workers, run_jobs
-from demograd.study.engine.jobs import all_keys, given_up, jobs, what_is_left
-from demograd.study.engine.loaded import Network, kept_facts, label, let_go, loaded, network_of
+from demograd.study.engine.jobs import all_keys, forget_finished, given_up, jobs, what_is_left
+from demograd.study.engine.loaded import Network, label, let_go, loaded, network_of
 from demograd.study.engine.main_module import refuse_in_import
 from demograd.study.estimate import estimate
 from demograd.study.finished import Run
@@ -25,12 +24,14 @@ from demograd.study.prepare import Reader
 from demograd.study.provenance import model_facts, notes_of, provenance
 from demograd.study.results import collect
 from demograd.study.schema import Study
+from demograd.study.store.computing import Computing
 from demograd.study.store.failures import failures, forget
 from demograd.study.store.folder import RunFolder
 from demograd.study.store.inputs import Inputs, inputs_of
 from demograd.study.store.keys import path_safe, study_key
 from demograd.study.store.mended import mended
 from demograd.study.store.opened import opened
+from demograd.study.synthetic.schema import SyntheticStudy
 from demograd.study.validity import check_validity
 from demograd.study.watch import Silent, Watch
 
@@ -72,10 +73,16 @@ def run_study(
         watch.say(sentence)
     _check_methods(study, first)
     notes, device = notes_of(study, first), str(first.anatomy.device)
-    networks = {label(study, _any_state(study, first.name)): model_facts(first)}
     del first  # other models, and those who work, may need its memory
-    inputs = inputs_of(study, sets.fingerprints, partial(_any_of, study))
-    folder = RunFolder(out or Path("runs") / f"{path_safe(study.name)}-{study_key(study)}")
+    facts: dict[str, dict[str, str]] = {}
+
+    def load(name: str) -> Model:
+        model = _any_of(study, name)
+        facts[name] = model_facts(model)
+        return model
+
+    inputs = inputs_of(study, sets.fingerprints, load)
+    folder = working_folder(study, out, workers)
 
     def work() -> None:
         for changed in folder.keep_inputs(inputs):
@@ -86,9 +93,10 @@ def run_study(
         })  # fmt: skip
         if retry_failed:
             forget(folder, failures(folder, all_keys(study, inputs)))
+        forget_finished(study, folder, inputs)
         _run_cells(study, folder, sets, inputs, workers, watch)
         folder.write_json("provenance.json", provenance(
-            tasks, device, workers.threads_each, networks | _networks(study, folder, inputs), rate_sources,
+            tasks, device, workers.threads_each, _networks(study, facts, inputs), rate_sources,
             notes + kept_notes(study, folder, inputs), before=folder.read_json("provenance.json"),
             seconds=time.perf_counter() - started,
         ))  # fmt: skip
@@ -99,6 +107,12 @@ def run_study(
     with opened(folder, study, watch.say):
         mended(folder, work, watch.say)
     return Run(folder, study)
+
+
+def working_folder(study: Study | SyntheticStudy, out: Place | None, workers: Workers) -> RunFolder:
+    """The folder of a run; what the nodes of a cluster compute on is not known here: they ask the cache themselves."""
+    computing = None if workers.executor == "ray" else Computing(study.device, workers.threads_each)
+    return RunFolder(out or Path("runs") / f"{path_safe(study.name)}-{study_key(study)}", computing)
 
 
 def _run_cells(
@@ -121,15 +135,17 @@ def _run_cells(
                 raise
             watch.say(f"How long it takes cannot be told ({type(error).__name__}: {error})")
     watch.start(sum(sets.of(cell.world).work for cell in todo))
-    for _ in run_jobs(jobs(study, folder, inputs, left, sets.prepared), workers, watch):
+    computing = Computing(study.device, workers.threads_each)
+    for _ in run_jobs(jobs(study, folder, computing, inputs, left, sets.prepared), workers, watch):
         pass  # all that a job leaves is in the folder
 
 
-def _networks(study: Study, folder: RunFolder, inputs: Inputs) -> dict[str, dict[str, str]]:
-    """Facts of every network that was loaded for this folder, by its label."""
+def _networks(study: Study, facts: dict[str, dict[str, str]], inputs: Inputs) -> dict[str, dict[str, str]]:
+    """Every network of the study by its label, also those whose cells were there and which nobody loaded: the facts of
+    its pretrained network, and what draws untrained weights."""
+    drawn = {"drawn_by": inputs.initialisation}
     networks = dict.fromkeys(map(network_of, worlds(study)))
-    facts = {label(study, one): kept_facts(folder, one, inputs.networks[one[0]]) for one in networks}
-    return {name: one for name, one in facts.items() if one is not None}
+    return {label(study, one): facts[one[0]] | (drawn if one[1] != "trained" else {}) for one in networks}
 
 
 def _any_of(study: Study, name: str) -> Model:

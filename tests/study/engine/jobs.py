@@ -10,7 +10,8 @@ import torch
 
 from demograd.errors import UserError
 from demograd.models.load import pickle_is_allowed
-from demograd.study import Watch
+from demograd.study import RunFolder, Watch
+from demograd.study.store.failures import attempt
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,24 @@ class Writes:
         time.sleep(self.seconds)
         watch.done(2)
         self.file.write_text(f"{os.getpid()} {torch.get_num_threads()}")
+
+    def give_up(self, why: str, watch: Watch) -> bool:
+        raise AssertionError("it was not its fault")
+
+
+@dataclass(frozen=True)
+class Quotes:
+    """Fails with an error that quotes the environment of its worker."""
+
+    folder: RunFolder
+    key: str
+    names: tuple[str, ...]
+
+    def run(self, watch: Watch) -> None:
+        attempt(self.folder, self.key, "quoting", self._work, watch)
+
+    def _work(self) -> None:
+        raise ArithmeticError(" ".join(os.environ[name] for name in self.names))
 
     def give_up(self, why: str, watch: Watch) -> bool:
         raise AssertionError("it was not its fault")

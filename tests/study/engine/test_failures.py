@@ -179,6 +179,22 @@ def prompts_of(task: str) -> Any:
     return one.prompts(load_tokenizer("smollm2-135m")[0], one.queries(1))
 
 
+@pytest.mark.parametrize("part", ["measure", "observe_untuned"])
+def test_what_failed_and_has_come_from_another_study_since_has_not_failed(
+    part: str, study_file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cell, or what all cells of a world need."""
+    monkeypatch.setenv("DEMOGRAD_CACHE", str(Path("cache").absolute()))
+    few = ["--seeds", "1", "--method", "GD"]
+    with monkeypatch.context() as bad:
+        breaks(bad, part, lambda *_: True)
+        assert call("run", study_file, *few, "--out", "out") == 1
+    assert call("run", study_file, *few, "--out", "other") == 0
+    assert call("run", study_file, *few, "--out", "out") == 0
+    assert list(Path("out/failures").iterdir()) == []
+    assert Path("out/results.parquet").read_bytes() == Path("other/results.parquet").read_bytes()
+
+
 def test_everything_may_fail(study_file: str, monkeypatch: pytest.MonkeyPatch) -> None:
     breaks(monkeypatch, "observe_untuned", lambda *_: True)
     assert call("run", study_file, "--out", "out", "--measure", "similarity", "--measure", "order_sensitivity") == 1

@@ -14,8 +14,9 @@ from tests.study.store.test_folder import Settings, flip, nobody_listens, observ
 from tests.study.test_run import Listening
 
 from demograd.errors import UserError
-from demograd.files import place
+from demograd.files import Place, place
 from demograd.study import Cache, RunFolder, make_study, run_study, user_cache
+from demograd.study.store.computing import Computing
 from demograd.study.store.keys import settings_key
 from demograd.study.store.opened import opened
 
@@ -25,6 +26,11 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty one."""
     monkeypatch.setenv("DEMOGRAD_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
+
+
+def working(path: Place, threads: int = 1) -> RunFolder:
+    """The folder of a run that computes on so many threads."""
+    return RunFolder(path, Computing("cpu", threads))
 
 
 def a_cell(folder: RunFolder, title: str = "first", number: float = 1.0) -> str:
@@ -42,8 +48,8 @@ def files(folder: Path) -> list[Path]:
 
 def test_another_study_that_contains_a_cell_has_it(cache: Path, tmp_path: Path) -> None:
     """Whatever it calls it: the hash of what it depends on is the same."""
-    first = a_cell(RunFolder(tmp_path / "one"))
-    second, again = RunFolder(tmp_path / "two"), settings_key("by another name", {"number": 1.0})
+    first = a_cell(working(tmp_path / "one"))
+    second, again = working(tmp_path / "two"), settings_key("by another name", {"number": 1.0})
     with opened(second, Settings(), nobody_listens):
         assert first != again and second.has_cell(again)
         assert torch.equal(second.load_cell(again).tensors["FT/sim_aou"], torch.ones(4, 2))
@@ -53,14 +59,30 @@ def test_another_study_that_contains_a_cell_has_it(cache: Path, tmp_path: Path) 
 def test_an_observation_is_shared_the_same_way(cache: Path, tmp_path: Path) -> None:
     key = settings_key("ZSL", {})
     for name in ("one", "two"):
-        folder = RunFolder(tmp_path / name)
+        folder = working(tmp_path / name)
         with opened(folder, Settings(), nobody_listens):
             new = observation if name == "one" else lambda: pytest.fail("observed twice")
             assert folder.observation(key, new, nobody_listens).attention_output.mean() == 1
 
 
+def test_what_was_computed_on_other_threads_is_computed_anew_and_both_are_kept(cache: Path, tmp_path: Path) -> None:
+    """An update is the difference of two observations: had they been rounded differently, that would be part of it."""
+    key = a_cell(working(tmp_path / "one", threads=1))
+    for name, threads, there in (("two", 2, False), ("three", 1, True)):
+        with opened(folder := working(tmp_path / name, threads), Settings(), nobody_listens):
+            assert folder.has_cell(key) == there
+            observed = folder.observation(key, lambda: observation(2.0), nobody_listens)
+            assert observed.computed_on.endswith(f", {threads} thread{'s' * (threads > 1)}, torch {torch.__version__}")
+            if not there:
+                a_cell(folder)
+                assert folder.load_cell(key).facts["computed_on"] == observed.computed_on
+    assert len([file for file in files(cache) if file.is_relative_to(cache / "cells")]) == 2
+    with opened(reads := RunFolder(tmp_path / "four"), Settings(), nobody_listens):
+        assert not reads.has_cell(key), "who does not compute takes nothing"
+
+
 def test_a_file_in_a_run_folder_and_in_the_cache_is_on_the_disk_once(cache: Path, tmp_path: Path) -> None:
-    key = a_cell(RunFolder(tmp_path / "one"))
+    key = a_cell(working(tmp_path / "one"))
     (kept,) = files(cache)
     assert kept.samefile(tmp_path / "one" / "cells" / f"{key}.safetensors")
 
@@ -72,16 +94,16 @@ def test_where_links_are_impossible_the_cache_has_a_copy(
         raise OSError("Invalid cross-device link")
 
     monkeypatch.setattr(os, "link", impossible)
-    key = a_cell(RunFolder(tmp_path / "one"))
+    key = a_cell(working(tmp_path / "one"))
     (kept,) = files(cache)
     original = tmp_path / "one" / "cells" / f"{key}.safetensors"
     assert not kept.samefile(original) and kept.read_bytes() == original.read_bytes()
 
 
 def test_a_damaged_cell_of_the_cache_is_dropped_and_not_taken(cache: Path, tmp_path: Path) -> None:
-    key = a_cell(RunFolder(tmp_path / "one"))
+    key = a_cell(working(tmp_path / "one"))
     flip(files(cache)[0])
-    second = RunFolder(tmp_path / "two")
+    second = working(tmp_path / "two")
     with opened(second, Settings(), nobody_listens):
         assert not second.has_cell(key)
     assert files(cache) == []
@@ -95,7 +117,7 @@ def test_a_cache_that_cannot_be_written_costs_the_run_nothing(
     with (small_disk / "full").open("wb", buffering=0) as stream, pytest.raises(OSError, match="No space"):
         while True:
             stream.write(bytes(4096))
-    key = a_cell(RunFolder(tmp_path / "one"))
+    key = a_cell(working(tmp_path / "one"))
     assert RunFolder(tmp_path / "one").load_cell(key).facts["number"] == 1.0
     assert not list(small_disk.rglob("*.safetensors"))
 
@@ -103,7 +125,7 @@ def test_a_cache_that_cannot_be_written_costs_the_run_nothing(
 def test_pruning_drops_what_is_old_and_leaves_run_folders_whole(
     cache: Path, tmp_path: Path, call_: Callable[..., str]
 ) -> None:
-    folder = RunFolder(tmp_path / "one")
+    folder = working(tmp_path / "one")
     old, new = a_cell(folder, "old", 1.0), a_cell(folder, "new", 2.0)
     day_before_yesterday = files(cache)[0].stat().st_mtime - 2 * 86400
     os.utime(folder.path / "cells" / f"{old}.safetensors", (day_before_yesterday, day_before_yesterday))
@@ -120,7 +142,7 @@ def test_pruning_drops_what_is_old_and_leaves_run_folders_whole(
 def test_what_killed_writers_left_is_counted_and_dropped_after_an_hour(
     cache: Path, tmp_path: Path, call_: Callable[..., str]
 ) -> None:
-    a_cell(RunFolder(tmp_path / "one"))
+    a_cell(working(tmp_path / "one"))
     (whole,) = files(cache)
     left, being_written = (whole.with_name(f".{whole.name}.{number * 32}") for number in "ab")
     for file in (left, being_written):
@@ -136,7 +158,7 @@ def test_what_is_dropped_while_it_is_listed_is_not_in_the_list(
 ) -> None:
     """By a prune at the same moment."""
     for number in range(3):
-        a_cell(RunFolder(tmp_path / "one"), number=float(number))
+        a_cell(working(tmp_path / "one"), number=float(number))
     here = Cache(cache)
     listed = here.entries()
     assert next(listed).title == "first"
@@ -147,7 +169,7 @@ def test_what_is_dropped_while_it_is_listed_is_not_in_the_list(
 
 
 def test_a_cache_that_can_be_nowhere_costs_the_run_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = RunFolder(tmp_path / "one")
+    folder = working(tmp_path / "one")
     for nowhere in ("x" * 400, "/dev/null"):
         monkeypatch.setenv("DEMOGRAD_CACHE", nowhere)
         assert not folder.has_cell(settings_key("first", {"number": 2.0}))
@@ -157,7 +179,7 @@ def test_a_cache_that_can_be_nowhere_costs_the_run_nothing(tmp_path: Path, monke
 def test_a_file_that_is_not_the_caches_is_neither_counted_nor_dropped(
     cache: Path, tmp_path: Path, call_: Callable[..., str]
 ) -> None:
-    a_cell(RunFolder(tmp_path / "one"))
+    a_cell(working(tmp_path / "one"))
     mine = files(cache)[0].with_name("weights.safetensors")
     mine.write_bytes(b"mine")
     assert "1 file," in call_("size") and "Dropped 1 file," in call_("prune", "--all")
@@ -168,7 +190,7 @@ def test_what_the_system_does_not_let_go_is_said(
     cache: Path, tmp_path: Path, call_: Callable[..., str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Here since a folder has taken a file's place; the rest is dropped."""
-    first, _ = (a_cell(RunFolder(tmp_path / "one"), number=float(number)) for number in range(2))
+    first, _ = (a_cell(working(tmp_path / "one"), number=float(number)) for number in range(2))
     kept = next(file for file in files(cache) if first in file.name)
     kept.unlink()
     kept.mkdir()
@@ -208,8 +230,8 @@ def test_the_home_of_nobody_is_said(monkeypatch: pytest.MonkeyPatch, call_: Call
 
 
 def test_a_run_behind_a_url_has_what_was_measured_here_and_keeps_a_whole_copy(cache: Path, tmp_path: Path) -> None:
-    key = a_cell(RunFolder(tmp_path / "one"))
-    far = RunFolder(place(f"memory://{tmp_path.name}/far"))
+    key = a_cell(working(tmp_path / "one"))
+    far = working(place(f"memory://{tmp_path.name}/far"))
     with opened(far, Settings(), nobody_listens):
         assert far.has_cell(key) and far.load_cell(key).facts["number"] == 1.0
     kept = (far.path / "cells" / f"{key}.safetensors").read_bytes()
@@ -238,7 +260,7 @@ def test_an_empty_name_switches_the_cache_off(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call_: Callable[..., str]
 ) -> None:
     monkeypatch.setenv("DEMOGRAD_CACHE", "")
-    a_cell(RunFolder(tmp_path / "one"))
+    a_cell(working(tmp_path / "one"))
     assert user_cache() is None
     with pytest.raises(UserError, match="switches the cache off"):
         call_("size")

@@ -7,15 +7,18 @@ import random
 import signal
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from demograd.errors import UserError
-from demograd.files import Damaged, NoRoom, Place, place
+from demograd.files import Damaged, NoRoom, Place, place, read_yaml
 from demograd.observe import Observation
+from demograd.study import SyntheticStudy, make_study
+from demograd.study.settings import validated
 from demograd.study.store.folder import CellRecord, RunFolder
 from demograd.study.store.inputs import Inputs
 from demograd.study.store.keys import settings_key, study_key
@@ -30,7 +33,10 @@ CELL, OTHER, ZSL = (settings_key(title, {"title": title}) for title in ("cell", 
 class Settings(BaseModel):
     """Any study."""
 
+    model_config = ConfigDict(extra="forbid")
     name: str = "study"
+    about: str = ""
+    k: int = 3
 
 
 def record(number: float = 1.0) -> CellRecord:
@@ -81,7 +87,7 @@ def flip(file: Place) -> None:
 def test_what_was_kept_is_read(path: Place) -> None:
     folder = filled(path)
     assert folder.has_cell(CELL) and not folder.has_cell(OTHER)
-    assert folder.load_cell(CELL).facts == record().facts
+    assert folder.load_cell(CELL).facts == {**record().facts, "computed_on": ""}
     assert torch.equal(folder.load_cell(CELL).tensors["FT/sim_aou"], torch.ones(4, 2))
     again = folder.observation(ZSL, lambda: pytest.fail("observed twice"), nobody_listens)
     assert [row.shape[-1] for row in again.attention_logits] == [5, 6]
@@ -143,10 +149,10 @@ def test_damage_that_comes_again_ends_the_run(tmp_path: Path) -> None:
 
 def edited(file: Place) -> None:
     """Valid YAML with another study, under the seal of the first."""
-    file.write_text(file.read_text(encoding="utf-8").replace("name: study", "name: other"), encoding="utf-8")
+    file.write_text(file.read_text(encoding="utf-8").replace("k: 3", "k: 4"), encoding="utf-8")
 
 
-@pytest.mark.parametrize("change", [flip, edited, lambda file: file.write_text("name: other\n"),
+@pytest.mark.parametrize("change", [flip, edited, lambda file: file.write_text("k: 4\n"),
                                     lambda file: file.write_bytes(b"")])  # fmt: skip
 def test_whatever_befell_study_yaml_no_other_study_is_let_in(path: Place, change: Callable[[Place], None]) -> None:
     """The one that was begun there is, and writes it anew."""
@@ -154,14 +160,14 @@ def test_whatever_befell_study_yaml_no_other_study_is_let_in(path: Place, change
     change(path / "study.yaml")
     before = (path / "study.yaml").read_bytes()
     refused = pytest.raises(UserError, match=r"study.yaml (is damaged|has no seal).*, and no file study-\w{8} beside")
-    with refused, opened(folder, Settings(name="other"), nobody_listens):
+    with refused, opened(folder, Settings(k=4), nobody_listens):
         pytest.fail("opened")
     assert (path / "study.yaml").read_bytes() == before and folder.has_cell(CELL)
     with opened(folder, Settings(), said.append):
         assert folder.has_cell(CELL)
     assert "study.yaml" in said[0] and "set aside" in said[0]
     assert (path / "damaged" / "study.yaml").read_bytes() == before
-    with pytest.raises(UserError, match="another study"), opened(folder, Settings(name="other"), nobody_listens):
+    with pytest.raises(UserError, match="another study"), opened(folder, Settings(k=4), nobody_listens):
         pytest.fail("opened")
 
 
@@ -234,10 +240,43 @@ def test_a_run_that_was_killed_before_it_began_keeps_none_out(tmp_path: Path) ->
     assert filled(tmp_path).has_cell(CELL)
 
 
+class OfNextYear(Settings):
+    """The same study in a version with a setting more."""
+
+    orders: int | None = None
+
+
+def test_a_study_that_gives_the_same_numbers_goes_on(path: Place) -> None:
+    """Under another name, or in a version that has more settings; the folder then says so."""
+    folder = filled(path)
+    for same in (Settings(name="other", about="The same."), OfNextYear()):
+        with opened(folder, same, pytest.fail):
+            assert folder.has_cell(CELL)
+        assert read_yaml(path / "study.yaml") == same.model_dump()
+    with pytest.raises(UserError, match="another study"), opened(folder, OfNextYear(orders=2), nobody_listens):
+        pytest.fail("opened")
+    with (
+        pytest.raises(UserError, match=r"this version of demograd cannot read \(Unknown setting 'orders'\)"),
+        opened(folder, Settings(), nobody_listens),
+    ):
+        pytest.fail("opened")
+
+
+def test_a_device_is_part_of_a_study_where_it_draws_the_data() -> None:
+    worlds = {"worlds": {"w": {"kind": "linear", "dimension": 2}}, "networks": {"n": {}}, "references": []}
+    made = {
+        make_study: {"name": "one", "model": "m", "tasks": ["sst2"], "k": 3, "queries": 2, "methods": ["GD"]},
+        partial(validated, SyntheticStudy): {"name": "one", "kind": "synthetic", "context": 4, **worlds},
+    }
+    same = [study_key(make({**of, "device": "cpu"})) == study_key(make({**of, "device": "cuda"}))
+            for make, of in made.items()]  # fmt: skip
+    assert same == [True, False]
+
+
 def test_another_study_is_refused_and_the_folder_left_alone(path: Place) -> None:
     folder = filled(path)
     before = {str(file): file.read_bytes() for file in path.rglob("*") if file.is_file()}
-    with pytest.raises(UserError, match="another study"), opened(folder, Settings(name="other"), nobody_listens):
+    with pytest.raises(UserError, match="another study"), opened(folder, Settings(k=4), nobody_listens):
         pytest.fail("opened")
     assert {str(file): file.read_bytes() for file in path.rglob("*") if file.is_file()} == before
 

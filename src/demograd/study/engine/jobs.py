@@ -11,7 +11,8 @@ from demograd.study.engine.world_job import WorldJob, untuned_keys
 from demograd.study.networks import NETWORK_MEASURES
 from demograd.study.prepare import Prepared
 from demograd.study.schema import Study
-from demograd.study.store.failures import failed_keys
+from demograd.study.store.computing import Computing
+from demograd.study.store.failures import failed_keys, forget
 from demograd.study.store.folder import RunFolder
 from demograd.study.store.inputs import Inputs
 from demograd.study.store.keys import cell_key, network_key, world_key
@@ -33,21 +34,34 @@ def what_is_left(study: Study, folder: RunFolder, inputs: Inputs) -> Left:
     return left
 
 
+def forget_finished(study: Study, folder: RunFolder, inputs: Inputs) -> None:
+    """What failed before and is there by now, such as from another study's run, has not failed."""
+    failed = failed_keys(folder)
+    untuned = (untuned_keys(study, one, inputs) for one in worlds(study)) if looks_at_prompts(study) else ()
+    forget(folder, [one.world for one in untuned if one.world in failed and one.are_kept(folder)])
+    forget(folder, filter(folder.has_cell, failed))
+
+
 def jobs(
-    study: Study, folder: RunFolder, inputs: Inputs, left: Left, prepared: Callable[[World], Prepared]
+    study: Study,
+    folder: RunFolder,
+    computing: Computing,
+    inputs: Inputs,
+    left: Left,
+    prepared: Callable[[World], Prepared],
 ) -> Iterator[Job]:
     """One after the other, those that share a network together; what a network alone is asked comes first."""
     failed = failed_keys(folder)
-    folder = RunFolder(folder.path.absolute())  # others may stand elsewhere
+    theirs = RunFolder(folder.path.absolute(), computing)  # who works may stand elsewhere
     for network, of_network in groupby(worlds(study), key=network_of):
         fingerprint = inputs.networks[network[0]]
         for what in (one for one in NETWORK_MEASURES if one in study.measures):
             key = network_key(study, *network, what, inputs)
             if key not in failed and not folder.has_cell(key):
-                yield NetworkJob(study, folder, network, fingerprint, what, key)
+                yield NetworkJob(study, theirs, network, fingerprint, what, key)
         for world in (one for one in of_network if one in left):
             untuned = untuned_keys(study, world, inputs)
-            yield WorldJob(study, folder, world, fingerprint, untuned, left[world], prepared(world))
+            yield WorldJob(study, theirs, world, fingerprint, untuned, left[world], prepared(world))
 
 
 def given_up(study: Study, folder: RunFolder, inputs: Inputs) -> dict[str, int]:

@@ -1,15 +1,10 @@
 """The network that this process works with. Jobs come network by network, so a worker loads each network once."""
 
-from dataclasses import dataclass
-
 from demograd.errors import UserError
 from demograd.models import Model, Weights, load_model, without_final_norm
 from demograd.study.cells import World
-from demograd.study.provenance import model_facts
 from demograd.study.schema import Study
-from demograd.study.store.folder import RunFolder
 from demograd.study.store.inputs import network_fingerprint
-from demograd.study.store.keys import settings_key
 
 Network = tuple[str, Weights, int]
 """(model, weights, seed of the weights)"""
@@ -39,39 +34,6 @@ def loaded(study: Study, network: Network, fingerprint: str | None = None) -> Mo
         raise UserError(f"The model {name} is not the one that this run began with",
                         "files that stay as they are", "Run the same command again")  # fmt: skip
     return _held[key]
-
-
-@dataclass
-class Loading:
-    """Loads a job's network when it is asked for, and keeps what the provenance will say of it."""
-
-    study: Study
-    folder: RunFolder
-    network: Network
-    fingerprint: str
-    """Of the pretrained network."""
-
-    def __call__(self) -> Model:
-        """See `loaded`."""
-        model = loaded(self.study, self.network, self.fingerprint)
-        keep_facts(self.folder, self.network, self.fingerprint, model)
-        return model
-
-
-def keep_facts(folder: RunFolder, network: Network, fingerprint: str, model: Model) -> None:
-    """Write `networks/<key>.json`, which whoever goes on with the run reads."""
-    folder.write_json(_facts_file(network, fingerprint), model_facts(model))
-
-
-def kept_facts(folder: RunFolder, network: Network, fingerprint: str) -> dict[str, str] | None:
-    """Of a network that was loaded for this folder, in this run or one before; None: none was."""
-    facts: dict[str, str] | None = folder.read_json(_facts_file(network, fingerprint))
-    return facts
-
-
-def _facts_file(network: Network, fingerprint: str) -> str:
-    _, weights, seed = network
-    return f"networks/{settings_key(f'{weights}-{seed}', {'network': network, 'pretrained': fingerprint})}.json"
 
 
 def let_go() -> None:

@@ -1,8 +1,9 @@
 """The job of measuring a network alone: no prompt, no fine-tuning."""
 
 from dataclasses import dataclass, field
+from functools import partial
 
-from demograd.study.engine.loaded import Loading, Network, label
+from demograd.study.engine.loaded import Network, label, loaded
 from demograd.study.networks import measure_network
 from demograd.study.schema import Study
 from demograd.study.store.failures import attempt, keep_failure
@@ -27,10 +28,11 @@ class NetworkJob:
         return f"{label(self.study, self.network)} · {self.what}"
 
     def run(self, watch: JobWatch) -> None:
-        load = Loading(self.study, self.folder, self.network, self.fingerprint)
+        load = partial(loaded, self.study, self.network, self.fingerprint)
 
         def measure() -> None:
-            self.folder.save_cell(self.key, measure_network(self.study, self.what, load))
+            if not self.folder.has_cell(self.key):  # as it may from the cache of the machine that works
+                self.folder.save_cell(self.key, measure_network(self.study, self.what, load))
 
         attempt(self.folder, self.key, str(self), measure, watch)
 

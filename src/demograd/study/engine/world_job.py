@@ -7,7 +7,7 @@ from functools import partial
 from demograd.models import Model
 from demograd.observe import Observation
 from demograd.study.cells import Cell, World
-from demograd.study.engine.loaded import Loading, network_of
+from demograd.study.engine.loaded import loaded, network_of
 from demograd.study.measure import Progress, measure, measure_orders, observe_untuned
 from demograd.study.prepare import Prepared
 from demograd.study.schema import Study
@@ -62,7 +62,7 @@ class WorldJob:
 
     def run(self, watch: JobWatch) -> None:
         """Whatever fails is kept as failed, and the next cell goes on."""
-        load = Loading(self.study, self.folder, network_of(self.world), self.fingerprint)
+        load = partial(loaded, self.study, network_of(self.world), self.fingerprint)
         observe = partial(self._observe, load, watch)
         observed = attempt(self.folder, self.untuned.world, str(self.world), observe, watch)
         if observed is not None:

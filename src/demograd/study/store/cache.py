@@ -1,5 +1,6 @@
 """Finished cells and observations of all studies of a user, so that no study measures what another has measured."""
 
+import hashlib
 import os
 import re
 import shutil
@@ -19,7 +20,7 @@ from demograd.study.store.keys import content_hash
 Kind = Literal["cells", "observations"]
 WRITTEN_WITHIN = 1 / 24
 """Days that no writer takes for a file: what is unfinished after them was left."""
-_NAME = re.compile(r"([0-9a-f]+)\.(?P<title>.+)-\1\.safetensors")
+_NAME = re.compile(r"([0-9a-f]+)-[0-9a-f]{8}\.(?P<title>.+)-\1\.safetensors")
 
 
 @dataclass(frozen=True)
@@ -49,28 +50,32 @@ class Pruned:
 
 @dataclass(frozen=True)
 class Cache:
-    """Files by the hash of their keys: a link to the run folder's own file, or a copy where links are impossible."""
+    """Files by the hash of their keys and of what computed them (`Computing.here`): a link to the run folder's own
+    file, or a copy where links are impossible."""
 
     path: Path
 
-    def keep(self, kind: Kind, key: str, file: Path) -> None:
-        """Remember a finished file; one with the same hash is as good.
+    def keep(self, kind: Kind, key: str, computed_on: str, file: Path) -> None:
+        """Remember a finished file; one with the same hash, computed on the same, is as good.
 
         Where the cache cannot be written, nothing is kept: that costs another study time, and this one nothing.
         """
         here = self._place(kind, key)
         with suppress(OSError, NoRoom):
-            if self._find(kind, key) is None:
+            if self._find(kind, key, computed_on) is None:
                 here.mkdir(parents=True, exist_ok=True)
-                _link(file, here / f"{content_hash(key)}.{key}.safetensors")
+                _link(file, here / f"{_hash(key, computed_on)}.{key}.safetensors")
 
-    def fetch(self, kind: Kind, key: str, to: Place) -> bool:
+    def fetch(self, kind: Kind, key: str, computed_on: str, to: Place) -> bool:
         """Put what was measured before where a run folder has it; False: it is not there, or was damaged.
+
+        What was computed on something else (`Computing`) is not taken: an update would be the difference of two
+        observations that were rounded differently.
 
         Raises:
             NoRoom: the run folder does not take it.
         """
-        found = self._find(kind, key)
+        found = self._find(kind, key, computed_on)
         if found is None:
             return False
         try:
@@ -138,11 +143,15 @@ class Cache:
     def _place(self, kind: Kind, key: str) -> Path:
         return self.path / kind / content_hash(key)[:2]
 
-    def _find(self, kind: Kind, key: str) -> Path | None:
+    def _find(self, kind: Kind, key: str, computed_on: str) -> Path | None:
         try:
-            return next(self._place(kind, key).glob(f"{content_hash(key)}.*.safetensors"), None)
+            return next(self._place(kind, key).glob(f"{_hash(key, computed_on)}.*.safetensors"), None)
         except OSError:  # no system takes such a path
             return None
+
+
+def _hash(key: str, computed_on: str) -> str:
+    return f"{content_hash(key)}-{hashlib.sha256(computed_on.encode()).hexdigest()[:8]}"
 
 
 def user_cache() -> Cache | None:

@@ -9,6 +9,7 @@ from typing import TypeVar
 from demograd.errors import UserError
 from demograd.files import NoRoom
 from demograd.study.store.folder import CellRecord, RunFolder
+from demograd.study.store.secrets import without_secrets
 from demograd.study.watch import JobWatch
 
 LONGEST = 200
@@ -55,7 +56,8 @@ def attempt(folder: RunFolder, key: str, what: str, work: Callable[[], Result], 
 
 
 def keep_failure(folder: RunFolder, key: str, what: str, error: str, trace: str, watch: JobWatch) -> None:
-    """Write `failures/<key>.json`, and say so."""
+    """Write `failures/<key>.json`, and say so; without secrets, which other libraries' errors may quote."""
+    error, trace = without_secrets(error), without_secrets(trace)
     failure = Failure(key, what, error, trace, datetime.now(UTC).isoformat(timespec="seconds"))
     folder.write_json(_name(key), asdict(failure))
     watch.say(f"{what} {failure.status}")
@@ -74,7 +76,7 @@ def failed_keys(folder: RunFolder) -> set[str]:
 
 def load_or_failed(folder: RunFolder, key: str, settings: Iterable[str] = ()) -> CellRecord:
     """A finished cell; one that failed has no numbers, and that for the status of all its settings."""
-    kept = folder.read_json(_name(key))
+    kept = None if folder.has_cell(key) else folder.read_json(_name(key))
     if kept is None:
         return folder.load_cell(key)
     failure = Failure(**kept)

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,8 @@ from demograd.files import (
     write_tensors,
 )
 from demograd.observe import Observation
-from demograd.study.store.cache import Kind, user_cache
+from demograd.study.store.cache import Cache, Kind, user_cache
+from demograd.study.store.computing import Computing
 from demograd.study.store.inputs import Inputs, what_changed
 
 
@@ -33,7 +34,7 @@ class CellRecord:
     tensors: dict[str, Tensor]
     """`<setting>/<metric>`: [queries, layers] or [queries, layers, heads]; `<setting>/label_log_probs`."""
     facts: dict[str, Any]
-    """k_used, seconds, and per setting: status, losses, gradient norms."""
+    """k_used, seconds, and per setting: status, losses, gradient norms; once it is kept, what computed it."""
 
 
 @dataclass(frozen=True)
@@ -41,9 +42,11 @@ class RunFolder:
     """Where a study is kept (docs/run-folder.md): on this machine, or behind a URL."""
 
     path: Place
+    computing: Computing | None = None
+    """What whoever works with it computes on; None: it is only read, and nothing comes from the cache."""
 
     def has_cell(self, key: str) -> bool:
-        """Whether this cell is finished, here or in another study."""
+        """Whether this cell is finished: here, or in another study that computed on the same."""
         return self._has("cells", key)
 
     def has_any_cell(self) -> bool:
@@ -51,13 +54,14 @@ class RunFolder:
         return any(self.path.glob("**/cells/*.safetensors"))
 
     def has_observation(self, key: str) -> bool:
-        """Whether this observation is there, here or in another study."""
+        """Whether this observation is there: here, or in another study that computed on the same."""
         return self._has("observations", key)
 
     def save_cell(self, key: str, record: CellRecord) -> None:
         """Keep a finished cell."""
-        write_tensors(self._file("cells", key), record.tensors, {"facts": json.dumps(record.facts)})
-        self._cache("cells", key)
+        facts = {**record.facts, "computed_on": self._computed_on}
+        write_tensors(self._file("cells", key), record.tensors, {"facts": json.dumps(facts)})
+        self._share("cells", key)
 
     def load_cell(self, key: str) -> CellRecord:
         """A finished cell.
@@ -80,9 +84,9 @@ class RunFolder:
                     return self.load_observation(key)
                 except Damaged as damaged:
                     self.set_aside([damaged], say)
-            observation = observe()
+            observation = replace(observe(), computed_on=self._computed_on)
             observation.save(self._file("observations", key))
-            self._cache("observations", key)
+            self._share("observations", key)
             return observation
 
     def load_observation(self, key: str, *, extras: bool = True) -> Observation:
@@ -139,15 +143,24 @@ class RunFolder:
         return self.path / kind / f"{key}.safetensors"
 
     def _has(self, kind: Kind, key: str) -> bool:
-        file, cache = self._file(kind, key), user_cache()
+        file = self._file(kind, key)
         if file.is_file():
             return True
-        return cache is not None and cache.fetch(kind, key, file)
+        cache = self._cache
+        return cache is not None and cache.fetch(kind, key, self._computed_on, file)
 
-    def _cache(self, kind: Kind, key: str) -> None:
-        file, cache = self._file(kind, key), user_cache()
+    def _share(self, kind: Kind, key: str) -> None:
+        file, cache = self._file(kind, key), self._cache
         if cache is not None and isinstance(file, Path):  # what is behind a URL would have to be fetched again
-            cache.keep(kind, key, file)
+            cache.keep(kind, key, self._computed_on, file)
+
+    @property
+    def _cache(self) -> Cache | None:
+        return None if self.computing is None else user_cache()
+
+    @property
+    def _computed_on(self) -> str:
+        return "" if self.computing is None else self.computing.here()
 
     def _alone_with(self, key: str) -> Any:
         if not isinstance(self.path, Path):

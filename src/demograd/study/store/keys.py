@@ -1,6 +1,6 @@
 """Names of what a run folder keeps: each says what the numbers depend on, but for rounding, and nothing else.
 
-Device, threads and, of trained weights, library versions round differently; provenance.json has them.
+Device, threads and, of trained weights, library versions round differently; each file says what computed it.
 Not the name of a model or a task, of a method or the study: their weights, token ids and options. So another study that
 contains the same cell has the same key's hash, and data or weights that changed under the same name have another.
 """
@@ -95,9 +95,16 @@ def is_key(text: str) -> bool:
     return re.fullmatch(rf"[A-Za-z0-9_-]+-[0-9a-f]{{{_DIGITS}}}", text) is not None
 
 
+def study_content(study: BaseModel) -> dict[str, Any]:
+    """The settings of a resolved study that numbers depend on, as JSON: not what it is called and about, nor the
+    device, by which a language model's numbers are but rounded; a synthetic study draws its data there."""
+    called = {"name", "about"}
+    return study.model_dump(mode="json", exclude=called | {"device"} if isinstance(study, Study) else called)
+
+
 def study_key(study: BaseModel) -> str:
     """Tells one resolved study from another."""
-    return hashlib.sha256(study.model_dump_json().encode()).hexdigest()[:8]
+    return hashlib.sha256(json.dumps(study_content(study)).encode()).hexdigest()[:8]
 
 
 def path_safe(title: str) -> str:

@@ -18,8 +18,9 @@ from demograd.files import (
     write_yaml,
     written_whole,
 )
+from demograd.study.settings import validated
 from demograd.study.store.folder import RunFolder
-from demograd.study.store.keys import study_key
+from demograd.study.store.keys import study_content, study_key
 from demograd.study.store.lock import HOLDER, LOCK, locked
 from demograd.study.store.stored import STUDY, damaged_files
 
@@ -36,9 +37,9 @@ def opened(folder: RunFolder, study: BaseModel, say: Callable[[str], None]) -> I
     Raises:
         UserError: it holds another study, or something else, or is in use, or cannot be written.
     """
-    _is_new(folder.path, study)  # before anything is made there
-    before = {*folder.path.iterdir()} if folder.path.exists() else None
     try:
+        _is_new(folder.path, study)  # before anything is made there
+        before = {*folder.path.iterdir()} if folder.path.exists() else None
         for one in (folder.path, folder.path / "cells", folder.path / "observations"):
             make_folder(one)
     except OSError as error:
@@ -58,8 +59,9 @@ def opened(folder: RunFolder, study: BaseModel, say: Callable[[str], None]) -> I
 
 def _sign(path: Place, study: BaseModel) -> None:
     """Say twice whose folder it is, so that a damaged or edited `study.yaml` does not let another study in."""
-    if not (path / STUDY).is_file():
-        write_yaml(path / STUDY, study.model_dump(mode="json"))
+    settings = study.model_dump(mode="json")
+    if not (path / STUDY).is_file() or read_yaml(path / STUDY) != settings:  # it is called otherwise now
+        write_yaml(path / STUDY, settings)
     if not (mark := _mark(path, study)).is_file():
         written_whole(mark, lambda unfinished: unfinished.touch())
 
@@ -103,9 +105,18 @@ def _check_same(path: Place, study: BaseModel) -> None:
             "the study that was begun there",
             "Put study.yaml back as it was, give the settings it was written for, or choose another folder with --out",
         ) from damaged
-    if kept != study.model_dump(mode="json"):
-        raise UserError(f"{path} holds the run of another study", "a new folder, or the same settings",
-                        "Choose another folder with --out, or delete this one")  # fmt: skip
+    another = UserError(f"{path} holds the run of another study", "a new folder, or the same settings",
+                        "Choose another folder with --out")  # fmt: skip
+    if kept.get("kind") != study.model_dump().get("kind"):
+        raise another
+    try:
+        there = validated(type(study), kept)  # settings that an older version did not have get their defaults
+    except UserError as error:
+        raise UserError(f"{path} holds a study that this version of demograd cannot read ({error.given})",
+                        f"the version of demograd that began it, or a study in which: {error.expected}",
+                        "Choose another folder with --out, or go on with that version") from error  # fmt: skip
+    if study_content(there) != study_content(study):
+        raise another
 
 
 @contextmanager

@@ -9,7 +9,7 @@ STUDY = "study.yaml"
 _SMALL = (STUDY, "inputs.json", "demonstrations.json", "provenance.json", "validity.json", "claims.json",
           "matrices.json", "results.parquet")  # fmt: skip
 _LARGE = {"cells": ".safetensors", "observations": ".safetensors"}
-_FEW = {"checkpoints": ".safetensors", "failures": ".json", "networks": ".json"}
+_FEW = {"checkpoints": ".safetensors", "failures": ".json"}
 
 
 def damaged_files(path: Place, *, large: bool) -> list[Damaged]:

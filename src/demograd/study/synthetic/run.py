@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
-from pathlib import Path
 
 import torch
 
@@ -13,10 +12,11 @@ from demograd.models.placement import check_device
 from demograd.study.engine import Workers, run_jobs
 from demograd.study.engine.main_module import refuse_in_import
 from demograd.study.provenance import machine_facts
-from demograd.study.run import Run, run_study
-from demograd.study.store.failures import failures, forget
+from demograd.study.run import Run, run_study, working_folder
+from demograd.study.store.computing import Computing
+from demograd.study.store.failures import failed_keys, failures, forget
 from demograd.study.store.folder import CellRecord, RunFolder
-from demograd.study.store.keys import path_safe, settings_key, study_key
+from demograd.study.store.keys import settings_key
 from demograd.study.store.mended import mended
 from demograd.study.store.opened import opened
 from demograd.study.synthetic.collect import collect
@@ -61,7 +61,7 @@ def run_synthetic(
     watch, workers, started = watch or Silent(), workers or Workers(), time.perf_counter()
     study = on_one_device(study)
     beside = study.language_model_beside()
-    folder = RunFolder(out or Path("runs") / f"{path_safe(study.name)}-{study_key(study)}")
+    folder = working_folder(study, out, workers)
 
     def work() -> None:
         if beside is not None:
@@ -69,6 +69,7 @@ def run_synthetic(
             run_study(beside, folder.path / BESIDE, watch, workers=workers, retry_failed=retry_failed)
         if retry_failed:
             forget(folder, failures(folder, keys(study)))
+        forget(folder, filter(folder.has_cell, failed_keys(folder)))
         _train(study, folder, workers, watch)
         references = {world: [*_references(study, world, folder, watch)] for world in study.worlds}
         networks = {cell: load_trained(study, cell, folder) for cell in cells(study)}
@@ -100,7 +101,8 @@ def on_one_device(study: SyntheticStudy) -> SyntheticStudy:
 
 
 def _train(study: SyntheticStudy, folder: RunFolder, workers: Workers, watch: Watch) -> None:
-    todo, total, failed = [*training_jobs(study, folder)], len(cells(study)), len(failures(folder, keys(study)))
+    todo = [*training_jobs(study, folder, Computing(study.device, workers.threads_each))]
+    total, failed = len(cells(study)), len(failures(folder, keys(study)))
     if len(todo) < total:
         watch.say(f"{total - len(todo)} of {total} networks are already in {folder.path}")
     if failed:
@@ -112,6 +114,7 @@ def _train(study: SyntheticStudy, folder: RunFolder, workers: Workers, watch: Wa
 
 def _references(study: SyntheticStudy, name: str, folder: RunFolder, watch: Watch) -> Iterator[Tuned]:
     """Tuned once, and kept."""
+    folder = RunFolder(folder.path, Computing(study.device, torch.get_num_threads()))  # here, whoever trains
     world = study.world(name)
     for wanted in references_of(study):
         key = settings_key(f"{name}-{wanted.label}", {

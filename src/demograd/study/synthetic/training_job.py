@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from demograd.study.store.computing import Computing
 from demograd.study.store.failures import attempt, failed_keys, keep_failure
 from demograd.study.store.folder import RunFolder
 from demograd.study.synthetic.schema import SyntheticStudy
@@ -36,6 +37,8 @@ class TrainingJob:
         """A network that diverges is finished, and said; whatever else goes wrong is kept as failed."""
 
         def work() -> None:
+            if self.folder.has_cell(self.key):  # as it may from the cache of the machine that works
+                return
             status = train_cell(self.study, self.cell, self.folder, watch).status
             if status != "ok":
                 watch.say(f"{self}: {status}")
@@ -48,9 +51,9 @@ class TrainingJob:
         return False
 
 
-def training_jobs(study: SyntheticStudy, folder: RunFolder) -> Iterator[TrainingJob]:
+def training_jobs(study: SyntheticStudy, folder: RunFolder, computing: Computing) -> Iterator[TrainingJob]:
     """Of the networks that are neither finished nor failed."""
-    failed, folder = failed_keys(folder), RunFolder(folder.path.absolute())  # others may stand elsewhere
-    for job in (TrainingJob(study, folder, cell) for cell in cells(study)):
+    failed, theirs = failed_keys(folder), RunFolder(folder.path.absolute(), computing)  # who may stand elsewhere
+    for job in (TrainingJob(study, theirs, cell) for cell in cells(study)):
         if job.key not in failed and not folder.has_cell(job.key):
             yield job
