@@ -72,17 +72,14 @@ def test_the_same_command_runs_no_finished_cell_again(finished: tuple[Study, Pat
     assert (out / "results.parquet").read_bytes() == before
 
 
-@pytest.mark.parametrize("limit", [1, 4, 17])
-def test_a_stopped_run_goes_on_to_the_same_table(
-    finished: tuple[Study, Path, Listening], tmp_path: Path, limit: int
-) -> None:
+def test_a_stopped_run_goes_on_to_the_same_table(finished: tuple[Study, Path, Listening], tmp_path: Path) -> None:
     study, uninterrupted, watch = finished
     with pytest.raises(KeyboardInterrupt):
-        run_study(study, tmp_path / "out", StoppedAt(limit))
+        run_study(study, tmp_path / "out", StoppedAt(17))
     assert not (tmp_path / "out" / "results.parquet").exists()
     rest = Listening()
     run_study(study, tmp_path / "out", rest)
-    assert len(rest.begun) < len(watch.begun) or limit == 1
+    assert len(rest.begun) < len(watch.begun)
     assert (tmp_path / "out" / "results.parquet").read_bytes() == (uninterrupted / "results.parquet").read_bytes()
 
 
@@ -259,31 +256,32 @@ def test_nothing_is_written_for_a_study_that_cannot_run(
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("damaged", ["cells", "observations"])
-def test_what_cannot_be_read_is_made_anew(
-    finished: tuple[Study, Path, Listening], tmp_path: Path, damaged: str
-) -> None:
+def test_what_cannot_be_read_is_made_anew(finished: tuple[Study, Path, Listening], tmp_path: Path) -> None:
     study, out, _ = finished
     copy, watch = shutil.copytree(out, tmp_path / "copy"), Listening()
-    file = next((copy / damaged).iterdir())
-    file.write_bytes(file.read_bytes()[:-10])
+    for damaged in ("cells", "observations"):
+        file = next((copy / damaged).iterdir())
+        file.write_bytes(file.read_bytes()[:-10])
     run_study(study, copy, watch)
-    assert watch.begun
+    assert 2 <= len(watch.begun) <= 3  # the observation may be of the cell's world
     assert (copy / "results.parquet").read_bytes() == (out / "results.parquet").read_bytes()
 
 
-@pytest.mark.parametrize("name", ["study.yaml", "inputs.json", "provenance.json", "results.parquet"])
-def test_a_damaged_record_is_set_aside_said_and_made_anew(
-    finished: tuple[Study, Path, Listening], tmp_path: Path, name: str
+def test_damaged_records_are_set_aside_said_and_made_anew(
+    finished: tuple[Study, Path, Listening], tmp_path: Path
 ) -> None:
     study, out, _ = finished
     copy, watch = shutil.copytree(out, tmp_path / "copy"), Listening()
-    content = bytearray((copy / name).read_bytes())
-    content[-20] ^= 1
-    (copy / name).write_bytes(content)
+    damaged = {}
+    for name in ("study.yaml", "inputs.json", "provenance.json", "results.parquet"):
+        content = bytearray((copy / name).read_bytes())
+        content[-20] ^= 1
+        (copy / name).write_bytes(content)
+        damaged[name] = content
     run_study(study, copy, watch)
-    assert any("set aside in damaged/" in sentence and name in sentence for sentence in watch.said)
-    assert (copy / "damaged" / name).read_bytes() == content and not watch.begun
-    assert (copy / "results.parquet").read_bytes() == (out / "results.parquet").read_bytes()
-    if name != "provenance.json":  # which has the time in it
-        assert (copy / name).read_bytes() == (out / name).read_bytes()
+    assert not watch.begun
+    for name, content in damaged.items():
+        assert any("set aside in damaged/" in sentence and name in sentence for sentence in watch.said)
+        assert (copy / "damaged" / name).read_bytes() == content
+        if name != "provenance.json":  # which has the time in it
+            assert (copy / name).read_bytes() == (out / name).read_bytes()

@@ -1,6 +1,7 @@
 """A built-in task, with its data from the installed package, the hub, or a file of the user's."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 
 from demograd.errors import UserError, unknown_name
@@ -27,11 +28,17 @@ def load_built_in(
     words = _in_class_order(name, row, label_words)
     template = row.template if template is None else template
     if row.staicc is not None and source != "hub":
-        classes = {str(index): index for index in range(len(words))}
-        return compose(name, template, LabelWords(words, classes), Source(read_staicc(row.staicc)), row.notes)
+        return _packaged(name, row.staicc, template, tuple(words), row.notes)
     table, validation = read_hub(row.hub)
     known = label_words_of(dict(zip(row.hub.labels, words, strict=True)), table, row.hub.label)
     return compose(name, template, known, Source(table, validation, row.hub.label, row.hub.columns), row.notes)
+
+
+@lru_cache(maxsize=4)
+def _packaged(name: str, file: str, template: str, words: tuple[str, ...], notes: tuple[str, ...]) -> Task:
+    """Read once: the package stays as it is, and some of its tasks have a hundred thousand examples."""
+    classes = {str(index): index for index in range(len(words))}
+    return compose(name, template, LabelWords(words, classes), Source(read_staicc(file)), notes)
 
 
 def load_built_in_from_file(
