@@ -1,11 +1,13 @@
 """Facts about the grid: the product of the lists, less what the rules take out."""
 
+import json
 import shutil
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from tests.study.conftest import small_settings
 from transformers import AutoConfig, LlamaForCausalLM
 
@@ -169,6 +171,8 @@ def test_models_of_other_shapes_stand_in_one_table(small_model: Path, tmp_path: 
     changes = {"num_hidden_layers": 3, "hidden_size": 48, "max_position_embeddings": 60}
     torch.manual_seed(3)
     LlamaForCausalLM(AutoConfig.from_pretrained(small_model, **changes)).save_pretrained(other)
+    weights = other / "model.safetensors"
+    save_file({**load_file(weights), "sees.weight": torch.zeros(1)}, weights, metadata={"format": "pt"})
     study = make_study(
         {**small_settings(small_model, queries=4, weights=["trained"]), "model": [str(small_model), str(other)]}
     )
@@ -176,6 +180,8 @@ def test_models_of_other_shapes_stand_in_one_table(small_model: Path, tmp_path: 
     table = pd.read_parquet(tmp_path / "out" / "results.parquet")
     layers = table[(table.metric == "sim_aou") & (table.setting == "FT")].groupby("model").layer.max()
     assert layers.to_dict() == {str(small_model): 1, str(other): 2}
+    provenance = json.loads((tmp_path / "out" / "provenance.json").read_text())
+    assert sum("sees.weight" in note for note in provenance["notes"]) == 1  # of the second model too, and once
     # the second has a window in which not all demonstrations fit
     used = table[table.k_used.notna()].groupby("model").k_used.min()
     assert used[str(small_model)] == 3 and used[str(other)] < 3

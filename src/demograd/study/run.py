@@ -79,6 +79,7 @@ def run_study(
     def load(name: str) -> Model:
         model = _any_of(study, name)
         facts[name] = model_facts(model)
+        notes.extend(model.notes)  # the provenance says each once
         return model
 
     inputs = inputs_of(study, sets.fingerprints, load)
