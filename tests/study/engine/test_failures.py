@@ -14,6 +14,7 @@ from tests.study.conftest import small_settings
 from demograd.study import Run, make_study
 
 JOB = "demograd.study.engine.world_job"
+CONTROLS = ("--set", "controls=other_demonstrations,permuted_labels")
 
 
 @pytest.fixture
@@ -97,14 +98,14 @@ def test_a_world_that_cannot_be_observed_has_no_cells_and_says_why(
     with monkeypatch.context() as bad:
         seen = []
         breaks(bad, "observe_untuned", lambda study, setting, *_: seen.append(setting) or seen.count("ICL") == 2)
-        assert call("run", study_file, "--out", "out") == 1
+        assert call("run", study_file, "--out", "out", *CONTROLS) == 1
     found = status(Path("out"))
     why = "failed: ArithmeticError: a bit fell over"
     assert found["ICL", "", 1] == found["FT", "GD", 1] == found["ZSL", "", 1] == why
     assert set(found[:, :, -1]) == {f"{why} (1 of 2 demonstration sets)"}
     assert len(list(Path("out/cells").iterdir())) == 2  # of the other world
     assert why in Path("out/report.html").read_text()
-    assert call("run", study_file, "--out", "out") == 1
+    assert call("run", study_file, "--out", "out", *CONTROLS) == 1
     told = capsys.readouterr().err
     assert "2 of 4 cells are already in out" in told and "not tried again (worlds: 1, cells: 2)" in told
     reasons = undecided(Path("out"))
@@ -159,7 +160,20 @@ def test_claims_of_a_task_that_failed_whole_are_the_same_as_of_one_that_did_not(
         other = prompts_of("subj").candidates
         asked = [word for measure in measures for word in ("--measure", measure)]
         assert (
-            call("run", study_file, "--out", "out", "--task", "sst2", "--task", "subj", "--set", "orders=2", *asked)
+            call(
+                "run",
+                study_file,
+                "--out",
+                "out",
+                "--task",
+                "sst2",
+                "--task",
+                "subj",
+                "--set",
+                "orders=2",
+                *CONTROLS,
+                *asked,
+            )
             == 1
         )
     for claim in json.loads(Path("out/claims.json").read_text())["claims"]:

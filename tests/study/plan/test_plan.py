@@ -160,12 +160,17 @@ def test_a_plan_of_many_cells_holds_no_token_ids(no_weights: Path, preparations:
     settings = small_settings(no_weights, queries=20, k=16, weights=["trained"], methods=["GD"])
     rates = [1e-4 * (1 + number) for number in range(100)]
     study = make_study({**settings, "seeds": list(range(6)), "learning_rates": {"GD": rates}})
+    before = {id(one) for one in token_ids()}
     plan = plan_study(study)
     assert plan.cells == 600 and sum(tuning.count for one in plan.work for tuning in one.tunings) == 600 * 3
-    gc.collect()
-    alive = [one for one in gc.get_objects() if type(one) in (Prompts, TrainingSequence)]
-    assert alive == [] and len(preparations) == 6 + 1
+    assert [one for one in token_ids() if id(one) not in before] == [] and len(preparations) == 6 + 1
     assert len(pickle.dumps(plan.work)) < 6 * 4000
+
+
+def token_ids() -> list[Prompts | TrainingSequence]:
+    """All that this process holds."""
+    gc.collect()
+    return [one for one in gc.get_objects() if type(one) in (Prompts, TrainingSequence)]
 
 
 @pytest.mark.parametrize("workers", ["0", "one", "", "1,,2", "-3"])

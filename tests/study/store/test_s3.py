@@ -12,6 +12,7 @@ from pathlib import Path
 from threading import Barrier
 
 import pytest
+from s3fs import S3FileSystem
 from tests.cli.test_mistakes import REVIEWS, call
 from tests.study.conftest import small_settings
 from tests.study.store.test_folder import CELL, OTHER, ZSL, Settings, flip, nobody_listens, observation, record
@@ -42,6 +43,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             for name, value in (("ENDPOINT_URL", f"http://127.0.0.1:{port}"), ("ACCESS_KEY_ID", "me"),
                                 ("SECRET_ACCESS_KEY", "secret"), ("DEFAULT_REGION", "us-east-1")):  # fmt: skip
                 environment.setenv(f"AWS_{name}", value)
+            S3FileSystem.clear_instance_cache()  # of one that was made without these
             yield f"http://127.0.0.1:{port}"
     finally:
         process.kill()
