@@ -7,6 +7,7 @@ from pathlib import Path
 import yaml
 
 from demograd.study import Study
+from demograd.study.engine.processes import KILLED
 
 RUN = 'import demograd\ndemograd.run("study.yaml", "out", workers=demograd.Workers(number=2, threads=1))\n'
 
@@ -21,4 +22,4 @@ def test_a_script_without_a_main_guard_is_told_what_to_add_and_nothing_is_kept_a
     *_, last = ended.stderr.strip().splitlines()
     assert "Worker processes ended while they imported the script" in last and "if __name__ ==" in last
     assert "A worker process imports the script, and that starts a run once more" in ended.stderr
-    assert "killed" not in ended.stdout + ended.stderr and not (tmp_path / "out").exists()
+    assert KILLED not in ended.stdout + ended.stderr and not (tmp_path / "out").exists()
