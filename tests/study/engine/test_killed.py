@@ -21,13 +21,15 @@ def _run(study: Study, out: Path, workers: Workers) -> None:
     run_study(study, out, workers=workers)
 
 
-def killed(study: Study, results: bytes, folder: Path, kills: int, workers: Workers) -> int:
+def killed(study: Study, results: bytes, folder: Path, kills: int, workers: Workers, longest: float = 1.0) -> int:
     """Run the study in one folder after the other, killing it so many times at random moments, until the last run has
-    ended; each table is that of `results`. How often a run went on where cells were kept already."""
+    ended; each table is that of `results`. How often a run went on where cells were kept already.
+
+    Kills come within `longest` seconds, which is adapted from run to run to how fast the machine is just now.
+    """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["demograd.study"])
     chance, left, finished, goes_on = random.Random(5), kills, 0, 0
-    longest = 1.0  # seconds; from run to run adapted to how fast the machine is just now
     while left or not finished:
         out = folder / str(finished)
         kept = _cells(out)
@@ -61,9 +63,11 @@ def test_a_run_killed_twenty_times_gives_the_same_table_byte_for_byte(
 def test_so_does_a_run_of_a_real_model_in_two_processes(tmp_path: Path) -> None:
     settings = small_settings(Path("smollm2-135m"), weights=["trained"], seeds=[0, 1], queries=6, k=2)
     study = make_study({**settings, "learning_rates": {"GD": [1e-3], "LCGD": [1e-3]}})
+    started = time.monotonic()
     run_study(study, tmp_path / "undisturbed", workers=Workers(threads=1))
+    whole = time.monotonic() - started
     results = (tmp_path / "undisturbed" / "results.parquet").read_bytes()
-    assert killed(study, results, tmp_path, 20, Workers(number=2, threads=1)) > 2
+    assert killed(study, results, tmp_path, 20, Workers(number=2, threads=1), whole) > 2
 
 
 def _cells(out: Path) -> int:
