@@ -6,6 +6,7 @@ The network is as small as can be, so that a cell's own work is some millisecond
 its cells is the engine's, and that of what is around the cells: preparing, the table, validity checks and claims.
 """
 
+import os
 import resource
 import sys
 import tempfile
@@ -48,6 +49,7 @@ def tiny_study(model: str, cells: int) -> Study:
 def main() -> None:
     sizes = [int(one) for one in sys.argv[1:]] or [1_000, 10_000]
     with tempfile.TemporaryDirectory() as folder:
+        os.environ["DEMOGRAD_CACHE"] = f"{folder}/cache"  # with what was measured before there would be no work
         model = tiny_model(Path(folder) / "model")
         for size in sizes:
             measure(tiny_study(model, size), Path(folder) / str(size), size)
