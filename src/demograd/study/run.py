@@ -1,7 +1,6 @@
 """Run a study: ZSL and ICL observed once and shared by all methods and rates, finished cells kept at once."""
 
 import time
-from pathlib import Path
 
 from demograd.errors import UserError
 from demograd.files import Place, check_writable
@@ -28,12 +27,11 @@ from demograd.study.store.computing import Computing
 from demograd.study.store.failures import failures, forget
 from demograd.study.store.folder import RunFolder
 from demograd.study.store.inputs import Inputs, inputs_of
-from demograd.study.store.keys import path_safe, study_key
 from demograd.study.store.mended import mended
 from demograd.study.store.opened import opened
-from demograd.study.synthetic.schema import SyntheticStudy
 from demograd.study.validity import check_validity
 from demograd.study.watch import Silent, Watch
+from demograd.study.working_folder import working_folder
 
 
 def run_study(
@@ -108,12 +106,6 @@ def run_study(
     with opened(folder, study, watch.say):
         mended(folder, work, watch.say)
     return Run(folder, study)
-
-
-def working_folder(study: Study | SyntheticStudy, out: Place | None, workers: Workers) -> RunFolder:
-    """The folder of a run; what the nodes of a cluster compute on is not known here: they ask the cache themselves."""
-    computing = None if workers.executor == "ray" else Computing(study.device, workers.threads_each)
-    return RunFolder(out or Path("runs") / f"{path_safe(study.name)}-{study_key(study)}", computing)
 
 
 def _run_cells(

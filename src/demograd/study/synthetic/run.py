@@ -12,7 +12,7 @@ from demograd.models.placement import check_device
 from demograd.study.engine import Workers, run_jobs
 from demograd.study.engine.main_module import refuse_in_import
 from demograd.study.provenance import machine_facts
-from demograd.study.run import Run, run_study, working_folder
+from demograd.study.run import Run, run_study
 from demograd.study.store.computing import Computing
 from demograd.study.store.failures import failed_keys, failures, forget
 from demograd.study.store.folder import CellRecord, RunFolder
@@ -26,6 +26,7 @@ from demograd.study.synthetic.schema import BESIDE, SyntheticStudy
 from demograd.study.synthetic.trained import cells, keys, load_trained
 from demograd.study.synthetic.training_job import training_jobs
 from demograd.study.watch import Silent, Watch
+from demograd.study.working_folder import working_folder
 from demograd.synthetic import HeldOut, LinearSystem, NotConverged, World
 
 TUNING = "to convergence, starts chosen on other problems"
