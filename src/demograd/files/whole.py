@@ -1,7 +1,6 @@
 """Files that are there whole or not at all, also after a power failure."""
 
 import errno
-import os
 import re
 import tempfile
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from safetensors import SafetensorError
 from upath import UPath
 
 from demograd.errors import UserError
+from demograd.files.abilities import sync
 from demograd.files.place import Place, told
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -58,9 +58,9 @@ def _write(file: Path, write: Callable[[Path], Any]) -> None:
     unfinished = file.with_name(f".{file.name}.{uuid4().hex}")  # as `unfinished_files` knows them
     try:
         write(unfinished)
-        _onto_disk(unfinished)
+        sync(unfinished)
         unfinished.replace(file)
-        _onto_disk(file.parent)  # the name too
+        sync(file.parent)  # the name too
     finally:
         unfinished.unlink(missing_ok=True)
 
@@ -69,14 +69,6 @@ def unfinished_files(folder: Path) -> list[Path]:
     """What writers that were killed left in a folder, or one below it."""
     hidden = [*folder.glob(".*"), *folder.glob("*/.*")]
     return [file for file in hidden if re.fullmatch(r"\..+\.[0-9a-f]{32}", file.name) and file.is_file()]
-
-
-def _onto_disk(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _is_full(error: Exception) -> bool:

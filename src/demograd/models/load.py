@@ -3,7 +3,7 @@
 import os
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from difflib import get_close_matches
 from logging import ERROR, getLogger
@@ -12,11 +12,15 @@ from typing import Any, get_args
 
 import torch
 from huggingface_hub import try_to_load_from_cache
+from huggingface_hub.errors import HFValidationError
+from huggingface_hub.utils import validate_repo_id
 from platformdirs import user_cache_path
+from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging
 
 from demograd.errors import UserError, unknown_name
+from demograd.hub import downloads_are_off, hub_address, hub_answers, only_earlier_downloads
 from demograd.models.anatomy import find_anatomy
 from demograd.models.leftover import check_weights
 from demograd.models.model import Model, Weights, context_window, fingerprint
@@ -27,6 +31,8 @@ from demograd.models.untrained import untrained
 from demograd.paths import is_file, is_there
 
 ALLOW_PICKLE = "DEMOGRAD_ALLOW_PICKLE"
+MODELS = "DEMOGRAD_MODELS"
+"""The environment variable that names another folder for unpacked GGUF models."""
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -156,12 +162,27 @@ def _found(name: str) -> _Place:
     if name.startswith(("./", "../", "/", "~")) or path.suffix.lower() in (".gguf", ".safetensors"):
         raise UserError(f"There is no file or folder {name}", "a folder of save_pretrained, or a .gguf file",
                         "Check the path")  # fmt: skip
+    _check_hub_name(repository)
     if "/" not in name and get_close_matches(name.lower(), BUILT_IN, cutoff=0.8):
         # before a hub is asked for it, which takes long where there is none
         raise unknown_name(
             "model", name, BUILT_IN, "Any other model: a hub name (owner/name), a folder, or a .gguf file"
         )
     return _Place(repository, revision or None)
+
+
+def _check_hub_name(repository: str) -> None:
+    """
+    Raises:
+        UserError: no repository of the hub can have this name.
+    """
+    try:
+        validate_repo_id(repository)
+    except HFValidationError as error:
+        raise UserError(f"{repository!r} is no model: no such folder or file is here, and no model of the hub can have "
+                        f"this name ({' '.join(str(error).split())})",
+                        f"a built-in name ({', '.join(BUILT_IN)}), a hub name (owner/name), a folder, or a .gguf file",
+                        "Check the spelling and the path") from error  # fmt: skip
 
 
 def _gguf_parts(name: str) -> list[Path]:
@@ -216,19 +237,24 @@ def _source(name: str, revision: str | None) -> str:
 
 
 def _loading(name: str, load: Callable[[], tuple[Any, Any]]) -> tuple[Any, Any]:
+    is_of_the_hub = not is_there(Path(name))
+    unanswered = is_of_the_hub and not downloads_are_off() and not hub_answers()
     progress_was_on = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()
     hub = getLogger("huggingface_hub")  # tells of every retry; the error at the end says it once
     hub_level = hub.level
     hub.setLevel(ERROR)
     try:
-        return load()
+        with only_earlier_downloads() if unanswered else nullcontext():
+            return load()
     except Exception as error:  # a damaged file fails in the parsers in ways of their own
         reason = ": ".join([type(error).__name__, *str(error).strip().splitlines()[:1]])
         pickled = isinstance(error, OSError) and not pickle_is_allowed() and "safetensors" in str(error)
         do = "Check the spelling, the path and the network"
         if pickled:  # transformers cannot find what it is told to look for
             do = "Give it as safetensors; --allow-pickle takes pickled weights, which can run code of whoever made them"
+        if unanswered:
+            reason = f"the hub, {hub_address()}, does not answer, and no such model was downloaded before"
         unknown = unknown_name("model", name, BUILT_IN, do)
         raise UserError(f"The model {name!r} cannot be loaded ({reason})",
                         f"a built-in name ({', '.join(BUILT_IN)}), a hub name, a folder of save_pretrained with "
@@ -242,33 +268,62 @@ def _loading(name: str, load: Callable[[], tuple[Any, Any]]) -> tuple[Any, Any]:
 def _from_gguf(parts: list[Path]) -> str:
     """The folder of the dequantised model: that takes a while, so it is kept in the user's cache as safetensors."""
     folder = _dequantised(parts)
-    if not (folder / "config.json").is_file():
+    if not is_file(folder / "config.json"):
         _dequantise(parts, folder)
     return str(folder)
 
 
 def _dequantised(parts: list[Path]) -> Path:
-    return user_cache_path("demograd") / "models" / f"{parts[0].stem}-{sha256(parts)[:16]}"
+    return _dequantised_models() / f"{parts[0].stem}-{sha256(parts)[:16]}"
+
+
+def _dequantised_models() -> Path:
+    """The folder of all of them: what MODELS says, or this platform's place for caches."""
+    named = os.environ.get(MODELS)
+    return _expanded(named) if named else user_cache_path("demograd") / "models"
 
 
 def _dequantise(parts: list[Path], folder: Path) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent) as unfinished:
-        file = parts[0] if len(parts) == 1 else joined(parts, Path(unfinished) / "whole.gguf")
-
-        def load() -> tuple[Any, Any]:
-            network = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.float32)
-            return network, AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
-
-        network, tokenizer = _loading(str(file), load)
-        # while this record stands, transformers takes the network for quantised and refuses to save it
-        del network.config.quantization_config
-        network.is_quantized = False
-        network.hf_quantizer = None
-        network.save_pretrained(Path(unfinished) / "model")
-        tokenizer.save_pretrained(Path(unfinished) / "model")
+    """
+    Raises:
+        UserError: nothing can be written there, or the disk is full.
+    """
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = tempfile.TemporaryDirectory(dir=folder.parent)
+    except OSError as error:
+        raise _not_writable(folder.parent, error) from error
+    with unfinished as place:
         try:
-            (Path(unfinished) / "model").rename(folder)
-        except OSError:
-            if not folder.exists():  # else another process was faster
-                raise
+            _dequantise_in(Path(place), parts, folder)
+        except (OSError, SafetensorError) as error:
+            raise _not_writable(folder.parent, error) from error
+
+
+def _not_writable(folder: Path, error: Exception) -> UserError:
+    reason = getattr(error, "strerror", None) or str(error)
+    return UserError(f"A GGUF model is unpacked once, and {folder}, where it is kept, cannot be written ({reason})",
+                     "a folder of yours on a disk with room for the model in 32 bit",
+                     f"Name one in the environment variable {MODELS}, or mend that folder")  # fmt: skip
+
+
+def _dequantise_in(place: Path, parts: list[Path], folder: Path) -> None:
+    """Unpack into `place`, a folder for the time being, and move what is whole to `folder`."""
+    file = parts[0] if len(parts) == 1 else joined(parts, place / "whole.gguf")
+
+    def load() -> tuple[Any, Any]:
+        network = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.float32)
+        return network, AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
+
+    network, tokenizer = _loading(str(file), load)
+    # while this record stands, transformers takes the network for quantised and refuses to save it
+    del network.config.quantization_config
+    network.is_quantized = False
+    network.hf_quantizer = None
+    network.save_pretrained(place / "model")
+    tokenizer.save_pretrained(place / "model")
+    try:
+        (place / "model").rename(folder)
+    except OSError:
+        if not folder.exists():  # else another process was faster
+            raise

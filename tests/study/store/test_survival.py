@@ -1,5 +1,9 @@
 """Facts about whole runs: full disks, damaged files and other places for the folder change nothing in the table."""
 
+import errno
+import fcntl
+import os
+import stat
 import subprocess
 from pathlib import Path
 from random import Random
@@ -93,3 +97,39 @@ def test_a_disk_that_fills_up_ends_with_a_message_and_the_run_goes_on_when_there
     assert 1 <= len(kept) <= 3
     assert f"{len(kept)} of 4 cells are already in" in " ".join(capsys.readouterr().err.split())
     assert (out / "results.parquet").read_bytes() == table
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS], ids=errno.errorcode.get)
+def test_without_locks_a_run_goes_on_and_says_so(
+    number: int,
+    study: Study,
+    whole: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def flock(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    watch = Listening()
+    run_study(study, tmp_path / "out", watch)
+    assert any("has no locks" in said for said in watch.said)
+    assert (tmp_path / "out" / "results.parquet").read_bytes() == (whole / "results.parquet").read_bytes()
+    assert not [*(tmp_path / "out").glob(".*")], "what was tried is gone again"
+
+
+def test_where_folders_cannot_be_synced_a_run_goes_on_and_says_so(
+    study: Study,
+    whole: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fsync(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    watch = Listening()
+    run_study(study, tmp_path / "out", watch)
+    assert any("cannot be asked to write at once" in said for said in watch.said)
+    assert (tmp_path / "out" / "results.parquet").read_bytes() == (whole / "results.parquet").read_bytes()

@@ -109,7 +109,12 @@ def _context() -> BaseContext:
 
 
 def _submitted(pool: ProcessPoolExecutor, at: int, job: Job) -> "Future[None]":
-    """A new process inherits that Ctrl-C is not for it: this process hears it, and ends the others."""
+    """A new process inherits that Ctrl-C is not for it: this process hears it, and ends the others.
+
+    Where threads have no signal masks (Windows), the others hear it too.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        return pool.submit(worker.run, at, job)
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         return pool.submit(worker.run, at, job)

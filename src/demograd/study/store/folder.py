@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
 from torch import Tensor
 
 from demograd.errors import UserError
@@ -15,6 +14,7 @@ from demograd.files import (
     WITHOUT_SEAL,
     Damaged,
     Place,
+    lock_where_possible,
     move,
     read_json,
     sealed_tensors,
@@ -166,4 +166,4 @@ class RunFolder:
         if not isinstance(self.path, Path):
             return nullcontext()
         (self.path / "locks").mkdir(exist_ok=True)
-        return FileLock(self.path / "locks" / key)
+        return lock_where_possible(self.path / "locks" / key)

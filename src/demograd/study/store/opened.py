@@ -12,6 +12,7 @@ from demograd.files import (
     Damaged,
     Place,
     make_folder,
+    missing_abilities,
     read_yaml,
     remove,
     unfinished_files,
@@ -46,6 +47,8 @@ def opened(folder: RunFolder, study: BaseModel, say: Callable[[str], None]) -> I
         raise UserError(f"{folder.path} cannot be written ({error.strerror or error})", "a folder of yours",
                         "Choose another folder with --out") from error  # fmt: skip
     with _alone(folder.path):
+        for sentence in missing_abilities(folder.path) if isinstance(folder.path, Path) else ():
+            say(sentence)
         is_new = _is_new(folder.path, study)  # another run may have begun there since
         try:
             folder.set_aside(damaged_files(folder.path, large=isinstance(folder.path, Path)), say)

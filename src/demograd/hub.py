@@ -1,0 +1,46 @@
+"""Whether the hub of models and data sets answers, asked briefly before libraries try for half a minute."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+ANSWERS_WITHIN = 5.0
+"""Seconds that a hub has for its first answer."""
+_SERVER_ERROR = 500
+
+
+def hub_address() -> str:
+    """Where the hub is, as its own library knows it (HF_ENDPOINT)."""
+    from huggingface_hub import constants
+
+    return str(constants.ENDPOINT)
+
+
+def downloads_are_off() -> bool:
+    """Whether the user said so (HF_HUB_OFFLINE), or this process does for a while."""
+    from huggingface_hub import constants
+
+    return bool(constants.HF_HUB_OFFLINE)
+
+
+def hub_answers() -> bool:
+    """Whether the hub answers one request; nothing is asked where downloads are off."""
+    if downloads_are_off():
+        return False
+    from huggingface_hub import get_session
+
+    try:
+        return bool(get_session().head(hub_address(), timeout=ANSWERS_WITHIN).status_code < _SERVER_ERROR)
+    except Exception:  # the client library, and so its errors, changed between versions: each says the same here
+        return False
+
+
+@contextmanager
+def only_earlier_downloads() -> Iterator[None]:
+    """Within this block nothing is asked of the hub: what was downloaded before is read, the rest is missing."""
+    from huggingface_hub import constants
+
+    before, constants.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE, True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
