@@ -5,14 +5,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from demograd.models.anatomy import Anatomy
-
-Weights = Literal["trained", "trained_embeddings", "norms_only", "no_training"]
+from demograd.words import Weights
 
 
 def context_window(config: Any) -> int | None:
