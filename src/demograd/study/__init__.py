@@ -6,7 +6,7 @@ from demograd.lazy import make_lazy
 
 if TYPE_CHECKING:
     from demograd.study.cells import Cell, World, cells
-    from demograd.study.claims import claims
+    from demograd.study.claim_table import claims
     from demograd.study.engine import Workers
     from demograd.study.finished import Run
     from demograd.study.measures import MEASURES
