@@ -17,3 +17,6 @@ Extra = Literal[
     "weighted_context_value_key_products",
 ]
 """Fields of `Observation` that are None unless they are asked for."""
+
+ALLOW_PICKLE = "DEMOGRAD_ALLOW_PICKLE"
+"""Environment variable, 1 where pickled weights may be read; worker processes inherit it."""

@@ -5,7 +5,6 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from difflib import get_close_matches
 from logging import ERROR, getLogger
 from pathlib import Path
 from typing import Any, get_args
@@ -20,13 +19,14 @@ from demograd.errors import UserError, unknown_name
 from demograd.models.anatomy import find_anatomy
 from demograd.models.leftover import check_weights
 from demograd.models.model import Model, Weights, context_window, fingerprint
+from demograd.models.names import check_name, expanded
 from demograd.models.packaged import BUILT_IN, header_of, installed_parts, joined, sha256
 from demograd.models.placement import check_device, placed
 from demograd.models.text_part import text_part
 from demograd.models.untrained import untrained
 from demograd.paths import is_file, is_there
+from demograd.words import ALLOW_PICKLE
 
-ALLOW_PICKLE = "DEMOGRAD_ALLOW_PICKLE"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -138,7 +138,7 @@ def _load_pretrained(name: str, dtype: torch.dtype) -> _Loaded:
 
 
 def _found(name: str) -> _Place:
-    path = _expanded(name)
+    path = expanded(name)
     if parts := _gguf_parts(name):
         known = BUILT_IN.get(name)
         return _Place(_from_gguf(parts), description=known.description if known else f"{path.name}, dequantised")
@@ -147,20 +147,8 @@ def _found(name: str) -> _Place:
             raise UserError(f"{name} is no model: it has no config.json",
                             "a folder of save_pretrained, or a .gguf file", "Check the path")  # fmt: skip
         return _Place(str(path))
+    check_name(name)
     repository, _, revision = name.partition("@")
-    if repository in BUILT_IN or (repository and is_there(_expanded(repository))):
-        # transformers would pass over the revision: all checkpoints would be one network
-        raise UserError(f"{name}: local folders, files and built-in models have no revisions",
-                        "the folder of each checkpoint, or a hub name (owner/name@revision)",
-                        "Name those instead")  # fmt: skip
-    if name.startswith(("./", "../", "/", "~")) or path.suffix.lower() in (".gguf", ".safetensors"):
-        raise UserError(f"There is no file or folder {name}", "a folder of save_pretrained, or a .gguf file",
-                        "Check the path")  # fmt: skip
-    if "/" not in name and get_close_matches(name.lower(), BUILT_IN, cutoff=0.8):
-        # before a hub is asked for it, which takes long where there is none
-        raise unknown_name(
-            "model", name, BUILT_IN, "Any other model: a hub name (owner/name), a folder, or a .gguf file"
-        )
     return _Place(repository, revision or None)
 
 
@@ -168,16 +156,8 @@ def _gguf_parts(name: str) -> list[Path]:
     """The files of a built-in model, or the one that is named; none where it is no GGUF file."""
     if name in BUILT_IN:
         return installed_parts(name)
-    path = _expanded(name)
+    path = expanded(name)
     return [path] if is_file(path) and path.suffix.lower() == ".gguf" else []
-
-
-def _expanded(name: str) -> Path:
-    try:
-        return Path(name).expanduser()
-    except RuntimeError as error:  # ~someone
-        raise UserError(f"There is no file or folder {name} ({error})", "a folder of save_pretrained, or a .gguf file",
-                        "Check the path") from error  # fmt: skip
 
 
 def _from_folder_or_hub(place: _Place, dtype: torch.dtype) -> _Loaded:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from demograd.study.run import run_study
     from demograd.study.schema import Study, make_study
     from demograd.study.store.cache import Cache, user_cache
+    from demograd.study.store.cache import Entry as CacheEntry
     from demograd.study.store.failures import Failure
     from demograd.study.store.folder import RunFolder
     from demograd.study.synthetic.run import run_synthetic
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from demograd.study.watch import Silent, Watch
 
 __all__ = [
-    "MEASURES", "Cache", "Cell", "Failure", "Run", "RunFolder", "Silent", "Study", "SyntheticStudy", "Watch", "Workers",
+    "MEASURES", "Cache", "CacheEntry", "Cell", "Failure", "Run", "RunFolder", "Silent", "Study", "SyntheticStudy", "Watch", "Workers",
     "World", "cells", "claims", "make_study", "method_descriptions", "preset_names", "read_study", "run_study",
     "run_synthetic", "user_cache",
 ]  # fmt: skip

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from demograd.lazy import make_lazy
 
 if TYPE_CHECKING:
+    from demograd.tasks.builtin import check_task_name as check_task_name
     from demograd.tasks.builtin import task_names as task_names
     from demograd.tasks.draws import permute_labels as permute_labels
     from demograd.tasks.example import Example as Example

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from demograd.study import Study, cells, make_study
 from demograd.study.cells import World, demonstrations_label, worlds
-from demograd.study.store.inputs import Inputs, what_changed
 from demograd.study.store.cache import content_hash
+from demograd.study.store.inputs import Inputs, what_changed
 from demograd.study.store.keys import (
     cell_key,
     network_key,
