@@ -31,18 +31,18 @@ def print_list(what: str) -> None:
     elif what == "measures":
         print_table(["measure", "what it is"], [(name, measure.about) for name, measure in studies.MEASURES.items()])
     elif what == "claims":
-        print_table(["claim", "what it says", "source", "needs"],
-               [(name, row["claim"], row["source"], row["needs"]) for name, row in studies.claims().items()])  # fmt: skip
+        claims = [(name, row["claim"], row["source"], row["needs"]) for name, row in studies.claims().items()]
+        print_table(["claim", "what it says", "source", "needs"], claims)
     elif what == "metrics":
         metrics = [(name, metric.title, metric.definition, metric.source) for name, metric in METRICS.items()]
         print_table(["metric", "title", "definition", "source"], metrics)
     elif what == "presets":
         presets = {name: studies.read_study(name) for name in studies.preset_names()}
-        print_table(["preset", "what it is", "tasks", "k", "methods"],
-               [(name, study.about, ", ".join(study.tasks), ", ".join(map(str, study.k)), ", ".join(study.methods))
-                for name, study in presets.items() if isinstance(study, studies.Study)])  # fmt: skip
-        print_table(["synthetic preset", "what it is", "worlds", "context", "references"],
-               [(name, study.about, ", ".join(study.worlds), str(study.context), ", ".join(study.references))
-                for name, study in presets.items() if isinstance(study, studies.SyntheticStudy)])  # fmt: skip
+        grids = [(name, study.about, ", ".join(study.tasks), ", ".join(map(str, study.k)), ", ".join(study.methods))
+                for name, study in presets.items() if isinstance(study, studies.Study)]  # fmt: skip
+        print_table(["preset", "what it is", "tasks", "k", "methods"], grids)
+        small = [(name, study.about, ", ".join(study.worlds), str(study.context), ", ".join(study.references))
+                for name, study in presets.items() if isinstance(study, studies.SyntheticStudy)]  # fmt: skip
+        print_table(["synthetic preset", "what it is", "worlds", "context", "references"], small)
     else:
         raise unknown_name("list", what, _LISTS, "Choose one of these")

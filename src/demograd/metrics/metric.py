@@ -18,7 +18,7 @@ class Metric:
     """One row of the table."""
 
     name: str
-    """Of its function in `demograd.metrics`, which is imported when it is asked for: a list of metrics needs no torch."""
+    """Of its function in `demograd.metrics`, which is imported when it is asked for: a list needs no torch."""
     title: str
     """As papers and reports write it."""
     definition: str

@@ -25,8 +25,8 @@ def _attention_to_demonstrations() -> dict[str, Metric]:
                 "attention", bounds, ("icl", "ft", "spans", "training_queries"), needs=_ATTENTION,
             )  # fmt: skip
             rows[f"random_{name}"] = Metric(
-                "random_attention_to_demonstrations", f"{title}, random", f"{title}: ICL's against random weights", _DAI,
-                "attention", bounds, ("icl", "spans"), needs=frozenset({"context_logits"}),
+                "random_attention_to_demonstrations", f"{title}, random", f"{title}: ICL's against random weights",
+                _DAI, "attention", bounds, ("icl", "spans"), needs=frozenset({"context_logits"}),
             )  # fmt: skip
     return rows
 

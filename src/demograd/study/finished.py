@@ -25,6 +25,16 @@ class Run:
     folder: RunFolder
     study: Study | SyntheticStudy
 
+    def __repr__(self) -> str:
+        """One line: where it is, what of, and how much of it there is."""
+        if isinstance(self.study, SyntheticStudy):
+            size = (
+                f"{len(self.study.worlds)} worlds, {len(self.study.networks)} networks, {len(self.study.seeds)} seeds"
+            )
+        else:
+            size = f"{len(self.cells())} cells"
+        return f"Run({str(self.folder.path)!r}, study {self.study.name!r}, {size}, {len(self.failed)} failed)"
+
     def results(self) -> pd.DataFrame:
         """One number a row (docs/run-folder.md).
 
