@@ -83,7 +83,7 @@ def test_help_schema_and_cache_load_nothing_heavy(
         ("run --learning-rate fast", "fast"),
         ("run --workers 0", "--workers 0"),
         ("run --executor nosuch", "executor 'nosuch'"),
-        ("run vonoswald2023 --set worlds.linear.nosuch=1", "nosuch"),
+        ("run vonoswald2023 --set worlds.linear.nosuch=1", "'linear'"),
         ("run --model ./nothere", "./nothere"),
         ("plan --model nothere.gguf", "nothere.gguf"),
         ("run --model smollm2-135", "'smollm2-135'"),

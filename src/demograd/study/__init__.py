@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MEASURES", "Cache", "CacheEntry", "Cell", "Failure", "Run", "RunFolder", "Silent", "Study", "SyntheticStudy",
-    "Watch", "Workers", "World", "cells", "claims", "make_study", "method_descriptions", "preset_names", "read_study", "run_study",
-    "run_synthetic", "user_cache",
+    "Watch", "Workers", "World", "cells", "claims", "make_study", "method_descriptions", "preset_names", "read_study",
+    "run_study", "run_synthetic", "user_cache",
 ]  # fmt: skip
 
 make_lazy(__name__)

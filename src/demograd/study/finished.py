@@ -28,12 +28,12 @@ class Run:
     def __repr__(self) -> str:
         """One line: where it is, what of, and how much of it there is."""
         if isinstance(self.study, SyntheticStudy):
-            size = (
-                f"{len(self.study.worlds)} worlds, {len(self.study.networks)} networks, {len(self.study.seeds)} seeds"
-            )
+            study = self.study
+            parts = {"worlds": study.worlds, "networks": study.networks, "seeds": study.seeds}
+            size = ", ".join(f"{len(of)} {what}" for what, of in parts.items())
         else:
             size = f"{len(self.cells())} cells"
-        return f"Run({str(self.folder.path)!r}, study {self.study.name!r}, {size}, {len(self.failed)} failed)"
+        return f"Run({str(self.folder.path)!r}, study {self.study.name!r}, {size})"
 
     def results(self) -> pd.DataFrame:
         """One number a row (docs/run-folder.md).
