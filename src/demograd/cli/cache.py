@@ -4,12 +4,9 @@ from collections.abc import Sequence
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Column, Table
 
+from demograd import study as studies
 from demograd.errors import UserError
-from demograd.study import Cache, user_cache
-from demograd.study.store.cache import Entry
 
 cache_app = typer.Typer(help="Finished cells and observations of all studies.", no_args_is_help=True)
 
@@ -17,6 +14,9 @@ cache_app = typer.Typer(help="Finished cells and observations of all studies.", 
 @cache_app.command(name="list")
 def list_() -> None:
     """What is in the cache, the newest first."""
+    from rich.console import Console
+    from rich.table import Column, Table
+
     entries = sorted(_cache().entries(), key=lambda entry: entry.age)
     if not entries:
         typer.echo(f"{_cache().path}: nothing yet")
@@ -56,8 +56,8 @@ def prune(
                         "a cache of yours", "Ask their owner, or correct the permissions of the folders")  # fmt: skip
 
 
-def _cache() -> Cache:
-    cache = user_cache()
+def _cache() -> "studies.Cache":
+    cache = studies.user_cache()
     if cache is None:
         raise UserError(
             "DEMOGRAD_CACHE is empty, which switches the cache off", "a folder", "Set DEMOGRAD_CACHE, or unset it"
@@ -65,11 +65,11 @@ def _cache() -> Cache:
     return cache
 
 
-def _amount(entries: Sequence[Entry]) -> str:
+def _amount(entries: "Sequence[studies.CacheEntry]") -> str:
     return f"{len(entries)} file{'s' * (len(entries) != 1)}, {_megabytes(sum(entry.size for entry in entries))} MB"
 
 
-def _alone(entries: Sequence[Entry]) -> str:
+def _alone(entries: "Sequence[studies.CacheEntry]") -> str:
     """Megabytes that no run folder shares."""
     return _megabytes(sum(entry.size for entry in entries if not entry.is_shared))
 

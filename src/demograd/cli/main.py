@@ -1,34 +1,48 @@
 """`demograd run | plan | claims | report | list | check | schema | cache`."""
 
+import json
 import os
+import platform
 import sys
 from functools import partial
+from importlib.metadata import version
 from typing import Annotated, Any, get_args
 
 import typer
 
+from demograd import files, models, tasks
+from demograd import report as reports
+from demograd import study as studies
 from demograd.cli.cache import cache_app
-from demograd.cli.plan import print_plan, worker_counts
-from demograd.cli.progress import ProgressBars
-from demograd.cli.schema import schema
-from demograd.cli.tables import print_checks, print_claims, print_list, print_scores, print_statistics
 from demograd.errors import UserError
-from demograd.files import place
-from demograd.models import Weights, load_model
-from demograd.models.load import ALLOW_PICKLE
-from demograd.report import read_run, write_report
-from demograd.study import Run, Study, SyntheticStudy, Workers, read_study, run_study, run_synthetic
-from demograd.study.check import check_model
+from demograd.words import ALLOW_PICKLE, Weights
 
 MOST_SEEDS = 10_000
 """That a count can stand for."""
 app = typer.Typer(
-    help="Does a language model learn from demonstrations in its prompt the way gradient descent would?",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(cache_app, name="cache")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        libraries = ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers"))
+        typer.echo(f"demograd {version('demograd')} (Python {platform.python_version()}, {libraries})")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version_: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version, and end.")
+    ] = False,
+) -> None:
+    """Does a language model learn from demonstrations in its prompt the way gradient descent would?"""
+
+
 Many = list[str] | None
 Model_ = Annotated[
     str | None, typer.Option(help="Built-in name, hub name (owner/name@revision), folder, or GGUF file.")
@@ -108,10 +122,13 @@ def run(
         "k": _numbers("-k", k), "queries": queries, "seeds": _seeds(seeds), "methods": method, "weights": weights,
         "measures": measure, "dtype": dtype, "device": device,
     }  # fmt: skip
-    who = Workers(executor, workers, threads, address, gpus, memory)
+    _say_first(f"Reading the study {study}")
+    who = studies.Workers(executor, workers, threads, address, gpus, memory)
     finished = _run(_study(study, as_released, changes, learning_rate, set_), out, who, retry_failed)
+    from demograd.cli.tables import print_scores
+
     print_scores(finished.folder.path)
-    typer.echo(f"Report: {write_report(finished.folder.path).resolve()}")
+    typer.echo(f"Report: {reports.write_report(finished.folder.path).resolve()}")
     _end(finished)
 
 
@@ -126,11 +143,14 @@ def plan(
     workers: Annotated[str, typer.Option(help="How many workers to plan for, by commas.")] = "1",
 ) -> None:
     """Say what a study will take: cells, operations, memory and time. No weights are loaded, and none downloaded."""
-    counts = worker_counts(workers)
+    counts = _counts(workers)
+    _say_first(f"Reading the study {study}")
     planned = _study(study, as_released, {"model": model, "tasks": task}, learning_rate, set_)
-    if isinstance(planned, SyntheticStudy):
+    if isinstance(planned, studies.SyntheticStudy):
         raise UserError(f"{study}, a synthetic study, to be planned", "a study of a language model",
                         "Run it: its networks are small")  # fmt: skip
+    from demograd.cli.plan import print_plan
+
     print_plan(planned, counts)
 
 
@@ -145,21 +165,22 @@ def claims(
 ) -> None:
     """Say which of the papers' claims the data support, contradict, or cannot decide."""
     if folder is None:
+        _say_first("Reading the study claims")
         changes = {"model": model, "k": _numbers("-k", k), "queries": queries}
-        finished = _run(_study("claims", False, changes, learning_rate), out, Workers(), retry_failed=False)
-        typer.echo(f"Report: {write_report(finished.folder.path).resolve()}")
-        print_claims(read_run(finished.folder.path))
+        finished = _run(_study("claims", False, changes, learning_rate), out, studies.Workers(), retry_failed=False)
+        typer.echo(f"Report: {reports.write_report(finished.folder.path).resolve()}")
+        _print_claims(finished.folder.path)
         _end(finished)
         return
     if any(option is not None for option in (model, k, queries, learning_rate, out)):
         raise UserError(f"A run folder, {folder}, and settings of a new run", "one of them", "Leave out the other")
-    print_claims(read_run(place(folder)))
+    _print_claims(files.place(folder))
 
 
 @app.command()
 def report(folder: Annotated[str, typer.Argument(help="A run folder.")]) -> None:
     """Write the report of a run folder anew."""
-    typer.echo(f"Report: {write_report(place(folder)).resolve()}")
+    typer.echo(f"Report: {reports.write_report(files.place(folder)).resolve()}")
 
 
 @app.command(name="list")
@@ -171,11 +192,15 @@ def list_(
 ) -> None:
     """List what demograd knows by name."""
     if statistics and what == "tasks":
+        from demograd.cli.statistics import print_statistics
+
         print_statistics(model or "smollm2-135m", task)
     elif statistics or model or task:
         raise UserError(f"--statistics, --model or --task for the list {what}", "the list tasks, with --statistics",
                         "Try demograd list tasks --statistics")  # fmt: skip
     else:
+        from demograd.cli.lists import print_list
+
         print_list(what)
 
 
@@ -188,13 +213,24 @@ def check(
 ) -> None:
     """Prove on your own model that what is recorded is what the model computes."""
     _allow_pickle(allow_pickle)
-    results = check_model(load_model(model, device=device, dtype=dtype))
+    models.check_name(model)
+    _say_first(f"Loading {model}")
+    from demograd.cli.tables import print_checks
+    from demograd.study.check import check_model
+
+    results = check_model(models.load_model(model, device=device, dtype=dtype))
     print_checks(results)
     if not all(result.passed for result in results):
         raise typer.Exit(1)
 
 
-app.command()(schema)
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of study files, with which an editor completes and checks them."""
+    from demograd.study.json_schema import json_schema
+
+    typer.echo(json.dumps(json_schema(), indent=1, ensure_ascii=False))
+
 
 _INTERRUPTED = 130
 """The exit code that typer makes of Ctrl-C, without a word."""
@@ -222,30 +258,50 @@ def _allow_pickle(allowed: bool) -> None:
 
 def _study(
     name: str, as_released: bool, changes: dict[str, Any], learning_rate: Many, overrides: Many = None
-) -> Study | SyntheticStudy:
+) -> "studies.Study | studies.SyntheticStudy":
     given = {setting: value for setting, value in changes.items() if value not in (None, [])}
-    read = partial(read_study, name, as_released=as_released, overrides=overrides or (), **given)
+    read = partial(studies.read_study, name, as_released=as_released, overrides=overrides or (), **given)
     plan = read()
-    if isinstance(plan, SyntheticStudy):
+    if isinstance(plan, studies.SyntheticStudy):
         if learning_rate:
             raise UserError(f"--learning-rate with {name}, a synthetic study", "a study of a language model",
                             "Leave it off; a study file can set training.learning_rate")  # fmt: skip
         return plan
+    for task in plan.tasks:
+        if task not in plan.optional_tasks:
+            tasks.check_task_name(task)
+    for model in plan.models:
+        models.check_name(model)
     rates = {method: of for method, of in plan.learning_rates.items() if method in plan.methods}
     if learning_rate:
         return read(learning_rates=rates | _rates(learning_rate, list(plan.methods)))
     return plan
 
 
-def _run(plan: Study | SyntheticStudy, out: str | None, workers: Workers, retry_failed: bool) -> Run:
-    to = None if out is None else place(out)
+def _run(
+    plan: "studies.Study | studies.SyntheticStudy", out: str | None, workers: "studies.Workers", retry_failed: bool
+) -> "studies.Run":
+    from demograd.cli.progress import ProgressBars
+
+    to = None if out is None else files.place(out)
     with ProgressBars() as bars:
-        if isinstance(plan, SyntheticStudy):
-            return run_synthetic(plan, to, bars, workers=workers, retry_failed=retry_failed)
-        return run_study(plan, to, bars, workers=workers, retry_failed=retry_failed)
+        if isinstance(plan, studies.SyntheticStudy):
+            return studies.run_synthetic(plan, to, bars, workers=workers, retry_failed=retry_failed)
+        return studies.run_study(plan, to, bars, workers=workers, retry_failed=retry_failed)
 
 
-def _end(finished: Run) -> None:
+def _print_claims(folder: "files.Place") -> None:
+    from demograd.cli.tables import print_claims
+
+    print_claims(reports.read_run(folder))
+
+
+def _say_first(sentence: str) -> None:
+    """On standard error, before anything that is heavy is imported: a command that works for long says so at once."""
+    typer.echo(f"{sentence} …", err=True)
+
+
+def _end(finished: "studies.Run") -> None:
     """The exit code says whether something is missing that the same command would not bring."""
     if failed := finished.failed:
         typer.echo(
@@ -263,6 +319,21 @@ def _numbers(option: str, given: str | None) -> list[int] | None:
         return [int(part) for part in given.split(",")]
     except ValueError as error:
         raise UserError(f"{option} {given}", "whole numbers by commas", f"Try {option} 16 or {option} 4,8") from error
+
+
+def _counts(given: str) -> list[int]:
+    """`1,8,64`.
+
+    Raises:
+        UserError: it is something else.
+    """
+    try:
+        counts = [int(part) for part in given.split(",")]
+    except ValueError:
+        counts = []
+    if not counts or min(counts) < 1:
+        raise UserError(f"--workers {given}", "whole numbers from 1 on, by commas", "Try --workers 1,8,64")
+    return counts
 
 
 def _words(given: str | None) -> list[str] | dict[str, str] | None:

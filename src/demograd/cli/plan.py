@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import typer
 
-from demograd.errors import UserError
 from demograd.study.plan import Plan, plan_study
 from demograd.study.plan.pace import in_words
 from demograd.study.schema import Study
@@ -49,18 +48,3 @@ def _note(plan: Plan, workers: int) -> str:
         return ""
     idle = f"; at most {len(plan.jobs)} have work" if workers > len(plan.jobs) else ""
     return f" ({plan.seconds(1) / plan.seconds(workers):.1f} times as fast, if each has what this process has{idle})"
-
-
-def worker_counts(given: str) -> list[int]:
-    """`1,8,64`.
-
-    Raises:
-        UserError: it is something else.
-    """
-    try:
-        counts = [int(part) for part in given.split(",")]
-    except ValueError:
-        counts = []
-    if not counts or min(counts) < 1:
-        raise UserError(f"--workers {given}", "whole numbers from 1 on, by commas", "Try --workers 1,8,64")
-    return counts

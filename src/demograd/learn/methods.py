@@ -3,9 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from demograd import models
 from demograd.errors import UserError
 from demograd.learn.subset import ParameterSubset
-from demograd.models import Anatomy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +42,7 @@ class _Settings:
         if self.clip is not None and not 0 < self.clip < float("inf"):
             raise UserError(f"clip {self.clip}", "a finite norm above zero", "Leave it out for no clipping")
 
-    def check(self, anatomy: Anatomy) -> None:
+    def check(self, anatomy: "models.Anatomy") -> None:
         """
         Raises:
             UserError: the network has not what is to be trained, or no derivative for `linearised`.
@@ -93,7 +93,7 @@ class LayerCausalGradientDescent(_Settings):
     """False takes attention weights as constants, so only the values learn: a derivative that one attention layer could
     compute plausibly (§4.2, which names it and takes the whole derivative for simplicity)."""
 
-    def check(self, anatomy: Anatomy) -> None:
+    def check(self, anatomy: "models.Anatomy") -> None:
         """
         Raises:
             UserError: the network has not what is to be trained, or nothing that the readout could read.

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from demograd.learn.subset import ParameterSubset, slices_of_layers, slices_outside_layers
+from demograd.learn.slices import slices_of_layers, slices_outside_layers
+from demograd.learn.subset import ParameterSubset
 from demograd.models import Anatomy, ParameterSlice
 
 

@@ -1,88 +1,95 @@
 """Pure functions of observations, and the statistics over them. NaN is *missing*: counted, and never averaged in."""
 
-from demograd.metrics.aggregation import Aggregate as Aggregate
-from demograd.metrics.aggregation import SeedScore as SeedScore
-from demograd.metrics.aggregation import aggregate as aggregate
-from demograd.metrics.aggregation import mean_over_heads as mean_over_heads
-from demograd.metrics.aggregation import over_seeds as over_seeds
-from demograd.metrics.aggregation import per_layer as per_layer
-from demograd.metrics.aggregation import stack_seeds as stack_seeds
-from demograd.metrics.alpha import alpha as alpha
-from demograd.metrics.am import sim_am as sim_am
-from demograd.metrics.am import sim_am_centred as sim_am_centred
-from demograd.metrics.am import sim_am_delta as sim_am_delta
-from demograd.metrics.am import sim_am_delta_centred as sim_am_delta_centred
-from demograd.metrics.aou import sim_aou as sim_aou
-from demograd.metrics.aou import sim_aou_norm as sim_aou_norm
-from demograd.metrics.attention_to_demonstrations import AttentionAgreement as AttentionAgreement
-from demograd.metrics.attention_to_demonstrations import attention_to_demonstrations as attention_to_demonstrations
-from demograd.metrics.attention_to_demonstrations import (
-    random_attention_to_demonstrations as random_attention_to_demonstrations,
-)
-from demograd.metrics.claims import ClaimDecision as ClaimDecision
-from demograd.metrics.claims import decide_all as decide_all
-from demograd.metrics.decision import SEEDS_TO_DECIDE as SEEDS_TO_DECIDE
-from demograd.metrics.decision import Decision as Decision
-from demograd.metrics.decision import Verdict as Verdict
-from demograd.metrics.decision import decide as decide
-from demograd.metrics.equal_size import at_equal_size as at_equal_size
-from demograd.metrics.equal_size import common_sizes as common_sizes
-from demograd.metrics.equal_size import mean_over_sizes as mean_over_sizes
-from demograd.metrics.holm import Corrected as Corrected
-from demograd.metrics.holm import holm as holm
-from demograd.metrics.implicit_update import DualFormCheck as DualFormCheck
-from demograd.metrics.implicit_update import check_dual_form as check_dual_form
-from demograd.metrics.implicit_update import implicit_update as implicit_update
-from demograd.metrics.implicit_update import implicit_update_validity as implicit_update_validity
-from demograd.metrics.implicit_update import implicit_update_weighted as implicit_update_weighted
-from demograd.metrics.in_context_learning import Improvement as Improvement
-from demograd.metrics.in_context_learning import InContextLearningCheck as InContextLearningCheck
-from demograd.metrics.in_context_learning import check_in_context_learning as check_in_context_learning
-from demograd.metrics.interval import Interval as Interval
-from demograd.metrics.interval import Over as Over
-from demograd.metrics.interval import ResampledInterval as ResampledInterval
-from demograd.metrics.layer_by_layer import layer_by_layer_sim_aou as layer_by_layer_sim_aou
-from demograd.metrics.mean_removed import sim_aou_mean_removed as sim_aou_mean_removed
-from demograd.metrics.mean_removed import sim_aou_norm_mean_removed as sim_aou_norm_mean_removed
-from demograd.metrics.metric import Metric as Metric
-from demograd.metrics.noise_ceiling import noise_ceiling as noise_ceiling
-from demograd.metrics.order_sensitivity import OrderSensitivity as OrderSensitivity
-from demograd.metrics.order_sensitivity import order_sensitivity as order_sensitivity
-from demograd.metrics.paired_test import PairedTest as PairedTest
-from demograd.metrics.paired_test import hedges_g as hedges_g
-from demograd.metrics.paired_test import paired_test as paired_test
-from demograd.metrics.parameter_distance import ParameterDistance as ParameterDistance
-from demograd.metrics.parameter_distance import parameter_distance as parameter_distance
-from demograd.metrics.performance import accuracy as accuracy
-from demograd.metrics.performance import auc as auc
-from demograd.metrics.performance import calibrated_accuracy as calibrated_accuracy
-from demograd.metrics.performance import calibrated_correct as calibrated_correct
-from demograd.metrics.performance import correct as correct
-from demograd.metrics.performance import label_log_likelihood as label_log_likelihood
-from demograd.metrics.performance import macro_f1 as macro_f1
-from demograd.metrics.performance import normalised_label_log_likelihood as normalised_label_log_likelihood
-from demograd.metrics.performance import resampled_auc as resampled_auc
-from demograd.metrics.random_aou import random_sim_aou as random_sim_aou
-from demograd.metrics.random_aou import random_sim_aou_mean_removed as random_sim_aou_mean_removed
-from demograd.metrics.rec2ftp import rec2ftp as rec2ftp
-from demograd.metrics.resolution import resolution as resolution
-from demograd.metrics.selection import only as only
-from demograd.metrics.selection import selected as selected
-from demograd.metrics.sparsity import sparsity_ratio as sparsity_ratio
-from demograd.metrics.specificity import specificity as specificity
-from demograd.metrics.statistics import conditional_interval as conditional_interval
-from demograd.metrics.statistics import conditional_intervals as conditional_intervals
-from demograd.metrics.statistics import interval_over_demonstrations as interval_over_demonstrations
-from demograd.metrics.statistics import statistic_interval as statistic_interval
-from demograd.metrics.statistics import statistic_intervals as statistic_intervals
-from demograd.metrics.table import METRICS as METRICS
-from demograd.metrics.token_overlap import overlap_cosine_similarity as overlap_cosine_similarity
-from demograd.metrics.token_overlap import token_overlap as token_overlap
-from demograd.metrics.update_size import relative_update_size as relative_update_size
-from demograd.metrics.update_size import update_size_ratio as update_size_ratio
-from demograd.metrics.validity import ResolutionCheck as ResolutionCheck
-from demograd.metrics.validity import SeedsCheck as SeedsCheck
-from demograd.metrics.validity import UpdateSizeCheck as UpdateSizeCheck
-from demograd.metrics.validity import check_resolution as check_resolution
-from demograd.metrics.validity import check_seeds as check_seeds
-from demograd.metrics.validity import check_update_size as check_update_size
+from typing import TYPE_CHECKING
+
+from demograd.lazy import make_lazy
+
+if TYPE_CHECKING:
+    from demograd.metrics.aggregation import Aggregate as Aggregate
+    from demograd.metrics.aggregation import SeedScore as SeedScore
+    from demograd.metrics.aggregation import aggregate as aggregate
+    from demograd.metrics.aggregation import mean_over_heads as mean_over_heads
+    from demograd.metrics.aggregation import over_seeds as over_seeds
+    from demograd.metrics.aggregation import per_layer as per_layer
+    from demograd.metrics.aggregation import stack_seeds as stack_seeds
+    from demograd.metrics.alpha import alpha as alpha
+    from demograd.metrics.am import sim_am as sim_am
+    from demograd.metrics.am import sim_am_centred as sim_am_centred
+    from demograd.metrics.am import sim_am_delta as sim_am_delta
+    from demograd.metrics.am import sim_am_delta_centred as sim_am_delta_centred
+    from demograd.metrics.aou import sim_aou as sim_aou
+    from demograd.metrics.aou import sim_aou_norm as sim_aou_norm
+    from demograd.metrics.attention_to_demonstrations import AttentionAgreement as AttentionAgreement
+    from demograd.metrics.attention_to_demonstrations import attention_to_demonstrations as attention_to_demonstrations
+    from demograd.metrics.attention_to_demonstrations import (
+        random_attention_to_demonstrations as random_attention_to_demonstrations,
+    )
+    from demograd.metrics.claims import ClaimDecision as ClaimDecision
+    from demograd.metrics.claims import decide_all as decide_all
+    from demograd.metrics.decision import SEEDS_TO_DECIDE as SEEDS_TO_DECIDE
+    from demograd.metrics.decision import Decision as Decision
+    from demograd.metrics.decision import Verdict as Verdict
+    from demograd.metrics.decision import decide as decide
+    from demograd.metrics.equal_size import at_equal_size as at_equal_size
+    from demograd.metrics.equal_size import common_sizes as common_sizes
+    from demograd.metrics.equal_size import mean_over_sizes as mean_over_sizes
+    from demograd.metrics.holm import Corrected as Corrected
+    from demograd.metrics.holm import holm as holm
+    from demograd.metrics.implicit_update import DualFormCheck as DualFormCheck
+    from demograd.metrics.implicit_update import check_dual_form as check_dual_form
+    from demograd.metrics.implicit_update import implicit_update as implicit_update
+    from demograd.metrics.implicit_update import implicit_update_validity as implicit_update_validity
+    from demograd.metrics.implicit_update import implicit_update_weighted as implicit_update_weighted
+    from demograd.metrics.in_context_learning import Improvement as Improvement
+    from demograd.metrics.in_context_learning import InContextLearningCheck as InContextLearningCheck
+    from demograd.metrics.in_context_learning import check_in_context_learning as check_in_context_learning
+    from demograd.metrics.interval import Interval as Interval
+    from demograd.metrics.interval import Over as Over
+    from demograd.metrics.interval import ResampledInterval as ResampledInterval
+    from demograd.metrics.layer_by_layer import layer_by_layer_sim_aou as layer_by_layer_sim_aou
+    from demograd.metrics.mean_removed import sim_aou_mean_removed as sim_aou_mean_removed
+    from demograd.metrics.mean_removed import sim_aou_norm_mean_removed as sim_aou_norm_mean_removed
+    from demograd.metrics.metric import Metric as Metric
+    from demograd.metrics.noise_ceiling import noise_ceiling as noise_ceiling
+    from demograd.metrics.order_sensitivity import OrderSensitivity as OrderSensitivity
+    from demograd.metrics.order_sensitivity import order_sensitivity as order_sensitivity
+    from demograd.metrics.paired_test import PairedTest as PairedTest
+    from demograd.metrics.paired_test import hedges_g as hedges_g
+    from demograd.metrics.paired_test import paired_test as paired_test
+    from demograd.metrics.parameter_distance import ParameterDistance as ParameterDistance
+    from demograd.metrics.parameter_distance import parameter_distance as parameter_distance
+    from demograd.metrics.performance import accuracy as accuracy
+    from demograd.metrics.performance import auc as auc
+    from demograd.metrics.performance import calibrated_accuracy as calibrated_accuracy
+    from demograd.metrics.performance import calibrated_correct as calibrated_correct
+    from demograd.metrics.performance import correct as correct
+    from demograd.metrics.performance import label_log_likelihood as label_log_likelihood
+    from demograd.metrics.performance import macro_f1 as macro_f1
+    from demograd.metrics.performance import normalised_label_log_likelihood as normalised_label_log_likelihood
+    from demograd.metrics.performance import resampled_auc as resampled_auc
+    from demograd.metrics.random_aou import random_sim_aou as random_sim_aou
+    from demograd.metrics.random_aou import random_sim_aou_mean_removed as random_sim_aou_mean_removed
+    from demograd.metrics.rec2ftp import rec2ftp as rec2ftp
+    from demograd.metrics.resolution import resolution as resolution
+    from demograd.metrics.selection import only as only
+    from demograd.metrics.selection import selected as selected
+    from demograd.metrics.sparsity import sparsity_ratio as sparsity_ratio
+    from demograd.metrics.specificity import specificity as specificity
+    from demograd.metrics.statistics import conditional_interval as conditional_interval
+    from demograd.metrics.statistics import conditional_intervals as conditional_intervals
+    from demograd.metrics.statistics import interval_over_demonstrations as interval_over_demonstrations
+    from demograd.metrics.statistics import statistic_interval as statistic_interval
+    from demograd.metrics.statistics import statistic_intervals as statistic_intervals
+    from demograd.metrics.table import METRICS as METRICS
+    from demograd.metrics.token_overlap import overlap_cosine_similarity as overlap_cosine_similarity
+    from demograd.metrics.token_overlap import token_overlap as token_overlap
+    from demograd.metrics.update_size import relative_update_size as relative_update_size
+    from demograd.metrics.update_size import update_size_ratio as update_size_ratio
+    from demograd.metrics.validity import ResolutionCheck as ResolutionCheck
+    from demograd.metrics.validity import SeedsCheck as SeedsCheck
+    from demograd.metrics.validity import UpdateSizeCheck as UpdateSizeCheck
+    from demograd.metrics.validity import check_resolution as check_resolution
+    from demograd.metrics.validity import check_seeds as check_seeds
+    from demograd.metrics.validity import check_update_size as check_update_size
+
+make_lazy(__name__)

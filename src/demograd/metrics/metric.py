@@ -1,10 +1,12 @@
 """What is known of a metric besides its function."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
-from demograd.observe.recorder import Extra
+from demograd import metrics
+from demograd.words import Extra
 
 Per = Literal["head", "layer", "layer_pair", "query", "setting", "model"]
 """[queries, layers, heads]; [queries, layers]; [queries, layers, layers]; [queries]; one number per observation; of the
@@ -15,7 +17,8 @@ weights alone."""
 class Metric:
     """One row of the table."""
 
-    function: Callable[..., Any]
+    name: str
+    """Of its function in `demograd.metrics`, which is imported when it is asked for: a list needs no torch."""
     title: str
     """As papers and reports write it."""
     definition: str
@@ -31,6 +34,13 @@ class Metric:
     """What one value is of: the shape of what `function` returns."""
     needs: frozenset[Extra] = frozenset()
     """What must have been recorded besides (`observe(…, extras=…)`)."""
+    options: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    """What the function is told besides its arguments."""
+
+    @property
+    def function(self) -> Callable[..., Any]:
+        """What computes it."""
+        return partial(getattr(metrics, self.name), **self.options)
 
     @property
     def has_layers(self) -> bool:

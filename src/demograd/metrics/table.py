@@ -1,20 +1,9 @@
 """The metrics by name: what `demograd list metrics` shows and a study may ask for."""
 
-from functools import partial
 from math import inf
 
-from demograd.metrics import am, aou, mean_removed, performance, random_aou, update_size
-from demograd.metrics.alpha import alpha
-from demograd.metrics.attention_to_demonstrations import attention_to_demonstrations, random_attention_to_demonstrations
-from demograd.metrics.implicit_update import implicit_update, implicit_update_validity, implicit_update_weighted
-from demograd.metrics.layer_by_layer import layer_by_layer_sim_aou
 from demograd.metrics.metric import Metric
-from demograd.metrics.order_sensitivity import order_sensitivity
-from demograd.metrics.parameter_distance import parameter_distance
-from demograd.metrics.rec2ftp import rec2ftp
-from demograd.metrics.sparsity import sparsity_ratio
-from demograd.metrics.token_overlap import overlap_cosine_similarity, token_overlap
-from demograd.observe.recorder import Extra
+from demograd.words import Extra
 
 _DAI, _DEUTCH, _SHEN, _OURS = "Dai 2023", "Deutch 2024", "Shen 2023", "demograd"
 _COSINE, _SHARE, _SIZE, _LOG_PROBABILITY = (-1.0, 1.0), (0.0, 1.0), (0.0, inf), (-inf, 0.0)
@@ -32,19 +21,19 @@ def _attention_to_demonstrations() -> dict[str, Metric]:
         for unit in ("token", "demonstration"):
             name, title = f"attention_{statistic}_by_{unit}", f"{what} of attention to demonstrations, by {unit}"
             rows[name] = Metric(
-                attention_to_demonstrations, title, f"{definition}, by {unit}", _DAI,
+                "attention_to_demonstrations", title, f"{definition}, by {unit}", _DAI,
                 "attention", bounds, ("icl", "ft", "spans", "training_queries"), needs=_ATTENTION,
             )  # fmt: skip
             rows[f"random_{name}"] = Metric(
-                random_attention_to_demonstrations, f"{title}, random", f"{title}: ICL's against random weights", _DAI,
-                "attention", bounds, ("icl", "spans"), needs=frozenset({"context_logits"}),
+                "random_attention_to_demonstrations", f"{title}, random", f"{title}: ICL's against random weights",
+                _DAI, "attention", bounds, ("icl", "spans"), needs=frozenset({"context_logits"}),
             )  # fmt: skip
     return rows
 
 
 METRICS: dict[str, Metric] = {
     "sim_aou": Metric(
-        aou.sim_aou,
+        "sim_aou",
         "SimAOU",
         "cos(h_ICL − h_ZSL, h_FT − h_ZSL), h being a layer's attention output at the query's last token",
         f"{_DAI} as corrected by {_DEUTCH}, §3.1",
@@ -52,7 +41,7 @@ METRICS: dict[str, Metric] = {
         _COSINE,
     ),
     "sim_aou_norm": Metric(
-        aou.sim_aou_norm,
+        "sim_aou_norm",
         "SimAOU_norm",
         "SimAOU after each h is divided by its norm; biased: unrelated updates score above zero",
         f"{_DAI}; {_DEUTCH}, §2.2 and §3.1",
@@ -60,7 +49,7 @@ METRICS: dict[str, Metric] = {
         _COSINE,
     ),
     "random_sim_aou": Metric(
-        random_aou.random_sim_aou,
+        "random_sim_aou",
         "random SimAOU",
         "cos(h_ICL − h_ZSL, r), r uniform in [0, 1)",
         f"{_DAI}, as released",
@@ -69,25 +58,27 @@ METRICS: dict[str, Metric] = {
         ("zsl", "icl"),
     ),
     "random_sim_aou_centred": Metric(
-        partial(random_aou.random_sim_aou, kind="centred"),
+        "random_sim_aou",
         "random SimAOU, centred",
         "cos(h_ICL − h_ZSL, r), r uniform in [−½, ½)",
         _OURS,
         "similarity",
         _COSINE,
         ("zsl", "icl"),
+        options={"kind": "centred"},
     ),
     "random_sim_aou_minus_zsl": Metric(
-        partial(random_aou.random_sim_aou, kind="minus_zsl"),
+        "random_sim_aou",
         "random SimAOU, r − h_ZSL",
         "cos(h_ICL − h_ZSL, r − h_ZSL), r uniform in [0, 1)",
         f"{_DAI}; {_DEUTCH}, §2.2",
         "similarity",
         _COSINE,
         ("zsl", "icl"),
+        options={"kind": "minus_zsl"},
     ),
     "sim_aou_mean_removed": Metric(
-        mean_removed.sim_aou_mean_removed,
+        "sim_aou_mean_removed",
         "SimAOU, mean removed",
         "SimAOU after each update's mean over queries is subtracted",
         _OURS,
@@ -95,7 +86,7 @@ METRICS: dict[str, Metric] = {
         _COSINE,
     ),
     "sim_aou_norm_mean_removed": Metric(
-        mean_removed.sim_aou_norm_mean_removed,
+        "sim_aou_norm_mean_removed",
         "SimAOU_norm, mean removed",
         "SimAOU_norm after each update's mean over queries is subtracted",
         _OURS,
@@ -103,7 +94,7 @@ METRICS: dict[str, Metric] = {
         _COSINE,
     ),
     "random_sim_aou_mean_removed": Metric(
-        random_aou.random_sim_aou_mean_removed,
+        "random_sim_aou_mean_removed",
         "random SimAOU, mean removed",
         "random SimAOU after each update's mean over queries is subtracted",
         _OURS,
@@ -112,7 +103,7 @@ METRICS: dict[str, Metric] = {
         ("zsl", "icl"),
     ),
     "sim_am": Metric(
-        am.sim_am,
+        "sim_am",
         "SimAM",
         "cos(m_ICL, m_FT) per head, m being the last token's attention logits over the query",
         f"{_DAI}; {_DEUTCH}, §2.3",
@@ -121,7 +112,7 @@ METRICS: dict[str, Metric] = {
         per="head",
     ),
     "sim_am_delta": Metric(
-        am.sim_am_delta,
+        "sim_am_delta",
         "SimAM_Δ",
         "cos(m_ICL − m_ZSL, m_FT − m_ZSL) per head",
         f"{_DEUTCH}, §3.2",
@@ -130,7 +121,7 @@ METRICS: dict[str, Metric] = {
         per="head",
     ),
     "sim_am_centred": Metric(
-        am.sim_am_centred,
+        "sim_am_centred",
         "SimAM_centred",
         "SimAM after each row's mean over tokens is subtracted: softmax ignores a constant",
         _OURS,
@@ -139,7 +130,7 @@ METRICS: dict[str, Metric] = {
         per="head",
     ),
     "sim_am_delta_centred": Metric(
-        am.sim_am_delta_centred,
+        "sim_am_delta_centred",
         "SimAM_Δ_centred",
         "SimAM_Δ after each row's mean over tokens is subtracted",
         _OURS,
@@ -148,7 +139,7 @@ METRICS: dict[str, Metric] = {
         per="head",
     ),
     "alpha": Metric(
-        alpha,
+        "alpha",
         "α",
         "cos(m_LCGD − m_ZSL, m_GD − m_ZSL) per head: SimAM_Δ of two ways of fine-tuning",
         f"{_DEUTCH}, §B.1",
@@ -158,7 +149,7 @@ METRICS: dict[str, Metric] = {
         "head",
     ),
     "layer_by_layer_sim_aou": Metric(
-        layer_by_layer_sim_aou,
+        "layer_by_layer_sim_aou",
         "SimAOU, layer × layer′",
         "cos(u_ICL(l), u_FT(l′)) for every pair of layers: the relaxed correspondence",
         f"{_DEUTCH}, footnote 1 and §7",
@@ -168,7 +159,7 @@ METRICS: dict[str, Metric] = {
     ),
     **_attention_to_demonstrations(),
     "implicit_update": Metric(
-        implicit_update,
+        "implicit_update",
         "implicit update",
         "cos(Σ_demonstrations v kᵀ, Σ_query (v′k′ᵀ − v kᵀ)) per key head, ′ after fine-tuning",
         f"from {_DAI}'s derivation",
@@ -177,7 +168,7 @@ METRICS: dict[str, Metric] = {
         per="head",
     ),
     "implicit_update_weighted": Metric(
-        implicit_update_weighted,
+        "implicit_update_weighted",
         "implicit update, weighted",
         "the same with every term weighted by the attention that the last token pays it",
         f"from {_DAI}'s derivation",
@@ -186,7 +177,7 @@ METRICS: dict[str, Metric] = {
         per="head",
     ),
     "implicit_update_validity": Metric(
-        implicit_update_validity,
+        "implicit_update_validity",
         "implicit update, validity",
         "cos(ΔW_ICL q, true change of the head's output): below one half the linear dual form is not valid here",
         _OURS,
@@ -195,7 +186,7 @@ METRICS: dict[str, Metric] = {
         per="head",
     ),
     "relative_update_size": Metric(
-        update_size.relative_update_size,
+        "relative_update_size",
         "update size",
         "‖h − h_ZSL‖ / ‖h_ZSL‖ of ICL or FT",
         _OURS,
@@ -204,7 +195,7 @@ METRICS: dict[str, Metric] = {
         ("zsl", "other"),
     ),
     "update_size_ratio": Metric(
-        update_size.update_size_ratio,
+        "update_size_ratio",
         "update size ratio",
         "‖h_FT − h_ZSL‖ / ‖h_ICL − h_ZSL‖",
         _OURS,
@@ -212,7 +203,7 @@ METRICS: dict[str, Metric] = {
         _SIZE,
     ),
     "accuracy": Metric(
-        performance.accuracy,
+        "accuracy",
         "accuracy",
         "share of queries predicted right",
         "all",
@@ -222,7 +213,7 @@ METRICS: dict[str, Metric] = {
         "setting",
     ),
     "macro_f1": Metric(
-        performance.macro_f1,
+        "macro_f1",
         "macro-F1",
         "F1 averaged over classes, gold or predicted",
         "all",
@@ -232,7 +223,7 @@ METRICS: dict[str, Metric] = {
         "setting",
     ),
     "auc": Metric(
-        performance.auc,
+        "auc",
         "AUC",
         "how often a query of a class scores above one that is not; one against the rest",
         "all",
@@ -242,7 +233,7 @@ METRICS: dict[str, Metric] = {
         "setting",
     ),
     "calibrated_accuracy": Metric(
-        performance.calibrated_accuracy,
+        "calibrated_accuracy",
         "calibrated accuracy",
         "accuracy with the threshold at the median score; two classes only",
         "all",
@@ -252,7 +243,7 @@ METRICS: dict[str, Metric] = {
         "setting",
     ),
     "label_log_likelihood": Metric(
-        performance.label_log_likelihood,
+        "label_log_likelihood",
         "label log-likelihood",
         "mean log-probability of the gold label's tokens",
         "all",
@@ -262,7 +253,7 @@ METRICS: dict[str, Metric] = {
         "query",
     ),
     "normalised_label_log_likelihood": Metric(
-        performance.normalised_label_log_likelihood,
+        "normalised_label_log_likelihood",
         "normalised label log-likelihood",
         "log-probability of the gold label among the label words",
         "all",
@@ -272,7 +263,7 @@ METRICS: dict[str, Metric] = {
         "query",
     ),
     "rec2ftp": Metric(
-        rec2ftp,
+        "rec2ftp",
         "Rec2FTP",
         "of the queries wrong in ZSL and right in FT, the share right in ICL",
         _DAI,
@@ -281,7 +272,7 @@ METRICS: dict[str, Metric] = {
         per="query",
     ),
     "token_overlap": Metric(
-        token_overlap,
+        "token_overlap",
         "Token Overlap",
         "share of common tokens among the 10 most probable next tokens of two settings",
         _SHEN,
@@ -292,7 +283,7 @@ METRICS: dict[str, Metric] = {
         _NEXT_TOKEN,
     ),
     "overlap_cosine_similarity": Metric(
-        overlap_cosine_similarity,
+        "overlap_cosine_similarity",
         "Overlap Cosine Similarity",
         "Σ p·q / √(Σp² · Σq² + (10 − |O|)), over the common tokens O of the two sets of 10",
         _SHEN,
@@ -303,7 +294,7 @@ METRICS: dict[str, Metric] = {
         _NEXT_TOKEN,
     ),
     "order_sensitivity": Metric(
-        order_sensitivity,
+        "order_sensitivity",
         "order sensitivity",
         "standard deviation of next-token probabilities over orders of the demonstrations, mean over the vocabulary",
         f"{_SHEN}, Figure 4",
@@ -314,7 +305,7 @@ METRICS: dict[str, Metric] = {
         _NEXT_TOKEN,
     ),
     "sparsity_ratio": Metric(
-        sparsity_ratio,
+        "sparsity_ratio",
         "sparsity ratio",
         "share of a layer's attention weights with magnitude under a threshold",
         f"{_SHEN}, Figure 2",
@@ -324,7 +315,7 @@ METRICS: dict[str, Metric] = {
         "model",
     ),
     "parameter_distance": Metric(
-        parameter_distance,
+        "parameter_distance",
         "parameter distance",
         "‖θ_a − θ_b‖ / ‖θ_b‖ between two states of one model",
         f"{_SHEN}, Figure 3",

@@ -1,129 +1,19 @@
 """Where any architecture keeps its blocks, attention modules, key and value projections, final norm and unembedding.
 
-This is the only place that knows architecture names. `ARCHITECTURES` says how each one names its parts; the first
+`ARCHITECTURES` says how each architecture names its parts; the first
 observation of a model checks the guess on the model itself (`demograd.observe`), so a wrong row is loud and early.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from demograd.errors import UserError, unknown_name
-from demograd.models import ways_in
-from demograd.models.alibi import bloom_alibi, falcon_alibi
+from demograd.models.architectures import ARCHITECTURES, Architecture
 from demograd.models.parameters import ParameterSlice, Part, fused_rows
-from demograd.models.ways_in import WayIn
-
-
-@dataclass(frozen=True)
-class Architecture:
-    """How one architecture names its parts; the defaults are Llama's, which most follow."""
-
-    blocks: str = "model.layers"
-    attention: str = "self_attn"
-    """Within a block."""
-    key: str = "k_proj"
-    value: str = "v_proj"
-    fused: str | None = None
-    """The one projection that holds query, key and value, where there is one."""
-    layout: Literal["stacked", "interleaved"] = "stacked"
-    """How it holds them: three stacked matrices, or key head by key head, each with its queries."""
-    fused_output_dim: Literal[0, 1] = 0
-    """Which dimension of its weight is the output: 0 for Linear, 1 for GPT-2's Conv1D."""
-    final_norm: str | None = "model.norm"
-    project_out: str | None = None
-    """A projection between final norm and unembedding (OPT 350M)."""
-    post_attention_norm: str | None = None
-    """Within a block: a norm between attention output and residual addition (Gemma 2 and 3)."""
-    norm_after_addition: bool = False
-    """Post-norm blocks: the residual stream after attention is the norm of the sum (BART; OPT 350M says so itself)."""
-    attention_output: str | None = None
-    """Within the attention: its output projection, where the attention module adds the residual stream (BLOOM)."""
-    forward_mode: bool = True
-    """Whether all that it computes has a forward-mode derivative; BLOOM's own GELU has none."""
-    way_in: WayIn | None = None
-    """Into an architecture that does not register its attention with `AttentionInterface`."""
-    position_bias: Callable[[Any, Tensor, torch.dtype], Tensor | None] | None = None
-    """What is added to attention logits `[heads, keys]`, of configuration, positions `[keys]` and dtype (ALiBi)."""
-    takes_positions: bool = True
-    """False where the network takes no `position_ids` but knows positions by its position bias only (BLOOM)."""
-
-
-_GEMMA = Architecture(post_attention_norm="post_attention_layernorm")
-
-ARCHITECTURES: dict[str, Architecture] = {
-    "llama": Architecture(),
-    "mistral": Architecture(),
-    "qwen2": Architecture(),
-    "qwen3": Architecture(),
-    "gemma": Architecture(),
-    "gemma2": _GEMMA,
-    "gemma3_text": _GEMMA,
-    "granite": Architecture(),
-    "cohere": Architecture(),
-    "olmo": Architecture(),
-    "olmo2": _GEMMA,
-    "smollm3": Architecture(),
-    "stablelm": Architecture(),
-    "starcoder2": Architecture(),
-    "phi": Architecture(final_norm="model.final_layernorm"),
-    "phi3": Architecture(fused="qkv_proj"),
-    "opt": Architecture(
-        blocks="model.decoder.layers",
-        final_norm="model.decoder.final_layer_norm",
-        project_out="model.decoder.project_out",
-    ),
-    "gpt2": Architecture(
-        blocks="transformer.h", attention="attn", fused="c_attn", fused_output_dim=1, final_norm="transformer.ln_f"
-    ),
-    "gpt_neox": Architecture(
-        blocks="gpt_neox.layers",
-        attention="attention",
-        fused="query_key_value",
-        layout="interleaved",
-        final_norm="gpt_neox.final_layer_norm",
-    ),
-    "xglm": Architecture(final_norm="model.layer_norm", way_in=WayIn(ways_in.xglm)),
-    "gptj": Architecture(
-        blocks="transformer.h",
-        attention="attn",
-        final_norm="transformer.ln_f",
-        way_in=WayIn(ways_in.gptj, "_attn", ways_in.gptj_rotary),
-    ),
-    "gpt_neo": Architecture(
-        blocks="transformer.h",
-        attention="attn.attention",
-        final_norm="transformer.ln_f",
-        way_in=WayIn(ways_in.gpt_neo, method="_attn"),
-    ),
-    "bloom": Architecture(
-        forward_mode=False,
-        blocks="transformer.h",
-        attention="self_attention",
-        fused="query_key_value",
-        layout="interleaved",
-        final_norm="transformer.ln_f",
-        attention_output="dense",
-        way_in=WayIn(ways_in.bloom),
-        position_bias=bloom_alibi,
-        takes_positions=False,
-    ),
-    "falcon": Architecture(
-        blocks="transformer.h",
-        attention="self_attention",
-        fused="query_key_value",
-        layout="interleaved",
-        final_norm="transformer.ln_f",
-        way_in=WayIn(ways_in.falcon, rotary=ways_in.falcon_rotary),
-        position_bias=falcon_alibi,
-    ),
-    "bart": Architecture(blocks="model.decoder.layers", final_norm=None, norm_after_addition=True),
-    "mbart": Architecture(blocks="model.decoder.layers", final_norm="model.decoder.layer_norm"),
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -271,5 +161,5 @@ def _not_supported(kind: str, why: str) -> UserError:
     if kind in ARCHITECTURES:
         return UserError(f"This {kind} model cannot be observed: {why}", "a causal language model of a known shape",
                          "Check that the installed transformers version is one that demograd supports")  # fmt: skip
-    error = unknown_name("architecture", kind, ARCHITECTURES, "Add a row to demograd.models.anatomy.ARCHITECTURES")
+    error = unknown_name("architecture", kind, ARCHITECTURES, "Add a row to demograd.models.ARCHITECTURES")
     return UserError(f"{error.given} ({why})", error.expected, error.do)

@@ -5,15 +5,12 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from difflib import get_close_matches
 from logging import ERROR, getLogger
 from pathlib import Path
 from typing import Any, get_args
 
 import torch
 from huggingface_hub import try_to_load_from_cache
-from huggingface_hub.errors import HFValidationError
-from huggingface_hub.utils import validate_repo_id
 from platformdirs import user_cache_path
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
@@ -24,13 +21,14 @@ from demograd.hub import downloads_are_off, hub_address, hub_answers, only_earli
 from demograd.models.anatomy import find_anatomy
 from demograd.models.leftover import check_weights
 from demograd.models.model import Model, Weights, context_window, fingerprint
+from demograd.models.names import check_name, expanded
 from demograd.models.packaged import BUILT_IN, header_of, installed_parts, joined, sha256
 from demograd.models.placement import check_device, placed
 from demograd.models.text_part import text_part
 from demograd.models.untrained import untrained
 from demograd.paths import is_file, is_there
+from demograd.words import ALLOW_PICKLE
 
-ALLOW_PICKLE = "DEMOGRAD_ALLOW_PICKLE"
 MODELS = "DEMOGRAD_MODELS"
 """The environment variable that names another folder for unpacked GGUF models."""
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -144,7 +142,7 @@ def _load_pretrained(name: str, dtype: torch.dtype) -> _Loaded:
 
 
 def _found(name: str) -> _Place:
-    path = _expanded(name)
+    path = expanded(name)
     if parts := _gguf_parts(name):
         known = BUILT_IN.get(name)
         return _Place(_from_gguf(parts), description=known.description if known else f"{path.name}, dequantised")
@@ -153,52 +151,17 @@ def _found(name: str) -> _Place:
             raise UserError(f"{name} is no model: it has no config.json",
                             "a folder of save_pretrained, or a .gguf file", "Check the path")  # fmt: skip
         return _Place(str(path))
+    check_name(name)
     repository, _, revision = name.partition("@")
-    if repository in BUILT_IN or (repository and is_there(_expanded(repository))):
-        # transformers would pass over the revision: all checkpoints would be one network
-        raise UserError(f"{name}: local folders, files and built-in models have no revisions",
-                        "the folder of each checkpoint, or a hub name (owner/name@revision)",
-                        "Name those instead")  # fmt: skip
-    if name.startswith(("./", "../", "/", "~")) or path.suffix.lower() in (".gguf", ".safetensors"):
-        raise UserError(f"There is no file or folder {name}", "a folder of save_pretrained, or a .gguf file",
-                        "Check the path")  # fmt: skip
-    _check_hub_name(repository)
-    if "/" not in name and get_close_matches(name.lower(), BUILT_IN, cutoff=0.8):
-        # before a hub is asked for it, which takes long where there is none
-        raise unknown_name(
-            "model", name, BUILT_IN, "Any other model: a hub name (owner/name), a folder, or a .gguf file"
-        )
     return _Place(repository, revision or None)
-
-
-def _check_hub_name(repository: str) -> None:
-    """
-    Raises:
-        UserError: no repository of the hub can have this name.
-    """
-    try:
-        validate_repo_id(repository)
-    except HFValidationError as error:
-        raise UserError(f"{repository!r} is no model: no such folder or file is here, and no model of the hub can have "
-                        f"this name ({' '.join(str(error).split())})",
-                        f"a built-in name ({', '.join(BUILT_IN)}), a hub name (owner/name), a folder, or a .gguf file",
-                        "Check the spelling and the path") from error  # fmt: skip
 
 
 def _gguf_parts(name: str) -> list[Path]:
     """The files of a built-in model, or the one that is named; none where it is no GGUF file."""
     if name in BUILT_IN:
         return installed_parts(name)
-    path = _expanded(name)
+    path = expanded(name)
     return [path] if is_file(path) and path.suffix.lower() == ".gguf" else []
-
-
-def _expanded(name: str) -> Path:
-    try:
-        return Path(name).expanduser()
-    except RuntimeError as error:  # ~someone
-        raise UserError(f"There is no file or folder {name} ({error})", "a folder of save_pretrained, or a .gguf file",
-                        "Check the path") from error  # fmt: skip
 
 
 def _from_folder_or_hub(place: _Place, dtype: torch.dtype) -> _Loaded:
@@ -280,7 +243,7 @@ def _dequantised(parts: list[Path]) -> Path:
 def _dequantised_models() -> Path:
     """The folder of all of them: what MODELS says, or this platform's place for caches."""
     named = os.environ.get(MODELS)
-    return _expanded(named) if named else user_cache_path("demograd") / "models"
+    return expanded(named) if named else user_cache_path("demograd") / "models"
 
 
 def _dequantise(parts: list[Path], folder: Path) -> None:

@@ -5,14 +5,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from demograd.models.anatomy import Anatomy
-
-Weights = Literal["trained", "trained_embeddings", "norms_only", "no_training"]
+from demograd.words import Weights
 
 
 def context_window(config: Any) -> int | None:
@@ -55,6 +54,15 @@ class Model:
     change: Mapping[str, Tensor] | None = field(default=None, repr=False)
     """A change of parameters, by their names in the network, that is not made in the network: `observe` adds what it
     does to first order. None: there is none."""
+
+    def __repr__(self) -> str:
+        """One line: what it is, and its size."""
+        config = self.network.config.get_text_config()
+        size = f"{len(self.anatomy.blocks)} layers of {config.hidden_size}" if hasattr(config, "hidden_size") else (
+            f"{len(self.anatomy.blocks)} layers")  # fmt: skip
+        drawn = "" if self.weights == "trained" else f", seed {self.seed}"
+        return (f"Model({self.name!r}, {type(self.network).__name__}, {size}, {self.network.num_parameters():,} "
+                f"parameters, {self.weights}{drawn}, {self.dtype} on {self.anatomy.device})")  # fmt: skip
 
     @property
     def context_window(self) -> int | None:

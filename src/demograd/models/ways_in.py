@@ -5,7 +5,6 @@ computes the same but leaves the attention itself to `attend`.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
@@ -14,18 +13,6 @@ from transformers.models.falcon.modeling_falcon import apply_rotary_pos_emb
 AttendLayer = Callable[..., Tensor]
 """Attention of one layer: `attend(query, key, value, scaling=…, window=None)` takes `[batch, heads, tokens, head_dim]`
 and twice `[batch, key_value_heads, keys, …]`, and gives the heads' outputs `[batch, tokens, heads, value_dim]`."""
-
-
-@dataclass(frozen=True)
-class WayIn:
-    """Which method of an attention module stands aside, and for what."""
-
-    function: Callable[..., Any]
-    """Called with the attention module, `attend`, and what the method is called with."""
-    method: str = "forward"
-    rotary: Callable[[Any, dict[str, Any]], tuple[Tensor, Tensor] | None] | None = None
-    """Cosines and sines `[batch, tokens, rotated_dim]` by which the attention module rotates, from what its `forward`
-    is called with; None for those that use the `position_embeddings` that they are handed, if any."""
 
 
 def xglm(attention: Any, attend: AttendLayer, hidden_states: Tensor, *, past_key_values: Any = None, **_: Any) -> Any:

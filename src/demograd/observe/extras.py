@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -12,19 +11,7 @@ from demograd.observe.attention import attention_logits, position_bias
 from demograd.observe.rotary import query_vectors
 from demograd.observe.routing import AttentionCall
 from demograd.observe.value_key_products import last_token_weights, value_key_products, weighted_value_key_products
-
-Extra = Literal[
-    "next_token_log_probs",
-    "context_logits",
-    "query_vectors",
-    "rotated_query_vectors",
-    "head_outputs",
-    "value_key_products",
-    "weighted_value_key_products",
-    "context_value_key_products",
-    "weighted_context_value_key_products",
-]
-"""Fields of `Observation` that are None unless they are asked for."""
+from demograd.words import Extra
 
 OF_DEMONSTRATIONS: frozenset[Extra] = frozenset({"context_value_key_products", "weighted_context_value_key_products"})
 """Those that need demonstrations in the context."""

@@ -51,6 +51,16 @@ class Observation:
         """The class with the highest mean log-probability."""
         return self.label_log_probs.argmax(dim=-1)
 
+    def __repr__(self) -> str:
+        """One line of shapes; the fields hold the tensors."""
+        queries, layers, hidden = self.attention_output.shape
+        heads = self.attention_logits[0].shape[1] if self.attention_logits else 0
+        extras = "".join(
+            f", {name} {list(value.shape)}" for name in _OPTIONAL if (value := getattr(self, name)) is not None
+        )
+        return (f"Observation({queries} queries, {layers} layers of {hidden}, {heads} heads, "
+                f"{self.label_log_probs.shape[1]} classes{extras}, {self.dtype})")  # fmt: skip
+
     def save(self, path: str | Place) -> None:
         """Write everything into one safetensors file, with a seal over all its bytes."""
         lengths = torch.tensor([logits.shape[-1] for logits in self.attention_logits])

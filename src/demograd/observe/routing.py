@@ -12,7 +12,8 @@ from transformers import AttentionInterface
 
 from demograd.errors import UserError
 from demograd.models import Anatomy
-from demograd.models.ways_in import AttendLayer, WayIn
+from demograd.models.architectures import WayIn
+from demograd.models.ways_in import AttendLayer
 
 
 @dataclass(frozen=True, eq=False)

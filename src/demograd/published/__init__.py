@@ -1,8 +1,15 @@
 """Numbers of the papers, as data, to stand beside the user's own. (There are none for Dai 2023 and Shen 2023.)"""
 
-from demograd.published.beside import beside as beside
-from demograd.published.caveats import Caveat as Caveat
-from demograd.published.caveats import caveats as caveats
-from demograd.published.caveats import caveats_of as caveats_of
-from demograd.published.tables import table as table
-from demograd.published.tables import table_names as table_names
+from typing import TYPE_CHECKING
+
+from demograd.lazy import make_lazy
+
+if TYPE_CHECKING:
+    from demograd.published.beside import beside as beside
+    from demograd.published.caveats import Caveat as Caveat
+    from demograd.published.caveats import caveats as caveats
+    from demograd.published.caveats import caveats_of as caveats_of
+    from demograd.published.tables import table as table
+    from demograd.published.tables import table_names as table_names
+
+make_lazy(__name__)

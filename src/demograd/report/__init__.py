@@ -1,13 +1,20 @@
 """From a run folder to tables, charts and one HTML page. Reads results, never touches a model."""
 
-from demograd.report.claims import deciding_p as deciding_p
-from demograd.report.finding import Finding as Finding
-from demograd.report.finding import finding as finding
-from demograd.report.finding import findings as findings
-from demograd.report.page import write_report as write_report
-from demograd.report.run import Check as Check
-from demograd.report.run import Run as Run
-from demograd.report.run import read_run as read_run
-from demograd.report.scores import score_table as score_table
-from demograd.report.synthetic import network_table as network_table
-from demograd.report.synthetic import synthetic_finding as synthetic_finding
+from typing import TYPE_CHECKING
+
+from demograd.lazy import make_lazy
+
+if TYPE_CHECKING:
+    from demograd.report.claims import deciding_p as deciding_p
+    from demograd.report.finding import Finding as Finding
+    from demograd.report.finding import finding as finding
+    from demograd.report.finding import findings as findings
+    from demograd.report.page import write_report as write_report
+    from demograd.report.run import Check as Check
+    from demograd.report.run import Run as Run
+    from demograd.report.run import read_run as read_run
+    from demograd.report.scores import score_table as score_table
+    from demograd.report.synthetic import network_table as network_table
+    from demograd.report.synthetic import synthetic_finding as synthetic_finding
+
+make_lazy(__name__)

@@ -1,23 +1,31 @@
 """What to run, the grid of its cells, running it and keeping it."""
 
-from demograd.study.cells import Cell, World, cells
-from demograd.study.claims import claims
-from demograd.study.engine import Workers
-from demograd.study.finished import Run
-from demograd.study.measures import MEASURES
-from demograd.study.methods import method_descriptions
-from demograd.study.read import preset_names, read_study
-from demograd.study.run import run_study
-from demograd.study.schema import Study, make_study
-from demograd.study.store.cache import Cache, user_cache
-from demograd.study.store.failures import Failure
-from demograd.study.store.folder import RunFolder
-from demograd.study.synthetic.run import run_synthetic
-from demograd.study.synthetic.schema import SyntheticStudy
-from demograd.study.watch import Silent, Watch
+from typing import TYPE_CHECKING
+
+from demograd.lazy import make_lazy
+
+if TYPE_CHECKING:
+    from demograd.study.cells import Cell, World, cells
+    from demograd.study.claim_table import claims
+    from demograd.study.engine import Workers
+    from demograd.study.finished import Run
+    from demograd.study.measures import MEASURES
+    from demograd.study.methods import method_descriptions
+    from demograd.study.read import preset_names, read_study
+    from demograd.study.run import run_study
+    from demograd.study.schema import Study, make_study
+    from demograd.study.store.cache import Cache, user_cache
+    from demograd.study.store.cache import Entry as CacheEntry
+    from demograd.study.store.failures import Failure
+    from demograd.study.store.folder import RunFolder
+    from demograd.study.synthetic.run import run_synthetic
+    from demograd.study.synthetic.schema import SyntheticStudy
+    from demograd.study.watch import Silent, Watch
 
 __all__ = [
-    "MEASURES", "Cache", "Cell", "Failure", "Run", "RunFolder", "Silent", "Study", "SyntheticStudy", "Watch", "Workers",
-    "World", "cells", "claims", "make_study", "method_descriptions", "preset_names", "read_study", "run_study",
-    "run_synthetic", "user_cache",
+    "MEASURES", "Cache", "CacheEntry", "Cell", "Failure", "Run", "RunFolder", "Silent", "Study", "SyntheticStudy",
+    "Watch", "Workers", "World", "cells", "claims", "make_study", "method_descriptions", "preset_names", "read_study",
+    "run_study", "run_synthetic", "user_cache",
 ]  # fmt: skip
+
+make_lazy(__name__)

@@ -2,17 +2,15 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from math import nan
-from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from torch import Tensor
 
 from demograd.metrics import PairedTest, Verdict, aggregate, decide_all, over_seeds, paired_test, stack_seeds
 from demograd.study.claim_sides import Side, in_words, pairs
+from demograd.study.claim_table import claims
 from demograd.study.gathered import Gathered, Untuned, by_task_and_k
 from demograd.study.objections import Validity, invalid_worlds, objection_to, unresolved
 from demograd.study.rows import number
@@ -21,19 +19,11 @@ from demograd.study.scores import Scores, common_size
 from demograd.study.side_scores import side_curve, side_scores, why_no_scores
 from demograd.study.store.folder import RunFolder
 
-_FILE = Path(__file__).parent / "claims.yaml"
 RESAMPLES = 20_000
 """More than for intervals in tables: a p-value that is corrected for many claims must be able to be small."""
 
 ONE_RATE_EACH = "at one learning rate each"
 _NOT_TESTED = PairedTest(nan, None, nan, nan, 0, 0)
-
-
-@cache
-def claims() -> dict[str, dict[str, Any]]:
-    """Name → claim, source, what is compared and how."""
-    rows: dict[str, dict[str, Any]] = yaml.safe_load(_FILE.read_text(encoding="utf-8"))
-    return rows
 
 
 @dataclass(frozen=True)

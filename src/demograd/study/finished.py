@@ -25,6 +25,16 @@ class Run:
     folder: RunFolder
     study: Study | SyntheticStudy
 
+    def __repr__(self) -> str:
+        """One line: where it is, what of, and how much of it there is."""
+        if isinstance(self.study, SyntheticStudy):
+            study = self.study
+            parts = {"worlds": study.worlds, "networks": study.networks, "seeds": study.seeds}
+            size = ", ".join(f"{len(of)} {what}" for what, of in parts.items())
+        else:
+            size = f"{len(self.cells())} cells"
+        return f"Run({str(self.folder.path)!r}, study {self.study.name!r}, {size})"
+
     def results(self) -> pd.DataFrame:
         """One number a row (docs/run-folder.md).
 

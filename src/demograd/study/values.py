@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AfterValidator, BeforeValidator, Field, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
-from demograd.tasks.draws import MOST_ORDERS
+from demograd.tasks.orders import MOST_ORDERS
 
 LONGEST_NAME = 100
 """Characters."""

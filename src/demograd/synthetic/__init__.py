@@ -1,57 +1,62 @@
 """Worlds where in-context learning can be gradient descent: constructions, references, and trained transformers."""
 
-from demograd.synthetic.attention import (
-    AttentionLayer,
-    as_tokens,
-    attended,
-    attended_causally,
-    predictions,
-    run_layers,
-)
-from demograd.synthetic.comparison import (
-    Comparison,
-    Learner,
-    compare,
-    effective_preconditioner,
-    interpolated,
-    order_spread,
-    products,
-    scaled_like,
-    sensitivity,
-)
-from demograd.synthetic.constructions import (
-    CONSTRUCTIONS,
-    Construction,
-    best_preconditioner,
-    descent_layers,
-    gradient_descent_layers,
-    mesa_layers,
-    preconditioned_layer,
-)
-from demograd.synthetic.constructions.mesa import mesa_predictions
-from demograd.synthetic.descent import Descent, sequential_descent, squared_error
-from demograd.synthetic.functional_descent import best_functional_steps, functional_descent
-from demograd.synthetic.held_out import HeldOut, held_out
-from demograd.synthetic.in_use import Masks, in_use
-from demograd.synthetic.kernels import AttentionKind, Kernel
-from demograd.synthetic.seeds import seeded
-from demograd.synthetic.sequences import Sequences, Trajectories
-from demograd.synthetic.solvers import (
-    best_mesa_layers,
-    best_penalty,
-    best_ridge,
-    kernel_regression,
-    least_squares,
-    posterior_mean,
-    regularised_least_squares,
-    ridge,
-)
-from demograd.synthetic.starts import begun
-from demograd.synthetic.training import Training, TrainingDiverged, mean_loss, train
-from demograd.synthetic.transformer import Architecture, SmallTransformer, width_of
-from demograd.synthetic.tuned_descent import best_descent, best_gradient_descent, best_sequential_step
-from demograd.synthetic.tuning import NotConverged
-from demograd.synthetic.worlds import KernelRegression, LinearRegression, LinearSystem, SineRegression, World
+from typing import TYPE_CHECKING
+
+from demograd.lazy import make_lazy
+
+if TYPE_CHECKING:
+    from demograd.synthetic.attention import (
+        AttentionLayer,
+        as_tokens,
+        attended,
+        attended_causally,
+        predictions,
+        run_layers,
+    )
+    from demograd.synthetic.comparison import (
+        Comparison,
+        Learner,
+        compare,
+        effective_preconditioner,
+        interpolated,
+        order_spread,
+        products,
+        scaled_like,
+        sensitivity,
+    )
+    from demograd.synthetic.constructions import (
+        CONSTRUCTIONS,
+        Construction,
+        best_preconditioner,
+        descent_layers,
+        gradient_descent_layers,
+        mesa_layers,
+        preconditioned_layer,
+    )
+    from demograd.synthetic.constructions.mesa import mesa_predictions
+    from demograd.synthetic.descent import Descent, sequential_descent, squared_error
+    from demograd.synthetic.functional_descent import best_functional_steps, functional_descent
+    from demograd.synthetic.held_out import HeldOut, held_out
+    from demograd.synthetic.in_use import Masks, in_use
+    from demograd.synthetic.seeds import seeded
+    from demograd.synthetic.sequences import Sequences, Trajectories
+    from demograd.synthetic.settings import Architecture, AttentionKind, Kernel, Training
+    from demograd.synthetic.solvers import (
+        best_mesa_layers,
+        best_penalty,
+        best_ridge,
+        kernel_regression,
+        least_squares,
+        posterior_mean,
+        regularised_least_squares,
+        ridge,
+    )
+    from demograd.synthetic.starts import begun
+    from demograd.synthetic.training import TrainingDiverged, mean_loss, train
+    from demograd.synthetic.transformer import SmallTransformer, width_of
+    from demograd.synthetic.tuned_descent import best_descent, best_gradient_descent, best_sequential_step
+    from demograd.synthetic.tuning import NotConverged
+    from demograd.synthetic.worlds import KernelRegression, LinearRegression, LinearSystem, SineRegression, World
 
 __all__ = [
     "CONSTRUCTIONS",
@@ -116,3 +121,5 @@ __all__ = [
     "train",
     "width_of",
 ]  # fmt: skip
+
+make_lazy(__name__)

@@ -1,12 +1,9 @@
 """Kernels K(u, v) of functions, and kinds of attention: what stands in place of softmax."""
 
-from typing import Literal
-
 from jaxtyping import Float
 from torch import Tensor
 
-Kernel = Literal["linear", "relu", "exponential"]
-AttentionKind = Literal["linear", "relu", "exponential", "softmax"]
+from demograd.synthetic.settings import AttentionKind, Kernel
 
 
 def activated(

@@ -5,7 +5,6 @@ stopped draws what it would have drawn, and ends with the same weights bit for b
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from math import cos, pi
 
 import torch
@@ -16,26 +15,9 @@ from demograd.files import Place, sealed_tensors, write_tensors
 from demograd.synthetic.descent import squared_error
 from demograd.synthetic.seeds import seeded
 from demograd.synthetic.sequences import Sequences, Trajectories
+from demograd.synthetic.settings import Training
 from demograd.synthetic.transformer import SmallTransformer
 from demograd.synthetic.worlds import LinearSystem, World
-
-
-@dataclass(frozen=True)
-class Training:
-    """How a small transformer is trained: Adam, with the rate warmed up and then let down to zero as a cosine."""
-
-    steps: int = 3000
-    batch: int = 512
-    """Fresh sequences per step."""
-    learning_rate: float = 0.01
-    warmup: int = 100
-    clip: float = 1.0
-    """Gradients of a larger norm are scaled down to it."""
-    checkpoint_every: int = 500
-    starts: int = 1
-    """Initial weights that are tried; training goes on from those with the lowest training loss after their trial."""
-    trial: int = 300
-    """Steps of each trial, where there are several; its rate goes up and down as that of the whole training does."""
 
 
 class TrainingDiverged(Exception):

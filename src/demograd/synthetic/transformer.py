@@ -2,7 +2,6 @@
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
@@ -10,29 +9,9 @@ from torch import Tensor, nn
 
 from demograd.synthetic.attention import AttentionLayer, as_tokens, attended, attended_causally, predictions
 from demograd.synthetic.constructions.mesa import PARTS, system_tokens
-from demograd.synthetic.kernels import AttentionKind
 from demograd.synthetic.seeds import seeded
 from demograd.synthetic.sequences import Sequences, Trajectories
-
-
-@dataclass(frozen=True)
-class Architecture:
-    """What a small transformer is."""
-
-    attention: AttentionKind = "linear"
-    layers: int = 1
-    heads: int = 1
-    shared: bool = False
-    """Whether all layers are the same weights."""
-    mlp: int = 0
-    """Hidden units of the MLP after each attention layer; 0: there is none."""
-    initial_scale: float = 0.5
-    """Standard deviation of the initial weights, times the square root of the token's width."""
-    by_inputs: bool = False
-    """Whether keys and queries see x alone (Cheng 2024): else an exponential can take y, which has no bound."""
-    bound: float | None = None
-    """Between ± which all components of tokens are kept after each layer; None: layers of linear attention are
-    polynomials, of a degree that triples with each, and a rare large sequence can outweigh all others."""
+from demograd.synthetic.settings import Architecture
 
 
 class SmallTransformer(nn.Module):

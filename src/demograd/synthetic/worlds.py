@@ -5,47 +5,19 @@ A world is a value; `draw` takes all randomness from the generator it is given, 
 
 from dataclasses import dataclass
 from math import pi
-from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
-from demograd.synthetic.kernels import Kernel, gram
+from demograd.synthetic.kernels import gram
 from demograd.synthetic.sequences import Sequences, Trajectories
-
-Inputs = Literal["normal", "uniform", "sphere"]
+from demograd.synthetic.settings import KernelSettings, LinearSettings, SineSettings, SystemSettings
 
 
 @dataclass(frozen=True)
-class LinearRegression:
+class LinearRegression(LinearSettings):
     """y = ⟨w, x⟩ + ε, a new w for every sequence; y has one component."""
-
-    dimension: int
-    inputs: Inputs = "normal"
-    """`normal`: N(0, Σ). `uniform`: each component in (−1, 1). `sphere`: of length 1."""
-    spectrum: tuple[float, ...] | None = None
-    """Eigenvalues of Σ; None: Σ = I."""
-    rotation: int | None = None
-    """Seed of the orthogonal matrix that turns Σ's axes; None: they are the coordinate axes."""
-    task: Literal["identity", "inverse"] = "identity"
-    """Covariance of w: I, or Σ⁻¹ (Ahn 2023)."""
-    noise: float = 0.0
-    """Standard deviation of ε."""
-    nonzero: int | None = None
-    """How many components of w are not zero; None: all."""
-
-    def __post_init__(self) -> None:
-        if self.spectrum is not None and len(self.spectrum) != self.dimension:
-            raise ValueError(
-                f"a spectrum of {len(self.spectrum)} eigenvalues for inputs of {self.dimension} components"
-            )
-        if self.inputs != "normal" and self.spectrum is not None:
-            raise ValueError("a spectrum is that of normal inputs")
-        if self.rotation is not None and self.spectrum is None:
-            raise ValueError("a rotation turns the axes of a spectrum, and there is none")
-        if self.nonzero is not None and not 1 <= self.nonzero <= self.dimension:
-            raise ValueError(f"{self.nonzero} components that are not zero, of {self.dimension}")
 
     def covariance(self) -> Float[Tensor, "inputs inputs"]:
         """Σ of normal inputs, in float64."""
@@ -99,7 +71,7 @@ class LinearRegression:
 
 
 @dataclass(frozen=True)
-class KernelRegression:
+class KernelRegression(KernelSettings):
     """y ~ N(0, K + σ² I) over all points of a sequence: a Gaussian process (Cheng 2024).
 
     The ReLU kernel max(⟨u, v⟩, 0) is not positive semidefinite: K over the n + 1 points of a problem has its negative
@@ -107,11 +79,6 @@ class KernelRegression:
     some points depends on the problem's other points, and its
     mean variance grows: for x of 5 components, from 1.00 at n = 4 to 1.08 at n = 40.
     """
-
-    dimension: int
-    kernel: Kernel = "linear"
-    noise: float = 0.0
-    """Standard deviation σ."""
 
     def draw(
         self,
@@ -137,11 +104,8 @@ class KernelRegression:
 
 
 @dataclass(frozen=True)
-class SineRegression:
+class SineRegression(SineSettings):
     """y = a sin(x + φ) + ε with x in (−5, 5), a in (0.1, 5) and φ in (0, π) (Finn 2017; von Oswald 2023a §4)."""
-
-    noise: float = 0.0
-    dimension: int = 1
 
     def draw(
         self,
@@ -164,16 +128,8 @@ class SineRegression:
 
 
 @dataclass(frozen=True)
-class LinearSystem:
+class LinearSystem(SystemSettings):
     """s_{t+1} = c W s_t + ε with W orthogonal, a new one for every sequence (von Oswald 2023b, with c = 1)."""
-
-    dimension: int
-    noise: float = 0.1
-    """Standard deviation of each component of ε."""
-    start: Literal["normal", "sphere"] = "normal"
-    """s_1 ~ N(0, I), or uniform on the sphere of radius √dimension: no sequence is far larger than another."""
-    contraction: float = 1.0
-    """c; with c² = 1 − noise², states neither grow nor shrink on average."""
 
     def draw(
         self,

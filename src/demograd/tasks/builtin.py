@@ -3,9 +3,12 @@
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 
 import yaml
 
+from demograd.errors import unknown_name
+from demograd.paths import is_there
 from demograd.tasks.hub import HubSource
 
 
@@ -38,3 +41,15 @@ def built_in_tasks() -> dict[str, BuiltIn]:
 def task_names() -> list[str]:
     """Names of the built-in tasks, in the order of the papers' tables."""
     return list(built_in_tasks())
+
+
+def check_task_name(name: str) -> None:
+    """Whether it can be the name of a task: built-in, with a file or without, on the hub, or a file.
+
+    Raises:
+        UserError: it is none of these.
+    """
+    is_built_in = name.partition("=")[0] in built_in_tasks()
+    if not is_built_in and not name.startswith("hub:") and not Path(name).suffix and not is_there(Path(name)):
+        do = "Name a file that ends in .csv, .jsonl or .parquet, or a hub data set as hub:owner/name"
+        raise unknown_name("task", name, built_in_tasks(), do)

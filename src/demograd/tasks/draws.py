@@ -10,10 +10,8 @@ import numpy as np
 
 from demograd.errors import UserError
 from demograd.tasks.example import Example
+from demograd.tasks.orders import MOST_ORDERS
 from demograd.tasks.pools import without_texts_of
-
-MOST_ORDERS = 10_000
-"""Of one demonstration set. To tell orders apart, all those before one are drawn."""
 
 
 class Stream(IntEnum):

@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-from demograd.errors import UserError, unknown_name
-from demograd.paths import is_there
-from demograd.tasks.builtin import built_in_tasks
+from demograd.errors import UserError
+from demograd.tasks.builtin import built_in_tasks, check_task_name
 from demograd.tasks.compose import Source, compose
 from demograd.tasks.files import read_file
 from demograd.tasks.hub import hub_source, read_hub
@@ -36,6 +35,7 @@ def load_task(
     Texts lose the white space around them. Raises UserError for everything that cannot work.
     """
     name = str(name_or_path)
+    check_task_name(name)
     before, equals, path = name.partition("=")
     built_in = built_in_tasks().get(before)
     on_file = built_in is not None and bool(equals)
@@ -54,12 +54,9 @@ def load_task(
         return load_built_in_from_file(before, built_in, path, validation_path, template, label_words, label_column)
     if not is_file:
         table, validation = read_hub(hub_source(name, label_column))
-    elif Path(name).suffix or is_there(Path(name)):
+    else:
         table = read_file(name)
         validation = None if validation_path is None else read_file(validation_path)
-    else:
-        do = "Name a file that ends in .csv, .jsonl or .parquet, or a hub data set as hub:owner/name"
-        raise unknown_name("task", name, built_in_tasks(), do)
     if template is None:
         raise UserError(
             f"{table.name} was given without a template",

@@ -33,6 +33,13 @@ class Prompts:
         if not self.candidates or not all(self.candidates):
             raise ValueError("every class needs an answer of at least one token")
 
+    def __repr__(self) -> str:
+        """One line of counts; the fields hold the token ids."""
+        lengths = [len(query) for query in self.queries]
+        return (f"Prompts({len(self.queries)} queries of {min(lengths)} to {max(lengths)} tokens, "
+                f"{len(self.candidates)} classes, behind a context of {len(self.context)} tokens with "
+                f"{len(self.demonstration_spans)} demonstrations)")  # fmt: skip
+
     @property
     def first_query_position(self) -> int:
         """The position id of each query's first token."""
@@ -53,3 +60,7 @@ class TrainingSequence:
             raise ValueError(f"{len(self.tokens)} tokens but a loss mask of {len(self.loss_mask)}")
         if not any(self.loss_mask) or self.loss_mask[0]:
             raise ValueError("at least one token must count in the loss, and never the first: nothing predicts it")
+
+    def __repr__(self) -> str:
+        """One line of counts; the fields hold the token ids."""
+        return f"TrainingSequence({len(self.tokens)} tokens, {sum(self.loss_mask)} of which count in the loss)"

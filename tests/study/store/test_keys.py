@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from demograd.study import Study, cells, make_study
 from demograd.study.cells import World, demonstrations_label, worlds
+from demograd.study.store.cache import content_hash
 from demograd.study.store.inputs import Inputs, what_changed
 from demograd.study.store.keys import (
     cell_key,
-    content_hash,
     network_key,
     observation_key,
     path_safe,

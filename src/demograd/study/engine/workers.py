@@ -1,18 +1,9 @@
 """Who does the work of a run: this process, several of this machine, or a Ray cluster."""
 
 import os
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-import torch
-
 from demograd.errors import UserError, unknown_name
-from demograd.study.engine.in_process import in_process
-from demograd.study.engine.job import Job
-from demograd.study.engine.loaded import let_go
-from demograd.study.engine.on_ray import on_ray
-from demograd.study.engine.processes import processes
-from demograd.study.watch import Watch
 
 EXECUTORS = ("in-process", "processes", "ray")
 MOST_WORKERS, MOST_GPUS = 10_000, 1024
@@ -76,22 +67,13 @@ class Workers:
         task, and in this process as many as torch has."""
         if self.threads is not None or self.executor == "ray":
             return self.threads or 1
-        return max(1, _cores() // (self.number or 1)) if self.are_elsewhere else torch.get_num_threads()
+        if self.are_elsewhere:
+            return max(1, _cores() // (self.number or 1))
+        import torch
+
+        return torch.get_num_threads()
 
 
 def _cores() -> int:
     """How many this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def run_jobs(jobs: Iterable[Job], workers: Workers, watch: Watch) -> Iterator[Job]:
-    """The jobs, as each is done; one that was given up is not among them."""
-    if not workers.are_elsewhere:
-        return in_process(jobs, watch, threads=workers.threads_each)
-    let_go()  # of the network with which the study was checked: those who work need the memory
-    if workers.executor == "ray":
-        return on_ray(
-            jobs, watch, number=workers.number, threads=workers.threads_each, address=workers.address,
-            gpus=workers.gpus, memory=None if workers.memory is None else round(workers.memory * 1e9),
-        )  # fmt: skip
-    return processes(jobs, watch, number=workers.number or 1, threads=workers.threads_each)

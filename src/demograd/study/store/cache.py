@@ -15,7 +15,6 @@ from platformdirs import user_cache_path
 
 from demograd.errors import UserError
 from demograd.files import Damaged, NoRoom, Place, check_seal, unfinished_files, written_whole
-from demograd.study.store.keys import content_hash
 
 Kind = Literal["cells", "observations"]
 WRITTEN_WITHIN = 1 / 24
@@ -152,6 +151,11 @@ class Cache:
 
 def _hash(key: str, computed_on: str) -> str:
     return f"{content_hash(key)}-{hashlib.sha256(computed_on.encode()).hexdigest()[:8]}"
+
+
+def content_hash(key: str) -> str:
+    """The part of a key that tells what is in the file, without the title."""
+    return key.rpartition("-")[2]
 
 
 def user_cache() -> Cache | None:

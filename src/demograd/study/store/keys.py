@@ -85,11 +85,6 @@ def settings_key(title: str, settings: dict[str, Any]) -> str:
     return _key(title, settings, NUMERICS)
 
 
-def content_hash(key: str) -> str:
-    """The part of a key that tells what is in the file, without the title."""
-    return key.rpartition("-")[2]
-
-
 def is_key(text: str) -> bool:
     """Whether it is a name that this file gives."""
     return re.fullmatch(rf"[A-Za-z0-9_-]+-[0-9a-f]{{{_DIGITS}}}", text) is not None

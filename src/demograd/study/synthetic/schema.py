@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from demograd import synthetic
 from demograd.study.schema import Study, make_study
 from demograd.study.values import (
     AtLeastOne,
@@ -22,16 +23,15 @@ from demograd.study.values import (
     Seed,
     Several,
 )
-from demograd.synthetic import (
+from demograd.synthetic.settings import (
     Architecture,
     AttentionKind,
     Kernel,
-    KernelRegression,
-    LinearRegression,
-    LinearSystem,
-    SineRegression,
+    KernelSettings,
+    LinearSettings,
+    SineSettings,
+    SystemSettings,
     Training,
-    World,
 )
 
 Reference = Literal[
@@ -53,26 +53,29 @@ class LinearWorld(_Settings):
 
     kind: Literal["linear"] = "linear"
     dimension: Count
-    inputs: Literal["normal", "uniform", "sphere"] = LinearRegression.inputs
+    inputs: Literal["normal", "uniform", "sphere"] = LinearSettings.inputs
     spectrum: Annotated[list[Positive] | None, OneOrMany()] = None
     """Eigenvalues of the covariance Σ of normal inputs; without any, Σ = I."""
-    rotation: Seed | None = LinearRegression.rotation
+    rotation: Seed | None = LinearSettings.rotation
     """Turns Σ's axes; without one they are the coordinate axes."""
-    task: Literal["identity", "inverse"] = LinearRegression.task
+    task: Literal["identity", "inverse"] = LinearSettings.task
     """Covariance of w: I, or Σ⁻¹."""
-    noise: NotNegative = LinearRegression.noise
+    noise: NotNegative = LinearSettings.noise
     """Standard deviation of ε."""
-    nonzero: Count | None = LinearRegression.nonzero
+    nonzero: Count | None = LinearSettings.nonzero
     """Components of w that are not zero; without a number, all."""
 
-    def world(self) -> LinearRegression:
+    def world(self) -> "synthetic.LinearRegression":
         """The world itself."""
-        settings = self.model_dump(exclude={"kind", "spectrum"})
-        return LinearRegression(**settings, spectrum=None if self.spectrum is None else tuple(self.spectrum))
+        return synthetic.LinearRegression(**self._settings())
+
+    def _settings(self) -> dict[str, Any]:
+        settings = self.model_dump(exclude={"kind"})
+        return settings | {"spectrum": None if self.spectrum is None else tuple(self.spectrum)}
 
     @model_validator(mode="after")
     def _fits_together(self) -> "LinearWorld":
-        self.world()
+        LinearSettings(**self._settings())
         return self
 
 
@@ -82,22 +85,22 @@ class KernelWorld(_Settings):
     kind: Literal["kernel"]
     dimension: Count
     kernel: Kernel
-    noise: NotNegative = KernelRegression.noise
+    noise: NotNegative = KernelSettings.noise
 
-    def world(self) -> KernelRegression:
+    def world(self) -> "synthetic.KernelRegression":
         """The world itself."""
-        return KernelRegression(**self.model_dump(exclude={"kind"}))
+        return synthetic.KernelRegression(**self.model_dump(exclude={"kind"}))
 
 
 class SineWorld(_Settings):
     """y = a sin(x + φ) + ε."""
 
     kind: Literal["sine"]
-    noise: NotNegative = SineRegression.noise
+    noise: NotNegative = SineSettings.noise
 
-    def world(self) -> SineRegression:
+    def world(self) -> "synthetic.SineRegression":
         """The world itself."""
-        return SineRegression(noise=self.noise)
+        return synthetic.SineRegression(noise=self.noise)
 
 
 class SystemWorld(_Settings):
@@ -105,15 +108,15 @@ class SystemWorld(_Settings):
 
     kind: Literal["system"]
     dimension: Count
-    noise: NotNegative = LinearSystem.noise
-    start: Literal["normal", "sphere"] = LinearSystem.start
+    noise: NotNegative = SystemSettings.noise
+    start: Literal["normal", "sphere"] = SystemSettings.start
     """s_1 ~ N(0, I), or uniform on the sphere of radius √dimension."""
-    contraction: Positive = LinearSystem.contraction
+    contraction: Positive = SystemSettings.contraction
     """c."""
 
-    def world(self) -> LinearSystem:
+    def world(self) -> "synthetic.LinearSystem":
         """The world itself."""
-        return LinearSystem(**self.model_dump(exclude={"kind"}))
+        return synthetic.LinearSystem(**self.model_dump(exclude={"kind"}))
 
 
 AnyWorld = Annotated[LinearWorld | KernelWorld | SineWorld | SystemWorld, Field(discriminator="kind")]
@@ -260,7 +263,7 @@ class SyntheticStudy(_Settings):
         own = self.networks[network].training.model_dump(exclude_none=True)
         return Training(**{**self.training.model_dump(), **own})
 
-    def world(self, name: str) -> World | LinearSystem:
+    def world(self, name: str) -> "synthetic.World | synthetic.LinearSystem":
         """A world of this study."""
         return self.worlds[name].world()
 

@@ -1,0 +1,64 @@
+"""What a model is called. A name that cannot be a model's is refused here, before anything is loaded or asked for."""
+
+from difflib import get_close_matches
+from pathlib import Path
+
+from demograd.errors import UserError, unknown_name
+from demograd.models.packaged import BUILT_IN
+from demograd.paths import is_there
+
+
+def check_name(name: str) -> None:
+    """Whether it can be the name of a model: built-in, on this machine, or on the hub, which is not asked.
+
+    Raises:
+        UserError: it is a path where nothing is, a revision of what has none, nearly a built-in name, or a name that no
+            hub has.
+    """
+    if name in BUILT_IN or is_there(expanded(name)):
+        return
+    repository = name.partition("@")[0]
+    if repository in BUILT_IN or (repository and is_there(expanded(repository))):
+        # transformers would pass over the revision: all checkpoints would be one network
+        raise UserError(f"{name}: local folders, files and built-in models have no revisions",
+                        "the folder of each checkpoint, or a hub name (owner/name@revision)",
+                        "Name those instead")  # fmt: skip
+    if name.startswith(("./", "../", "/", "~")) or expanded(name).suffix.lower() in (".gguf", ".safetensors"):
+        raise UserError(f"There is no file or folder {name}", "a folder of save_pretrained, or a .gguf file",
+                        "Check the path")  # fmt: skip
+    if "/" not in name and get_close_matches(name.lower(), BUILT_IN, cutoff=0.8):
+        # before a hub is asked for it, which takes long where there is none
+        raise unknown_name(
+            "model", name, BUILT_IN, "Any other model: a hub name (owner/name), a folder, or a .gguf file"
+        )
+    _check_hub_name(repository)
+
+
+def expanded(name: str) -> Path:
+    """The name as a path, `~` being a home.
+
+    Raises:
+        UserError: it is the home of nobody here.
+    """
+    try:
+        return Path(name).expanduser()
+    except RuntimeError as error:  # ~someone
+        raise UserError(f"There is no file or folder {name} ({error})", "a folder of save_pretrained, or a .gguf file",
+                        "Check the path") from error  # fmt: skip
+
+
+def _check_hub_name(repository: str) -> None:
+    """
+    Raises:
+        UserError: no repository of the hub can have this name.
+    """
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id
+
+    try:
+        validate_repo_id(repository)
+    except HFValidationError as error:
+        raise UserError(f"{repository!r} is no model: no such folder or file is here, and no model of the hub can have "
+                        f"this name ({' '.join(str(error).split())})",
+                        f"a built-in name ({', '.join(BUILT_IN)}), a hub name (owner/name), a folder, or a .gguf file",
+                        "Check the spelling and the path") from error  # fmt: skip

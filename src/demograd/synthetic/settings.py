@@ -1,0 +1,108 @@
+"""What worlds, networks and their training are told. A study file says all of it, and is checked without torch."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Kernel = Literal["linear", "relu", "exponential"]
+AttentionKind = Literal["linear", "relu", "exponential", "softmax"]
+Inputs = Literal["normal", "uniform", "sphere"]
+
+
+@dataclass(frozen=True)
+class LinearSettings:
+    """Of `LinearRegression`."""
+
+    dimension: int
+    inputs: Inputs = "normal"
+    """`normal`: N(0, Σ). `uniform`: each component in (−1, 1). `sphere`: of length 1."""
+    spectrum: tuple[float, ...] | None = None
+    """Eigenvalues of Σ; None: Σ = I."""
+    rotation: int | None = None
+    """Seed of the orthogonal matrix that turns Σ's axes; None: they are the coordinate axes."""
+    task: Literal["identity", "inverse"] = "identity"
+    """Covariance of w: I, or Σ⁻¹ (Ahn 2023)."""
+    noise: float = 0.0
+    """Standard deviation of ε."""
+    nonzero: int | None = None
+    """How many components of w are not zero; None: all."""
+
+    def __post_init__(self) -> None:
+        if self.spectrum is not None and len(self.spectrum) != self.dimension:
+            raise ValueError(
+                f"a spectrum of {len(self.spectrum)} eigenvalues for inputs of {self.dimension} components"
+            )
+        if self.inputs != "normal" and self.spectrum is not None:
+            raise ValueError("a spectrum is that of normal inputs")
+        if self.rotation is not None and self.spectrum is None:
+            raise ValueError("a rotation turns the axes of a spectrum, and there is none")
+        if self.nonzero is not None and not 1 <= self.nonzero <= self.dimension:
+            raise ValueError(f"{self.nonzero} components that are not zero, of {self.dimension}")
+
+
+@dataclass(frozen=True)
+class KernelSettings:
+    """Of `KernelRegression`."""
+
+    dimension: int
+    kernel: Kernel = "linear"
+    noise: float = 0.0
+    """Standard deviation σ."""
+
+
+@dataclass(frozen=True)
+class SineSettings:
+    """Of `SineRegression`."""
+
+    noise: float = 0.0
+    dimension: int = 1
+
+
+@dataclass(frozen=True)
+class SystemSettings:
+    """Of `LinearSystem`."""
+
+    dimension: int
+    noise: float = 0.1
+    """Standard deviation of each component of ε."""
+    start: Literal["normal", "sphere"] = "normal"
+    """s_1 ~ N(0, I), or uniform on the sphere of radius √dimension: no sequence is far larger than another."""
+    contraction: float = 1.0
+    """c; with c² = 1 − noise², states neither grow nor shrink on average."""
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """What a small transformer is."""
+
+    attention: AttentionKind = "linear"
+    layers: int = 1
+    heads: int = 1
+    shared: bool = False
+    """Whether all layers are the same weights."""
+    mlp: int = 0
+    """Hidden units of the MLP after each attention layer; 0: there is none."""
+    initial_scale: float = 0.5
+    """Standard deviation of the initial weights, times the square root of the token's width."""
+    by_inputs: bool = False
+    """Whether keys and queries see x alone (Cheng 2024): else an exponential can take y, which has no bound."""
+    bound: float | None = None
+    """Between ± which all components of tokens are kept after each layer; None: layers of linear attention are
+    polynomials, of a degree that triples with each, and a rare large sequence can outweigh all others."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a small transformer is trained: Adam, with the rate warmed up and then let down to zero as a cosine."""
+
+    steps: int = 3000
+    batch: int = 512
+    """Fresh sequences per step."""
+    learning_rate: float = 0.01
+    warmup: int = 100
+    clip: float = 1.0
+    """Gradients of a larger norm are scaled down to it."""
+    checkpoint_every: int = 500
+    starts: int = 1
+    """Initial weights that are tried; training goes on from those with the lowest training loss after their trial."""
+    trial: int = 300
+    """Steps of each trial, where there are several; its rate goes up and down as that of the whole training does."""
