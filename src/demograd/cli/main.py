@@ -7,12 +7,13 @@ from typing import Annotated, Any, get_args
 
 import typer
 
+from demograd.cli.bounded import BoundedGroup
 from demograd.cli.cache import cache_app
 from demograd.cli.plan import print_plan, worker_counts
 from demograd.cli.progress import ProgressBars
 from demograd.cli.schema import schema
 from demograd.cli.tables import print_checks, print_claims, print_list, print_scores, print_statistics
-from demograd.errors import UserError
+from demograd.errors import LONGEST_PART, UserError, shortened
 from demograd.files import place
 from demograd.models import Weights, load_model
 from demograd.models.load import ALLOW_PICKLE
@@ -23,6 +24,7 @@ from demograd.study.check import check_model
 MOST_SEEDS = 10_000
 """That a count can stand for."""
 app = typer.Typer(
+    cls=BoundedGroup,
     help="Does a language model learn from demonstrations in its prompt the way gradient descent would?",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -249,8 +251,9 @@ def _end(finished: Run) -> None:
     """The exit code says whether something is missing that the same command would not bring."""
     if failed := finished.failed:
         typer.echo(
-            f"demograd: {len(failed)} of the study's parts failed; first {failed[0].what}: {failed[0].error}. Their "
-            f"tracebacks are in the folders failures below {finished.folder.path}; --retry-failed tries them again.",
+            f"demograd: {len(failed)} of the study's parts failed; first "
+            f"{shortened(failed[0].what)}: {shortened(failed[0].error, LONGEST_PART)}. Their tracebacks are in the folders "
+            f"failures below {finished.folder.path}; --retry-failed tries them again.",
             err=True,
         )  # fmt: skip
         raise typer.Exit(1)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from demograd.errors import UserError, unknown_name
+from demograd.errors import UserError, quoted, unknown_name
 from demograd.study.engine.in_process import in_process
 from demograd.study.engine.job import Job
 from demograd.study.engine.loaded import let_go
@@ -54,7 +54,7 @@ class Workers:
             ("--memory", self.memory, LEAST_MEMORY, MOST_MEMORY),
         ):
             if value is not None and not least <= value <= most:  # so written, it refuses NaN
-                raise UserError(f"{name} {value}", f"{least} to {most:,}", f"Leave {name} off, or correct it")
+                raise UserError(f"{name} {quoted(value)}", f"{least} to {most:,}", f"Leave {name} off, or correct it")
         if self.gpus > 1 and self.gpus % 1:
             raise UserError(f"--gpus {self.gpus}", "a part of one, or whole ones", "Correct it")
         if self.executor == "in-process" and (self.number or 1) > 1:
