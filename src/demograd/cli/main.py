@@ -13,13 +13,15 @@ import typer
 from demograd import files, models, tasks
 from demograd import report as reports
 from demograd import study as studies
+from demograd.cli.bounded import BoundedGroup
 from demograd.cli.cache import cache_app
-from demograd.errors import UserError
+from demograd.errors import LONGEST_PART, UserError, shortened
 from demograd.words import ALLOW_PICKLE, Weights
 
 MOST_SEEDS = 10_000
 """That a count can stand for."""
 app = typer.Typer(
+    cls=BoundedGroup,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -305,8 +307,9 @@ def _end(finished: "studies.Run") -> None:
     """The exit code says whether something is missing that the same command would not bring."""
     if failed := finished.failed:
         typer.echo(
-            f"demograd: {len(failed)} of the study's parts failed; first {failed[0].what}: {failed[0].error}. Their "
-            f"tracebacks are in the folders failures below {finished.folder.path}; --retry-failed tries them again.",
+            f"demograd: {len(failed)} of the study's parts failed; first "
+            f"{shortened(failed[0].what)}: {shortened(failed[0].error, LONGEST_PART)}. Their tracebacks are in the folders "
+            f"failures below {finished.folder.path}; --retry-failed tries them again.",
             err=True,
         )  # fmt: skip
         raise typer.Exit(1)

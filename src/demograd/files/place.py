@@ -9,7 +9,7 @@ from pathlib import Path
 from fsspec import get_filesystem_class
 from upath import UPath
 
-from demograd.errors import UserError
+from demograd.errors import UserError, quoted, shortened
 
 Place = Path | UPath
 LONGEST = 200
@@ -30,7 +30,7 @@ def place(text: str | Place) -> Place:
     is_here = not separator or protocol in ("file", "local")
     path = (rest if separator else text) if is_here else rest
     if not path.strip():
-        raise UserError(f"{text!r}, which names no folder", "a path, or a URL such as s3://bucket/folder",
+        raise UserError(f"{quoted(text)}, which names no folder", "a path, or a URL such as s3://bucket/folder",
                         "Name one, or leave it off")  # fmt: skip
     return _here(path) if is_here else _reached(text, protocol)
 
@@ -39,7 +39,7 @@ def _here(path: str) -> Path:
     try:
         return Path(path).expanduser()
     except RuntimeError as error:
-        raise UserError(f"{path}, the home of nobody here", "a path, or a URL such as s3://bucket/folder",
+        raise UserError(f"{shortened(str(path))}, the home of nobody here", "a path, or a URL such as s3://bucket/folder",
                         "Correct it, or begin it with ./ where a folder has this name") from error  # fmt: skip
 
 
@@ -93,8 +93,7 @@ def move(file: Place, into: Place) -> None:
 
 def told(error: Exception) -> str:
     """What an error says, on one line that a message can hold; its kind, where it says nothing."""
-    words = " ".join(str(error).split()) or type(error).__name__
-    return words if len(words) <= LONGEST else words[: LONGEST - 1] + "…"
+    return shortened(" ".join(str(error).split()) or type(error).__name__, LONGEST)
 
 
 def remove(place: Place) -> None:

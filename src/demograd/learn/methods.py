@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from demograd import models
-from demograd.errors import UserError
+from demograd.errors import UserError, quoted
 from demograd.learn.subset import ParameterSubset
 
 
@@ -36,7 +36,7 @@ class _Settings:
         if not 0 <= self.momentum < 1:
             raise UserError(f"momentum {self.momentum}", "a number from 0 to below 1", "Leave it out for none")
         if self.epochs < 1:
-            raise UserError(f"epochs {self.epochs}", "at least one pass", "Leave it out for one")
+            raise UserError(f"epochs {quoted(self.epochs)}", "at least one pass", "Leave it out for one")
         if self.momentum and self.optimizer == "adam":
             raise UserError("momentum with Adam", "momentum with sgd only", "Leave one of them out")
         if self.clip is not None and not 0 < self.clip < float("inf"):
@@ -58,7 +58,7 @@ class _Settings:
         return [
             *(["Adam"] if self.optimizer == "adam" else []),
             *([f"momentum {self.momentum:g}"] if self.momentum else []),
-            *([f"{self.epochs} epochs"] if self.epochs > 1 else []),
+            *([f"{quoted(self.epochs)} epochs"] if self.epochs > 1 else []),
             *([f"clipped at {self.clip:g}"] if self.clip is not None else []),
             *([self.parameters.label] if self.parameters.label else []),
             *(["linearised"] if self.linearised else []),

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from demograd.errors import UserError
+from demograd.errors import UserError, quoted
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class ParameterSubset:
             return range(*named[self.layers])
         first, last = self.layers if isinstance(self.layers, tuple) else (self.layers, self.layers)
         if not all(-depth <= one < depth for one in (first, last)) or first % depth > last % depth:
-            raise UserError(f"layers {self.layers} of a network with {depth}",
+            raise UserError(f"layers {quoted(self.layers)} of a network with {depth}",
                             f"numbers from 0 to {depth - 1} (or from -{depth} to -1), the first before the last",
                             "Correct them, or use all, shallow, middle or deep")  # fmt: skip
         return range(first % depth, last % depth + 1)

@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from demograd.errors import UserError
+from demograd.errors import UserError, quoted
 from demograd.files import place, read_yaml
 from demograd.study.engine import Workers
 from demograd.study.finished import Run
 from demograd.study.read import read_study
 from demograd.study.run import run_study
 from demograd.study.schema import Study, make_study
-from demograd.study.settings import shown, validated
+from demograd.study.settings import validated
 from demograd.study.store.folder import RunFolder
 from demograd.study.synthetic.run import run_synthetic
 from demograd.study.synthetic.schema import SyntheticStudy
@@ -53,7 +53,7 @@ def run(
     elif isinstance(study, Mapping):
         study = _of_either_kind({**study, **settings})
     elif not isinstance(study, Study | SyntheticStudy):
-        raise UserError(f"demograd.run({shown(study)})",
+        raise UserError(f"demograd.run({quoted(study)})",
                         "a study, its settings as a dict, the name of a preset, or a study file (.yaml)",
                         "Try demograd.run('quickstart')")  # fmt: skip
     elif settings:

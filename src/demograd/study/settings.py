@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from demograd.errors import UserError, unknown_name
+from demograd.errors import UserError, quoted, shortened, unknown_name
 from demograd.study.values import plain
 
 Schema = TypeVar("Schema", bound=BaseModel)
@@ -38,10 +38,10 @@ def _require_text(value: Any, path: str = "") -> None:
             page can show.
     """
     if isinstance(value, str) and len(value) > LONGEST_TEXT:
-        raise UserError(f"{path or 'A setting'} = {shown(value)} is {len(value):,} characters long",
+        raise UserError(f"{shortened(path) or 'A setting'} = {quoted(value)} is {len(value):,} characters long",
                         f"at most {LONGEST_TEXT:,}", "Shorten it")  # fmt: skip
     if isinstance(value, str) and re.search("[\ud800-\udfff\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]", value):
-        raise UserError(f"{path or 'A setting'} = {shown(value)}", "text without control characters",
+        raise UserError(f"{shortened(path) or 'A setting'} = {quoted(value)}", "text without control characters",
                         "Remove them")  # fmt: skip
     if isinstance(value, Mapping):
         for key, below in value.items():
@@ -68,6 +68,7 @@ def _first_problem(schema: type[BaseModel], problems: Sequence[ErrorDetails]) ->
     while loc and isinstance(loc[-1], int):  # the value itself tells which item of a list is wrong
         loc = loc[:-1]
     path, _ = _walk(schema, loc)
+    path = shortened(path)
     if options := _options(first):
         tagged = isinstance(given, Mapping)  # told apart by `kind`
         name, field = (given.get("kind"), f"{path}.kind") if tagged else (given, path)
@@ -78,15 +79,9 @@ def _first_problem(schema: type[BaseModel], problems: Sequence[ErrorDetails]) ->
         return UserError(f"These settings do not fit together{more}", why, "Change one of them")
     if kind == "missing":
         return UserError(f"{path} is missing{more}", "a value", f"Add {path}")
-    quoted = "Put it in quotes: without them, YAML reads it as true or false"
-    do = quoted if isinstance(given, bool) and kind == "string_type" else f"Correct {path}"
-    return UserError(f"{path} = {shown(given)}{more}", why, do)
-
-
-def shown(value: Any) -> str:
-    """A value as Python writes it, cut where it is long."""
-    text = repr(value)
-    return text if len(text) <= 100 else text[:99] + "…"
+    quotes = "Put it in quotes: without them, YAML reads it as true or false"
+    do = quotes if isinstance(given, bool) and kind == "string_type" else f"Correct {path}"
+    return UserError(f"{path} = {quoted(given)}{more}", why, do)
 
 
 def _options(problem: ErrorDetails) -> list[str]:

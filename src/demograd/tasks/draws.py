@@ -8,7 +8,7 @@ from math import factorial
 
 import numpy as np
 
-from demograd.errors import UserError
+from demograd.errors import UserError, quoted
 from demograd.tasks.example import Example
 from demograd.tasks.orders import MOST_ORDERS
 from demograd.tasks.pools import without_texts_of
@@ -28,7 +28,7 @@ class Stream(IntEnum):
 def generator(stream: Stream, seed: int) -> np.random.Generator:
     """The random numbers of one stream. Raises UserError for a negative seed."""
     if seed < 0:
-        raise UserError(f"Seed {seed}", "a whole number from 0", "Choose another seed")
+        raise UserError(f"Seed {quoted(seed)}", "a whole number from 0", "Choose another seed")
     return np.random.default_rng([int(stream), seed])
 
 
@@ -74,7 +74,7 @@ def _take(order: Sequence[Example], k: int, quota: Counter[int] | None) -> list[
     if len(taken) < k:
         short = ", ".join(f"{quota[c] - n} of {quota[c]} in class {c}" for c, n in sorted(left.items()) if n > 0)
         raise UserError(
-            f"A balanced draw of {k} demonstrations finds only {short}",
+            f"A balanced draw of {quoted(k)} demonstrations finds only {short}",
             "enough examples of every class",
             "Lower k, or draw without balancing",
         )
@@ -92,10 +92,10 @@ def reorder(examples: Sequence[Example], seed: int, permutation: int) -> list[Ex
     Raises UserError when there are not so many orders, or the number is not below `MOST_ORDERS`.
     """
     if permutation >= MOST_ORDERS:
-        raise UserError(f"Order number {permutation:,}", f"a number below {MOST_ORDERS:,}", "Ask for fewer orders")
+        raise UserError(f"Order number {quoted(permutation)}", f"a number below {MOST_ORDERS:,}", "Ask for fewer orders")
     if not 0 <= permutation < factorial(len(examples)):
         raise UserError(
-            f"Order number {permutation} of {len(examples)} demonstrations",
+            f"Order number {quoted(permutation)} of {len(examples)} demonstrations",
             f"a number from 0 to {len(examples)}! - 1: there are no more orders",
             "Ask for fewer orders, or for more demonstrations",
         )
@@ -131,10 +131,10 @@ _DRAWN = {
 def _refuse_count(n: int, available: int, stream: Stream, kind: str = "") -> None:
     what, option = _DRAWN[stream]
     if n < 1:
-        raise UserError(f"{n} {what} were asked for ({option})", "at least 1", "Ask for more")
+        raise UserError(f"{quoted(n)} {what} were asked for ({option})", "at least 1", "Ask for more")
     if n > available:
         raise UserError(
-            f"{n} {what}{kind} were asked for ({option})",
+            f"{quoted(n)} {what}{kind} were asked for ({option})",
             f"at most {available}, which this task has: of data without a validation split, at most a third is held "
             "out for queries and a tenth for tuning; the rest may be demonstrations",
             f"Lower {option}, or give more data",

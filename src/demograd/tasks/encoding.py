@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from demograd.errors import UserError
+from demograd.errors import UserError, listed, quoted, shortened
 from demograd.tasks.tokenizer import Tokenizer, bos_id, tokenizer_name
 
 
@@ -53,7 +53,7 @@ def encode_with_answers(tokenizer: Tokenizer, texts: Sequence[str], answers: Seq
         suffixes.append(whole[0][len(prefixes[0]) :])
     if len(set(map(tuple, suffixes))) < len(suffixes):
         raise UserError(
-            f"The tokenizer {tokenizer_name(tokenizer)} gives two of the label words {list(answers)} the same tokens",
+            f"The tokenizer {tokenizer_name(tokenizer)} gives two of the label words {listed(map(repr, answers))} the same tokens",
             "words that it can tell apart",
             "Choose other label words, or another model",
         )
@@ -69,14 +69,9 @@ def _forbidden_ids(tokenizer: Tokenizer) -> set[int]:
     return special
 
 
-def shortened(text: str) -> str:
-    """The start of a text, for a message."""
-    return text if len(text) <= 80 else text[:79] + "…"
-
-
 def _unclean_answer(tokenizer: Tokenizer, text: str, answer: str) -> UserError:
     return UserError(
-        f"The tokenizer {tokenizer_name(tokenizer)} does not put the tokens of {answer!r} cleanly behind "
+        f"The tokenizer {tokenizer_name(tokenizer)} does not put the tokens of {quoted(answer)} cleanly behind "
         f"{shortened(text)!r}",
         "ids(text + answer) to be ids(text) and then tokens that are the same behind every text",
         "Choose another label word or template (one that ends in a letter or a colon), or another model",

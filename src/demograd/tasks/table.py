@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from demograd.errors import UserError
+from demograd.errors import UserError, listed
 from demograd.tasks.example import Example
 
 
@@ -22,7 +22,7 @@ class Table:
         if name not in self.columns:
             raise UserError(
                 f"{self.name} has no column {name!r} ({role})",
-                f"a column of that name; it has {', '.join(map(repr, self.columns)) or 'no columns'}",
+                f"a column of that name; it has {listed(map(repr, self.columns), 400) or 'no columns'}",
                 "Change the template or the label column, or rename the column",
             )
         return self.columns[name]

@@ -124,7 +124,7 @@ def _check_reachable(address: str | None) -> None:
         return
     try:
         socket.create_connection((host, int(port)), timeout=REACHED_IN).close()
-    except OSError as error:
+    except (OSError, OverflowError, ValueError) as error:  # of a port too, which may be any digits
         raise _no_cluster(address, error) from error
 
 

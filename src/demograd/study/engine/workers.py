@@ -3,7 +3,7 @@
 import os
 from dataclasses import dataclass
 
-from demograd.errors import UserError, unknown_name
+from demograd.errors import UserError, quoted, unknown_name
 
 EXECUTORS = ("in-process", "processes", "ray")
 MOST_WORKERS, MOST_GPUS = 10_000, 1024
@@ -45,7 +45,7 @@ class Workers:
             ("--memory", self.memory, LEAST_MEMORY, MOST_MEMORY),
         ):
             if value is not None and not least <= value <= most:  # so written, it refuses NaN
-                raise UserError(f"{name} {value}", f"{least} to {most:,}", f"Leave {name} off, or correct it")
+                raise UserError(f"{name} {quoted(value)}", f"{least} to {most:,}", f"Leave {name} off, or correct it")
         if self.gpus > 1 and self.gpus % 1:
             raise UserError(f"--gpus {self.gpus}", "a part of one, or whole ones", "Correct it")
         if self.executor == "in-process" and (self.number or 1) > 1:

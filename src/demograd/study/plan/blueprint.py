@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM
 
-from demograd.errors import UserError
+from demograd.errors import UserError, quoted, shortened
 from demograd.learn import ParameterSubset
 from demograd.models import Anatomy, find_anatomy
 from demograd.models.load import load_config
@@ -45,8 +45,8 @@ class Blueprint:
         try:
             network = network_of(self.config, device="meta")
         except Exception as error:  # a wrong number fails wherever it is first used
-            raise UserError(f"The model {self.name!r} has a configuration of which no network can be made "
-                            f"({type(error).__name__}: {str(error)[:200]})", "a causal language model",
+            raise UserError(f"The model {quoted(self.name)} has a configuration of which no network can be made "
+                            f"({type(error).__name__}: {shortened(str(error), 200)})", "a causal language model",
                             "Check its config.json") from error  # fmt: skip
         return find_anatomy(network)
 

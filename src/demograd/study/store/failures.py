@@ -6,14 +6,16 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from demograd.errors import UserError
+from demograd.errors import UserError, shortened
 from demograd.files import NoRoom
 from demograd.study.store.folder import CellRecord, RunFolder
 from demograd.study.store.secrets import without_secrets
 from demograd.study.watch import JobWatch
 
 LONGEST = 200
-"""Letters of an error that fit a table; the whole of it is in the failure's file."""
+"""Letters of an error that fit a table; more of it is in the failure's file."""
+LONGEST_ERROR, LONGEST_TRACE = 2_000, 20_000
+"""Letters of what is kept: an error may quote all the data that it was about."""
 Result = TypeVar("Result")
 
 
@@ -34,8 +36,7 @@ class Failure:
     @property
     def status(self) -> str:
         """As the results' column has it: one line."""
-        error = " ".join(self.error.split())
-        return f"failed: {error if len(error) <= LONGEST else error[: LONGEST - 1] + '…'}"
+        return f"failed: {shortened(' '.join(self.error.split()), LONGEST)}"
 
 
 def attempt(folder: RunFolder, key: str, what: str, work: Callable[[], Result], watch: JobWatch) -> Result | None:
@@ -57,7 +58,8 @@ def attempt(folder: RunFolder, key: str, what: str, work: Callable[[], Result], 
 
 def keep_failure(folder: RunFolder, key: str, what: str, error: str, trace: str, watch: JobWatch) -> None:
     """Write `failures/<key>.json`, and say so; without secrets, which other libraries' errors may quote."""
-    error, trace = without_secrets(error), without_secrets(trace)
+    # shortened last: half a secret would not be known as such
+    error, trace = shortened(without_secrets(error), LONGEST_ERROR), shortened(without_secrets(trace), LONGEST_TRACE)
     failure = Failure(key, what, error, trace, datetime.now(UTC).isoformat(timespec="seconds"))
     folder.write_json(_name(key), asdict(failure))
     watch.say(f"{what} {failure.status}")
