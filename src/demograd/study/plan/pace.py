@@ -76,8 +76,8 @@ def sample_of(study: Study, prepared: Prepared, work: Iterable[WorldWork]) -> Sa
 def pace_here(study: Study, blueprint: Blueprint, sample: Sample | None) -> Pace:
     """Timed on two random networks of one layer and of several; no sample: only drawing them.
 
-    Methods are timed on all layers, for networks of few have no middle third and no layer 20: an operation takes as long
-    on some of them.
+    Methods are timed on all layers, for networks of few have no middle third and no layer 20; an operation takes as
+    long on some of them.
     """
     if sample is not None:
         sample = replace(sample, methods={name: _on_all_layers(method) for name, method in sample.methods.items()})
