@@ -1,4 +1,7 @@
-"""Pure functions of observations, and the statistics over them. NaN is *missing*: counted, and never averaged in."""
+"""Pure functions of observations, and the statistics over them.
+
+NaN is *missing*: counted, and never averaged in. An infinite value *diverged*: there is no mean of which it is part.
+"""
 
 from typing import TYPE_CHECKING
 
@@ -8,6 +11,8 @@ if TYPE_CHECKING:
     from demograd.metrics.aggregation import Aggregate as Aggregate
     from demograd.metrics.aggregation import SeedScore as SeedScore
     from demograd.metrics.aggregation import aggregate as aggregate
+    from demograd.metrics.aggregation import difference as difference
+    from demograd.metrics.aggregation import diverged as diverged
     from demograd.metrics.aggregation import mean_over_heads as mean_over_heads
     from demograd.metrics.aggregation import over_seeds as over_seeds
     from demograd.metrics.aggregation import per_layer as per_layer

@@ -1,11 +1,13 @@
 """From a score per query, layer and head to one number: heads, then queries, then layers, then demonstration seeds.
 
-The order matters once values are missing: every mean is over what is there. (method.md, "Aggregation".)
+The order matters once values are missing: every mean is over what is there. (method.md, "Aggregation".) NaN is a value
+that is missing. An infinite value diverged, and then there is no mean: that of the others would be of a luckier sample.
 """
 
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isfinite, isinf, nan
 
 import torch
 from jaxtyping import Float
@@ -17,15 +19,19 @@ class Aggregate:
     """A mean, and how much of it was there."""
 
     value: float
-    """NaN (missing) if everything is missing, or nothing was selected."""
+    """NaN (missing) if everything is missing, nothing was selected, or a value diverged."""
     n: int
-    """How many values (one per query, layer and head) entered."""
+    """How many values (one per query, layer and head) are finite."""
     n_missing: int
-    """How many were missing; n + n_missing is what was asked for."""
+    """How many are not; n + n_missing is what was asked for."""
+    n_diverged: int = 0
+    """How many of those are infinite."""
 
     @property
     def status(self) -> str:
-        """`ok`, `missing` (all that was asked for), or `nothing selected` (nothing was asked for)."""
+        """`ok`, `diverged: …`, `missing` (all that was asked for), or `nothing selected` (nothing was asked for)."""
+        if self.n_diverged:
+            return diverged(self.n_diverged, self.n + self.n_missing)
         if self.n:
             return "ok"
         return "missing" if self.n_missing else "nothing selected"
@@ -36,23 +42,43 @@ class SeedScore:
     """A task's score over demonstration seeds: mean ± sample standard deviation."""
 
     mean: float
-    """NaN (missing) if no seed has a value."""
+    """NaN (missing) if no seed has a value, or a seed's diverged."""
     std: float | None
     """Divided by n − 1; None under three seeds."""
     n: int
     n_missing: int
 
 
+def diverged(n: int, total: int) -> str:
+    """`diverged: 3 of 64 values are not finite`: why there is no number."""
+    return f"diverged: {n:,} of {total:,} value{'s' * (total != 1)} {'is' if n == 1 else 'are'} not finite"
+
+
+def infinite_where_any(result: Float[Tensor, "*shape"], *parts: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """What was computed from values of which one diverged: infinite, whatever ∞ − ∞ and 0 · ∞ made of it."""
+    for part in parts:
+        result = torch.where(part.isinf(), torch.inf, result)
+    return result
+
+
+def difference(one: Float[Tensor, "*shape"], other: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """Value by value: NaN (missing) where either is missing, infinite where either diverged."""
+    return infinite_where_any(one - other, one, other)
+
+
 def mean_over_heads(scores: Float[Tensor, "queries layers *heads"]) -> Float[Tensor, "queries layers"]:
-    """The first mean, ignoring missing values; scores without heads are returned as they are."""
-    return scores.nanmean(dim=-1) if scores.ndim == 3 else scores
+    """The first mean, ignoring missing values; infinite where a head's value is. Scores without heads are returned as
+    they are."""
+    if scores.ndim < 3:
+        return scores
+    return torch.where(scores.isinf().any(dim=-1), torch.inf, scores.nanmean(dim=-1))
 
 
 def aggregate(scores: Float[Tensor, "queries layers *heads"]) -> Aggregate:
     """The mean over heads, then queries, then layers. Select queries first: `aggregate(scores[selected(…)])`."""
-    per_layer_means = mean_over_heads(scores.double()).nanmean(dim=0)
-    n_missing = int(scores.isnan().sum())
-    return Aggregate(per_layer_means.nanmean().item(), scores.numel() - n_missing, n_missing)
+    n_diverged, n_finite = int(scores.isinf().sum()), int(scores.isfinite().sum())
+    mean = torch.nan if n_diverged else mean_over_heads(scores.double()).nanmean(dim=0).nanmean().item()
+    return Aggregate(mean, n_finite, scores.numel() - n_finite, n_diverged)
 
 
 def per_layer(scores: Float[Tensor, "queries layers *heads"]) -> list[Aggregate]:
@@ -61,11 +87,15 @@ def per_layer(scores: Float[Tensor, "queries layers *heads"]) -> list[Aggregate]
 
 
 def over_seeds(values: Sequence[float]) -> SeedScore:
-    """Mean ± sample standard deviation of one value per demonstration seed, ignoring and counting missing ones."""
-    present = [value for value in values if value == value]  # NaN is the one value that is not itself
+    """Mean ± sample standard deviation of one value per demonstration seed, ignoring and counting missing ones (NaN).
+
+    Where a seed's value is infinite there is no mean: the seeds that did not diverge are no fair sample.
+    """
+    present = [value for value in values if isfinite(value)]
+    is_whole = bool(present) and not any(map(isinf, values))
     return SeedScore(
-        mean=statistics.fmean(present) if present else float("nan"),
-        std=statistics.stdev(present) if len(present) >= 3 else None,
+        mean=statistics.fmean(present) if is_whole else nan,
+        std=statistics.stdev(present) if is_whole and len(present) >= 3 else None,
         n=len(present),
         n_missing=len(values) - len(present),
     )

@@ -16,14 +16,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from demograd.metrics.aggregation import infinite_where_any
+
 
 def at_equal_size(
     sizes: Float[Tensor, "rates seeds"], scores: Float[Tensor, "rates seeds queries *layers"], at: float
 ) -> Float[Tensor, "seeds queries *layers"]:
     """The scores where ‖u_FT‖ / ‖u_ICL‖ first is `at`, rates in ascending order; ready for `paired_test`.
 
-    NaN (missing) for seeds whose sizes do not reach `at`, and where a score beside it is missing. A size that is not
-    finite, or not above zero, is missing.
+    NaN (missing) for seeds whose sizes do not reach `at`, and where a score beside it is missing; infinite where one
+    beside it is (it diverged). A size that is not finite, or not above zero, is missing.
 
     **Raises:** ValueError if `at` is not above zero.
     """
@@ -79,7 +81,8 @@ def _read(x: list[float], y: Float[Tensor, "rates queries *layers"], at: float) 
         if size == at:
             return score
         if i and (x[i - 1] - at) * (size - at) < 0:  # False beside a missing size
-            return y[i - 1] + log(at / x[i - 1]) / log(size / x[i - 1]) * (score - y[i - 1])
+            between = y[i - 1] + log(at / x[i - 1]) / log(size / x[i - 1]) * (score - y[i - 1])
+            return infinite_where_any(between, y[i - 1], score)
     return torch.full_like(y[0], torch.nan)
 
 
@@ -93,4 +96,5 @@ def _mean(
     """
     corners = sorted({low, high, *(size for size in x if low < size < high)})
     values = torch.stack([_read(x, y, corner) for corner in corners])
-    return torch.trapezoid(values, torch.tensor(corners, dtype=torch.float64).log(), dim=0) / log(high / low)
+    mean = torch.trapezoid(values, torch.tensor(corners, dtype=torch.float64).log(), dim=0) / log(high / low)
+    return infinite_where_any(mean, *values)

@@ -7,7 +7,7 @@ from math import copysign, exp, inf, lgamma, nan, sqrt
 from jaxtyping import Float
 from torch import Tensor
 
-from demograd.metrics.aggregation import aggregate, over_seeds
+from demograd.metrics.aggregation import aggregate, diverged, over_seeds
 from demograd.metrics.interval import Interval, ResampledInterval
 from demograd.metrics.resampling import drawn_means
 
@@ -17,7 +17,7 @@ class PairedTest:
     """A mean difference, whether it is other than zero, and, given a margin, whether it is as good as zero."""
 
     difference: float
-    """Mean over queries, then layers, then demonstration seeds; NaN (missing) where there is none."""
+    """Mean over queries, then layers, then demonstration seeds; NaN (missing) where there is none, or one diverged."""
     interval: ResampledInterval | None
     p_value: float
     """Two-sided; of "the difference is zero". NaN (not tested) where there is no interval."""
@@ -45,8 +45,8 @@ def paired_test(
     """Test a difference of two scores of the same demonstration seeds on the same queries.
 
     Both methods, or both weights, see the same demonstrations and queries: subtract value by value,
-    `stack_seeds(a) - stack_seeds(b)`, and what the pairs share cancels. NaN is missing, and so is a query that a seed
-    does not select.
+    `difference(stack_seeds(a), stack_seeds(b))`, and what the pairs share cancels. NaN is missing, and so is a query
+    that a seed does not select; where a value is infinite, one of the two diverged, and nothing is tested.
 
     The p-value is the smallest α at which `interval_over_demonstrations` of level 1 − α leaves out zero. So it is at
     most 1 − `level` exactly where the interval given here leaves out zero: verdict and p-value cannot disagree. It is
@@ -59,8 +59,10 @@ def paired_test(
     means = drawn_means(difference, resamples, seed)
     drawn = None if means is None else means.averaged("demonstrations")
     if drawn is None:
-        n_queries = int((~difference.reshape(*difference.shape[:2], -1).isnan()).any(dim=-1).any(dim=0).sum())
-        return PairedTest(over.mean, None, nan, nan, over.n, n_queries, _why_not(over.n, n_queries), margin)
+        n_queries = int(difference.reshape(*difference.shape[:2], -1).isfinite().any(dim=-1).any(dim=0).sum())
+        n_diverged = int(difference.isinf().sum())
+        why = diverged(n_diverged, difference.numel()) if n_diverged else _why_not(over.n, n_queries)
+        return PairedTest(over.mean, None, nan, nan, over.n, n_queries, why, margin)
     p_equal = nan
     if margin is not None:
         p_equal = _smallest_alpha(lambda alpha: _within(drawn.interval(1 - alpha), margin), level, resamples)

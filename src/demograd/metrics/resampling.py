@@ -71,12 +71,16 @@ class Drawn:
     """A statistic of each demonstration seed, as it is and in the same resamples of its queries; NaN: undefined."""
 
     estimates: Float[np.ndarray, " seeds"]
+    """Infinite: it diverged."""
     replicates: Float[np.ndarray, "resamples seeds"]
     n_queries: int
     seed: int
 
     def averaged(self, over: Over) -> Resampled | None:
-        """Over the seeds that have a value; None where these are too few: over demonstrations two, else one."""
+        """Over the seeds that have a value; None where these are too few (over demonstrations two, else one), a seed's
+        value diverged, or no resample has one."""
+        if np.isinf(self.estimates).any():
+            return None
         has_value = np.flatnonzero(~np.isnan(self.estimates))
         if len(has_value) < (2 if over == "demonstrations" else 1):
             return None
@@ -84,36 +88,45 @@ class Drawn:
         if over == "demonstrations":
             drawn_seeds = _resampled_seeds(len(has_value), len(replicates), self.seed)
             crossed = _nanmean(np.take_along_axis(replicates, drawn_seeds, axis=-1))
-        estimate = float(self.estimates[has_value].mean())
-        return Resampled(estimate, _nanmean(replicates), crossed, len(has_value), self.n_queries, self.seed)
+        of_queries, estimate = _nanmean(replicates), float(self.estimates[has_value].mean())
+        if any(resamples is not None and np.isnan(resamples).all() for resamples in (of_queries, crossed)):
+            return None
+        return Resampled(estimate, of_queries, crossed, len(has_value), self.n_queries, self.seed)
 
     def of_each(self) -> list[Resampled | None]:
         """Each seed alone; None for one that has no value."""
         return [
-            None if np.isnan(estimate) else Resampled(float(estimate), of_seed, None, 1, self.n_queries, self.seed)
+            Resampled(float(estimate), of_seed, None, 1, self.n_queries, self.seed)
+            if np.isfinite(estimate) and not np.isnan(of_seed).all()
+            else None
             for estimate, of_seed in zip(self.estimates, self.replicates.T, strict=True)
         ]
 
 
 def drawn(statistic: Statistic, n_seeds: int, n_queries: int, resamples: int, seed: int) -> Drawn | None:
-    """Draw the resamples. None with fewer than two queries."""
-    if n_queries < 2:
+    """Draw the resamples; in those where the statistic is infinite, it is undefined. None with fewer than two queries,
+    or without a seed."""
+    if n_queries < 2 or not n_seeds:
         return None
     chosen, everything = _resampled_queries(n_queries, resamples, seed), np.arange(n_queries)[None]
     estimates = np.array([statistic(s, everything).item() for s in range(n_seeds)])
-    return Drawn(estimates, np.stack([statistic(s, chosen) for s in range(n_seeds)], axis=-1), n_queries, seed)
+    replicates = np.stack([statistic(s, chosen) for s in range(n_seeds)], axis=-1)
+    return Drawn(estimates, np.where(np.isinf(replicates), np.nan, replicates), n_queries, seed)
 
 
 def drawn_means(values: Float[Tensor, "seeds queries *layers"], resamples: int, seed: int) -> Drawn | None:
-    """`drawn` of the mean over queries, then layers: of `aggregate`, as a matrix product."""
+    """`drawn` of the mean over queries, then layers: of `aggregate`, as a matrix product. A seed of which a value is
+    infinite diverged."""
     x = values.double().numpy().reshape(*values.shape[:2], -1)
     x = x[:, ~np.isnan(x).all(axis=(0, 2))]  # a query without any value is no unit to resample
     if (n_queries := x.shape[1]) < 2:
         return None
+    diverged = np.isinf(x).any(axis=(1, 2))
+    x = np.where(diverged[:, None, None], np.nan, x)  # 0 · ∞ would be no number
     estimates, replicates = (
         _means(times, x) for times in (np.ones((1, n_queries)), _times_resampled(n_queries, resamples, seed))
     )
-    return Drawn(estimates[0], replicates, n_queries, seed)
+    return Drawn(np.where(diverged, np.inf, estimates[0]), replicates, n_queries, seed)
 
 
 def _means(

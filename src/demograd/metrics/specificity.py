@@ -3,6 +3,8 @@
 from jaxtyping import Float
 from torch import Tensor
 
+from demograd.metrics.aggregation import difference
+
 
 def specificity(
     score_same: Float[Tensor, "queries layers *heads"], score_control: Float[Tensor, "queries layers *heads"]
@@ -10,8 +12,9 @@ def specificity(
     """A score with FT on ICL's own demonstrations minus the score with FT on a control, paired value by value.
 
     Controls: other demonstrations of the task, the same ones with permuted labels, another task. About zero:
-    fine-tuning on anything looks as much like ICL. NaN (missing) where either score is.
+    fine-tuning on anything looks as much like ICL. NaN (missing) where either score is; infinite (it diverged) where
+    either score is.
 
     **Source:** ours (method.md, "Why specificity leads").
     """
-    return score_same - score_control
+    return difference(score_same, score_control)

@@ -14,7 +14,7 @@ def interval_over_demonstrations(
 
     `values` is `stack_seeds(…)`, or one value per seed and query; NaN is missing, and so is a query that a seed does
     not select. A seed is one draw of everything that varies between runs: demonstrations, and initialisation if there
-    is one. None with fewer than two seeds, or two queries, that have a value.
+    is one. None with fewer than two seeds, or two queries, that have a value, or where one is infinite: it diverged.
     """
     return _averaged(drawn_means(values, resamples, seed), "demonstrations", level)
 
@@ -24,7 +24,8 @@ def conditional_interval(
 ) -> ResampledInterval | None:
     """The same with the demonstrations (one seed or more) taken as given: queries alone are resampled.
 
-    It says nothing about other demonstrations, and its label says that. None with fewer than two queries.
+    It says nothing about other demonstrations, and its label says that. None with fewer than two queries, or where a
+    value is infinite.
     """
     return _averaged(drawn_means(values, resamples, seed), "queries", level)
 
@@ -34,7 +35,7 @@ def conditional_intervals(
 ) -> list[ResampledInterval | None]:
     """`conditional_interval` of each demonstration seed alone."""
     has_value = ~values.reshape(*values.shape[:2], -1).isnan().all(dim=-1)
-    if bool((has_value != has_value[0]).any()):  # of other queries, and so in other resamples
+    if bool((has_value != has_value[:1]).any()):  # of other queries, and so in other resamples
         return [conditional_interval(one[None], level=level, resamples=resamples, seed=seed) for one in values]
     return _of_each(drawn_means(values, resamples, seed), len(values), level)
 

@@ -1,6 +1,7 @@
 """Reading a run folder (docs/run-folder.md), and refusing what is not one."""
 
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 import pandas as pd
@@ -118,7 +119,16 @@ def _results(path: Place) -> pd.DataFrame:
         raise UserError(
             f"{path} has no rows", "at least one finished cell", "Run the same `demograd run` command again to go on"
         )
-    return results
+    return _without_infinities(results)
+
+
+def _without_infinities(results: pd.DataFrame) -> pd.DataFrame:
+    """The same, where a value that is infinite has diverged, as an older version's results may not say."""
+    diverged = results["value"].isin([inf, -inf])
+    if not diverged.any():
+        return results
+    status = results["status"].where(~diverged | (results["status"] != "ok"), "diverged")
+    return results.assign(value=results["value"].where(~diverged), status=status)
 
 
 def _readable(path: Place, read: Any, missing: Any = None) -> Any:

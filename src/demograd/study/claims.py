@@ -8,7 +8,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from demograd.metrics import PairedTest, Verdict, aggregate, decide_all, over_seeds, paired_test, stack_seeds
+from demograd.metrics import (
+    PairedTest,
+    Verdict,
+    aggregate,
+    decide_all,
+    difference,
+    over_seeds,
+    paired_test,
+    stack_seeds,
+)
 from demograd.study.claim_sides import Side, in_words, pairs
 from demograd.study.claim_table import claims
 from demograd.study.gathered import Gathered, Untuned, by_task_and_k
@@ -114,11 +123,14 @@ def _comparison(
     if unreadable:
         return Comparison(*about, nan, nan, _NOT_TESTED, 0, 0, one_rate_each, unreadable)
     scores = [side if isinstance(side, float) else side_scores(same_world, side, at) for side in (left, right)]
-    difference, means = _difference(scores)
-    test = paired_test(difference, margin=_margin(claim, means[0]), resamples=RESAMPLES)
-    n_missing = int(difference.isnan().sum())
-    objection = objection_to(invalid, claim, world, (left, right), at) or unresolved((left, right), scores)
-    return Comparison(*about, *means, test, difference.numel() - n_missing, n_missing, one_rate_each, objection)
+    differences, means = _differences(scores)
+    test = paired_test(differences, margin=_margin(claim, means[0]), resamples=RESAMPLES)
+    n_missing = int((~differences.isfinite()).sum())
+    # what is not finite is no number, whatever else might be said against it
+    objection = test.reason if differences.isinf().any() else (
+        objection_to(invalid, claim, world, (left, right), at) or unresolved((left, right), scores)
+    )  # fmt: skip
+    return Comparison(*about, *means, test, differences.numel() - n_missing, n_missing, one_rate_each, objection)
 
 
 def _no_common_size(curves: Sequence[list[Gathered]], at: float | None) -> str:
@@ -138,17 +150,17 @@ def _where(curves: Sequence[list[Gathered]], at: float | None, one_rate_each: bo
     return ", at one learning rate" if len(curves) == 1 else ""  # of one method on both sides there is no choice
 
 
-def _difference(sides: Sequence[Scores | float | None]) -> tuple[Tensor, tuple[float, float]]:
-    """[seeds, queries, layers], and the mean of each side over the values that both have."""
+def _differences(sides: Sequence[Scores | float | None]) -> tuple[Tensor, tuple[float, float]]:
+    """[seeds, queries, layers], and the mean of each side over the values that both have; NaN for one that diverged."""
     left, right = (
         torch.tensor(side, dtype=torch.float64) if isinstance(side, float)
         else stack_seeds([score if score.dim() > 1 else score[:, None] for score in side or []])
         for side in sides
     )  # fmt: skip
-    difference = left - right
-    paired = [torch.where(difference.isnan(), torch.nan, side) for side in (left, right)]
+    differences = difference(*torch.broadcast_tensors(left, right))
+    paired = [torch.where(differences.isfinite() | side.isinf(), side, torch.nan) for side in (left, right)]
     means = [over_seeds([aggregate(of_seed).value for of_seed in side]).mean for side in paired]
-    return difference, (means[0], means[1])
+    return differences, (means[0], means[1])
 
 
 def _margin(claim: Mapping[str, Any], left: float) -> float | None:

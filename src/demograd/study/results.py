@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from math import isnan
 
+import numpy as np
 import pandas as pd
 from torch import Tensor
 
@@ -27,6 +28,7 @@ from demograd.study.store.keys import network_key
 INTEGERS = ["seed", "permutation", "k", "k_used", "layer", "head", "step", "n", "n_missing", "n_seeds"]
 NUMBERS = ["learning_rate", "at", "value", "std", "ci_low", "ci_high"]
 _TYPES = {name: "Int64" if name in INTEGERS else "float64" if name in NUMBERS else "object" for name in COLUMNS}
+MEASURED = ["value", "std", "ci_low", "ci_high"]
 REORDERED = "ICL_reordered"
 ROWS = 5_000
 """That are made into a table at once."""
@@ -58,8 +60,11 @@ def _rows(study: Study, folder: RunFolder) -> Iterator[Row]:
 
 
 def as_table(rows: list[Row]) -> pd.DataFrame:
-    """Rows as `results.parquet` has them: whole numbers whole, and every value with a status."""
+    """Rows as `results.parquet` has them: whole numbers whole, no number infinite, and every value with a status."""
     table = pd.DataFrame(rows, columns=list(COLUMNS)).astype(_TYPES)
+    diverged = np.isinf(table.value)
+    table["status"] = table.status.where(~diverged | table.status.notna(), "diverged")
+    table[MEASURED] = table[MEASURED].where(np.isfinite(table[MEASURED]))
     table["selection"] = table.selection.where(table.selection.notna(), "all")
     status = table.value.isna().map({True: "missing", False: "ok"})
     table["status"] = table.status.where(table.status.notna(), status)

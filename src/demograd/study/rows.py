@@ -18,6 +18,7 @@ from demograd.metrics import (
     conditional_interval,
     conditional_intervals,
     correct,
+    diverged,
     interval_over_demonstrations,
     label_log_likelihood,
     normalised_label_log_likelihood,
@@ -67,7 +68,7 @@ def similarity(
         of_layer = [aggregate(score[:, layer : layer + 1]) for score in taken]
         yield {"metric": metric, "layer": layer, **over_sets(of_layer, stacked[:, :, layer : layer + 1], bounds)}
     for seed, whole, interval in zip(seeds, wholes, conditional_intervals(stacked), strict=True):
-        status = {"status": "nothing selected"} if whole.status == "nothing selected" else {}
+        status = {} if whole.status in ("ok", "missing") else {"status": whole.status}
         yield {
             "metric": metric, "seed": seed, "value": number(whole.value), "n": whole.n, "n_missing": whole.n_missing,
             "n_seeds": 1, **status, **shown(interval, bounds),
@@ -80,12 +81,14 @@ def _missing_where_not(score: Tensor, chosen: Tensor) -> Tensor:
 
 def _pairs(scores: list[Tensor]) -> Iterator[Row]:
     """A row per pair of layers; no interval, for there are as many pairs as layers squared."""
-    means = torch.stack([score.double().nanmean(dim=0) for score in scores])
+    means = torch.stack([torch.where(score.isinf().any(dim=0), torch.inf, score.double().nanmean(dim=0))
+                         for score in scores])  # fmt: skip
     asked = sum(map(len, scores))
-    status = {} if asked else {"status": "nothing selected"}
     for layer, other in product(*map(range, means.shape[1:])):
         over = over_seeds(means[:, layer, other].tolist())
-        missing = sum(int(score[:, layer, other].isnan().sum()) for score in scores)
+        missing = sum(int((~score[:, layer, other].isfinite()).sum()) for score in scores)
+        infinite = sum(int(score[:, layer, other].isinf().sum()) for score in scores)
+        status = {"status": diverged(infinite, asked)} if infinite else {} if asked else {"status": "nothing selected"}
         yield {"layer": layer, "at": other, "value": number(over.mean), "std": over.std,
                "n": asked - missing, "n_missing": missing, "n_seeds": over.n, **status}  # fmt: skip
 
@@ -107,10 +110,13 @@ def over_sets(wholes: Sequence[Aggregate], stacked: Tensor, bounds: Bounds) -> R
     )
     # a status of its own: that no query counts is a finding, that all updates are too small is another
     nothing = all(whole.status == "nothing selected" for whole in wholes)
+    n, n_missing, n_diverged = (sum(getattr(whole, name) for whole in wholes)
+                                for name in ("n", "n_missing", "n_diverged"))  # fmt: skip
+    if n_diverged:  # the mean of what did not would be that of another, luckier sample
+        return {"n": n, "n_missing": n_missing, "n_seeds": over.n, "status": diverged(n_diverged, n + n_missing)}
     return {
-        "value": number(over.mean), "std": over.std, "n": sum(whole.n for whole in wholes),
-        "n_missing": sum(whole.n_missing for whole in wholes), "n_seeds": over.n, **shown(interval, bounds),
-        **({"status": "nothing selected"} if nothing else {}),
+        "value": number(over.mean), "std": over.std, "n": n, "n_missing": n_missing, "n_seeds": over.n,
+        **shown(interval, bounds), **({"status": "nothing selected"} if nothing else {}),
     }  # fmt: skip
 
 
@@ -138,8 +144,9 @@ def _performance(observed: list[Observation]) -> Iterator[list[Row]]:
         wholes = [aggregate(row[:, None]) for row in values]
         rows = [over_sets(wholes, values[..., None], bounds)]
         for whole, interval in zip(wholes, conditional_intervals(values), strict=True):
+            status = {"status": whole.status} if whole.n_diverged else {}
             rows.append({"value": number(whole.value), "n": whole.n, "n_missing": whole.n_missing,
-                         "n_seeds": int(whole.n > 0), **shown(interval, bounds)})  # fmt: skip
+                         "n_seeds": int(whole.n > 0), **status, **shown(interval, bounds)})  # fmt: skip
         yield [{"metric": metric, **row} for row in rows]
     n_queries = len(observed[0].gold)
     unit: Over = "demonstrations" if len(observed) >= SETS_FOR_SPREAD else "queries"
@@ -157,7 +164,7 @@ def _performance(observed: list[Observation]) -> Iterator[list[Row]]:
 
 
 def number(value: float) -> float | None:
-    """Missing is null in the table, never NaN."""
+    """What is missing is null in the table, never NaN; what is infinite, `as_table` calls diverged."""
     return None if math.isnan(value) else value
 
 

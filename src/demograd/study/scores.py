@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from demograd.metrics import METRICS, alpha, common_sizes, correct, rec2ftp
+from demograd.metrics import METRICS, alpha, common_sizes, correct, mean_over_heads, rec2ftp
 from demograd.study.gathered import Gathered, Untuned
 from demograd.study.measure import metrics_of_fine_tuning
 from demograd.study.schema import Study
@@ -97,7 +97,7 @@ def read_curve(
     if shape is None:
         return None
     whole = [one if one is not None else [torch.full_like(each, torch.nan) for each in shape] for one in of_rates]
-    stacked = torch.stack([torch.stack([_without_heads(each) for each in one]) for one in whole])
+    stacked = torch.stack([torch.stack([mean_over_heads(each.double()) for each in one]) for one in whole])
     return list(read(size_curve(curve), stacked))
 
 
@@ -121,7 +121,3 @@ def common_size(curves: list[list[Gathered]]) -> float:
     NaN where they share none."""
     low, high = size_range(curves)
     return 1.0 if low <= 1 <= high else (low * high) ** 0.5
-
-
-def _without_heads(score: Tensor) -> Tensor:
-    return score.double().nanmean(dim=-1) if score.dim() == 3 else score.double()

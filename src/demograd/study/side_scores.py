@@ -6,7 +6,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from demograd.metrics import at_equal_size
+from demograd.metrics import at_equal_size, mean_over_heads
 from demograd.study.claim_sides import Side, is_tuned
 from demograd.study.curves import curves_of
 from demograd.study.gathered import Gathered, Untuned
@@ -107,4 +107,4 @@ def _of_layers(score: Tensor, layers: str) -> Tensor:
     if layers == "same":
         return score.diagonal(dim1=-2, dim2=-1)
     is_same = torch.eye(score.shape[-1], dtype=torch.bool)
-    return torch.where(is_same, torch.nan, score).nanmean(dim=-1)
+    return mean_over_heads(torch.where(is_same, torch.nan, score))

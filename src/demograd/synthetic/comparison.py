@@ -17,7 +17,7 @@ Learner = Callable[[Sequences], Tensor]
 
 @dataclass(frozen=True)
 class Comparison:
-    """Of two learners, problem by problem."""
+    """Of two learners, problem by problem; infinite where one of them diverged."""
 
     prediction_difference: Float[Tensor, " sequences"]
     """‖ŷ − ŷ′‖."""
@@ -32,11 +32,17 @@ def compare(one: Learner, other: Learner, problems: Sequences) -> Comparison:
     (predicted, sensitivity), (also, as_sensitive) = (_with_sensitivity(each, problems) for each in (one, other))
     cosine = cosine_similarity(sensitivity, as_sensitive, dim=-1)
     is_flat = (sensitivity.norm(dim=-1) == 0) | (as_sensitive.norm(dim=-1) == 0)
+    distance = infinite_if_undefined((sensitivity - as_sensitive).norm(dim=-1))
     return Comparison(
-        (predicted - also).norm(dim=-1),
-        cosine.masked_fill(is_flat, torch.nan),
-        (sensitivity - as_sensitive).norm(dim=-1),
+        infinite_if_undefined((predicted - also).norm(dim=-1)),
+        infinite_if_undefined(cosine).masked_fill(is_flat, torch.nan).masked_fill(distance.isinf(), torch.inf),
+        distance,
     )
+
+
+def infinite_if_undefined(scores: Float[Tensor, " sequences"]) -> Float[Tensor, " sequences"]:
+    """Scores of which none can be missing: what is no number (∞ − ∞, ∞ / ∞) comes of a learner that diverged."""
+    return torch.where(scores.isnan(), torch.inf, scores)
 
 
 def sensitivity(learner: Learner, problems: Sequences) -> Float[Tensor, "sequences inputs"]:
@@ -47,10 +53,14 @@ def sensitivity(learner: Learner, problems: Sequences) -> Float[Tensor, "sequenc
 def order_spread(learner: Learner, problems: Sequences, orders: Sequence[Tensor]) -> Float[Tensor, " sequences"]:
     """Standard deviation (n − 1) of the prediction over orders of the examples, over the root mean square prediction.
 
-    What Shen 2023 calls order sensitivity, where a prediction is a number and not a distribution over words.
+    What Shen 2023 calls order sensitivity, where a prediction is a number and not a distribution over words. Infinite
+    for all where the learner diverged on any, for then there is no root mean square.
     """
     found = torch.stack([learner(problems.reordered(order)).double() for order in orders])
-    return found.std(dim=0).norm(dim=-1) / found.square().sum(dim=-1).mean().sqrt()
+    scale = found.square().sum(dim=-1).mean().sqrt()
+    if not scale.isfinite():
+        return torch.full_like(found[0, ..., 0], torch.inf)
+    return found.std(dim=0).norm(dim=-1) / scale
 
 
 def products(layer: AttentionLayer) -> tuple[Float[Tensor, "heads width width"], Float[Tensor, "heads width width"]]:

@@ -1,6 +1,7 @@
 """Whether what was tuned is as good on fresh problems: tuned to convergence on a sample can be tuned to the sample."""
 
 from dataclasses import dataclass
+from math import isfinite
 
 from jaxtyping import Float
 from torch import Tensor
@@ -25,8 +26,8 @@ class HeldOut:
 
     @property
     def is_higher(self) -> bool:
-        """Whether the held-out loss is higher by more than is tolerated, and by a standard error more."""
-        return self.excess - self.standard_error > TOLERATED
+        """Whether the held-out loss is higher by more than is tolerated, and by a standard error more; or diverged."""
+        return not isfinite(self.excess) or self.excess - self.standard_error > TOLERATED
 
 
 def held_out(tuning: Float[Tensor, " problems"], fresh: Float[Tensor, " others"]) -> HeldOut:

@@ -63,6 +63,8 @@ def train(
                 _save(checkpoint, network, adam, losses, generator, step + 1)
         on_step(step + 1)
     _check(losses)
+    if not all(bool(parameter.isfinite().all()) for parameter in parameters):  # no loss is after the last step
+        raise TrainingDiverged(f"diverged at step {training.steps}")
     return losses
 
 

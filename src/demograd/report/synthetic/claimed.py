@@ -39,7 +39,7 @@ def algorithms(rows: pd.DataFrame, by_seed: Mapping[Subject, Sequence[float]]) -
             continue
         cosine = cosines[of]
         decision = same_algorithm(ratio, cosine)
-        apart = seeds_apart(by_seed.get(of, ()))
+        apart = seeds_apart(by_seed.get(of, ())) if ratio.value is not None else ""
         but = f" from every seed: {apart}" if apart else _but(ratio)
         does = said(decision, f"“{of.network}” does what {of.reference} does",
                     f"“{of.network}” does not do what {of.reference} does{but}")  # fmt: skip

@@ -43,8 +43,9 @@ def _pairs(found: dict[str, dict[Subject, Cell]], ratios: Mapping[Subject, Seque
         numbers = [entry(of_metric[of]) if of in of_metric else NOTHING for of_metric in found.values()]
         verdict = []
         if is_claimed:
-            both = found.get("loss_ratio", {}).get(of), found["sensitivity_cosine"].get(of)
-            verdict = [_verdict(*both, seeds_apart(ratios.get(of, ())))]
+            ratio = found.get("loss_ratio", {}).get(of)
+            apart = seeds_apart(ratios.get(of, ())) if ratio and ratio.value is not None else ""
+            verdict = [_verdict(ratio, found["sensitivity_cosine"].get(of), apart)]
         lines.append((of.world, Row(of.network, (*verdict, *numbers), under=(f"against {of.reference}",))))
     return Table(heads, grouped(lines))
 

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from demograd.report.drawing import WIDTH, keys
+from demograd.report.finding import listed
 from demograd.report.lines import Axis, line_chart
 from demograd.report.section import Figure, Section
 from demograd.report.synthetic.numbers import NETWORK
@@ -82,8 +83,18 @@ def curve_section(rows: pd.DataFrame, curve: Curve) -> Section | None:
     caption = "Upright lines: 95 % intervals."
     if n_left_out:
         caption += f" Left out: {n_left_out} losses a million times larger or smaller than the median of their chart."
+    caption += _diverged(points)
     figure = Figure(tuple(chart for chart in charts if chart), caption, legend=legend)
     return Section(curve.name, curve.title, curve.lead, (figure,)) if figure.charts else None
+
+
+def _diverged(points: pd.DataFrame) -> str:
+    """` Not drawn, for they diverged: linear, 5 layers at 1.5 and 2.`: a sentence for the caption, or nothing."""
+    gone = points[points["y"].isna() & points["status"].str.startswith("diverged")]
+    where = {
+        str(label): listed([f"{x:g}" for x in sorted(set(of["x"]))]) for label, of in gone.groupby("label", sort=False)
+    }
+    return f" Not drawn, for they diverged: {listed([f'{label} at {x}' for label, x in where.items()])}." * bool(where)
 
 
 def _points(rows: pd.DataFrame, curve: Curve) -> pd.DataFrame:
@@ -93,7 +104,7 @@ def _points(rows: pd.DataFrame, curve: Curve) -> pd.DataFrame:
     towards = chosen["method"][chosen["setting"] == NETWORK].nunique() > 1
     numbers = {"x": curve.column, "y": "value", "low": "ci_low", "high": "ci_high"}
     points = pd.DataFrame({name: chosen[column].astype(float) for name, column in numbers.items()})
-    points[["world", "setting"]] = chosen[["task", "setting"]]
+    points[["world", "setting", "status"]] = chosen[["task", "setting", "status"]]
     points["label"] = [_label(row, curve.to if towards else "") for row in chosen.to_dict("records")]
     n_x = points.dropna(subset=["y"]).groupby("world")["x"].nunique()
     return points[points["world"].isin(n_x[n_x > 1].index)]

@@ -74,7 +74,13 @@ def sample_of(study: Study, prepared: Prepared, work: Iterable[WorldWork]) -> Sa
 
 
 def pace_here(study: Study, blueprint: Blueprint, sample: Sample | None) -> Pace:
-    """Timed on two random networks of one layer and of several; no sample: only drawing them."""
+    """Timed on two random networks of one layer and of several; no sample: only drawing them.
+
+    Methods are timed on all layers, for networks of few have no middle third and no layer 20; an operation takes as
+    long on some of them.
+    """
+    if sample is not None:
+        sample = replace(sample, methods={name: _on_all_layers(method) for name, method in sample.methods.items()})
     layer_bytes = max(sizes.all for sizes in blueprint.sizes) * DTYPES[study.dtype].itemsize
     deep = min(blueprint.layers, 2 + DEEP_BYTES // max(layer_bytes, 1))
     timed: list[tuple[int, dict[str, float], float]] = []
@@ -123,6 +129,10 @@ def _timed(study: Study, model: Model, sample: Sample, repeats: int) -> dict[str
             both = _seconds(partial(tune, after), repeats)
             seconds[name] = max(both - seconds[f"tuning {name}"], 0.0)
     return seconds
+
+
+def _on_all_layers(method: Method) -> Method:
+    return replace(method, parameters=replace(method.parameters, layers="all"))
 
 
 def _still(method: Method) -> Method:

@@ -1,5 +1,7 @@
 """What a reader of a synthetic run's page must know."""
 
+from math import isfinite
+
 from demograd.study.synthetic.references import Tuned
 from demograd.study.synthetic.schema import SyntheticStudy
 from demograd.synthetic import HeldOut
@@ -21,5 +23,7 @@ def notes(study: SyntheticStudy, references: dict[str, list[Tuned]]) -> list[str
 
 
 def _higher(one: Tuned, world: str, known: HeldOut, sequences: int) -> str:
+    if not isfinite(known.excess):
+        return f"{one.label} in {world}, tuned on {sequences:,} sequences, diverges on some of as many others."
     return (f"{one.label} in {world} is tuned on {sequences:,} sequences: its held-out loss, on as many others, is "
             f"{known.excess:.0%} higher (standard error {known.standard_error:.0%}).")  # fmt: skip

@@ -1,14 +1,14 @@
 """Rows of scores over training seeds and test sequences."""
 
 from collections.abc import Sequence
-from math import inf
+from math import inf, isinf
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from demograd.metrics import Over, aggregate, interval_over_demonstrations, over_seeds, statistic_interval
+from demograd.metrics import Over, aggregate, diverged, interval_over_demonstrations, over_seeds, statistic_interval
 from demograd.study.rows import SETS_FOR_SPREAD, Row, number, over_sets, shown
 
 EVERYWHERE = (-inf, inf)
@@ -34,6 +34,9 @@ def seeds_row(values: Sequence[float], bounds: tuple[float, float] = EVERYWHERE)
     # the same number for every sequence: two are what the resampling takes at least
     stacked = torch.tensor(values, dtype=torch.float64)[:, None].expand(-1, 2)
     over, interval = over_seeds(list(values)), interval_over_demonstrations(stacked) if len(values) > 2 else None
+    if n_diverged := sum(map(isinf, values)):
+        return {"n": over.n, "n_missing": over.n_missing, "n_seeds": over.n,
+                "status": diverged(n_diverged, len(values))}  # fmt: skip
     return {"value": number(over.mean), "std": over.std, "n": over.n, "n_missing": over.n_missing,
             "n_seeds": over.n, **shown(interval, bounds)}  # fmt: skip
 
@@ -41,10 +44,16 @@ def seeds_row(values: Sequence[float], bounds: tuple[float, float] = EVERYWHERE)
 def ratio_row(above: Sequence[Tensor], below: Tensor) -> Row:
     """The mean of `above`, per seed, over the mean of `below` on the same sequences, with its interval.
 
-    Missing where `below` is nothing but rounding beside `above`: a ratio to that says nothing.
+    Missing where `below` is nothing but rounding beside `above`, for a ratio to that says nothing; and where a value of
+    either diverged.
     """
+    every = torch.cat([*above, below])
+    if n_diverged := int(every.isinf().sum()):
+        n_missing = sum(int((one.isinf() | below.isinf()).sum()) for one in above)
+        return {"n": len(below) * len(above) - n_missing, "n_missing": n_missing, "n_seeds": len(above),
+                "status": diverged(n_diverged, len(every))}  # fmt: skip
     numerators, denominator = [blocks(each).numpy() for each in above], blocks(below).numpy()
-    if denominator.mean() < NO_ERROR * max(each.mean() for each in numerators):
+    if denominator.mean() <= NO_ERROR * max(each.mean() for each in numerators):
         return {"n": 0, "n_missing": len(below) * len(numerators), "n_seeds": len(numerators),
                 "status": "the reference makes no error"}  # fmt: skip
 
@@ -60,6 +69,8 @@ def ratio_row(above: Sequence[Tensor], below: Tensor) -> Row:
 
 def blocks(scores: Float[Tensor, " sequences"]) -> Float[Tensor, " blocks"]:
     """Means of equally many neighbours, in float64: sequences are independent, so to resample blocks of them is to
-    resample them. The scores themselves where they are few, or are no multiple of `BLOCKS`."""
+    resample them. The scores themselves where they are few, or are no multiple of `BLOCKS`. A block is infinite where a
+    score is."""
     several = len(scores) // BLOCKS if len(scores) % BLOCKS == 0 else 1
-    return scores.double().reshape(-1, several).mean(dim=1)
+    grouped = scores.double().reshape(-1, several)
+    return torch.where(grouped.isinf().any(dim=1), torch.inf, grouped.mean(dim=1))

@@ -11,7 +11,7 @@ from demograd.study.synthetic.paired import loss_row, ratio_row
 from demograd.study.synthetic.references import Tuned
 from demograd.study.synthetic.schema import SyntheticStudy
 from demograd.study.synthetic.trained import Trained
-from demograd.synthetic import Trajectories, squared_error
+from demograd.synthetic import Trajectories, infinite_if_undefined, squared_error
 
 
 def system_rows(
@@ -26,8 +26,8 @@ def system_rows(
     assert isinstance(drawn, Trajectories)
 
     def errors(predicted: Tensor) -> Tensor:
-        """`[sequences, times − 1]`: of the state after each but the last."""
-        return squared_error(predicted[:, :-1], drawn.states[:, 1:]).cpu()
+        """`[sequences, times − 1]`: of the state after each but the last; infinite where a learner diverged."""
+        return infinite_if_undefined(squared_error(predicted[:, :-1], drawn.states[:, 1:])).cpu()
 
     of_references = {one.label: errors(one.learner(drawn)) for one in references}
     for one in references:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from demograd.metrics import difference
 from demograd.study.rows import Row
 from demograd.study.synthetic.named import of_network
 from demograd.study.synthetic.paired import score_row
@@ -25,7 +26,7 @@ def margin_rows(tested: Tested) -> Iterator[Row]:
                     yield {**pair, "n_seeds": len(tested.study.seeds), "status": " and ".join(why)}
                 else:
                     of_both = zip(tested.losses[other], tested.losses[matching], strict=True)
-                    yield {**pair, **score_row([one - best for one, best in of_both])}
+                    yield {**pair, **score_row([difference(one, best) for one, best in of_both])}
 
 
 def but_for_attention(one: Network, other: Network) -> bool:

@@ -8,7 +8,7 @@ from demograd.study.synthetic.named import whole, why_failed
 from demograd.study.synthetic.references import Tuned
 from demograd.study.synthetic.schema import SyntheticStudy
 from demograd.study.synthetic.trained import Trained
-from demograd.synthetic import Learner, Sequences, SmallTransformer, squared_error
+from demograd.synthetic import Learner, Sequences, SmallTransformer, infinite_if_undefined, squared_error
 
 FEW = 1024
 """How many test sequences sensitivities and order are looked at on: they cost more than a prediction."""
@@ -72,5 +72,5 @@ def tested(
 
 
 def losses_of(learner: Learner, problems: Sequences) -> Tensor:
-    """Squared errors `[sequences]`."""
-    return squared_error(learner(problems), problems.query_y).cpu()
+    """Squared errors `[sequences]`; infinite where the learner diverged."""
+    return infinite_if_undefined(squared_error(learner(problems), problems.query_y)).cpu()
