@@ -11,7 +11,7 @@ from demograd.metrics.layer_by_layer import layer_by_layer_sim_aou
 from demograd.metrics.metric import Metric
 from demograd.metrics.order_sensitivity import order_sensitivity
 from demograd.metrics.parameter_distance import parameter_distance
-from demograd.metrics.rec2ftp import rec2ftp
+from demograd.metrics.rec2ftp import rec2ftp, rec2ftp_base_rate
 from demograd.metrics.sparsity import sparsity_ratio
 from demograd.metrics.token_overlap import overlap_cosine_similarity, token_overlap
 from demograd.observe.recorder import Extra
@@ -271,6 +271,16 @@ METRICS: dict[str, Metric] = {
         _ONE,
         "query",
     ),
+    "format": Metric(
+        performance.format_log_likelihood,
+        "format",
+        "log-probability of any label word at all, among all words; counts as no learning of a task",
+        _OURS,
+        "performance",
+        (-inf, inf),
+        _ONE,
+        "query",
+    ),
     "rec2ftp": Metric(
         rec2ftp,
         "Rec2FTP",
@@ -279,6 +289,16 @@ METRICS: dict[str, Metric] = {
         "performance",
         _SHARE,
         per="query",
+    ),
+    "rec2ftp_base_rate": Metric(
+        rec2ftp_base_rate,
+        "Rec2FTP's base rate",
+        "of the queries wrong in ZSL, the share right in ICL: what Rec2FTP is where FT does not matter",
+        _OURS,
+        "performance",
+        _SHARE,
+        ("zsl", "icl"),
+        "query",
     ),
     "token_overlap": Metric(
         token_overlap,

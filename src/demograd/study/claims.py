@@ -11,7 +11,17 @@ import torch
 import yaml
 from torch import Tensor
 
-from demograd.metrics import PairedTest, Verdict, aggregate, decide_all, over_seeds, paired_test, stack_seeds
+from demograd.metrics import (
+    SEEDS_TO_DECIDE,
+    ClaimDecision,
+    PairedTest,
+    Verdict,
+    aggregate,
+    decide_all,
+    over_seeds,
+    paired_test,
+    stack_seeds,
+)
 from demograd.study.claim_sides import Side, in_words, pairs
 from demograd.study.gathered import Gathered, Untuned, by_task_and_k
 from demograd.study.objections import Validity, invalid_worlds, objection_to, unresolved
@@ -63,10 +73,10 @@ def check_claims(study: Study, folder: RunFolder) -> dict[str, Any]:
     """Write `claims.json` and return it: per claim every comparison that this run has, with its verdict."""
     invalid = invalid_worlds(folder)
     tests = [each for group in by_task_and_k(study, folder) for each in _comparisons(study, group, invalid)]
-    verdicts = decide_all({str(number): one.test for number, one in enumerate(tests) if not one.objection})
+    verdicts = _verdicts(tests)
     rows: dict[str, list[dict[str, Any]]] = {name: [] for name in claims()}
     for number_, one in enumerate(tests):
-        test, verdict = one.test, verdicts.get(str(number_))
+        test, verdict = one.test, verdicts.get(number_)
         rows[one.claim].append({
             "task": one.task, "k": one.k, "compared": one.what, "left": number(one.left), "right": number(one.right),
             "difference": number(test.difference), "ci_low": test.interval and test.interval.low,
@@ -79,7 +89,7 @@ def check_claims(study: Study, folder: RunFolder) -> dict[str, Any]:
             "reason": (verdict.reason if verdict else one.objection) + f"; {ONE_RATE_EACH}" * one.one_rate_each,
         })  # fmt: skip
     result = {
-        "correction": "Holm, over all comparisons of this run on five demonstration sets or more",
+        "correction": "Holm, over the comparisons of each claim that are on demonstration sets enough to decide it",
         "claims": [
             {"name": name, "claim": row["claim"], "source": row["source"], "compare": row["compare"],
              "needs": row["needs"], "comparisons": rows[name]}
@@ -88,6 +98,16 @@ def check_claims(study: Study, folder: RunFolder) -> dict[str, Any]:
     }  # fmt: skip
     folder.write_json("claims.json", result)
     return result
+
+
+def _verdicts(tests: Sequence[Comparison]) -> dict[int, ClaimDecision]:
+    """By their numbers, of what can be tested: a claim's comparisons are one family (method.md, "Aggregation")."""
+    verdicts: dict[int, ClaimDecision] = {}
+    for name, claim in claims().items():
+        family = {str(i): one.test for i, one in enumerate(tests) if one.claim == name and not one.objection}
+        decided = decide_all(family, least=claim.get("least_sets", SEEDS_TO_DECIDE))
+        verdicts |= {int(i): verdict for i, verdict in decided.items()}
+    return verdicts
 
 
 def _comparisons(study: Study, same_world: Sequence[Untuned], invalid: Validity) -> Iterator[Comparison]:
@@ -127,7 +147,7 @@ def _comparison(
     difference, means = _difference(scores)
     test = paired_test(difference, margin=_margin(claim, means[0]), resamples=RESAMPLES)
     n_missing = int(difference.isnan().sum())
-    objection = objection_to(invalid, claim, world, (left, right), at) or unresolved((left, right), scores)
+    objection = objection_to(invalid, claim, world, (left, right), curves, at) or unresolved((left, right), scores)
     return Comparison(*about, *means, test, difference.numel() - n_missing, n_missing, one_rate_each, objection)
 
 

@@ -22,10 +22,11 @@ def provenance(
     models: dict[str, dict[str, str]],
     learning_rate_source: dict[str, str],
     notes: Iterable[str],
+    gates: list[str],
     before: dict[str, Any] | None,
     seconds: float,
 ) -> dict[str, Any]:
-    """Versions, machine, time, fingerprints and notes; a run that went on adds its time to what was there `before`."""
+    """Versions, machine, time, fingerprints, notes, and what the learning gates said; a run that went on adds its time to what was there `before`."""
     said = [*notes, *(note for task in tasks.values() for note in task.notes)]
     return {
         **machine_facts(before or {}, device, threads, seconds),
@@ -33,6 +34,7 @@ def provenance(
         "tasks": {name: _task(task) for name, task in tasks.items()},
         "learning_rate_source": learning_rate_source,
         "notes": list(dict.fromkeys(said)),
+        "gates": gates,
     }
 
 
