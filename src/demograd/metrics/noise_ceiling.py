@@ -19,7 +19,7 @@ def noise_ceiling(r: Float[Tensor, "*values"]) -> Float[Tensor, "*values"]:
     this returns, not r: √ of a mean is above the mean of √.
 
     NaN (missing) where r is below zero, for two orders that have nothing in common bound no score by a root, and
-    where r is missing: both are counted, and never averaged in. So where many r are negative, the mean of what is left errs on
-    the high side.
+    where r is missing: both are counted, and never averaged in. So where many r are negative, the mean
+    of what is left errs on the high side.
     """
     return torch.where(r >= 0, r.clamp(min=0).sqrt(), torch.nan)

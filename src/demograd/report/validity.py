@@ -19,8 +19,8 @@ FEW = 10
 _NOTE = (
     "In-context learning and fine-tuning count as learning where AUC, calibrated accuracy or the likelihood among the "
     "label words is significantly higher than zero-shot, and none of these, nor accuracy, significantly lower. "
-    "“Format” is the label words’ likelihood among all words: it can rise without anything being learned of the task, and opens "
-    "nothing."
+    "“Format” is the label words’ likelihood among all words: it can rise without anything being learned of the "
+    "task, and opens nothing."
 )
 _HEADS = (Head("check"), Head("of", words=True), Head("result", words=True), Head("what was seen", words=True))
 

@@ -70,7 +70,7 @@ def run_study(
     for sentence in sets.check():
         watch.say(sentence)
     _check_methods(study, first)
-    notes, device = notes_of(study, first), str(first.anatomy.device)
+    notes, device = [*notes_of(study, first), *sets.notes], str(first.anatomy.device)
     del first  # other models, and those who work, may need its memory
     facts: dict[str, dict[str, str]] = {}
 

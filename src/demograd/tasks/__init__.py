@@ -1,6 +1,7 @@
 """Examples, templates and label words; text in, token ids out."""
 
 from demograd.tasks.builtin import task_names as task_names
+from demograd.tasks.draws import can_keep_class_counts as can_keep_class_counts
 from demograd.tasks.draws import permute_labels as permute_labels
 from demograd.tasks.example import Example as Example
 from demograd.tasks.hub import no_downloads as no_downloads
