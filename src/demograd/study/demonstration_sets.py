@@ -67,8 +67,8 @@ class DemonstrationSets:
             if not self.of(world).keeps_class_counts:
                 skewed.setdefault((world.task, world.k), set()).add(world.seed)
         return [
-            f"Permuted labels on {task}, k {k}: with every label wrong, the classes cannot have as many demonstrations as "
-            f"before, for one has more than half (seed{'s' * (len(seeds) > 1)} {', '.join(map(str, sorted(seeds)))}); "
+            f"Permuted labels on {task}, k {k}: with every label wrong, the classes cannot have as many demonstrations "
+            f"as before, one having more than half (seeds {', '.join(map(str, sorted(seeds)))}): "
             "they have as nearly as many as can be. `balanced: true` draws as many of each class."
             for (task, k), seeds in skewed.items()
         ]

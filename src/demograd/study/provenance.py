@@ -26,8 +26,8 @@ def provenance(
     before: dict[str, Any] | None,
     seconds: float,
 ) -> dict[str, Any]:
-    """Versions, machine, time, fingerprints, notes, and what the learning gates said; a run that went on adds its time to
-    what was there `before`."""
+    """Versions, machine, time, fingerprints, notes, and what the learning gates said; a run that went on adds its time
+    to what was there `before`."""
     said = [*notes, *(note for task in tasks.values() for note in task.notes)]
     return {
         **machine_facts(before or {}, device, threads, seconds),
