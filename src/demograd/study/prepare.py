@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import factorial
 from typing import Any
@@ -77,6 +77,11 @@ class Prepared:
     """Other orders of the demonstrations, where the study looks at them; the first is that of `icl`."""
     keeps_class_counts: bool
     """Whether the control with permuted labels, if the study has it, has as many of each class as FT."""
+
+    @property
+    def aligned_zsl(self) -> Prompts:
+        """ZSL's, each query where it stands in ICL: for what compares keys that rotary positions turn."""
+        return replace(self.zsl, query_position=len(self.icl.context))
 
 
 def orders_needed(study: Study) -> int:
