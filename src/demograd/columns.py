@@ -7,6 +7,9 @@ COLUMNS = (
 )
 """The columns of `results.parquet`."""
 
+NOISE_CEILING = "_noise_ceiling"
+"""What is appended to a metric's name for √ of its reordering reference."""
+
 CONTROLS = {
     "FT_other_demonstrations": "other demonstrations",
     "FT_permuted_labels": "permuted labels",

@@ -101,7 +101,14 @@ def test_the_noise_ceiling_is_what_the_common_part_scores(observation: Make) -> 
     e = torch.eye(4)
     h: list[Tensor] = [e[0], e[0] + e[1] + e[2], e[0] + e[1] + e[3], e[0] + e[1]]
     zsl, icl, reordered, ft = (observation(outputs=x[None, None]) for x in h)
-    r = metrics.sim_aou(zsl, icl, reordered).item()
-    assert r == pytest.approx(0.5)
-    assert metrics.noise_ceiling(r) == pytest.approx(metrics.sim_aou(zsl, icl, ft).item())
-    assert np.isnan(metrics.noise_ceiling(-0.1))
+    r = metrics.sim_aou(zsl, icl, reordered)
+    assert r.item() == pytest.approx(0.5)
+    assert metrics.noise_ceiling(r).item() == pytest.approx(metrics.sim_aou(zsl, icl, ft).item())
+
+
+def test_the_noise_ceiling_is_taken_value_by_value_and_what_has_none_is_counted() -> None:
+    """√0.04 and √0.64 average 0.5, while √ of their mean is 0.58; −0.3 has no root, and is missing like NaN."""
+    ceilings = metrics.noise_ceiling(torch.tensor([[0.04, 0.64], [-0.3, torch.nan]]))
+    whole = metrics.aggregate(ceilings)
+    assert whole.value == pytest.approx(0.5) and (whole.n, whole.n_missing) == (2, 2)
+    assert metrics.noise_ceiling(torch.zeros(1)).item() == 0

@@ -103,6 +103,20 @@ def test_rec2ftp_by_hand(observation: Make) -> None:
     assert metrics.rec2ftp(icl, icl, icl).isnan().all()
 
 
+def test_an_icl_that_always_says_the_other_class_recalls_everything_and_so_does_its_base_rate(
+    observation: Make,
+) -> None:
+    """ZSL always says 0, ICL always 1: whichever queries FT mends, ICL has them right, FT or no FT."""
+    gold = [1, 1, 1, 1, 0]
+    zsl, icl, ft = (observation(log_probs=binary(*s), gold=gold) for s in ([-1] * 5, [1] * 5, (1, -1, 1, -1, -1)))
+    assert metrics.rec2ftp(zsl, icl, ft).nanmean().item() == metrics.rec2ftp_base_rate(zsl, icl).nanmean().item() == 1
+    mends_the_same = observation(log_probs=binary(1, -1, 1, -1, -1), gold=gold)
+    base_rate = metrics.rec2ftp_base_rate(zsl, mends_the_same)
+    assert base_rate[:4].tolist() == [1, 0, 1, 0] and base_rate[4].isnan()
+    assert metrics.rec2ftp(zsl, mends_the_same, ft).nanmean().item() == 1  # twice its base rate
+    assert metrics.rec2ftp_base_rate(icl, zsl)[:4].isnan().all()
+
+
 def test_an_empty_corrected_selection_is_missing_not_zero(observation: Make) -> None:
     right = observation(log_probs=binary(1, 1, 1, 1), gold=[1, 1, 1, 1])
     selected = metrics.selected(right, right, right, "corrected")

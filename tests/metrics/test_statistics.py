@@ -198,35 +198,6 @@ def test_an_interval_over_queries_alone_decides_nothing() -> None:
     assert decision.verdict == "undecided" and "conditional" in decision.reason
 
 
-@pytest.mark.parametrize(("seeds", "about"), [(1, "conditional on these"), (5, "over demonstrations")])
-def test_learning_is_found_where_it_is_and_not_where_it_is_not(observation: Make, seeds: int, about: str) -> None:
-    random = torch.Generator().manual_seed(0)
-    gold = [q % 2 for q in range(60)]
-    signal = torch.tensor(gold)[:, None] * torch.tensor([0.0, 2.0])
-    noise = [torch.randn(60, 2, generator=random) for _ in range(2 * seeds)]
-    zsl = [observation(log_probs=n.log_softmax(-1), gold=gold) for n in noise[:seeds]]
-    icl = [observation(log_probs=(n + signal).log_softmax(-1), gold=gold) for n in noise[seeds:]]
-    found = metrics.check_in_context_learning(zsl, icl)
-    assert found.passed and about in found.message and "98.3 %" in found.message
-    assert [each.measure for each in found.improvements] == ["accuracy", "AUC", "label log-likelihood"]
-    assert found.improvements[1].difference == pytest.approx(
-        np.mean([metrics.auc(i) - metrics.auc(z) for z, i in zip(zsl, icl, strict=True)])
-    )
-    for worse in (metrics.check_in_context_learning(icl, zsl), metrics.check_in_context_learning(zsl, zsl)):
-        assert not worse.passed
-        assert worse.message.startswith("no in-context learning here")
-
-
-def test_chance_seldom_passes_for_learning(observation: Make) -> None:
-    gold = [q % 2 for q in range(40)]
-    passed = 0
-    for run in range(40):
-        random = torch.Generator().manual_seed(run)
-        zsl, icl = (observation(log_probs=torch.randn(40, 2, generator=random), gold=gold) for _ in range(2))
-        passed += metrics.check_in_context_learning([zsl], [icl], resamples=300).passed
-    assert passed <= 4
-
-
 def test_the_resolution_check_names_the_layers_where_nothing_is_left() -> None:
     scores = torch.zeros(4, 3, 2)
     scores[:, 0], scores[0, 1] = NAN, NAN
@@ -240,17 +211,15 @@ def test_the_resolution_check_names_the_layers_where_nothing_is_left() -> None:
 
 def test_four_seeds_are_too_few() -> None:
     assert not metrics.check_seeds(4).passed
-    assert metrics.check_seeds(5).passed
+    assert metrics.check_seeds(5).passed and "too few for one about specificity" in metrics.check_seeds(6).message
+    assert "and one about specificity (at least 7)" in metrics.check_seeds(7).message
 
 
-def test_a_likelier_format_is_not_passed_off_as_a_learned_task(observation: Make) -> None:
-    random = torch.Generator().manual_seed(0)
-    log_probs = torch.randn(60, 2, generator=random).log_softmax(-1) - 5
-    gold = [q % 2 for q in range(60)]
-    zsl = observation(log_probs=log_probs, gold=gold)
-    icl = observation(log_probs=log_probs + 4, gold=gold)  # every label word likelier, none preferred
-    check = metrics.check_in_context_learning([zsl], [icl])
-    assert check.passed and "the format only" in check.message
+def test_six_seeds_decide_nothing_about_specificity() -> None:
+    interval = metrics.interval_over_demonstrations(3 + with_holes(6, 30))
+    assert metrics.decide(interval).verdict == "supported"
+    of_specificity = metrics.decide(interval, metrics.SEEDS_FOR_SPECIFICITY)
+    assert of_specificity.verdict == "undecided" and of_specificity.reason == "6 demonstration seeds, fewer than 7"
 
 
 def test_a_run_that_blew_up_without_reaching_infinity_is_not_passed() -> None:

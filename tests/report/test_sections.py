@@ -342,11 +342,12 @@ def test_checkpoints_are_in_the_order_of_training_and_the_gain_at_both_ends_is_t
 def test_the_reordering_reference_stands_above_ft_with_its_noise_ceiling() -> None:
     section = score_section(
         scores(row("sim_aou", "FT", 0.3, method="GD"), row("sim_aou", "ICL_reordered", 0.49),
+               row("sim_aou_noise_ceiling", "ICL_reordered", 0.66, n=90, n_missing=10),
                row("sim_am", "FT", 0.99, method="GD"), row("sim_am", "ICL_reordered", 0.98))
     )  # fmt: skip
     outputs, logits = tables(section)
     assert [each.name for each in rows_of(outputs)] == ["ICL, reordered", "GD"]
-    assert "ceiling √r 0.700" in rows_of(outputs)[0].entries[0].under
+    assert "ceiling √r 0.660 (10 of 100 missing)" in rows_of(outputs)[0].entries[0].under
     assert not any("ceiling" in line for line in rows_of(logits)[0].entries[0].under), "SimAM is no cosine of updates"
 
 

@@ -2,7 +2,7 @@
 
 import gc
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,14 @@ import torch
 from tests.study.conftest import small_settings
 from tests.study.test_run import Listening
 
-from demograd import UserError, load_model, load_task, read_study
+from demograd import UserError, load_model, load_task, observe, read_study
+from demograd.files import read_json
 from demograd.learn import Diverged, fine_tuned
-from demograd.metrics import random_attention_to_demonstrations
+from demograd.metrics import implicit_update, random_attention_to_demonstrations
+from demograd.models import Model
+from demograd.observe.rotary import has_rotary_keys
 from demograd.study import cells, make_study, run_study
-from demograd.study.cells import World
+from demograd.study.cells import World, extras
 from demograd.study.gathered import by_task_and_k
 from demograd.study.prepare import prepare
 from demograd.study.store.keys import cell_key, observation_key
@@ -129,7 +132,7 @@ def test_what_a_finished_task_loaded_is_let_go_before_the_next(small_model: Path
                                       learning_rates={}, measures=["implicit_update"]))  # fmt: skip
     run = run_study(study, tmp_path / "out")
     notes = run.folder.read_json("provenance.json")["notes"]
-    assert any(note.startswith("Implicit update: queries of ZSL and FT do not stand") for note in notes)
+    assert any(note.startswith("Implicit update: keys are rotary, so ΔW_FT is taken") for note in notes)
     groups, alive = by_task_and_k(run.study, run.folder), []
     for group in groups:
         assert not any(reference() is not None for reference in alive)
@@ -139,3 +142,51 @@ def test_what_a_finished_task_loaded_is_let_go_before_the_next(small_model: Path
         del group, icl
         gc.collect()
     assert len(alive) == 2
+
+
+def implicit(table: pd.DataFrame) -> pd.Series:
+    """The implicit update's three numbers over everything."""
+    rows = table[table.metric.str.startswith("implicit_update") & table.seed.isna() & table.layer.isna()]
+    return rows[rows.setting == "FT"].set_index("metric").value
+
+
+def test_the_implicit_update_of_a_rotary_model_is_taken_where_queries_stand_in_icl(
+    small_model: Path, tmp_path: Path
+) -> None:
+    """Aligned throughout or for this alone, ΔW_FT is the same; the same query where it stands without demonstrations
+    gives another, in a frame that is rotated against ICL's."""
+    changes: dict[str, Any] = {"measures": ["implicit_update"], "seeds": [0], "queries": 4}
+    alone = implicit(ran(small_model, tmp_path / "alone", **changes))
+    throughout = implicit(ran(small_model, tmp_path / "throughout", align_positions=True, **changes))
+    for name in ("implicit_update", "implicit_update_weighted"):
+        assert alone[name] == pytest.approx(throughout[name], abs=1e-5)
+    study = make_study(small_settings(small_model, weights=["trained"], controls=[], methods=["GD"],
+                                      learning_rates={"GD": [0.01]}, **changes))  # fmt: skip
+    [cell] = cells(study)
+    model, tasks = load_model(str(small_model)), {"sst2": load_task("sst2")}
+    prepared = prepare(study, tasks, model, cell.world)
+    zsl, icl = (observe(model, prompts, extras=extras(study, setting))
+                for setting, prompts in (("ZSL", prepared.zsl), ("ICL", prepared.icl)))  # fmt: skip
+    with fine_tuned(model, prepared.training["FT"], study.method("GD", 0.01)) as tuned:
+        rotated = implicit_update(zsl, icl, observe(tuned, prepared.zsl, extras=extras(study, "FT")))
+    assert abs(rotated.nanmean().item() - alone["implicit_update"]) > 1e-3
+
+
+def test_where_rotary_queries_cannot_be_put_elsewhere_the_implicit_update_is_missing_and_named(
+    small_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No architecture of today is rotary and cannot be packed: here one is called so."""
+    monkeypatch.setattr("demograd.study.measure.way_to_observe", lambda model: "unpacked")
+    table = ran(small_model, tmp_path / "out", measures=["implicit_update"], seeds=[0], queries=4)
+    of_ft = table[(table.setting == "FT") & table.seed.isna() & table.layer.isna()].set_index("metric")
+    for name in ("implicit_update", "implicit_update_weighted"):
+        assert of_ft.status[name] == "missing" and of_ft.n[name] == 0 and of_ft.n_missing[name] > 0
+    assert of_ft.status["implicit_update_validity"] == "ok"
+    notes = read_json(tmp_path / "out" / "provenance.json")["notes"]
+    assert any(note.startswith("Implicit update: missing. Keys are rotary") for note in notes)
+
+
+@pytest.mark.parametrize(("kind", "rotary"), [("llama", True), ("gpt_neox", True), ("gptj", True), ("smollm3", True),
+                                              ("gpt2", False), ("xglm", False), ("bloom", False)])  # fmt: skip
+def test_which_models_turn_their_keys(random_model: Callable[..., Model], kind: str, rotary: bool) -> None:
+    assert has_rotary_keys(random_model(kind).anatomy) == rotary

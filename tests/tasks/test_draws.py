@@ -104,16 +104,41 @@ def test_other_demonstrations_need_a_pool_for_two_sets(mr):
         mr.other_demonstrations(4000)
 
 
-@pytest.mark.parametrize("classes", [2, 3, 6])
-def test_permuted_labels_are_all_wrong_and_one_class_is_always_called_the_same(classes):
-    shown = [Example({"text": str(i)}, i % classes) for i in range(30)]
+@pytest.mark.parametrize(
+    "counts", [(15, 15), (10, 10, 10), (5,) * 6, (4, 3, 1), (2, 2, 3, 1), (4, 1, 1, 2), (1, 1), (0, 3, 3)]
+)
+def test_permuted_labels_are_all_wrong_and_keep_the_counts_of_the_classes(counts):
+    labels = [label for label, count in enumerate(counts) for _ in range(count)]
+    shown = [Example({"text": str(i)}, label) for i, label in enumerate(labels)]
     for seed in range(20):
-        wrong = permute_labels(shown, classes, seed)
+        wrong = permute_labels(shown, len(counts), seed)
         assert texts(wrong) == texts(shown)
         assert all(a.label != b.label for a, b in zip(shown, wrong, strict=True))
-        assert len({(a.label, b.label) for a, b in zip(shown, wrong, strict=True)}) == classes
-    if classes == 2:
-        assert [example.label for example in wrong] == [1 - example.label for example in shown]
+        assert Counter(one.label for one in wrong) == Counter(labels)
+        if len({count for count in counts if count}) == 1:  # each class is called by one other name
+            assert len({(a.label, b.label) for a, b in zip(shown, wrong, strict=True)}) == len(set(labels))
+
+
+@pytest.mark.parametrize(
+    ("counts", "permuted"),
+    [((5, 3), (3, 5)), ((4, 0), (0, 4)), ((5, 1, 1), (2, 2, 3)), ((6, 0, 0), (0, 3, 3)), ((0, 7, 1), (4, 1, 3))],
+)
+def test_where_one_class_has_more_than_half_wrong_labels_come_as_near_as_they_can(counts, permuted):
+    """The class of the most loses what it must, no more, and the others share that evenly."""
+    labels = [label for label, count in enumerate(counts) for _ in range(count)]
+    shown = [Example({"text": str(i)}, label) for i, label in enumerate(labels)]
+    for seed in range(20):
+        wrong = permute_labels(shown, len(counts), seed)
+        assert all(a.label != b.label for a, b in zip(shown, wrong, strict=True))
+        found = Counter(one.label for one in wrong)
+        assert found[labels[0] if counts[0] > 1 else 1] == permuted[labels[0] if counts[0] > 1 else 1]
+        assert sorted(found.values()) == sorted(count for count in permuted if count)
+
+
+def test_permuted_labels_do_not_depend_on_the_order_of_the_demonstrations():
+    shown = [Example({"text": str(i)}, label) for i, label in enumerate((0, 0, 1, 1, 2, 2, 2, 3))]
+    by_text = {one.fields["text"]: one.label for one in permute_labels(shown, 4, 5)}
+    assert {one.fields["text"]: one.label for one in permute_labels(shown[::-1], 4, 5)} == by_text
 
 
 def test_impossible_counts_name_what_there_is(mr):

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from demograd.learn.gradient_descent import gradient_descent
+from demograd.learn.key_biases import unnoticed_key_biases
 from demograd.learn.layer_causal import layer_causal_gradient_descent
 from demograd.learn.methods import GradientDescent, Method
 from demograd.learn.trained import change_of, gradients_enabled, restore, trained_layers
@@ -70,7 +71,8 @@ def fine_tuned(
         check_rotary(model.anatomy)
         queries = TrainingQueries(sequences)
     is_gd = isinstance(method, GradientDescent)
-    with trained_layers(model.anatomy, method.parameters, outside_layers=is_gd) as layers:
+    left_out = unnoticed_key_biases(model.anatomy) if method.optimizer == "adam" else {}
+    with trained_layers(model.anatomy, method.parameters, outside_layers=is_gd, left_out=left_out) as layers:
         with gradients_enabled(layers):
             train = gradient_descent if is_gd else layer_causal_gradient_descent
             history = train(model.anatomy, layers, list(sequences), method, on_step, queries)  # type: ignore[arg-type]

@@ -19,6 +19,7 @@ class _Settings:
     parameters: ParameterSubset = field(default_factory=ParameterSubset)
     """What is trained; every other entry keeps its bits."""
     optimizer: Literal["sgd", "adam"] = "sgd"
+    """Adam leaves out the entries of key biases whose gradient is nothing but rounding (`learn.key_biases`)."""
     momentum: float = 0.0
     """Of SGD; Adam keeps its own."""
     epochs: int = 1

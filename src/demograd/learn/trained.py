@@ -1,10 +1,11 @@
 """The parameters that fine-tuning may change: kept in float32, written through, and put back bit for bit."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Bool
 from torch import Tensor, nn
 
 from demograd.learn.slices import slices_of_layers, slices_outside_layers
@@ -46,7 +47,11 @@ class TrainedLayer:
 
 @contextmanager
 def trained_layers(
-    anatomy: Anatomy, subset: ParameterSubset, *, outside_layers: bool = False
+    anatomy: Anatomy,
+    subset: ParameterSubset,
+    *,
+    outside_layers: bool = False,
+    left_out: Mapping[int, Bool[Tensor, " entries"]] | None = None,
 ) -> Iterator[list[TrainedLayer]]:
     """The layers of which something is trained, to be changed inside this block; every bit is put back after it.
 
@@ -54,15 +59,30 @@ def trained_layers(
         anatomy: of the network.
         subset: what is trained.
         outside_layers: whether "all parameters" are those of the network rather than those of its layers.
+        left_out: entries of the subset that are not trained all the same, by the `id` of their parameter.
     """
     slices: list[tuple[int | None, list[ParameterSlice]]] = [*slices_of_layers(anatomy, subset).items()]
     if outside_layers and (outside := slices_outside_layers(anatomy, subset)):
         slices.append((None, outside))
-    layers = [TrainedLayer(number, [_with_master(one) for one in of_layer]) for number, of_layer in slices]
+    layers = [
+        TrainedLayer(number, [_with_master(one) for one in _without(of_layer, left_out or {})])
+        for number, of_layer in slices
+    ]
     try:
         yield layers
     finally:
         restore(layers)
+
+
+def _without(slices: list[ParameterSlice], left_out: Mapping[int, Tensor]) -> Iterator[ParameterSlice]:
+    """The slices without these entries; those of which nothing is left are not there."""
+    for one in slices:
+        mask = left_out.get(id(one.parameter))
+        trained = None if mask is None else ~one.of(mask).flatten()
+        if trained is None or trained.all():
+            yield one
+        elif trained.any():
+            yield one.only(trained)
 
 
 def _with_master(one: ParameterSlice) -> TrainedParameter:

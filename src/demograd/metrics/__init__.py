@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     )
     from demograd.metrics.claims import ClaimDecision as ClaimDecision
     from demograd.metrics.claims import decide_all as decide_all
+    from demograd.metrics.decision import SEEDS_FOR_SPECIFICITY as SEEDS_FOR_SPECIFICITY
     from demograd.metrics.decision import SEEDS_TO_DECIDE as SEEDS_TO_DECIDE
     from demograd.metrics.decision import Decision as Decision
     from demograd.metrics.decision import Verdict as Verdict
@@ -45,16 +46,19 @@ if TYPE_CHECKING:
     from demograd.metrics.implicit_update import implicit_update as implicit_update
     from demograd.metrics.implicit_update import implicit_update_validity as implicit_update_validity
     from demograd.metrics.implicit_update import implicit_update_weighted as implicit_update_weighted
-    from demograd.metrics.in_context_learning import Improvement as Improvement
-    from demograd.metrics.in_context_learning import InContextLearningCheck as InContextLearningCheck
-    from demograd.metrics.in_context_learning import check_in_context_learning as check_in_context_learning
     from demograd.metrics.interval import Interval as Interval
     from demograd.metrics.interval import Over as Over
     from demograd.metrics.interval import ResampledInterval as ResampledInterval
     from demograd.metrics.layer_by_layer import layer_by_layer_sim_aou as layer_by_layer_sim_aou
+    from demograd.metrics.learning import Change as Change
+    from demograd.metrics.learning import Learning as Learning
+    from demograd.metrics.learning import LearningCheck as LearningCheck
+    from demograd.metrics.learning import check_fine_tuning as check_fine_tuning
+    from demograd.metrics.learning import check_in_context_learning as check_in_context_learning
     from demograd.metrics.mean_removed import sim_aou_mean_removed as sim_aou_mean_removed
     from demograd.metrics.mean_removed import sim_aou_norm_mean_removed as sim_aou_norm_mean_removed
     from demograd.metrics.metric import Metric as Metric
+    from demograd.metrics.noise_ceiling import OF_A_CEILING as OF_A_CEILING
     from demograd.metrics.noise_ceiling import noise_ceiling as noise_ceiling
     from demograd.metrics.order_sensitivity import OrderSensitivity as OrderSensitivity
     from demograd.metrics.order_sensitivity import order_sensitivity as order_sensitivity
@@ -68,6 +72,7 @@ if TYPE_CHECKING:
     from demograd.metrics.performance import calibrated_accuracy as calibrated_accuracy
     from demograd.metrics.performance import calibrated_correct as calibrated_correct
     from demograd.metrics.performance import correct as correct
+    from demograd.metrics.performance import format_log_likelihood as format_log_likelihood
     from demograd.metrics.performance import label_log_likelihood as label_log_likelihood
     from demograd.metrics.performance import macro_f1 as macro_f1
     from demograd.metrics.performance import normalised_label_log_likelihood as normalised_label_log_likelihood
@@ -75,6 +80,7 @@ if TYPE_CHECKING:
     from demograd.metrics.random_aou import random_sim_aou as random_sim_aou
     from demograd.metrics.random_aou import random_sim_aou_mean_removed as random_sim_aou_mean_removed
     from demograd.metrics.rec2ftp import rec2ftp as rec2ftp
+    from demograd.metrics.rec2ftp import rec2ftp_base_rate as rec2ftp_base_rate
     from demograd.metrics.resolution import resolution as resolution
     from demograd.metrics.selection import only as only
     from demograd.metrics.selection import selected as selected

@@ -8,6 +8,10 @@ from demograd.metrics.interval import Interval
 SEEDS_TO_DECIDE = 5
 """Fewer demonstration seeds than this decide nothing (method.md, "Aggregation")."""
 
+SEEDS_FOR_SPECIFICITY = 7
+"""Fewer than this decide nothing about specificity: a permutation of the pairing of five sets has a p-value of 1/120 at
+least, which no correction for several claims leaves below 0.05 (method.md, "Matching")."""
+
 
 class Verdict(StrEnum):
     """What the data say about the claim."""
@@ -26,18 +30,18 @@ class Decision:
     """A clause for a sentence, such as `the 95 % interval over demonstrations includes 0`."""
 
 
-def decide(interval: Interval | None) -> Decision:
+def decide(interval: Interval | None, least: int = SEEDS_TO_DECIDE) -> Decision:
     """Whether an interval over demonstrations supports "the value is above zero", contradicts it, or neither.
 
     Contradicted: the whole interval is below zero. Undecided: it includes zero, there is none, it is over queries
-    alone, or it rests on fewer than five seeds.
+    alone, or it rests on fewer than `least` seeds.
     """
     if interval is None:
         return Decision(Verdict.UNDECIDED, "there is no interval over demonstrations: it takes at least two seeds")
     if interval.over != "demonstrations":
         return Decision(Verdict.UNDECIDED, "the interval is conditional on these demonstrations")
-    if interval.n_seeds < SEEDS_TO_DECIDE:
-        return Decision(Verdict.UNDECIDED, f"{interval.n_seeds} demonstration seeds, fewer than {SEEDS_TO_DECIDE}")
+    if interval.n_seeds < least:
+        return Decision(Verdict.UNDECIDED, f"{interval.n_seeds} demonstration seeds, fewer than {least}")
     if interval.low > 0:
         return Decision(Verdict.SUPPORTED, f"the {interval.label} is above 0")
     if interval.high < 0:

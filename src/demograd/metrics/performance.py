@@ -84,6 +84,16 @@ def normalised_label_log_likelihood(observation: Observation) -> Float[Tensor, "
     return _of_gold(_finite_log_probs(observation).log_softmax(dim=-1), observation)
 
 
+def format_log_likelihood(observation: Observation) -> Float[Tensor, " queries"]:
+    """*Format*: log of the sum of the label words' probabilities among the whole vocabulary, in nats.
+
+    `label_log_likelihood` = `normalised_label_log_likelihood` + this: the likelihood of a label is that of any label
+    word at all, times its share among them. The first rises when a model learns that a label word comes next, whatever
+    the query. Of a word of several tokens the probability is the geometric mean over them, so the sum can exceed 1.
+    """
+    return _finite_log_probs(observation).logsumexp(dim=-1)
+
+
 def _of_gold(log_probs: Float[Tensor, "queries classes"], observation: Observation) -> Float[Tensor, " queries"]:
     return log_probs.gather(-1, observation.gold.long()[:, None]).squeeze(-1)
 

@@ -14,9 +14,22 @@ def rec2ftp(zsl: Observation, icl: Observation, ft: Observation) -> Float[Tensor
     wrong in ZSL and right in FT.
 
     NaN (missing) at the other queries, so that the mean over queries is the metric, and missing where FT mends nothing.
-    FT mends other queries with every demonstration set: how many there are is part of the result.
+    FT mends other queries with every demonstration set: how many there are is part of the result. Read it beside
+    `rec2ftp_base_rate`: an ICL that always answers one class, where ZSL always answers the other, scores 1.
 
     **Source:** Dai 2023. **Raises:** ValueError for observations that do not match, or that are not finite.
     """
     require_same_queries(ZSL=zsl, ICL=icl, FT=ft)
     return torch.where(~correct(zsl) & correct(ft), correct(icl).float(), torch.nan)
+
+
+def rec2ftp_base_rate(zsl: Observation, icl: Observation) -> Float[Tensor, " queries"]:
+    """P(ICL right | ZSL wrong): 1 where ICL predicts right, 0 where it does not, of the queries that are wrong in ZSL.
+
+    What `rec2ftp` is where ICL and FT mend queries independently of each other; only what it is above this says that
+    they mend the same ones. NaN (missing) at the other queries, so that the mean over queries is the metric.
+
+    **Source:** ours (method.md, "Similarity metrics"). **Raises:** as `rec2ftp`.
+    """
+    require_same_queries(ZSL=zsl, ICL=icl)
+    return torch.where(~correct(zsl), correct(icl).float(), torch.nan)

@@ -262,6 +262,16 @@ METRICS: dict[str, Metric] = {
         _ONE,
         "query",
     ),
+    "format": Metric(
+        "format_log_likelihood",
+        "format",
+        "log-probability of any label word at all, among all words; counts as no learning of a task",
+        _OURS,
+        "performance",
+        (-inf, inf),
+        _ONE,
+        "query",
+    ),
     "rec2ftp": Metric(
         "rec2ftp",
         "Rec2FTP",
@@ -270,6 +280,16 @@ METRICS: dict[str, Metric] = {
         "performance",
         _SHARE,
         per="query",
+    ),
+    "rec2ftp_base_rate": Metric(
+        "rec2ftp_base_rate",
+        "Rec2FTP's base rate",
+        "of the queries wrong in ZSL, the share right in ICL: what Rec2FTP is where FT does not matter",
+        _OURS,
+        "performance",
+        _SHARE,
+        ("zsl", "icl"),
+        "query",
     ),
     "token_overlap": Metric(
         "token_overlap",

@@ -1,5 +1,5 @@
-"""Three more checks before any score counts: are the updates above resolution, are they of a size at which anything was
-learned, are there enough seeds? (The first is in `in_context_learning.py`.)
+"""Three more checks before any score counts: are the updates above resolution, are they of a size that can be compared,
+are there enough seeds? (Whether anything was learned is in `learning.py`.)
 """
 
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from demograd.metrics.decision import SEEDS_TO_DECIDE
+from demograd.metrics.decision import SEEDS_FOR_SPECIFICITY, SEEDS_TO_DECIDE
 
 SIZES = (0.01, 100.0)
 """Between which the median ‖u_FT‖ / ‖u_ICL‖ counts. A cosine does not see length, so a run that hardly moved the
@@ -21,7 +21,7 @@ model, where the shipped rates give ratios of 0.09 to 0.9), so at 100 nothing is
 
 @dataclass(frozen=True)
 class ResolutionCheck:
-    """Check 2: are the values of a score above resolution?"""
+    """Are the values of a score above resolution?"""
 
     passed: bool
     message: str
@@ -31,7 +31,7 @@ class ResolutionCheck:
 
 @dataclass(frozen=True)
 class UpdateSizeCheck:
-    """Check 3: are the updates of FT of a size that can be compared with ICL's?"""
+    """Are the updates of FT of a size that can be compared with ICL's?"""
 
     passed: bool
     message: str
@@ -41,7 +41,7 @@ class UpdateSizeCheck:
 
 @dataclass(frozen=True)
 class SeedsCheck:
-    """Check 4: are there enough demonstration seeds to decide anything?"""
+    """Are there enough demonstration seeds to decide anything?"""
 
     passed: bool
     message: str
@@ -83,9 +83,12 @@ def check_resolution(scores: Sequence[Float[Tensor, "queries layers *heads"]]) -
 
 
 def check_seeds(n_seeds: int) -> SeedsCheck:
-    """Passed with five demonstration seeds or more."""
+    """Passed with five demonstration seeds or more; the message says whether that is enough for specificity too."""
     passed = n_seeds >= SEEDS_TO_DECIDE
     enough = "enough" if passed else "too few"
     noun = "seed" if n_seeds == 1 else "seeds"
     message = f"{n_seeds} demonstration {noun}, {enough} to decide a claim (at least {SEEDS_TO_DECIDE})"
+    if passed:
+        enough = "and" if n_seeds >= SEEDS_FOR_SPECIFICITY else "but too few for"
+        message += f", {enough} one about specificity (at least {SEEDS_FOR_SPECIFICITY})"
     return SeedsCheck(passed, message, n_seeds)

@@ -4,7 +4,7 @@ import inspect
 import sys
 from functools import partial
 from typing import Any
-from weakref import WeakSet
+from weakref import WeakKeyDictionary, WeakSet
 
 import torch
 from jaxtyping import Float
@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from demograd.errors import UserError
 from demograd.models import Anatomy
 from demograd.observe.attention import causal_attention
-from demograd.observe.routing import AttentionCall, attention_routed
+from demograd.observe.routing import Attend, AttentionCall, attention_routed
 
 _checked: "WeakSet[nn.Module]" = WeakSet()
+_rotates: "WeakKeyDictionary[nn.Module, bool]" = WeakKeyDictionary()
 
 
 def query_vectors(call: AttentionCall, rotated: bool = False) -> Float[Tensor, "tokens heads_times_head_dim"]:
@@ -93,6 +94,32 @@ def check_rotary(anatomy: Anatomy) -> None:
             raise _cannot_be_undone(anatomy.attentions[call.layer])
         return causal_attention(call)
 
+    _run_on_one_token_repeated(anatomy, attend)
+    _checked.add(anatomy.network)
+
+
+@torch.no_grad()
+def has_rotary_keys(anatomy: Anatomy) -> bool:
+    """Whether the keys that a layer caches depend on where their tokens stand. Tried once per network.
+
+    As in `check_rotary`, every token is given the same attention input: what keys then differ by is a rotation.
+    """
+    if anatomy.network in _rotates:
+        return _rotates[anatomy.network]
+    differences: list[float] = []
+
+    def attend(call: AttentionCall) -> Tensor:
+        difference = (call.key - call.key[:, :, :1]).abs().max() / call.key.abs().max()
+        differences.append(difference.item())
+        return causal_attention(call)
+
+    _run_on_one_token_repeated(anatomy, attend)
+    # products of equal rows may differ in their last bits; the fastest rotation is by a radian a token
+    _rotates[anatomy.network] = max(differences) > 0.01
+    return _rotates[anatomy.network]
+
+
+def _run_on_one_token_repeated(anatomy: Anatomy, attend: Attend) -> None:
     ids = torch.full((1, 7), int(anatomy.network.config.vocab_size) - 1, device=anatomy.device)
     hooks = [one.register_forward_pre_hook(_repeat_first_token, with_kwargs=True) for one in anatomy.attentions]
     try:
@@ -101,7 +128,6 @@ def check_rotary(anatomy: Anatomy) -> None:
     finally:
         for hook in hooks:
             hook.remove()
-    _checked.add(anatomy.network)
 
 
 def _repeat_first_token(module: nn.Module, inputs: tuple[Any, ...], arguments: dict[str, Any]) -> Any:

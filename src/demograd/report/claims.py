@@ -16,7 +16,7 @@ _HEADS = (
 )  # fmt: skip
 _LEAD = (
     "Each claim is tested wherever this run has both sides of it, on the same demonstrations and queries. No claim is "
-    "decided with fewer than five demonstration sets."
+    "decided with fewer than five demonstration sets, none about specificity with fewer than seven."
 )
 ONE_RATE_EACH = (
     "Methods or weights at one learning rate each are one point of two curves, and which is higher can depend on where "

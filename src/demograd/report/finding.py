@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from demograd.columns import CONTROLS
-from demograd.metrics import METRICS, SEEDS_TO_DECIDE, Decision, Verdict, decide
+from demograd.metrics import METRICS, SEEDS_FOR_SPECIFICITY, Decision, Verdict, decide
 from demograd.report.cell import Cell
 from demograd.report.run import Check
 from demograd.report.scores import Scores, overall
@@ -91,11 +91,6 @@ def _finding(scores: Scores, of: Variant, label: str, validity: Sequence[Check])
         for control, cell in cells.items()
         if control not in measured
     )
-    notes += "".join(
-        f"; of learning in context, {check.caveat}"
-        for check in validity
-        if check.is_about(of.model, of.weights, of.task, of.k) and check.caveat
-    )
     objection = _objection(of, label, model, validity)
     if objection is None and len(measured) < len(cells):  # a claim must beat every control, not those that are left
         objection = (
@@ -108,7 +103,7 @@ def _finding(scores: Scores, of: Variant, label: str, validity: Sequence[Check])
             f"{_value(cell)}{',' * cell.marked} against {CONTROLS[control]}" for control, cell in measured.items()
         )
         return Finding(f"{sentence} (SimAOU specificity {values}){notes}.", Verdict.UNDECIDED, about, reason)
-    decisions = {control: decide(cell.interval) for control, cell in measured.items()}
+    decisions = {control: decide(cell.interval, SEEDS_FOR_SPECIFICITY) for control, cell in measured.items()}
     verdict = _conjunction(decisions.values())
     clauses, reason = _clauses(subject, measured, decisions)
     notes += _untrained_too(scores, of) if verdict == Verdict.SUPPORTED else ""
@@ -125,12 +120,30 @@ def _objection(of: Variant, label: str, model: str, validity: Sequence[Check]) -
             f"Undecided: on {of.task}, it was not checked whether {model} learns in context, so similarity to {label} "
             "cannot be called similarity to learning"
         ), "in-context learning was not checked"
-    if not all(check.passed for check in learning):
+    closed = next((check for check in learning if not check.passed), None)
+    if closed is not None and closed.undecided:
+        return (
+            f"Undecided: on {of.task}, it is open whether {model} learns in context, and so whether similarity to "
+            f"{label} is similarity to learning: {closed.message}"
+        ), "undecided whether there is in-context learning here"
+    if closed is not None:
         return (
             f"No in-context learning here: on {of.task}, demonstrations in the prompt do not measurably improve what "
-            f"{model} predicts, so similarity to {label} says nothing about learning"
+            f"{model} predicts, so similarity to {label} says nothing about learning: {closed.message}"
         ), "no in-context learning here"
     method = f"{of.method} {of.texts['learning_rate']}"
+    idle = next((check for check in here if check.check == "fine_tuning" and not check.passed
+                 and check.method == method), None)  # fmt: skip
+    if idle is not None and idle.undecided:
+        return (
+            f"Undecided: on {of.task}, it is open whether fine-tuning {model} by {label} learns anything that ICL "
+            f"could resemble: {idle.message}"
+        ), "undecided whether fine-tuning learned anything here"
+    if idle is not None:
+        return (
+            f"Fine-tuning learned nothing here: on {of.task}, fine-tuning {model} by {label} does not measurably "
+            f"improve what it predicts, so there is no learning that ICL could resemble: {idle.message}"
+        ), "fine-tuning learned nothing here"
     wrecks = [check for check in here if check.check == "update_size" and not check.passed]
     for check in (check for check in wrecks if check.method in (None, of.method, method)):
         return (
@@ -177,8 +190,9 @@ def _clauses(subject: str, measured: dict[str, Cell], decisions: dict[str, Decis
 
 def _reason(undecided: Sequence[str], measured: dict[str, Cell], decisions: dict[str, Decision]) -> str:
     seeds = min(measured[control].n_seeds for control in undecided)
-    if seeds < SEEDS_TO_DECIDE:
-        return f"{seeds} demonstration set{'s' * (seeds != 1)}, and a claim needs at least {SEEDS_TO_DECIDE}"
+    if seeds < SEEDS_FOR_SPECIFICITY:
+        needed = f"a claim about specificity needs at least {SEEDS_FOR_SPECIFICITY}"
+        return f"{seeds} demonstration set{'s' * (seeds != 1)}, and {needed}"
     return " and ".join(dict.fromkeys(decisions[control].reason for control in undecided))
 
 
@@ -189,7 +203,10 @@ def _untrained_too(scores: Scores, of: Variant) -> str:
         for each in scores.tuned()
         if each.weights != of.weights
         and replace(each, weights=of.weights, learning_rate=of.learning_rate) == of
-        and _conjunction(decide(scores.get(each, _METRIC, control).interval) for control in NEEDED) == Verdict.SUPPORTED
+        and _conjunction(
+            decide(scores.get(each, _METRIC, control).interval, SEEDS_FOR_SPECIFICITY) for control in NEEDED
+        )
+        == Verdict.SUPPORTED
     ]
     return f"; but the same holds of {listed(dict.fromkeys(same))} weights" if same else ""
 

@@ -2,9 +2,10 @@
 
 from typing import Any
 
+from demograd.columns import NOISE_CEILING
 from demograd.errors import UserError
 from demograd.files import Place, written_whole
-from demograd.metrics import METRICS, SEEDS_TO_DECIDE
+from demograd.metrics import METRICS, SEEDS_FOR_SPECIFICITY, SEEDS_TO_DECIDE
 from demograd.report.against_k import against_k_section
 from demograd.report.alpha import alpha_section
 from demograd.report.attention_to_demonstrations import attention_section
@@ -60,6 +61,7 @@ def render(run: Run) -> str:
         _sections(run, scores),
         heading=_heading(run),
         seeds_to_decide=SEEDS_TO_DECIDE,
+        seeds_for_specificity=SEEDS_FOR_SPECIFICITY,
         claims=claims_section(run.claims),
         claims_are_tested=any(claim["comparisons"] for claim in run.claims["claims"]),
         notes=_fewer_demonstrations(run) + list(run.provenance.get("notes", [])),
@@ -140,7 +142,11 @@ def _methods(run: Run, scores: Scores) -> list[dict[str, Any]]:
 def _definitions(run: Run) -> list[Any]:
     """The metrics that the page shows."""
     shown = {
-        str(name).removesuffix("_at_equal_size").removesuffix("_over_sizes").removesuffix("_specificity")
+        str(name)
+        .removesuffix("_at_equal_size")
+        .removesuffix("_over_sizes")
+        .removesuffix("_specificity")
+        .removesuffix(NOISE_CEILING)
         for name in run.results["metric"].unique()
     }
     return [metric for name, metric in METRICS.items() if name in shown]

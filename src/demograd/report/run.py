@@ -19,13 +19,13 @@ class Check:
     weights: str
     task: str
     check: str
-    """`in_context_learning`, `update_size`, `resolution` or `seeds`."""
+    """`in_context_learning`, `fine_tuning`, `update_size`, `resolution` or `seeds`."""
     method: str | None
     """The label of the fine-tuning method that the check is about; None: it is about none, or all."""
     passed: bool
     message: str
-    caveat: str | None = None
-    """What a check that passed leaves open, as a clause."""
+    undecided: bool = False
+    """Whether it did not pass for want of demonstration sets, and not because it failed."""
     model: str | None = None
     k: int | None = None
 

@@ -1,10 +1,9 @@
 """The score tables: a row per method and weights, a reference row above them, specificity first."""
 
 from collections.abc import Iterator, Sequence
-from math import isfinite
 
-from demograd.metrics import noise_ceiling
-from demograd.report.cell import Cell, number
+from demograd.columns import NOISE_CEILING
+from demograd.report.cell import Cell
 from demograd.report.scores import Column, Scores, columns
 from demograd.report.section import NOTHING, Entry, Head, Row, Section, Table, entry, grouped
 from demograd.report.variant import Variant, row_words, world_labels
@@ -26,7 +25,8 @@ _NOTE = (
 )
 _REFERENCE = (
     "“ICL, reordered” is ICL with the same demonstrations in another order, in the place of FT: how alike ICL is to "
-    "itself. The noise ceiling √r is about what the best conceivable FT would score."
+    "itself. Its noise ceiling, √r taken value by value and then averaged, is about what the best conceivable FT would "
+    "score. Where r is below zero it has no root: such values are missing, and counted."
 )
 
 
@@ -72,15 +72,17 @@ def _reference(scores: Scores, each: Variant, group: Sequence[Column]) -> Iterat
     if any(found):
         cells = [scores.cells.get((each.untuned, column.metric, REORDERED)) for column in group]
         entries = (
-            _with_ceiling(column, cell) if cell is not None and column.setting == "FT" else NOTHING
+            _with_ceiling(cell, scores.cells.get((each.untuned, column.metric + NOISE_CEILING, REORDERED)))
+            if cell is not None and column.setting == "FT"
+            else NOTHING
             for column, cell in zip(group, cells, strict=True)
         )
         yield Row("ICL, reordered", tuple(entries), each.weights, tone="reference")
 
 
-def _with_ceiling(column: Column, cell: Cell) -> Entry:
+def _with_ceiling(cell: Cell, ceiling: Cell | None) -> Entry:
     plain = entry(cell)
-    is_cosine_of_updates = column.metric.startswith(("sim_aou", "sim_am_delta"))
-    ceiling = noise_ceiling(cell.value) if is_cosine_of_updates and cell.value is not None else float("nan")
-    under = (*plain.under, f"ceiling √r {number(ceiling)}") if isfinite(ceiling) else plain.under
-    return Entry(plain.text, plain.std, under, plain.tone)
+    if ceiling is None:
+        return plain
+    missing = f" ({ceiling.missing})" if ceiling.missing else ""
+    return Entry(plain.text, plain.std, (*plain.under, f"ceiling √r {ceiling.value_text}{missing}"), plain.tone)

@@ -81,7 +81,11 @@ def columns(scores: Scores) -> dict[str, list[Column]]:
         "Specificity": _specificities(LEADING),
         "Attention outputs": [_of_ft(name) for name in of_ft if "aou" in name],
         "Attention logits": [_of_ft(name) for name in of_ft if "sim_am" in name],
-        "What is predicted": [_of_ft(name) for name in ("rec2ftp", "token_overlap", "overlap_cosine_similarity")],
+        "What is predicted": [
+            _of_ft("rec2ftp"),
+            Column("rec2ftp_base_rate", "ICL", METRICS["rec2ftp_base_rate"].title),
+            *(_of_ft(name) for name in ("token_overlap", "overlap_cosine_similarity")),
+        ],
         "Size of the updates": [
             Column("update_size_ratio", "FT", "‖u_FT‖ / ‖u_ICL‖"),
             Column("relative_update_size", "ICL", "update size, ICL"),

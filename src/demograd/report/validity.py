@@ -7,12 +7,21 @@ from demograd.report.section import Entry, Head, Row, Section, Table, grouped
 
 TITLES = {
     "in_context_learning": "Is there in-context learning?",
+    "fine_tuning": "Did fine-tuning learn anything?",
     "resolution": "Are the updates above resolution?",
     "update_size": "Are the updates of a size that counts?",
     "seeds": "Are there enough demonstration sets?",
 }
+GATES = ("in_context_learning", "fine_tuning")
+"""Checks that are always shown."""
 FEW = 10
 """Checks that are all shown at once."""
+_NOTE = (
+    "In-context learning and fine-tuning count as learning where AUC, calibrated accuracy or the likelihood among the "
+    "label words is significantly higher than zero-shot, and none of these, nor accuracy, significantly lower. "
+    "“Format” is the label words’ likelihood among all words: it can rise without anything being learned of the "
+    "task, and opens nothing."
+)
 _HEADS = (Head("check"), Head("of", words=True), Head("result", words=True), Head("what was seen", words=True))
 
 
@@ -23,14 +32,16 @@ def validity_section(checks: Sequence[Check], *, has_prompts: bool) -> Section |
     if not checks:
         lead = "This run recorded no validity checks, so no claim can rest on it."
         return Section("validity", "Do the scores count?", lead, ())
-    first = [each for each in checks if len(checks) <= FEW or not each.passed or each.check == "in_context_learning"]
+    first = [each for each in checks if len(checks) <= FEW or not each.passed or each.check in GATES]
     rest = [each for each in checks if each not in first]
     tables = [Table(_HEADS, grouped(_lines(first, checks)))]
     if rest:
         tables.append(Table(_HEADS, grouped(_lines(rest, checks)), folded=f"{len(rest)} more checks, all passed"))
-    failed = sum(not each.passed for each in checks)
-    lead = f"{len(checks)} checks come before any score; {failed or 'none'} failed."
-    return Section("validity", "Do the scores count?", lead, tuple(tables))
+    undecided = sum(each.undecided for each in checks)
+    failed = sum(not each.passed for each in checks) - undecided
+    lead = f"{len(checks)} checks come before any score; {failed or 'none'} failed"
+    lead += f", and {undecided} cannot be decided with so few demonstration sets." if undecided else "."
+    return Section("validity", "Do the scores count?", lead, tuple(tables), (_NOTE,))
 
 
 def _lines(shown: Sequence[Check], checks: Sequence[Check]) -> list[tuple[str, Row]]:
@@ -49,8 +60,8 @@ def _lines(shown: Sequence[Check], checks: Sequence[Check]) -> list[tuple[str, R
 def _row(each: Check) -> Row:
     about = ", ".join(filter(None, (each.weights, each.method)))
     mark = Entry("✓ passed", tone="supported") if each.passed else Entry("✗ failed", tone="contradicted")
-    if each.passed and each.caveat:
-        mark = Entry("✓ passed, but", under=(each.caveat,), tone="undecided")
+    if each.undecided:
+        mark = Entry("undecided", tone="undecided")
     return Row(TITLES.get(each.check, each.check), (Entry(about), mark, Entry(each.message)))
 
 

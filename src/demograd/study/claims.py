@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 
 from demograd.metrics import (
+    SEEDS_TO_DECIDE,
+    ClaimDecision,
     PairedTest,
     Verdict,
     aggregate,
@@ -62,10 +64,10 @@ def check_claims(study: Study, folder: RunFolder) -> dict[str, Any]:
     """Write `claims.json` and return it: per claim every comparison that this run has, with its verdict."""
     invalid = invalid_worlds(folder)
     tests = [each for group in by_task_and_k(study, folder) for each in _comparisons(study, group, invalid)]
-    verdicts = decide_all({str(number): one.test for number, one in enumerate(tests) if not one.objection})
+    verdicts = _verdicts(tests)
     rows: dict[str, list[dict[str, Any]]] = {name: [] for name in claims()}
     for number_, one in enumerate(tests):
-        test, verdict = one.test, verdicts.get(str(number_))
+        test, verdict = one.test, verdicts.get(number_)
         rows[one.claim].append({
             "task": one.task, "k": one.k, "compared": one.what, "left": number(one.left), "right": number(one.right),
             "difference": number(test.difference), "ci_low": test.interval and test.interval.low,
@@ -78,7 +80,7 @@ def check_claims(study: Study, folder: RunFolder) -> dict[str, Any]:
             "reason": (verdict.reason if verdict else one.objection) + f"; {ONE_RATE_EACH}" * one.one_rate_each,
         })  # fmt: skip
     result = {
-        "correction": "Holm, over all comparisons of this run on five demonstration sets or more",
+        "correction": "Holm, over the comparisons of each claim that are on demonstration sets enough to decide it",
         "claims": [
             {"name": name, "claim": row["claim"], "source": row["source"], "compare": row["compare"],
              "needs": row["needs"], "comparisons": rows[name]}
@@ -87,6 +89,16 @@ def check_claims(study: Study, folder: RunFolder) -> dict[str, Any]:
     }  # fmt: skip
     folder.write_json("claims.json", result)
     return result
+
+
+def _verdicts(tests: Sequence[Comparison]) -> dict[int, ClaimDecision]:
+    """By their numbers, of what can be tested: a claim's comparisons are one family (method.md, "Aggregation")."""
+    verdicts: dict[int, ClaimDecision] = {}
+    for name, claim in claims().items():
+        family = {str(i): one.test for i, one in enumerate(tests) if one.claim == name and not one.objection}
+        decided = decide_all(family, least=claim.get("least_sets", SEEDS_TO_DECIDE))
+        verdicts |= {int(i): verdict for i, verdict in decided.items()}
+    return verdicts
 
 
 def _comparisons(study: Study, same_world: Sequence[Untuned], invalid: Validity) -> Iterator[Comparison]:
@@ -128,7 +140,7 @@ def _comparison(
     n_missing = int((~differences.isfinite()).sum())
     # what is not finite is no number, whatever else might be said against it
     objection = test.reason if differences.isinf().any() else (
-        objection_to(invalid, claim, world, (left, right), at) or unresolved((left, right), scores)
+        objection_to(invalid, claim, world, (left, right), curves, at) or unresolved((left, right), scores)
     )  # fmt: skip
     return Comparison(*about, *means, test, differences.numel() - n_missing, n_missing, one_rate_each, objection)
 

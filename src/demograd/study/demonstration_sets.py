@@ -28,6 +28,8 @@ class DemonstrationSet:
     fingerprints: Mapping[str, str]
     """Setting → fingerprint of its token ids."""
     sizes: Sizes
+    keeps_class_counts: bool
+    """Whether the control with permuted labels has as many of each class."""
 
 
 class DemonstrationSets:
@@ -50,11 +52,26 @@ class DemonstrationSets:
                 continue
             one = self.prepared(world)
             work = sum(len(sequences) + len(one.zsl.queries) for sequences in one.training.values())
-            self.known[key] = DemonstrationSet(one.k_used, work, token_fingerprints(one), sizes_of(one))
+            self.known[key] = DemonstrationSet(one.k_used, work, token_fingerprints(one), sizes_of(one),
+                                               one.keeps_class_counts)  # fmt: skip
             if one.k_used < world.k:
                 window = self._reader(world).context_window
                 yield (f"{world.task}, seed {world.seed}: {one.k_used} of {world.k} demonstrations fit the context "
                        f"window of {window} tokens; the rest is dropped in ICL and FT")  # fmt: skip
+
+    @property
+    def notes(self) -> list[str]:
+        """Where wrong labels cannot keep the shares of the classes."""
+        skewed: dict[tuple[str, int], set[int]] = {}
+        for world in worlds(self.study) if looks_at_prompts(self.study) else ():
+            if not self.of(world).keeps_class_counts:
+                skewed.setdefault((world.task, world.k), set()).add(world.seed)
+        return [
+            f"Permuted labels on {task}, k {k}: with every label wrong, the classes cannot have as many demonstrations "
+            f"as before, one having more than half (seeds {', '.join(map(str, sorted(seeds)))}): "
+            "they have as nearly as many as can be. `balanced: true` draws as many of each class."
+            for (task, k), seeds in skewed.items()
+        ]
 
     def of(self, world: World) -> DemonstrationSet:
         """The one that a world shows and is trained on."""

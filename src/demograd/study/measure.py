@@ -19,6 +19,8 @@ from demograd.metrics import (
 )
 from demograd.models import Model
 from demograd.observe import Observation, observe
+from demograd.observe.fit import way_to_observe
+from demograd.observe.rotary import has_rotary_keys
 from demograd.study.cells import extras
 from demograd.study.measures import MEASURES
 from demograd.study.prepare import Order, Prepared
@@ -68,16 +70,24 @@ def measure(
     method: Method,
     zsl: Observation,
     icl: Observation,
+    aligned_zsl: Callable[[], Observation],
     progress: Progress,
 ) -> CellRecord:
-    """Scores per query and layer of FT and its controls; a setting that diverges is recorded as that."""
+    """Scores per query and layer of FT and its controls; a setting that diverges is recorded as that.
+
+    `aligned_zsl` gives ZSL with its queries where they stand in ICL, where `needs_alignment` says so.
+    """
     started = time.perf_counter()
     tensors: dict[str, Tensor] = {}
     settings: dict[str, Any] = {}
     spread = OrderSensitivity()
+    # before anything is tuned
+    aligned = aligned_zsl() if needs_alignment(study, model) and can_align(model) else None
 
     def keep(setting: str, tuned: TunedModel, ft: Observation) -> None:
         scores = {name: _score(name, zsl, icl, ft) for name in metrics_of_fine_tuning(study)}
+        if needs_alignment(study, model):
+            scores |= _in_one_frame(study, prepared, tuned, aligned, icl, scores)
         scores["label_log_probs"] = ft.label_log_probs
         if setting == "FT":
             scores |= _of_these_demonstrations(study, prepared, tuned, icl, ft)
@@ -102,6 +112,44 @@ def measure(
             tensors["FT/order_sensitivity"] = spread.value()
     return CellRecord(tensors, {"k_used": prepared.k_used, "seconds": time.perf_counter() - started,
                                 "settings": settings})  # fmt: skip
+
+
+_OF_KEYS = ("implicit_update", "implicit_update_weighted")
+"""Metrics that compare sums of v kᵀ, of which rotary positions turn k."""
+
+
+def needs_alignment(study: Study, model: Model) -> bool:
+    """Whether the implicit update is asked for where keys are rotary, and the queries of ZSL and FT do not stand where
+    they stand in ICL: ΔW_ICL and ΔW_FT would be matrices in frames that are rotated against each other."""
+    return "implicit_update" in study.measures and not study.align_positions and has_rotary_keys(model.anatomy)
+
+
+def can_align(model: Model) -> bool:
+    """Whether queries can be put at positions of their own."""
+    return way_to_observe(model) == "packed"
+
+
+def observe_aligned(study: Study, model: Model, prepared: Prepared) -> Observation:
+    """ZSL or, of a tuned model, FT, with its queries where they stand in ICL, and the products of values and keys."""
+    products = MEASURES["implicit_update"].extras["FT"]
+    return observe(model, prepared.aligned_zsl, extras=products, place=study.place)
+
+
+def _in_one_frame(
+    study: Study,
+    prepared: Prepared,
+    tuned: TunedModel,
+    aligned_zsl: Observation | None,
+    icl: Observation,
+    scores: dict[str, Tensor],
+) -> dict[str, Tensor]:
+    """The implicit update on aligned positions; missing of a model whose positions cannot be told."""
+    if aligned_zsl is None:
+        return {name: torch.full_like(scores[name], torch.nan) for name in _OF_KEYS}
+    ft = observe_aligned(study, tuned, prepared)
+    if not is_finite(ft):
+        raise Diverged(len(tuned.losses), "what the tuned model computes")
+    return {name: _score(name, aligned_zsl, icl, ft) for name in _OF_KEYS}
 
 
 def measure_orders(

@@ -1,7 +1,8 @@
-"""Why a comparison does not count (method.md, "Validity"): no in-context learning, updates of an absurd size, or below
-resolution."""
+"""Why a comparison does not count (method.md, "Validity"): nothing was learned in context or by fine-tuning, updates of
+an absurd size, or below resolution."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from math import inf, log
 from typing import Any
 
 import torch
@@ -9,49 +10,88 @@ import torch
 from demograd.metrics import METRICS, check_resolution, check_update_size
 from demograd.study.cells import World
 from demograd.study.claim_sides import Side, is_tuned
-from demograd.study.scores import Scores
+from demograd.study.gathered import Gathered
+from demograd.study.scores import Scores, partner, size_curve
 from demograd.study.store.folder import RunFolder
+from demograd.study.validity import cell_label
 
-_Fault = tuple[str, str, int, str | None, str | None]
-"""Model, task, k, weights and method; None: any."""
-Validity = dict[_Fault, str]
-"""What is at fault → why its numbers do not count."""
-
+_About = tuple[str, str, int, str, str | None]
+"""Model, task, k, weights, and a method at its rate; None: what does not depend on any."""
+Validity = dict[tuple[str, _About], str]
+"""Check, and what it is about → why the numbers do not count."""
 
 _ABSURD = "updates of an absurd size"
+NO_LEARNING = {
+    ("in_context_learning", False): "no in-context learning here",
+    ("in_context_learning", True): "undecided whether there is in-context learning here",
+    ("fine_tuning", False): "fine-tuning learned nothing here",
+    ("fine_tuning", True): "undecided whether fine-tuning learned anything here",
+    ("update_size", False): _ABSURD,
+}
+"""Check, and whether it is undecided → the objection."""
 
 
 def invalid_worlds(folder: RunFolder) -> Validity:
-    """What failed its check. Untrained weights are baselines: they need not learn in context, but their updates must be
-    of a size like any other's."""
+    """What failed its check, as `validity.json` says."""
     found: Validity = {}
     for row in folder.read_json("validity.json"):
-        world = (row["model"], row["task"], row["k"])
-        if row["passed"]:
-            continue
-        if row["check"] == "in_context_learning" and row["weights"] == "trained":
-            found[*world, None, None] = "no in-context learning here"
-        elif row["check"] == "update_size":
-            method = row["method"].rpartition(" ")[0]
-            found[*world, row["weights"], method] = _ABSURD
+        reason = NO_LEARNING.get((row["check"], row.get("undecided", False)))
+        if reason is not None and not row["passed"]:
+            found[row["check"], (row["model"], row["task"], row["k"], row["weights"], row["method"])] = reason
     return found
 
 
 def objection_to(
-    invalid: Validity, claim: Mapping[str, Any], world: World, sides: Sequence[Side | float], at: float | None
+    invalid: Validity,
+    claim: Mapping[str, Any],
+    world: World,
+    sides: Sequence[Side | float],
+    curves: Sequence[list[Gathered]],
+    at: float | None,
 ) -> str:
-    """Of two sides that were read at the size `at` (None: at their only learning rate)."""
+    """Of two sides, the tuned ones with these curves over learning rates, that were read at the size `at` (None: at
+    their only learning rate).
+
+    Untrained weights beside trained ones are a baseline: they need not learn, but their updates must be of a size like
+    any other's. What is said of untrained weights alone has their own gates.
+    """
     named = [side for side in sides if isinstance(side, dict)]
     if claim.get("only_last_must_learn"):  # whether the other checkpoint does, or does as well, is the question
-        faults = [invalid.get((side["model"], world.task, world.k, None, None)) for side in named[:1]]
-        return "no in-context learning at the last checkpoint" if any(faults) else ""
-    keys: list[_Fault] = [(side["model"], world.task, world.k, None, None) for side in named]
-    if at is None:
-        keys += [(side["model"], world.task, world.k, side["weights"], side["method"])
-                 for side in named if is_tuned(side)]  # fmt: skip
-    elif not check_update_size([torch.tensor([[at]])]).passed:  # of this size, whatever the rates
-        return _ABSURD
-    return next((invalid[key] for key in keys if key in invalid), "")
+        faults = [invalid.get(("in_context_learning", _about(world, side))) for side in named[:1]]
+        return next((f"at the last checkpoint: {fault}" for fault in faults if fault), "")
+    must_learn = [side for side in named if side["weights"] == "trained"] or named
+    learning: list[tuple[str, _About]] = [("in_context_learning", _about(world, side)) for side in must_learn]
+    tuned = list(zip((side for side in named if is_tuned(side)), curves, strict=True))
+    if claim["left"].get("method") != "any":  # else it is the same whatever fine-tuning does
+        for side, curve in tuned:
+            if side in must_learn:
+                learning += [("fine_tuning", _about(world, side, group)) for group in _read_from(side, curve, at)]
+    if found := next((invalid[key] for key in learning if key in invalid), ""):
+        return found
+    if at is not None:
+        return "" if check_update_size([torch.tensor([[at]])]).passed else _ABSURD  # of this size, whatever the rates
+    sizes = [("update_size", _about(world, side, curve[0])) for side, curve in tuned]
+    return next((invalid[key] for key in sizes if key in invalid), "")
+
+
+def _about(world: World, side: Side, group: Gathered | None = None) -> _About:
+    method = None if group is None else cell_label(group.cell.method, group.cell.learning_rate)
+    return side["model"], world.task, world.k, side["weights"], method
+
+
+def _read_from(side: Side, curve: list[Gathered], at: float | None) -> Iterator[Gathered]:
+    """Of which cells a side's score is: those at the only rate, or at the one whose updates are nearest in size to
+    `at`; and with α, those of GD."""
+    group = curve[0] if at is None else min(curve, key=lambda one: _distance(one, at))
+    yield group
+    if side["metric"] == "alpha" and (gd := partner(group)) is not None:
+        yield gd
+
+
+def _distance(group: Gathered, at: float) -> float:
+    """How far the size of its updates is from `at`, as the logarithm of their ratio; infinite where FT diverged."""
+    size = size_curve([group]).nanmedian().item()
+    return abs(log(size / at)) if 0 < size < inf else inf
 
 
 def unresolved(sides: Sequence[Side | float], scores: Sequence[Scores | float | None]) -> str:

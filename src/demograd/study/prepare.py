@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import factorial
 from typing import Any
@@ -17,6 +17,7 @@ from demograd.tasks import (
     Prompts,
     Task,
     TrainingSequence,
+    can_keep_class_counts,
     other_task,
     permute_labels,
     released_orders,
@@ -74,6 +75,13 @@ class Prepared:
     """Per setting: FT, and the controls."""
     orders: list[Order]
     """Other orders of the demonstrations, where the study looks at them; the first is that of `icl`."""
+    keeps_class_counts: bool
+    """Whether the control with permuted labels, if the study has it, has as many of each class as FT."""
+
+    @property
+    def aligned_zsl(self) -> Prompts:
+        """ZSL's, each query where it stands in ICL: for what compares keys that rotary positions turn."""
+        return replace(self.zsl, query_position=len(self.icl.context))
 
 
 def orders_needed(study: Study) -> int:
@@ -114,6 +122,7 @@ def prepare(study: Study, tasks: dict[str, Task], model: Model | Reader, world: 
 
     icl = prompts(used)
     training = {"FT": sequences(task, trained)}
+    labels_permuted = "permuted_labels" in study.controls
     for control in study.controls:
         if control == "other_demonstrations":
             others = task.other_demonstrations(world.k, seed, study.balanced)[: len(trained)]
@@ -134,6 +143,7 @@ def prepare(study: Study, tasks: dict[str, Task], model: Model | Reader, world: 
         icl=icl,
         training=training,
         orders=[Order(prompts(order), sequences(task, order)) for order in orders],
+        keeps_class_counts=not labels_permuted or can_keep_class_counts([one.label for one in trained]),
     )
 
 

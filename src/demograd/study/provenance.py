@@ -8,6 +8,7 @@ from importlib.metadata import version
 from typing import Any
 
 from demograd.models import Model
+from demograd.study.measure import can_align, needs_alignment
 from demograd.study.schema import Study
 from demograd.study.store.secrets import without_secrets
 from demograd.tasks import Task, prompt_notes
@@ -22,10 +23,12 @@ def provenance(
     models: dict[str, dict[str, str]],
     learning_rate_source: dict[str, str],
     notes: Iterable[str],
+    gates: list[str],
     before: dict[str, Any] | None,
     seconds: float,
 ) -> dict[str, Any]:
-    """Versions, machine, time, fingerprints and notes; a run that went on adds its time to what was there `before`."""
+    """Versions, machine, time, fingerprints, notes, and what the learning gates said; a run that went on adds its time
+    to what was there `before`."""
     said = [*notes, *(note for task in tasks.values() for note in task.notes)]
     return {
         **machine_facts(before or {}, device, threads, seconds),
@@ -33,6 +36,7 @@ def provenance(
         "tasks": {name: _task(task) for name, task in tasks.items()},
         "learning_rate_source": learning_rate_source,
         "notes": list(dict.fromkeys(said)),
+        "gates": gates,
     }
 
 
@@ -71,8 +75,13 @@ def notes_of(study: Study, model: Model) -> list[str]:
         notes.append("Untrained weights are drawn anew for each demonstration set, with that set's seed.")
         if study.final_norm_lost:
             notes.append("Untrained networks have no final norm: a defect of the released runs, kept as asked for.")
-    if "implicit_update" in study.measures and not study.align_positions:
-        notes.append("Implicit update: queries of ZSL and FT do not stand where they stand in ICL. Where positions are "
-                     "rotary, ΔW_ICL and ΔW_FT are matrices in frames rotated against each other; align_positions "
-                     "puts them into one. Its validity check is free of that.")  # fmt: skip
+    if needs_alignment(study, model):
+        if can_align(model):
+            notes.append("Implicit update: keys are rotary, so ΔW_FT is taken with the queries of ZSL and FT where they "
+                         "stand in ICL, observed once more for that. All other scores are of queries where they stand "
+                         "without demonstrations.")  # fmt: skip
+        else:
+            notes.append("Implicit update: missing. Keys are rotary, and the queries of ZSL and FT cannot be put where "
+                         "they stand in ICL, so ΔW_ICL and ΔW_FT would be matrices in frames rotated against each "
+                         "other. Its validity check is free of that.")  # fmt: skip
     return notes

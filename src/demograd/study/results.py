@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 from torch import Tensor
 
-from demograd.columns import COLUMNS, CONTROLS
+from demograd.columns import COLUMNS, CONTROLS, NOISE_CEILING
 from demograd.files import write_table
-from demograd.metrics import METRICS, aggregate, selected, specificity
+from demograd.metrics import METRICS, OF_A_CEILING, aggregate, noise_ceiling, selected, specificity
 from demograd.study.cells import worlds
 from demograd.study.curves import curve_rows
 from demograd.study.gathered import Gathered, Untuned, by_task_and_k, failed_groups, untuned_groups
@@ -95,6 +95,9 @@ def _untuned(study: Study, untuned: Untuned) -> Iterator[Row]:
                 scores = untuned_scores(untuned, setting, name)
                 for row in similarity(untuned.seeds, name, scores) if scores is not None else ():
                     yield {"setting": setting, **row}
+                if setting == REORDERED and name in OF_A_CEILING and scores is not None:
+                    for row in similarity(untuned.seeds, name + NOISE_CEILING, list(map(noise_ceiling, scores))):
+                        yield {"setting": setting, **row}
 
 
 def _not_observed(study: Study, untuned: Untuned) -> Iterator[Row]:

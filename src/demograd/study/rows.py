@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from demograd.columns import NOISE_CEILING
 from demograd.metrics import (
     METRICS,
     Aggregate,
@@ -19,6 +20,7 @@ from demograd.metrics import (
     conditional_intervals,
     correct,
     diverged,
+    format_log_likelihood,
     interval_over_demonstrations,
     label_log_likelihood,
     normalised_label_log_likelihood,
@@ -37,6 +39,7 @@ PER_QUERY: dict[str, Callable[[Observation], Tensor]] = {
     "calibrated_accuracy": calibrated_correct,
     "label_log_likelihood": label_log_likelihood,
     "normalised_label_log_likelihood": normalised_label_log_likelihood,
+    "format": format_log_likelihood,
 }
 
 # From how many demonstration sets on there is a spread (±) and an interval over them (method.md, "Aggregation").
@@ -97,7 +100,9 @@ Bounds = tuple[float, float]
 
 
 def bounds_of(metric: str) -> Bounds:
-    """Between which values a metric of the table, or its specificity, lies."""
+    """Between which values a metric of the table, its specificity, or its noise ceiling, lies."""
+    if metric.endswith(NOISE_CEILING):
+        return (0.0, 1.0)
     low, high = METRICS[metric.removesuffix("_specificity")].bounds
     return (low - high, high - low) if metric.endswith("_specificity") else (low, high)
 

@@ -29,7 +29,7 @@ from demograd.study.store.folder import RunFolder
 from demograd.study.store.inputs import Inputs, inputs_of
 from demograd.study.store.mended import mended
 from demograd.study.store.opened import opened
-from demograd.study.validity import check_validity
+from demograd.study.validity import check_validity, gates_in_words
 from demograd.study.watch import Silent, Watch
 from demograd.study.working_folder import working_folder
 
@@ -70,7 +70,7 @@ def run_study(
     for sentence in sets.check():
         watch.say(sentence)
     _check_methods(study, first)
-    notes, device = notes_of(study, first), str(first.anatomy.device)
+    notes, device = [*notes_of(study, first), *sets.notes], str(first.anatomy.device)
     del first  # other models, and those who work, may need its memory
     facts: dict[str, dict[str, str]] = {}
 
@@ -94,14 +94,14 @@ def run_study(
             forget(folder, failures(folder, all_keys(study, inputs)))
         forget_finished(study, folder, inputs)
         _run_cells(study, folder, sets, inputs, workers, watch)
+        collect(study, folder)
+        gates = gates_in_words(check_validity(study, folder))
+        check_claims(study, folder)
         folder.write_json("provenance.json", provenance(
             tasks, device, workers.threads_each, _networks(study, facts, inputs), rate_sources,
-            notes + kept_notes(study, folder, inputs), before=folder.read_json("provenance.json"),
+            notes + kept_notes(study, folder, inputs), gates, before=folder.read_json("provenance.json"),
             seconds=time.perf_counter() - started,
         ))  # fmt: skip
-        collect(study, folder)
-        check_validity(study, folder)
-        check_claims(study, folder)
 
     with opened(folder, study, watch.say):
         mended(folder, work, watch.say)

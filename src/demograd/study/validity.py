@@ -4,6 +4,9 @@ from typing import Any
 
 from demograd.metrics import (
     METRICS,
+    Learning,
+    LearningCheck,
+    check_fine_tuning,
     check_in_context_learning,
     check_resolution,
     check_seeds,
@@ -19,7 +22,7 @@ ALWAYS_SHOWN = ("sim_aou", "sim_am_delta")
 
 
 def check_validity(study: Study, folder: RunFolder) -> list[dict[str, Any]]:
-    """Write `validity.json` and return it."""
+    """Write `validity.json` and return it: claims, the finding, page, terminal and provenance read the gates there."""
     rows: list[dict[str, Any]] = []
     for untuned in untuned_groups(study, folder):
         world = untuned.world
@@ -31,25 +34,42 @@ def check_validity(study: Study, folder: RunFolder) -> list[dict[str, Any]]:
     return rows
 
 
-def _of_observations(untuned: Untuned) -> list[dict[str, Any]]:
-    learning, seeds = check_in_context_learning(untuned.zsl, untuned.icl), check_seeds(len(untuned.seeds))
+def gates_in_words(rows: list[dict[str, Any]]) -> list[str]:
+    """`smollm2-135m, trained, sst2, k 6, GD 0.001: fine-tuning learned nothing here, …`: what each gate said."""
     return [
-        {
-            "check": "in_context_learning",
-            "passed": learning.passed,
-            "message": learning.message,
-            "caveat": learning.caveat,
-        },
+        f"{row['model']}, {row['weights']}, {row['task']}, k {row['k']}{', ' * bool(row['method'])}"
+        f"{row['method'] or ''}: {row['message']}"
+        for row in rows
+        if row["check"] in ("in_context_learning", "fine_tuning")
+    ]
+
+
+def cell_label(method: str, learning_rate: float) -> str:
+    """`GD 0.001`: how validity checks name a method at one rate."""
+    return f"{method} {learning_rate:g}"
+
+
+def _of_observations(untuned: Untuned) -> list[dict[str, Any]]:
+    seeds = check_seeds(len(untuned.seeds))
+    return [
+        {"check": "in_context_learning", **_gate(check_in_context_learning(untuned.zsl, untuned.icl))},
         {"check": "seeds", "passed": seeds.passed, "message": seeds.message},
     ]
 
 
+def _gate(check: LearningCheck) -> dict[str, Any]:
+    undecided = check.outcome == Learning.UNDECIDED
+    return {"passed": check.passed, "undecided": undecided, "message": check.message}
+
+
 def _of_updates(study: Study, group: Gathered) -> list[dict[str, Any]]:
-    label = f"{group.cell.method} {group.cell.learning_rate:g}"
+    label = cell_label(group.cell.method, group.cell.learning_rate)
     rows: list[dict[str, Any]] = []
     ratios = group.scores("FT", "update_size_ratio")
     if ratios is None:  # it diverged, which the results say
         return rows
+    learned = check_fine_tuning(group.untuned.zsl, group.predicted("FT"))
+    rows.append({"check": "fine_tuning", "method": label, **_gate(learned)})
     size = check_update_size(ratios)
     rows.append({"check": "update_size", "method": label, "passed": size.passed, "message": size.message})
     for metric in (name for name in metrics_of_fine_tuning(study) if METRICS[name].kind == "similarity"):

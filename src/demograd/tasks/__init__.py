@@ -7,6 +7,7 @@ from demograd.lazy import make_lazy
 if TYPE_CHECKING:
     from demograd.tasks.builtin import check_task_name as check_task_name
     from demograd.tasks.builtin import task_names as task_names
+    from demograd.tasks.draws import can_keep_class_counts as can_keep_class_counts
     from demograd.tasks.draws import permute_labels as permute_labels
     from demograd.tasks.example import Example as Example
     from demograd.tasks.hub import no_downloads as no_downloads

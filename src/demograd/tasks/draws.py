@@ -92,7 +92,9 @@ def reorder(examples: Sequence[Example], seed: int, permutation: int) -> list[Ex
     Raises UserError when there are not so many orders, or the number is not below `MOST_ORDERS`.
     """
     if permutation >= MOST_ORDERS:
-        raise UserError(f"Order number {quoted(permutation)}", f"a number below {MOST_ORDERS:,}", "Ask for fewer orders")
+        raise UserError(
+            f"Order number {quoted(permutation)}", f"a number below {MOST_ORDERS:,}", "Ask for fewer orders"
+        )
     if not 0 <= permutation < factorial(len(examples)):
         raise UserError(
             f"Order number {quoted(permutation)} of {len(examples)} demonstrations",
@@ -107,17 +109,40 @@ def reorder(examples: Sequence[Example], seed: int, permutation: int) -> list[Ex
 
 
 def permute_labels(demonstrations: Sequence[Example], n_classes: int, seed: int) -> list[Example]:
-    """The same texts, each class renamed to another through one seeded derangement: every label is wrong.
+    """The same texts in the same order, every label wrong, and of each class as many as before wherever that can be.
 
-    With two classes the labels are flipped. Raises UserError for fewer than two classes.
+    It can unless one class has more than half of the demonstrations: of n demonstrations, m of that class, no more than
+    the n − m others can take its label. All of these then do, which is as close to m as wrong labels come, and what it
+    loses goes to the other classes evenly. With two classes the labels are flipped. Otherwise the labels are moved on
+    from class to class, the classes in a seeded order: a class of which others have as many is renamed as a whole.
+
+    Which text has which label does not depend on the order of the demonstrations, unless two texts are the same.
+
+    Raises UserError for fewer than two classes.
     """
     if n_classes < 2:
         raise UserError(f"{n_classes} classes", "at least two, so that a label can be wrong", "Use another task")
     rng = generator(Stream.LABELS, seed)
-    renamed = rng.permutation(n_classes)
-    while (renamed == np.arange(n_classes)).any():  # uniform over derangements; succeeds once in e tries
-        renamed = rng.permutation(n_classes)
-    return [replace(example, label=int(renamed[example.label])) for example in demonstrations]
+    ranks = rng.permutation(n_classes)
+    by_text = sorted(range(len(demonstrations)), key=lambda i: sorted(demonstrations[i].fields.items()))
+    shuffled = [by_text[i] for i in rng.permutation(len(by_text))]
+    places = sorted(shuffled, key=lambda i: ranks[demonstrations[i].label])  # class by class
+    labels = [demonstrations[i].label for i in places]
+    ((most, m),) = Counter(labels).most_common(1)
+    if can_keep_class_counts(labels):
+        wrong = labels[m:] + labels[:m]  # no class is longer than m, so each place gets the label of another
+    else:
+        others = [label for label in labels if label != most]
+        rest = [int(label) for label in np.argsort(ranks) if label != most]
+        spare = iter([*others, *(rest[i % len(rest)] for i in range(m - len(others)))])
+        wrong = [most if label != most else next(spare) for label in labels]
+    relabelled = dict(zip(places, wrong, strict=True))
+    return [replace(example, label=relabelled[i]) for i, example in enumerate(demonstrations)]
+
+
+def can_keep_class_counts(labels: Sequence[int]) -> bool:
+    """Whether `permute_labels` leaves as many of each class: none has more than half."""
+    return 2 * max(Counter(labels).values()) <= len(labels)
 
 
 _DRAWN = {

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 
 from demograd.models import Model
 from demograd.observe import Observation
 from demograd.study.cells import Cell, World
 from demograd.study.engine.loaded import loaded, network_of
-from demograd.study.measure import Progress, measure, measure_orders, observe_untuned
+from demograd.study.measure import Progress, measure, measure_orders, observe_aligned, observe_untuned
 from demograd.study.prepare import Prepared
 from demograd.study.schema import Study
 from demograd.study.store.failures import attempt, failed_keys, keep_failure
@@ -66,10 +66,11 @@ class WorldJob:
         observe = partial(self._observe, load, watch)
         observed = attempt(self.folder, self.untuned.world, str(self.world), observe, watch)
         if observed is not None:
+            aligned_zsl = cache(lambda: observe_aligned(self.study, load(), self.prepared))  # once for all cells
             failed = failed_keys(self.folder)  # where this job was given up in part
             for cell, key in self.cells.items():
                 if key not in failed and not self.folder.has_cell(key):  # as it may, where its worker was killed
-                    run = partial(self._run_cell, cell, load, *observed, watch)
+                    run = partial(self._run_cell, cell, load, *observed, aligned_zsl, watch)
                     attempt(self.folder, key, str(cell), run, watch)
 
     def give_up(self, why: str, watch: JobWatch) -> bool:
@@ -106,10 +107,16 @@ class WorldJob:
         return zsl, icl
 
     def _run_cell(
-        self, cell: Cell, load: Callable[[], Model], zsl: Observation, icl: Observation, watch: JobWatch
+        self,
+        cell: Cell,
+        load: Callable[[], Model],
+        zsl: Observation,
+        icl: Observation,
+        aligned_zsl: Callable[[], Observation],
+        watch: JobWatch,
     ) -> None:
         method = self.study.method(cell.method, cell.learning_rate)
-        record = measure(self.study, load(), self.prepared, method, zsl, icl, _progress(watch, str(cell)))
+        record = measure(self.study, load(), self.prepared, method, zsl, icl, aligned_zsl, _progress(watch, str(cell)))
         self.folder.save_cell(self.cells[cell], record)
         for setting, facts in record.facts["settings"].items():
             if facts["status"] != "ok":

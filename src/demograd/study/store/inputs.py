@@ -11,7 +11,7 @@ from demograd.models import Model
 from demograd.study.prepare import Prepared
 from demograd.study.schema import Study
 
-NUMERICS = 4
+NUMERICS = 5
 """Raised when a change of the code changes numbers: cells of another version are run again."""
 
 

@@ -1,0 +1,179 @@
+"""The first checks before any score counts (method.md, "Validity"): was anything learned, in context or by FT?"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from demograd.metrics.comparable import require_same_queries
+from demograd.metrics.decision import SEEDS_TO_DECIDE
+from demograd.metrics.interval import Interval, Over
+from demograd.metrics.performance import (
+    auc,
+    calibrated_correct,
+    correct,
+    format_log_likelihood,
+    normalised_label_log_likelihood,
+    resampled_auc,
+)
+from demograd.metrics.statistics import conditional_interval, interval_over_demonstrations, statistic_interval
+from demograd.observe.observation import Observation
+
+OPENING = ("AUC", "calibrated accuracy", "likelihood among the label words")
+"""Any of these that improves opens a gate."""
+CLOSING = ("accuracy", *OPENING)
+"""Any of these that falls closes it. A rise of plain accuracy opens nothing: a bias that happens to suit the classes'
+shares raises it, without anything being learned of a query. A fall is a loss all the same."""
+FORMAT = "format"
+"""The label words' likelihood among all words: reported, and counts for nothing."""
+FAMILY_ERROR = 0.05
+"""Chance that any of the measures is called better or worse where nothing changed."""
+
+
+class Learning(StrEnum):
+    """What a gate says."""
+
+    LEARNED = "learned"
+    NOTHING = "nothing learned"
+    UNDECIDED = "undecided"
+
+
+@dataclass(frozen=True)
+class Change:
+    """ICL or FT minus ZSL in one measure of performance, paired by query, averaged over demonstration sets."""
+
+    measure: str
+    difference: float
+    """NaN (missing) where the measure is undefined."""
+    interval: Interval | None
+
+    @property
+    def is_better(self) -> bool:
+        """Whether the interval lies above zero."""
+        return self.interval is not None and self.interval.low > 0
+
+    @property
+    def is_worse(self) -> bool:
+        """Whether the interval lies below zero."""
+        return self.interval is not None and self.interval.high < 0
+
+    def __str__(self) -> str:
+        if self.difference != self.difference:
+            return f"{self.measure} missing"
+        bounds = f"[{self.interval.low:+.3f}, {self.interval.high:+.3f}]" if self.interval else "[no interval]"
+        return f"{self.measure} {self.difference:+.3f} {bounds}"
+
+
+@dataclass(frozen=True)
+class LearningCheck:
+    """A gate: whether ICL, or FT, learned anything that zero-shot does not have."""
+
+    outcome: Learning
+    message: str
+    changes: tuple[Change, ...]
+    """Of `CLOSING`, in its order, then of `FORMAT`."""
+
+    @property
+    def passed(self) -> bool:
+        """Whether the gate is open."""
+        return self.outcome == Learning.LEARNED
+
+
+def check_in_context_learning(
+    zsl: Sequence[Observation], icl: Sequence[Observation], *, resamples: int = 2000, seed: int = 0
+) -> LearningCheck:
+    """Is there in-context learning? One ZSL and one ICL observation per demonstration set; see `check_learning`."""
+    return check_learning(zsl, icl, "in-context learning", resamples=resamples, seed=seed)
+
+
+def check_fine_tuning(
+    zsl: Sequence[Observation], ft: Sequence[Observation], *, resamples: int = 2000, seed: int = 0
+) -> LearningCheck:
+    """Did fine-tuning learn anything? One ZSL and one FT observation per demonstration set; see `check_learning`."""
+    return check_learning(zsl, ft, "fine-tuning", resamples=resamples, seed=seed)
+
+
+def check_learning(
+    zsl: Sequence[Observation],
+    other: Sequence[Observation],
+    what: Literal["in-context learning", "fine-tuning"],
+    *,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> LearningCheck:
+    """Open where AUC, calibrated accuracy or the likelihood among the label words is significantly above zero-shot's,
+    and none of these, nor plain accuracy, significantly below.
+
+    One ZSL and one other observation per demonstration set (repeat ZSL's where the sets share it). Significant: the
+    interval leaves out zero. Each of the four intervals has level 1 − 0.05 / 4, so that looking at four does not make
+    chance four times as likely to be taken for something. With five sets or more they are over demonstrations. With
+    fewer nothing is decided; the intervals are then conditional on these demonstrations, and the message says what was
+    seen on them. Nothing is decided either where no measure has an interval: with fewer than two queries.
+
+    Raises:
+        ValueError: observations that do not match, are not finite, or a different number of them.
+    """
+    pairs = list(zip(zsl, other, strict=True))
+    for before, after in pairs:
+        require_same_queries(ZSL=before, **{"ICL" if what == "in-context learning" else "FT": after})
+    over: Over = "demonstrations" if len(pairs) >= SEEDS_TO_DECIDE else "queries"
+    interval_of_mean = interval_over_demonstrations if over == "demonstrations" else conditional_interval
+    level = 1 - FAMILY_ERROR / len(CLOSING)
+
+    def change(measure: str, of: Callable[[Observation], Float[Tensor, " queries"]], *, is_share: bool) -> Change:
+        gain = torch.stack([of(after).double() - of(before).double() for before, after in pairs])
+        interval = interval_of_mean(gain, level=level, resamples=resamples, seed=seed)
+        return Change(measure, gain.mean().item(), _of_shares(interval) if is_share else interval)
+
+    def auc_gain(s: int, queries: Int[np.ndarray, "resamples chosen"]) -> Float[np.ndarray, " resamples"]:
+        before, after = pairs[s]
+        return resampled_auc(after, queries) - resampled_auc(before, queries)
+
+    auc_interval = statistic_interval(
+        auc_gain, len(pairs), len(zsl[0].gold), over=over, level=level, resamples=resamples, seed=seed
+    )
+    changes = (
+        change("accuracy", correct, is_share=True),
+        Change("AUC", float(np.mean([auc(after) - auc(before) for before, after in pairs])), _of_shares(auc_interval)),
+        change("calibrated accuracy", calibrated_correct, is_share=True),
+        change("likelihood among the label words", normalised_label_log_likelihood, is_share=False),
+        change(FORMAT, format_log_likelihood, is_share=False),
+    )
+    outcome, finding = _outcome(changes[:-1], what, len(pairs))
+    label = next((each.interval.label for each in changes if each.interval), "no interval")
+    listed = ", ".join(str(each) for each in changes if each.difference == each.difference)
+    return LearningCheck(outcome, f"{finding}: {listed} ({label})", changes)
+
+
+def _outcome(changes: Sequence[Change], what: str, n_sets: int) -> tuple[Learning, str]:
+    """The gate, and its finding in words."""
+    better = [each.measure for each in changes if each.is_better and each.measure in OPENING]
+    worse = [each.measure for each in changes if each.is_worse]
+    learned = bool(better) and not worse
+    nothing = "no in-context learning here" if what == "in-context learning" else "fine-tuning learned nothing here"
+    if learned:
+        finding = f"{what} improves on zero-shot in {_and(better)}"
+    else:
+        finding = f"{nothing}, {'worse in ' + _and(worse) if worse else 'nothing is shown to improve'}"
+        finding += f" (better in {_and(better)})" if better else ""
+    if not any(each.interval for each in changes):
+        return Learning.UNDECIDED, f"undecided whether there is {what}: there is no interval"
+    if n_sets < SEEDS_TO_DECIDE:
+        sets = f"{n_sets} demonstration set{'s' * (n_sets != 1)}, and at least {SEEDS_TO_DECIDE} decide"
+        return Learning.UNDECIDED, f"undecided with {sets}; on these demonstrations {finding}"
+    return Learning.LEARNED if learned else Learning.NOTHING, finding
+
+
+def _and(words: Sequence[str]) -> str:
+    *first, last = words
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def _of_shares(interval: Interval | None) -> Interval | None:
+    """Of what lies between 0 and 1 no difference is past ±1."""
+    return interval and replace(interval, low=max(interval.low, -1.0), high=min(interval.high, 1.0))
