@@ -23,7 +23,7 @@ class LinearRegression:
 
     dimension: int
     inputs: Inputs = "normal"
-    """`normal`: N(0, Σ). `uniform`: each component in (−1, 1). `sphere`: of length 1."""
+    """`normal`: N(0, Σ). `uniform`: each component in (−h, h), h the half width. `sphere`: of length 1."""
     spectrum: tuple[float, ...] | None = None
     """Eigenvalues of Σ; None: Σ = I."""
     rotation: int | None = None
@@ -34,6 +34,8 @@ class LinearRegression:
     """Standard deviation of ε."""
     nonzero: int | None = None
     """How many components of w are not zero; None: all."""
+    half_width: float = 1.0
+    """Of uniform inputs: U(−1, 1) in von Oswald 2023a's text; ½ in the code released with it, U(−½, ½)."""
 
     def __post_init__(self) -> None:
         if self.spectrum is not None and len(self.spectrum) != self.dimension:
@@ -42,6 +44,10 @@ class LinearRegression:
             )
         if self.inputs != "normal" and self.spectrum is not None:
             raise ValueError("a spectrum is that of normal inputs")
+        if self.half_width <= 0:
+            raise ValueError(f"a half width of {self.half_width:g}, and not above zero")
+        if self.inputs != "uniform" and self.half_width != 1:
+            raise ValueError("a half width is that of uniform inputs")
         if self.rotation is not None and self.spectrum is None:
             raise ValueError("a rotation turns the axes of a spectrum, and there is none")
         if self.nonzero is not None and not 1 <= self.nonzero <= self.dimension:
@@ -70,7 +76,8 @@ class LinearRegression:
 
     def _inputs(self, shape: tuple[int, int, int], generator: Generator, dtype: torch.dtype) -> Tensor:
         if self.inputs == "uniform":
-            return 2 * torch.rand(shape, generator=generator, device=generator.device, dtype=dtype) - 1
+            unit = torch.rand(shape, generator=generator, device=generator.device, dtype=dtype)
+            return self.half_width * (2 * unit - 1)
         z = torch.randn(shape, generator=generator, device=generator.device, dtype=dtype)
         if self.inputs == "sphere":
             return z / z.norm(dim=-1, keepdim=True)
@@ -138,10 +145,19 @@ class KernelRegression:
 
 @dataclass(frozen=True)
 class SineRegression:
-    """y = a sin(x + φ) + ε with x in (−5, 5), a in (0.1, 5) and φ in (0, π) (Finn 2017; von Oswald 2023a §4)."""
+    """y = a sin(x + φ) + ε with x in (−5, 5), a in (0.1, 5) and φ in (0, π) (Finn 2017; von Oswald 2023a §4).
+
+    The code released with von Oswald 2023a takes a in (0.1, 0.5).
+    """
 
     noise: float = 0.0
     dimension: int = 1
+    smallest_amplitude: float = 0.1
+    largest_amplitude: float = 5.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.smallest_amplitude <= self.largest_amplitude:
+            raise ValueError(f"amplitudes from {self.smallest_amplitude:g} to {self.largest_amplitude:g}")
 
     def draw(
         self,
@@ -159,7 +175,7 @@ class SineRegression:
             return low + (high - low) * drawn
 
         x = scale * uniform(-5.0, 5.0, context + 1)
-        y = uniform(0.1, 5.0, 1) * torch.sin(x + uniform(0.0, pi, 1))
+        y = uniform(self.smallest_amplitude, self.largest_amplitude, 1) * torch.sin(x + uniform(0.0, pi, 1))
         return _problems(x, y, self.noise, generator)
 
 
