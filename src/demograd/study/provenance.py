@@ -77,9 +77,9 @@ def notes_of(study: Study, model: Model) -> list[str]:
             notes.append("Untrained networks have no final norm: a defect of the released runs, kept as asked for.")
     if needs_alignment(study, model):
         if can_align(model):
-            notes.append("Implicit update: keys are rotary, so ΔW_FT is taken with the queries of ZSL and FT where they "
-                         "stand in ICL, observed once more for that. All other scores are of queries where they stand "
-                         "without demonstrations.")  # fmt: skip
+            notes.append("Implicit update: keys are rotary, so ΔW_FT is taken with the queries of ZSL and FT where "
+                         "they stand in ICL, observed once more for that. All other scores are of queries where they "
+                         "stand without demonstrations.")  # fmt: skip
         else:
             notes.append("Implicit update: missing. Keys are rotary, and the queries of ZSL and FT cannot be put where "
                          "they stand in ICL, so ΔW_ICL and ΔW_FT would be matrices in frames rotated against each "

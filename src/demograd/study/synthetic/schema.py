@@ -64,6 +64,8 @@ class LinearWorld(_Settings):
     """Standard deviation of ε."""
     nonzero: Count | None = LinearSettings.nonzero
     """Components of w that are not zero; without a number, all."""
+    half_width: Positive = LinearRegression.half_width
+    """Of uniform inputs: 1, as in the text of von Oswald 2023a, is U(−1, 1); 0.5, as in its released code, U(−½, ½)."""
 
     def world(self) -> "synthetic.LinearRegression":
         """The world itself."""
@@ -96,11 +98,27 @@ class SineWorld(_Settings):
     """y = a sin(x + φ) + ε."""
 
     kind: Literal["sine"]
+<<<<<<< HEAD
     noise: NotNegative = SineSettings.noise
+=======
+    noise: NotNegative = SineRegression.noise
+    smallest_amplitude: NotNegative = SineRegression.smallest_amplitude
+    largest_amplitude: Positive = SineRegression.largest_amplitude
+    """Of a: 5 in Finn 2017 and in the text of von Oswald 2023a, 0.5 in its released code."""
+>>>>>>> science
 
     def world(self) -> "synthetic.SineRegression":
         """The world itself."""
+<<<<<<< HEAD
         return synthetic.SineRegression(noise=self.noise)
+=======
+        return SineRegression(**self.model_dump(exclude={"kind"}))
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "SineWorld":
+        self.world()
+        return self
+>>>>>>> science
 
 
 class SystemWorld(_Settings):
