@@ -1,5 +1,6 @@
 """A run as it lies in its folder, for notebooks."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -31,7 +32,11 @@ class Run:
         """One line: where it is, what of, and how much of it there is."""
         if isinstance(self.study, SyntheticStudy):
             study = self.study
-            parts: dict[str, Collection[object]] = {"worlds": study.worlds, "networks": study.networks, "seeds": study.seeds}
+            parts: dict[str, Collection[object]] = {
+                "worlds": study.worlds,
+                "networks": study.networks,
+                "seeds": study.seeds,
+            }
             size = ", ".join(f"{len(of)} {what}" for what, of in parts.items())
         else:
             size = f"{len(self.cells())} cells"

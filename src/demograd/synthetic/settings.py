@@ -14,7 +14,7 @@ class LinearSettings:
 
     dimension: int
     inputs: Inputs = "normal"
-    """`normal`: N(0, Σ). `uniform`: each component in (−1, 1). `sphere`: of length 1."""
+    """`normal`: N(0, Σ). `uniform`: each component in (−h, h), h the half width. `sphere`: of length 1."""
     spectrum: tuple[float, ...] | None = None
     """Eigenvalues of Σ; None: Σ = I."""
     rotation: int | None = None
@@ -25,6 +25,8 @@ class LinearSettings:
     """Standard deviation of ε."""
     nonzero: int | None = None
     """How many components of w are not zero; None: all."""
+    half_width: float = 1.0
+    """Of uniform inputs: U(−1, 1) in von Oswald 2023a's text; ½ in the code released with it, U(−½, ½)."""
 
     def __post_init__(self) -> None:
         if self.spectrum is not None and len(self.spectrum) != self.dimension:
@@ -33,6 +35,10 @@ class LinearSettings:
             )
         if self.inputs != "normal" and self.spectrum is not None:
             raise ValueError("a spectrum is that of normal inputs")
+        if self.half_width <= 0:
+            raise ValueError(f"a half width of {self.half_width:g}, and not above zero")
+        if self.inputs != "uniform" and self.half_width != 1:
+            raise ValueError("a half width is that of uniform inputs")
         if self.rotation is not None and self.spectrum is None:
             raise ValueError("a rotation turns the axes of a spectrum, and there is none")
         if self.nonzero is not None and not 1 <= self.nonzero <= self.dimension:
@@ -55,6 +61,13 @@ class SineSettings:
 
     noise: float = 0.0
     dimension: int = 1
+    smallest_amplitude: float = 0.1
+    largest_amplitude: float = 5.0
+    """Of a: 5 in Finn 2017 and in the text of von Oswald 2023a, 0.5 in its released code."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.smallest_amplitude <= self.largest_amplitude:
+            raise ValueError(f"amplitudes from {self.smallest_amplitude:g} to {self.largest_amplitude:g}")
 
 
 @dataclass(frozen=True)

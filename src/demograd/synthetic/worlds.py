@@ -19,41 +19,6 @@ from demograd.synthetic.settings import KernelSettings, LinearSettings, SineSett
 class LinearRegression(LinearSettings):
     """y = ⟨w, x⟩ + ε, a new w for every sequence; y has one component."""
 
-<<<<<<< HEAD
-=======
-    dimension: int
-    inputs: Inputs = "normal"
-    """`normal`: N(0, Σ). `uniform`: each component in (−h, h), h the half width. `sphere`: of length 1."""
-    spectrum: tuple[float, ...] | None = None
-    """Eigenvalues of Σ; None: Σ = I."""
-    rotation: int | None = None
-    """Seed of the orthogonal matrix that turns Σ's axes; None: they are the coordinate axes."""
-    task: Literal["identity", "inverse"] = "identity"
-    """Covariance of w: I, or Σ⁻¹ (Ahn 2023)."""
-    noise: float = 0.0
-    """Standard deviation of ε."""
-    nonzero: int | None = None
-    """How many components of w are not zero; None: all."""
-    half_width: float = 1.0
-    """Of uniform inputs: U(−1, 1) in von Oswald 2023a's text; ½ in the code released with it, U(−½, ½)."""
-
-    def __post_init__(self) -> None:
-        if self.spectrum is not None and len(self.spectrum) != self.dimension:
-            raise ValueError(
-                f"a spectrum of {len(self.spectrum)} eigenvalues for inputs of {self.dimension} components"
-            )
-        if self.inputs != "normal" and self.spectrum is not None:
-            raise ValueError("a spectrum is that of normal inputs")
-        if self.half_width <= 0:
-            raise ValueError(f"a half width of {self.half_width:g}, and not above zero")
-        if self.inputs != "uniform" and self.half_width != 1:
-            raise ValueError("a half width is that of uniform inputs")
-        if self.rotation is not None and self.spectrum is None:
-            raise ValueError("a rotation turns the axes of a spectrum, and there is none")
-        if self.nonzero is not None and not 1 <= self.nonzero <= self.dimension:
-            raise ValueError(f"{self.nonzero} components that are not zero, of {self.dimension}")
-
->>>>>>> science
     def covariance(self) -> Float[Tensor, "inputs inputs"]:
         """Σ of normal inputs, in float64."""
         eigenvalues = torch.tensor(self.spectrum or (1.0,) * self.dimension, dtype=torch.float64)
@@ -140,27 +105,12 @@ class KernelRegression(KernelSettings):
 
 
 @dataclass(frozen=True)
-<<<<<<< HEAD
 class SineRegression(SineSettings):
-    """y = a sin(x + φ) + ε with x in (−5, 5), a in (0.1, 5) and φ in (0, π) (Finn 2017; von Oswald 2023a §4)."""
-
-=======
-class SineRegression:
     """y = a sin(x + φ) + ε with x in (−5, 5), a in (0.1, 5) and φ in (0, π) (Finn 2017; von Oswald 2023a §4).
 
     The code released with von Oswald 2023a takes a in (0.1, 0.5).
     """
 
-    noise: float = 0.0
-    dimension: int = 1
-    smallest_amplitude: float = 0.1
-    largest_amplitude: float = 5.0
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.smallest_amplitude <= self.largest_amplitude:
-            raise ValueError(f"amplitudes from {self.smallest_amplitude:g} to {self.largest_amplitude:g}")
-
->>>>>>> science
     def draw(
         self,
         sequences: int,

@@ -64,7 +64,7 @@ class LinearWorld(_Settings):
     """Standard deviation of ε."""
     nonzero: Count | None = LinearSettings.nonzero
     """Components of w that are not zero; without a number, all."""
-    half_width: Positive = LinearRegression.half_width
+    half_width: Positive = LinearSettings.half_width
     """Of uniform inputs: 1, as in the text of von Oswald 2023a, is U(−1, 1); 0.5, as in its released code, U(−½, ½)."""
 
     def world(self) -> "synthetic.LinearRegression":
@@ -98,27 +98,19 @@ class SineWorld(_Settings):
     """y = a sin(x + φ) + ε."""
 
     kind: Literal["sine"]
-<<<<<<< HEAD
     noise: NotNegative = SineSettings.noise
-=======
-    noise: NotNegative = SineRegression.noise
-    smallest_amplitude: NotNegative = SineRegression.smallest_amplitude
-    largest_amplitude: Positive = SineRegression.largest_amplitude
+    smallest_amplitude: NotNegative = SineSettings.smallest_amplitude
+    largest_amplitude: Positive = SineSettings.largest_amplitude
     """Of a: 5 in Finn 2017 and in the text of von Oswald 2023a, 0.5 in its released code."""
->>>>>>> science
 
     def world(self) -> "synthetic.SineRegression":
         """The world itself."""
-<<<<<<< HEAD
-        return synthetic.SineRegression(noise=self.noise)
-=======
-        return SineRegression(**self.model_dump(exclude={"kind"}))
+        return synthetic.SineRegression(**self.model_dump(exclude={"kind"}))
 
     @model_validator(mode="after")
     def _fits_together(self) -> "SineWorld":
-        self.world()
+        SineSettings(**self.model_dump(exclude={"kind"}))
         return self
->>>>>>> science
 
 
 class SystemWorld(_Settings):
