@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import permutations
 
 from demograd.errors import UserError
+from demograd.tasks.control_tokens import ordinary
 from demograd.tasks.tokenizer import Tokenizer, bos_id, tokenizer_name
 
 
@@ -20,12 +22,15 @@ class Encoded:
 def encode(tokenizer: Tokenizer, texts: Sequence[str]) -> list[list[int]]:
     """Token ids of each text, without BOS or EOS; "<|im_end|>" in a review is ten characters, not the end of it.
 
+    Tokens that were added for control are ordinary characters here too (see `ordinary`).
+
     Raises UserError where a tokenizer makes a special token of data all the same.
     """
     if not texts:
         return []
-    ids = tokenizer(list(texts), add_special_tokens=False, split_special_tokens=True, verbose=False)["input_ids"]
-    special = _forbidden_ids(tokenizer)
+    plain, control = ordinary(tokenizer)
+    ids = plain(list(texts))
+    special = _forbidden_ids(tokenizer) | control
     for text, tokens in zip(texts, ids, strict=True):
         if special.intersection(tokens):
             raise UserError(
@@ -40,7 +45,7 @@ def encode_with_answers(tokenizer: Tokenizer, texts: Sequence[str], answers: Seq
     """Tokens of each text and of each class's answer, checked on every pair of them.
 
     Raises UserError where ids(text) is not a prefix of ids(text + answer), where an answer's tokens depend on the text
-    before it, and where two answers are the same tokens.
+    before it, and where two answers are the same tokens, or the tokens of one begin another's.
     """
     prefixes = encode(tokenizer, texts)
     suffixes: list[list[int]] = []
@@ -57,6 +62,14 @@ def encode_with_answers(tokenizer: Tokenizer, texts: Sequence[str], answers: Seq
             "words that it can tell apart",
             "Choose other label words, or another model",
         )
+    for (short, begins), (long, begun) in permutations(zip(answers, suffixes, strict=True), 2):
+        if begun[: len(begins)] == begins:
+            raise UserError(
+                f"The tokens of the label word {short.strip()!r} begin those of {long.strip()!r} (tokenizer "
+                f"{tokenizer_name(tokenizer)}), and both are scored by the mean over their tokens",
+                "words of which none begins another: nothing says where the shorter one ends",
+                "Choose other label words",
+            )
     return Encoded(prefixes, suffixes)
 
 
@@ -69,9 +82,9 @@ def _forbidden_ids(tokenizer: Tokenizer) -> set[int]:
     return special
 
 
-def shortened(text: str) -> str:
+def shortened(text: str, length: int = 80) -> str:
     """The start of a text, for a message."""
-    return text if len(text) <= 80 else text[:79] + "…"
+    return text if len(text) <= length else text[: length - 1] + "…"
 
 
 def _unclean_answer(tokenizer: Tokenizer, text: str, answer: str) -> UserError:
