@@ -70,7 +70,7 @@ def run_study(
     for sentence in sets.check():
         watch.say(sentence)
     _check_methods(study, first)
-    notes, device = notes_of(study, first), str(first.anatomy.device)
+    notes, device = [*notes_of(study, first), *sets.notes], str(first.anatomy.device)
     del first  # other models, and those who work, may need its memory
     facts: dict[str, dict[str, str]] = {}
 
@@ -95,7 +95,7 @@ def run_study(
         forget_finished(study, folder, inputs)
         _run_cells(study, folder, sets, inputs, workers, watch)
         folder.write_json("provenance.json", provenance(
-            tasks, device, workers.threads_each, _networks(study, facts, inputs), rate_sources,
+            sets.tasks, device, workers.threads_each, _networks(study, facts, inputs), rate_sources,
             notes + kept_notes(study, folder, inputs), before=folder.read_json("provenance.json"),
             seconds=time.perf_counter() - started,
         ))  # fmt: skip

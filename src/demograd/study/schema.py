@@ -37,7 +37,7 @@ class Study(BaseModel):
     weights: AtLeastOne[Weights] = ["trained"]
     """States before anything; an untrained one is drawn anew for each seed."""
     tasks: AtLeastOne[str] = ["sst2"]
-    """Built-in names, `hub:owner/name`, CSV, JSONL or Parquet files, or `cb=FILE`: a built-in task on a file."""
+    """Built-in names, `hub:owner/name`, files or folders of data, or `cb=FILE`: a built-in task on a file."""
     optional_tasks: Many[str] = []
     """Those among the tasks that are left out, aloud, where their data cannot be had."""
     template: str | None = None
@@ -48,6 +48,12 @@ class Study(BaseModel):
     """Of a file or hub task: where its labels are."""
     validation_path: str | None = None
     """A second file, from which the queries of a file task are drawn."""
+    split: str | None = None
+    """Of a hub data set or a folder: the split that demonstrations come from; null: `train`."""
+    validation_split: str | None = None
+    """Of a hub data set or a folder: the split that queries come from; null: `validation`, where there is one."""
+    encoding: str | None = None
+    """Of CSV, TSV and JSON files, such as latin-1 or utf-16; null: UTF-8, or what a byte-order mark says."""
     k: AtLeastOne[Count] = [16]
     """Demonstrations."""
     seeds: Annotated[list[Seed] | dict[str, Many[Seed]], OneOrMany()] = [0, 1, 2, 3, 4]

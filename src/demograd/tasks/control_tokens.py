@@ -61,7 +61,7 @@ def _copied(tokenizer: Any) -> tuple[Encode | None, frozenset[int]]:
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is not None:
         return (_without(backend, control) if control else None), control
-    vocabulary = [token.content for id, token in added.items() if id not in special | control and not token.special]
+    vocabulary = {token.content: id for id, token in added.items() if id not in special | control and not token.special}
     return (_with_vocabulary(tokenizer, vocabulary) if vocabulary else None), control
 
 
@@ -77,9 +77,14 @@ def _without(backend: Any, control: frozenset[int]) -> Encode:
     return lambda texts: [encoding.ids for encoding in other.encode_batch(texts, add_special_tokens=False)]
 
 
-def _with_vocabulary(tokenizer: Any, vocabulary: list[str]) -> Encode:
-    """Of a tokenizer in Python, which with `split_special_tokens` would pass over all that was added: a copy that looks
-    for these words alone."""
-    other = copy.copy(tokenizer)
-    other.tokens_trie = type(tokenizer.tokens_trie)(*vocabulary)
-    return lambda texts: [list(ids) for ids in other(texts, add_special_tokens=False, verbose=False)["input_ids"]]
+def _with_vocabulary(tokenizer: Any, vocabulary: dict[str, int]) -> Encode:
+    """Of a tokenizer in Python, which with `split_special_tokens` would pass over all that was added: these words are
+    looked for first, and what is between them is encoded."""
+    words = type(tokenizer.tokens_trie)([*vocabulary])
+    between = _split_special(copy.copy(tokenizer))
+
+    def ids(text: str) -> list[int]:
+        pieces = [piece for piece in words.split(text) if piece]
+        return [id for piece in pieces for id in ([vocabulary[piece]] if piece in vocabulary else between([piece])[0])]
+
+    return lambda texts: [ids(text) for text in texts]

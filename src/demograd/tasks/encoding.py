@@ -9,6 +9,10 @@ from demograd.tasks.control_tokens import ordinary
 from demograd.tasks.tokenizer import Tokenizer, bos_id, tokenizer_name
 
 
+_PREFIX = 2
+"""Most tokens that a tokenizer puts before a text of its own, such as a space."""
+
+
 @dataclass(frozen=True)
 class Encoded:
     """Texts, and the answer of each class behind any of them."""
@@ -71,6 +75,22 @@ def encode_with_answers(tokenizer: Tokenizer, texts: Sequence[str], answers: Seq
                 "Choose other label words",
             )
     return Encoded(prefixes, suffixes)
+
+
+def fitting_texts(tokenizer: Tokenizer, texts: Sequence[str], answers: Sequence[str], limit: int) -> list[bool]:
+    """Whether each text takes at most `limit` tokens with the longest answer.
+
+    A text has no more tokens than bytes, so few are encoded.
+    """
+    spare = max(len(answer.encode()) for answer in answers) + _PREFIX
+    fits = [len(text.encode()) + spare <= limit for text in texts]
+    open_ = [number for number, is_short in enumerate(fits) if not is_short]
+    if open_:
+        ids = encode(tokenizer, [texts[number] for number in open_])
+        answer = max(map(len, encode_with_answers(tokenizer, [texts[open_[0]]], answers).answers))
+        for number, tokens in zip(open_, ids, strict=True):
+            fits[number] = len(tokens) + answer <= limit
+    return fits
 
 
 def _forbidden_ids(tokenizer: Tokenizer) -> set[int]:

@@ -144,4 +144,3 @@ def _quiet() -> Iterator[None]:
         yield
     finally:
         hub.setLevel(before)
-

@@ -71,7 +71,9 @@ def load_task(
     elif Path(name).suffix or is_there(Path(name)):
         data = _own(name, validation_path, encoding, split, validation_split)
     else:
-        do = "Name a file (.csv, .tsv, .json, .jsonl, .parquet, .arrow) or a folder, or a hub data set as hub:owner/name"
+        do = (
+            "Name a file (.csv, .tsv, .json, .jsonl, .parquet, .arrow) or a folder, or a hub data set as hub:owner/name"
+        )
         raise unknown_name("task", name, built_in_tasks(), do)
     table = data.table
     if template is None:

@@ -144,7 +144,9 @@ def _refuse_labels(
             "Add them to label_words, or remove these rows",
         )
     if len(set(labels.values())) < 2:
-        shown = f"every row has the label {shortened(next(iter(labels.values())))!r}" if labels else "no row has a label"
+        shown = (
+            f"every row has the label {shortened(next(iter(labels.values())))!r}" if labels else "no row has a label"
+        )
         raise UserError(
             f"In {table.name} {shown}",
             "examples of at least two classes",
