@@ -8,7 +8,6 @@ from demograd.errors import UserError
 from demograd.tasks.control_tokens import ordinary
 from demograd.tasks.tokenizer import Tokenizer, bos_id, tokenizer_name
 
-
 _PREFIX = 2
 """Most tokens that a tokenizer puts before a text of its own, such as a space."""
 

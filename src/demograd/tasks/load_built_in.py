@@ -9,8 +9,8 @@ from demograd.tasks.cells import label_key
 from demograd.tasks.compose import Source, compose
 from demograd.tasks.hub import read_hub
 from demograd.tasks.label_words import GivenLabelWords, LabelWords, checked_words, label_words_of
-from demograd.tasks.staicc import read_staicc
 from demograd.tasks.splits import Data
+from demograd.tasks.staicc import read_staicc
 from demograd.tasks.table import label_keys
 from demograd.tasks.task import Task
 
