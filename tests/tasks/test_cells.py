@@ -51,19 +51,17 @@ def test_what_is_plainly_text_is_written_so(tmp_path, cells, first):
         ({"en": "film"}, r"1 row has an object in column 'text' \(data row 4\).*text\.en"),
         (["film"], r"1 row has a list in column 'text' \(data row 4\).*text\.0"),
         (b"gr\xf6\xdfer", r"1 row has bytes that are no UTF-8 in column 'text' \(data row 4\)"),
-        ({"bytes": b"\x89PNG", "path": None}, r"an object in column 'text'"),
+        ({"bytes": "iVBORw0KGgo=", "path": None}, r"an object in column 'text'"),
         (None, r"1 row has nothing in column 'text' \(data row 4\)"),
         (float("nan"), r"1 row has nothing in column 'text' \(data row 4\)"),
     ],
 )
 def test_what_is_no_text_is_refused_with_its_column_and_row(tmp_path, cell, message):
-    empty = type(cell)() if not isinstance(cell, float | type(None)) else 1.0
-    cells = [f"film {i}".encode() for i in range(N)] if isinstance(cell, bytes) else [empty] * N
+    cells = [f"film {i}".encode() for i in range(N)] if isinstance(cell, bytes) else [1.0] * N
     if isinstance(cell, dict | list) or cell is None:
         path = tmp_path / "a.jsonl"
         rows = [{"text": f"film {i}", "label": ("bad", "good")[i % 2]} for i in range(N)]
-        rows[3]["text"] = {k: v.decode("latin-1") if isinstance(v, bytes) else v for k, v in cell.items()} if isinstance(
-            cell, dict) else cell  # fmt: skip
+        rows[3]["text"] = cell
         path.write_text("\n".join(map(json.dumps, rows)))
     else:
         cells[3] = cell
@@ -75,8 +73,6 @@ def test_what_is_no_text_is_refused_with_its_column_and_row(tmp_path, cell, mess
 def test_a_dotted_column_is_what_is_nested(tmp_path):
     nested = [{"en": f"film {i}", "de": [f"Film {i}", "x"]} for i in range(N)]
     path = parquet(tmp_path / "a.parquet", nested)
-    assert "film 0" in {e.fields["text.en"] for e in load_task(
-        path, template="{text.en}:", label_words=WORDS).pools.training} | {"film 0"}  # fmt: skip
     task = load_task(path, template="{text.en} or {text.de.0}:", label_words=WORDS)
     number = task.queries(1)[0].fields["text.en"].split()[1]
     assert task.text(task.queries(1)[0]) == f"film {number} or Film {number}:"
@@ -98,7 +94,9 @@ NUMBERS = [i % 2 for i in range(N)]
     ],
 )
 def test_class_names_in_a_parquet_file_say_what_its_numbers_mean(tmp_path, words, expected):
-    task = load_task(parquet(tmp_path / "a.parquet", FILMS, NUMBERS, ["bad", "good"]), template=TEMPLATE, label_words=words)
+    task = load_task(
+        parquet(tmp_path / "a.parquet", FILMS, NUMBERS, ["bad", "good"]), template=TEMPLATE, label_words=words
+    )
     assert task.label_words == expected
     for query in task.pools.queries:
         odd = int(query.fields["text"].split()[1]) % 2
@@ -124,14 +122,20 @@ def test_a_second_file_that_numbers_its_classes_otherwise_is_read_by_their_names
 def test_rows_without_a_gold_label_are_left_out_and_counted(tmp_path):
     numbers = [-1 if i in (3, 4) else i % 2 for i in range(N)]
     films = ["" if i == 3 else text for i, text in enumerate(FILMS)]
-    named = load_task(parquet(tmp_path / "a.parquet", films, numbers, ["bad", "good"]), template=TEMPLATE, label_words=WORDS)
+    named = load_task(
+        parquet(tmp_path / "a.parquet", films, numbers, ["bad", "good"]), template=TEMPLATE, label_words=WORDS
+    )
     assert len(texts(named)) == N - 2
     assert any("2 of 30 rows" in note and "no gold label" in note for note in named.notes)
     with pytest.raises(UserError, match=r"'-1' \(2 rows\); data row 4, 5"):
-        load_task(parquet(tmp_path / "b.parquet", FILMS, numbers), template=TEMPLATE, label_words=["Negative", "Positive"])
+        load_task(
+            parquet(tmp_path / "b.parquet", FILMS, numbers), template=TEMPLATE, label_words=["Negative", "Positive"]
+        )
 
 
-@pytest.mark.parametrize("words", [["Negative", "Positive"], {0: "Negative", 1: "Positive"}, {True: "Positive", False: "Negative"}])
+@pytest.mark.parametrize(
+    "words", [["Negative", "Positive"], {0: "Negative", 1: "Positive"}, {True: "Positive", False: "Negative"}]
+)
 @pytest.mark.parametrize("label", [bool, float, int, str, lambda y: str(bool(y)), lambda y: f"{y}.00"])
 def test_a_label_is_the_same_however_it_is_typed(tmp_path, words, label):
     path = parquet(tmp_path / "a.parquet", FILMS, [label(y) for y in NUMBERS])

@@ -20,7 +20,10 @@ ROWS = [{"text": text, "label": i % 2} for i, text in enumerate(TEXTS)]
 
 def separated(separator, label=str, quote=True, encoding="utf-8", newline="\n"):
     quoted = ['"' + row["text"].replace('"', '""') + '"' if quote else row["text"] for row in ROWS]
-    lines = [f"text{separator}label", *(f"{t}{separator}{label(r['label'])}" for t, r in zip(quoted, ROWS, strict=True))]
+    lines = [
+        f"text{separator}label",
+        *(f"{t}{separator}{label(r['label'])}" for t, r in zip(quoted, ROWS, strict=True)),
+    ]
     return (newline.join(lines) + newline).encode(encoding)
 
 
@@ -144,7 +147,7 @@ def test_splits_of_a_folder_are_chosen_and_what_is_not_used_is_noted(tmp_path):
     assert any("split test is not used" in note for note in task.notes)
     other = load(tmp_path / "set", split="validation", validation_split="test")
     assert all("test" in e.fields["text"] for e in other.pools.queries)
-    with pytest.raises(UserError, match="no split 'dev'.*one of validation, test, train|no split 'dev'.*one of"):
+    with pytest.raises(UserError, match=r"no split 'dev'.*one of"):
         load(tmp_path / "set", split="dev")
     with pytest.raises(UserError, match="are both"):
         load(tmp_path / "set", split="test", validation_split="test")
@@ -158,8 +161,9 @@ def test_what_datasets_saved_to_disk_is_read_with_its_class_names(tmp_path, spli
 
     names = datasets.ClassLabel(names=["bad", "good"])
     parts = {
-        name: datasets.Dataset.from_dict({"text": [f"{name} {i}" for i in range(30)], "label": [i % 2 for i in range(30)]})
-        .cast_column("label", names)
+        name: datasets.Dataset.from_dict(
+            {"text": [f"{name} {i}" for i in range(30)], "label": [i % 2 for i in range(30)]}
+        ).cast_column("label", names)
         for name in ("train", "validation")
     }  # fmt: skip
     saved = datasets.DatasetDict(parts) if splits else parts["train"].filter(lambda row: row["text"] != "train 3")

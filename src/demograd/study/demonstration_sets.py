@@ -89,9 +89,7 @@ class DemonstrationSets:
         for name, task in self.tasks.items():
             for reader in readers:
                 if reader.context_window is not None:
-                    task = task.within_window(
-                        reader.tokenizer, reader.context_window, separator=self.study.separator
-                    )  # fmt: skip
+                    task = task.within_window(reader.tokenizer, reader.context_window, separator=self.study.separator)
                 self.notes += task.label_word_notes(reader.tokenizer)
             self.notes += [note for note in task.notes if note not in self.tasks[name].notes]
             self.tasks[name] = task

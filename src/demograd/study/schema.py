@@ -14,6 +14,7 @@ from demograd.study.measures import MEASURES
 from demograd.study.methods import make_method, named_methods, resolved_methods
 from demograd.study.settings import validated
 from demograd.study.values import AtLeastOne, Count, FolderName, Many, OneOrMany, Order, Orders, Positive, Seed
+from demograd.tasks.cells import label_key
 
 Rates = Annotated[list[Positive] | dict[str, Many[Positive]], OneOrMany()]
 """For all tasks, or task by task."""
@@ -111,6 +112,13 @@ class Study(BaseModel):
     @classmethod
     def _methods_by_name(cls, given: Any) -> dict[str, dict[str, Any]]:
         return resolved_methods(given)
+
+    @field_validator("label_words", mode="before")
+    @classmethod
+    def _labels_as_text(cls, given: Any) -> Any:
+        """A label may be a number or true; YAML reads it as one."""
+        return {label_key(label) if isinstance(label, bool | int | float) else label: word
+                for label, word in given.items()} if isinstance(given, dict) else given  # fmt: skip
 
     @field_validator("measures")
     @classmethod

@@ -127,9 +127,9 @@ def _refuse_overflow(before: int, encoded: Encoded, queries: Sequence[str], cont
     if context_window is not None and before + query > context_window:
         longest = queries[max(range(len(queries)), key=lambda number: len(tokens[number]))]
         raise UserError(
-            f"The longest query ({shortened(longest)!r}) with its answer needs {query} tokens behind {before}, the context "
-            f"window has {context_window}",
+            f"The longest query ({shortened(longest)!r}) with its answer needs {query} tokens behind {before}, the "
+            f"context window has {context_window}",
             "a prompt that fits",
-            "Use fewer demonstrations (task.fitting_demonstrations says which fit), task.within_window, which leaves out "
-            "what is too long, or another model",
+            "Use fewer demonstrations (task.fitting_demonstrations says which fit), task.within_window, which leaves "
+            "out what is too long, or another model",
         )

@@ -34,9 +34,8 @@ def compose(name: str, template: str, words: LabelWords, source: Source, notes: 
         )
 
     def labelled(table: Table) -> Labelled:
-        return labelled_examples(
-            table, mapping, source.label_column, words.classes_in(table, source.label_column)
-        )  # fmt: skip
+        classes = words.classes_in(table, source.label_column)
+        return labelled_examples(table, mapping, source.label_column, classes)
 
     table, validation = source.data.table, source.data.validation
     rows, held_out = labelled(table), None if validation is None else labelled(validation)

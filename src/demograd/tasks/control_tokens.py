@@ -1,8 +1,8 @@
 """Added tokens that stand for control, such as <tool_call>, in text that nobody vouches for.
 
-transformers' `split_special_tokens` leaves out those alone that a tokenizer calls special; Qwen's <tool_call> and <think>
-are none, and would be swallowed from a review as one token each. Other added tokens are vocabulary of ordinary text: the
-runs of spaces of GPT-NeoX, Phi and Gemma, or words that someone added.
+transformers' `split_special_tokens` leaves out those alone that a tokenizer calls special; Qwen's <tool_call> and
+<think> are none, and would be swallowed from a review as one token each. Other added tokens are vocabulary of ordinary
+text: the runs of spaces of GPT-NeoX, Phi and Gemma, or words that someone added.
 """
 
 import copy
@@ -21,7 +21,7 @@ _known: WeakKeyDictionary[Any, tuple[int, Encode | None, frozenset[int]]] = Weak
 def is_control(content: str) -> bool:
     """Whether an added token looks like a tag: a letter or digit between punctuation or symbols at both ends.
 
-    So do <think>, [INST], |||EMAIL_ADDRESS||| and >>QUESTION<<; runs of white space, words and punctuation alone do not.
+    So do <think>, [INST], |||EMAIL_ADDRESS||| and >>QUESTION<<; runs of white space, words and bare punctuation do not.
     """
     text = content.strip().strip("▁Ġ")
     return (

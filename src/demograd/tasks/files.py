@@ -63,8 +63,9 @@ def read_file(path: str | Path, encoding: str | None = None) -> Table:
     """Every column of the file at `path`.
 
     Files of text are in `encoding`; without it in what their byte-order mark says, or UTF-8. Cells of CSV and TSV files
-    stay text ("NA" is a word, not a gap); their first line names the columns, and shows what separates cells. JSON is an
-    array of objects, one under a name such as "data", or an object per line; a key that an object lacks is an empty cell.
+    stay text ("NA" is a word, not a gap); their first line names the columns, and shows what separates cells. JSON is
+    an array of objects, one under a name such as "data", or an object per line; a key that is not there is an empty
+    cell.
 
     Raises UserError for a file that is missing, empty, of another kind, or not what its suffix says.
     """
@@ -92,8 +93,8 @@ def read_file(path: str | Path, encoding: str | None = None) -> Table:
         cause = shortened(" ".join(str(error).split()), 300)
         raise UserError(
             f"File {path} cannot be read as {kind[1:].upper()} ({cause})",
-            "a CSV or TSV file with a header, JSON objects, or a Parquet or Arrow file; text in UTF-8, or in the encoding "
-            "that is named",
+            "a CSV or TSV file with a header, JSON objects, or a Parquet or Arrow file; text in UTF-8, or in the "
+            "encoding that is named",
             "Mend the file, or give it the suffix of what it is",
         ) from error
     if not any(columns[name] for name in list(columns)[:1]):

@@ -36,10 +36,11 @@ def load_task(
     template's, its labels as on the hub or as the label words.
 
     `template` ("Review: {text} Sentiment:") and `label_words` are needed for files and hub data sets, and replace those
-    of a built-in task. `label_words` maps each value of `label_column` to a word, or lists the words in class order
-    (the column then holds class numbers from 0, or the words). `validation_path` is a second file, from which queries
-    are drawn; without it they come from a fixed part of the first. `split` and `validation_split` name those of a hub
-    data set or folder ("train" and "validation" without them), `encoding` that of text ("latin-1"). `source` says where a built-in task's data come
+    of a built-in task; "{text.en}" is what the objects of a column hold under a name. `label_words` maps each value of
+    `label_column` to a word, or lists the words in class order (the column then holds class numbers from 0, false and
+    true, or the words). `validation_path` is a second file, from which queries are drawn; without it they come from a
+    fixed part of the first. `split` and `validation_split` name those of a hub data set or folder ("train" and
+    "validation" without them), `encoding` that of text ("latin-1"). `source` says where a built-in task's data come
     from: the installed package ("staicc", the default where it has the task) or the "hub".
 
     Texts lose the white space around them. Raises UserError for everything that cannot work.

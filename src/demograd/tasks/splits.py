@@ -37,9 +37,7 @@ def chosen_splits(name: str, splits: Mapping[str, Table], split: str | None, val
     unused = [other for other in splits if other not in (train, validation)]
     asked = f"from {validation}" if validation else f"from a part of {train}"
     note = f"Of {name}, split {_listed(unused)} is not used: demonstrations come from {train}, queries {asked}."
-    return Data(
-        splits[train], None if validation is None else splits[validation], (note,) if unused else ()
-    )  # fmt: skip
+    return Data(splits[train], None if validation is None else splits[validation], (note,) if unused else ())
 
 
 def _listed(names: Mapping[str, Table] | list[str]) -> str:

@@ -15,8 +15,8 @@ _ROWS_UNDER = ("data", "rows", "records", "examples", "train")
 def read_delimited(text: str) -> dict[str, list[object]]:
     """The columns of a CSV or TSV file, whose first line names them.
 
-    Python's reader is used rather than that of pandas, which fills rows that are too short, or of pyarrow, which takes a
-    quote that is never closed for the rest of the file.
+    Python's reader is used rather than that of pandas, which fills rows that are too short, or of pyarrow, which takes
+    a quote that is never closed for the rest of the file.
 
     Raises ValueError or csv.Error for rows of another length than the header's, names that come twice, and quotes that
     do not close.
