@@ -127,7 +127,7 @@ ROWS = [{"text": f"film {number}", "label": ("bad", "good")[number % 2]} for num
         ("mine.csv", b"text,text\na,b\n", ["same name"]),
         ("mine.csv", b"txt,label\na,bad\nb,good\n", ["'text'", "'txt'"]),
         ("mine.csv", b"text,label\na\n", ["line 2", "1 cells"]),
-        ("mine.csv", b'text,label\n"' + b"x" * 200_000 + b'",bad\n', ["field larger than"]),
+        ("mine.csv", b'text,label\n"' + b"x" * 200_000 + b'"x,bad\n', ["cannot be read as CSV"]),
         ("mine.csv", "text,label\ngrößer,bad\n".encode("latin-1"), ["UTF-8"]),
         ("mine.csv", b"text,label\nfilm,ugly\nfilm2,bad\n", ["'ugly'", "label_words"]),
         ("mine.csv", b"text,label\n=1+1,bad\n", ["every row has the label 'bad'"]),

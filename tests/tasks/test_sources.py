@@ -9,6 +9,7 @@ import pytest
 
 from demograd.errors import UserError
 from demograd.tasks import load_task, task_names
+from demograd.tasks.hub import _reason
 from demograd.tasks.staicc import package_folder, read_rows
 
 TEMPLATE = "Review: {text} Sentiment:"
@@ -263,3 +264,45 @@ def test_data_of_another_kind_of_hub_set_is_refused(hub_folder):
     hub_folder("someone/reviews", ["bad", "good"], ["body"], splits=("test",))
     with pytest.raises(UserError, match="no split 'train'"):
         load_task("hub:someone/reviews", template="{body}:", label_words=["a", "b"])
+
+
+def write_configurations(folder, names):
+    import datasets
+
+    files = []
+    for name in names:
+        path = folder / name / "train.parquet"
+        path.parent.mkdir(parents=True)
+        rows = {"text": [f"{name} {i}" for i in range(30)], "label": [i % 2 for i in range(30)]}
+        datasets.Dataset.from_dict(rows).to_parquet(path)
+        files.append(f"- config_name: {name}\n  data_files:\n  - split: train\n    path: {name}/train.parquet\n")
+    (folder / "README.md").write_text("---\nconfigs:\n" + "".join(files) + "---\n")
+
+
+@pytest.mark.parametrize("count", [3, 60])
+def test_configurations_of_a_hub_data_set_are_named(hub_folder, tmp_path, count):
+    write_configurations(tmp_path / "someone" / "many", [f"lang{i:02}" for i in range(count)])
+    with pytest.raises(UserError, match=r"several configurations.*'lang00', 'lang01'.*hub:someone/many/lang00") as told:
+        load_task("hub:someone/many", template=TEMPLATE, label_words=["a", "b"])
+    assert ("60 in all" in str(told.value)) == (count == 60) and len(str(told.value)) < 1000
+    with pytest.raises(UserError, match=r"no configuration 'klingon'.*'lang02'"):
+        load_task("hub:someone/many/klingon", template=TEMPLATE, label_words=["a", "b"])
+    task = load_task("hub:someone/many/lang01", template=TEMPLATE, label_words=["a", "b"])
+    assert all(e.fields["text"].startswith("lang01 ") for e in task.pools.queries)
+
+
+def test_splits_of_a_hub_data_set_can_be_chosen_and_unused_ones_are_noted(hub_folder):
+    hub_folder("someone/parts", ["bad", "good"], ["text"], splits=("train", "validation", "test"))
+    task = load_task("hub:someone/parts", template=TEMPLATE, label_words=["a", "b"])
+    assert any("split test is not used" in note for note in task.notes)
+    other = load_task("hub:someone/parts", template=TEMPLATE, label_words=["a", "b"], split="test",
+                      validation_split="train")  # fmt: skip
+    assert all(e.fields["text"].startswith("train") for e in other.pools.queries)
+    assert all(e.fields["text"].startswith("test") for e in other.pools.training)
+    with pytest.raises(UserError, match=r"no split 'dev'.*train, validation, test.*validation_split"):
+        load_task("hub:someone/parts", template=TEMPLATE, label_words=["a", "b"], validation_split="dev")
+
+
+def test_the_reason_of_a_library_is_said_without_its_status_line():
+    error = OSError("401 Client Error. (Request ID: x)\n\nCannot access gated repo for url y.\nAsk for access first.")
+    assert _reason(error) == "Cannot access gated repo for url y. Ask for access first."

@@ -91,6 +91,9 @@ def run(
     ] = None,
     label_column: Annotated[str | None, typer.Option(help="For a file: where its labels are.")] = None,
     validation: Annotated[str | None, typer.Option(help="For a file: a second one, for the queries.")] = None,
+    split: Annotated[str | None, typer.Option(help="Of a hub set or folder: for the demonstrations.")] = None,
+    validation_split: Annotated[str | None, typer.Option(help="Of a hub set or folder: for the queries.")] = None,
+    encoding: Annotated[str | None, typer.Option(help="Of a file of text that is not in UTF-8: latin-1, …")] = None,
     k: K = None,
     queries: Queries = None,
     seeds: Annotated[
@@ -121,6 +124,7 @@ def run(
     changes: dict[str, Any] = {
         "model": model, "checkpoints": checkpoint, "tasks": task, "template": template,
         "label_words": _words(label_words), "label_column": label_column, "validation_path": validation,
+        "split": split, "validation_split": validation_split, "encoding": encoding,
         "k": _numbers("-k", k), "queries": queries, "seeds": _seeds(seeds), "methods": method, "weights": weights,
         "measures": measure, "dtype": dtype, "device": device,
     }  # fmt: skip

@@ -36,9 +36,17 @@ class DemonstrationSets:
     """All of a study's; models that read alike share them."""
 
     def __init__(self, study: Study, tasks: dict[str, Task], first: Reader) -> None:
-        """`first`: of the study's first model."""
-        self.study, self.tasks = study, tasks
+        """`first`: of the study's first model. Texts that are too long for any of its models are left out for all.
+
+        Raises:
+            UserError: see `Task.within_window`.
+        """
+        self.study, self.tasks = study, dict(tasks)
         self.readers = {first.name: first}
+        self.task_notes: list[str] = []
+        """What a reader must know of the tasks as these models read them."""
+        if looks_at_prompts(study):
+            self._read_tasks()
         self.known: dict[_Key, DemonstrationSet] = {}
 
     def check(self) -> Iterator[str]:
@@ -47,6 +55,7 @@ class DemonstrationSets:
         Raises:
             UserError: see `prepare`.
         """
+        yield from self.task_notes
         for world in worlds(self.study) if looks_at_prompts(self.study) else ():
             if (key := self._key(world)) in self.known:
                 continue
@@ -61,6 +70,10 @@ class DemonstrationSets:
 
     @property
     def notes(self) -> list[str]:
+        """What a reader of the results must know of the tasks and of the demonstrations drawn."""
+        return self.task_notes + self._label_notes()
+
+    def _label_notes(self) -> list[str]:
         """Where wrong labels cannot keep the shares of the classes."""
         skewed: dict[tuple[str, int], set[int]] = {}
         for world in worlds(self.study) if looks_at_prompts(self.study) else ():
@@ -91,12 +104,26 @@ class DemonstrationSets:
         there = worlds(self.study) if looks_at_prompts(self.study) else ()
         return {demonstrations_label(world): self.of(world).fingerprints for world in there}
 
+    def _read_tasks(self) -> None:
+        names = self.study.models if isinstance(self.study.model, list) else self.study.models[:1]
+        readers = list({reader.reading: reader for reader in map(self._reader_of, names)}.values())
+        for name, task in self.tasks.items():
+            for reader in readers:
+                if reader.context_window is not None:
+                    task = task.within_window(reader.tokenizer, reader.context_window, separator=self.study.separator)
+                self.task_notes += task.label_word_notes(reader.tokenizer)
+            self.task_notes += [note for note in task.notes if note not in self.tasks[name].notes]
+            self.tasks[name] = task
+        self.task_notes = list(dict.fromkeys(self.task_notes))
+
     def _key(self, world: World) -> _Key:
         return (self._reader(world).reading, world.task, world.k, world.seed)
 
     def _reader(self, world: World) -> Reader:
         """Checkpoints of one model read alike; other models may."""
-        name = world.model if isinstance(self.study.model, list) else self.study.models[0]
+        return self._reader_of(world.model if isinstance(self.study.model, list) else self.study.models[0])
+
+    def _reader_of(self, name: str) -> Reader:
         if name not in self.readers:
             new = reader_of(name)
             self.readers[name] = next((one for one in self.readers.values() if one.reading == new.reading), new)

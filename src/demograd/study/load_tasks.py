@@ -6,7 +6,7 @@ from typing import Any
 from demograd.errors import UserError
 from demograd.study.grid import idle, still_meant
 from demograd.study.schema import Study, make_study
-from demograd.tasks import Task, load_task, other_task
+from demograd.tasks import Task, load_task, other_task, task_names
 
 
 def load_tasks(study: Study, say: Callable[[str], None]) -> tuple[Study, dict[str, Task]]:
@@ -20,12 +20,16 @@ def load_tasks(study: Study, say: Callable[[str], None]) -> tuple[Study, dict[st
         try:
             tasks[name] = load_task(
                 name, template=study.template, label_words=study.label_words, label_column=study.label_column,
-                validation_path=study.validation_path,
+                validation_path=study.validation_path, split=study.split, validation_split=study.validation_split,
+                encoding=study.encoding,
             )  # fmt: skip
         except UserError as error:
             if name not in study.optional_tasks or (name == study.tasks[-1] and not tasks):
                 raise
             say(f"{name} is left out: {error}")
+    for name in (name for name in tasks if name not in task_names()):
+        for note in tasks[name].notes:
+            say(note)
     study = _of_these_tasks(study, list(tasks))
     left = {point.get("method") for point in study.cell_points()}
     for method in (one for one in study.methods if one not in left):

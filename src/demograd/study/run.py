@@ -98,7 +98,7 @@ def run_study(
         gates = gates_in_words(check_validity(study, folder))
         check_claims(study, folder)
         folder.write_json("provenance.json", provenance(
-            tasks, device, workers.threads_each, _networks(study, facts, inputs), rate_sources,
+            sets.tasks, device, workers.threads_each, _networks(study, facts, inputs), rate_sources,
             notes + kept_notes(study, folder, inputs), gates, before=folder.read_json("provenance.json"),
             seconds=time.perf_counter() - started,
         ))  # fmt: skip

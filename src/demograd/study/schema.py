@@ -14,6 +14,7 @@ from demograd.study.measures import MEASURES
 from demograd.study.methods import make_method, named_methods, resolved_methods
 from demograd.study.settings import validated
 from demograd.study.values import AtLeastOne, Count, FolderName, Many, OneOrMany, Order, Orders, Positive, Seed
+from demograd.tasks.cells import label_key
 
 Rates = Annotated[list[Positive] | dict[str, Many[Positive]], OneOrMany()]
 """For all tasks, or task by task."""
@@ -37,7 +38,7 @@ class Study(BaseModel):
     weights: AtLeastOne[Weights] = ["trained"]
     """States before anything; an untrained one is drawn anew for each seed."""
     tasks: AtLeastOne[str] = ["sst2"]
-    """Built-in names, `hub:owner/name`, CSV, JSONL or Parquet files, or `cb=FILE`: a built-in task on a file."""
+    """Built-in names, `hub:owner/name`, files or folders of data, or `cb=FILE`: a built-in task on a file."""
     optional_tasks: Many[str] = []
     """Those among the tasks that are left out, aloud, where their data cannot be had."""
     template: str | None = None
@@ -48,6 +49,12 @@ class Study(BaseModel):
     """Of a file or hub task: where its labels are."""
     validation_path: str | None = None
     """A second file, from which the queries of a file task are drawn."""
+    split: str | None = None
+    """Of a hub data set or a folder: the split that demonstrations come from; null: `train`."""
+    validation_split: str | None = None
+    """Of a hub data set or a folder: the split that queries come from; null: `validation`, where there is one."""
+    encoding: str | None = None
+    """Of CSV, TSV and JSON files, such as latin-1 or utf-16; null: UTF-8, or what a byte-order mark says."""
     k: AtLeastOne[Count] = [16]
     """Demonstrations."""
     seeds: Annotated[list[Seed] | dict[str, Many[Seed]], OneOrMany()] = [0, 1, 2, 3, 4]
@@ -105,6 +112,13 @@ class Study(BaseModel):
     @classmethod
     def _methods_by_name(cls, given: Any) -> dict[str, dict[str, Any]]:
         return resolved_methods(given)
+
+    @field_validator("label_words", mode="before")
+    @classmethod
+    def _labels_as_text(cls, given: Any) -> Any:
+        """A label may be a number or true; YAML reads it as one."""
+        return {label_key(label) if isinstance(label, bool | int | float) else label: word
+                for label, word in given.items()} if isinstance(given, dict) else given  # fmt: skip
 
     @field_validator("measures")
     @classmethod

@@ -7,7 +7,7 @@ demonstrations, as [BOS] text(xi) answer(yi), is also what fine-tuning trains on
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from demograd.errors import UserError, unknown_name
+from demograd.errors import UserError, shortened, unknown_name
 from demograd.tasks.encoding import Encoded, encode_with_answers
 from demograd.tasks.prompts import Prompts, TrainingSequence
 from demograd.tasks.tokenizer import Tokenizer, bos_id, separator_ids
@@ -55,7 +55,7 @@ def assemble_prompts(
             "a position behind it",
             "Pass the length of the longest context that the queries are compared in",
         )
-    _refuse_overflow(query_position or len(context), _longest(query_ids, encoded), context_window)
+    _refuse_overflow(query_position or len(context), encoded, queries.texts, context_window)
     # Released runs append one token to every query and record there; the label is predicted one position earlier.
     recorded = [encoded.answers[0][0]] if record_at == "first_answer" else []
     return Prompts(
@@ -98,7 +98,7 @@ def count_fitting(
     """
     encoded = encode_with_answers(tokenizer, queries.texts + demonstrations.texts, answers)
     query = _longest(encoded.texts[: len(queries.texts)], encoded)
-    _refuse_overflow(1, query, context_window)
+    _refuse_overflow(1, encoded, queries.texts, context_window)
     end = len(separator_ids(tokenizer, separator))
     length, fitting = 1, 0
     for text, label in zip(encoded.texts[len(queries.texts) :], demonstrations.labels, strict=True):
@@ -120,11 +120,16 @@ def _longest(queries: Sequence[Sequence[int]], encoded: Encoded) -> int:
     return max(map(len, queries)) + max(map(len, encoded.answers))
 
 
-def _refuse_overflow(before: int, query: int, context_window: int | None) -> None:
+def _refuse_overflow(before: int, encoded: Encoded, queries: Sequence[str], context_window: int | None) -> None:
+    """`encoded` begins with the queries."""
+    tokens = encoded.texts[: len(queries)]
+    query = _longest(tokens, encoded)
     if context_window is not None and before + query > context_window:
+        longest = queries[max(range(len(queries)), key=lambda number: len(tokens[number]))]
         raise UserError(
-            f"The longest query with its answer needs {query} tokens behind {before}, the context window has "
-            f"{context_window}",
+            f"The longest query ({shortened(longest)!r}) with its answer needs {query} tokens behind {before}, the "
+            f"context window has {context_window}",
             "a prompt that fits",
-            "Use fewer demonstrations (task.fitting_demonstrations says which fit), shorter texts, or another model",
+            "Use fewer demonstrations (task.fitting_demonstrations says which fit), task.within_window, which leaves "
+            "out what is too long, or another model",
         )

@@ -51,5 +51,7 @@ def check_task_name(name: str) -> None:
     """
     is_built_in = name.partition("=")[0] in built_in_tasks()
     if not is_built_in and not name.startswith("hub:") and not Path(name).suffix and not is_there(Path(name)):
-        do = "Name a file that ends in .csv, .jsonl or .parquet, or a hub data set as hub:owner/name"
+        do = (
+            "Name a file (.csv, .tsv, .json, .jsonl, .parquet, .arrow) or a folder, or a hub data set as hub:owner/name"
+        )
         raise unknown_name("task", name, built_in_tasks(), do)

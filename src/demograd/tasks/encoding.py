@@ -2,9 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import permutations
 
 from demograd.errors import UserError, listed, quoted, shortened
+from demograd.tasks.control_tokens import ordinary
 from demograd.tasks.tokenizer import Tokenizer, bos_id, tokenizer_name
+
+_PREFIX = 2
+"""Most tokens that a tokenizer puts before a text of its own, such as a space."""
 
 
 @dataclass(frozen=True)
@@ -20,12 +25,15 @@ class Encoded:
 def encode(tokenizer: Tokenizer, texts: Sequence[str]) -> list[list[int]]:
     """Token ids of each text, without BOS or EOS; "<|im_end|>" in a review is ten characters, not the end of it.
 
+    Tokens that were added for control are ordinary characters here too (see `ordinary`).
+
     Raises UserError where a tokenizer makes a special token of data all the same.
     """
     if not texts:
         return []
-    ids = tokenizer(list(texts), add_special_tokens=False, split_special_tokens=True, verbose=False)["input_ids"]
-    special = _forbidden_ids(tokenizer)
+    plain, control = ordinary(tokenizer)
+    ids = plain(list(texts))
+    special = _forbidden_ids(tokenizer) | control
     for text, tokens in zip(texts, ids, strict=True):
         if special.intersection(tokens):
             raise UserError(
@@ -40,7 +48,7 @@ def encode_with_answers(tokenizer: Tokenizer, texts: Sequence[str], answers: Seq
     """Tokens of each text and of each class's answer, checked on every pair of them.
 
     Raises UserError where ids(text) is not a prefix of ids(text + answer), where an answer's tokens depend on the text
-    before it, and where two answers are the same tokens.
+    before it, and where two answers are the same tokens, or the tokens of one begin another's.
     """
     prefixes = encode(tokenizer, texts)
     suffixes: list[list[int]] = []
@@ -57,7 +65,31 @@ def encode_with_answers(tokenizer: Tokenizer, texts: Sequence[str], answers: Seq
             "words that it can tell apart",
             "Choose other label words, or another model",
         )
+    for (short, begins), (long, begun) in permutations(zip(answers, suffixes, strict=True), 2):
+        if begun[: len(begins)] == begins:
+            raise UserError(
+                f"The tokens of the label word {short.strip()!r} begin those of {long.strip()!r} (tokenizer "
+                f"{tokenizer_name(tokenizer)}), and both are scored by the mean over their tokens",
+                "words of which none begins another: nothing says where the shorter one ends",
+                "Choose other label words",
+            )
     return Encoded(prefixes, suffixes)
+
+
+def fitting_texts(tokenizer: Tokenizer, texts: Sequence[str], answers: Sequence[str], limit: int) -> list[bool]:
+    """Whether each text takes at most `limit` tokens with the longest answer.
+
+    A text has no more tokens than bytes, so few are encoded.
+    """
+    spare = max(len(answer.encode()) for answer in answers) + _PREFIX
+    fits = [len(text.encode()) + spare <= limit for text in texts]
+    open_ = [number for number, is_short in enumerate(fits) if not is_short]
+    if open_:
+        ids = encode(tokenizer, [texts[number] for number in open_])
+        answer = max(map(len, encode_with_answers(tokenizer, [texts[open_[0]]], answers).answers))
+        for number, tokens in zip(open_, ids, strict=True):
+            fits[number] = len(tokens) + answer <= limit
+    return fits
 
 
 def _forbidden_ids(tokenizer: Tokenizer) -> set[int]:

@@ -1,13 +1,19 @@
 """A Hugging Face data set as tables."""
 
+import ast
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from logging import ERROR, getLogger
-from typing import Any
 
-from demograd.errors import UserError
+from demograd.errors import UserError, shortened
+from demograd.tasks.folders import table_of_dataset
+from demograd.tasks.splits import Data, chosen_splits
 from demograd.tasks.table import Table
+
+_MOST_SHOWN = 40
+"""Configurations that a message spells out."""
 
 
 @dataclass(frozen=True)
@@ -17,8 +23,8 @@ class HubSource:
     id: str
     """owner/name"""
     config: str | None = None
-    train: str = "train"
-    """Split that demonstrations come from."""
+    train: str | None = None
+    """Split that demonstrations come from; None: `train`."""
     validation: str | None = None
     """Split that queries come from; None: `validation` where there is one, else a part of `train`."""
     columns: Mapping[str, str] = field(default_factory=dict)
@@ -28,7 +34,9 @@ class HubSource:
     """The label column's values in class order (names where it declares them)."""
 
 
-def hub_source(name: str, label_column: str) -> HubSource:
+def hub_source(
+    name: str, label_column: str, split: str | None = None, validation_split: str | None = None
+) -> HubSource:
     """The source that "hub:owner/name" or "hub:owner/name/config" names. Raises UserError for any other form."""
     parts = name.removeprefix("hub:").split("/")
     if len(parts) not in (2, 3) or not all(parts):
@@ -37,10 +45,11 @@ def hub_source(name: str, label_column: str) -> HubSource:
             "hub:owner/name or hub:owner/name/config",
             "Copy the name from the data set's page",
         )
-    return HubSource("/".join(parts[:2]), config=parts[2] if len(parts) == 3 else None, label=label_column)
+    config = parts[2] if len(parts) == 3 else None
+    return HubSource("/".join(parts[:2]), config, split, validation_split, label=label_column)
 
 
-def read_hub(source: HubSource) -> tuple[Table, Table | None]:
+def read_hub(source: HubSource) -> Data:
     """The training table, and the validation table where there is one. Code of a data set is never run.
 
     Raises UserError when the data set cannot be had, or lacks a split.
@@ -55,20 +64,62 @@ def read_hub(source: HubSource) -> tuple[Table, Table | None]:
         if datasets.config.HF_HUB_OFFLINE and isinstance(error, ConnectionError):
             raise UserError(f"{name[0].upper() + name[1:]} is not on this machine, and downloads are off",
                             "an earlier download of it", "Unset HF_HUB_OFFLINE, or give a file") from error  # fmt: skip
-        cause = str(error).strip().splitlines()
+        if configurations := _configurations(str(error)):
+            raise _which_configuration(source, configurations) from error
         raise UserError(
-            f"{name[0].upper() + name[1:]} cannot be loaded ({type(error).__name__}: {cause[0] if cause else ''})",
+            f"{name[0].upper() + name[1:]} cannot be loaded ({type(error).__name__}: {_reason(error)})",
             "a data set that the hub serves as plain files, and a connection or an earlier download of it",
-            "Check the name, the config and the connection, or give a CSV, JSONL or Parquet file",
+            "Check the name, the config and the connection, or give a file",
         ) from error
-    validation = source.validation or ("validation" if "validation" in splits else None)
-    for split in (source.train, validation):
-        if split is not None and split not in splits:
-            raise UserError(f"{name} has no split {split!r}", f"one of {', '.join(splits)}", "Choose another split")
-    return (
-        _table(f"{name} {source.train}", splits[source.train], source.label),
-        None if validation is None else _table(f"{name} {validation}", splits[validation], source.label),
+    tables = _Tables(name, splits)
+    return chosen_splits(name, tables, source.train, source.validation)
+
+
+class _Tables(Mapping[str, Table]):
+    """Each split as a table, when it is asked for."""
+
+    def __init__(self, name: str, splits: Mapping[str, object]) -> None:
+        self._name, self._splits = name, splits
+
+    def __getitem__(self, split: str) -> Table:
+        return table_of_dataset(f"{self._name} {split}", self._splits[split])
+
+    def __contains__(self, split: object) -> bool:
+        return split in self._splits
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._splits)
+
+    def __len__(self) -> int:
+        return len(self._splits)
+
+
+def _configurations(message: str) -> list[str]:
+    """The names in what `datasets` says where a configuration is missing or unknown; none in other messages."""
+    listed = re.search(r"(?:available configs: |Available: )(\[.*?\])", message, re.DOTALL)
+    try:
+        names = ast.literal_eval(listed[1]) if listed else []
+    except (ValueError, SyntaxError):
+        return []
+    return sorted(map(str, names))
+
+
+def _which_configuration(source: HubSource, configurations: Sequence[str]) -> UserError:
+    shown = ", ".join(repr(shortened(each)) for each in configurations[:_MOST_SHOWN])
+    more = f", … ({len(configurations)} in all)" if len(configurations) > _MOST_SHOWN else ""
+    given = f"has no configuration {source.config!r}" if source.config else "has several configurations"
+    return UserError(
+        f"Hub data set {source.id} {given}",
+        f"one of {shown}{more}",
+        f"Write it behind the name, as in hub:{source.id}/{configurations[0]}",
     )
+
+
+def _reason(error: Exception) -> str:
+    """What the library says, without a status line before it: of a gated data set, that access must be asked for."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    said = [line for line in lines if not re.match(r"\d{3} (Client|Server) Error", line)] or lines
+    return shortened(" ".join(said[:3]), 400)
 
 
 @contextmanager
@@ -92,8 +143,3 @@ def _quiet() -> Iterator[None]:
         yield
     finally:
         hub.setLevel(before)
-
-
-def _table(name: str, split: Any, label: str) -> Table:
-    feature = split.features.get(label)
-    return Table(name, split.to_dict(), getattr(feature, "names", ()))

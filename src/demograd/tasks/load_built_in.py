@@ -2,16 +2,16 @@
 
 from collections.abc import Mapping
 from functools import lru_cache
-from pathlib import Path
 
 from demograd.errors import UserError, unknown_name
 from demograd.tasks.builtin import BuiltIn
+from demograd.tasks.cells import label_key
 from demograd.tasks.compose import Source, compose
-from demograd.tasks.files import read_file
 from demograd.tasks.hub import read_hub
 from demograd.tasks.label_words import GivenLabelWords, LabelWords, checked_words, label_words_of
+from demograd.tasks.splits import Data
 from demograd.tasks.staicc import read_staicc
-from demograd.tasks.table import cell_text
+from demograd.tasks.table import label_keys
 from demograd.tasks.task import Task
 
 SOURCES = ("staicc", "hub")
@@ -29,23 +29,22 @@ def load_built_in(
     template = row.template if template is None else template
     if row.staicc is not None and source != "hub":
         return _packaged(name, row.staicc, template, tuple(words), row.notes)
-    table, validation = read_hub(row.hub)
-    known = label_words_of(dict(zip(row.hub.labels, words, strict=True)), table, row.hub.label)
-    return compose(name, template, known, Source(table, validation, row.hub.label, row.hub.columns), row.notes)
+    data = read_hub(row.hub)
+    known = label_words_of(dict(zip(row.hub.labels, words, strict=True)), data.table, row.hub.label)
+    return compose(name, template, known, Source(data, row.hub.label, row.hub.columns), row.notes)
 
 
 @lru_cache(maxsize=4)
 def _packaged(name: str, file: str, template: str, words: tuple[str, ...], notes: tuple[str, ...]) -> Task:
     """Read once: the package stays as it is, and some of its tasks have a hundred thousand examples."""
     classes = {str(index): index for index in range(len(words))}
-    return compose(name, template, LabelWords(words, classes), Source(read_staicc(file)), notes)
+    return compose(name, template, LabelWords(words, classes), Source(Data(read_staicc(file))), notes)
 
 
 def load_built_in_from_file(
     name: str,
     row: BuiltIn,
-    path: str | Path,
-    validation_path: str | Path | None,
+    data: Data,
     template: str | None,
     label_words: GivenLabelWords | None,
     label_column: str,
@@ -55,19 +54,21 @@ def load_built_in_from_file(
     Its labels are the hub data set's names or the label words. Numbers need a mapping in `label_words`: copies of one
     data set number its classes in different orders.
     """
-    table = read_file(path)
-    validation = None if validation_path is None else read_file(validation_path)
+    table = data.table
     if label_column == "label" and row.hub.label in table.columns:
         label_column = row.hub.label
     if isinstance(label_words, Mapping):
         words = label_words_of(label_words, table, label_column)
     else:
         in_order = _in_class_order(name, row, label_words)
-        values = {cell_text(value) for value in table.column(label_column, "the label")}
-        keys = in_order if values <= set(in_order) else row.hub.labels
-        words = LabelWords(in_order, {key: index for index, key in enumerate(keys)})
+        values = set(label_keys(table, label_column))
+        by_word = {label_key(word): index for index, word in enumerate(in_order)}
+        if values <= by_word.keys():
+            words = LabelWords(in_order, by_word)
+        else:
+            words = label_words_of(dict(zip(row.hub.labels, in_order, strict=True)), table, label_column)
     columns = {ours: theirs for ours, theirs in row.hub.columns.items() if ours not in table.columns}
-    source = Source(table, validation, label_column, columns)
+    source = Source(data, label_column, columns)
     return compose(name, row.template if template is None else template, words, source, row.notes)
 
 

@@ -1,9 +1,10 @@
 """Columns of a data source, before anything is known about templates or classes."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
-from demograd.errors import UserError, listed
+from demograd.errors import UserError, listed, shortened
+from demograd.tasks.cells import NotText, inside, label_key, text_of
 from demograd.tasks.example import Example
 
 
@@ -14,57 +15,91 @@ class Table:
     name: str
     """What the user knows the source by, as messages and results call it."""
     columns: Mapping[str, Sequence[object]]
-    class_names: Sequence[str] = ()
-    """Names of the numbered classes, where the source declares them (a hub data set's ClassLabel)."""
+    class_names: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Column -> names of its numbered classes, where the source declares them (a ClassLabel of `datasets`)."""
 
     def column(self, name: str, role: str) -> Sequence[object]:
-        """The cells of column `name`. Raises UserError when there is none, naming those there are."""
-        if name not in self.columns:
-            raise UserError(
-                f"{self.name} has no column {name!r} ({role})",
-                f"a column of that name; it has {listed(map(repr, self.columns), 400) or 'no columns'}",
-                "Change the template or the label column, or rename the column",
-            )
-        return self.columns[name]
+        """The cells of column `name`; "text.en" is what its objects hold under "en", "texts.0" the first of its lists.
+
+        Raises UserError when there is none, naming those there are.
+        """
+        if name in self.columns:
+            return self.columns[name]
+        parts = name.split(".")
+        for cut in range(len(parts) - 1, 0, -1):
+            if (column := ".".join(parts[:cut])) in self.columns:
+                cells = [inside(cell, parts[cut:]) for cell in self.columns[column]]
+                if any(cell is not None for cell in cells):
+                    return cells
+        only = len(self.columns) == 1
+        raise UserError(
+            f"{self.name} has no column {name!r} ({role})",
+            f"a column of that name; it has {listed(map(repr, self.columns), 400) or 'no columns'}"
+            + (" alone: something else than a comma, semicolon, tab or | may separate its cells" if only else ""),
+            "Change the template or the label column, or rename the column",
+        )
 
 
-def cell_text(value: object) -> str:
-    """A cell as text without white space around it: SST2's sentences end in a space, and ' ' is no review.
+@dataclass(frozen=True)
+class Labelled:
+    """The rows of a table that have a class, in order."""
 
-    A whole number is written as one ("1", never "1.0": a column of numbers with a gap in it is read as floats).
-    """
-    if value is None or value != value:  # not a number is how tables say "nothing here"
-        return ""
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return str(value).strip()
+    examples: list[Example]
+    without_gold: int
+    """Rows that are left out, for what numbers their classes declares that they have none."""
 
 
-def examples(
+def labelled_examples(
     table: Table, columns: Mapping[str, str], label_column: str, class_of_label: Mapping[str, int]
-) -> list[Example]:
-    """The rows of `table` as examples, in order.
+) -> Labelled:
+    """The rows of `table` as examples.
 
-    `columns` maps a template's column to the table's. Raises UserError for missing columns, empty or unreadable cells,
-    and labels without a word, each with how many rows it concerns.
+    `columns` maps a template's column to the table's. Where a source numbers its classes, -1 or nothing says that a row
+    has none (as in SNLI): it is left out and counted. Raises UserError for missing columns, cells that are empty,
+    unreadable or no text, and labels without a word, each with how many rows it concerns.
     """
-    cells = {
-        ours: [cell_text(value) for value in table.column(theirs, "named by the template")]
-        for ours, theirs in columns.items()
-    }
-    labels = [cell_text(value) for value in table.column(label_column, "the label")]
-    if not labels:
+    keys = _checked(table, label_column, table.column(label_column, "the label"), label_key)
+    if not keys:
         raise UserError(f"{table.name} is empty", "at least one row for each of two classes", "Give another data set")
+    numbered = label_column in table.class_names
+    rows = [row for row, key in enumerate(keys) if not (numbered and key in ("", "-1") and key not in class_of_label)]
+    cells = {}
     for ours, theirs in columns.items():
-        _refuse_rows(table, f"nothing in column {theirs!r}", [row for row, text in enumerate(cells[ours]) if not text])
-        unreadable = [row for row, text in enumerate(cells[ours]) if not _is_unicode(text)]
+        column = table.column(theirs, "named by the template")
+        texts = cells[ours] = _checked(table, theirs, column, text_of, rows)
+        _refuse_rows(table, f"nothing in column {theirs!r}", [row for row in rows if not texts[row]])
+        unreadable = [row for row in rows if not _is_unicode(texts[row])]
         _refuse_rows(table, f"half a character (a lone surrogate) in column {theirs!r}", unreadable)
-    _refuse_rows(table, f"nothing in label column {label_column!r}", [row for row, key in enumerate(labels) if not key])
-    _refuse_labels(table, label_column, labels, class_of_label)
-    return [
-        Example(dict(zip(columns, row, strict=True)), class_of_label[key])
-        for key, *row in zip(labels, *cells.values(), strict=True)
-    ]
+    _refuse_rows(table, f"nothing in label column {label_column!r}", [row for row in rows if not keys[row]])
+    _refuse_labels(table, label_column, {row: keys[row] for row in rows}, class_of_label)
+    return Labelled(
+        [Example({ours: texts[row] for ours, texts in cells.items()}, class_of_label[keys[row]]) for row in rows],
+        len(keys) - len(rows),
+    )
+
+
+def label_keys(table: Table, label_column: str) -> list[str]:
+    """The label of each row in its one form (see `label_key`).
+
+    Raises UserError for a column that is not there, and labels that are no text.
+    """
+    return _checked(table, label_column, table.column(label_column, "the label"), label_key)
+
+
+def _checked(
+    table: Table, column: str, cells: Sequence[object], read: Callable[[object], str], rows: Sequence[int] | None = None
+) -> list[str]:
+    """`read` of each cell in `rows` (None: all); elsewhere an empty text."""
+    texts, refused = [""] * len(cells), dict[int, NotText]()
+    for row in range(len(cells)) if rows is None else rows:
+        try:
+            texts[row] = read(cells[row])
+        except NotText as error:
+            refused[row] = error
+    if refused:
+        first = next(iter(refused.values()))
+        _refuse_rows(table, f"{first.kind} in column {column!r}", [*refused], first.do(column))
+    return texts
 
 
 def _is_unicode(text: str) -> bool:
@@ -75,30 +110,43 @@ def _is_unicode(text: str) -> bool:
     return True
 
 
-def _refuse_rows(table: Table, what: str, rows: list[int]) -> None:
+def _refuse_rows(table: Table, what: str, rows: list[int], do: str = "Fill or remove these rows") -> None:
     if rows:
         count = "1 row has" if len(rows) == 1 else f"{len(rows)} rows have"
-        first = ", ".join(str(row + 1) for row in rows[:5])
         raise UserError(
-            f"In {table.name} {count} {what} (data row {first}{', …' if len(rows) > 5 else ''})",
+            f"In {table.name} {count} {what} ({_numbered(rows)})",
             "text in every cell that the task uses",
-            "Fill or remove these rows",
+            do,
         )
 
 
-def _refuse_labels(table: Table, label_column: str, labels: list[str], class_of_label: Mapping[str, int]) -> None:
-    unknown = sorted(set(labels) - set(class_of_label))
+def _numbered(rows: Sequence[int]) -> str:
+    return f"data row {', '.join(str(row + 1) for row in rows[:5])}{', …' if len(rows) > 5 else ''}"
+
+
+def _refuse_labels(
+    table: Table, label_column: str, labels: Mapping[int, str], class_of_label: Mapping[str, int]
+) -> None:
+    unknown: dict[str, list[int]] = {}
+    for row, key in labels.items():
+        if key not in class_of_label:
+            unknown.setdefault(key, []).append(row)
     if unknown:
-        counts = [f"{key!r} ({labels.count(key)} rows)" for key in unknown[:10]]
+        counts = [f"{shortened(key)!r} ({len(rows)} rows)" for key, rows in sorted(unknown.items())[:10]]
+        where = _numbered(sorted(row for rows in unknown.values() for row in rows))
+        known = [repr(shortened(key)) for key in class_of_label]
         raise UserError(
             f"In {table.name} label column {label_column!r} has values that have no label word: "
-            f"{', '.join(counts)}{', …' if len(unknown) > 10 else ''}",
-            f"one of {', '.join(map(repr, class_of_label))}",
+            f"{', '.join(counts)}{', …' if len(unknown) > 10 else ''}; {where}",
+            f"one of {', '.join(known[:20])}{', …' if len(known) > 20 else ''}",
             "Add them to label_words, or remove these rows",
         )
-    if len(set(labels)) < 2:
+    if len(set(labels.values())) < 2:
+        shown = (
+            f"every row has the label {shortened(next(iter(labels.values())))!r}" if labels else "no row has a label"
+        )
         raise UserError(
-            f"In {table.name} every row has the label {labels[0]!r}",
+            f"In {table.name} {shown}",
             "examples of at least two classes",
             "Give data in which there is something to tell apart",
         )

@@ -1,16 +1,19 @@
 """A labelled dataset, a template that turns an example into text, and one label word per class."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import compress
 
+from demograd.errors import UserError, shortened
 from demograd.tasks.assemble import Labelled, assemble_prompts, assemble_training_sequences, count_fitting
 from demograd.tasks.draws import Stream, draw, draw_demonstrations, reorder
+from demograd.tasks.encoding import encode_with_answers, fitting_texts
 from demograd.tasks.example import Example
 from demograd.tasks.pools import Pools
 from demograd.tasks.prompts import Prompts, TrainingSequence
 from demograd.tasks.template import fill
-from demograd.tasks.tokenizer import Tokenizer
+from demograd.tasks.tokenizer import Tokenizer, separator_ids
 
 
 @dataclass(frozen=True)
@@ -132,6 +135,38 @@ class Task:
             separator,
         )
         return list(demonstrations[:fitting])
+
+    def within_window(self, tokenizer: Tokenizer, context_window: int, *, separator: str = "newline") -> "Task":
+        """The task without examples that take more than half of `context_window` (tokens), in any of its pools.
+
+        Any two of the others fit it together: a query, and a demonstration with its answer and separator. A note counts
+        what is left out; where nothing is, this is the task itself. Raises UserError when no example of a pool is left.
+        """
+        limit = (context_window - 1) // 2 - len(separator_ids(tokenizer, separator))  # 1: BOS
+        pools = {name: getattr(self.pools, name) for name in ("training", "tuning", "queries")}
+        texts = {name: [self.text(example) for example in pool] for name, pool in pools.items()}
+        fits = {name: fitting_texts(tokenizer, texts[name], self._answers(), limit) for name in pools}
+        fewer = {name: tuple(compress(pool, fits[name])) for name, pool in pools.items()}
+        out = {name: len(pool) - len(fewer[name]) for name, pool in pools.items()}
+        if not any(out.values()):
+            return self
+        counts = f"{out['training']:,} demonstrations, {out['tuning']:,} tuning queries, {out['queries']:,} queries"
+        why = f"take more than half of the context window of {context_window:,} tokens with template and answer"
+        if empty := [name for name, pool in pools.items() if pool and not fewer[name]]:
+            raise UserError(f"All texts of {self.name} ({empty[0]}) {why}", "shorter texts",
+                            "Use a model with a longer context window")  # fmt: skip
+        note = f"Of {self.name}, {counts} are left out: their texts {why}."
+        return replace(self, pools=Pools(**fewer), notes=(*self.notes, note))
+
+    def label_word_notes(self, tokenizer: Tokenizer) -> list[str]:
+        """What a reader must know of the label words as this tokenizer writes them: that they differ in length."""
+        texts = [self.text(example) for example in (*self.pools.queries, *self.pools.training)[:1]]
+        sizes = [len(ids) for ids in encode_with_answers(tokenizer, texts, self._answers()).answers] if texts else []
+        if len(set(sizes)) < 2:
+            return []
+        words = ", ".join(f"{shortened(word)} {size}" for word, size in zip(self.label_words, sizes, strict=True))
+        return [f"Label words of {self.name} differ in their number of tokens ({words}): each is scored by the mean "
+                "log-probability of its tokens."]  # fmt: skip
 
     def _labelled(self, examples: Sequence[Example]) -> Labelled:
         return Labelled([self.text(example) for example in examples], [example.label for example in examples])

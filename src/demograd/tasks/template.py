@@ -9,7 +9,7 @@ from string import Formatter
 
 from demograd.errors import UserError
 
-_COLUMN = re.compile(r"[\w][\w -]*")
+_COLUMN = re.compile(r"[\w][\w -]*(\.[^\W_][\w -]*)*")
 _DO = "Write plain column names in braces, as in 'Review: {text} Sentiment:', and {{ }} for a brace"
 
 

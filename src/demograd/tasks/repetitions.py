@@ -1,0 +1,39 @@
+"""Texts that come more than once in a data set: counted, and said, since each is a reason to doubt a number."""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+
+from demograd.tasks.example import Example
+from demograd.tasks.pools import Pools
+
+
+def repetition_notes(name: str, rows: Sequence[Example], pools: Pools, left_out: int) -> list[str]:
+    """A sentence that counts what of these there is, in a data set whose rows are `rows`; nothing where there is none.
+
+    `left_out` of the rows are in no pool, for their texts are word by word in an earlier one.
+
+    Texts are the same here where they differ in case, white space and punctuation alone.
+    """
+    known = [(_bare(example), example.label) for example in rows]
+    labels: dict[str, set[int]] = defaultdict(set)
+    for text, label in known:
+        labels[text].add(label)
+    queries = [_bare(example) for example in pools.queries]
+    shown = {_bare(example) for pool in (pools.training, pools.tuning) for example in pool}
+    counts = {
+        "repeat another": len(known) - len(labels),
+        "have a text that comes with different labels": sum(len(labels[text]) > 1 for text, _ in known),
+        "of the queries repeat another query": sum(count - 1 for count in Counter(queries).values()),
+        "of the queries have a text that may also be demonstrated": sum(text in shown for text in queries),
+    }
+    if not any(counts.values()):
+        return []
+    said = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
+    out = f"; {left_out:,} are left out, so that no query is word by word a demonstration" if left_out else ""
+    return [f"Of the {len(rows):,} examples of {name}, but for case, spaces and punctuation: {said}{out}."]
+
+
+def _bare(example: Example) -> str:
+    text = "\n".join(example.fields.values()).casefold()
+    return re.sub(r"[\W_]+", "", text) or text  # what has no letters at all, such as "?!", is its own text
