@@ -1,5 +1,6 @@
 """A run as it lies in its folder, for notebooks."""
 
+from collections.abc import Sized
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -29,7 +30,7 @@ class Run:
         """One line: where it is, what of, and how much of it there is."""
         if isinstance(self.study, SyntheticStudy):
             study = self.study
-            parts = {"worlds": study.worlds, "networks": study.networks, "seeds": study.seeds}
+            parts: dict[str, Sized] = {"worlds": study.worlds, "networks": study.networks, "seeds": study.seeds}
             size = ", ".join(f"{len(of)} {what}" for what, of in parts.items())
         else:
             size = f"{len(self.cells())} cells"
