@@ -24,7 +24,7 @@ def test_a_run_gives_its_table_and_its_observations(
     run = demograd.run("mine.yaml", "out", k=2, learning_rates={"GD": [0.01, 0.02]})
     assert "2 cells to run" in capsys.readouterr().out
     assert set(run.results().learning_rate.dropna()) == {0.01, 0.02} and set(run.results().k) == {2}
-    assert repr(run) == "Run('out', study 'study', 2 cells)"
+    assert repr(run) == "Run('out', study 'small', 2 cells)"
     assert run.failed == () and [cell.learning_rate for cell in run.cells()] == [0.01, 0.02]
 
     again = demograd.open_run("out")

@@ -57,12 +57,10 @@ class Model:
 
     def __repr__(self) -> str:
         """One line: what it is, and its size."""
-        hidden = self.anatomy.unembedding.weight.shape[1]
-        size = (
-            f"{len(self.anatomy.blocks)} layers of {hidden}, {sum(one.numel() for one in self.network.parameters()):,}"
-        )
+        parameters = sum(one.numel() for one in self.network.parameters())
+        size = f"{len(self.anatomy.blocks)} layers of {self.network.config.hidden_size}, {parameters:,} parameters"
         drawn = "" if self.weights == "trained" else f", seed {self.seed}"
-        return (f"Model({self.name!r}, {type(self.network).__name__}, {size} parameters, "
+        return (f"Model({self.name!r}, {type(self.network).__name__}, {size}, "
                 f"{self.weights}{drawn}, {self.dtype} on {self.anatomy.device})")  # fmt: skip
 
     @property
