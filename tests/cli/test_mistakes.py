@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from tests.study.conftest import small_model as small_model  # the fixture
 
+from demograd import study
 from demograd.cli import main
 from demograd.cli.main import _seeds, _words
 
@@ -224,6 +225,6 @@ def test_ctrl_c_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(sys.modules["demograd.cli.main"], "run_study", interrupted)
+    monkeypatch.setattr(study, "run_study", interrupted)
     assert call("run") == 130
     assert "the same command goes on" in capsys.readouterr().err

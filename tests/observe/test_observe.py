@@ -12,7 +12,7 @@ from demograd.errors import UserError
 from demograd.models import Model
 from demograd.observe import Observation, attention_routed, observe
 from demograd.observe.attention import attention_logits
-from demograd.tasks.prompts import Prompts
+from demograd.tasks.prompts import Prompts, TrainingSequence
 
 from .one_by_one import EVERYTHING
 
@@ -241,3 +241,19 @@ def test_the_next_token_is_predicted_where_the_answer_is_and_what_is_recorded_th
     torch.testing.assert_close(log_probs[:, [5, 6, 9]], observed.label_log_probs)
     torch.testing.assert_close(log_probs.exp().sum(dim=-1), torch.ones(6))
     assert (log_probs.argmax(dim=-1) != log_probs.argmax(dim=-1)[0]).any()
+
+
+def test_a_description_is_one_line_of_shapes_and_counts(random_model: MakeModel, random_prompts: MakePrompts) -> None:
+    model, prompts = random_model("gpt2"), random_prompts()
+    observed = observe(model, prompts, extras=frozenset({"context_logits"}))
+    assert repr(prompts) == (
+        "Prompts(6 queries of 2 to 9 tokens, 3 classes, behind a context of 14 tokens with 2 demonstrations)"
+    )
+    assert repr(observed) == (
+        "Observation(6 queries, 3 layers of 64, 4 heads, 3 classes, context_logits [6, 3, 4, 14], float32)"
+    )
+    parameters = sum(one.numel() for one in model.network.parameters())
+    assert "\n" not in repr(model) and f"GPT2LMHeadModel, 3 layers of 64, {parameters:,} parameters" in repr(model)
+    assert repr(TrainingSequence([0, 5, 6], [False, True, True])) == (
+        "TrainingSequence(3 tokens, 2 of which count in the loss)"
+    )

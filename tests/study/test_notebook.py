@@ -1,8 +1,8 @@
 """A run in a notebook: its table, its observations and its failures, read when they are asked for."""
 
 import inspect
-import sys
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ def test_a_run_gives_its_table_and_its_observations(
     run = demograd.run("mine.yaml", "out", k=2, learning_rates={"GD": [0.01, 0.02]})
     assert "2 cells to run" in capsys.readouterr().out
     assert set(run.results().learning_rate.dropna()) == {0.01, 0.02} and set(run.results().k) == {2}
+    assert repr(run) == "Run('out', study 'small', 2 cells)"
     assert run.failed == () and [cell.learning_rate for cell in run.cells()] == [0.01, 0.02]
 
     again = demograd.open_run("out")
@@ -56,7 +57,7 @@ def test_paths_are_texts_and_what_failed_is_told_where_it_is_asked_for(
         raise ArithmeticError("a bit fell over")
 
     settings = small_settings(small_model, weights="trained", methods=["GD"], seeds=0, queries=4, controls=[])
-    monkeypatch.setattr(sys.modules["demograd.study.engine.world_job"], "observe_untuned", broken)
+    monkeypatch.setattr(import_module("demograd.study.engine.world_job"), "observe_untuned", broken)
     run = demograd.run(settings, tmp_path / "out", model=small_model, k=(2,))
     assert run.study.model == str(small_model)  # type: ignore[union-attr]
     (cell,) = run.cells()

@@ -29,11 +29,12 @@ app = typer.Typer(
 app.add_typer(cache_app, name="cache")
 
 
-def _print_version(wanted: bool) -> None:
+def _print_version(wanted: bool) -> bool:
     if wanted:
         libraries = ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers"))
         typer.echo(f"demograd {version('demograd')} (Python {platform.python_version()}, {libraries})")
         raise typer.Exit
+    return wanted
 
 
 @app.callback()

@@ -57,12 +57,11 @@ class Model:
 
     def __repr__(self) -> str:
         """One line: what it is, and its size."""
-        config = self.network.config.get_text_config()
-        size = f"{len(self.anatomy.blocks)} layers of {config.hidden_size}" if hasattr(config, "hidden_size") else (
-            f"{len(self.anatomy.blocks)} layers")  # fmt: skip
+        parameters = sum(one.numel() for one in self.network.parameters())
+        size = f"{len(self.anatomy.blocks)} layers of {self.network.config.hidden_size}, {parameters:,} parameters"
         drawn = "" if self.weights == "trained" else f", seed {self.seed}"
-        return (f"Model({self.name!r}, {type(self.network).__name__}, {size}, {self.network.num_parameters():,} "
-                f"parameters, {self.weights}{drawn}, {self.dtype} on {self.anatomy.device})")  # fmt: skip
+        return (f"Model({self.name!r}, {type(self.network).__name__}, {size}, "
+                f"{self.weights}{drawn}, {self.dtype} on {self.anatomy.device})")  # fmt: skip
 
     @property
     def context_window(self) -> int | None:

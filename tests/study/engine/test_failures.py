@@ -1,7 +1,7 @@
 """What fails is kept with its traceback, told by exit code, table and report, and tried again only when asked to."""
 
 import json
-import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ def study_file(small_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 def breaks(monkeypatch: pytest.MonkeyPatch, name: str, when: Any) -> None:
     """A function of the engine raises when its arguments say so."""
-    module = sys.modules[JOB]
+    module = import_module(JOB)
     sound = getattr(module, name)
 
     def broken(*arguments: Any) -> Any:
@@ -51,7 +51,7 @@ def test_an_estimate_that_fails_costs_no_cell(
     def broken(*_: object) -> str:
         raise ArithmeticError("fell over")
 
-    monkeypatch.setattr(sys.modules["demograd.study.run"], "estimate", broken)
+    monkeypatch.setattr(import_module("demograd.study.run"), "estimate", broken)
     assert call("run", study_file, "--out", "out") == 0
     told = capsys.readouterr()
     assert "How long it takes cannot be told (ArithmeticError: fell over)" in " ".join((told.out + told.err).split())

@@ -1,8 +1,8 @@
 """A real Ray cluster of two nodes on this machine, of which one is killed during the study."""
 
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +93,7 @@ def test_a_study_survives_the_death_of_a_node_with_the_same_table(
 def test_a_worker_that_is_killed_again_and_again_is_given_up(
     tmp_path: Path, connected: Workers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sys.modules["demograd.study.engine.on_ray"], "RETRIES", 1)  # each loads torch
+    monkeypatch.setattr(import_module("demograd.study.engine.on_ray"), "RETRIES", 1)  # each loads torch
     watch = Hearing()
     jobs = [Dies(tmp_path / "always", 99), Dies(tmp_path / "once", 1), Writes(tmp_path / "beside")]
     ended = [*run_jobs(jobs, connected, watch)]
@@ -133,7 +133,7 @@ class Leaving(Hearing):
 def test_what_no_node_has_is_said_and_not_waited_for_in_silence(
     tmp_path: Path, connected: Workers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sys.modules["demograd.study.engine.on_ray"], "PATIENCE", 0.5)
+    monkeypatch.setattr(import_module("demograd.study.engine.on_ray"), "PATIENCE", 0.5)
     watch = Leaving()
     with pytest.raises(KeyboardInterrupt):
         list(run_jobs([Writes(tmp_path / "never")], replace(connected, gpus=2.0, memory=1000.0), watch))

@@ -7,6 +7,7 @@ import pickle
 import shutil
 import sys
 import time
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -127,7 +128,7 @@ def test_orders_are_observed_where_nothing_is_fine_tuned(small_model: Path) -> N
 @pytest.fixture
 def preparations(monkeypatch: pytest.MonkeyPatch) -> list[World]:
     """Every demonstration set that is made, and for which world."""
-    module, made = sys.modules["demograd.study.demonstration_sets"], []
+    module, made = import_module("demograd.study.demonstration_sets"), []
     sound = module.prepare
 
     def counted(study: Study, tasks: dict[str, Task], reader: Reader, world: World) -> Prepared:

@@ -1,7 +1,7 @@
 """Running a synthetic study: stopped, damaged, in parallel, and where something cannot be had."""
 
 import shutil
-import sys
+from importlib import import_module
 from pathlib import Path
 
 import pandas as pd
@@ -166,7 +166,7 @@ def test_what_failed_of_a_language_model_beside_has_failed_of_the_run(
     def broken(*_: object) -> None:
         raise ArithmeticError("fell over")
 
-    monkeypatch.setattr(sys.modules["demograd.study.engine.world_job"], "measure", broken)
+    monkeypatch.setattr(import_module("demograd.study.engine.world_job"), "measure", broken)
     beside = small_settings(small_model, weights=["trained"], seeds=[0], queries=4, k=2, methods=["GD"])
     beside = {name: value for name, value in beside.items() if name not in ("name", "device")}
     small = study(tmp_path, REGRESSION, worlds={"one": {"dimension": 2}}, networks={"linear": {}}, seeds=[0],
