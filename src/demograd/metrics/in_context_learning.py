@@ -13,7 +13,7 @@ from demograd.metrics.decision import SEEDS_TO_DECIDE
 from demograd.metrics.interval import Interval, Over
 from demograd.metrics.performance import (
     auc,
-    correct,
+    credit,
     label_log_likelihood,
     normalised_label_log_likelihood,
     resampled_auc,
@@ -96,7 +96,7 @@ def check_in_context_learning(
     ) -> Float[Tensor, "seeds queries"]:
         return torch.stack([likelihood(i).double() - likelihood(z).double() for z, i in pairs])
 
-    accuracy = improvement("accuracy", torch.stack([correct(i).double() - correct(z).double() for z, i in pairs]))
+    accuracy = improvement("accuracy", torch.stack([credit(i).double() - credit(z).double() for z, i in pairs]))
     improvements = (
         share("accuracy", accuracy.difference, accuracy.interval),
         share(
