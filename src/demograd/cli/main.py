@@ -73,6 +73,10 @@ def run(
     label_words: Annotated[
         str | None, typer.Option(help="Words in class order, or label=word, by commas; replace a built-in task's.")
     ] = None,
+    answer_prefix: Annotated[
+        str | None, typer.Option(help="What stands between text and answer: a space by default.")
+    ] = None,
+    bos: Annotated[str | None, typer.Option(help="The token that prompts begin with, for another one.")] = None,
     label_column: Annotated[str | None, typer.Option(help="For a file: where its labels are.")] = None,
     validation: Annotated[str | None, typer.Option(help="For a file: a second one, for the queries.")] = None,
     k: K = None,
@@ -106,7 +110,7 @@ def run(
         "model": model, "checkpoints": checkpoint, "tasks": task, "template": template,
         "label_words": _words(label_words), "label_column": label_column, "validation_path": validation,
         "k": _numbers("-k", k), "queries": queries, "seeds": _seeds(seeds), "methods": method, "weights": weights,
-        "measures": measure, "dtype": dtype, "device": device,
+        "measures": measure, "dtype": dtype, "device": device, "answer_prefix": answer_prefix, "bos": bos,
     }  # fmt: skip
     who = Workers(executor, workers, threads, address, gpus, memory)
     finished = _run(_study(study, as_released, changes, learning_rate, set_), out, who, retry_failed)

@@ -32,6 +32,10 @@ class Metric:
     needs: frozenset[Extra] = frozenset()
     """What must have been recorded besides (`observe(…, extras=…)`)."""
 
+    version: int = 1
+    """Raised when the definition changes, so that cells which hold what it was are computed anew: here, in its row of
+    the table, and nowhere else."""
+
     @property
     def has_layers(self) -> bool:
         """Whether it returns [queries, layers] or [queries, layers, heads], which `aggregate` takes."""

@@ -81,6 +81,6 @@ class DemonstrationSets:
         """Checkpoints of one model read alike; other models may."""
         name = world.model if isinstance(self.study.model, list) else self.study.models[0]
         if name not in self.readers:
-            new = reader_of(name)
+            new = reader_of(self.study, name)
             self.readers[name] = next((one for one in self.readers.values() if one.reading == new.reading), new)
         return self.readers[name]

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from demograd.metrics import METRICS, alpha, common_sizes, credit, rec2ftp
 from demograd.study.gathered import Gathered, Untuned
-from demograd.study.measure import metrics_of_fine_tuning
+from demograd.study.measures import metrics_of_fine_tuning
 from demograd.study.schema import Study
 
 Scores = list[Tensor]
