@@ -15,7 +15,7 @@ def correct(observation: Observation) -> Bool[Tensor, " queries"]:
 
 
 def credit(observation: Observation) -> Float[Tensor, " queries"]:
-    """1 where the gold label word alone has the highest mean log-probability, 1/m where it is one of m that tie, else 0.
+    """1 where the gold label word alone has the highest mean log-probability, 1/m where it is one of m that tie.
 
     So no tie is decided by the order of the classes: this is what a fair draw among them gets on average.
     """

@@ -7,6 +7,9 @@ from demograd.errors import UserError
 _CHAT_TURNS = ("<|im_start|>", "<|start_header_id|>", "<start_of_turn>")
 """Tokens that open a turn of a chat; as BOS they say that one follows, and none does."""
 
+_UNKNOWN = ("<unk>", "[UNK]")
+"""No BOS, by their text: Qwen's tokenizer calls its <|endoftext|> the unknown token, too."""
+
 
 def begin_with(tokenizer: Any, config: Any, asked: str | None, known: str | None) -> str:
     """Make the tokenizer's BOS what prompts begin with, and say what a reader must know of it (empty: nothing).
@@ -33,12 +36,13 @@ def begin_with(tokenizer: Any, config: Any, asked: str | None, known: str | None
         chat = ", which opens a turn of a chat" if own in _CHAT_TURNS else ""
         return f"prompts begin with {known}: not with the tokenizer's BOS, {own}{chat}" if own != known else ""
     if own is None:
-        if configured is None:
+        if configured is None or configured in _UNKNOWN:
             return ""
         tokenizer.bos_token = configured
         return f"prompts begin with {configured}, the configuration's BOS: the tokenizer has none"
     if own in _CHAT_TURNS:
-        return f"prompts begin with {own}, the tokenizer's BOS, which opens a turn of a chat; the setting bos takes another"
+        return (f"prompts begin with {own}, the tokenizer's BOS, which opens a turn of a chat: the setting bos takes "
+                "another")  # fmt: skip
     if configured is not None and configured != own:
         return (f"prompts begin with the tokenizer's BOS, {own}; the model's configuration says {configured}, which "
                 "the setting bos would take")  # fmt: skip
@@ -46,9 +50,12 @@ def begin_with(tokenizer: Any, config: Any, asked: str | None, known: str | None
 
 
 def _configured(tokenizer: Any, config: Any) -> str | None:
-    """The configuration's BOS, where it names one token that the tokenizer knows."""
+    """The configuration's BOS, where it names one of the tokenizer's added tokens.
+
+    An ordinary token is what a class of transformers takes where a file names none: Llama's is token 1, whatever it is.
+    """
     number = getattr(config, "bos_token_id", None)
-    return tokenizer.convert_ids_to_tokens(number) if isinstance(number, int) and 0 <= number < len(tokenizer) else None
+    return tokenizer.convert_ids_to_tokens(number) if number in tokenizer.added_tokens_decoder else None
 
 
 def _token(tokenizer: Any, text: str) -> str:

@@ -42,8 +42,8 @@ def set_initialisation(
     if name in saved or name in inside:
         return _sentence(name, getattr(config, name), "as its configuration says")
     why = "its configuration does not say it" if saved else "a GGUF file does not say it"
-    return _sentence(name, getattr(config, name),
-                     f"the default of transformers: {why}, and the setting initializer_range takes another")  # fmt: skip
+    default = f"the default of transformers: {why}, and the setting initializer_range takes another"
+    return _sentence(name, getattr(config, name), default)
 
 
 def _sentence(name: str, value: float, why: str) -> str:
