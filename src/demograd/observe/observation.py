@@ -57,7 +57,7 @@ class Observation:
     @property
     def tied(self) -> Bool[Tensor, " queries"]:
         """Where several classes have exactly the highest score; accuracy counts them as what chance would get."""
-        return (self.label_log_probs == self.label_log_probs.amax(dim=-1, keepdim=True)).sum(dim=-1) > 1
+        return tied(self.label_log_probs)
 
     def save(self, path: str | Place) -> None:
         """Write everything into one safetensors file, with a seal over all its bytes."""
@@ -94,3 +94,8 @@ class Observation:
 
 
 _EXTRAS = [one.name for one in fields(Observation) if one.default is None and one.name != "tie_order"]
+
+
+def tied(label_log_probs: Float[Tensor, "queries classes"]) -> Bool[Tensor, " queries"]:
+    """Where several classes have exactly the highest score."""
+    return (label_log_probs == label_log_probs.amax(dim=-1, keepdim=True)).sum(dim=-1) > 1
