@@ -22,10 +22,10 @@ class PackagedModel:
     """Of the parts end to end."""
     install: str
     description: str
-    initializer_range: float
+    initializer_range: float | None = None
     """Standard deviation of fresh weights, as the original's configuration says: a GGUF file has none."""
-    bos: str
-    """What prompts begin with."""
+    bos: str | None = None
+    """What prompts begin with, where it is not the tokenizer's own."""
 
 
 _GEMMA = tuple(

@@ -20,8 +20,10 @@ def kept_notes(study: Study, folder: RunFolder, inputs: Inputs) -> list[str]:
     computed_on = dict.fromkeys(one for _, one, _ in made if one)
     ties, answers = sum(int(one.sum()) for _, _, one in made), sum(len(one) for _, _, one in made)
     if ties:
-        notes.append(f"{ties} of {answers} answers to queries are tied: several label words have exactly the highest "
-                     "score. Accuracy and macro-F1 count each of m as 1/m right; no order of the classes decides.")  # fmt: skip
+        notes.append(
+            f"{ties} of {answers} answers to queries are tied: several label words have exactly the highest score. "
+            "Accuracy and macro-F1 count each of m as 1/m right; no order of the classes decides."
+        )
     if len(computed_on) > 1:
         notes.append("Cells and observations were computed on several settings, between which numbers differ by "
                      f"rounding: {'; '.join(computed_on)}.")  # fmt: skip
