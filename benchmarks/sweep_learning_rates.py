@@ -40,7 +40,8 @@ def main() -> None:
             for name in given.methods:
                 for rate in given.rates:
                     key = {"model": given.model, "task": task_name, "method": name, "k": given.k, "seed": seed,
-                           "queries": given.queries, "learning_rate": rate}  # fmt: skip
+                           "queries": given.queries, "learning_rate": rate,
+                           "bos": model.tokenizer.bos_token}  # fmt: skip
                     if (table[list(key)] == pd.Series(key)).all(axis=1).any():
                         continue
                     try:

@@ -8,7 +8,7 @@ import torch
 from tests.conftest import CONFIGS
 from tests.study.conftest import small_settings
 from tests.study.test_run import Listening
-from transformers import AutoTokenizer, BartConfig, BartForCausalLM
+from transformers import AutoModelForCausalLM, AutoTokenizer, BartConfig, BartForCausalLM
 
 from demograd.files import read_json
 from demograd.study import Workers, make_study, run_study
@@ -44,6 +44,22 @@ def test_a_run_that_is_killed_before_its_provenance_is_written_tells_the_same(
     run_study(study, out, workers=Workers(threads=2))
     resumed = read_json(out / "provenance.json")
     assert resumed["models"] == undisturbed["models"] and resumed["notes"] == undisturbed["notes"]
+
+
+def test_ties_are_counted_over_all_that_was_observed(small_model: Path, tmp_path: Path) -> None:
+    """Both label words have one row in the unembedding, so every answer of ZSL, ICL and FT is tied."""
+    network, tokenizer = AutoModelForCausalLM.from_pretrained(small_model), AutoTokenizer.from_pretrained(small_model)
+    first, second = (tokenizer(word)["input_ids"][0] for word in (" Negative", " Positive"))
+    with torch.no_grad():
+        network.lm_head.weight[second] = network.lm_head.weight[first]
+    network.save_pretrained(tmp_path / "equal")
+    tokenizer.save_pretrained(tmp_path / "equal")
+    run = run_study(make_study(small_settings(tmp_path / "equal", seeds=[0], weights=["trained"], queries=4, k=2,
+                                              methods=["GD"], controls=[])), tmp_path / "out")  # fmt: skip
+    notes = read_json(tmp_path / "out" / "provenance.json")["notes"]
+    assert [note for note in notes if note.startswith("12 of 12 answers to queries are tied")]
+    rows = run.results().query("metric == 'accuracy' and selection == 'all'")
+    assert set(rows.value) == {0.5}
 
 
 def test_a_study_that_comes_whole_from_the_cache_tells_the_same(

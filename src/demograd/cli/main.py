@@ -90,6 +90,10 @@ def run(
     label_words: Annotated[
         str | None, typer.Option(help="Words in class order, or label=word, by commas; replace a built-in task's.")
     ] = None,
+    answer_prefix: Annotated[
+        str | None, typer.Option(help="What stands between text and answer: a space by default.")
+    ] = None,
+    bos: Annotated[str | None, typer.Option(help="The token that prompts begin with, for another one.")] = None,
     label_column: Annotated[str | None, typer.Option(help="For a file: where its labels are.")] = None,
     validation: Annotated[str | None, typer.Option(help="For a file: a second one, for the queries.")] = None,
     split: Annotated[str | None, typer.Option(help="Of a hub set or folder: for the demonstrations.")] = None,
@@ -127,7 +131,7 @@ def run(
         "label_words": _words(label_words), "label_column": label_column, "validation_path": validation,
         "split": split, "validation_split": validation_split, "encoding": encoding,
         "k": _numbers("-k", k), "queries": queries, "seeds": _seeds(seeds), "methods": method, "weights": weights,
-        "measures": measure, "dtype": dtype, "device": device,
+        "measures": measure, "dtype": dtype, "device": device, "answer_prefix": answer_prefix, "bos": bos,
     }  # fmt: skip
     _say_first(f"Reading the study {study}")
     who = studies.Workers(executor, workers, threads, address, gpus, memory)

@@ -72,6 +72,7 @@ if TYPE_CHECKING:
     from demograd.metrics.performance import calibrated_accuracy as calibrated_accuracy
     from demograd.metrics.performance import calibrated_correct as calibrated_correct
     from demograd.metrics.performance import correct as correct
+    from demograd.metrics.performance import credit as credit
     from demograd.metrics.performance import format_log_likelihood as format_log_likelihood
     from demograd.metrics.performance import label_log_likelihood as label_log_likelihood
     from demograd.metrics.performance import macro_f1 as macro_f1

@@ -16,7 +16,7 @@ from demograd.metrics.interval import Interval, Over
 from demograd.metrics.performance import (
     auc,
     calibrated_correct,
-    correct,
+    credit,
     format_log_likelihood,
     normalised_label_log_likelihood,
     resampled_auc,
@@ -138,7 +138,7 @@ def check_learning(
         auc_gain, len(pairs), len(zsl[0].gold), over=over, level=level, resamples=resamples, seed=seed
     )
     changes = (
-        change("accuracy", correct, is_share=True),
+        change("accuracy", credit, is_share=True),
         Change("AUC", float(np.mean([auc(after) - auc(before) for before, after in pairs])), _of_shares(auc_interval)),
         change("calibrated accuracy", calibrated_correct, is_share=True),
         change("likelihood among the label words", normalised_label_log_likelihood, is_share=False),

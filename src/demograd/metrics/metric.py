@@ -42,6 +42,10 @@ class Metric:
         """What computes it."""
         return partial(getattr(metrics, self.name), **self.options)
 
+    version: int = 1
+    """Raised when the definition changes, so that cells which hold what it was are computed anew: here, in its row of
+    the table, and nowhere else."""
+
     @property
     def has_layers(self) -> bool:
         """Whether it returns [queries, layers] or [queries, layers, heads], which `aggregate` takes."""

@@ -10,22 +10,29 @@ from demograd.observe.observation import Observation
 
 
 def correct(observation: Observation) -> Bool[Tensor, " queries"]:
-    """Whether the label word with the highest mean log-probability is the gold one."""
-    return _finite_log_probs(observation).argmax(dim=-1) == observation.gold
+    """Whether the label word with the highest mean log-probability is the gold one, and no other ties with it."""
+    return credit(observation) == 1
+
+
+def credit(observation: Observation) -> Float[Tensor, " queries"]:
+    """1 where the gold label word alone has the highest mean log-probability, 1/m where it is one of m that tie.
+
+    So no tie is decided by the order of the classes: this is what a fair draw among them gets on average.
+    """
+    return _predicted(observation).gather(-1, observation.gold.long()[:, None]).squeeze(-1).float()
 
 
 def accuracy(observation: Observation) -> float:
-    """Share of queries predicted right."""
-    return correct(observation).double().mean().item()
+    """Share of queries predicted right; m classes that tie count 1/m."""
+    return credit(observation).double().mean().item()
 
 
 def macro_f1(observation: Observation) -> float:
     """F1 averaged over the classes that are gold or predicted somewhere; F1 = 2 hits / (times gold + times
-    predicted)."""
-    gold, predicted = observation.gold, _finite_log_probs(observation).argmax(dim=-1)
-    classes = observation.label_log_probs.shape[-1]
-    hits = torch.bincount(gold[gold == predicted], minlength=classes).double()
-    seen = torch.bincount(gold, minlength=classes) + torch.bincount(predicted, minlength=classes)
+    predicted). m classes that tie are each predicted 1/m times."""
+    predicted = _predicted(observation)
+    gold = torch.nn.functional.one_hot(observation.gold.long(), predicted.shape[-1])
+    hits, seen = (gold * predicted).sum(dim=0), (gold + predicted).sum(dim=0)
     return (2 * hits[seen > 0] / seen[seen > 0]).mean().item()
 
 
@@ -122,6 +129,13 @@ def _rank_auc(
     pairs = positives.sum(axis=-1) * negatives.sum(axis=-1)
     u = ((positives @ wins) * negatives).sum(axis=-1)
     return np.where(pairs > 0, u / np.maximum(pairs, 1), np.nan)
+
+
+def _predicted(observation: Observation) -> Float[Tensor, "queries classes"]:
+    """1 at the class that is predicted, 1/m at each of m that tie, else 0."""
+    log_probs = _finite_log_probs(observation)
+    top = (log_probs == log_probs.amax(dim=-1, keepdim=True)).double()
+    return top / top.sum(dim=-1, keepdim=True)
 
 
 def _finite_log_probs(observation: Observation) -> Float[Tensor, "queries classes"]:

@@ -15,6 +15,9 @@ from demograd.errors import UserError, unknown_name
 from demograd.models.architectures import ARCHITECTURES, Architecture
 from demograd.models.parameters import ParameterSlice, Part, fused_rows
 
+_CONVERTED_ROWS = 8192
+"""Of a 16-bit unembedding, that are in float32 at a time."""
+
 
 @dataclass(frozen=True, eq=False)
 class Anatomy:
@@ -72,8 +75,37 @@ class Anatomy:
 
     def unembed(self, normed: Tensor, tokens: slice | Tensor = slice(None)) -> Tensor:
         """Next-token logits `[..., tokens]` of hidden states that have passed the final norm `[..., hidden]`."""
-        config, weight, bias = self.network.config, self.unembedding.weight, self.unembedding.bias
-        logits = linear(normed.to(weight.device), weight[tokens], None if bias is None else bias[tokens])
+        weight, bias = self.unembedding.weight, self.unembedding.bias
+        return self._scaled(linear(normed.to(weight.device), weight[tokens], None if bias is None else bias[tokens]))
+
+    def exact_logits(self, normed: Tensor) -> Tensor:
+        """`unembed` in float32 whatever the network's dtype: `[..., vocabulary]`.
+
+        In 16 bit two label words often round to one logit. Rows of the unembedding are converted a part at a time, so
+        that no float32 copy of it is ever whole.
+        """
+        weight, bias = self.unembedding.weight, self.unembedding.bias
+        exact = normed.to(weight.device).float()
+        parts = [
+            linear(exact, weight[rows].float(), None if bias is None else bias[rows].float())
+            for rows in (slice(start, start + _CONVERTED_ROWS) for start in range(0, len(weight), _CONVERTED_ROWS))
+        ]
+        return self._scaled(torch.cat(parts, dim=-1))
+
+    def exact_logits_of(self, normed: Tensor, tokens: Tensor) -> Tensor:
+        """The logit in float32 of one token behind each hidden state: `[rows, hidden]` and `[rows]` give `[rows]`.
+
+        Every row is summed in the same order, so tokens of equal rows in the unembedding have exactly equal logits, as
+        they need not have in a matrix product.
+        """
+        weight, bias = self.unembedding.weight, self.unembedding.bias
+        tokens = tokens.to(weight.device)
+        logits = (normed.to(weight.device).float() * weight[tokens].float()).sum(dim=-1)
+        return self._scaled(logits if bias is None else logits + bias[tokens].float())
+
+    def _scaled(self, logits: Tensor) -> Tensor:
+        """What architectures do to the products of hidden states and unembedding."""
+        config = self.network.config
         if cap := getattr(config, "final_logit_softcapping", None):  # Gemma 2
             logits = cap * torch.tanh(logits / cap)
         if scale := getattr(config, "logit_scale", None):  # Cohere

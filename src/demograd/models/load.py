@@ -13,12 +13,14 @@ import torch
 from huggingface_hub import try_to_load_from_cache
 from platformdirs import user_cache_path
 from safetensors import SafetensorError
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PretrainedConfig
 from transformers.utils import logging
 
 from demograd.errors import UserError, unknown_name
 from demograd.hub import downloads_are_off, hub_address, hub_answers, only_earlier_downloads
 from demograd.models.anatomy import find_anatomy
+from demograd.models.bos import begin_with
+from demograd.models.initialisation import set_initialisation
 from demograd.models.leftover import check_weights
 from demograd.models.model import Model, Weights, context_window, fingerprint
 from demograd.models.names import check_name, expanded
@@ -35,7 +37,14 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 
 
 def load_model(
-    name: str, *, weights: Weights = "trained", seed: int = 0, device: str = "auto", dtype: str = "float32"
+    name: str,
+    *,
+    weights: Weights = "trained",
+    seed: int = 0,
+    device: str = "auto",
+    dtype: str = "float32",
+    bos: str | None = None,
+    initializer_range: float | None = None,
 ) -> Model:
     """Load a causal language model, or an untrained twin of it.
 
@@ -47,6 +56,8 @@ def load_model(
         device: `auto` (CUDA if there is one, several for a model that needs them), `balanced` (over all CUDA devices),
             `cpu`, `cuda`, `cuda:1`, …
         dtype: `float32`, `bfloat16` or `float16`.
+        bos: the token that prompts and training sequences begin with, in place of the model's own.
+        initializer_range: standard deviation of untrained weights, in place of what the configuration says.
 
     Raises:
         UserError: the model cannot be found or is of a shape that demograd does not know; an option is unknown.
@@ -57,17 +68,26 @@ def load_model(
         raise unknown_name("dtype", dtype, DTYPES, "Choose one of these")
     place = check_device(device)
     network, tokenizer, source, notes = _load_pretrained(name, DTYPES[dtype])
+    known = BUILT_IN.get(name)
+    initialisation = set_initialisation(
+        network.config, _saved_configuration(name), initializer_range, known.initializer_range if known else None, name
+    )
+    if begins := begin_with(tokenizer, network.config, bos, known.bos if known else None):
+        notes = (*notes, begins)
     network.requires_grad_(False).eval()
     drawn_from = ""
     if weights != "trained":
+        notes = (*notes, initialisation)
         drawn_from = fingerprint(network)
         network = untrained(network, weights, seed).requires_grad_(False)
     network = placed(network, place)
-    return Model(name, network, tokenizer, find_anatomy(network), weights, seed, dtype, source, notes, drawn_from)
+    return Model(
+        name, network, tokenizer, find_anatomy(network), weights, seed, dtype, source, notes, drawn_from, initialisation
+    )
 
 
-def load_tokenizer(name: str) -> tuple[Any, int | None]:
-    """The tokenizer of a model, and the model's context window, without loading its weights.
+def load_tokenizer(name: str, bos: str | None = None) -> tuple[Any, int | None]:
+    """The tokenizer of a model, and the model's context window, without loading its weights; `bos`: see `load_model`.
 
     Raises:
         UserError: the model cannot be found.
@@ -79,6 +99,8 @@ def load_tokenizer(name: str) -> tuple[Any, int | None]:
             return AutoTokenizer.from_pretrained(path, **how, trust_remote_code=False), config
 
         tokenizer, config = _loading(name, load)
+    known = BUILT_IN.get(name)
+    begin_with(tokenizer, config.get_text_config(decoder=True), bos, known.bos if known else None)
     return tokenizer, context_window(config)
 
 
@@ -111,6 +133,14 @@ def _without_weights(name: str) -> Iterator[tuple[str, dict[str, str | None]]]:
     else:
         with tempfile.TemporaryDirectory() as folder:
             yield folder, {"gguf_file": header_of(parts, Path(folder) / "header.gguf").name}
+
+
+def _saved_configuration(name: str) -> dict[str, Any]:
+    """What a model's configuration file says; empty for a GGUF file."""
+    if _gguf_parts(name):
+        return {}
+    place = _found(name)
+    return dict(PretrainedConfig.get_config_dict(place.path, revision=place.revision)[0])
 
 
 def pickle_is_allowed() -> bool:
@@ -178,22 +208,21 @@ def _from_folder_or_hub(place: _Place, dtype: torch.dtype) -> _Loaded:
 
     (whole, left_out), tokenizer = _loading(name if revision is None else f"{name}@{revision}", load)
     network, note = text_part(whole)
-    notes = (note, left_out, _bos_note(tokenizer, network.config))
+    notes = (note, left_out, _namesake_note(name))
     return network, tokenizer, _source(name, revision), tuple(note for note in notes if note)
 
 
-def _bos_note(tokenizer: Any, config: Any) -> str:
-    """Prompts begin with the tokenizer's BOS, which a converted model's configuration may contradict."""
-    theirs, ours = getattr(config, "bos_token_id", None), tokenizer.bos_token_id
-    if theirs is None or ours is None or theirs == ours:
+def _namesake_note(name: str) -> str:
+    """A relative path of two parts may also be the name of a repository on the hub."""
+    if not is_there(Path(name)) or len(Path(name).parts) != 2 or name.startswith((".", "/", "~")):
         return ""
-    return f"prompts begin with the tokenizer's BOS, token {ours}; the model's configuration says token {theirs}"
+    return f"{name} is a folder here, and was read: not the hub's model of that name"
 
 
 def _source(name: str, revision: str | None) -> str:
     """For the provenance: a name and revision on the hub can come to mean something else, a commit cannot."""
     if is_there(Path(name)):
-        return name
+        return f"folder {name}"
     cached = try_to_load_from_cache(name, "config.json", revision=revision)
     versions = {"revision": revision, "commit": Path(cached).parent.name if isinstance(cached, str) else None}
     return ", ".join([name, *(f"{which} {version}" for which, version in versions.items() if version)])

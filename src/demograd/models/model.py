@@ -51,6 +51,8 @@ class Model:
     """What a reader of the results must know about this model."""
     drawn_from: str = ""
     """Of untrained weights: the fingerprint of the trained network whose twin this is."""
+    initialisation: str = ""
+    """How widely untrained weights of this model are drawn, and who says so: a sentence."""
     change: Mapping[str, Tensor] | None = field(default=None, repr=False)
     """A change of parameters, by their names in the network, that is not made in the network: `observe` adds what it
     does to first order. None: there is none."""

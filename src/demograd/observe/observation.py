@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, fields
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from demograd.files import Place, place, sealed_tensors, write_tensors
@@ -45,18 +45,26 @@ class Observation:
     """What a reader must know about how this was observed, such as `unpacked`."""
     computed_on: str = ""
     """Device, threads and version of torch, on which rounding depends; empty: nobody told."""
+    tie_order: Int[Tensor, " classes"] | None = None
+    """The classes in the order of their answers' token ids, which no order of the label words changes."""
 
     @property
     def predictions(self) -> Int[Tensor, " queries"]:
-        """The class with the highest mean log-probability."""
-        return self.label_log_probs.argmax(dim=-1)
+        """The class with the highest mean log-probability; of classes that tie, the first of `tie_order`."""
+        order = torch.arange(self.label_log_probs.shape[-1]) if self.tie_order is None else self.tie_order
+        return order[self.label_log_probs[:, order].argmax(dim=-1)]
+
+    @property
+    def tied(self) -> Bool[Tensor, " queries"]:
+        """Where several classes have exactly the highest score; accuracy counts them as what chance would get."""
+        return tied(self.label_log_probs)
 
     def __repr__(self) -> str:
         """One line of shapes; the fields hold the tensors."""
         queries, layers, hidden = self.attention_output.shape
         heads = self.attention_logits[0].shape[1] if self.attention_logits else 0
         extras = "".join(
-            f", {name} {list(value.shape)}" for name in _OPTIONAL if (value := getattr(self, name)) is not None
+            f", {name} {list(value.shape)}" for name in _EXTRAS if (value := getattr(self, name)) is not None
         )
         return (f"Observation({queries} queries, {layers} layers of {hidden}, {heads} heads, "
                 f"{self.label_log_probs.shape[1]} classes{extras}, {self.dtype})")  # fmt: skip
@@ -71,7 +79,7 @@ class Observation:
             "label_log_probs": self.label_log_probs,
             "gold": self.gold,
         }
-        for name in _OPTIONAL:
+        for name in (*_EXTRAS, "tie_order"):
             if (value := getattr(self, name)) is not None:
                 tensors[name] = value
         metadata = {"dtype": self.dtype, "notes": "\n".join(self.notes), "computed_on": self.computed_on}
@@ -85,7 +93,7 @@ class Observation:
             Damaged: the file is not what was written.
         """
         with sealed_tensors(place(path)) as file:
-            names = [name for name in file.keys() if extras or name not in _OPTIONAL]  # noqa: SIM118 (not a dict)
+            names = [name for name in file.keys() if extras or name not in _EXTRAS]  # noqa: SIM118 (not a dict)
             tensors = {name: file.get_tensor(name) for name in names}
             metadata = file.metadata()
         lengths = tensors.pop("query_lengths").tolist()
@@ -95,4 +103,9 @@ class Observation:
                    computed_on=metadata.get("computed_on", ""), **tensors)  # fmt: skip
 
 
-_OPTIONAL = [one.name for one in fields(Observation) if one.default is None]
+_EXTRAS = [one.name for one in fields(Observation) if one.default is None and one.name != "tie_order"]
+
+
+def tied(label_log_probs: Float[Tensor, "queries classes"]) -> Bool[Tensor, " queries"]:
+    """Where several classes have exactly the highest score."""
+    return (label_log_probs == label_log_probs.amax(dim=-1, keepdim=True)).sum(dim=-1) > 1

@@ -177,5 +177,6 @@ def _assembled(model: Model, prompts: Prompts, parts: list[_Part], notes: tuple[
         next_token_log_probs=in_order(next_token) if next_token else None,
         dtype=model.dtype,
         notes=notes,
+        tie_order=torch.tensor(sorted(range(len(prompts.candidates)), key=lambda which: prompts.candidates[which])),
         **tensors,
     )

@@ -10,11 +10,13 @@ from demograd.tasks.prompts import Prompts
 
 def next_token_log_probs(anatomy: Anatomy, normed: Tensor) -> Tensor:
     """Log-probabilities, float32 `[rows, vocabulary]`, of hidden states after the final norm `[rows, hidden]`."""
-    return anatomy.unembed(normed).float().log_softmax(dim=-1)
+    return anatomy.exact_logits(normed).log_softmax(dim=-1)
 
 
 def label_scores(anatomy: Anatomy, prompts: Prompts, segments: list[Segment], normed: Tensor) -> tuple[Tensor, Tensor]:
     """Each class's mean log-probability `[segments, classes]`, and the next-token row `[segments, vocabulary]`.
+
+    In float32 whatever the network's dtype, so that two label words tie only where the network gives them equal rows.
 
     Args:
         anatomy: of the network; its vocabulary projection runs only at the rows that are scored.
@@ -24,14 +26,30 @@ def label_scores(anatomy: Anatomy, prompts: Prompts, segments: list[Segment], no
     """
     starts = torch.tensor([0, *(len(one.tokens) for one in segments)]).cumsum(0)[:-1]
     answers = starts + torch.tensor([one.length for one in segments]) + prompts.answer_offset
-    at_answer = next_token_log_probs(anatomy, normed.index_select(0, answers.to(normed.device)))
-    first = torch.tensor([candidate[0] for candidate in prompts.candidates], device=at_answer.device)
-    scores = at_answer.index_select(1, first)
+    hidden = normed.index_select(0, answers.to(normed.device))
+    logits = anatomy.exact_logits(hidden)
+    total = logits.logsumexp(dim=-1)
+    of_classes = [_log_probs(anatomy, hidden, total, candidate[:1]) for candidate in prompts.candidates]
     branches = [(which, candidate) for which, candidate in enumerate(prompts.candidates) if len(candidate) > 1]
     for number, (which, candidate) in enumerate(branches, start=1):
         begins = starts + torch.tensor([one.starts[number] for one in segments])
         rows = (begins[:, None] + torch.arange(len(candidate) - 1)).flatten().to(normed.device)
-        after = next_token_log_probs(anatomy, normed.index_select(0, rows)).unflatten(0, (len(segments), -1))
-        rest = torch.tensor(candidate[1:], device=after.device).expand(len(segments), -1)[..., None]
-        scores[:, which] = (scores[:, which] + after.gather(2, rest).sum(dim=(1, 2))) / len(candidate)
-    return scores, at_answer
+        after = normed.index_select(0, rows)
+        rest = _log_probs(anatomy, after, anatomy.exact_logits(after).logsumexp(dim=-1), candidate[1:])
+        of_classes[which] = torch.cat([of_classes[which], rest], dim=-1)
+    scores = torch.stack([log_probs.mean(dim=-1) for log_probs in of_classes], dim=-1)
+    return scores, logits.log_softmax(dim=-1)
+
+
+def _log_probs(anatomy: Anatomy, hidden: Tensor, total: Tensor, tokens: list[int]) -> Tensor:
+    """Log-probabilities `[segments, tokens]` of these tokens, one after each row of a segment.
+
+    Args:
+        anatomy: of the network.
+        hidden: `[segments × tokens, hidden]`, segment by segment.
+        total: log of the summed exponentials of all logits `[segments × tokens]`.
+        tokens: the same for every segment.
+    """
+    each = torch.tensor(tokens).repeat(len(hidden) // len(tokens))
+    log_probs = anatomy.exact_logits_of(hidden, each) - total
+    return log_probs.clamp(max=0).unflatten(0, (-1, len(tokens)))

@@ -125,6 +125,6 @@ class DemonstrationSets:
 
     def _reader_of(self, name: str) -> Reader:
         if name not in self.readers:
-            new = reader_of(name)
+            new = reader_of(self.study, name)
             self.readers[name] = next((one for one in self.readers.values() if one.reading == new.reading), new)
         return self.readers[name]

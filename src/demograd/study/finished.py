@@ -1,20 +1,21 @@
 """A run as it lies in its folder, for notebooks."""
 
-from collections.abc import Sized
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 
 import pandas as pd
 
 from demograd.errors import UserError
-from demograd.files import read_table
+from demograd.files import read_table, read_yaml
 from demograd.observe import Observation
 from demograd.study.cells import Cell, cells
 from demograd.study.engine.jobs import all_keys
-from demograd.study.schema import Study
+from demograd.study.schema import Study, make_study
 from demograd.study.store.failures import Failure, failures
 from demograd.study.store.folder import RunFolder
 from demograd.study.store.keys import observation_key, world_key
+from demograd.study.store.stored import STUDY
 from demograd.study.synthetic.schema import BESIDE, SyntheticStudy
 from demograd.study.synthetic.trained import keys as trainings
 
@@ -25,12 +26,17 @@ class Run:
 
     folder: RunFolder
     study: Study | SyntheticStudy
+    """As it ran: every setting resolved, and learning rates filled in. The folder's keys follow from no other."""
 
     def __repr__(self) -> str:
         """One line: where it is, what of, and how much of it there is."""
         if isinstance(self.study, SyntheticStudy):
             study = self.study
-            parts: dict[str, Sized] = {"worlds": study.worlds, "networks": study.networks, "seeds": study.seeds}
+            parts: dict[str, Collection[object]] = {
+                "worlds": study.worlds,
+                "networks": study.networks,
+                "seeds": study.seeds,
+            }
             size = ", ".join(f"{len(of)} {what}" for what, of in parts.items())
         else:
             size = f"{len(self.cells())} cells"
@@ -70,11 +76,25 @@ class Run:
         zsl, icl = map(self.folder.load_observation, keys)
         return zsl, icl
 
+    @property
+    def beside(self) -> "Run | None":
+        """The run of the language model beside a synthetic study, as its own folder tells it; None without one.
+
+        The synthetic study has that language model's settings as they were given: learning rates that a sweep chose,
+        and tasks that could not be had, are known to the run alone.
+        """
+        folder = RunFolder(self.folder.path / BESIDE)
+        if not isinstance(self.study, SyntheticStudy) or self.study.language_model is None:
+            return None
+        if not (folder.path / STUDY).is_file():
+            raise UserError(f"{folder.path} has no {STUDY}", "the run of the language model beside",
+                            "Run the study there again: it goes on where it stopped")  # fmt: skip
+        return Run(folder, make_study(read_yaml(folder.path / STUDY)))
+
     @cached_property
     def failed(self) -> tuple[Failure, ...]:
         """What could not be measured, each with its traceback; of a language model beside a synthetic study, too."""
         if isinstance(self.study, SyntheticStudy):
-            beside = self.study.language_model_beside()
-            of_beside = () if beside is None else Run(RunFolder(self.folder.path / BESIDE), beside).failed
+            of_beside = () if self.beside is None else self.beside.failed
             return (*failures(self.folder, trainings(self.study)).values(), *of_beside)
         return tuple(failures(self.folder, all_keys(self.study, self.folder.inputs)).values())

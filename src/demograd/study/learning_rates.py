@@ -89,7 +89,9 @@ def _swept(study: Study, model: str, task: str, method: str) -> pd.DataFrame:
 
 
 def _described(rows: pd.DataFrame) -> str:
-    return f"{', '.join(sorted(set(rows.task)))} at k = {', '.join(str(k) for k in sorted(set(rows.k)))}"
+    begins = " or ".join(sorted(set(rows.bos)))
+    return (f"{', '.join(sorted(set(rows.task)))} at k = {', '.join(str(k) for k in sorted(set(rows.k)))}, prompts "
+            f"beginning with {begins}")  # fmt: skip
 
 
 def best_rate(rows: pd.DataFrame) -> float:

@@ -21,7 +21,7 @@ def load_tasks(study: Study, say: Callable[[str], None]) -> tuple[Study, dict[st
             tasks[name] = load_task(
                 name, template=study.template, label_words=study.label_words, label_column=study.label_column,
                 validation_path=study.validation_path, split=study.split, validation_split=study.validation_split,
-                encoding=study.encoding,
+                encoding=study.encoding, answer_prefix=study.answer_prefix,
             )  # fmt: skip
         except UserError as error:
             if name not in study.optional_tasks or (name == study.tasks[-1] and not tasks):

@@ -22,14 +22,12 @@ from demograd.observe import Observation, observe
 from demograd.observe.fit import way_to_observe
 from demograd.observe.rotary import has_rotary_keys
 from demograd.study.cells import extras
-from demograd.study.measures import MEASURES
+from demograd.study.measures import MEASURES, metrics_of_fine_tuning
 from demograd.study.prepare import Order, Prepared
 from demograd.study.schema import Study
 from demograd.study.store.folder import CellRecord
 from demograd.tasks import Prompts, TrainingSequence
 
-_OF_FT = ({"zsl", "icl", "ft"}, {"zsl", "other"}, {"a", "b"})
-"""What the metrics take that compare FT with ICL, or tell how large its update is."""
 Progress = Callable[[str, int], Callable[[int], None]]
 """(setting, how much) → a function that is told how much is done."""
 
@@ -180,18 +178,6 @@ def measure_orders(
     if "order_sensitivity" in study.measures:
         tensors["ICL/order_sensitivity"] = spread.value()
     return CellRecord(tensors, {"seconds": time.perf_counter() - started})
-
-
-def metrics_of_fine_tuning(study: Study) -> list[str]:
-    """The metrics that look at FT and that one cell can tell."""
-    asked = {name for measure in study.measures for name in MEASURES[measure].metrics}
-    return [
-        name
-        for name, metric in METRICS.items()
-        if set(metric.arguments) in _OF_FT
-        and metric.kind not in ("performance", "weights")  # kept as label scores; of networks alone (networks.py)
-        and (name in asked or metric.kind == "size")
-    ]
 
 
 def _score(name: str, zsl: Observation, icl: Observation, ft: Observation) -> Tensor:

@@ -1,9 +1,19 @@
 """What a study can measure, in groups: what a paper's table or figure needs, and what must be recorded for it."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
+from demograd.metrics import METRICS
 from demograd.observe import Extra
+
+if TYPE_CHECKING:
+    from demograd.study.schema import Study
+
+_OF_FT = ({"zsl", "icl", "ft"}, {"zsl", "other"}, {"a", "b"})
+"""What the metrics take that compare FT with ICL, or tell how large its update is."""
 
 
 @dataclass(frozen=True)
@@ -15,6 +25,9 @@ class Measure:
     about: str
     extras: Mapping[str, tuple[Extra, ...]] = field(default_factory=dict)
     """Setting (ZSL, ICL, FT) → what its observation must have besides."""
+    version: int = 1
+    """Raised when a change of the code that belongs to the group, and to none of its metrics, changes what a cell
+    holds."""
 
 
 _DISTRIBUTION: dict[str, tuple[Extra, ...]] = {"ICL": ("next_token_log_probs",), "FT": ("next_token_log_probs",)}
@@ -62,3 +75,31 @@ MEASURES: dict[str, Measure] = {
         ("parameter_distance",), "how far the parameters of the checkpoints are from the last one's (Shen 2023)"
     ),
 }  # fmt: skip
+"""Name → group. A measure of one's own is one more entry, and its metrics are entries of `METRICS`."""
+NETWORK_MEASURES = {"sparsity": "sparsity_ratio", "training_time": "parameter_distance"}
+"""Measure of networks alone → its metric."""
+NOT_IN_CELLS = ("reordering", *NETWORK_MEASURES)
+"""Measures of ICL in another order, or of networks alone: no cell of FT holds anything of them."""
+
+
+def metrics_of_fine_tuning(study: Study) -> list[str]:
+    """The metrics that look at FT and that one cell can tell."""
+    asked = {name for measure in study.measures for name in MEASURES[measure].metrics}
+    return [
+        name
+        for name, metric in METRICS.items()
+        if set(metric.arguments) in _OF_FT
+        and metric.kind not in ("performance", "weights")  # kept as label scores; of networks alone (networks.py)
+        and (name in asked or metric.kind == "size")
+    ]
+
+
+def versions(study: Study) -> dict[str, int]:
+    """Of every measure that the study asks for, and of every metric that its cells may then hold: what changes them is
+    another version, or another name here."""
+    metrics = {name for measure in study.measures for name in MEASURES[measure].metrics if name in METRICS}
+    metrics.update(metrics_of_fine_tuning(study))
+    return {
+        **{f"measure {name}": MEASURES[name].version for name in sorted(study.measures)},
+        **{f"metric {name}": METRICS[name].version for name in sorted(metrics)},
+    }

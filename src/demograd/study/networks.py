@@ -11,8 +11,6 @@ from demograd.study.store.folder import CellRecord
 
 THRESHOLDS = (1e-4, 1e-3, 1e-2, 3e-2, 1e-1)
 """Magnitudes under which a weight counts as zero (Shen 2023, figure 2, varies them)."""
-NETWORK_MEASURES = {"sparsity": "sparsity_ratio", "training_time": "parameter_distance"}
-"""Measure → its metric."""
 
 
 def measure_network(study: Study, what: str, load: Callable[[], Model]) -> CellRecord:

@@ -44,13 +44,13 @@ class Reader:
         return type(one), words, one.bos_token_id, one.eos_token_id, self.context_window
 
 
-def reader_of(name: str) -> Reader:
-    """The tokenizer and the context window of a model.
+def reader_of(study: Study, name: str) -> Reader:
+    """The tokenizer and the context window of one of a study's models.
 
     Raises:
         UserError: the model cannot be found.
     """
-    return Reader(name, *load_tokenizer(name))
+    return Reader(name, *load_tokenizer(name, study.bos))
 
 
 @dataclass(frozen=True)

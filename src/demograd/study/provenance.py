@@ -60,17 +60,26 @@ def machine_facts(before: dict[str, Any], device: str, threads: int, seconds: fl
 
 def model_facts(model: Model) -> dict[str, str]:
     """What the provenance says of a pretrained network, also where the model is an untrained twin of it."""
-    return {"name": model.name, "fingerprint": model.pretrained_fingerprint, "source": without_secrets(model.source)}
+    return {"name": model.name, "fingerprint": model.pretrained_fingerprint, "source": without_secrets(model.source),
+            "initialisation": model.initialisation}  # fmt: skip
 
 
 def _task(task: Task) -> dict[str, Any]:
     return {"source": without_secrets(task.source), "fingerprint": task.fingerprint, "template": task.template,
-            "label_words": list(task.label_words)}  # fmt: skip
+            "label_words": list(task.label_words), "answer_prefix": task.answer_prefix}  # fmt: skip
+
+
+def model_notes(study: Study, model: Model) -> list[str]:
+    """What a reader must know of a model, whichever of its states was loaded."""
+    untrained = any(weights != "trained" for weights in study.weights)
+    return [*model.notes, *([model.initialisation] if untrained else [])]
 
 
 def notes_of(study: Study, model: Model) -> list[str]:
     """What a reader must know of the model and the settings."""
-    notes = [*model.notes, *prompt_notes(model.tokenizer, study.separator)]
+    notes = [*study.notes, *model_notes(study, model), *prompt_notes(model.tokenizer, study.separator)]
+    if study.answer_prefix != " ":
+        notes.append(f"Between text and answer stands {study.answer_prefix!r}, not a space.")
     if any(weights != "trained" for weights in study.weights):
         notes.append("Untrained weights are drawn anew for each demonstration set, with that set's seed.")
         if study.final_norm_lost:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from demograd.errors import UserError, unknown_name
+from demograd.published.departures import departures_of
 from demograd.study.overrides import overridden
 from demograd.study.schema import Study
 from demograd.study.settings import validated
@@ -49,7 +50,15 @@ def read_study(
         settings.pop("optional_tasks", None)
     if settings.get("kind") == "synthetic":
         return validated(SyntheticStudy, overridden(SyntheticStudy, settings, overrides))
-    return validated(Study, overridden(Study, settings, overrides))
+    study = validated(Study, overridden(Study, settings, overrides))
+    if not isinstance(released, dict) or not as_released:
+        return study
+    replaced = {name for name in named if _listed(changes.get(name)) != _listed(released.get(name))}
+    otherwise = [name for name in released if name in replaced or name not in taken]
+    notes = departures_of(study.model_dump())
+    if otherwise:
+        notes.insert(0, f"Asked for as released, but not in {', '.join(otherwise)}, which this study sets otherwise.")
+    return study.model_copy(update={"notes": [*study.notes, *notes]})
 
 
 def _as_released(released: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
@@ -57,3 +66,8 @@ def _as_released(released: dict[str, Any], changes: dict[str, Any]) -> dict[str,
     belong = {"model": "learning_rates", "seeds": "permutations"}  # to this model; one order per seed
     gone = {of for name, of in belong.items() if name in changes and changes[name] != released.get(name)}
     return {name: value for name, value in released.items() if name not in gone}
+
+
+def _listed(value: Any) -> Any:
+    """A study file may leave out the brackets of a list of one."""
+    return value if isinstance(value, list | dict) else [value]

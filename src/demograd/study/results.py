@@ -14,10 +14,8 @@ from demograd.metrics import METRICS, OF_A_CEILING, aggregate, noise_ceiling, se
 from demograd.study.cells import worlds
 from demograd.study.curves import curve_rows
 from demograd.study.gathered import Gathered, Untuned, by_task_and_k, failed_groups, untuned_groups
-from demograd.study.measure import metrics_of_fine_tuning
-from demograd.study.measures import MEASURES
+from demograd.study.measures import MEASURES, NETWORK_MEASURES, metrics_of_fine_tuning
 from demograd.study.methods import options_json
-from demograd.study.networks import NETWORK_MEASURES
 from demograd.study.rows import PER_QUERY, Row, number, performance, performance_over, similarity
 from demograd.study.schema import Study
 from demograd.study.scores import tuned_scores, untuned_scores

@@ -18,7 +18,7 @@ from demograd.metrics import (
     calibrated_correct,
     conditional_interval,
     conditional_intervals,
-    correct,
+    credit,
     diverged,
     format_log_likelihood,
     interval_over_demonstrations,
@@ -35,7 +35,7 @@ Row = dict[str, Any]
 
 # Performance metrics that are a mean over queries of something; AUC and macro-F1 are not.
 PER_QUERY: dict[str, Callable[[Observation], Tensor]] = {
-    "accuracy": correct,
+    "accuracy": credit,
     "calibrated_accuracy": calibrated_correct,
     "label_log_likelihood": label_log_likelihood,
     "normalised_label_log_likelihood": normalised_label_log_likelihood,

@@ -20,7 +20,7 @@ from demograd.study.kept_notes import kept_notes
 from demograd.study.learning_rates import resolved
 from demograd.study.load_tasks import load_tasks
 from demograd.study.prepare import Reader
-from demograd.study.provenance import model_facts, notes_of, provenance
+from demograd.study.provenance import model_facts, model_notes, notes_of, provenance
 from demograd.study.results import collect
 from demograd.study.schema import Study
 from demograd.study.store.computing import Computing
@@ -77,7 +77,7 @@ def run_study(
     def load(name: str) -> Model:
         model = _any_of(study, name)
         facts[name] = model_facts(model)
-        notes.extend(model.notes)  # the provenance says each once
+        notes.extend(model_notes(study, model))  # the provenance says each once
         return model
 
     inputs = inputs_of(study, sets.fingerprints, load)

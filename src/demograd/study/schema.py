@@ -30,6 +30,8 @@ class Study(BaseModel):
     """Part of the run folder's name, unless `--out` gives another."""
     about: str = ""
     """One line for lists and the report's heading."""
+    notes: Many[str] = []
+    """What a reader of the results must know, a sentence each; they stand on the page."""
     model: str | Annotated[list[str], Field(min_length=1)] = "smollm2-135m"
     """A built-in name, a hub name (`owner/name@revision`), a local folder, or a GGUF file; or several of these."""
     checkpoints: Many[str] = []
@@ -45,6 +47,8 @@ class Study(BaseModel):
     """How columns become text, as in "Review: {text} Sentiment:"; it also replaces a built-in task's."""
     label_words: list[str] | dict[str, str] | None = None
     """One word per class, or label → word; they also replace a built-in task's."""
+    answer_prefix: str = " "
+    """What stands between text and answer: nothing in languages without spaces, or behind a line break."""
     label_column: str = "label"
     """Of a file or hub task: where its labels are."""
     validation_path: str | None = None
@@ -99,6 +103,10 @@ class Study(BaseModel):
     fine_tuned_on: Literal["fitting", "all"] = "fitting"
     """Demonstrations that fit the context window, in ICL and FT; `all` is a defect of the released runs: FT trains on
     all k, also on those that ICL cannot show."""
+    bos: str | None = None
+    """The token that prompts and training sequences begin with, in place of the model's own."""
+    initializer_range: Positive | None = None
+    """Standard deviation of untrained weights, in place of what the model's configuration says."""
     final_norm_lost: bool = False
     """A defect of the released runs: untrained networks had no final norm."""
     place: Literal["projection", "after_norm"] = "projection"

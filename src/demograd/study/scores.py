@@ -5,9 +5,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from demograd.metrics import METRICS, alpha, common_sizes, correct, mean_over_heads, rec2ftp
+from demograd.metrics import METRICS, alpha, common_sizes, credit, mean_over_heads, rec2ftp
 from demograd.study.gathered import Gathered, Untuned
-from demograd.study.measure import metrics_of_fine_tuning
+from demograd.study.measures import metrics_of_fine_tuning
 from demograd.study.schema import Study
 
 Scores = list[Tensor]
@@ -17,7 +17,7 @@ Scores = list[Tensor]
 def untuned_scores(untuned: Untuned, setting: str, metric: str) -> Scores | None:
     """A score of ZSL, ICL, or ICL with reordered demonstrations; None where it was not measured."""
     if metric == "gain_in_accuracy":  # of ICL on ZSL
-        return [correct(icl).float() - correct(zsl).float()
+        return [credit(icl) - credit(zsl)
                 for zsl, icl in zip(untuned.zsl, untuned.icl, strict=True)]  # fmt: skip
     if _is_of_icl(setting, metric):
         function, seeded = METRICS[metric].function, metric.startswith("random")

@@ -13,7 +13,7 @@ from demograd.metrics import (
     check_update_size,
 )
 from demograd.study.gathered import Gathered, Untuned, untuned_groups
-from demograd.study.measure import metrics_of_fine_tuning
+from demograd.study.measures import metrics_of_fine_tuning
 from demograd.study.schema import Study
 from demograd.study.store.folder import RunFolder
 

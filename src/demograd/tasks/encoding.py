@@ -95,6 +95,9 @@ def fitting_texts(tokenizer: Tokenizer, texts: Sequence[str], answers: Sequence[
 def _forbidden_ids(tokenizer: Tokenizer) -> set[int]:
     special = {bos_id(tokenizer), *getattr(tokenizer, "all_special_ids", [])}
     unknown = getattr(tokenizer, "unk_token_id", None)
+    added = getattr(tokenizer, "added_tokens_decoder", None)
+    if added and bos_id(tokenizer) not in added:  # a study may begin prompts with a word that texts have too
+        special.discard(bos_id(tokenizer))
     # A character outside the vocabulary is a fact about the text; a BOS or EOS would change what the prompt is.
     if unknown not in (bos_id(tokenizer), getattr(tokenizer, "eos_token_id", None)):
         special.discard(unknown)

@@ -1,5 +1,6 @@
 """From a name or a path to a task."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from demograd.errors import UserError
@@ -12,6 +13,7 @@ from demograd.tasks.label_words import GivenLabelWords, label_words_of, missing_
 from demograd.tasks.load_built_in import load_built_in, load_built_in_from_file
 from demograd.tasks.splits import Data
 from demograd.tasks.task import Task
+from demograd.tasks.template import check_ending
 
 
 def load_task(
@@ -25,6 +27,7 @@ def load_task(
     validation_split: str | None = None,
     encoding: str | None = None,
     source: str | None = None,
+    answer_prefix: str = " ",
 ) -> Task:
     """A built-in task by name, a hub data set as "hub:owner/name" or "hub:owner/name/config", or data of your own.
 
@@ -40,10 +43,29 @@ def load_task(
     true, or the words). `validation_path` is a second file, from which queries are drawn; without it they come from a
     fixed part of the first. `split` and `validation_split` name those of a hub data set or folder ("train" and
     "validation" without them), `encoding` that of text ("latin-1"). `source` says where a built-in task's data come
-    from: the installed package ("staicc", the default where it has the task) or the "hub".
+    from: the installed package ("staicc", the default where it has the task) or the "hub". `answer_prefix` stands
+    between text and answer: "" in languages without spaces, or behind a template that ends in a line break.
 
     Texts lose the white space around them. Raises UserError for everything that cannot work.
     """
+    if template is not None:
+        check_ending(template, answer_prefix)
+    task = _found(name_or_path, template, label_words, label_column, validation_path, source, split,
+                  validation_split, encoding)  # fmt: skip
+    return task if answer_prefix == task.answer_prefix else replace(task, answer_prefix=answer_prefix)
+
+
+def _found(
+    name_or_path: str | Path,
+    template: str | None,
+    label_words: GivenLabelWords | None,
+    label_column: str,
+    validation_path: str | Path | None,
+    source: str | None,
+    split: str | None,
+    validation_split: str | None,
+    encoding: str | None,
+) -> Task:
     name = str(name_or_path)
     check_task_name(name)
     before, equals, path = name.partition("=")

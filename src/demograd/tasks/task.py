@@ -1,5 +1,7 @@
 """A labelled dataset, a template that turns an example into text, and one label word per class."""
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -31,19 +33,25 @@ class Task:
     """Examples that may be demonstrations, that choose learning rates, and that are queries."""
     notes: tuple[str, ...] = ()
     """What a reader of results on this task must know, one sentence each."""
+    answer_prefix: str = " "
+    """What stands between text and answer."""
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over all examples and their pools: equal exactly when every draw is."""
-        return self.pools.fingerprint()
+        """SHA-256 over all examples and their pools, and over what stands before the answer where it is no space: equal
+        exactly when every draw and that are."""
+        of_pools = self.pools.fingerprint()
+        if self.answer_prefix == " ":
+            return of_pools
+        return hashlib.sha256(json.dumps([of_pools, self.answer_prefix]).encode()).hexdigest()
 
     def text(self, example: Example) -> str:
         """text(x): the filled template."""
         return fill(self.template, example.fields)
 
     def answer(self, label: int) -> str:
-        """answer(y): a space and the label word."""
-        return " " + self.label_words[label]
+        """answer(y): what stands before it (by default a space), and the label word."""
+        return self.answer_prefix + self.label_words[label]
 
     def demonstrations(self, k: int = 16, seed: int = 0, balanced: bool = False, permutation: int = 0) -> list[Example]:
         """`k` ordered demonstrations, drawn uniformly without replacement (`balanced`: the same number per class).

@@ -31,19 +31,26 @@ def _parts(template: str) -> list[tuple[str, str | None]]:
 def template_columns(template: str) -> list[str]:
     """The columns that a template names, in the order of their first use.
 
-    Raises UserError for a template that cannot be read, names no column, or ends in white space: the answer brings its
-    own space, and two of them would be tokens that the model rarely saw.
+    Raises UserError for a template that cannot be read, or names no column.
     """
     columns = list(dict.fromkeys(column for _, column in _parts(template) if column is not None))
     if not columns:
         raise UserError(f"Template {template!r} names no column", "at least one {column}", _DO)
-    if template != template.rstrip():
+    return columns
+
+
+def check_ending(template: str, answer_prefix: str) -> None:
+    """
+    Raises:
+        UserError: template and what stands before the answer meet in white space of both, which would be tokens that
+            the model rarely saw.
+    """
+    if template != template.rstrip() and answer_prefix != answer_prefix.lstrip():
         raise UserError(
             f"Template {template!r} ends in white space",
-            "its last character before the answer, which begins with a space of its own",
-            "Remove the white space at its end",
+            f"its last character before the answer, which begins with {answer_prefix!r} of its own",
+            "Remove the white space at its end, or let nothing stand before the answer (answer_prefix: '')",
         )
-    return columns
 
 
 def fill(template: str, fields: Mapping[str, str]) -> str:

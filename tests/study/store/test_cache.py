@@ -4,6 +4,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -15,7 +16,9 @@ from tests.study.test_run import Listening
 
 from demograd.errors import UserError
 from demograd.files import Place, place
+from demograd.metrics import METRICS
 from demograd.study import Cache, RunFolder, make_study, run_study, user_cache
+from demograd.study.measures import MEASURES
 from demograd.study.store.computing import Computing
 from demograd.study.store.keys import settings_key
 from demograd.study.store.opened import opened
@@ -288,3 +291,30 @@ def test_a_study_that_contains_another_runs_only_what_is_new(
     again = Listening()
     run_study(make_study(larger), tmp_path / "two", again)
     assert again.begun == []
+
+
+def test_a_metric_that_came_later_is_computed_and_observations_are_taken_as_they_are(
+    cache: Path, small_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither the folder's cells nor the cache's answer for it; where nothing came, nothing is computed."""
+    few = {"weights": ["trained"], "controls": [], "seeds": [0], "queries": 4, "k": 1, "methods": ["GD"]}
+    study = make_study(small_settings(small_model, **few))
+
+    def begun(out: str) -> list[str]:
+        watch = Listening()
+        run_study(study, tmp_path / out, watch)
+        return [setting for _, setting in watch.begun]
+
+    assert begun("one") == ["ZSL", "ICL", "FT"]
+    assert begun("one") == begun("two") == []
+    mine = replace(METRICS["sim_am"], title="mine", definition="as SimAM")
+    monkeypatch.setitem(METRICS, "mine", mine)
+    similarity = MEASURES["similarity"]
+    monkeypatch.setitem(MEASURES, "similarity", replace(similarity, metrics=(*similarity.metrics, "mine")))
+    assert begun("one") == ["FT"]
+    assert begun("one") == begun("three") == []
+    rows = pd.read_parquet(tmp_path / "three" / "results.parquet").query("setting == 'FT' and layer.isna()")
+    values = [rows[rows.metric == name].value.dropna().tolist() for name in ("mine", "sim_am")]
+    assert values[0] == values[1] != []
+    monkeypatch.setitem(METRICS, "mine", replace(mine, version=2))
+    assert begun("two") == ["FT"]

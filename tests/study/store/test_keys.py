@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from demograd.metrics import METRICS, Metric, sim_aou
 from demograd.study import Study, cells, make_study
 from demograd.study.cells import World, demonstrations_label, worlds
+from demograd.study.measures import MEASURES, Measure, versions
 from demograd.study.store.cache import content_hash
 from demograd.study.store.inputs import Inputs, what_changed
 from demograd.study.store.keys import (
@@ -125,6 +127,56 @@ def test_what_draws_untrained_weights_matters_to_these_alone() -> None:
     assert changed == {"no_training"}
     lost = study(final_norm_lost=True)
     assert {cell.world.weights for cell in cells(lost) if cell_key(lost, cell, known) not in before.values()} == changed
+
+
+def registered(monkeypatch: pytest.MonkeyPatch, measure: str, **changes: Any) -> None:
+    """One more metric, as a user's own, in a measure that is there or a new one."""
+    mine = Metric(sim_aou, "mine", "a metric of my own", "me", "similarity", (-1.0, 1.0), **changes)
+    monkeypatch.setitem(METRICS, "mine", mine)
+    group = MEASURES.get(measure, Measure((), "my own"))
+    monkeypatch.setitem(MEASURES, measure, replace(group, metrics=(*group.metrics, "mine")))
+
+
+def keys(of: Study) -> tuple[list[str], str]:
+    """Of the cells, and of an observation, of a run that begins now."""
+    known = replace(inputs(of), versions=versions(of))
+    return hashes(of, known), observation_key(of, next(worlds(of)), "ICL", known)
+
+
+def test_a_metric_that_is_new_or_of_another_version_makes_other_cells_of_the_same_observations(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before, observed = keys(study())
+    assert keys(study()) == (before, observed)
+    registered(monkeypatch, "similarity")
+    added, same = keys(study())
+    registered(monkeypatch, "similarity", version=2)
+    raised, also = keys(study())
+    assert len({*before, *added, *raised}) == 3 * len(before)
+    assert observed == same == also
+
+
+def test_a_measure_of_ones_own_makes_other_cells(monkeypatch: pytest.MonkeyPatch) -> None:
+    before, _ = keys(study())
+    registered(monkeypatch, "my measure")
+    assert keys(study())[0] == before, "which is not asked for"
+    assert set(keys(study(measures=["similarity", "my measure"]))[0]).isdisjoint(before)
+    monkeypatch.setitem(MEASURES, "similarity", replace(MEASURES["similarity"], version=2))
+    assert set(keys(study())[0]).isdisjoint(before)
+
+
+def test_a_folder_is_read_by_the_versions_that_it_was_written_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also one from before they were kept."""
+    old, known = inputs(study()), replace(inputs(study()), versions=versions(study()))
+    before = hashes(study(), old), hashes(study(), known)
+    registered(monkeypatch, "similarity")
+    assert (hashes(study(), old), hashes(study(), known)) == before
+
+
+def test_a_changed_definition_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = replace(inputs(study()), versions=versions(study()))
+    monkeypatch.setitem(METRICS, "sim_am", replace(METRICS["sim_am"], version=2))
+    assert what_changed(before, replace(before, versions=versions(study()))) == ["the metric sim_am"]
 
 
 def test_all_cells_of_a_grid_have_keys_of_their_own() -> None:

@@ -8,7 +8,7 @@ from demograd.study.engine.job import Job
 from demograd.study.engine.loaded import network_of
 from demograd.study.engine.network_job import NetworkJob
 from demograd.study.engine.world_job import WorldJob, untuned_keys
-from demograd.study.networks import NETWORK_MEASURES
+from demograd.study.measures import NETWORK_MEASURES
 from demograd.study.prepare import Prepared
 from demograd.study.schema import Study
 from demograd.study.store.computing import Computing

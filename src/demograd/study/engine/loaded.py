@@ -8,7 +8,7 @@ from demograd.study.store.inputs import network_fingerprint
 
 Network = tuple[str, Weights, int]
 """(model, weights, seed of the weights)"""
-_held: dict[tuple[str | bool | int, ...], Model] = {}
+_held: dict[tuple[str | bool | float | None, ...], Model] = {}
 """At most one: what a worker has loaded last."""
 
 
@@ -25,10 +25,13 @@ def loaded(study: Study, network: Network, fingerprint: str | None = None) -> Mo
     """
     name, weights, seed = network
     lost = study.final_norm_lost and weights != "trained"
-    key = (*network, study.device, study.dtype, lost)
+    key = (*network, study.device, study.dtype, lost, study.bos, study.initializer_range)
     if key not in _held or fingerprint not in (None, network_fingerprint(_held[key])):  # held from before a change
         let_go()  # before loading, so that two are never in memory
-        model = load_model(name, weights=weights, seed=seed, device=study.device, dtype=study.dtype)
+        model = load_model(
+            name, weights=weights, seed=seed, device=study.device, dtype=study.dtype, bos=study.bos,
+            initializer_range=study.initializer_range,
+        )  # fmt: skip
         _held[key] = without_final_norm(model) if lost else model
     if fingerprint not in (None, network_fingerprint(_held[key])):  # its cells would be kept under another's name
         raise UserError(f"The model {name} is not the one that this run began with",

@@ -12,8 +12,7 @@ from demograd.study.demonstration_sets import DemonstrationSets
 from demograd.study.engine.loaded import Network, network_of
 from demograd.study.learning_rates import resolved
 from demograd.study.load_tasks import load_tasks
-from demograd.study.measure import metrics_of_fine_tuning
-from demograd.study.networks import NETWORK_MEASURES
+from demograd.study.measures import NETWORK_MEASURES, metrics_of_fine_tuning
 from demograd.study.plan.blueprint import Blueprint, blueprint_of
 from demograd.study.plan.flops import Flops, observing, training
 from demograd.study.plan.memory import network_bytes, peak_bytes
@@ -109,7 +108,7 @@ def plan_study(study: Study, say: Callable[[str], None] = lambda sentence: None)
     started = time.perf_counter()
     study, tasks = load_tasks(study, say)
     study, _ = resolved(study)
-    sets = DemonstrationSets(study, tasks, reader_of(study.models[0]))
+    sets = DemonstrationSets(study, tasks, reader_of(study, study.models[0]))
     blueprints: dict[str, Blueprint] = {}
     for name in study.models:
         checkpoint = blueprints and not isinstance(study.model, list)  # of the same shape as the first

@@ -3,11 +3,12 @@
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any
 
 from demograd.models import Model
+from demograd.study.measures import versions
 from demograd.study.prepare import Prepared
 from demograd.study.schema import Study
 
@@ -27,6 +28,9 @@ class Inputs:
     numerics: int
     initialisation: str
     """The libraries that draw untrained weights: other versions may draw others."""
+    versions: Mapping[str, int] = field(default_factory=dict)
+    """`metric NAME` and `measure NAME` → version, of all that the study asked for when it ran (`measures.versions`);
+    empty in folders from before they were kept."""
 
 
 def inputs_of(study: Study, tokens: Mapping[str, Mapping[str, str]], load: Callable[[str], Model]) -> Inputs:
@@ -36,6 +40,7 @@ def inputs_of(study: Study, tokens: Mapping[str, Mapping[str, str]], load: Calla
         tokens=tokens,
         numerics=NUMERICS,
         initialisation=", ".join(f"{name} {version(name).split('+')[0]}" for name in ("torch", "transformers")),
+        versions=versions(study),
     )
 
 
@@ -54,7 +59,10 @@ def what_changed(before: Inputs, now: Inputs) -> list[str]:
     tokens = [f"the text of {label}" for label, is_now in now.tokens.items() if before.tokens.get(label) != is_now]
     numerics = ["how demograd computes"] if before.numerics != now.numerics else []
     libraries = ["what draws untrained weights"] if before.initialisation != now.initialisation else []
-    return networks + tokens[:1] + numerics + libraries
+    # one that was not asked for before is no change of what was
+    known = before.versions
+    definitions = [f"the {name}" for name, is_now in now.versions.items() if known.get(name, is_now) != is_now]
+    return networks + tokens[:1] + numerics + libraries + definitions
 
 
 def token_fingerprints(prepared: Prepared) -> dict[str, str]:

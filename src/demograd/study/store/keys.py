@@ -8,7 +8,7 @@ contains the same cell has the same key's hash, and data or weights that changed
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -16,12 +16,14 @@ from pydantic import BaseModel
 
 from demograd.models import Weights
 from demograd.study.cells import Cell, World, demonstrations_label, extras
+from demograd.study.measures import MEASURES, NETWORK_MEASURES, NOT_IN_CELLS, metrics_of_fine_tuning
 from demograd.study.schema import Study
 from demograd.study.store.inputs import NUMERICS, Inputs
 
-_ON_FINE_TUNING = {"similarity", "layer_by_layer", "alpha", "attention_to_demonstrations", "output_overlap",
-                   "order_sensitivity", "implicit_update"}  # fmt: skip
-"""Measures that a cell records; those of networks alone or of ICL in another order change none of its numbers."""
+_OF_ORDERS = {"order_sensitivity"}
+"""Measures that are kept beside the scores of FT and are no metric of one FT alone: of ICL's orders,"""
+_BY_NAME = _OF_ORDERS | {"attention_to_demonstrations"}
+"""and of a cell."""
 _DIGITS = 32
 """Of the hash, hexadecimal: that two of a billion cells share one is less likely than 1 in 10^20."""
 
@@ -31,7 +33,7 @@ def cell_key(study: Study, cell: Cell, inputs: Inputs) -> str:
     world, method = cell.world, study.method(cell.method, cell.learning_rate)
     tokens = _tokens(world, inputs)
     settings = ["ZSL", "ICL", "FT", *(f"FT_{control}" for control in study.controls)]
-    measures = sorted(_ON_FINE_TUNING & set(study.measures))
+    measures = sorted(set(study.measures).difference(NOT_IN_CELLS))
     if "order_sensitivity" in measures:
         settings.append("orders")
     content: dict[str, Any] = {
@@ -39,6 +41,7 @@ def cell_key(study: Study, cell: Cell, inputs: Inputs) -> str:
         "tokens": {setting: tokens[setting] for setting in settings},
         "method": {"kind": type(method).__name__, **asdict(method)},
         "measures": measures,
+        **_versions(inputs, measures, [*metrics_of_fine_tuning(study), *_metrics(_BY_NAME & set(measures))]),
         "recorded": {setting: sorted(extras(study, setting)) for setting in ("ZSL", "ICL", "FT")},
         "place": study.place,
     }
@@ -58,11 +61,13 @@ def observation_key(study: Study, world: World, setting: str, inputs: Inputs) ->
 def untuned_key(study: Study, world: World, what: str, inputs: Inputs) -> str:
     """Names the file of something that is measured without fine-tuning, such as ICL's order sensitivity."""
     tokens = _tokens(world, inputs)
+    measures = sorted(set(study.measures).difference(NETWORK_MEASURES))
     return _key(_title(world, what), {
         "network": _network(study, world.model, world.weights, world.initialisation, inputs), "what": what,
         "tokens": {setting: tokens[setting] for setting in ("ZSL", "ICL", "orders")},
         # reordering scores ICL as if it were FT, with every metric of FT that is asked for
-        "measures": sorted((_ON_FINE_TUNING | {"reordering"}) & set(study.measures)),
+        "measures": measures,
+        **_versions(inputs, measures, [*metrics_of_fine_tuning(study), *_metrics(_OF_ORDERS & set(measures))]),
         "recorded": {setting: sorted(extras(study, setting)) for setting in ("ZSL", "ICL")}, "place": study.place,
     }, inputs.numerics)  # fmt: skip
 
@@ -74,7 +79,8 @@ def world_key(study: Study, world: World, inputs: Inputs) -> str:
 
 def network_key(study: Study, model: str, weights: Weights, initialisation: int, what: str, inputs: Inputs) -> str:
     """Names the file of something that is measured on a network alone."""
-    content: dict[str, Any] = {"network": _network(study, model, weights, initialisation, inputs), "what": what}
+    content: dict[str, Any] = {"network": _network(study, model, weights, initialisation, inputs), "what": what,
+                               **_versions(inputs, [what], _metrics([what]))}  # fmt: skip
     if what == "training_time":  # a distance from the last checkpoint
         content["last"] = inputs.networks[study.models[-1]]
     return _key(f"{weights}-{what}", content, inputs.numerics)
@@ -91,10 +97,10 @@ def is_key(text: str) -> bool:
 
 
 def study_content(study: BaseModel) -> dict[str, Any]:
-    """The settings of a resolved study that numbers depend on, as JSON: not what it is called and about, nor the
-    device, by which a language model's numbers are but rounded; a synthetic study draws its data there."""
+    """The settings of a resolved study that numbers depend on, as JSON: not what it is called and about, its notes, nor
+    the device, by which a language model's numbers are but rounded; a synthetic study draws its data there."""
     called = {"name", "about"}
-    return study.model_dump(mode="json", exclude=called | {"device"} if isinstance(study, Study) else called)
+    return study.model_dump(mode="json", exclude=called | {"device", "notes"} if isinstance(study, Study) else called)
 
 
 def study_key(study: BaseModel) -> str:
@@ -115,6 +121,17 @@ def _key(title: str, content: dict[str, Any], numerics: int) -> str:
 
 def _title(world: World, what: str) -> str:
     return f"{world.weights}-{world.task}-k{world.k}-seed{world.seed}-{what}"
+
+
+def _versions(inputs: Inputs, measures: Iterable[str], metrics: Iterable[str]) -> dict[str, Any]:
+    """Of these, as they were when the study ran; nothing for a folder that was written before they were kept."""
+    names = [*(f"measure {name}" for name in measures), *(f"metric {name}" for name in metrics)]
+    here = {name: inputs.versions[name] for name in names if name in inputs.versions}
+    return {"versions": here} if here else {}
+
+
+def _metrics(measures: Iterable[str]) -> list[str]:
+    return [name for measure in measures for name in MEASURES[measure].metrics]
 
 
 def _network(study: Study, model: str, weights: Weights, initialisation: int, inputs: Inputs) -> dict[str, Any]:
