@@ -13,13 +13,15 @@ import torch
 from huggingface_hub import try_to_load_from_cache
 from platformdirs import user_cache_path
 from safetensors import SafetensorError
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PretrainedConfig
+from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig
 from transformers.utils import logging
 
 from demograd.errors import UserError, unknown_name
 from demograd.hub import downloads_are_off, hub_address, hub_answers, only_earlier_downloads
 from demograd.models.anatomy import find_anatomy
 from demograd.models.bos import begin_with
+from demograd.models.checkpoint import check_configuration, check_files
+from demograd.models.finite import check_finite
 from demograd.models.initialisation import set_initialisation
 from demograd.models.leftover import check_weights
 from demograd.models.model import Model, Weights, context_window, fingerprint
@@ -27,12 +29,16 @@ from demograd.models.names import check_name, expanded
 from demograd.models.packaged import BUILT_IN, header_of, installed_parts, joined, sha256
 from demograd.models.placement import check_device, placed
 from demograd.models.text_part import text_part
+from demograd.models.tokenizer import check_rows, tokenizer_of
+from demograd.models.tying import say_what_is_tied
 from demograd.models.untrained import untrained
 from demograd.paths import is_file, is_there
 from demograd.words import ALLOW_PICKLE
 
 MODELS = "DEMOGRAD_MODELS"
 """The environment variable that names another folder for unpacked GGUF models."""
+_RULES = 2
+"""Raised when a GGUF file is read in another way than before."""
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -96,7 +102,8 @@ def load_tokenizer(name: str, bos: str | None = None) -> tuple[Any, int | None]:
 
         def load() -> tuple[Any, Any]:
             config = AutoConfig.from_pretrained(path, **how, trust_remote_code=False)
-            return AutoTokenizer.from_pretrained(path, **how, trust_remote_code=False), config
+            check_configuration(config)
+            return tokenizer_of(path, how)[0], config
 
         tokenizer, config = _loading(name, load)
     known = BUILT_IN.get(name)
@@ -113,7 +120,9 @@ def load_config(name: str) -> Any:
     with _without_weights(name) as (path, how):
 
         def load() -> tuple[Any, Any]:
-            return AutoConfig.from_pretrained(path, **how, trust_remote_code=False).get_text_config(decoder=True), None
+            config = AutoConfig.from_pretrained(path, **how, trust_remote_code=False)
+            check_configuration(config)
+            return config.get_text_config(decoder=True), None
 
         return _loading(name, load)[0]
 
@@ -197,18 +206,24 @@ def _gguf_parts(name: str) -> list[Path]:
 def _from_folder_or_hub(place: _Place, dtype: torch.dtype) -> _Loaded:
     name, revision = place.path, place.revision
 
-    def load() -> tuple[tuple[Any, str], Any]:
+    unread = check_files(Path(name)) if is_there(Path(name)) else ""
+
+    def load() -> tuple[Any, tuple[Any, tuple[str, ...]]]:
+        config = AutoConfig.from_pretrained(name, revision=revision, trust_remote_code=False)
+        quantised = check_configuration(config)
+        tokenizer, rebuilt = tokenizer_of(name, {"revision": revision})  # before the weights, which take longer
         loaded: Any = AutoModelForCausalLM.from_pretrained(
-            name, revision=revision, dtype=dtype, use_safetensors=None if pickle_is_allowed() else True,
-            trust_remote_code=False, output_loading_info=True,
+            name, config=config, revision=revision, dtype=dtype, trust_remote_code=False, output_loading_info=True,
+            use_safetensors=None if pickle_is_allowed() else True,
         )  # fmt: skip
         network, found = loaded
-        tokenizer = AutoTokenizer.from_pretrained(name, revision=revision, trust_remote_code=False)
-        return (network, check_weights(network, found)), tokenizer
+        return network, (tokenizer, (unread, quantised, check_weights(network, found), rebuilt))
 
-    (whole, left_out), tokenizer = _loading(name if revision is None else f"{name}@{revision}", load)
-    network, note = text_part(whole)
-    notes = (note, left_out, _namesake_note(name))
+    title = name if revision is None else f"{name}@{revision}"
+    whole, (tokenizer, told) = _loading(title, load)
+    network, part = text_part(whole)
+    check_finite(network, title, str(dtype).removeprefix("torch."))
+    notes = (part, *told, say_what_is_tied(network), check_rows(tokenizer, network, title), _namesake_note(name))
     return network, tokenizer, _source(name, revision), tuple(note for note in notes if note)
 
 
@@ -239,6 +254,8 @@ def _loading(name: str, load: Callable[[], tuple[Any, Any]]) -> tuple[Any, Any]:
     try:
         with only_earlier_downloads() if unanswered else nullcontext():
             return load()
+    except UserError:  # what was found says itself what to do
+        raise
     except Exception as error:  # a damaged file fails in the parsers in ways of their own
         reason = ": ".join([type(error).__name__, *str(error).strip().splitlines()[:1]])
         pickled = isinstance(error, OSError) and not pickle_is_allowed() and "safetensors" in str(error)
@@ -266,7 +283,8 @@ def _from_gguf(parts: list[Path]) -> str:
 
 
 def _dequantised(parts: list[Path]) -> Path:
-    return _dequantised_models() / f"{parts[0].stem}-{sha256(parts)[:16]}"
+    """Its name says by which rules it was made: a folder of others (of files with too few weights, even) is not read."""
+    return _dequantised_models() / f"{parts[0].stem}-{sha256(parts)[:16]}-{_RULES}"
 
 
 def _dequantised_models() -> Path:
@@ -278,7 +296,7 @@ def _dequantised_models() -> Path:
 def _dequantise(parts: list[Path], folder: Path) -> None:
     """
     Raises:
-        UserError: nothing can be written there, or the disk is full.
+        UserError: nothing can be written there, or the disk is full; the file is no whole model.
     """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -304,10 +322,17 @@ def _dequantise_in(place: Path, parts: list[Path], folder: Path) -> None:
     file = parts[0] if len(parts) == 1 else joined(parts, place / "whole.gguf")
 
     def load() -> tuple[Any, Any]:
-        network = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.float32)
-        return network, AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
+        tokenizer, _ = tokenizer_of(str(file.parent), {"gguf_file": file.name})
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            file.parent, gguf_file=file.name, dtype=torch.float32, output_loading_info=True
+        )
+        network, found = loaded
+        check_weights(network, found)
+        return network, tokenizer
 
     network, tokenizer = _loading(str(file), load)
+    check_finite(network, file.name, "float32")
+    say_what_is_tied(network)
     # while this record stands, transformers takes the network for quantised and refuses to save it
     del network.config.quantization_config
     network.is_quantized = False

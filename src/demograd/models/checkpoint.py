@@ -1,0 +1,120 @@
+"""Whether a checkpoint is a causal language model of which demograd reads every weight: its configuration, its files."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from demograd.errors import UserError
+
+DEQUANTISED = ("fp8", "mxfp8", "mxfp4")
+"""Ways of quantisation whose weights transformers turns into ordinary ones while it loads them, on any device."""
+_WHOLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
+_NO_WEIGHTS = ("training_args.bin", "optimizer.bin", "scheduler.bin", "scaler.bin")
+"""What training leaves beside a checkpoint under a name like that of weights."""
+_NAMED = 3
+"""Files that a message names before it counts the others."""
+
+
+def check_configuration(config: Any) -> str:
+    """A note on a quantisation that the configuration records, which is undone at loading; empty where there is none.
+
+    Args:
+        config: of the whole model; a quantisation that can be undone is marked in it, so that it is.
+
+    Raises:
+        UserError: it is of no causal language model, or of one that is quantised in a way that is not undone here.
+    """
+    if getattr(config, "is_encoder_decoder", False):
+        raise UserError(f"It is an encoder–decoder ({config.model_type}), and its decoder alone is another model",
+                        _A_CAUSAL_MODEL, "Name one of those")  # fmt: skip
+    saved_as = [name for name in getattr(config, "architectures", None) or [] if isinstance(name, str)]
+    if saved_as and all(map(_is_of_another_kind, saved_as)):
+        raise UserError(f"It was saved as {saved_as[0]}, which is no causal language model", _A_CAUSAL_MODEL,
+                        "Name one of those")  # fmt: skip
+    return _undo_quantisation(config)
+
+
+_A_CAUSAL_MODEL = "a causal language model: a decoder that predicts the next token (GPT-2, Llama, Qwen, …)"
+
+
+def _is_of_another_kind(saved_as: str) -> bool:
+    """`BertForMaskedLM`, `LlamaForSequenceClassification`; a base model (`LlamaModel`) is judged by its weights."""
+    _, separator, purpose = saved_as.partition("For")
+    return bool(separator) and purpose not in ("CausalLM", "ConditionalGeneration")
+
+
+def _undo_quantisation(config: Any) -> str:
+    record = getattr(config, "quantization_config", None) or getattr(
+        config.get_text_config(decoder=True), "quantization_config", None
+    )
+    if not record:
+        return ""
+    method = record.get("quant_method") if isinstance(record, dict) else None
+    if method not in DEQUANTISED:
+        bits = next((f", {number} bit" for name, number in (("load_in_4bit", 4), ("load_in_8bit", 8))
+                     if isinstance(record, dict) and record.get(name)), "")  # fmt: skip
+        raise UserError(f"Its configuration says that the weights are quantised ({str(method)[:40]}{bits})",
+                        f"weights of 16 or 32 bit, or quantised as {', '.join(DEQUANTISED)} or GGUF, which are "
+                        "dequantised here", "Name the model that it was quantised from, or dequantise it with the "
+                        "library that quantised it, save it, and name that folder")  # fmt: skip
+    record["dequantize"] = True
+    return f"the configuration records quantisation ({method}): weights that are stored so are dequantised"
+
+
+def check_files(folder: Path) -> str:
+    """A note on weights in a model's folder that are not read; empty where there are none.
+
+    Raises:
+        UserError: an adapter stands beside the model or alone; or it cannot be told which files are the model's.
+    """
+    names = {file.name for file in folder.iterdir()}
+    if "adapter_config.json" in names:
+        beside = "beside a model" if "config.json" in names else "alone"
+        raise UserError(f"{folder} holds an adapter (adapter_config.json) {beside}: weights that change those of a "
+                        "model", "the whole model, with the adapter in it",
+                        "Merge it (peft: merge_and_unload) and save the result in a folder of its own"
+                        + (", or take the adapter's files away" if beside != "alone" else ""))  # fmt: skip
+    if {_WHOLE, _INDEX} <= names and _WHOLE not in _shards(folder):
+        raise UserError(f"{folder} holds weights twice: {_WHOLE}, and the files that {_INDEX} names",
+                        "the files of one checkpoint", "Take away those that are older")  # fmt: skip
+    read = {_WHOLE} if _WHOLE in names else _shards(folder) if _INDEX in names else set()
+    if not read:  # pickled weights, which have a flag of their own, or none: transformers says so
+        return ""
+    _refuse_twins(folder, sorted(read & names))
+    unread = sorted(name for name in names - read if name.endswith((".safetensors", ".bin", ".pt", ".pth"))
+                    and name not in _NO_WEIGHTS)  # fmt: skip
+    if not unread:
+        return ""
+    others = f" and {len(unread) - _NAMED} others" if len(unread) > _NAMED else ""
+    return f"weights in the folder that are not read: {', '.join(unread[:_NAMED])}{others}"
+
+
+def _shards(folder: Path) -> set[str]:
+    """The files that the index names; none where it is no index, of which transformers then says so."""
+    try:
+        index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
+        return {str(name) for name in index["weight_map"].values()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return set()
+
+
+def _refuse_twins(folder: Path, files: list[str]) -> None:
+    """Two files with a tensor of the same name: the one that is read last would count, in silence."""
+    place: dict[str, str] = {}
+    for file in files:
+        for tensor in _tensors(folder / file):
+            if (before := place.setdefault(tensor, file)) != file:
+                raise UserError(f"{folder} holds the weights {tensor} twice: in {before} and in {file}",
+                                "the files of one checkpoint", "Take away those that are older")  # fmt: skip
+
+
+def _tensors(file: Path) -> Iterator[str]:
+    """Names in a safetensors file; none where it is damaged, which transformers says when it loads it."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(file, framework="pt") as content:
+            yield from content.keys()
+    except (SafetensorError, OSError):
+        return

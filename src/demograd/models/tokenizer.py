@@ -1,0 +1,109 @@
+"""A model's tokenizer, as its files say: the ids that the model was trained on."""
+
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import try_to_load_from_cache
+
+from demograd.errors import UserError
+from demograd.paths import is_there
+
+VOCABULARIES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model",
+                "sentencepiece.bpe.model", "tekken.json")  # fmt: skip
+"""Files with a tokenizer's vocabulary; others (`*.model`, `*.tiktoken`) are known by how their names end."""
+PROBE = (
+    "The film was good, but (in part) too long.", "It cost $1,234.56 in 1999; 42% of 100000 left.", "a  b   c    d",
+    " leading and trailing ", "one\ntwo\n\nthree\r\nfour\tfive", "I'm sure they've said we'd go; it's Tom's, isn't it?",
+    "naïve café, Zürich – “quoted” … façade", "cafe\u0301 ＡＢＣ ① ﬁn", "电影很好。映画はとても良かった!", "Москва, Αθήνα, القاهرة, मुंबई, กรุงเทพ",
+    "👍🏽 great 🎬🙂", "UPPER lower CamelCase snake_case http://a.b/c?d=e&f=g#h", "{'key': [1, 2], \"x\": 3.5}</s> <b>",
+    "\u00a0no-break\u200bzero width\u3000wide",
+)  # fmt: skip
+"""Texts that tell tokenizers apart: digits, punctuation, brackets, blanks, line breaks, contractions, other scripts."""
+
+
+def tokenizer_of(path: str, how: dict[str, Any]) -> tuple[Any, str]:
+    """A model's tokenizer, and a note where transformers would have made another one of its files.
+
+    transformers 5 builds tokenizers of many declared classes (GPT2Tokenizer, GemmaTokenizer, …) anew from vocabulary and
+    merges, and leaves out what else tokenizer.json says, such as how text is split before.
+
+    Args:
+        path: a folder, or a repository on the hub.
+        how: `revision`, or `gguf_file`.
+
+    Raises:
+        UserError: there are no tokenizer files, or what is made of them contradicts them.
+    """
+    from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+    if "gguf_file" not in how:
+        _require_vocabulary(Path(path))
+    tokenizer = AutoTokenizer.from_pretrained(path, **how, trust_remote_code=False)
+    if not set(tokenizer.get_vocab()) - set(tokenizer.get_added_vocab()):
+        raise UserError(f"There are no tokenizer files in {path}: its tokenizer has no ordinary token", *_WITH_FILES)
+    file = tokenizer_file(path, how.get("revision"))
+    if file is None or not texts_read_otherwise(tokenizer, file):
+        return tokenizer, ""
+    own = PreTrainedTokenizerFast.from_pretrained(path, **how)
+    if wrong := texts_read_otherwise(own, file):
+        raise UserError(f"The tokenizer of {path} reads {wrong[0]!r} otherwise than its tokenizer.json says",
+                        "one tokenizer", "Take away the tokenizer files that are not the model's")  # fmt: skip
+    name = type(tokenizer).__name__
+    return own, f"the tokenizer is that of tokenizer.json: {name}, which is declared, reads texts otherwise"
+
+
+_WITH_FILES = ("a model with its tokenizer: tokenizer.json, tokenizer.model, or vocab.json and merges.txt",
+               "Put the files of the tokenizer there that the model was trained with (save_pretrained writes "
+               "them)")  # fmt: skip
+
+
+def tokenizer_file(path: str, revision: str | None = None) -> Path | None:
+    """The tokenizer.json of a folder, or of what has been downloaded of a repository; None where there is none."""
+    if is_there(Path(path)):
+        file = Path(path) / "tokenizer.json"
+        return file if file.is_file() else None
+    cached = try_to_load_from_cache(path, "tokenizer.json", revision=revision)
+    return Path(cached) if isinstance(cached, str) else None
+
+
+def texts_read_otherwise(tokenizer: Any, file: Path) -> list[str]:
+    """The texts of `PROBE` of which a tokenizer makes other ids than its tokenizer.json, as the tokenizers library reads
+    it."""
+    from tokenizers import Tokenizer
+
+    own = Tokenizer.from_file(str(file))
+    own.no_truncation()
+    own.no_padding()
+    return [text for text in PROBE
+            if list(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
+            != own.encode(text, add_special_tokens=False).ids]  # fmt: skip
+
+
+def check_rows(tokenizer: Any, network: Any, name: str) -> str:
+    """A note on control tokens for which a network has no row in its embedding: prompts hold none; else empty.
+
+    Raises:
+        UserError: a token that text can become, or that stands around it (BOS, EOS), has no row.
+    """
+    rows = min(network.get_input_embeddings().weight.shape[0], network.get_output_embeddings().weight.shape[0])
+    beyond = {number: token for token, number in tokenizer.get_vocab().items() if number >= rows}
+    if not beyond:
+        return ""
+    around = {tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.unk_token_id}
+    control = set(tokenizer.all_special_ids) - around
+    if occurring := sorted(beyond.keys() - control):
+        others = f", and {len(occurring) - 1} others" if occurring[1:] else ""
+        raise UserError(f"The tokenizer of {name} makes the token {beyond[occurring[0]]!r} (number {occurring[0]}"
+                        f"{others}), for which the network's embedding of {rows} rows has none",
+                        f"tokens under {rows}", "Take the tokenizer that the model was trained with, or resize the "
+                        "embedding (resize_token_embeddings), train it, and save")  # fmt: skip
+    return (f"the tokenizer has {len(beyond)} control tokens for which the embedding of {rows} rows has none, such as "
+            f"{beyond[min(beyond)]}: no prompt may hold them")  # fmt: skip
+
+
+def _require_vocabulary(folder: Path) -> None:
+    if not is_there(folder) or not folder.is_dir():
+        return
+    names = {file.name for file in folder.iterdir()}
+    if not names & set(VOCABULARIES) and not any(name.endswith((".model", ".tiktoken")) for name in names):
+        raise UserError(f"There are no tokenizer files in the folder {folder}", *_WITH_FILES)
