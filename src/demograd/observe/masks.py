@@ -5,6 +5,7 @@ stands where those would be worked out, and what it was to make reaches each lay
 """
 
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -40,7 +41,7 @@ class _Asked:
 
 
 _known: "WeakKeyDictionary[nn.Module, list[Mask | None]]" = WeakKeyDictionary()
-_layers: dict[int, Any] = {}
+_layers: ContextVar[dict[int, Any]] = ContextVar("layers")
 
 
 def attention_masks(anatomy: Anatomy) -> list[Mask | None]:
@@ -61,18 +62,25 @@ def _ask(anatomy: Anatomy) -> list[Mask | None]:
     config = anatomy.network.config
     before = config._attn_implementation
     config._attn_implementation = _NAME
-    _layers.clear()
+    layers: dict[int, Any] = {}
+    token = _layers.set(layers)
     try:
         anatomy.decoder(input_ids=torch.zeros(1, 2, dtype=torch.long, device=anatomy.device), use_cache=False)
+    except (AttributeError, TypeError):  # it works on its mask by itself; whether causal ones fit, `fit` finds out
+        layers.clear()
     finally:
         config._attn_implementation = before
-    kinds = {id(asked): _mask(anatomy, asked) for asked in _layers.values()}
-    return [kinds.get(id(_layers.get(layer))) for layer in range(len(anatomy.blocks))]
+        _layers.reset(token)
+    asked = {layer: one for layer, one in layers.items() if isinstance(one, _Asked)}
+    kinds = {id(one): _mask(anatomy, one) for one in asked.values()}
+    return [kinds[id(asked[layer])] if layer in asked else None for layer in range(len(anatomy.blocks))]
 
 
-def _keep(module: nn.Module, query: Tensor, key: Tensor, value: Tensor, asked: Any, **_: Any) -> tuple[Tensor, None]:
+def _keep(
+    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Any, **_: Any
+) -> tuple[Tensor, None]:
     layer: Any = module.layer_idx
-    _layers[layer] = asked
+    _layers.get()[layer] = attention_mask
     return query.new_zeros(query.shape[0], query.shape[2], query.shape[1], value.shape[-1]), None
 
 
@@ -84,13 +92,11 @@ AttentionInterface.register(_NAME, _keep)
 AttentionMaskInterface.register(_NAME, _asked)
 
 
-def _mask(anatomy: Anatomy, asked: _Asked | None) -> Mask | None:
+def _mask(anatomy: Anatomy, asked: _Asked) -> Mask:
     """
     Raises:
         UserError: it is none that demograd knows.
     """
-    if asked is None:
-        return None
     size = asked.size
     near = {0, 1, 2, 3, 4, 5} if size is None else {0, 1, size - 1, size, size + 1, 2 * size - 1, 2 * size}
     tokens = torch.tensor(sorted(near))
@@ -100,7 +106,10 @@ def _mask(anatomy: Anatomy, asked: _Asked | None) -> Mask | None:
     causal = key <= query
     kinds = {Mask(): causal}
     if size is not None:
-        kinds = {Mask(window=size): causal & (query - key < size), Mask(chunk=size): causal & (query // size == key // size)}
+        kinds = {
+            Mask(window=size): causal & (query - key < size),
+            Mask(chunk=size): causal & (query // size == key // size),
+        }
     for mask, expected in kinds.items():
         if torch.equal(sees.expand_as(expected), expected):
             return mask

@@ -90,7 +90,7 @@ def _interface(
     mask = _masks.get()[layer] or Mask()
     call = AttentionCall(layer, query, key, value, float(scaling), softcap, mask.window, _rotary.get(),
                          chunk=mask.chunk, sinks=sinks)  # fmt: skip
-    return _attend.get()(call), None
+    return _attend.get()(call).contiguous(), None
 
 
 # Only the attention is registered, not a mask function of the same name: the network then makes no mask at all.
@@ -102,6 +102,8 @@ def _keep_rotary(way_in: WayIn | None, module: nn.Module, inputs: Any, arguments
     positions = arguments.get("position_embeddings")
     if way_in is not None and way_in.rotary is not None:
         positions = way_in.rotary(module, arguments)
+    if isinstance(positions, Tensor):  # Llama 4: complex numbers, one for each pair of neighbours [batch, tokens, pairs]
+        positions = tuple(part.repeat_interleave(2, dim=-1) for part in (positions.real, positions.imag))
     _rotary.set(None if positions is None else Rotary(module, *positions))
 
 
