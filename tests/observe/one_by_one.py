@@ -57,7 +57,10 @@ def _textbook_attention(
     if cap := arguments.get("softcap"):
         logits = cap * torch.tanh(logits / cap)
     assert attention_mask is not None
-    weights = (logits + attention_mask).softmax(-1)
+    logits_and_sinks = logits + attention_mask
+    if (sinks := arguments.get("s_aux")) is not None:
+        logits_and_sinks = torch.cat([logits_and_sinks, sinks.view(1, -1, 1, 1).expand(*logits.shape[:3], 1)], -1)
+    weights = logits_and_sinks.softmax(-1)[..., : logits.shape[-1]]
     _seen[module.layer_idx] = Seen(
         logits[0, :, -1], query[0, :, -1].flatten() * scaling, weights[0, :, -1], key[0], value[0], groups
     )

@@ -49,7 +49,9 @@ class _Settings:
             UserError: the network has not what is to be trained, or no derivative for `linearised`.
         """
         self.parameters.check(len(anatomy.blocks))
-        if self.linearised and not anatomy.architecture.forward_mode:
+        from demograd.observe.forward_mode import has_forward_mode  # with torch, which settings do without
+
+        if self.linearised and not has_forward_mode(anatomy):
             raise UserError(f"linearised for {anatomy.network.config.model_type}",
                             "an architecture all of whose functions have a forward-mode derivative",
                             "Leave it out, or use another model")  # fmt: skip

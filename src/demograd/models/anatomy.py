@@ -18,6 +18,17 @@ from demograd.models.parameters import ParameterSlice, Part, fused_rows
 _CONVERTED_ROWS = 8192
 """Of a 16-bit unembedding, that are in float32 at a time."""
 
+_LATENT = ("its latent attention makes keys and values of one low-rank vector that both share, so it has no key "
+           "and value projections of their own")  # fmt: skip
+_RECURRENT = "layers that carry a state or a convolution on, and not attention alone, read its context"
+
+# Names of submodules and parts of names of classes by which a whole family is known.
+_NOT_SUPPORTED = {"kv_a_proj_with_mqa": _LATENT, "kv_b_proj": _LATENT} | dict.fromkeys(
+    ("Mamba", "Mixer2", "H1Mixer", "LinearAttention", "LightningAttention", "DeltaNet", "DeltaAttention", "ShortConv", "Recurrent",
+     "Rwkv", "xLSTM"),
+    _RECURRENT,
+)  # fmt: skip
+
 
 @dataclass(frozen=True, eq=False)
 class Anatomy:
@@ -36,7 +47,10 @@ class Anatomy:
     @property
     def decoder(self) -> nn.Module:
         """The network without its unembedding; its `last_hidden_state` has passed the final norm."""
-        return self.network.base_model
+        base = self.network.base_model
+        if base is self.network:  # Llama 4's goes by another name than its class says
+            return self.network.get_submodule(self.architecture.blocks.rpartition(".")[0])
+        return base
 
     @property
     def device(self) -> torch.device:
@@ -110,8 +124,8 @@ class Anatomy:
             logits = cap * torch.tanh(logits / cap)
         if scale := getattr(config, "logit_scale", None):  # Cohere
             logits = logits * scale
-        if divisor := getattr(config, "logits_scaling", None):  # Granite
-            logits = logits / divisor
+        if scale := getattr(config, "logits_scaling", None):  # Granite, and HyperCLOVA X, which multiplies
+            logits = logits * scale if config.model_type == "hyperclovax" else logits / scale
         return logits
 
     @property
@@ -161,6 +175,10 @@ def find_anatomy(network: Any) -> Anatomy:
     """
     kind = network.config.model_type
     architecture = ARCHITECTURES.get(kind, Architecture())
+    if why := _why_not(network):
+        raise UserError(f"{kind} is an architecture that cannot be measured: {why}",
+                        "a model whose every layer attends by its own key and value projections",
+                        "Use another model")  # fmt: skip
     try:
         blocks = list(network.get_submodule(architecture.blocks).children())
         attentions = [block.get_submodule(architecture.attention) for block in blocks]
@@ -179,6 +197,16 @@ def find_anatomy(network: Any) -> Anatomy:
         raise _not_supported(kind, "it has no output embeddings, so it is not a language model")
     project_out = _optional(network, architecture.project_out)
     return Anatomy(network, architecture, blocks, attentions, final_norm, project_out, unembedding)
+
+
+def _why_not(network: nn.Module) -> str | None:
+    """Why this network's family is refused; None where nothing tells that it is."""
+    for path, module in network.named_modules():
+        names = path.rpartition(".")[2], type(module).__name__
+        for mark, why in _NOT_SUPPORTED.items():
+            if mark == names[0] or (why is _RECURRENT and mark in names[1]):
+                return why
+    return None
 
 
 def _optional(network: nn.Module, path: str | None) -> nn.Module | None:

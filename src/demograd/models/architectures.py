@@ -108,6 +108,9 @@ ARCHITECTURES: dict[str, Architecture] = {
         layout="interleaved",
         final_norm="gpt_neox.final_layer_norm",
     ),
+    "gpt_oss": Architecture(),
+    "hyperclovax": Architecture(),
+    "llama4_text": Architecture(),
     "xglm": Architecture(final_norm="model.layer_norm", way_in=WayIn("ways_in.xglm")),
     "gptj": Architecture(
         blocks="transformer.h",

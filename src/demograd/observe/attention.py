@@ -15,11 +15,25 @@ from demograd.observe.routing import AttentionCall
 _FLASH = getattr(torch.ops.aten, "_scaled_dot_product_flash_attention_for_cpu", None)
 
 
-def causal_mask(queries: int, keys: int, window: int | None, device: torch.device) -> Bool[Tensor, "queries keys"]:
-    """True where a query sees a key; the queries are the last of the keys, and a window counts the token itself."""
-    back = torch.arange(keys - queries, keys, device=device)[:, None] - torch.arange(keys, device=device)
-    mask = back >= 0
-    return mask if window is None else mask & (back < window)
+def causal_mask(call: AttentionCall) -> Bool[Tensor, "queries keys"]:
+    """True where a query sees a key; the queries are the last of the keys."""
+    queries, keys, device = call.query.shape[-2], call.key.shape[-2], call.query.device
+    tokens = torch.arange(keys, device=device)
+    last = tokens[keys - queries :, None]
+    return (tokens <= last) & (tokens >= call.first_seen(last))
+
+
+def sees_all(call: AttentionCall, last: int) -> bool:
+    """Whether token number `last` sees all before it, and so do these."""
+    return int(call.first_seen(torch.tensor(last))) == 0
+
+
+def softmax_with_sinks(logits: Float[Tensor, "*batch heads queries keys"], sinks: Tensor | None) -> Tensor:
+    """The weights of the keys; sinks `[heads]` take their part of each row, and are left out."""
+    if sinks is None:
+        return logits.softmax(dim=-1)
+    beside = sinks.to(logits)[:, None, None].expand(*logits.shape[:-1], 1)
+    return torch.cat([logits, beside], dim=-1).softmax(dim=-1)[..., :-1]
 
 
 def causal_attention(call: AttentionCall, softmax_gradient: bool = True) -> Float[Tensor, "batch tokens heads dim"]:
@@ -32,11 +46,11 @@ def causal_attention(call: AttentionCall, softmax_gradient: bool = True) -> Floa
     """
     queries, keys = call.query.shape[-2], call.key.shape[-2]
     grouped = call.query.shape[1] != call.key.shape[1]
-    window = call.window if call.window is not None and call.window < keys else None
     bias = position_bias(call, torch.arange(keys))
-    if call.softcap is None and softmax_gradient and not has_derivative(call.query, call.key, call.value):
-        plain = bias is None and window is None and (queries == keys or queries == 1)
-        mask = None if plain else causal_mask(queries, keys, window, call.query.device)
+    fused = call.softcap is None and call.sinks is None and softmax_gradient
+    if fused and not has_derivative(call.query, call.key, call.value):
+        plain = bias is None and sees_all(call, keys - 1) and (queries == keys or queries == 1)
+        mask = None if plain else causal_mask(call)
         if bias is not None:
             assert mask is not None
             mask = bias[:, None].masked_fill(~mask, -torch.inf)
@@ -50,8 +64,7 @@ def causal_attention(call: AttentionCall, softmax_gradient: bool = True) -> Floa
     logits = attention_logits(call.query, key, call.scaling, call.softcap)
     if bias is not None:
         logits = logits + bias[:, None]
-    visible = causal_mask(queries, keys, window, logits.device)
-    weights = logits.float().masked_fill(~visible, -torch.inf).softmax(dim=-1).to(value.dtype)
+    weights = softmax_with_sinks(logits.float().masked_fill(~causal_mask(call), -torch.inf), call.sinks).to(value.dtype)
     return ((weights if softmax_gradient else weights.detach()) @ value).transpose(1, 2)
 
 
@@ -87,7 +100,7 @@ def partial_attention(
     if bias is not None:
         logits += bias
     if is_causal:
-        visible = causal_mask(query.shape[-2], key.shape[-2], None, query.device)[None, None]
+        visible = torch.ones(query.shape[-2], key.shape[-2], dtype=torch.bool, device=query.device).tril()[None, None]
     if visible is not None:
         logits.masked_fill_(~visible, -torch.inf)
     normaliser = logits.logsumexp(dim=-1)
@@ -98,8 +111,15 @@ def partial_attention(
     return weights.to(value.dtype) @ value, normaliser
 
 
-def joined(first: tuple[Tensor, Tensor], second: tuple[Tensor, Tensor]) -> Tensor:
-    """Attention over two disjoint parts of the keys, from each part's output and normaliser."""
+def joined(first: tuple[Tensor, Tensor], second: tuple[Tensor, Tensor], sinks: Tensor | None = None) -> Tensor:
+    """Attention over two disjoint parts of the keys, from each part's output `[heads, tokens, value_dim]` and normaliser.
+
+    Sinks `[heads]` are one more part, whose output is zero.
+    """
     (first_output, first_normaliser), (second_output, second_normaliser) = first, second
     share = torch.sigmoid(second_normaliser - first_normaliser)[..., None].to(first_output.dtype)
-    return torch.lerp(first_output, second_output, share)
+    output = torch.lerp(first_output, second_output, share)
+    if sinks is None:
+        return output
+    of_keys = torch.logaddexp(first_normaliser, second_normaliser) - sinks.float()[:, None]
+    return output * torch.sigmoid(of_keys)[..., None].to(output.dtype)

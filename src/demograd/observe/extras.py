@@ -63,7 +63,8 @@ class LayerPass:
         positions = torch.cat([torch.arange(context), self.first_position + torch.arange(longest)])
         if (bias := position_bias(self.call, positions)) is not None:
             logits = logits + bias
-        return last_token_weights(logits, context + torch.tensor(self.lengths) - 1, self.call.window)
+        last = context + torch.tensor(self.lengths) - 1
+        return last_token_weights(logits, last, self.call.first_seen(last), self.call.sinks)
 
     def own_of(self, segment: int) -> tuple[Tensor, Tensor]:
         """Values and keys of a query's own tokens, float32 [key_value_heads, tokens, dim]."""

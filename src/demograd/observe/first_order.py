@@ -23,13 +23,28 @@ def first_order(network: nn.Module, change: Mapping[str, Tensor] | None) -> Iter
     if change is None:
         yield
         return
-    with forward_ad.dual_level():  # when it ends, so do all derivatives
+    with experts_apart(network), forward_ad.dual_level():  # when it ends, so do all derivatives
         for name, parameter in network.named_parameters():
             if name in change:
                 tangent = change[name].to(parameter)
                 # in place, so that tied parameters and modules that keep a reference see it too
                 parameter.copy_(forward_ad.make_dual(parameter.clone(), tangent))
         yield
+
+
+@contextmanager
+def experts_apart(network: Any) -> Iterator[None]:
+    """Inside this block a mixture of experts runs one expert after another: the kernel for all has no derivative."""
+    config = network.config
+    before = getattr(config, "_experts_implementation", None)
+    if before is None:
+        yield
+        return
+    config._experts_implementation = "eager"
+    try:
+        yield
+    finally:
+        config._experts_implementation = before
 
 
 def has_derivative(*tensors: Tensor) -> bool:

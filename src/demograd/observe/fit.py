@@ -1,6 +1,7 @@
-"""Which way of observing fits a network: found by trying it on the network itself."""
+"""Which way of observing fits a network: found by trying it on the network itself, at the length that it is used at."""
 
-from typing import Literal
+from dataclasses import replace
+from typing import Any, Literal
 from weakref import WeakKeyDictionary
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 from demograd.errors import UserError
 from demograd.models import Model
 from demograd.observe.packed import packed_batches
-from demograd.observe.recorder import Recorder
+from demograd.observe.recorder import Recorder, stacked
 from demograd.observe.scoring import next_token_log_probs
 from demograd.observe.unpacked import unpacked_batches
 from demograd.tasks.prompts import Prompts
@@ -19,13 +20,21 @@ Fit = Literal["packed", "unpacked"]
 # Packing only reorders sums. A wrong mask or position moves a trained network's logits by tenths and more.
 TOLERANCE = {"float32": 1e-3, "bfloat16": 1e-1, "float16": 2e-2}
 
+# The largest difference of a layer's attention output, over the largest value of that output. Rounding in 16 bit grows
+# from layer to layer; a token that sees others than it should moves it by its own size.
+OUTPUT_TOLERANCE = {"float32": 1e-2, "bfloat16": 0.4, "float16": 0.1}
+
+# A token that rounding sends to another expert makes another prompt of it: one such query does not decide.
+QUERIES_TRIED = 3
+
 _known: "WeakKeyDictionary[nn.Module, Fit]" = WeakKeyDictionary()
+_at_length: "WeakKeyDictionary[nn.Module, tuple[int, Fit]]" = WeakKeyDictionary()
 
 
 def way_to_observe(model: Model) -> Fit:
     """`packed` if packing gives this network's own logits, else `unpacked` if that does.
 
-    Tried once per network, on random tokens.
+    Tried once per network, on a few random tokens: `way_at_length` tries what is observed.
 
     Raises:
         UserError: it computes values that are not finite; or neither way gives its logits, so nothing that would be
@@ -34,6 +43,90 @@ def way_to_observe(model: Model) -> Fit:
     if model.network not in _known:
         _known[model.network] = _try(model)
     return _known[model.network]
+
+
+def way_at_length(model: Model, prompts: Prompts) -> Fit:
+    """The same for these prompts, whose longest queries are compared with the network's own forward pass.
+
+    Only at a length that this network was not tried at yet: a window, chunks or positions that change behind some
+    token make no difference to shorter prompts.
+
+    Raises:
+        UserError: as `way_to_observe`.
+    """
+    way = way_to_observe(model)
+    longest = sorted(prompts.queries, key=len, reverse=True)[:QUERIES_TRIED]
+    length = max(len(prompts.context), prompts.first_query_position) + len(longest[0])
+    tried, tried_way = _at_length.get(model.network, (0, way))
+    if length <= tried:
+        return tried_way
+    # a network with a position bias alone cannot be told that a query stands elsewhere
+    position = prompts.query_position if model.anatomy.architecture.takes_positions and tried_way == "packed" else None
+    here = [Prompts(prompts.context, [query], [[0]], [0], query_position=position) for query in longest]
+    own = [own_pass(model, one) for one in here[:1]]
+    if not all(tensor.isfinite().all() for tensor in own[0]):
+        return tried_way  # fine-tuning that diverged is found where it is measured
+    differences: dict[Fit, float] = {}
+    ways: list[Fit] = ["packed", "unpacked"] if tried_way == "packed" else ["unpacked"]
+    for this in ways:
+        worst = []
+        for number, one in enumerate(here):
+            if number == len(own):
+                own.append(own_pass(model, one))
+            worst.append(_of_tolerance(model, observed_pass(model, one, this), own[number]))
+            if worst[0] <= 1:
+                break
+        differences[this] = sorted(worst)[len(worst) // 2]
+        if differences[this] <= 1:
+            _at_length[model.network] = length, this
+            return this
+        here = [replace(one, query_position=None) for one in here]
+        if position is not None:
+            break  # the other way cannot be told positions
+    told = ", ".join(f"{this}: {difference:.1g} times" for this, difference in differences.items())
+    raise UserError(f"With {length} tokens, {model.name} ({type(model.network).__name__}) does not compute what demograd "
+                    f"observes (it differs by more than rounding explains, {told})",
+                    "attention outputs and log-probabilities of the model's own forward pass",
+                    "Use fewer demonstrations or shorter texts, or another model")  # fmt: skip
+
+
+Pass = tuple[Tensor, Tensor]
+"""At the last token, float32 on the CPU: attention outputs [layers, hidden], and next-token log-probabilities."""
+
+
+def _of_tolerance(model: Model, observed: Pass, own: Pass) -> float:
+    """The largest difference, in tolerances."""
+    outputs = max(map(relative_difference, observed[0], own[0])) / OUTPUT_TOLERANCE[model.dtype]
+    return max(outputs, relative_difference(observed[1], own[1]) / TOLERANCE[model.dtype])
+
+
+@torch.no_grad()
+def own_pass(model: Model, prompts: Prompts) -> Pass:
+    """Of the network's own forward pass over context and (only) query."""
+    anatomy = model.anatomy
+    (query,) = prompts.queries
+    ids = torch.tensor([prompts.context + query], device=anatomy.device)
+    recorder = Recorder(frozenset(), torch.tensor([ids.shape[1] - 1]), [len(query)], prompts)
+    named: dict[str, Any] = {}
+    if prompts.query_position is not None:
+        behind = prompts.query_position + torch.arange(len(query))
+        named = anatomy.positions(torch.cat([torch.arange(len(prompts.context)), behind]))
+    with recorder.watching(anatomy, "projection"):
+        hidden = anatomy.decoder(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False, **named)
+    # the network's own way from the last hidden state to logits is compared in the first, short try
+    log_probs = next_token_log_probs(anatomy, hidden.last_hidden_state[0, -1:])
+    return stacked(recorder.recorded["attention_output"])[0], log_probs[0].cpu()
+
+
+@torch.no_grad()
+def observed_pass(model: Model, prompts: Prompts, way: Fit) -> Pass:
+    """The same as observed."""
+    (batch,) = packed_batches(model, prompts, most_tokens=1) if way == "packed" else unpacked_batches(model, prompts)
+    recorder = Recorder(frozenset(), batch.last, [len(prompts.queries[0])], prompts)
+    with recorder.watching(model.anatomy, "projection"):
+        hidden = batch.forward(recorder)
+    log_probs = next_token_log_probs(model.anatomy, hidden[batch.last.to(hidden.device)])
+    return stacked(recorder.recorded["attention_output"])[0], log_probs[0].cpu()
 
 
 def _try(model: Model) -> Fit:

@@ -11,7 +11,7 @@ from demograd.errors import UserError, unknown_name
 from demograd.models import Model
 from demograd.observe.extras import OF_DEMONSTRATIONS, SHARED, Extra
 from demograd.observe.first_order import evaluated, first_order
-from demograd.observe.fit import Fit, way_to_observe
+from demograd.observe.fit import Fit, way_at_length
 from demograd.observe.observation import Observation
 from demograd.observe.packed import PackedBatch, packed_batches
 from demograd.observe.packing import Segment
@@ -75,7 +75,7 @@ def observe(
     _check_demonstrations(prompts, wanted)
     check_place(model, place)
     _check_length(model, prompts)
-    way = way_to_observe(model)
+    way = way_at_length(model, prompts)
     if "query_vectors" in wanted:
         check_rotary(model.anatomy)
     with first_order(model.network, model.change):
@@ -143,8 +143,10 @@ def _check_length(model: Model, prompts: Prompts) -> None:
 def _check_rotary_scaling(model: Model, prompts: Prompts) -> None:
     """longrope (Phi-3) takes other rotary factors for a whole pass that reaches past the original window: a context
     encoded on one side of that limit cannot serve queries on the other."""
-    rope = getattr(model.network.config, "rope_parameters", None) or {}
-    if rope.get("rope_type") != "longrope":
+    parameters = getattr(model.network.config, "rope_parameters", None) or {}
+    of_layers = [one for one in (parameters, *parameters.values()) if isinstance(one, dict)]  # or of each kind of layer
+    rope = next((one for one in of_layers if one.get("rope_type") == "longrope"), None)
+    if rope is None:
         return
     limit = rope.get("original_max_position_embeddings") or model.network.config.original_max_position_embeddings
     first = prompts.first_query_position

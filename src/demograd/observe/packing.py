@@ -11,7 +11,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from demograd.observe.attention import attention_logits, joined, partial_attention, position_bias
+from demograd.observe.attention import attention_logits, joined, partial_attention, position_bias, sees_all
 from demograd.observe.routing import AttentionCall
 from demograd.tasks.prompts import Prompts
 
@@ -90,17 +90,18 @@ class Pack:
         self.padded = self.starts[:, None] + inside * exists
         self.unpadded = exists.flatten().nonzero().squeeze(1)
         self.branched = any(one.branches for one in self.segments)
-        self._visible: dict[int | None, Tensor | None] = {}
+        self._visible: dict[tuple[int | None, int | None], Tensor | None] = {}
 
-    def visible_inside(self, window: int | None) -> Tensor | None:
+    def visible_inside(self, call: AttentionCall) -> Tensor | None:
         """Who sees whom inside segments `[segments, 1, longest, longest]`; None where that is plainly causal."""
-        if window not in self._visible:
-            self._visible[window] = self._who_sees_whom(window)
-        return self._visible[window]
+        if (call.window, call.chunk) not in self._visible:
+            self._visible[call.window, call.chunk] = self._who_sees_whom(call)
+        return self._visible[call.window, call.chunk]
 
-    def _who_sees_whom(self, window: int | None) -> Tensor | None:
-        longest = self.padded.shape[1]
-        if not self.branched and (window is None or window >= longest):
+    def _who_sees_whom(self, call: AttentionCall) -> Tensor | None:
+        longest, context = self.padded.shape[1], self.context[call.layer][0].shape[-2]
+        ends = context + torch.arange(longest)
+        if not self.branched and bool((call.first_seen(ends) <= context).all()):
             return None
         masks = []
         for one in self.segments:
@@ -110,14 +111,13 @@ class Pack:
                 mask[start:end, start:end] = True
                 mask[start:end, : one.length + self.branch_after + 1] = True
             depths = torch.tensor(one.depths + [0] * (longest - len(one.depths)))
-            back = depths[:, None] - depths
-            mask &= back >= 0
-            masks.append(mask if window is None else mask & (back < window))
+            mask &= depths <= depths[:, None]
+            masks.append(mask & (context + depths >= call.first_seen(context + depths[:, None])))
         return torch.stack(masks)[:, None]
 
     def attend(self, call: AttentionCall) -> Tensor:
         """What attention over context and own segment gives every token `[1, tokens, heads, value_dim]`."""
-        return joined(self._to_context(call), self._inside(call))[None].transpose(1, 2)
+        return joined(self._to_context(call), self._inside(call), call.sinks)[None].transpose(1, 2)
 
     def _to_context(self, call: AttentionCall) -> tuple[Tensor, Tensor]:
         """Output `[heads, tokens, value_dim]` and normaliser `[heads, tokens]` over the context."""
@@ -125,11 +125,12 @@ class Pack:
         _, heads, tokens, dim = call.query.shape
         context, groups = key.shape[-2], key.shape[1]
         visible = None
-        if call.window is not None and context + int(self.depths.max()) >= call.window:
-            first = max(0, context - call.window + 1)  # what no token sees is left out
+        if not sees_all(call, context + int(self.depths.max())):
+            first_seen = call.first_seen(context + self.depths)
+            first = min(int(first_seen.min()), context - 1)  # what no token sees is left out
             key, value = key[:, :, first:], value[:, :, first:]
-            back = context + self.depths[:, None] - torch.arange(first, context)
-            visible = (back < call.window).repeat(heads // groups, 1)[None, None].to(key.device)
+            visible = torch.arange(first, context) >= first_seen[:, None]
+            visible = visible.repeat(heads // groups, 1)[None, None].to(key.device)
         bias = position_bias(call, torch.arange(context - key.shape[-2], context))
         if bias is not None:
             bias = bias.view(groups, -1, 1, key.shape[-2]).expand(-1, -1, tokens, -1).flatten(1, 2)[None]
@@ -141,7 +142,7 @@ class Pack:
     def _inside(self, call: AttentionCall) -> tuple[Tensor, Tensor]:
         """The same over the own segment."""
         query, key, value = (self._pad(tensor, call.query.shape[1]) for tensor in (call.query, call.key, call.value))
-        visible = self.visible_inside(call.window)
+        visible = self.visible_inside(call)
         if visible is not None:
             visible = visible.to(query.device)
         bias = position_bias(call, self.positions)

@@ -59,10 +59,13 @@ def before_rotation(call: AttentionCall) -> Float[Tensor, "batch heads tokens he
 
 def _rotation(module: nn.Module) -> Any:
     """How the module's own source file rotates query and key `[batch, heads, tokens, dim]` by cosines and sines."""
-    rotation = getattr(sys.modules[type(module).__module__], "apply_rotary_pos_emb", None)
+    source = sys.modules[type(module).__module__]
+    rotation = getattr(source, "apply_rotary_pos_emb", None) or getattr(source, "apply_rotary_emb", None)
     match [] if rotation is None else list(inspect.signature(rotation).parameters)[:4]:
         case ["q", "k", "cos", "sin"]:
             return rotation
+        case ["xq", "xk", "freqs_cis"]:
+            return partial(_in_complex_form, rotation)
         case ["tensor", "sin", "cos"]:
             return partial(_in_gptj_form, rotation)
         case _:
@@ -72,6 +75,12 @@ def _rotation(module: nn.Module) -> Any:
 def _in_gptj_form(rotation: Any, q: Tensor, k: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, ...]:
     """GPT-J's takes `[batch, tokens, heads, dim]`, and one cosine and sine for each pair of neighbours."""
     return tuple(rotation(one.transpose(1, 2), sin[..., ::2], cos[..., ::2]).transpose(1, 2) for one in (q, k))
+
+
+def _in_complex_form(rotation: Any, q: Tensor, k: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, ...]:
+    """Llama 4's takes `[batch, tokens, heads, dim]`, and one complex number for each pair of neighbours."""
+    turns = torch.complex(cos[..., ::2], sin[..., ::2])
+    return tuple(one.transpose(1, 2) for one in rotation(q.transpose(1, 2), k.transpose(1, 2), turns))
 
 
 @torch.no_grad()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from transformers import AttentionInterface
 
@@ -14,6 +15,7 @@ from demograd.errors import UserError
 from demograd.models import Anatomy
 from demograd.models.architectures import WayIn
 from demograd.models.ways_in import AttendLayer
+from demograd.observe.masks import Mask, attention_masks
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +48,16 @@ class AttentionCall:
     """What the module may have rotated query and key by; None where it was handed nothing."""
     position_bias: Callable[[Tensor], Tensor | None] = lambda positions: None
     """Gives what is added to the logits of keys at positions [keys]: [heads, keys] (ALiBi), or None: nothing."""
+    chunk: int | None = None
+    """A token sees only its own chunk of this many tokens (Llama 4); chunks are counted from the context's first."""
+    sinks: Tensor | None = None
+    """Of each head [heads]: a logit beside those of the keys in the softmax, behind which there is no value (GPT-OSS)."""
+
+    def first_seen(self, tokens: Tensor) -> Tensor:
+        """The first token that each of these sees, counted from the context's first token [...]."""
+        if self.chunk is not None:
+            return tokens // self.chunk * self.chunk
+        return torch.zeros_like(tokens) if self.window is None else (tokens - self.window + 1).clamp(min=0)
 
 
 Attend = Callable[[AttentionCall], Tensor]
@@ -54,6 +66,7 @@ Attend = Callable[[AttentionCall], Tensor]
 _NAME = "demograd"
 _attend: ContextVar[Attend] = ContextVar("attend")
 _rotary: ContextVar[Rotary | None] = ContextVar("rotary")
+_masks: ContextVar[list[Mask | None]] = ContextVar("masks")
 
 # Arguments that do not change what attention computes here: demograd makes its own masks from what it knows.
 _IGNORED = {"dropout", "position_ids", "use_cache", "output_attentions", "is_causal", "cache_position", "head_mask",
@@ -64,18 +77,21 @@ def _interface(
     module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **arguments: Any
 ) -> tuple[Tensor, None]:
     scaling = arguments.pop("scaling", None)
-    softcap, window = arguments.pop("softcap", None), arguments.pop("sliding_window", None)
+    softcap, sinks = arguments.pop("softcap", None), arguments.pop("s_aux", None)
+    arguments.pop("sliding_window", None)  # for kernels that take no mask: what holds is what the mask says
     unknown = [name for name, value in arguments.items() if value is not None and name not in _IGNORED]
     if unknown or attention_mask is not None:
         what = ", ".join(unknown) or "a mask of its own"
         raise UserError(f"The attention of {type(module).__name__} takes {what}, which demograd does not know",
-                        "attention made of query, key, value, scaling, sliding window and soft-capping",
+                        "attention made of query, key, value, scaling, soft-capping and sinks",
                         "Use another model, or teach demograd.observe.routing what it means")  # fmt: skip
     if scaling is None:
         scaling = query.shape[-1] ** -0.5
     layer: Any = module.layer_idx
-    call = AttentionCall(layer, query, key, value, float(scaling), softcap, window, _rotary.get())
-    return _attend.get()(call), None
+    mask = _masks.get()[layer] or Mask()
+    call = AttentionCall(layer, query, key, value, float(scaling), softcap, mask.window, _rotary.get(),
+                         chunk=mask.chunk, sinks=sinks)  # fmt: skip
+    return _attend.get()(call).contiguous(), None
 
 
 # Only the attention is registered, not a mask function of the same name: the network then makes no mask at all.
@@ -87,6 +103,10 @@ def _keep_rotary(way_in: WayIn | None, module: nn.Module, inputs: Any, arguments
     positions = arguments.get("position_embeddings")
     if way_in is not None and way_in.rotary is not None:
         positions = way_in.rotary(module, arguments)
+    if isinstance(
+        positions, Tensor
+    ):  # Llama 4: complex numbers, one for each pair of neighbours [batch, tokens, pairs]
+        positions = tuple(part.repeat_interleave(2, dim=-1) for part in (positions.real, positions.imag))
     _rotary.set(None if positions is None else Rotary(module, *positions))
 
 
@@ -96,7 +116,8 @@ def attention_routed(anatomy: Anatomy, attend: Attend) -> Iterator[None]:
     config = anatomy.network.config
     before = config._attn_implementation
     way_in = anatomy.architecture.way_in
-    token, rotary_token = _attend.set(attend), _rotary.set(None)
+    masks = attention_masks(anatomy)
+    token, rotary_token, masks_token = _attend.set(attend), _rotary.set(None), _masks.set(masks)
     keep_rotary = partial(_keep_rotary, way_in)
     hooks = [one.register_forward_pre_hook(keep_rotary, with_kwargs=True) for one in anatomy.attentions]
     config._attn_implementation = _NAME
@@ -111,6 +132,7 @@ def attention_routed(anatomy: Anatomy, attend: Attend) -> Iterator[None]:
             config._attn_implementation = before
             for hook in hooks:
                 hook.remove()
+            _masks.reset(masks_token)
             _rotary.reset(rotary_token)
             _attend.reset(token)
 

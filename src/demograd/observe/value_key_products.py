@@ -4,6 +4,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from demograd.observe.attention import softmax_with_sinks
+
 
 def value_key_products(
     value: Float[Tensor, "kv_heads tokens value_dim"], key: Float[Tensor, "kv_heads tokens key_dim"]
@@ -23,7 +25,10 @@ def weighted_value_key_products(
 
 
 def last_token_weights(
-    logits: Float[Tensor, "queries heads keys"], last: Int[Tensor, " queries"], window: int | None
+    logits: Float[Tensor, "queries heads keys"],
+    last: Int[Tensor, " queries"],
+    first: Int[Tensor, " queries"],
+    sinks: Float[Tensor, " heads"] | None = None,
 ) -> Float[Tensor, "queries heads keys"]:
     """The attention probabilities of each query's last token, from its logits against all keys.
 
@@ -31,8 +36,10 @@ def last_token_weights(
         logits: of the context's keys, then of the query's own; what stands behind its last token (padding, branches)
             gets nothing.
         last: where the last token stands among the keys.
-        window: how many tokens back it sees, itself included; None: all.
+        first: the first of the keys that it sees.
+        sinks: logits beside them, which take their part (GPT-OSS).
     """
-    back = last[:, None] - torch.arange(logits.shape[-1], device=last.device)
-    visible = (back >= 0) & (back < (logits.shape[-1] if window is None else window))
-    return logits.masked_fill(~visible[:, None].to(logits.device), -torch.inf).softmax(dim=-1)
+    keys = torch.arange(logits.shape[-1], device=last.device)
+    visible = (keys <= last[:, None]) & (keys >= first[:, None])
+    seen = logits.masked_fill(~visible[:, None].to(logits.device), -torch.inf)
+    return softmax_with_sinks(seen[:, :, None], sinks)[:, :, 0]

@@ -36,7 +36,7 @@ def check_model(model: Model) -> list[CheckResult]:
     way = way_to_observe(model)
     allowed = TOLERANCE[model.dtype]
     windowed = [] if beyond is None else [
-        _within(f"{way} equals one by one beyond the sliding window ({len(beyond.context)} tokens)",
+        _within(f"{way} equals one by one beyond the window ({len(beyond.context)} tokens)",
                 _log_prob_difference(model, beyond), allowed)
     ]  # fmt: skip
     return [
@@ -59,7 +59,8 @@ def _within(name: str, difference: float, allowed: float) -> CheckResult:
 def _beyond_window(model: Model) -> Prompts | None:
     """Prompts longer than the sliding window, so that it matters; None where there is none, or no room for them."""
     config = model.network.config
-    window = getattr(config, "sliding_window", None) or getattr(config, "window_size", None)  # the latter: GPT-Neo
+    window = getattr(config, "sliding_window", None) or getattr(config, "window_size", None)  # GPT-Neo
+    window = window or getattr(config, "attention_chunk_size", None)  # Llama 4
     most = model.context_window
     if not window or (most is not None and window + 30 > most):
         return None
@@ -88,6 +89,8 @@ def _attention_difference(model: Model, prompts: Prompts, observed: Observation)
                 logits = logits + bias.float().cpu()
             # a token outside a sliding window has no probability; the logits are recorded before any mask
             recorded = logits.masked_fill(probabilities == 0, -torch.inf).softmax(dim=-1)
+            # where a sink takes a part (GPT-OSS), what is compared is how the keys share the rest
+            probabilities = probabilities / probabilities.sum(dim=-1, keepdim=True)
             worst = max(worst, (recorded - probabilities).abs().max().item())
     return worst
 

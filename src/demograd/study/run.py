@@ -5,7 +5,7 @@ import time
 from demograd.errors import UserError
 from demograd.files import Place, check_writable
 from demograd.models import Model
-from demograd.observe.fit import way_to_observe
+from demograd.observe.fit import Fit, random_prompts, way_at_length
 from demograd.observe.observe import check_place
 from demograd.study.cells import cells, demonstrations_label, looks_at_prompts, worlds
 from demograd.study.claims import check_claims
@@ -69,13 +69,14 @@ def run_study(
     sets = DemonstrationSets(study, tasks, Reader(first.name, first.tokenizer, first.context_window))
     for sentence in sets.check():
         watch.say(sentence)
-    _check_methods(study, first)
+    _check_methods(study, first, sets)
     notes, device = [*notes_of(study, first), *sets.notes], str(first.anatomy.device)
     del first  # other models, and those who work, may need its memory
     facts: dict[str, dict[str, str]] = {}
 
     def load(name: str) -> Model:
         model = _any_of(study, name)
+        _way_of(study, model, sets)
         facts[name] = model_facts(model)
         notes.extend(model_notes(study, model))  # the provenance says each once
         return model
@@ -150,9 +151,16 @@ def _any_state(study: Study, name: str) -> Network:
     return name, "trained" if "trained" in study.weights else study.weights[0], 0
 
 
-def _check_methods(study: Study, model: Model) -> None:
+def _way_of(study: Study, model: Model, sets: DemonstrationSets) -> Fit:
+    """How the model is observed, tried at the length of the longest prompts."""
+    sizes = [one.sizes for one in sets.known.values()]
+    longest = max((one.context + one.longest for of_set in sizes for one in (of_set.zsl, *of_set.icl)), default=0)
+    return way_at_length(model, random_prompts(model, context=max(12, longest - 7), lengths=(7,)))
+
+
+def _check_methods(study: Study, model: Model, sets: DemonstrationSets) -> None:
     """That the model can be observed, and every method made, while nothing is written yet."""
-    if way_to_observe(model) == "unpacked" and study.align_positions:
+    if _way_of(study, model, sets) == "unpacked" and study.align_positions:
         raise UserError(f"align_positions with {model.name}", "a model that can be told positions", "Leave it off")
     check_place(model, study.place)
     for cell in cells(study):

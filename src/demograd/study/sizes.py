@@ -18,6 +18,8 @@ class PromptSizes:
     """Tokens of all queries, with a branch for each label word of several tokens."""
     squares: int
     """The sum of the squares of the single queries' tokens: how often a token looks at one of its own query."""
+    longest: int
+    """Tokens of the longest query, without branches."""
     rows: int
     """Positions at which the vocabulary is scored."""
 
@@ -64,7 +66,8 @@ def prompt_sizes(prompts: Prompts) -> PromptSizes:
     segments = [segment(prompts, query) for query in range(len(prompts.queries))]
     lengths = [len(one.tokens) for one in segments]
     rows = sum(1 + len(one.tokens) - one.length for one in segments)
-    return PromptSizes(len(prompts.context), sum(lengths), sum(length**2 for length in lengths), rows)
+    return PromptSizes(len(prompts.context), sum(lengths), sum(length**2 for length in lengths),
+                       max(one.length for one in segments), rows)  # fmt: skip
 
 
 def sequence_sizes(sequences: Sequence[TrainingSequence]) -> Trained:
