@@ -13,7 +13,7 @@ import torch
 from tests.cli.test_mistakes import call
 from tests.study.conftest import small_settings
 
-from demograd.metrics import holm
+from demograd.metrics import SEEDS_FOR_SPECIFICITY, holm
 from demograd.study import RunFolder, Study, cells, make_study, run_study
 from demograd.study.cells import World
 from demograd.study.claim_sides import pairs
@@ -27,9 +27,9 @@ Comparisons = dict[str, list[dict[str, Any]]]
 
 @pytest.fixture(scope="module")
 def finished(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Study, Path]:
-    """Five demonstration sets, on a random model: no in-context learning."""
+    """Seven demonstration sets, which claims about specificity take, on a random model: no in-context learning."""
     settings = small_settings(small_model, weights=["trained"], methods=["GD"], learning_rates={"GD": [0.01]},
-                              seeds=[0, 1, 2, 3, 4], controls=["other_demonstrations"])  # fmt: skip
+                              seeds=[*range(7)], controls=["other_demonstrations"])  # fmt: skip
     study = make_study(settings)
     return study, run_study(study, tmp_path_factory.mktemp("claims") / "run").folder.path
 
@@ -39,7 +39,7 @@ def constructed(finished: tuple[Study, Path], tmp_path: Path) -> Callable[..., C
     """The verdicts of that run if SimAOU had been so much for FT, and so much for FT on other demonstrations."""
     study, out = finished
 
-    def decide(same: float, other: float, seeds: int = 5, missing: int = 0) -> Comparisons:
+    def decide(same: float, other: float, seeds: int = 7, missing: int = 0) -> Comparisons:
         """`missing`: of how many of the eight queries FT on the same demonstrations has no score, and a wild one on
         others."""
         folder = RunFolder(shutil.copytree(out, tmp_path / "run"))
@@ -85,7 +85,7 @@ def test_both_sides_are_means_over_the_pairs_that_have_both_values(constructed: 
     one = specificity_of_sim_aou(constructed(0.6, 0.2, missing=2))
     assert one["left"] - one["right"] == pytest.approx(one["difference"], abs=1e-9)
     assert one["right"] == pytest.approx(0.2, abs=0.03)  # without the two wild ones
-    assert (one["n"], one["n_missing"]) == (5 * 6 * 2, 5 * 2 * 2)  # sets × queries × layers
+    assert (one["n"], one["n_missing"]) == (7 * 6 * 2, 7 * 2 * 2)  # sets × queries × layers
 
 
 def test_updates_below_resolution_decide_nothing(constructed: Callable[..., Comparisons]) -> None:
@@ -96,17 +96,78 @@ def test_updates_below_resolution_decide_nothing(constructed: Callable[..., Comp
 
 def test_four_demonstration_sets_decide_nothing(constructed: Callable[..., Comparisons]) -> None:
     found = constructed(0.9, 0.1, seeds=4)
-    assert specificity_of_sim_aou(found)["reason"] == "4 demonstration seeds, fewer than 5"
+    assert specificity_of_sim_aou(found)["reason"] == "4 demonstration seeds, fewer than 7"
+    assert found["above-random"][0]["reason"].startswith("4 demonstration seeds, fewer than 5")
     assert {one["verdict"] for of_claim in found.values() for one in of_claim} == {"undecided"}
 
 
-def test_p_values_are_corrected_over_all_comparisons_of_the_run(constructed: Callable[..., Comparisons]) -> None:
-    found = [one for of_claim in constructed(0.6, 0.2).values() for one in of_claim]
-    p_values = [nan if one["p_value"] is None else one["p_value"] for one in found]
-    corrected = [nan if one["p_corrected"] is None else one["p_corrected"] for one in found]
-    assert corrected == pytest.approx(holm(p_values).p_values, nan_ok=True)
-    smallest = min(found, key=lambda one: one["p_value"] if one["p_value"] is not None else 2)
-    assert len(p_values) > 3 and smallest["p_corrected"] > 2 * smallest["p_value"]
+def test_six_demonstration_sets_decide_claims_but_none_about_specificity(
+    constructed: Callable[..., Comparisons],
+) -> None:
+    found = constructed(0.9, 0.1, seeds=6)
+    assert specificity_of_sim_aou(found)["reason"] == "6 demonstration seeds, fewer than 7"
+    assert found["above-random"][0]["verdict"] == "supported"
+    assert all_claims()["specificity"]["least_sets"] == SEEDS_FOR_SPECIFICITY
+
+
+def test_p_values_are_corrected_over_the_comparisons_of_one_claim(constructed: Callable[..., Comparisons]) -> None:
+    found = constructed(0.6, 0.2)
+    for of_claim in found.values():
+        p_values = [nan if one["p_value"] is None else one["p_value"] for one in of_claim]
+        corrected = [nan if one["p_corrected"] is None else one["p_corrected"] for one in of_claim]
+        assert corrected == pytest.approx(holm(p_values).p_values, nan_ok=True)
+    smallest = min(found["specificity"], key=lambda one: one["p_value"])
+    assert len(found["specificity"]) == 2 and smallest["p_corrected"] == pytest.approx(2 * smallest["p_value"])
+
+
+def gates(study: Study, **outcomes: tuple[bool, bool]) -> list[dict[str, Any]]:
+    """Rows of `validity.json`: check → passed and undecided."""
+    world = next(cells(study)).world
+    return [{"model": world.model, "weights": "trained", "task": world.task, "k": world.k, "check": check,
+             "method": None if check == "in_context_learning" else "GD 0.01", "passed": passed,
+             "undecided": undecided, "message": ""} for check, (passed, undecided) in outcomes.items()]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("icl", "ft", "reason"),
+    [
+        ((True, False), (False, False), "fine-tuning learned nothing here"),
+        ((True, False), (False, True), "undecided whether fine-tuning learned anything here"),
+        ((False, False), (True, False), "no in-context learning here"),
+        ((False, True), (True, False), "undecided whether there is in-context learning here"),
+        ((True, False), (True, False), ""),
+    ],
+)
+def test_a_claim_about_fine_tuning_needs_both_gates(
+    finished: tuple[Study, Path], tmp_path: Path, icl: tuple[bool, bool], ft: tuple[bool, bool], reason: str
+) -> None:
+    study, out = finished
+    folder = RunFolder(shutil.copytree(out, tmp_path / "run"))
+    folder.write_json("validity.json", gates(study, in_context_learning=icl, fine_tuning=ft))
+    found = comparisons(check_claims(study, folder))
+    for one in (*found["specificity"], *found["above-random"], *found["normalisation-inflates"]):
+        if reason:
+            assert one["reason"].startswith(reason) and one["p_corrected"] is None and one["verdict"] == "undecided"
+        else:
+            assert one["p_corrected"] is not None
+
+
+def test_what_gates_said_is_in_the_provenance_too(finished: tuple[Study, Path]) -> None:
+    rows, kept = (RunFolder(finished[1]).read_json(f"{name}.json") for name in ("validity", "provenance"))
+    messages = [row["message"] for row in rows if row["check"] in ("in_context_learning", "fine_tuning")]
+    assert len(kept["gates"]) == len(messages) == 2
+    assert all(line.endswith(message) for line, message in zip(kept["gates"], messages, strict=True))
+    assert "GD 0.01: fine-tuning learned nothing here" in kept["gates"][1]
+
+
+def test_format_and_the_base_rate_of_rec2ftp_are_in_the_table(finished: tuple[Study, Path]) -> None:
+    table = pd.read_parquet(finished[1] / "results.parquet")
+    whole = table[table.seed.isna() & table.layer.isna()]
+    value = {(row.setting, row.metric): row.value for row in whole.itertuples()}
+    for setting in ("ZSL", "ICL", "FT"):
+        parts = value[setting, "format"] + value[setting, "normalised_label_log_likelihood"]
+        assert parts == pytest.approx(value[setting, "label_log_likelihood"], abs=1e-5)
+    assert 0 <= value["ICL", "rec2ftp_base_rate"] <= 1
 
 
 def test_where_nothing_is_learned_in_context_nothing_is_decided_but_said_why(finished: tuple[Study, Path]) -> None:
@@ -174,6 +235,20 @@ def test_of_two_checkpoints_the_last_one_must_learn_in_context(which: str, objec
     world = World("last", "trained", "sst2", 3, 0, 0)
     sides = [{"metric": "gain_in_accuracy", "setting": "ICL", "model": name, "weights": "trained"}
              for name in ("last", "first")]  # fmt: skip
-    invalid: Validity = {(which, "sst2", 3, None, None): "no in-context learning here"}
-    said = objection_to(invalid, all_claims()["icl-early"], world, sides, None)
-    assert said == "no in-context learning at the last checkpoint" * objects
+    about = (which, "sst2", 3, "trained", None)
+    invalid: Validity = {("in_context_learning", about): "no in-context learning here"}
+    said = objection_to(invalid, all_claims()["icl-early"], world, sides, [], None)
+    assert said == "at the last checkpoint: no in-context learning here" * objects
+
+
+def test_untrained_weights_are_a_baseline_beside_trained_ones_and_need_to_learn_where_they_stand_alone() -> None:
+    world, claim = (
+        World("tiny", "trained", "sst2", 3, 0, 0),
+        all_claims()["icl-early"] | {"only_last_must_learn": False},
+    )
+    trained, untrained = ({"metric": "gain_in_accuracy", "setting": "ICL", "model": "tiny", "weights": weights}
+                          for weights in ("trained", "no_training"))  # fmt: skip
+    about = ("tiny", "sst2", 3, "no_training", None)
+    invalid: Validity = {("in_context_learning", about): "no in-context learning here"}
+    assert objection_to(invalid, claim, world, [trained, untrained], [], None) == ""
+    assert objection_to(invalid, claim, world, [untrained, 0.5], [], None) == "no in-context learning here"

@@ -158,7 +158,8 @@ def test_the_folder_says_what_ran(finished: tuple[Study, Path, Listening]) -> No
     assert any("holds phrases of its sentences" in note for note in provenance["notes"])
     assert provenance["learning_rate_source"] == {"GD": "named in the study", "LCGD": "named in the study"}
     checks = read_json(out / "validity.json")
-    assert {check["check"] for check in checks} == {"in_context_learning", "resolution", "update_size", "seeds"}
+    assert {check["check"] for check in checks} == {
+        "in_context_learning", "fine_tuning", "resolution", "update_size", "seeds"}  # fmt: skip
 
 
 def test_a_method_that_diverges_is_recorded_as_that(small_model: Path, tmp_path: Path) -> None:
