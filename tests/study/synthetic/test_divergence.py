@@ -18,7 +18,8 @@ from demograd.study.synthetic.paired import loss_row, ratio_row, seeds_row
 from demograd.synthetic import Sequences, compare, held_out, order_spread
 
 EXPLODING = {"worlds": {"plain": {"dimension": 3}}, "networks": {"linear": {}, "two": {"layers": 2}}, "orders": None,
-             "references": ["GD", "Bayes"], "scales": [0.5, 1e30], "mixes": [], "contexts": [], "sparsity": False}  # fmt: skip
+             "references": ["GD", "Bayes"], "scales": [0.5, 1e30], "mixes": [], "contexts": [],
+             "sparsity": False}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -65,8 +66,16 @@ def test_a_table_of_an_older_version_with_an_infinite_value_is_read_as_diverged(
 LOSSES = {"some": torch.tensor([1.0, inf, 2.0, 3.0]), "all": torch.full((4,), inf), "none": torch.arange(1.0, 5.0)}
 
 
-@pytest.mark.parametrize(("kinds", "n_missing"), [(["some", "none", "none"], 1), (["all", "all", "all"], 12),
-                                                  (["none", "all", "none"], 4), (["some"], 1), (["all"], 4)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("kinds", "n_missing"),
+    [
+        (["some", "none", "none"], 1),
+        (["all", "all", "all"], 12),
+        (["none", "all", "none"], 4),
+        (["some"], 1),
+        (["all"], 4),
+    ],
+)
 def test_a_loss_with_an_infinite_part_is_no_mean_of_the_rest(kinds: list[str], n_missing: int) -> None:
     losses, total = [LOSSES[kind] for kind in kinds], 4 * len(kinds)
     for row in (loss_row(losses), ratio_row(losses, LOSSES["none"])):
