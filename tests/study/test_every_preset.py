@@ -60,10 +60,8 @@ def options(preset: str, checkpoints: list[str]) -> list[str]:
 @pytest.mark.parametrize("preset", preset_names())
 def test_a_preset_runs_to_its_page(preset: str, checkpoints: list[str], tmp_path: Path) -> None:
     out = tmp_path / "run"
-    done = subprocess.run(
-        [sys.executable, "-c", "from demograd.cli import main; main()", "run", preset, *options(preset, checkpoints), "--out", str(out)],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    command = [sys.executable, "-c", "from demograd.cli import main; main()", "run", preset, "--out", str(out)]
+    done = subprocess.run([*command, *options(preset, checkpoints)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
     assert "Traceback" not in done.stdout + done.stderr
     page = (out / "report.html").read_text(encoding="utf-8")

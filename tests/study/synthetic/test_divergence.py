@@ -10,6 +10,7 @@ import torch
 from tests.study.synthetic.small import REGRESSION, overall, study
 
 from demograd.cli import main as command
+from demograd.files import write_table
 from demograd.report import read_run, write_report
 from demograd.study import run_synthetic
 from demograd.study.results import as_table
@@ -38,7 +39,8 @@ def test_losses_that_are_all_infinite_are_called_diverged_counted_and_have_no_nu
     networks = wild[wild.setting == "TF"]
     assert set(networks.status) == {"diverged: 192 of 192 values are not finite"} and set(networks.n_missing) == {192}
     references = wild[wild.setting == "reference"]
-    assert set(references.status) == {"diverged: 64 of 64 values are not finite"} and set(references.n) == {0}
+    assert references.status.str.match("diverged: [0-9]+ of 64 values are not finite").all()
+    assert (references.n + references.n_missing == 64).all() and (references.n_missing > 0).all()
 
 
 def test_the_page_and_the_terminal_say_who_diverged_and_where(
@@ -58,7 +60,7 @@ def test_a_table_of_an_older_version_with_an_infinite_value_is_read_as_diverged(
     table = pd.read_parquet(exploded / "results.parquet")
     (tmp_path / "study.yaml").write_bytes((exploded / "study.yaml").read_bytes())
     table.loc[0, ["value", "status"]] = inf, "ok"
-    table.to_parquet(tmp_path / "results.parquet")
+    write_table(tmp_path / "results.parquet", table)
     [first, *_] = read_run(tmp_path).results.to_dict("records")
     assert pd.isna(first["value"]) and first["status"] == "diverged"
 
