@@ -19,7 +19,7 @@ class Aggregate:
     """A mean, and how much of it was there."""
 
     value: float
-    """NaN (missing) if everything is missing, nothing was selected, or a value diverged."""
+    """NaN (missing) if everything is missing, or nothing was selected; infinite if a value is: it diverged."""
     n: int
     """How many values (one per query, layer and head) are finite."""
     n_missing: int
@@ -77,7 +77,7 @@ def mean_over_heads(scores: Float[Tensor, "queries layers *heads"]) -> Float[Ten
 def aggregate(scores: Float[Tensor, "queries layers *heads"]) -> Aggregate:
     """The mean over heads, then queries, then layers. Select queries first: `aggregate(scores[selected(…)])`."""
     n_diverged, n_finite = int(scores.isinf().sum()), int(scores.isfinite().sum())
-    mean = torch.nan if n_diverged else mean_over_heads(scores.double()).nanmean(dim=0).nanmean().item()
+    mean = torch.inf if n_diverged else mean_over_heads(scores.double()).nanmean(dim=0).nanmean().item()
     return Aggregate(mean, n_finite, scores.numel() - n_finite, n_diverged)
 
 

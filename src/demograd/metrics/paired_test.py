@@ -9,7 +9,7 @@ from torch import Tensor
 
 from demograd.metrics.aggregation import aggregate, diverged, over_seeds
 from demograd.metrics.interval import Interval, ResampledInterval
-from demograd.metrics.resampling import drawn_means
+from demograd.metrics.resampling import by_layer, drawn_means
 
 
 @dataclass(frozen=True)
@@ -55,11 +55,11 @@ def paired_test(
     `p_equal` is found in the same way: the smallest α at which the interval lies within (−margin, margin). It asks more
     than two one-sided tests at α do, whose interval has the level 1 − 2α.
     """
-    over = over_seeds([aggregate(of_seed.reshape(len(of_seed), -1)).value for of_seed in difference])
+    over = over_seeds([aggregate(of_seed).value for of_seed in by_layer(difference)])
     means = drawn_means(difference, resamples, seed)
     drawn = None if means is None else means.averaged("demonstrations")
     if drawn is None:
-        n_queries = int(difference.reshape(*difference.shape[:2], -1).isfinite().any(dim=-1).any(dim=0).sum())
+        n_queries = int(by_layer(difference).isfinite().any(dim=-1).any(dim=0).sum())
         n_diverged = int(difference.isinf().sum())
         why = diverged(n_diverged, difference.numel()) if n_diverged else _why_not(over.n, n_queries)
         return PairedTest(over.mean, None, nan, nan, over.n, n_queries, why, margin)

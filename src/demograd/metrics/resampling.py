@@ -17,7 +17,7 @@ wide as it need be. It errs on the side of deciding nothing.
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from math import sqrt
+from math import prod, sqrt
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -117,7 +117,7 @@ def drawn(statistic: Statistic, n_seeds: int, n_queries: int, resamples: int, se
 def drawn_means(values: Float[Tensor, "seeds queries *layers"], resamples: int, seed: int) -> Drawn | None:
     """`drawn` of the mean over queries, then layers: of `aggregate`, as a matrix product. A seed of which a value is
     infinite diverged."""
-    x = values.double().numpy().reshape(*values.shape[:2], -1)
+    x = by_layer(values).double().numpy()
     x = x[:, ~np.isnan(x).all(axis=(0, 2))]  # a query without any value is no unit to resample
     if (n_queries := x.shape[1]) < 2:
         return None
@@ -127,6 +127,11 @@ def drawn_means(values: Float[Tensor, "seeds queries *layers"], resamples: int, 
         _means(times, x) for times in (np.ones((1, n_queries)), _times_resampled(n_queries, resamples, seed))
     )
     return Drawn(np.where(diverged, np.inf, estimates[0]), replicates, n_queries, seed)
+
+
+def by_layer(values: Float[Tensor, "seeds queries *layers"]) -> Float[Tensor, "seeds queries flat"]:
+    """With one dimension of layers, whatever they are; also where there is no value."""
+    return values.reshape(*values.shape[:2], prod(values.shape[2:]))
 
 
 def _means(

@@ -4,7 +4,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from demograd.metrics.interval import Over, ResampledInterval
-from demograd.metrics.resampling import Drawn, Statistic, drawn, drawn_means
+from demograd.metrics.resampling import Drawn, Statistic, by_layer, drawn, drawn_means
 
 
 def interval_over_demonstrations(
@@ -34,7 +34,7 @@ def conditional_intervals(
     values: Float[Tensor, "seeds queries *layers"], *, level: float = 0.95, resamples: int = 2000, seed: int = 0
 ) -> list[ResampledInterval | None]:
     """`conditional_interval` of each demonstration seed alone."""
-    has_value = ~values.reshape(*values.shape[:2], -1).isnan().all(dim=-1)
+    has_value = ~by_layer(values).isnan().all(dim=-1)
     if bool((has_value != has_value[:1]).any()):  # of other queries, and so in other resamples
         return [conditional_interval(one[None], level=level, resamples=resamples, seed=seed) for one in values]
     return _of_each(drawn_means(values, resamples, seed), len(values), level)

@@ -10,7 +10,7 @@ import torch
 from tests.study.conftest import small_settings
 from tests.study.synthetic.small import REGRESSION, SYSTEM, overall, study
 
-from demograd import UserError
+from demograd import UserError, open_run
 from demograd.report import write_report
 from demograd.study import Silent, Workers, run_synthetic
 from demograd.study.store.folder import RunFolder
@@ -174,3 +174,25 @@ def test_what_failed_of_a_language_model_beside_has_failed_of_the_run(
     assert [failure.error for failure in run_synthetic(small, tmp_path / "run").failed] == [
         "ArithmeticError: fell over"
     ]
+
+
+def test_the_language_model_beside_is_read_as_it_ran_and_not_as_it_was_given(
+    tmp_path: Path, small_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    swept = [[str(small_model), "sst2", "GD", 2, 0, 4, rate, -rate] for rate in (0.02, 0.03)]
+    columns = ["model", "task", "method", "k", "seed", "queries", "learning_rate", "label_log_likelihood"]
+    pd.DataFrame(swept, columns=columns).to_csv(tmp_path / "sweep.csv", index=False)
+    monkeypatch.setattr("demograd.study.learning_rates.TABLE", tmp_path / "sweep.csv")
+    beside = {"model": str(small_model), "weights": ["trained"], "tasks": ["sst2", "cb"], "optional_tasks": ["cb"],
+              "k": 2, "seeds": [0], "queries": 4, "methods": ["GD"], "controls": []}  # fmt: skip
+    small = study(tmp_path, REGRESSION, worlds={"one": {"dimension": 2}}, networks={"linear": {}}, seeds=[0],
+                  mixes=[], scales=[], contexts=[], orders=None, references=["GD"], language_model=beside)  # fmt: skip
+    for run in (run_synthetic(small, tmp_path / "run"), open_run(tmp_path / "run")):
+        assert run.failed == () and run.beside is not None and run.beside.beside is None
+        # the sweep chose the rate, and of cb there are no data
+        assert [(cell.world.task, cell.learning_rate) for cell in run.beside.cells()] == [("sst2", 0.02)]
+        zsl, _ = run.beside.observations(run.beside.cells()[0])
+        assert len(zsl.gold) == 4
+    (tmp_path / "run" / "language_model" / "study.yaml").unlink()
+    with pytest.raises(UserError, match="language model beside"):
+        _ = open_run(tmp_path / "run").beside

@@ -94,7 +94,7 @@ def _diverged(points: pd.DataFrame) -> str:
     where = {
         str(label): listed([f"{x:g}" for x in sorted(set(of["x"]))]) for label, of in gone.groupby("label", sort=False)
     }
-    return f" Not drawn, for they diverged: {listed([f'{label} at {x}' for label, x in where.items()])}." * bool(where)
+    return f" Not drawn, for they diverged: {listed(f'{name} at {x}' for name, x in where.items())}." if where else ""
 
 
 def _points(rows: pd.DataFrame, curve: Curve) -> pd.DataFrame:

@@ -1,0 +1,80 @@
+"""A score of a language model that is not finite: named and counted in table, claims, page and terminal."""
+
+from collections.abc import Callable
+from math import inf
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from tests.study.conftest import small_settings
+
+from demograd.cli.tables import print_claims, print_scores
+from demograd.report import read_run, write_report
+from demograd.study import Study, make_study, run_study
+from demograd.study.cells import cells
+from demograd.study.claims import check_claims
+from demograd.study.results import collect
+from demograd.study.store.folder import CellRecord, RunFolder
+from demograd.study.store.keys import cell_key
+
+SETTINGS = ("FT", "FT_other_demonstrations")
+
+
+@pytest.fixture(scope="module")
+def diverged(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Study, Callable[[int], Path]]:
+    """A study of five demonstration sets, and its folder where SimAOU is infinite: of one value of set 1, or of all."""
+    settings = small_settings(small_model, weights=["trained"], seeds=[0, 1, 2, 3, 4], k=2, queries=4, methods=["GD"],
+                              controls=["other_demonstrations"])  # fmt: skip
+    run = run_study(make_study(settings), tmp_path_factory.mktemp("runs") / "run")
+    study, folder = run.study, run.folder
+    assert isinstance(study, Study)
+    keys = [cell_key(study, cell, folder.inputs) for cell in cells(study)]
+    finished = {key: folder.load_cell(key) for key in keys}
+
+    def made_so(n_cells: int) -> Path:
+        for number, (key, record) in enumerate(finished.items()):
+            tensors = {name: tensor.clone() for name, tensor in record.tensors.items()}
+            for setting in SETTINGS:
+                if n_cells > 1:
+                    tensors[f"{setting}/sim_aou"].fill_(inf)
+                elif number == 1:
+                    tensors[f"{setting}/sim_aou"][2, 0] = -inf
+            RunFolder(folder.path).save_cell(key, CellRecord(tensors, record.facts))
+        collect(study, RunFolder(folder.path))
+        check_claims(study, RunFolder(folder.path))
+        return folder.path
+
+    return study, made_so
+
+
+@pytest.mark.parametrize("n_cells", [1, 5])
+def test_it_has_no_mean_no_test_and_its_name_everywhere(
+    diverged: tuple[Study, Callable[[int], Path]], n_cells: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, made_so = diverged
+    path = made_so(n_cells)
+    table = pd.read_parquet(path / "results.parquet")
+    assert not table[["value", "std", "ci_low", "ci_high"]].isin([inf, -inf]).any().any()
+    for metric in ("sim_aou", "sim_aou_specificity"):
+        rows = table[(table.metric == metric) & table.layer.isna() & table.method.notna()]
+        whole = rows[rows.seed.isna() & (rows.setting != "FT_permuted_labels")].iloc[0]
+        asked = whole.n + whole.n_missing
+        n_infinite = 1 if n_cells == 1 else asked
+        assert pd.isna(whole.value) and pd.isna(whole.ci_low) and whole.n_missing >= n_infinite
+        verb = "value is" if asked == 1 else "values is" if n_infinite == 1 else "values are"
+        assert whole.status == f"diverged: {n_infinite} of {asked} {verb} not finite"
+        has_value = rows[rows.seed.notna()].groupby("seed").value.first().notna()
+        assert has_value.tolist() == ([True, False, True, True, True] if n_cells == 1 else [False] * 5)
+    # what did not diverge is as it was
+    assert table[(table.metric == "accuracy") & (table.setting == "FT") & table.seed.isna()].value.notna().all()
+
+    run = read_run(path)
+    compared = [one for claim in run.claims["claims"] for one in claim["comparisons"] if "SimAOU" in one["compared"]]
+    affected = [one for one in compared if "not finite" in one["reason"]]
+    assert affected and all(one["verdict"] == "undecided" and one["difference"] is None for one in affected)
+    page = write_report(path).read_text(encoding="utf-8")
+    assert "not finite" in page and ">inf<" not in page and ">nan<" not in page
+    print_scores(path)
+    print_claims(run)
+    said = capsys.readouterr().out
+    assert "diverged" in said and "not finite" in said and "nan" not in said

@@ -1,0 +1,70 @@
+"""Every preset through the real command line to its page, small: tens of minutes, so behind `make test-slow`.
+
+Each language model is the preset's own with real weights, but for checkpoints, which no machine without a hub has.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
+
+from demograd import open_run, read_study
+from demograd.study import SyntheticStudy, preset_names
+
+pytestmark = pytest.mark.slow
+
+SMALL = ["--k", "4", "--queries", "8", "--seeds", "1"]
+OPTIONS: dict[str, list[str]] = {
+    "shen2023-metrics": ["--k", "1,4", "--queries", "8", "--seeds", "1"],
+    "shen2023-order": [*SMALL, "--set", "orders=3"],
+    "shen2023-sparsity": [],
+}
+"""Of the command line, where they are other than `SMALL`."""
+SYNTHETIC = ["training.steps=60", "seeds=0,1", "tuning_sequences=2048", "test_sequences=4096"]
+"""Every network, world, reference and question of a synthetic preset, of networks that are trained a little."""
+OWN_TRAINING = {"steps": 60, "starts": 2, "trial": 20, "warmup": 10}
+BESIDE = ["language_model.k=4", "language_model.queries=8", "language_model.seeds=0", "orders=3",
+          "language_model.orders=3"]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def checkpoints(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Two states of one small model."""
+    folder = tmp_path_factory.mktemp("checkpoints")
+    for state in ("early", "late"):
+        torch.manual_seed(len(state))
+        LlamaForCausalLM(LlamaConfig.from_pretrained(small_model)).save_pretrained(folder / state)
+        AutoTokenizer.from_pretrained(small_model).save_pretrained(folder / state)
+    return [str(folder / "early"), str(folder / "late")]
+
+
+def options(preset: str, checkpoints: list[str]) -> list[str]:
+    """What makes a preset small."""
+    study = read_study(preset)
+    if not isinstance(study, SyntheticStudy):
+        states = [part for state in checkpoints for part in ("--checkpoint", state)]
+        return [*OPTIONS.get(preset, SMALL), *(["--model", checkpoints[0], *states] if study.checkpoints else [])]
+    own = [
+        f"networks.{name}.training.{setting}={value}" for name, network in study.networks.items()
+        for setting, value in OWN_TRAINING.items() if getattr(network.training, setting) is not None
+    ]  # fmt: skip
+    return [
+        part for change in (*SYNTHETIC, *own, *(BESIDE if study.language_model else ())) for part in ("--set", change)
+    ]
+
+
+@pytest.mark.parametrize("preset", preset_names())
+def test_a_preset_runs_to_its_page(preset: str, checkpoints: list[str], tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    command = [sys.executable, "-c", "from demograd.cli import main; main()", "run", preset, "--out", str(out)]
+    done = subprocess.run([*command, *options(preset, checkpoints)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+    assert "Traceback" not in done.stdout + done.stderr
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert page.rstrip().endswith("</html>") and not [word for word in (">nan<", ">inf<", ">NaN<") if word in page]
+    table = pd.read_parquet(out / "results.parquet")
+    assert table.value.notna().any() and open_run(out).failed == ()
