@@ -14,6 +14,7 @@ test: $(VENV)/.installed-test
 
 test-slow: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -n auto --dist loadfile -m hypothesis --hypothesis-profile=search
 
 check: $(VENV)/.installed-test
 	$(BIN)/ruff check src tests benchmarks examples

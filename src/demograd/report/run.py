@@ -1,6 +1,7 @@
 """Reading a run folder (docs/run-folder.md), and refusing what is not one."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -9,6 +10,7 @@ import pyarrow as pa
 from demograd.columns import COLUMNS
 from demograd.errors import UserError
 from demograd.files import Place, read_json, read_table, read_yaml
+from demograd.paths import is_file
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ def read_run(folder: Place) -> Run:
     results lack a column or have no rows.
     """
     for name in ("study.yaml", "results.parquet"):
-        if not (folder / name).is_file():
+        if not _has(folder, name):
             raise UserError(
                 f"{folder} has no {name}",
                 "a run folder, as `demograd run` writes it",
@@ -119,6 +121,11 @@ def _results(path: Place) -> pd.DataFrame:
             f"{path} has no rows", "at least one finished cell", "Run the same `demograd run` command again to go on"
         )
     return results
+
+
+def _has(folder: Place, name: str) -> bool:
+    file = folder / name
+    return is_file(file) if isinstance(file, Path) else file.is_file()  # a path may be longer than any system takes
 
 
 def _readable(path: Place, read: Any, missing: Any = None) -> Any:
