@@ -21,8 +21,8 @@ from transformers import AutoConfig, AutoModelForCausalLM, XGLMConfig, XGLMForCa
 
 from demograd.models import Model, find_anatomy
 
-# The same examples in every run, on every machine. `--hypothesis-profile=search` looks for new ones, and for twenty times
-# as many; what it finds is pinned with @example beside the test.
+# The same examples in every run, on every machine. `--hypothesis-profile=search` looks for new ones, and for twenty
+# times as many; what it finds is pinned with @example beside the test.
 settings.register_profile("default", derandomize=True, database=None, deadline=None)
 settings.register_profile("search", derandomize=False, max_examples=2000, deadline=None, print_blob=True)
 settings.load_profile("default")

@@ -58,7 +58,9 @@ def test_of_many_names_as_many_as_fit_are_listed_and_the_others_counted() -> Non
     assert listed(["a", "b"]) == "a, b" and listed([]) == ""
 
 
-@pytest.mark.parametrize("long", [LONG_WORD, LONG_TEXT, repr(LONG_TEXT), "'" * HUGE, "\n" * HUGE, "a " * HUGE], ids=range(6))
+@pytest.mark.parametrize(
+    "long", [LONG_WORD, LONG_TEXT, repr(LONG_TEXT), "'" * HUGE, "\n" * HUGE, "a " * HUGE], ids=range(6)
+)
 def test_whatever_its_parts_a_message_is_bounded_and_says_what_to_do(long: str) -> None:
     error = UserError(f"The value {long} of k", f"one of {long}, or none", f"Correct {long}, or leave it off")
     assert len(str(error)) <= LONGEST_MESSAGE
@@ -200,10 +202,12 @@ def test_study_files_of_any_length(content: str) -> None:
     Path("mine.yaml").write_text(content)
     with pytest.raises(UserError) as error:
         read_study("mine.yaml")
-    assert len(str(error.value)) <= LONGEST_MESSAGE and "mine" in str(error.value) or error.value.do
+    assert len(str(error.value)) <= LONGEST_MESSAGE and error.value.do
 
 
-@pytest.mark.parametrize("name", ["m" * 200 + "/" + "n" * 3000, "./" + "m" * 5000, "~" + "m" * 5000, LONG_WORD], ids=range(4))
+@pytest.mark.parametrize(
+    "name", ["m" * 200 + "/" + "n" * 3000, "./" + "m" * 5000, "~" + "m" * 5000, LONG_WORD], ids=range(4)
+)
 def test_model_names_of_any_length(name: str) -> None:
     with pytest.raises(UserError) as error:
         load_model(name)

@@ -12,8 +12,8 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.searches import examples
 from tests.cli.test_mistakes import call
+from tests.searches import examples
 from tests.study.conftest import small_model as small_model  # the fixture
 
 from demograd import UserError, load_model, observe

@@ -8,8 +8,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.searches import examples
 from tests.conftest import CONFIGS
+from tests.searches import examples
 from torch import Tensor
 
 from demograd.models import ARCHITECTURES, Model

@@ -41,8 +41,8 @@ model."""
 def steep_model(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The small model, whose every number forward is the same and whose gradients are STEEPNESS times as large.
 
-    The input of attention is scaled up and its weights down, both exactly. A step at the rate OVERFLOWS is to weights of
-    1e45 times a gradient of the small model: infinite on every processor, whatever the order of its sums.
+    The input of attention is scaled up and its weights down, both exactly. A step at the rate OVERFLOWS is to weights
+    of 1e45 times a gradient of the small model: infinite on every processor, whatever the order of its sums.
     """
     folder = tmp_path_factory.mktemp("models") / "steep-llama"
     network = LlamaForCausalLM.from_pretrained(small_model)

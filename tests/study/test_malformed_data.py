@@ -12,8 +12,8 @@ import pyarrow.parquet
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from tests.searches import examples
 from tests.cli.test_mistakes import call
+from tests.searches import examples
 
 from demograd import UserError, load_task
 from demograd.errors import LONGEST_MESSAGE

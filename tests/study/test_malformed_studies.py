@@ -11,8 +11,8 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.searches import examples
 from tests.cli.test_mistakes import call
+from tests.searches import examples
 
 from demograd import UserError
 from demograd.errors import LONGEST_MESSAGE

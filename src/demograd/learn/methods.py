@@ -7,7 +7,6 @@ from demograd.errors import UserError, quoted
 from demograd.learn.subset import ParameterSubset
 from demograd.models import Anatomy
 
-
 LARGEST = 3.4e38
 """Of a learning rate: the numbers of 32 bit, in which torch takes it, end here."""
 

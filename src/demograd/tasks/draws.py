@@ -94,7 +94,9 @@ def reorder(examples: Sequence[Example], seed: int, permutation: int) -> list[Ex
     Raises UserError when there are not so many orders, or the number is not below `MOST_ORDERS`.
     """
     if permutation >= MOST_ORDERS:
-        raise UserError(f"Order number {quoted(permutation)}", f"a number below {MOST_ORDERS:,}", "Ask for fewer orders")
+        raise UserError(
+            f"Order number {quoted(permutation)}", f"a number below {MOST_ORDERS:,}", "Ask for fewer orders"
+        )
     if not 0 <= permutation < factorial(len(examples)):
         raise UserError(
             f"Order number {quoted(permutation)} of {len(examples)} demonstrations",
