@@ -104,6 +104,19 @@ def as_model(network: Any, dtype: str = "float32") -> Model:
     return Model(network.config.model_type, network, None, find_anatomy(network), dtype=dtype)
 
 
+LONG_FILES = (
+    "engine/test_killed.py", "engine/test_ray.py", "study/test_training_time.py", "report/test_page_in_a_browser.py",
+    "engine/test_main_module.py", "cli/test_mistakes.py", "engine/test_processes.py", "store/test_s3.py",
+)  # fmt: skip
+"""Files of few tests that take 20 s to 2 min: begun last, one of them would keep the other cores waiting."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first: with `--no-loadscope-reorder`, pytest-xdist hands files out in this order."""
+    place = {name: number for number, name in enumerate(LONG_FILES)}
+    items.sort(key=lambda item: place.get("/".join(item.path.parts[-2:]), len(place)))
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Small networks gain nothing from a second thread, and lose much where other work shares the machine.
