@@ -10,10 +10,11 @@ demo: install
 	$(BIN)/demograd run
 
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 test-slow: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m hypothesis --hypothesis-profile=search
 
 check: $(VENV)/.installed-test
 	$(BIN)/ruff check src tests benchmarks examples

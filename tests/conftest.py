@@ -15,10 +15,17 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import settings
 from safetensors.torch import load_file
 from transformers import AutoConfig, AutoModelForCausalLM, XGLMConfig, XGLMForCausalLM
 
 from demograd.models import Model, find_anatomy
+
+# The same examples in every run, on every machine. `--hypothesis-profile=search` looks for new ones, and for twenty
+# times as many; what it finds is pinned with @example beside the test.
+settings.register_profile("default", derandomize=True, database=None, deadline=None)
+settings.register_profile("search", derandomize=False, max_examples=2000, deadline=None, print_blob=True)
+settings.load_profile("default")
 
 GOLDEN = Path(__file__).parent / "golden"
 VOCABULARY = 97
@@ -100,6 +107,19 @@ def random_network(kind: str, *, seed: int = 0, dtype: torch.dtype = torch.float
 def as_model(network: Any, dtype: str = "float32") -> Model:
     """What `load_model` makes of a network, without files and a tokenizer: below tasks all is token ids."""
     return Model(network.config.model_type, network, None, find_anatomy(network), dtype=dtype)
+
+
+LONG_FILES = (
+    "engine/test_killed.py", "engine/test_ray.py", "study/test_training_time.py", "report/test_page_in_a_browser.py",
+    "engine/test_main_module.py", "cli/test_mistakes.py", "engine/test_processes.py", "store/test_s3.py",
+)  # fmt: skip
+"""Files of few tests that take 20 s to 2 min: begun last, one of them would keep the other cores waiting."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first: with `--no-loadscope-reorder`, pytest-xdist hands files out in this order."""
+    place = {name: number for number, name in enumerate(LONG_FILES)}
+    items.sort(key=lambda item: place.get("/".join(item.path.parts[-2:]), len(place)))
 
 
 @pytest.hookimpl(tryfirst=True)

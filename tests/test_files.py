@@ -21,6 +21,7 @@ import yaml
 from fsspec import available_protocols
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.searches import examples
 
 from demograd.errors import UserError
 from demograd.files import (
@@ -81,7 +82,7 @@ def test_what_was_written_is_read(stored: tuple[Path, Any]) -> None:
     assert read(file) == expected[file.name]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150))
 @given(data=st.data())
 def test_no_changed_byte_goes_unnoticed(stored: tuple[Path, Any], data: st.DataObject) -> None:
     """Data, names, shapes, metadata, padding, the seal itself: nothing of a file is outside its checksum."""
@@ -97,7 +98,7 @@ def test_no_changed_byte_goes_unnoticed(stored: tuple[Path, Any], data: st.DataO
     assert file.read_bytes() == whole
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 @given(data=st.data())
 def test_no_missing_or_added_end_goes_unnoticed(stored: tuple[Path, Any], data: st.DataObject) -> None:
     file, read = stored

@@ -13,6 +13,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.cli.test_mistakes import call
+from tests.searches import examples
 from tests.study.conftest import small_model as small_model  # the fixture
 
 from demograd import UserError, load_model, observe
@@ -21,7 +22,7 @@ from demograd.observe.fit import random_prompts, way_to_observe
 from demograd.study.plan.blueprint import blueprint_of
 
 QUICK = settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+    max_examples=examples(15), suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 )
 FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
 
@@ -84,7 +85,7 @@ VALUES = st.one_of(
 )  # fmt: skip
 
 
-@settings(QUICK, max_examples=40)
+@settings(QUICK, max_examples=examples(40))
 @given(data=st.data(), value=VALUES)
 def test_any_value_in_the_configuration(data: st.DataObject, value: Any, small_model: Path) -> None:
     with copied(small_model) as folder:

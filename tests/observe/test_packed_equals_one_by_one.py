@@ -9,6 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.conftest import CONFIGS
+from tests.searches import examples
 from torch import Tensor
 
 from demograd.models import ARCHITECTURES, Model
@@ -104,7 +105,7 @@ def textbook_with_alibi(call: AttentionCall, mask: Tensor, bias_scale: float) ->
     return (logits.softmax(-1) @ call.value).transpose(1, 2)
 
 
-@settings(max_examples=30, deadline=None, derandomize=True)
+@settings(max_examples=examples(30))
 @given(
     context=st.integers(1, 20),
     lengths=st.lists(st.integers(2, 12), min_size=1, max_size=6).map(tuple),

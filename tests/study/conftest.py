@@ -30,6 +30,32 @@ def small_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+STEEPNESS = 2.0**50
+"""A power of two, so that a product with it is exact."""
+OVERFLOWS, GENTLE = 1e30, 0.01 / STEEPNESS**2
+"""Learning rates of the steep model: its gradients times one are no numbers of 32 bit; the other is 0.01 of the small
+model."""
+
+
+@pytest.fixture(scope="session")
+def steep_model(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The small model, whose every number forward is the same and whose gradients are STEEPNESS times as large.
+
+    The input of attention is scaled up and its weights down, both exactly. A step at the rate OVERFLOWS is to weights
+    of 1e45 times a gradient of the small model: infinite on every processor, whatever the order of its sums.
+    """
+    folder = tmp_path_factory.mktemp("models") / "steep-llama"
+    network = LlamaForCausalLM.from_pretrained(small_model)
+    with torch.no_grad():
+        for layer in network.model.layers:
+            layer.input_layernorm.weight.mul_(STEEPNESS)
+            for projection in (layer.self_attn.q_proj, layer.self_attn.k_proj, layer.self_attn.v_proj):
+                projection.weight.div_(STEEPNESS)
+    network.save_pretrained(folder)
+    AutoTokenizer.from_pretrained(small_model).save_pretrained(folder)
+    return folder
+
+
 @pytest.fixture
 def small_study(small_model: Path) -> Study:
     """Twelve cells of a second each."""

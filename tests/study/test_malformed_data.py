@@ -10,15 +10,17 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from tests.cli.test_mistakes import call
+from tests.searches import examples
 
 from demograd import UserError, load_task
+from demograd.errors import LONGEST_MESSAGE
 from demograd.study.prepare import reader_of
 
 QUICK = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+    max_examples=examples(60), suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 )
 TEMPLATE, WORDS = "Review: {text} Sentiment:", {"bad": "Negative", "good": "Positive"}
 NASTY = [
@@ -38,7 +40,7 @@ def is_task_or_message(path: Path, tokenizer: Any) -> bool:
         prompts = task.prompts(tokenizer, queries, demonstrations)
         assert prompts.queries and task.training_sequences(tokenizer, demonstrations)
     except UserError as error:
-        assert 0 < len(str(error)) < 3000 and str(error).encode(), str(error)
+        assert 0 < len(str(error)) <= LONGEST_MESSAGE and str(error).encode(), str(error)
         return False
     return True
 
@@ -73,6 +75,8 @@ def test_any_rows_of_a_csv_file(rows: list[list[str]], header: list[str], encodi
 
 
 @QUICK
+@example(rows=[{"text": "a" * 3000, "label": "a" * 3000 + str(number)} for number in range(12)])
+@example(rows=[{"text": "film", "label": "a" * 3000}] * 2)
 @given(rows=st.lists(st.fixed_dictionaries({"text": CELLS | st.none() | st.integers(), "label": LABELS}), max_size=60))
 def test_any_texts_and_labels_of_a_jsonl_file(rows: list[dict[str, Any]], tokenizer: Any) -> None:
     of_file("mine.jsonl", "\n".join(map(json.dumps, rows)).encode(), tokenizer)

@@ -12,12 +12,14 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.cli.test_mistakes import call
+from tests.searches import examples
 
 from demograd import UserError
+from demograd.errors import LONGEST_MESSAGE
 from demograd.study import Study, SyntheticStudy, cells, preset_names, read_study
 from demograd.study.read import PRESETS
 
-QUICK = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+QUICK = settings(max_examples=examples(150), suppress_health_check=[HealthCheck.too_slow])
 WHOLE = {name: yaml.safe_load((PRESETS / f"{name}.yaml").read_text(encoding="utf-8")) for name in preset_names()}
 FIELDS = sorted({*Study.model_fields, *SyntheticStudy.model_fields, "as_released", "kindd", "x"})
 
@@ -50,7 +52,7 @@ def is_study_or_message(content: bytes) -> bool:
             study = read_study(str(file))
         except UserError as error:
             message = str(error)
-            assert 0 < len(message) < 3000 and message.encode() and "\0" not in message
+            assert 0 < len(message) <= LONGEST_MESSAGE and message.encode() and "\0" not in message
             return False
     kept = yaml.safe_dump(study.model_dump(mode="json"), allow_unicode=True).encode()
     assert yaml.safe_load(kept) == study.model_dump(mode="json")
@@ -148,7 +150,7 @@ def test_a_folder_is_no_study_file(tmp_path: Path) -> None:
         read_study(str(tmp_path / "mine.yaml"))
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(15), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(content=st.dictionaries(st.sampled_from(FIELDS), VALUES, max_size=3), command=st.sampled_from(["run", "plan"]))
 def test_the_command_line_says_it_once_and_ends_with_2(
     content: dict[str, Any], command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

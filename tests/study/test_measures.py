@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
-from tests.study.conftest import small_settings
+from tests.study.conftest import OVERFLOWS, small_settings
 from tests.study.test_run import Listening
 
 from demograd import UserError, load_model, load_task, observe, read_study
@@ -95,9 +95,9 @@ def test_an_order_on_which_training_diverges_is_said(
     assert (table[(table.metric == "accuracy") & (table.setting == "FT")].status == "ok").all()
 
 
-def test_a_method_that_diverges_has_a_word_for_everything_asked(small_model: Path, tmp_path: Path) -> None:
-    table = ran(small_model, tmp_path / "out", measures=["order_sensitivity", "attention_to_demonstrations"],
-                learning_rates={"GD": [1e30]}, seeds=[0])  # fmt: skip
+def test_a_method_that_diverges_has_a_word_for_everything_asked(steep_model: Path, tmp_path: Path) -> None:
+    table = ran(steep_model, tmp_path / "out", measures=["order_sensitivity", "attention_to_demonstrations"],
+                learning_rates={"GD": [OVERFLOWS]}, seeds=[0])  # fmt: skip
     of_ft = table[table.setting == "FT"]
     assert of_ft.status.str.startswith("diverged").all()
     assert {"order_sensitivity", "attention_kendall_by_token", "accuracy"} <= set(of_ft.metric)

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 import yaml
-from tests.study.conftest import small_settings
+from tests.study.conftest import GENTLE, OVERFLOWS, small_settings
 
 from demograd import UserError, load_model, load_task, metrics, observe
 from demograd.files import read_json
@@ -162,16 +162,17 @@ def test_the_folder_says_what_ran(finished: tuple[Study, Path, Listening]) -> No
         "in_context_learning", "fine_tuning", "resolution", "update_size", "seeds"}  # fmt: skip
 
 
-def test_a_method_that_diverges_is_recorded_as_that(small_model: Path, tmp_path: Path) -> None:
-    settings = small_settings(small_model, weights=["trained"], methods=["GD"], learning_rates={"GD": [0.01, 1e30]})
+def test_a_method_that_diverges_is_recorded_as_that(steep_model: Path, tmp_path: Path) -> None:
+    settings = small_settings(steep_model, weights=["trained"], methods=["GD"],
+                              learning_rates={"GD": [GENTLE, OVERFLOWS]})  # fmt: skip
     watch = Listening()
     run_study(make_study(settings), tmp_path / "out", watch)
     table = results(tmp_path / "out")
-    diverged = table[(table.learning_rate == 1e30) & (table.metric == "sim_aou")]
+    diverged = table[(table.learning_rate == OVERFLOWS) & (table.metric == "sim_aou")]
     assert diverged.value.isna().all() and diverged.status.str.contains("diverged at step [0-9]").all()
     assert "3 of 3 demonstration sets" in diverged[diverged.seed.isna()].status.iloc[0]
     assert any("diverged at step" in sentence for sentence in watch.said)
-    assert (table[(table.learning_rate == 0.01) & (table.metric == "sim_aou")].status == "ok").all()
+    assert (table[(table.learning_rate == GENTLE) & (table.metric == "sim_aou")].status == "ok").all()
 
 
 def test_demonstrations_that_do_not_fit_are_dropped_said_and_recorded(small_model: Path, tmp_path: Path) -> None:

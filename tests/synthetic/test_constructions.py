@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.searches import examples
 from torch import Generator, Tensor
 
 from demograd.synthetic import (
@@ -41,7 +42,7 @@ EXACT, WRONG = 1e-10, 1e-3
 
 
 @pytest.mark.parametrize("name", CONSTRUCTIONS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 @given(seed=st.integers(0, 2**40))
 def test_every_construction_does_what_its_theorem_says(name: str, seed: int) -> None:
     assert CONSTRUCTIONS[name].error(seed) < EXACT

@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.searches import examples
 from torch import Generator, Tensor
 
 from demograd.synthetic import (
@@ -163,7 +164,7 @@ def gd_plus_plus_descent(given: Sequences) -> Tensor:
     return Descent(etas * everything, CONTEXT * gammas / etas * everything, CONTEXT)(given)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40))
 @given(
     seed=st.integers(0, 2**30),
     inputs=st.integers(1, 5),
@@ -187,7 +188,7 @@ def test_a_descent_is_the_layers_built_of_it_and_the_recursion_on_the_examples_t
     assert (descent(drawn) - predicted).abs().max() < EXACT
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40))
 @given(
     seed=st.integers(0, 2**30),
     inputs=st.integers(1, 6),

@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.searches import examples
 from tokenizers import Tokenizer as Backend
 from tokenizers import models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
@@ -135,7 +136,7 @@ HOSTILE = st.lists(
 
 def test_text_of_a_data_set_is_only_text(mr, tokenizer):
     # the property takes no fixtures: hypothesis spells out every argument, and a task holds thousands of examples
-    @settings(max_examples=80, deadline=None)
+    @settings(max_examples=examples(80))
     @given(text=HOSTILE)
     def is_only_text(text):
         example = Example({"text": text}, 1)

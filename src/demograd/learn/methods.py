@@ -7,6 +7,9 @@ from demograd import models
 from demograd.errors import UserError, quoted
 from demograd.learn.subset import ParameterSubset
 
+LARGEST = 3.4e38
+"""Of a learning rate: the numbers of 32 bit, in which torch takes it, end here."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class _Settings:
@@ -32,8 +35,8 @@ class _Settings:
     observed then need not be a distribution: first-order log-probabilities do not add up to one."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.learning_rate < float("inf"):
-            raise UserError(f"learning rate {self.learning_rate}", "a finite number, zero or more", "Try 0.001")
+        if not 0 <= self.learning_rate <= LARGEST:
+            raise UserError(f"learning rate {self.learning_rate}", f"a number from 0 to {LARGEST}", "Try 0.001")
         if not 0 <= self.momentum < 1:
             raise UserError(f"momentum {self.momentum}", "a number from 0 to below 1", "Leave it out for none")
         if self.epochs < 1:

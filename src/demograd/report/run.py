@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from math import inf
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -10,6 +11,7 @@ import pyarrow as pa
 from demograd.columns import COLUMNS
 from demograd.errors import UserError
 from demograd.files import Place, read_json, read_table, read_yaml
+from demograd.paths import is_file
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ def read_run(folder: Place) -> Run:
     results lack a column or have no rows.
     """
     for name in ("study.yaml", "results.parquet"):
-        if not (folder / name).is_file():
+        if not _has(folder, name):
             raise UserError(
                 f"{folder} has no {name}",
                 "a run folder, as `demograd run` writes it",
@@ -129,6 +131,11 @@ def _without_infinities(results: pd.DataFrame) -> pd.DataFrame:
         return results
     status = results["status"].where(~diverged | (results["status"] != "ok"), "diverged")
     return results.assign(value=results["value"].where(~diverged), status=status)
+
+
+def _has(folder: Place, name: str) -> bool:
+    file = folder / name
+    return is_file(file) if isinstance(file, Path) else file.is_file()  # a path may be longer than any system takes
 
 
 def _readable(path: Place, read: Any, missing: Any = None) -> Any:

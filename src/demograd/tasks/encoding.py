@@ -61,7 +61,8 @@ def encode_with_answers(tokenizer: Tokenizer, texts: Sequence[str], answers: Seq
         suffixes.append(whole[0][len(prefixes[0]) :])
     if len(set(map(tuple, suffixes))) < len(suffixes):
         raise UserError(
-            f"The tokenizer {tokenizer_name(tokenizer)} gives two of the label words {listed(map(repr, answers))} the same tokens",
+            f"The tokenizer {tokenizer_name(tokenizer)} gives two of the label words "
+            f"{listed(map(repr, answers))} the same tokens",
             "words that it can tell apart",
             "Choose other label words, or another model",
         )
