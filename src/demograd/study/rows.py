@@ -17,7 +17,7 @@ from demograd.metrics import (
     calibrated_correct,
     conditional_interval,
     conditional_intervals,
-    correct,
+    credit,
     interval_over_demonstrations,
     label_log_likelihood,
     normalised_label_log_likelihood,
@@ -32,7 +32,7 @@ Row = dict[str, Any]
 
 # Performance metrics that are a mean over queries of something; AUC and macro-F1 are not.
 PER_QUERY: dict[str, Callable[[Observation], Tensor]] = {
-    "accuracy": correct,
+    "accuracy": credit,
     "calibrated_accuracy": calibrated_correct,
     "label_log_likelihood": label_log_likelihood,
     "normalised_label_log_likelihood": normalised_label_log_likelihood,
