@@ -178,6 +178,21 @@ def test_what_is_on_this_machine_has_no_revisions(saved: Save, tmp_path: Path, m
     assert load_model(f"{folder}@step1").fingerprint == load_model(folder).fingerprint
 
 
+def test_a_folder_that_is_called_like_a_model_of_the_hub_is_said_to_be_one(
+    saved: Save, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved("llama")
+    (tmp_path / "here" / "EleutherAI").mkdir(parents=True)
+    (tmp_path / "here" / "EleutherAI" / "pythia-14m").symlink_to(tmp_path)
+    monkeypatch.chdir(tmp_path / "here")
+    model = load_model("EleutherAI/pythia-14m")
+    assert model.source == "the folder EleutherAI/pythia-14m"
+    assert any("is a folder here, and was read: not the hub's model" in note for note in model.notes)
+    for other in ("./EleutherAI/pythia-14m", str(tmp_path)):
+        model = load_model(other)
+        assert (model.source, model.notes) == (other.removeprefix("./"), ())
+
+
 def test_a_bos_that_is_not_the_configurations_is_noted(saved: Save) -> None:
     """As it may be where a tokenizer was put beside a network that it was not made for (the fairseq dense family)."""
     folder = saved("xglm")

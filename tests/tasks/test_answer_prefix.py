@@ -57,6 +57,9 @@ def test_white_space_on_both_sides_is_refused(template: str, file: Path) -> None
 
 
 def test_a_study_sets_it_for_its_tasks(file: Path) -> None:
+    file.write_text(
+        "text,label\n" + "".join(f"film {number},{'neg' if number % 2 else 'pos'}\n" for number in range(40))
+    )
     study = make_study({"tasks": [f"mr={file}", "subj"], "label_words": ["差", "好"], "answer_prefix": "",
                         "methods": [], "measures": ["sparsity"]})  # fmt: skip
     _, tasks = load_tasks(study, print)

@@ -223,21 +223,22 @@ def _from_folder_or_hub(place: _Place, dtype: torch.dtype) -> _Loaded:
     whole, (tokenizer, told) = _loading(title, load)
     network, part = text_part(whole)
     check_finite(network, title, str(dtype).removeprefix("torch."))
-    notes = (part, *told, say_what_is_tied(network), check_rows(tokenizer, network, title), _namesake_note(name))
+    namesake = ""
+    if is_there(Path(name)) and _may_be_a_hub_name(name):
+        namesake = f"{name} is a folder here, and was read: not the hub's model of that name"
+    notes = (part, *told, say_what_is_tied(network), check_rows(tokenizer, network, title), namesake)
     return network, tokenizer, _source(name, revision), tuple(note for note in notes if note)
 
 
-def _namesake_note(name: str) -> str:
-    """A relative path of two parts may also be the name of a repository on the hub."""
-    if not is_there(Path(name)) or len(Path(name).parts) != 2 or name.startswith((".", "/", "~")):
-        return ""
-    return f"{name} is a folder here, and was read: not the hub's model of that name"
+def _may_be_a_hub_name(folder: str) -> bool:
+    """Whether the path of a folder is also what a repository on the hub may be called."""
+    return len(Path(folder).parts) == 2 and not folder.startswith((".", "/", "~"))
 
 
 def _source(name: str, revision: str | None) -> str:
     """For the provenance: a name and revision on the hub can come to mean something else, a commit cannot."""
     if is_there(Path(name)):
-        return f"folder {name}"
+        return f"the folder {name}" if _may_be_a_hub_name(name) else name
     cached = try_to_load_from_cache(name, "config.json", revision=revision)
     versions = {"revision": revision, "commit": Path(cached).parent.name if isinstance(cached, str) else None}
     return ", ".join([name, *(f"{which} {version}" for which, version in versions.items() if version)])
