@@ -54,14 +54,16 @@ def quoted(value: Any, limit: int = LONGEST_QUOTE) -> str:
 
 def listed(names: Iterable[Any], limit: int = LONGEST_PART - 50) -> str:
     """Names by commas, in at most `limit` characters: as many as fit, and how many more there are."""
-    words = [shortened(str(name)) for name in names]
-    fitting = len(words)
-    length = sum(map(len, words)) + 2 * len(words)
-    while length > limit - len("… (1,000,000 more)") and fitting > 1:
-        fitting -= 1
-        length -= len(words[fitting]) + 2
-    more = f", … ({len(words) - fitting:,} more)" if fitting < len(words) else ""
-    return ", ".join(words[:fitting]) + more
+    everything = list(names)
+    words: list[str] = []
+    room = limit - len("… (1,000,000 more)")
+    for name in everything:
+        word = shortened(str(name))
+        if words and len(", ".join([*words, word])) > room:
+            break
+        words.append(word)
+    missing = len(everything) - len(words)
+    return ", ".join(words) + (f", … ({missing:,} more)" if missing else "")
 
 
 def shortened(text: str, limit: int = LONGEST_QUOTE) -> str:
@@ -76,4 +78,5 @@ def _fitting(part: str) -> str:
     if len(part) <= LONGEST_PART:
         return part
     # what is long is most often one value, and what is said of it should stay
-    return shortened(re.sub(r"'[^']*'|\S+", lambda word: shortened(word[0]), part), LONGEST_PART)
+    word = re.compile(rf"'[^']{{{LONGEST_QUOTE},}}'|\S{{{LONGEST_QUOTE},}}")
+    return shortened(word.sub(lambda long: shortened(long[0]), part), LONGEST_PART)
