@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from demograd.errors import UserError, unknown_name
-from demograd.published.departures import departures_of
+from demograd.study.departures import departures_of
 from demograd.study.overrides import overridden
 from demograd.study.schema import Study
 from demograd.study.settings import validated

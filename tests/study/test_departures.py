@@ -3,8 +3,8 @@
 import pytest
 
 from demograd import read_study
-from demograd.published.departures import departures_of
 from demograd.study import Study
+from demograd.study.departures import departures_of
 from demograd.study.store.keys import study_key
 
 
