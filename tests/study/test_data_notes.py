@@ -69,8 +69,9 @@ def test_the_command_line_takes_splits_and_an_encoding(
     assert "no split 'tset'" in capsys.readouterr().err
     assert call("run", *arguments, "--encoding", "klingon") == 2
     assert "encoding 'klingon'" in capsys.readouterr().err
-    planned = ["--set", "split=test", "--set", "validation_split=train", "--set", "template={text}:", "--set",
-               "label_words=[dull, good]", "--set", "k=2", "--set", "queries=4", "--set", "seeds=0,", "--learning-rate", "0.01"]  # fmt: skip
+    settings = ["split=test", "validation_split=train", "template={text}:", "label_words=[dull, good]", "k=2",
+                "queries=4", "seeds=0,"]  # fmt: skip
+    planned = [argument for setting in settings for argument in ("--set", setting)] + ["--learning-rate", "0.01"]
     assert call("plan", "--task", "films", "--model", str(small_model), *planned) == 0
 
 

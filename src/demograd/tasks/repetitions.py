@@ -1,6 +1,5 @@
 """Texts that come more than once in a data set: counted, and said, since each is a reason to doubt a number."""
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
@@ -15,12 +14,13 @@ def repetition_notes(name: str, rows: Sequence[Example], pools: Pools, left_out:
 
     Texts are the same here where they differ in case, white space and punctuation alone.
     """
-    known = [(_bare(example), example.label) for example in rows]
+    bare = {id(example): _bare(example) for example in rows}  # the pools hold the same objects
+    known = [(bare[id(example)], example.label) for example in rows]
     labels: dict[str, set[int]] = defaultdict(set)
     for text, label in known:
         labels[text].add(label)
-    queries = [_bare(example) for example in pools.queries]
-    shown = {_bare(example) for pool in (pools.training, pools.tuning) for example in pool}
+    queries = [bare[id(example)] for example in pools.queries]
+    shown = {bare[id(example)] for pool in (pools.training, pools.tuning) for example in pool}
     counts = {
         "repeat another": len(known) - len(labels),
         "have a text that comes with different labels": sum(len(labels[text]) > 1 for text, _ in known),
@@ -34,6 +34,17 @@ def repetition_notes(name: str, rows: Sequence[Example], pools: Pools, left_out:
     return [f"Of the {len(rows):,} examples of {name}, but for case, spaces and punctuation: {said}{out}."]
 
 
+class _Letters(dict[int, int | None]):
+    """For `str.translate`, which is many times as fast as a regular expression: what is no letter or digit goes."""
+
+    def __missing__(self, code: int) -> int | None:
+        self[code] = code if chr(code).isalnum() else None
+        return self[code]
+
+
+_LETTERS = _Letters()
+
+
 def _bare(example: Example) -> str:
     text = "\n".join(example.fields.values()).casefold()
-    return re.sub(r"[\W_]+", "", text) or text  # what has no letters at all, such as "?!", is its own text
+    return text.translate(_LETTERS) or text  # what has no letters at all, such as "?!", is its own text
