@@ -188,7 +188,10 @@ def check(
 ) -> None:
     """Prove on your own model that what is recorded is what the model computes."""
     _allow_pickle(allow_pickle)
-    results = check_model(load_model(model, device=device, dtype=dtype))
+    loaded = load_model(model, device=device, dtype=dtype)
+    for note in loaded.notes:
+        typer.echo(f"Note: {note}")
+    results = check_model(loaded)
     print_checks(results)
     if not all(result.passed for result in results):
         raise typer.Exit(1)

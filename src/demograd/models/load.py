@@ -20,6 +20,7 @@ from demograd.errors import UserError, unknown_name
 from demograd.models.anatomy import find_anatomy
 from demograd.models.checkpoint import check_configuration, check_files
 from demograd.models.finite import check_finite
+from demograd.models.gguf_file import check_is_read_whole
 from demograd.models.leftover import check_weights
 from demograd.models.model import Model, Weights, context_window, fingerprint
 from demograd.models.packaged import BUILT_IN, header_of, installed_parts, joined, sha256
@@ -116,6 +117,12 @@ def _without_weights(name: str) -> Iterator[tuple[str, dict[str, str | None]]]:
     else:
         with tempfile.TemporaryDirectory() as folder:
             yield folder, {"gguf_file": header_of(parts, Path(folder) / "header.gguf").name}
+
+
+def tokenizer_file_of(name: str) -> Path | None:
+    """The tokenizer.json of a model that has been loaded; None where it has none."""
+    place = _found(name)
+    return tokenizer_file(place.path, place.revision)
 
 
 def pickle_is_allowed() -> bool:
@@ -242,7 +249,9 @@ def _loading(name: str, load: Callable[[], tuple[Any, Any]]) -> tuple[Any, Any]:
     except UserError:  # what was found says itself what to do
         raise
     except Exception as error:  # a damaged file fails in the parsers in ways of their own
-        reason = ": ".join([type(error).__name__, *str(error).strip().splitlines()[:1]])
+        # a gated model's reason is in the second line
+        lines = [line.strip()[:200] for line in str(error).strip().splitlines()[: 2 if "gated" in str(error) else 1]]
+        reason = f"{type(error).__name__}: {' '.join(lines)}" if lines else type(error).__name__
         pickled = isinstance(error, OSError) and not pickle_is_allowed() and "safetensors" in str(error)
         do = "Check the spelling, the path and the network"
         if pickled:  # transformers cannot find what it is told to look for
@@ -285,6 +294,7 @@ def _dequantise(parts: list[Path], folder: Path) -> None:
             return network, tokenizer
 
         network, tokenizer = _loading(str(file), load)
+        check_is_read_whole(file, network)
         check_finite(network, file.name, "float32")
         say_what_is_tied(network)
         # while this record stands, transformers takes the network for quantised and refuses to save it
