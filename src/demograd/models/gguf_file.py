@@ -32,8 +32,11 @@ def check_is_read_whole(file: Path, network: Any) -> None:
 
 
 def _passed_over(file: Path, what: str) -> UserError:
-    return UserError(f"transformers passes over a part of {file.name}: {what}", "a GGUF file that is read whole",
-                     "Name the model that it was converted from (a folder of save_pretrained, or a hub name)")
+    return UserError(
+        f"transformers passes over a part of {file.name}: {what}",
+        "a GGUF file that is read whole",
+        "Name the model that it was converted from (a folder of save_pretrained, or a hub name)",
+    )
 
 
 def _unread_tensors(architecture: str, tensors: tuple[str, ...], network: Any) -> list[str]:
