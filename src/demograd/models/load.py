@@ -275,7 +275,7 @@ def _from_gguf(parts: list[Path]) -> str:
 
 
 def _dequantised(parts: list[Path]) -> Path:
-    """Its name says by which rules it was made: a folder of others (of files with too few weights, even) is not read."""
+    """Its name says by which rules it was made: one of others (of files without some tensors) is not read."""
     return user_cache_path("demograd") / "models" / f"{parts[0].stem}-{sha256(parts)[:16]}-{_RULES}"
 
 

@@ -90,8 +90,8 @@ def check_rows(tokenizer: Any, network: Any, name: str) -> str:
     if not beyond:
         return ""
     around = {tokenizer.bos_token_id, tokenizer.eos_token_id}
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    if backend is None or getattr(backend.model, "unk_token", None):  # a byte-level vocabulary has a token for all text
+    ids = tokenizer(list(PROBE), add_special_tokens=False, verbose=False)["input_ids"]
+    if any(tokenizer.unk_token_id in text for text in ids):  # a byte-level vocabulary has a token for every text
         around.add(tokenizer.unk_token_id)
     control = set(tokenizer.all_special_ids) - around
     if occurring := sorted(beyond.keys() - control):
