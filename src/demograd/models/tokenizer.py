@@ -12,7 +12,7 @@ VOCABULARIES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", 
                 "sentencepiece.bpe.model", "tekken.json")  # fmt: skip
 """Files with a tokenizer's vocabulary; others (`*.model`, `*.tiktoken`) are known by how their names end."""
 PROBE = (
-    "The film was good, but (in part) too long.", "It cost $1,234.56 in 1999; 42% of 100000 left.", "a  b   c    d",
+    "The film was good, but (in part) too long.", "It cost $1,234.56 in 1999; 42% of 100000 left.", "a  b   c    d  12   345 6",
     " leading and trailing ", "one\ntwo\n\nthree\r\nfour\tfive", "I'm sure they've said we'd go; it's Tom's, isn't it?",
     "naïve café, Zürich – “quoted” … façade", "cafe\u0301 ＡＢＣ ① ﬁn", "电影很好。映画はとても良かった!",
     "Москва, Αθήνα, القاهرة, मुंबई, กรุงเทพ",
@@ -93,7 +93,8 @@ def check_rows(tokenizer: Any, network: Any, name: str) -> str:
     ids = tokenizer(list(PROBE), add_special_tokens=False, verbose=False)["input_ids"]
     if any(tokenizer.unk_token_id in text for text in ids):  # a byte-level vocabulary has a token for every text
         around.add(tokenizer.unk_token_id)
-    control = set(tokenizer.all_special_ids) - around
+    added = tokenizer.added_tokens_decoder.items()
+    control = {*tokenizer.all_special_ids, *(number for number, token in added if token.special)} - around
     if occurring := sorted(beyond.keys() - control):
         others = f", and {len(occurring) - 1} others" if occurring[1:] else ""
         raise UserError(f"The tokenizer of {name} makes the token {beyond[occurring[0]]!r} (number {occurring[0]}"
