@@ -337,7 +337,7 @@ def test_a_folder_with_weights_of_another_shape_is_refused(saved: Save) -> None:
 def test_a_folder_without_a_tokenizer_is_refused(saved: Save) -> None:
     folder = saved()
     (folder / "tokenizer.json").unlink()
-    with pytest.raises(UserError, match="cannot be loaded"):
+    with pytest.raises(UserError, match="There are no tokenizer files in the folder"):
         load_model(str(folder))
 
 

@@ -229,7 +229,10 @@ def check(
     from demograd.cli.tables import print_checks
     from demograd.study.check import check_model
 
-    results = check_model(models.load_model(model, device=device, dtype=dtype))
+    loaded = models.load_model(model, device=device, dtype=dtype)
+    for note in loaded.notes:
+        typer.echo(f"Note: {note}")
+    results = check_model(loaded)
     print_checks(results)
     if not all(result.passed for result in results):
         raise typer.Exit(1)

@@ -1,4 +1,4 @@
-"""Whether a checkpoint is a causal language model of which demograd reads every weight: its configuration, its files."""
+"""Whether a checkpoint is a causal language model that is read whole: its configuration, its files."""
 
 import json
 from collections.abc import Iterator

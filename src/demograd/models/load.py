@@ -22,6 +22,7 @@ from demograd.models.anatomy import find_anatomy
 from demograd.models.bos import begin_with
 from demograd.models.checkpoint import check_configuration, check_files
 from demograd.models.finite import check_finite
+from demograd.models.gguf_file import check_is_read_whole
 from demograd.models.initialisation import set_initialisation
 from demograd.models.leftover import check_weights
 from demograd.models.model import Model, Weights, context_window, fingerprint
@@ -152,6 +153,12 @@ def _saved_configuration(name: str) -> dict[str, Any]:
     return dict(PretrainedConfig.get_config_dict(place.path, revision=place.revision)[0])
 
 
+def tokenizer_file_of(name: str) -> Path | None:
+    """The tokenizer.json of a model that has been loaded; None where it has none."""
+    place = _found(name)
+    return tokenizer_file(place.path, place.revision)
+
+
 def pickle_is_allowed() -> bool:
     """Whether weights may be unpickled, which the user says with `--allow-pickle`; worker processes inherit it."""
     return os.environ.get(ALLOW_PICKLE) == "1"
@@ -258,7 +265,9 @@ def _loading(name: str, load: Callable[[], tuple[Any, Any]]) -> tuple[Any, Any]:
     except UserError:  # what was found says itself what to do
         raise
     except Exception as error:  # a damaged file fails in the parsers in ways of their own
-        reason = ": ".join([type(error).__name__, *str(error).strip().splitlines()[:1]])
+        # a gated model's reason is in the second line
+        lines = [line.strip()[:200] for line in str(error).strip().splitlines()[: 2 if "gated" in str(error) else 1]]
+        reason = f"{type(error).__name__}: {' '.join(lines)}" if lines else type(error).__name__
         pickled = isinstance(error, OSError) and not pickle_is_allowed() and "safetensors" in str(error)
         do = "Check the spelling, the path and the network"
         if pickled:  # transformers cannot find what it is told to look for
@@ -284,7 +293,7 @@ def _from_gguf(parts: list[Path]) -> str:
 
 
 def _dequantised(parts: list[Path]) -> Path:
-    """Its name says by which rules it was made: a folder of others (of files with too few weights, even) is not read."""
+    """Its name says by which rules it was made: one of others (of files without some tensors) is not read."""
     return _dequantised_models() / f"{parts[0].stem}-{sha256(parts)[:16]}-{_RULES}"
 
 
@@ -332,6 +341,7 @@ def _dequantise_in(place: Path, parts: list[Path], folder: Path) -> None:
         return network, tokenizer
 
     network, tokenizer = _loading(str(file), load)
+    check_is_read_whole(file, network)
     check_finite(network, file.name, "float32")
     say_what_is_tied(network)
     # while this record stands, transformers takes the network for quantised and refuses to save it

@@ -12,9 +12,10 @@ VOCABULARIES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", 
                 "sentencepiece.bpe.model", "tekken.json")  # fmt: skip
 """Files with a tokenizer's vocabulary; others (`*.model`, `*.tiktoken`) are known by how their names end."""
 PROBE = (
-    "The film was good, but (in part) too long.", "It cost $1,234.56 in 1999; 42% of 100000 left.", "a  b   c    d",
+    "The film was good, but (in part) too long.", "It cost $1,234.56 in 1999; 42% of 100000 left.", "a  b   c    d  12   345 6",
     " leading and trailing ", "one\ntwo\n\nthree\r\nfour\tfive", "I'm sure they've said we'd go; it's Tom's, isn't it?",
-    "naïve café, Zürich – “quoted” … façade", "cafe\u0301 ＡＢＣ ① ﬁn", "电影很好。映画はとても良かった!", "Москва, Αθήνα, القاهرة, मुंबई, กรุงเทพ",
+    "naïve café, Zürich – “quoted” … façade", "cafe\u0301 ＡＢＣ ① ﬁn", "电影很好。映画はとても良かった!",
+    "Москва, Αθήνα, القاهرة, मुंबई, กรุงเทพ",
     "👍🏽 great 🎬🙂", "UPPER lower CamelCase snake_case http://a.b/c?d=e&f=g#h", "{'key': [1, 2], \"x\": 3.5}</s> <b>",
     "\u00a0no-break\u200bzero width\u3000wide",
 )  # fmt: skip
@@ -24,8 +25,8 @@ PROBE = (
 def tokenizer_of(path: str, how: dict[str, Any]) -> tuple[Any, str]:
     """A model's tokenizer, and a note where transformers would have made another one of its files.
 
-    transformers 5 builds tokenizers of many declared classes (GPT2Tokenizer, GemmaTokenizer, …) anew from vocabulary and
-    merges, and leaves out what else tokenizer.json says, such as how text is split before.
+    transformers 5 builds tokenizers of many declared classes (GPT2Tokenizer, GemmaTokenizer, …) anew from vocabulary
+    and merges, and leaves out what else tokenizer.json says, such as how text is split before.
 
     Args:
         path: a folder, or a repository on the hub.
@@ -67,8 +68,7 @@ def tokenizer_file(path: str, revision: str | None = None) -> Path | None:
 
 
 def texts_read_otherwise(tokenizer: Any, file: Path) -> list[str]:
-    """The texts of `PROBE` of which a tokenizer makes other ids than its tokenizer.json, as the tokenizers library reads
-    it."""
+    """The texts of `PROBE` of which a tokenizer makes other ids than the tokenizers library makes by its file."""
     from tokenizers import Tokenizer
 
     own = Tokenizer.from_file(str(file))
@@ -89,8 +89,12 @@ def check_rows(tokenizer: Any, network: Any, name: str) -> str:
     beyond = {number: token for token, number in tokenizer.get_vocab().items() if number >= rows}
     if not beyond:
         return ""
-    around = {tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.unk_token_id}
-    control = set(tokenizer.all_special_ids) - around
+    around = {tokenizer.bos_token_id, tokenizer.eos_token_id}
+    ids = tokenizer(list(PROBE), add_special_tokens=False, verbose=False)["input_ids"]
+    if any(tokenizer.unk_token_id in text for text in ids):  # a byte-level vocabulary has a token for every text
+        around.add(tokenizer.unk_token_id)
+    added = tokenizer.added_tokens_decoder.items()
+    control = {*tokenizer.all_special_ids, *(number for number, token in added if token.special)} - around
     if occurring := sorted(beyond.keys() - control):
         others = f", and {len(occurring) - 1} others" if occurring[1:] else ""
         raise UserError(f"The tokenizer of {name} makes the token {beyond[occurring[0]]!r} (number {occurring[0]}"

@@ -15,6 +15,4 @@ def say_what_is_tied(network: Any) -> str:
     if head.weight is network.get_input_embeddings().weight:
         return ""
     config.tie_word_embeddings = False
-    return (
-        "the configuration says that input and output embeddings are one matrix; the file holds two, and both are kept"
-    )
+    return "the configuration says that input and output embeddings are one matrix; the file holds two: both are kept"

@@ -8,6 +8,8 @@ from torch import Tensor
 
 from demograd.learn import GradientDescent, LayerCausalGradientDescent, Method, fine_tuned
 from demograd.models import Model, eager_attention
+from demograd.models.load import tokenizer_file_of
+from demograd.models.tokenizer import PROBE, texts_read_otherwise
 from demograd.observe import Observation, observe
 from demograd.observe.fit import TOLERANCE, random_prompts, reference_log_probs, relative_difference, way_to_observe
 from demograd.tasks import Prompts, TrainingSequence
@@ -40,6 +42,7 @@ def check_model(model: Model) -> list[CheckResult]:
                 _log_prob_difference(model, beyond), allowed)
     ]  # fmt: skip
     return [
+        *_tokenizer_check(model),
         *windowed,
         _within(f"{way} equals one by one, next-token log-probabilities",
                 relative_difference(observed.next_token_log_probs, reference_log_probs(model, prompts).cpu()), allowed),
@@ -50,6 +53,16 @@ def check_model(model: Model) -> list[CheckResult]:
         _restores(model, prompts, GradientDescent(learning_rate=1e-3)),
         _restores(model, prompts, LayerCausalGradientDescent(learning_rate=1e-3)),
     ]  # fmt: skip
+
+
+def _tokenizer_check(model: Model) -> list[CheckResult]:
+    """None for a model without a tokenizer.json, whose tokenizer there is nothing to compare with."""
+    file = None if model.tokenizer is None else tokenizer_file_of(model.name)
+    if file is None:
+        return []
+    wrong = len(texts_read_otherwise(model.tokenizer, file))
+    return [CheckResult("the tokenizer's ids are those of tokenizer.json", wrong == 0,
+                        f"{wrong} of {len(PROBE)} texts differ", "none")]  # fmt: skip
 
 
 def _within(name: str, difference: float, allowed: float) -> CheckResult:

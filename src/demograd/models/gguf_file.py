@@ -1,0 +1,88 @@
+"""What a GGUF file says that transformers passes over: it would be another network, in silence."""
+
+from pathlib import Path
+from typing import Any
+
+from demograd.errors import UserError
+
+_NO_CHANGE = {"rope.scaling.type": ("none",), "rope.scaling.factor": (0.0, 1.0), "attention.causal": (True,),
+              "logit_scale": (1.0,)}  # fmt: skip
+"""Values of a header's keys under which a network computes what it computes without them."""
+_CHANGING = ("rope.scaling.", "softcapping", "_scale", "attention.causal", "clamp_kqv", "max_alibi_bias", "freq_base")
+"""Keys of a header that change what a network computes, by parts of their names."""
+
+
+def check_is_read_whole(file: Path, network: Any) -> None:
+    """Compare a GGUF file's header with the network that was made of it.
+
+    Raises:
+        UserError: it has tensors that the network has no place for, or a setting that is not in its configuration.
+    """
+    from transformers.integrations.gguf import read_gguf_metadata
+
+    metadata, tensors = read_gguf_metadata(str(file))
+    architecture = str(metadata["general.architecture"])
+    if unread := _unread_tensors(architecture, tensors, network):
+        raise _passed_over(file, f"its tensor {unread[0]}, and {len(unread) - 1} others")
+    prefix = f"{architecture}."
+    for key, value in metadata.items():
+        suffix = key.removeprefix(prefix)
+        if key.startswith(prefix) and not _agrees(suffix, value, network.config):
+            raise _passed_over(file, f"{key} = {str(value)[:60]}")
+
+
+def _passed_over(file: Path, what: str) -> UserError:
+    return UserError(
+        f"transformers passes over a part of {file.name}: {what}",
+        "a GGUF file that is read whole",
+        "Name the model that it was converted from (a folder of save_pretrained, or a hub name)",
+    )
+
+
+def _unread_tensors(architecture: str, tensors: tuple[str, ...], network: Any) -> list[str]:
+    """Tensors of the file that are no parameter of the network by the gguf library's table of names."""
+    from gguf import MODEL_ARCH_NAMES, get_tensor_name_map
+
+    known = next((arch for arch, name in MODEL_ARCH_NAMES.items() if name == architecture), None)
+    if known is None:  # transformers reads no such file
+        return []
+    names = get_tensor_name_map(known, network.config.num_hidden_layers)
+    read = set()
+    for parameter in network.state_dict():
+        stem, _, kind = parameter.rpartition(".")
+        while stem:  # a base model may have been converted alone, without the prefix
+            if (found := names.get_name(stem)) is not None:
+                read.add(f"{found}.{kind}")
+                break
+            _, _, stem = stem.partition(".")
+    has_experts = any(".experts." in name for name in network.state_dict())  # fused there, apart in the file
+    return [name for name in tensors if name not in read and not (has_experts and "_exps." in name)]
+
+
+def _agrees(suffix: str, value: Any, config: Any) -> bool:
+    """Whether a setting of the header is in the configuration, or changes nothing."""
+    if value in _NO_CHANGE.get(suffix, ()):
+        return True
+    in_config = {
+        "rope.freq_base": _rope_theta(config),
+        "attention.head_count": getattr(config, "num_attention_heads", None),
+        "attention.sliding_window": getattr(config, "sliding_window", None),
+        "attention.key_length": _head_dim(config),
+        "attn_logit_softcapping": getattr(config, "attn_logit_softcapping", None),
+        "final_logit_softcapping": getattr(config, "final_logit_softcapping", None),
+        "logit_scale": getattr(config, "logit_scale", None),
+    }
+    if suffix in in_config:
+        return in_config[suffix] is not None and abs(float(in_config[suffix]) - float(value)) <= 1e-5 * abs(value)
+    return not any(part in suffix for part in _CHANGING)
+
+
+def _rope_theta(config: Any) -> float | None:
+    """Of the layers with full attention, where others have their own."""
+    rope = getattr(config, "rope_parameters", None) or {}
+    rope = rope.get("full_attention", rope)
+    return rope.get("rope_theta", getattr(config, "rope_theta", None))
+
+
+def _head_dim(config: Any) -> int | None:
+    return getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
