@@ -25,6 +25,7 @@ VOCABULARY = 97
 
 _ROPE = {"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 3, "num_attention_heads": 4}
 _GROUPED = {**_ROPE, "num_key_value_heads": 2}
+GROUPED = _GROUPED
 _WINDOWED = {**_GROUPED, "sliding_window": 7}
 _GEMMA = {**_WINDOWED, "head_dim": 24, "query_pre_attn_scalar": 20}
 _BART = {"d_model": 64, "decoder_layers": 3, "decoder_attention_heads": 4, "decoder_ffn_dim": 96, "encoder_layers": 3,
@@ -76,19 +77,22 @@ CONFIGS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-def random_network(kind: str, *, seed: int = 0, dtype: torch.dtype = torch.float32, **changes: Any) -> Any:
-    """A small network of this architecture whose every weight is drawn anew, wide enough that attention is not flat."""
-    settings = {"vocab_size": VOCABULARY, "bos_token_id": 0, "pad_token_id": 1, "eos_token_id": 2} | CONFIGS[kind]
+def random_network(kind: str, config: dict[str, Any] | None = None, *, seed: int = 0, dtype: torch.dtype = torch.float32, **changes: Any) -> Any:
+    """A small network of this architecture whose every weight is drawn anew, wide enough that attention is not flat.
+
+    `config` stands for an architecture of no row.
+    """
+    settings = {"vocab_size": VOCABULARY, "bos_token_id": 0, "pad_token_id": 1, "eos_token_id": 2} | (config or CONFIGS[kind])
     if kind == "bloom":  # ALiBi has no end, but the hub's configurations say how long sequences were in training
         settings["seq_length"] = 128
     elif kind in ("gpt2", "gptj"):
         settings["n_positions"] = 128
     else:
         settings["max_position_embeddings"] = 128
-    config = AutoConfig.for_model(kind.split()[0], **settings | changes)
+    made = AutoConfig.for_model(kind.split()[0], **settings | changes)
     # transformers' eager Falcon adds ALiBi twice: in its mask, and once more
     attention = "sdpa" if kind == "falcon alibi" else "eager"
-    network = AutoModelForCausalLM.from_config(config, attn_implementation=attention).eval().requires_grad_(False)
+    network = AutoModelForCausalLM.from_config(made, attn_implementation=attention).eval().requires_grad_(False)
     generator = torch.Generator().manual_seed(seed)
     for name, parameter in sorted(network.named_parameters()):
         drawn = 0.2 * torch.randn(parameter.shape, generator=generator)
