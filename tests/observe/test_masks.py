@@ -66,7 +66,9 @@ def test_attention_to_both_sides_is_refused(random_prompts: MakePrompts) -> None
         observe(model, random_prompts())
 
 
-def test_what_a_long_prompt_shows_is_found_there(random_model: Callable[..., Model], random_prompts: MakePrompts) -> None:
+def test_what_a_long_prompt_shows_is_found_there(
+    random_model: Callable[..., Model], random_prompts: MakePrompts
+) -> None:
     """Llama 4 counts tokens itself to sharpen attention, from token 25 on: only until there packing fits it."""
     model = random_model("llama4_text", floor_scale=25, attn_scale=2.0)
     assert observe(model, random_prompts(context=12)).notes == ()

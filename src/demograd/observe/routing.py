@@ -102,7 +102,9 @@ def _keep_rotary(way_in: WayIn | None, module: nn.Module, inputs: Any, arguments
     positions = arguments.get("position_embeddings")
     if way_in is not None and way_in.rotary is not None:
         positions = way_in.rotary(module, arguments)
-    if isinstance(positions, Tensor):  # Llama 4: complex numbers, one for each pair of neighbours [batch, tokens, pairs]
+    if isinstance(
+        positions, Tensor
+    ):  # Llama 4: complex numbers, one for each pair of neighbours [batch, tokens, pairs]
         positions = tuple(part.repeat_interleave(2, dim=-1) for part in (positions.real, positions.imag))
     _rotary.set(None if positions is None else Rotary(module, *positions))
 
