@@ -58,7 +58,7 @@ def _within(name: str, difference: float, allowed: float) -> CheckResult:
 
 
 def _beyond_window(model: Model) -> Prompts | None:
-    """Prompts longer than the widest sliding window or chunk, so that it matters; None where there is none, or no room for them."""
+    """Prompts longer than the widest window or chunk; None where there is none, or no room for them."""
     config = model.network.config
     masks = [mask for mask in attention_masks(model.anatomy) if mask is not None]
     window = max((mask.window or mask.chunk or 0 for mask in masks), default=0) or getattr(config, "window_size", None)
