@@ -32,6 +32,7 @@ VOCABULARY = 97
 
 _ROPE = {"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 3, "num_attention_heads": 4}
 _GROUPED = {**_ROPE, "num_key_value_heads": 2}
+GROUPED = _GROUPED
 _WINDOWED = {**_GROUPED, "sliding_window": 7}
 _GEMMA = {**_WINDOWED, "head_dim": 24, "query_pre_attn_scalar": 20}
 _BART = {"d_model": 64, "decoder_layers": 3, "decoder_attention_heads": 4, "decoder_ffn_dim": 96, "encoder_layers": 3,
@@ -67,8 +68,8 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "gpt_oss": {**_WINDOWED, "head_dim": 24, "num_local_experts": 4, "num_experts_per_tok": 2},
     "hyperclovax": {**_GROUPED, "attention_multiplier": 0.3, "residual_multiplier": 0.5, "logits_scaling": 2.0,
                     "embedding_multiplier": 3.0, "use_post_norm": False},
-    "llama4_text": {**_GROUPED, "head_dim": 16, "attention_chunk_size": 7, "no_rope_layers": [1, 0, 1], "floor_scale": 4,
-                    "attn_scale": 0.5, "num_local_experts": 2, "intermediate_size_mlp": 96, "interleave_moe_layer_step": 2},
+    "llama4_text": {**_GROUPED, "head_dim": 16, "attention_chunk_size": 7, "no_rope_layers": [1, 0, 1],
+                    "num_local_experts": 2, "intermediate_size_mlp": 96, "interleave_moe_layer_step": 2},
     "xglm": {"d_model": 64, "ffn_dim": 96, "num_layers": 3, "attention_heads": 4},
     "gptj": {"n_embd": 64, "n_layer": 3, "n_head": 4, "rotary_dim": 8},
     "gpt_neo": {"hidden_size": 64, "intermediate_size": 96, "num_layers": 3, "num_heads": 4, "window_size": 7,
@@ -83,19 +84,31 @@ CONFIGS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-def random_network(kind: str, *, seed: int = 0, dtype: torch.dtype = torch.float32, **changes: Any) -> Any:
-    """A small network of this architecture whose every weight is drawn anew, wide enough that attention is not flat."""
-    settings = {"vocab_size": VOCABULARY, "bos_token_id": 0, "pad_token_id": 1, "eos_token_id": 2} | CONFIGS[kind]
+def random_network(
+    kind: str,
+    config: dict[str, Any] | None = None,
+    *,
+    seed: int = 0,
+    dtype: torch.dtype = torch.float32,
+    **changes: Any,
+) -> Any:
+    """A small network of this architecture whose every weight is drawn anew, wide enough that attention is not flat.
+
+    `config` stands for an architecture of no row.
+    """
+    settings = {"vocab_size": VOCABULARY, "bos_token_id": 0, "pad_token_id": 1, "eos_token_id": 2} | (
+        config or CONFIGS[kind]
+    )
     if kind == "bloom":  # ALiBi has no end, but the hub's configurations say how long sequences were in training
         settings["seq_length"] = 128
     elif kind in ("gpt2", "gptj"):
         settings["n_positions"] = 128
     else:
         settings["max_position_embeddings"] = 128
-    config = AutoConfig.for_model(kind.split()[0], **settings | changes)
+    made = AutoConfig.for_model(kind.split()[0], **settings | changes)
     # transformers' eager Falcon adds ALiBi twice: in its mask, and once more
     attention = "sdpa" if kind == "falcon alibi" else "eager"
-    network = AutoModelForCausalLM.from_config(config, attn_implementation=attention).eval().requires_grad_(False)
+    network = AutoModelForCausalLM.from_config(made, attn_implementation=attention).eval().requires_grad_(False)
     generator = torch.Generator().manual_seed(seed)
     for name, parameter in sorted(network.named_parameters()):
         drawn = 0.2 * torch.randn(parameter.shape, generator=generator)

@@ -26,8 +26,14 @@ def test_weights_of_the_last_token_by_hand() -> None:
     """Behind it is padding; with a window of two it sees itself and the token before it."""
     logits = torch.tensor([1.0, 2, 3, 100]).log()[None, None]
     last = torch.tensor([2])
-    assert last_token_weights(logits, last, None).flatten().tolist() == pytest.approx([1 / 6, 2 / 6, 3 / 6, 0])
-    assert last_token_weights(logits, last, 2).flatten().tolist() == pytest.approx([0, 2 / 5, 3 / 5, 0])
+    assert last_token_weights(logits, last, torch.tensor([0])).flatten().tolist() == pytest.approx(
+        [1 / 6, 2 / 6, 3 / 6, 0]
+    )
+    assert last_token_weights(logits, last, torch.tensor([1])).flatten().tolist() == pytest.approx([0, 2 / 5, 3 / 5, 0])
+    sink = torch.tensor([4.0]).log()  # as a key of weight 4 without a value
+    assert last_token_weights(logits, last, torch.tensor([0]), sink).flatten().tolist() == pytest.approx(
+        [0.1, 0.2, 0.3, 0]
+    )
 
 
 def test_the_weighted_products_are_the_response_of_softmax_attention_to_its_query_but_for_centring() -> None:
@@ -39,7 +45,7 @@ def test_the_weighted_products_are_the_response_of_softmax_attention_to_its_quer
     def head_output(query: torch.Tensor) -> torch.Tensor:
         return (key @ query * scaling).softmax(-1) @ value
 
-    weights = last_token_weights((key @ query * scaling)[None, None], torch.tensor([6]), None)
+    weights = last_token_weights((key @ query * scaling)[None, None], torch.tensor([6]), torch.tensor([0]))
     products = weighted_value_key_products(weights, value[None], key[None])[0, 0]
     centring = torch.outer(head_output(query), weights[0, 0] @ key)
     jacobian = torch.autograd.functional.jacobian(head_output, query)

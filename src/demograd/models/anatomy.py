@@ -24,7 +24,8 @@ _RECURRENT = "layers that carry a state or a convolution on, and not attention a
 
 # Names of submodules and parts of names of classes by which a whole family is known.
 _NOT_SUPPORTED = {"kv_a_proj_with_mqa": _LATENT, "kv_b_proj": _LATENT} | dict.fromkeys(
-    ("Mamba", "Mixer2", "H1Mixer", "LinearAttention", "LightningAttention", "DeltaNet", "DeltaAttention", "ShortConv", "Recurrent",
+    ("Mamba", "Mixer2", "H1Mixer", "LinearAttention", "LightningAttention", "DeltaNet", "DeltaAttention", "ShortConv",
+     "Recurrent",
      "Rwkv", "xLSTM"),
     _RECURRENT,
 )  # fmt: skip

@@ -112,7 +112,7 @@ def partial_attention(
 
 
 def joined(first: tuple[Tensor, Tensor], second: tuple[Tensor, Tensor], sinks: Tensor | None = None) -> Tensor:
-    """Attention over two disjoint parts of the keys, from each part's output `[heads, tokens, value_dim]` and normaliser.
+    """Attention over two disjoint parts of the keys, from their outputs `[heads, tokens, value_dim]` and normaliser.
 
     Sinks `[heads]` are one more part, whose output is zero.
     """

@@ -84,8 +84,8 @@ def way_at_length(model: Model, prompts: Prompts) -> Fit:
         if position is not None:
             break  # the other way cannot be told positions
     told = ", ".join(f"{this}: {difference:.1g} times" for this, difference in differences.items())
-    raise UserError(f"With {length} tokens, {model.name} ({type(model.network).__name__}) does not compute what demograd "
-                    f"observes (it differs by more than rounding explains, {told})",
+    raise UserError(f"With {length} tokens, {model.name} ({type(model.network).__name__}) does not compute what "
+                    f"demograd observes (it differs by more than rounding explains, {told})",
                     "attention outputs and log-probabilities of the model's own forward pass",
                     "Use fewer demonstrations or shorter texts, or another model")  # fmt: skip
 

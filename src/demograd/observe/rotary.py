@@ -51,8 +51,11 @@ def before_rotation(call: AttentionCall) -> Float[Tensor, "batch heads tokens he
         one.to(query.device, torch.promote_types(one.dtype, torch.float32))
         for one in (call.rotary.cos, call.rotary.sin)
     )
-    rotated, rest = query.split([cos.shape[-1], query.shape[-1] - cos.shape[-1]], dim=-1)
-    rotated = rotated.to(cos.dtype) / (cos**2 + sin**2).unsqueeze(1)
+    scale = cos**2 + sin**2
+    if call.rotary.module.config.model_type == "gpt_oss":  # which holds one cosine and sine for each pair of dimensions
+        scale = torch.cat([scale, scale], dim=-1)
+    rotated, rest = query.split([scale.shape[-1], query.shape[-1] - scale.shape[-1]], dim=-1)
+    rotated = rotated.to(cos.dtype) / scale.unsqueeze(1)
     undone, _ = _rotation(call.rotary.module)(rotated, rotated, cos, -sin)
     return torch.cat([undone, rest.to(undone.dtype)], dim=-1)
 

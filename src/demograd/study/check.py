@@ -11,7 +11,8 @@ from demograd.models import Model, eager_attention
 from demograd.models.load import tokenizer_file_of
 from demograd.models.tokenizer import PROBE, texts_read_otherwise
 from demograd.observe import Observation, observe
-from demograd.observe.fit import TOLERANCE, random_prompts, reference_log_probs, relative_difference, way_to_observe
+from demograd.observe.fit import TOLERANCE, random_prompts, reference_log_probs, relative_difference, way_at_length
+from demograd.observe.masks import attention_masks
 from demograd.tasks import Prompts, TrainingSequence
 
 
@@ -35,7 +36,7 @@ def check_model(model: Model) -> list[CheckResult]:
     beyond = _beyond_window(model)
     observed = observe(model, prompts, extras=["context_logits", "next_token_log_probs"])
     assert observed.next_token_log_probs is not None
-    way = way_to_observe(model)
+    way = way_at_length(model, prompts)
     allowed = TOLERANCE[model.dtype]
     windowed = [] if beyond is None else [
         _within(f"{way} equals one by one beyond the window ({len(beyond.context)} tokens)",
@@ -70,10 +71,10 @@ def _within(name: str, difference: float, allowed: float) -> CheckResult:
 
 
 def _beyond_window(model: Model) -> Prompts | None:
-    """Prompts longer than the sliding window, so that it matters; None where there is none, or no room for them."""
+    """Prompts longer than the widest window or chunk; None where there is none, or no room for them."""
     config = model.network.config
-    window = getattr(config, "sliding_window", None) or getattr(config, "window_size", None)  # GPT-Neo
-    window = window or getattr(config, "attention_chunk_size", None)  # Llama 4
+    masks = [mask for mask in attention_masks(model.anatomy) if mask is not None]
+    window = max((mask.window or mask.chunk or 0 for mask in masks), default=0) or getattr(config, "window_size", None)
     most = model.context_window
     if not window or (most is not None and window + 30 > most):
         return None
