@@ -30,7 +30,7 @@ from demograd.models.names import check_name, expanded
 from demograd.models.packaged import BUILT_IN, header_of, installed_parts, joined, sha256
 from demograd.models.placement import check_device, placed
 from demograd.models.text_part import text_part
-from demograd.models.tokenizer import check_rows, tokenizer_of
+from demograd.models.tokenizer import check_rows, tokenizer_file, tokenizer_of
 from demograd.models.tying import say_what_is_tied
 from demograd.models.untrained import untrained
 from demograd.paths import is_file, is_there
