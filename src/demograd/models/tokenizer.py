@@ -12,7 +12,8 @@ VOCABULARIES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", 
                 "sentencepiece.bpe.model", "tekken.json")  # fmt: skip
 """Files with a tokenizer's vocabulary; others (`*.model`, `*.tiktoken`) are known by how their names end."""
 PROBE = (
-    "The film was good, but (in part) too long.", "It cost $1,234.56 in 1999; 42% of 100000 left.", "a  b   c    d  12   345 6",
+    "The film was good, but (in part) too long.", "It cost $1,234.56 in 1999; 42% of 100000 left.",
+    "a  b   c    d  12   345 6",
     " leading and trailing ", "one\ntwo\n\nthree\r\nfour\tfive", "I'm sure they've said we'd go; it's Tom's, isn't it?",
     "naïve café, Zürich – “quoted” … façade", "cafe\u0301 ＡＢＣ ① ﬁn", "电影很好。映画はとても良かった!",
     "Москва, Αθήνα, القاهرة, मुंबई, กรุงเทพ",
