@@ -73,7 +73,8 @@ def _agrees(suffix: str, value: Any, config: Any) -> bool:
         "logit_scale": getattr(config, "logit_scale", None),
     }
     if suffix in in_config:
-        return in_config[suffix] is not None and abs(float(in_config[suffix]) - float(value)) <= 1e-5 * abs(value)
+        read = in_config[suffix]
+        return read is not None and abs(float(read) - float(value)) <= 1e-5 * abs(value)
     return not any(part in suffix for part in _CHANGING)
 
 

@@ -52,7 +52,9 @@ def before_rotation(call: AttentionCall) -> Float[Tensor, "batch heads tokens he
         for one in (call.rotary.cos, call.rotary.sin)
     )
     scale = cos**2 + sin**2
-    if call.rotary.module.config.model_type == "gpt_oss":  # which holds one cosine and sine for each pair of dimensions
+    if (
+        getattr(call.rotary.module.config, "model_type", "") == "gpt_oss"
+    ):  # one cosine and sine for each pair of dimensions
         scale = torch.cat([scale, scale], dim=-1)
     rotated, rest = query.split([scale.shape[-1], query.shape[-1] - scale.shape[-1]], dim=-1)
     rotated = rotated.to(cos.dtype) / scale.unsqueeze(1)
