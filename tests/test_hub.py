@@ -10,6 +10,7 @@ from demograd import hub
 from demograd.errors import UserError
 from demograd.models import load_model
 from demograd.models.load import load_tokenizer
+from demograd.tasks import load_task
 
 
 class Deaf:
@@ -59,6 +60,19 @@ def test_a_hub_that_does_not_answer_is_asked_once_and_named(deaf: Deaf, load: ob
     with pytest.raises(UserError, match=rf"'nobody/nothing' cannot be loaded.*{deaf.address}, does not answer"):
         load("nobody/nothing")  # type: ignore[operator]
     assert deaf.connections == 1
+
+
+@pytest.mark.parametrize("deaf", [b"", _BROKEN], indirect=True, ids=["silent", "broken"])
+def test_so_it_is_of_a_data_set(deaf: Deaf) -> None:
+    with pytest.raises(UserError, match=rf"data set nobody/nothing is not on this machine.*{deaf.address}, does not"):
+        load_task("hub:nobody/nothing", template="{text} is", label_words=["bad", "good"])
+    assert deaf.connections == 1
+
+
+def test_what_no_data_set_can_be_called_is_refused_without_asking(deaf: Deaf) -> None:
+    with pytest.raises(UserError, match="no data set of the hub can be called"):
+        load_task("hub:no body/no--thing", template="{text} is", label_words=["bad", "good"])
+    assert deaf.connections == 0
 
 
 def test_where_downloads_are_off_nothing_is_asked(deaf: Deaf, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,6 +22,18 @@ def downloads_are_off() -> bool:
     return bool(constants.HF_HUB_OFFLINE)
 
 
+def why_no_repository(name: str) -> str:
+    """Why nothing on the hub can have this name, in its library's words; empty: something can."""
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id
+
+    try:
+        validate_repo_id(name)
+    except HFValidationError as error:
+        return " ".join(str(error).split())
+    return ""
+
+
 def hub_answers() -> bool:
     """Whether the hub answers one request; nothing is asked where downloads are off."""
     if downloads_are_off():

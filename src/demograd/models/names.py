@@ -4,6 +4,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from demograd.errors import UserError, unknown_name
+from demograd.hub import why_no_repository
 from demograd.models.packaged import BUILT_IN
 from demograd.paths import is_there
 
@@ -31,7 +32,11 @@ def check_name(name: str) -> None:
         raise unknown_name(
             "model", name, BUILT_IN, "Any other model: a hub name (owner/name), a folder, or a .gguf file"
         )
-    _check_hub_name(repository)
+    if why := why_no_repository(repository):
+        raise UserError(f"{repository!r} is no model: no such folder or file is here, and no model of the hub can have "
+                        f"this name ({why})",
+                        f"a built-in name ({', '.join(BUILT_IN)}), a hub name (owner/name), a folder, or a .gguf file",
+                        "Check the spelling and the path")  # fmt: skip
 
 
 def expanded(name: str) -> Path:
@@ -45,20 +50,3 @@ def expanded(name: str) -> Path:
     except RuntimeError as error:  # ~someone
         raise UserError(f"There is no file or folder {name} ({error})", "a folder of save_pretrained, or a .gguf file",
                         "Check the path") from error  # fmt: skip
-
-
-def _check_hub_name(repository: str) -> None:
-    """
-    Raises:
-        UserError: no repository of the hub can have this name.
-    """
-    from huggingface_hub.errors import HFValidationError
-    from huggingface_hub.utils import validate_repo_id
-
-    try:
-        validate_repo_id(repository)
-    except HFValidationError as error:
-        raise UserError(f"{repository!r} is no model: no such folder or file is here, and no model of the hub can have "
-                        f"this name ({' '.join(str(error).split())})",
-                        f"a built-in name ({', '.join(BUILT_IN)}), a hub name (owner/name), a folder, or a .gguf file",
-                        "Check the spelling and the path") from error  # fmt: skip

@@ -3,11 +3,14 @@
 import ast
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from logging import ERROR, getLogger
+from pathlib import Path
 
 from demograd.errors import UserError, shortened
+from demograd.hub import downloads_are_off, hub_address, hub_answers, only_earlier_downloads, why_no_repository
+from demograd.paths import is_there
 from demograd.tasks.folders import table_of_dataset
 from demograd.tasks.splits import Data, chosen_splits
 from demograd.tasks.table import Table
@@ -45,6 +48,10 @@ def hub_source(
             "hub:owner/name or hub:owner/name/config",
             "Copy the name from the data set's page",
         )
+    if why := why_no_repository("/".join(parts[:2])):
+        raise UserError(f"{name!r}, which no data set of the hub can be called ({why})",
+                        "hub:owner/name or hub:owner/name/config",
+                        "Copy the name from the data set's page")  # fmt: skip
     config = parts[2] if len(parts) == 3 else None
     return HubSource("/".join(parts[:2]), config, split, validation_split, label=label_column)
 
@@ -57,10 +64,16 @@ def read_hub(source: HubSource) -> Data:
     import datasets  # seconds to import, and most runs use another source
 
     name = f"hub data set {source.id}" + (f" ({source.config})" if source.config else "")
+    is_here = is_there(Path(source.id))  # which `datasets` reads, and asks nobody
+    unanswered = not is_here and not downloads_are_off() and not hub_answers()
     try:
-        with _quiet():
+        with _quiet(), no_downloads() if unanswered else nullcontext():
             splits = datasets.load_dataset(source.id, source.config)
     except Exception as error:  # http, file, parquet, script refused: one library's errors have no common class
+        if unanswered:
+            raise UserError(f"{name[0].upper() + name[1:]} is not on this machine, and the hub, {hub_address()}, does "
+                            "not answer", "a connection to the hub, or an earlier download",
+                            "Mend the connection, or give a file") from error  # fmt: skip
         if datasets.config.HF_HUB_OFFLINE and isinstance(error, ConnectionError):
             raise UserError(f"{name[0].upper() + name[1:]} is not on this machine, and downloads are off",
                             "an earlier download of it", "Unset HF_HUB_OFFLINE, or give a file") from error  # fmt: skip
@@ -129,7 +142,8 @@ def no_downloads() -> Iterator[None]:
 
     before, datasets.config.HF_HUB_OFFLINE = datasets.config.HF_HUB_OFFLINE, True
     try:
-        yield
+        with only_earlier_downloads():
+            yield
     finally:
         datasets.config.HF_HUB_OFFLINE = before
 
