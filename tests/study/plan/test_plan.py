@@ -11,6 +11,7 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+import yaml
 from tests.cli.test_mistakes import call
 from tests.study.conftest import small_settings
 
@@ -45,6 +46,15 @@ def test_a_plan_needs_no_weights_and_counts_every_cell(no_weights: Path) -> None
     assert sum(tuning.count for one in plan.work for tuning in one.tunings) == 12 * 3  # FT and two controls
     assert len(plan.networks) == 1 + 3 and len(plan.jobs) == 6
     assert plan.flops.backward > 0 and plan.memory > plan.blueprints[str(no_weights)].parameters * 4
+
+
+@pytest.mark.parametrize("layers", [1, "[0, 1]"])
+def test_methods_on_some_layers_are_planned_though_they_are_timed_on_a_network_of_one(
+    no_weights: Path, layers: object
+) -> None:
+    some = {"GD": {"parameters": {"layers": yaml.safe_load(str(layers))}}}
+    plan = plan_study(make_study(small_settings(no_weights, queries=4, seeds=[0], weights=["trained"], methods=some)))
+    assert plan.cells == 1 and plan.seconds() > 0
 
 
 def test_twice_the_queries_are_twice_the_operations_behind_the_context(small_model: Path) -> None:
