@@ -17,8 +17,9 @@ weights alone."""
 class Metric:
     """One row of the table."""
 
-    name: str
-    """Of its function in `demograd.metrics`, which is imported when it is asked for: a list needs no torch."""
+    computed_by: str | Callable[..., Any]
+    """The name of its function in `demograd.metrics`, which is imported when it is asked for, so that a list needs no
+    torch; of a metric of one's own, the function."""
     title: str
     """As papers and reports write it."""
     definition: str
@@ -40,7 +41,8 @@ class Metric:
     @property
     def function(self) -> Callable[..., Any]:
         """What computes it."""
-        return partial(getattr(metrics, self.name), **self.options)
+        function = getattr(metrics, self.computed_by) if isinstance(self.computed_by, str) else self.computed_by
+        return partial(function, **self.options)
 
     version: int = 1
     """Raised when the definition changes, so that cells which hold what it was are computed anew: here, in its row of
