@@ -34,7 +34,7 @@ def test_trained_weights_come_before_untrained_ones(run: MakeRun) -> None:
 def test_a_cell_without_a_number_says_why(run: MakeRun) -> None:
     table = score_table(read_run(run(diverged="LCGD")).results)
     diverged = table[(table.method == "LCGD") & (table.weights == "trained")].iloc[0, 3:].filter(regex="^(?!random)")
-    assert set(diverged) == {"diverged at step 12 (5 of 5 demonstration sets)"}
+    assert set(diverged) == {"diverged at step 12 (8 of 8 demonstration sets)"}
     assert "nan" not in table.to_string().lower()
 
 

@@ -50,7 +50,7 @@ def test_what_is_left_out_does_not_depend_on_seeds_or_the_order_of_models(small_
     for seeds in ([0], [5, 6]):
         study = make_study(settings(small_model, path, encoding="latin-1") | {"seeds": seeds})
         study, tasks = load_tasks(study, lambda sentence: None)
-        sets = DemonstrationSets(study, tasks, reader_of(str(small_model)))
+        sets = DemonstrationSets(study, tasks, reader_of(study, str(small_model)))
         pools.append(sets.tasks[str(path)].pools)
         assert sum(map(len, (pools[-1].training, pools[-1].tuning, pools[-1].queries))) == 58
     assert pools[0] == pools[1]

@@ -62,7 +62,8 @@ def objection_to(
     must_learn = [side for side in named if side["weights"] == "trained"] or named
     learning: list[tuple[str, _About]] = [("in_context_learning", _about(world, side)) for side in must_learn]
     tuned = list(zip((side for side in named if is_tuned(side)), curves, strict=True))
-    if claim["left"].get("method") != "any":  # else it is the same whatever fine-tuning does
+    left = claim["left"]
+    if not (isinstance(left, Mapping) and left.get("method") == "any"):  # else it is the same whatever fine-tuning does
         for side, curve in tuned:
             if side in must_learn:
                 learning += [("fine_tuning", _about(world, side, group)) for group in _read_from(side, curve, at)]
