@@ -189,7 +189,8 @@ def test_numbers_that_no_machine_has_are_refused_before_anything(
 def test_the_self_checks_pass_on_a_sound_model(small_model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert call("check", str(small_model)) == 0
     printed = capsys.readouterr().out
-    assert printed.count("passed") == 5 and "FAILED" not in printed
+    assert "the tokenizer's ids" in printed
+    assert printed.count("passed") == 6 and "FAILED" not in printed
 
 
 @pytest.mark.parametrize("what", ["tasks", "models", "methods", "metrics", "presets"])

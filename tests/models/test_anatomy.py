@@ -127,7 +127,7 @@ def test_an_unknown_architecture_that_is_built_like_llama_is_taken_as_one() -> N
     assert [one.name for one in anatomy.key_value_parameters(1)] == ["1.key.weight", "1.value.weight"]
 
 
-@pytest.mark.parametrize("name", ["CodeGen", "Mpt", "Mamba"])
+@pytest.mark.parametrize("name", ["CodeGen", "Mpt"])
 def test_an_architecture_that_is_not_in_the_table_is_refused_by_name(name: str) -> None:
     import transformers
 
@@ -137,6 +137,14 @@ def test_an_architecture_that_is_not_in_the_table_is_refused_by_name(name: str) 
     config = getattr(transformers, f"{name}Config")(**settings)
     network = getattr(transformers, f"{name}ForCausalLM")(config)
     with pytest.raises(UserError, match=rf"Unknown architecture '{config.model_type}'.*llama"):
+        find_anatomy(network)
+
+
+def test_a_family_that_cannot_be_measured_is_refused_by_name_and_with_the_reason() -> None:
+    from transformers import MambaConfig, MambaForCausalLM
+
+    network = MambaForCausalLM(MambaConfig(vocab_size=97, hidden_size=32, num_hidden_layers=2))
+    with pytest.raises(UserError, match="mamba is an architecture that cannot be measured: layers that carry a state"):
         find_anatomy(network)
 
 

@@ -22,7 +22,7 @@ def is_norm(name: str) -> bool:
 
 def is_embedding(name: str) -> bool:
     """Tokens and learned positions, in and out."""
-    names = ("embed_tokens", "word_embeddings.", "embed_positions", "embed_in", "embed_out", "lm_head", "shared",
+    names = ("embed_tokens", "word_embeddings.", "embed_positions", "embed_in", "embed_out", "lm_head", ".shared.",
              ".wte", ".wpe")  # fmt: skip
     return any(part in name for part in names)
 
@@ -62,18 +62,28 @@ def test_what_is_kept_is_kept_bit_for_bit_and_the_rest_is_not(kind: str, weights
 
 @EACH_KIND
 def test_what_is_drawn_is_drawn_by_the_architectures_own_initialisation(kind: str, random_model: MakeModel) -> None:
-    """Normal with the configuration's standard deviation; norms neutral, biases zero."""
+    """Normal with the configuration's standard deviation; norms neutral, biases zero.
+
+    GPT-OSS draws its sinks and the biases of its routers too.
+    """
     trained = random_model(kind).network
     config = trained.config
     std = getattr(config, "initializer_range", None) or getattr(config, "init_std", 0.02)
+    few: list[Tensor] = []  # four in a layer: only those of all layers together are enough to have a deviation
     for name, one in untrained(trained, "no_training", seed=0).named_parameters():
-        if one.dim() > 1 and not is_norm(name):
-            # GPT-2 draws projections into the residual stream smaller, by √(2 × layers)
-            assert 0.8 * std / 6**0.5 < one.std() < 1.2 * std, name
+        if kind == "gpt_oss" and name.endswith(("self_attn.sinks", "mlp.router.bias")):
+            few.append(one.detach())
         elif name.endswith("bias"):
             assert not one.any(), name
+        elif one.dim() > 1 and not is_norm(name):
+            # GPT-2 draws projections into the residual stream smaller, by √(2 × layers)
+            assert 0.8 * std / 6**0.5 < one.std() < 1.2 * std, name
         else:
             assert one.unique().numel() == 1, name
+    if kind == "gpt_oss":
+        drawn = torch.cat(few)
+        assert drawn.unique().numel() == len(drawn) == 3 * (4 + 4)
+        assert 0.6 * std < drawn.std() < 1.4 * std
 
 
 @EACH_KIND

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -146,19 +147,24 @@ def test_a_network_that_counts_positions_by_itself_cannot_be_told_other_ones(
 
 
 def test_attention_that_does_more_than_demograd_knows_is_refused_by_name(random_prompts: MakePrompts) -> None:
-    """GPT-OSS attends to learned sinks, which are in no mask and in no logit."""
-    from transformers import GptOssConfig, GptOssForCausalLM
+    """Doge makes a mask of its own from the values; to another interface, an argument may be handed."""
+    from transformers import DogeConfig, DogeForCausalLM, LlamaConfig, LlamaForCausalLM
 
     from demograd.models import find_anatomy
 
-    config = GptOssConfig(
-        vocab_size=97, hidden_size=32, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2, head_dim=16,
-        num_key_value_heads=1, num_local_experts=2, num_experts_per_tok=1, max_position_embeddings=128,
-        pad_token_id=1, bos_token_id=0, eos_token_id=2,
-    )  # fmt: skip
-    network = GptOssForCausalLM(config).eval()
-    with pytest.raises(UserError, match="s_aux"):
-        observe(Model("sinks", network, None, find_anatomy(network)), random_prompts())
+    settings: dict[str, Any] = {
+        "vocab_size": 97, "hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2,
+        "head_dim": 16, "num_key_value_heads": 1, "max_position_embeddings": 128, "pad_token_id": 1, "bos_token_id": 0,
+        "eos_token_id": 2,
+    }  # fmt: skip
+    network = DogeForCausalLM(DogeConfig(**settings)).eval()
+    with pytest.raises(UserError, match="DogeAttention takes a mask of its own"):
+        observe(Model("own mask", network, None, find_anatomy(network)), random_prompts())
+    network = LlamaForCausalLM(LlamaConfig(**settings)).eval()
+    for layer in network.model.layers:  # hands what it does not know on to the interface
+        layer.self_attn.forward = partial(layer.self_attn.forward, relative_bias=torch.ones(2))
+    with pytest.raises(UserError, match="LlamaAttention takes relative_bias, which demograd does not know"):
+        observe(Model("own argument", network, None, find_anatomy(network)), random_prompts())
 
 
 class Interrupted(Exception):

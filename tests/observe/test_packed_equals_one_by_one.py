@@ -26,9 +26,9 @@ MakePrompts = Callable[..., Prompts]
 TOLERANCE = 2e-5  # of rounding in float32, of which Gemma 2 shows most
 UNPACKED = ["bart", "mbart"]
 PACKED = ["llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text", "granite", "cohere", "olmo", "olmo2",
-          "smollm3", "stablelm", "starcoder2", 
-          "gpt_oss", "hyperclovax", "llama4_text", "phi", "phi3", "opt", "gpt2", "gpt_neox", "xglm", "gptj", "gpt_neo",
-          "bloom", "falcon", "falcon grouped", "falcon alibi"]  # fmt: skip
+          "smollm3", "stablelm", "starcoder2", "gpt_oss", "hyperclovax", "llama4_text", "phi",
+          "phi3", "opt", "gpt2", "gpt_neox", "xglm", "gptj", "gpt_neo", "bloom", "falcon", "falcon grouped",
+          "falcon alibi"]  # fmt: skip
 ALIBI = ["bloom", "falcon alibi"]
 
 
@@ -169,8 +169,9 @@ def test_the_comparison_sees_positions_shifted_by_one(
 ) -> None:
     if kind in ALIBI:
         pytest.skip("a network with ALiBi takes no positions")
-    model, prompts = random_model(kind), random_prompts()
-    shifted = random_prompts(query_position=len(prompts.context) + 1)
+    # Llama 4's chunks of 7 are counted by index: behind 14 tokens, a query would rotate against itself alone
+    model, prompts = random_model(kind), random_prompts(context=17)
+    shifted = random_prompts(context=17, query_position=len(prompts.context) + 1)
     found = differences(observe(model, shifted, extras=EVERYTHING), one_by_one(model, prompts))
     assert found["attention_output"] > 500 * TOLERANCE
     assert found["context_logits"] > 500 * TOLERANCE
@@ -181,6 +182,19 @@ def test_a_model_that_packing_breaks_is_noticed_when_it_is_first_observed(
 ) -> None:
     model, prompts = random_model("llama"), random_prompts()
     monkeypatch.setattr(Pack, "_inside", leaking)
+    observed = observe(model, prompts, extras=EVERYTHING)
+    assert observed.notes
+    assert worst(observed, one_by_one(model, prompts)) < TOLERANCE
+
+
+def test_a_window_that_packing_ignores_is_noticed_though_a_query_stood_at_a_later_position_before(
+    random_model: MakeModel, random_prompts: MakePrompts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Masks are made by how many tokens there are, not by their positions."""
+    model, prompts = random_model("mistral", sliding_window=30), random_prompts(context=40)
+    sees = Pack._to_context
+    monkeypatch.setattr(Pack, "_to_context", lambda pack, call: sees(pack, dataclasses.replace(call, window=None)))
+    assert observe(model, random_prompts(context=1, lengths=(3, 4), query_position=60)).notes == ()
     observed = observe(model, prompts, extras=EVERYTHING)
     assert observed.notes
     assert worst(observed, one_by_one(model, prompts)) < TOLERANCE

@@ -43,6 +43,8 @@ def before_rotation(attention: Any, hidden: Tensor, config: Any) -> Tensor:
         query = query.clamp(-config.clip_qkv, config.clip_qkv) if kind == "olmo" else query
         query = query.view(heads, -1)
     norm = {"qwen3": "q_norm", "gemma3_text": "q_norm", "cohere": "q_norm"}.get(kind, "q_layernorm")
+    if kind == "llama4_text":  # a norm without weights: of what is rotated, and of nothing else
+        norm = "qk_norm"
     if kind == "stablelm":  # one norm per head, over [batch, heads, tokens, dim]
         return attention.q_layernorm(query[None, :, None]).flatten()
     return getattr(attention, norm, nn.Identity())(query).flatten()
@@ -95,7 +97,7 @@ def test_query_vectors_are_those_of_the_projection_before_any_rotation(
         assert torch.equal(before, after)
         return
     moved = (before - after).flatten(2).norm(dim=-1) / after.norm(dim=-1)
-    rotated = torch.tensor(config.no_rope_layers if kind == "smollm3" else [1, 1, 1]).bool()
+    rotated = torch.tensor(config.no_rope_layers if kind in ("smollm3", "llama4_text") else [1, 1, 1]).bool()
     assert (moved[:, rotated] > 0.1).all()
     assert (moved[:, ~rotated] == 0).all()
 

@@ -88,7 +88,7 @@ def test_the_self_check_sees_a_window_that_is_ignored(small_model: Path, monkeyp
     sees = Pack._to_context
     monkeypatch.setattr(Pack, "_to_context", lambda pack, call: sees(pack, replace(call, window=None)))
     failed = [check.name for check in check_model(model) if not check.passed]
-    assert len(failed) == 1 and "sliding window" in failed[0]
+    assert len(failed) == 1 and "beyond the window" in failed[0]
 
 
 def test_a_network_held_from_before_its_files_changed_is_loaded_anew(small_model: Path, tmp_path: Path) -> None:

@@ -28,7 +28,8 @@ OUTPUT_TOLERANCE = {"float32": 1e-2, "bfloat16": 0.4, "float16": 0.1}
 QUERIES_TRIED = 3
 
 _known: "WeakKeyDictionary[nn.Module, Fit]" = WeakKeyDictionary()
-_at_length: "WeakKeyDictionary[nn.Module, tuple[int, Fit]]" = WeakKeyDictionary()
+_at_length: "WeakKeyDictionary[nn.Module, tuple[tuple[int, int], Fit]]" = WeakKeyDictionary()
+"""The most tokens, by which masks are made, and the last position that were tried; and what fitted."""
 
 
 def way_to_observe(model: Model) -> Fit:
@@ -56,12 +57,15 @@ def way_at_length(model: Model, prompts: Prompts) -> Fit:
     """
     way = way_to_observe(model)
     longest = sorted(prompts.queries, key=len, reverse=True)[:QUERIES_TRIED]
-    length = max(len(prompts.context), prompts.first_query_position) + len(longest[0])
-    tried, tried_way = _at_length.get(model.network, (0, way))
-    if length <= tried:
-        return tried_way
+    tried, tried_way = _at_length.get(model.network, ((0, 0), way))
     # a network with a position bias alone cannot be told that a query stands elsewhere
-    position = prompts.query_position if model.anatomy.architecture.takes_positions and tried_way == "packed" else None
+    told = _takes_positions(model) and tried_way == "packed"
+    position = prompts.query_position if told else None
+    tokens = len(prompts.context) + len(longest[0])
+    last = tokens if position is None else position + len(longest[0])
+    if tokens <= tried[0] and last <= tried[1]:
+        return tried_way
+    length = max(tokens, last)
     here = [Prompts(prompts.context, [query], [[0]], [0], query_position=position) for query in longest]
     own = [own_pass(model, one) for one in here[:1]]
     if not all(tensor.isfinite().all() for tensor in own[0]):
@@ -78,16 +82,22 @@ def way_at_length(model: Model, prompts: Prompts) -> Fit:
                 break
         differences[this] = sorted(worst)[len(worst) // 2]
         if differences[this] <= 1:
-            _at_length[model.network] = length, this
+            _at_length[model.network] = (max(tokens, tried[0]), max(last, tried[1])), this
             return this
         here = [replace(one, query_position=None) for one in here]
         if position is not None:
             break  # the other way cannot be told positions
-    told = ", ".join(f"{this}: {difference:.1g} times" for this, difference in differences.items())
+    found = ", ".join(f"{this}: {difference:.1g} times" for this, difference in differences.items())
     raise UserError(f"With {length} tokens, {model.name} ({type(model.network).__name__}) does not compute what "
-                    f"demograd observes (it differs by more than rounding explains, {told})",
+                    f"demograd observes (it differs by more than rounding explains, {found})",
                     "attention outputs and log-probabilities of the model's own forward pass",
                     "Use fewer demonstrations or shorter texts, or another model")  # fmt: skip
+
+
+def _takes_positions(model: Model) -> bool:
+    """Whether the network heeds positions that it is told; with ALiBi it does not, though it may take them (Falcon)."""
+    anatomy = model.anatomy
+    return anatomy.architecture.takes_positions and anatomy.position_bias(torch.arange(1)) is None
 
 
 Pass = tuple[Tensor, Tensor]
