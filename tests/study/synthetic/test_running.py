@@ -179,8 +179,9 @@ def test_what_failed_of_a_language_model_beside_has_failed_of_the_run(
 def test_the_language_model_beside_is_read_as_it_ran_and_not_as_it_was_given(
     tmp_path: Path, small_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    swept = [[str(small_model), "sst2", "GD", 2, 0, 4, rate, -rate] for rate in (0.02, 0.03)]
-    columns = ["model", "task", "method", "k", "seed", "queries", "learning_rate", "label_log_likelihood"]
+    swept = [[str(small_model), "sst2", "GD", 2, 0, 4, rate, -rate, "<s>"] for rate in (0.02, 0.03)]
+    columns = ["model", "task", "method", "k", "seed", "queries", "learning_rate", "label_log_likelihood",
+               "bos"]  # fmt: skip
     pd.DataFrame(swept, columns=columns).to_csv(tmp_path / "sweep.csv", index=False)
     monkeypatch.setattr("demograd.study.learning_rates.TABLE", tmp_path / "sweep.csv")
     beside = {"model": str(small_model), "weights": ["trained"], "tasks": ["sst2", "cb"], "optional_tasks": ["cb"],
