@@ -167,6 +167,26 @@ def test_every_readout_is_what_a_naive_implementation_computes(
 
 
 @pytest.mark.parametrize(
+    "kind", ["mistral", "qwen2", "phi3", "starcoder2", "smollm3", "gemma3_text", "gpt_oss", "llama4_text"]
+)
+def test_tokens_outside_a_window_or_chunk_teach_nothing(
+    kind: str, random_model: MakeModel, random_sequences: MakeSequences, keys_and_values: Find
+) -> None:
+    """Sequences of more than two windows of 7, against the network's own masks, without which the losses are others."""
+    model, sequences = random_model(kind), random_sequences(19, 16)
+    expected, losses, norms = naive(model.network, sequences, keys_and_values(model.network), "block")
+    with fine_tuned(model, sequences, LayerCausalGradientDescent(learning_rate=0.01)) as tuned:
+        for name, parameter in tuned.network.named_parameters():
+            torch.testing.assert_close(parameter, expected[name], rtol=1e-4, atol=5e-6, msg=name)
+    assert tuned.losses.tolist() == pytest.approx(losses, rel=1e-5)
+    assert tuned.gradient_norms.T.tolist() == [pytest.approx(step, rel=1e-4) for step in norms]
+    everything = {"attention_chunk_size": 64} if kind == "llama4_text" else {"sliding_window": 64}
+    unmasked = random_model(kind, **everything).network
+    _, others, _ = naive(unmasked, sequences, keys_and_values(unmasked), "block")
+    assert others != pytest.approx(losses, rel=1e-3)
+
+
+@pytest.mark.parametrize(
     ("settings", "optimizer"),
     [
         ({"epochs": 2}, lambda parameters: torch.optim.SGD(parameters, lr=0.01)),
@@ -228,9 +248,12 @@ def test_clipping_is_layer_by_layer(
 
 
 def naive_by_token(
-    network: Any, sequences: list[TrainingSequence], rate: float, learning: range
+    network: Any, sequences: list[TrainingSequence], rate: float, learning: range, windows: tuple[int, ...] = ()
 ) -> tuple[dict[str, Tensor], list[float]]:
-    """One update per token of a llama's `learning` layers; what each block saw for earlier tokens is stored."""
+    """One update per token of a llama's `learning` layers; what each block saw for earlier tokens is stored.
+
+    Of its layers, which see everything, a network like it may have some that see `windows` alone.
+    """
     network = copy.deepcopy(network)
     trained = [
         [one for name, one in layer.named_parameters() if ".k_proj." in name or ".v_proj." in name]
@@ -251,7 +274,8 @@ def naive_by_token(
             updates, total = [], 0.0
             for number, block in enumerate(network.model.layers):
                 stored[number] = torch.cat([stored[number], new], dim=1)
-                output = block(stored[number], attention_mask=future, position_embeddings=rotary)
+                past = torch.full_like(future, -torch.inf).tril(-windows[number]) if windows else 0.0
+                output = block(stored[number], attention_mask=future + past, position_embeddings=rotary)
                 new = output[:, -1:].detach()
                 if counts and number in learning:
                     target = torch.tensor([sequence.tokens[place + 1]])
@@ -283,6 +307,20 @@ def test_token_steps_are_what_a_naive_implementation_computes(
     assert tuned.losses.tolist() == pytest.approx(losses, rel=1e-5)
     assert steps == list(range(1, counted + 1))
     assert tuned.gradient_norms.shape == (layers, counted)
+
+
+def test_token_steps_behind_a_window_are_what_a_naive_implementation_computes(
+    random_model: MakeModel, random_sequences: MakeSequences
+) -> None:
+    model, sequences = random_model("qwen2"), random_sequences(17, 15)
+    assert model.network.config.layer_types == ["full_attention", "sliding_attention", "sliding_attention"]
+    expected, losses = naive_by_token(model.network, sequences, rate=0.01, learning=range(3), windows=(99, 7, 7))
+    with fine_tuned(model, sequences, LayerCausalGradientDescent(learning_rate=0.01, step="token")) as tuned:
+        for name, parameter in tuned.network.named_parameters():
+            torch.testing.assert_close(parameter, expected[name], rtol=1e-5, atol=5e-6, msg=name)
+    assert tuned.losses.tolist() == pytest.approx(losses, rel=1e-5)
+    _, others = naive_by_token(model.network, sequences, rate=0.01, learning=range(3))
+    assert others != pytest.approx(losses, rel=1e-3)
 
 
 @pytest.mark.parametrize("readout", READOUTS)

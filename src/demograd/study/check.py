@@ -39,7 +39,7 @@ def check_model(model: Model) -> list[CheckResult]:
     way = way_at_length(model, prompts)
     allowed = TOLERANCE[model.dtype]
     windowed = [] if beyond is None else [
-        _within(f"{way} equals one by one beyond the window ({len(beyond.context)} tokens)",
+        _within(f"{way_at_length(model, beyond)} equals one by one beyond the window ({len(beyond.context)} tokens)",
                 _log_prob_difference(model, beyond), allowed)
     ]  # fmt: skip
     return [
