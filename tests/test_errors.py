@@ -97,8 +97,8 @@ FILE = ["--template", TEMPLATE, "--label-words", "bad=Negative,good=Positive"]
         (["run", "{}"], "Did you mean|study file|Check the path"),
         (["{}"], "No such command"),
         (["run", "--{}"], "No such option"),
-        (["run", "--queries", "x{}"], "not a valid int"),
-        (["run", "--gpus", "x{}"], "not a valid float"),
+        (["run", "--queries", "x{}"], "not a valid int|should be a valid integer"),
+        (["run", "--gpus", "x{}"], "not a valid float|should be a valid number"),
         (["run", "--model", "{}"], "Check the|a hub name|Shorten it"),
         (["run", "--task", "{}"], "Name a file|Check the path|Shorten it|Change"),
         (["run", "--task", "./{}.csv"], "Check the path|Shorten it"),
@@ -139,6 +139,7 @@ def test_arguments_of_any_length_have_a_bounded_message(
     told = " ".join(re.sub("[╭╮╰╯─│]", "", told).split())  # the frame of typer's own messages
     assert len(told) <= LONGEST_MESSAGE + len("demograd: "), len(told)
     assert any(words in told for words in do.split("|")), told
+    assert list(Path().iterdir()) == [], "nothing is written where a mistake is refused"
 
 
 @pytest.mark.parametrize(
@@ -180,7 +181,8 @@ def test_numbers_of_any_length(number: int) -> None:
     wrong = [
         lambda: task.demonstrations(number, 0), lambda: task.queries(number), lambda: Workers(number=number),
         lambda: task.demonstrations(4, -abs(number)), lambda: demograd.run("quickstart", k=number),
-        lambda: demograd.run("quickstart", seeds=[number]), lambda: GradientDescent(0.1, epochs=-abs(number)),
+        lambda: demograd.run("quickstart", seeds=[number]),
+        lambda: GradientDescent(learning_rate=0.1, epochs=-abs(number)),
         lambda: task.demonstrations(4, 0, permutation=number), lambda: demograd.run(number),
         lambda: read_study("quickstart", queries=number),
     ]  # fmt: skip
@@ -202,7 +204,9 @@ def test_study_files_of_any_length(content: str) -> None:
     Path("mine.yaml").write_text(content)
     with pytest.raises(UserError) as error:
         read_study("mine.yaml")
-    assert len(str(error.value)) <= LONGEST_MESSAGE and error.value.do
+    told = str(error.value)
+    assert len(told) <= LONGEST_MESSAGE
+    assert "mine.yaml" in told and told.endswith("Mend it there.") or re.search(r"Correct (the name|name|k)\.$", told)
 
 
 @pytest.mark.parametrize(

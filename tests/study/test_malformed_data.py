@@ -17,7 +17,7 @@ from tests.searches import examples
 
 from demograd import UserError, load_task
 from demograd.errors import LONGEST_MESSAGE
-from demograd.study.prepare import reader_of
+from demograd.models.load import load_tokenizer
 
 QUICK = settings(
     max_examples=examples(60), suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
@@ -47,7 +47,7 @@ def is_task_or_message(path: Path, tokenizer: Any) -> bool:
 
 @pytest.fixture(scope="module")
 def tokenizer(small_model: Path) -> Any:
-    return reader_of(str(small_model)).tokenizer
+    return load_tokenizer(str(small_model))[0]
 
 
 def of_file(name: str, content: bytes, tokenizer: Any) -> bool:

@@ -20,6 +20,8 @@ from demograd.words import ALLOW_PICKLE, Weights
 
 MOST_SEEDS = 10_000
 """That a count can stand for."""
+LONGEST_FIRST = 200
+"""Characters of what a command says first, which may name a study or a model of any length."""
 app = typer.Typer(
     cls=BoundedGroup,
     no_args_is_help=True,
@@ -312,7 +314,7 @@ def _print_claims(folder: "files.Place") -> None:
 
 def _say_first(sentence: str) -> None:
     """On standard error, before anything that is heavy is imported: a command that works for long says so at once."""
-    typer.echo(f"{sentence} …", err=True)
+    typer.echo(f"{shortened(sentence, LONGEST_FIRST)} …", err=True)
 
 
 def _end(finished: "studies.Run") -> None:

@@ -15,13 +15,14 @@ import yaml
 from tests.cli.test_mistakes import call
 from tests.study.conftest import small_settings
 
+from demograd.models.load import load_tokenizer
 from demograd.study import Study, cells, make_study, read_study, run_study
 from demograd.study.cells import World
 from demograd.study.engine.loaded import Network
 from demograd.study.plan import plan_study
 from demograd.study.plan.blueprint import blueprint_of
 from demograd.study.plan.schedule import Job, makespan
-from demograd.study.prepare import Prepared, Reader, reader_of
+from demograd.study.prepare import Prepared, Reader
 from demograd.tasks import Prompts, Task, TrainingSequence
 
 A: Network = ("a", "trained", 0)
@@ -199,8 +200,8 @@ def test_the_shape_of_a_gguf_file_is_read_from_its_header(tmp_path: Path, monkey
         49152,
         134515008,
     )
-    reader = reader_of("smollm2-135m")
-    assert reader.context_window == 8192 and reader.tokenizer("a b")["input_ids"]
+    tokenizer, context_window = load_tokenizer("smollm2-135m")
+    assert context_window == 8192 and tokenizer("a b")["input_ids"]
     assert list(tmp_path.iterdir()) == []
 
 

@@ -108,7 +108,7 @@ def _ray(address: str | None) -> tuple[Any, bool]:
     if ray.is_initialized():
         return ray, False
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    _check_reachable(address)
+    check_reachable(address)
     of_its_own: dict[str, Any] = {} if address or os.environ.get("RAY_ADDRESS") else {"include_dashboard": False}
     try:
         ray.init(address=address, log_to_driver=False, configure_logging=False, **of_its_own)
@@ -117,8 +117,12 @@ def _ray(address: str | None) -> tuple[Any, bool]:
     return ray, True
 
 
-def _check_reachable(address: str | None) -> None:
-    """Ray itself tries for many minutes."""
+def check_reachable(address: str | None) -> None:
+    """Whether somebody listens at an address with a port; Ray itself tries for many minutes.
+
+    Raises:
+        UserError: nobody does.
+    """
     host, colon, port = (address or "").removeprefix("ray://").rpartition(":")
     if not colon or not port.isdigit():
         return
