@@ -66,9 +66,9 @@ def difference(one: Float[Tensor, "*shape"], other: Float[Tensor, "*shape"]) -> 
     return infinite_where_any(one - other, one, other)
 
 
-def mean_over_heads(scores: Float[Tensor, "queries layers *heads"]) -> Float[Tensor, "queries layers"]:
-    """The first mean, ignoring missing values; infinite where a head's value is. Scores without heads are returned as
-    they are."""
+def mean_over_heads(scores: Float[Tensor, "queries *layers_heads"]) -> Float[Tensor, "queries *layers"]:
+    """The first mean, ignoring missing values; infinite where a head's value is. Scores without heads, or without
+    layers, are returned as they are."""
     if scores.ndim < 3:
         return scores
     return torch.where(scores.isinf().any(dim=-1), torch.inf, scores.nanmean(dim=-1))

@@ -40,7 +40,7 @@ def compare(one: Learner, other: Learner, problems: Sequences) -> Comparison:
     )
 
 
-def infinite_if_undefined(scores: Float[Tensor, " sequences"]) -> Float[Tensor, " sequences"]:
+def infinite_if_undefined(scores: Float[Tensor, "sequences *times"]) -> Float[Tensor, "sequences *times"]:
     """Scores of which none can be missing: what is no number (∞ − ∞, ∞ / ∞) comes of a learner that diverged."""
     return torch.where(scores.isnan(), torch.inf, scores)
 
