@@ -183,7 +183,7 @@ def test_numbers_of_any_length(number: int) -> None:
         lambda: task.demonstrations(4, -abs(number)), lambda: demograd.run("quickstart", k=number),
         lambda: demograd.run("quickstart", seeds=[number]),
         lambda: GradientDescent(learning_rate=0.1, epochs=-abs(number)),
-        lambda: task.demonstrations(4, 0, permutation=number), lambda: demograd.run(number),
+        lambda: task.demonstrations(4, 0, permutation=number), lambda: demograd.run({"queries": number}),
         lambda: read_study("quickstart", queries=number),
     ]  # fmt: skip
     for call_it in wrong:
@@ -206,7 +206,8 @@ def test_study_files_of_any_length(content: str) -> None:
         read_study("mine.yaml")
     told = str(error.value)
     assert len(told) <= LONGEST_MESSAGE
-    assert "mine.yaml" in told and told.endswith("Mend it there.") or re.search(r"Correct (the name|name|k)\.$", told)
+    of_the_file = "mine.yaml" in told and told.endswith("Mend it there.")
+    assert of_the_file or re.search(r"Correct (the name|name|k)\.$", told)
 
 
 @pytest.mark.parametrize(

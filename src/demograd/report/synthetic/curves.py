@@ -89,12 +89,14 @@ def curve_section(rows: pd.DataFrame, curve: Curve) -> Section | None:
 
 
 def _diverged(points: pd.DataFrame) -> str:
-    """` Not drawn, for they diverged: linear, 5 layers at 1.5 and 2.`: a sentence for the caption, or nothing."""
-    gone = points[points["y"].isna() & points["status"].str.startswith("diverged")]
+    """` Not drawn, for they diverged: linear, 5 layers at 1.5 and 2.`: a sentence for the caption, or nothing; what
+    diverged in training was at no x."""
+    gone = points[points["y"].isna() & points["status"].str.startswith("diverged:")]
     where = {
         str(label): listed([f"{x:g}" for x in sorted(set(of["x"]))]) for label, of in gone.groupby("label", sort=False)
     }
-    return f" Not drawn, for they diverged: {listed(f'{name} at {x}' for name, x in where.items())}." if where else ""
+    told = "; ".join(f"{name} at {x}" for name, x in where.items())
+    return f" Not drawn, for they diverged: {told}." if told else ""
 
 
 def _points(rows: pd.DataFrame, curve: Curve) -> pd.DataFrame:
