@@ -23,7 +23,8 @@ def check_is_read_whole(file: Path, network: Any) -> None:
     metadata, tensors = read_gguf_metadata(str(file))
     architecture = str(metadata["general.architecture"])
     if unread := _unread_tensors(architecture, tensors, network):
-        raise _passed_over(file, f"its tensor {unread[0]}, and {len(unread) - 1} others")
+        others = f", and {len(unread) - 1} others" if unread[1:] else ""
+        raise _passed_over(file, f"its tensor {unread[0]}{others}")
     prefix = f"{architecture}."
     for key, value in metadata.items():
         suffix = key.removeprefix(prefix)
@@ -61,11 +62,12 @@ def _unread_tensors(architecture: str, tensors: tuple[str, ...], network: Any) -
 
 def _agrees(suffix: str, value: Any, config: Any) -> bool:
     """Whether a setting of the header is in the configuration, or changes nothing."""
-    if value in _NO_CHANGE.get(suffix, ()):
+    if not isinstance(value, list) and value in _NO_CHANGE.get(suffix, ()):
         return True
     in_config = {
         "rope.freq_base": _rope_theta(config),
         "attention.head_count": getattr(config, "num_attention_heads", None),
+        "attention.scale": getattr(config, "attention_multiplier", None) or _head_dim(config) ** -0.5,
         "attention.sliding_window": getattr(config, "sliding_window", None),
         "attention.key_length": _head_dim(config),
         "attn_logit_softcapping": getattr(config, "attn_logit_softcapping", None),
@@ -74,6 +76,8 @@ def _agrees(suffix: str, value: Any, config: Any) -> bool:
     }
     if suffix in in_config:
         read = in_config[suffix]
+        if isinstance(value, list):  # layer by layer, where a configuration has one number
+            return read is not None and all(_agrees(suffix, one, config) for one in value)
         return read is not None and abs(float(read) - float(value)) <= 1e-5 * abs(value)
     return not any(part in suffix for part in _CHANGING)
 

@@ -19,11 +19,12 @@ def check_weights(network: Any, found: Mapping[str, Collection[str]]) -> str:
             network has, so that a part of a model would be measured as the whole.
     """
     if missing := sorted(found["missing_keys"]):
-        raise ValueError(f"there are no weights for {missing[0]}, nor for {len(missing) - 1} other parameters")
+        others = f", nor for {len(missing) - 1} other parameters" if missing[1:] else ""
+        raise ValueError(f"there are no weights for {missing[0]}{others}")
     left = sorted(found["unexpected_keys"])
     if too_many := [*_of_layers_too_many(network, left)]:
-        raise ValueError(f"it has weights of more layers than its configuration says: {too_many[0]}, and "
-                         f"{len(too_many) - 1} others")  # fmt: skip
+        others = f", and {len(too_many) - 1} others" if too_many[1:] else ""
+        raise ValueError(f"it has weights of more layers than its configuration says: {too_many[0]}{others}")
     return f"weights that the network has no place for are left out: {left[0]}, {len(left)} in all" if left else ""
 
 

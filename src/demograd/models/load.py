@@ -30,7 +30,7 @@ from demograd.models.names import check_name, expanded
 from demograd.models.packaged import BUILT_IN, header_of, installed_parts, joined, sha256
 from demograd.models.placement import check_device, placed
 from demograd.models.text_part import text_part
-from demograd.models.tokenizer import check_rows, tokenizer_file, tokenizer_of
+from demograd.models.tokenizer import check_bos, check_rows, tokenizer_file, tokenizer_of
 from demograd.models.tying import say_what_is_tied
 from demograd.models.untrained import untrained
 from demograd.paths import is_file, is_there
@@ -81,6 +81,7 @@ def load_model(
     )
     if begins := begin_with(tokenizer, network.config, bos, known.bos if known else None):
         notes = (*notes, begins)
+        check_bos(tokenizer, network, name)
     network.requires_grad_(False).eval()
     drawn_from = ""
     if weights != "trained":
@@ -150,7 +151,8 @@ def _saved_configuration(name: str) -> dict[str, Any]:
     if _gguf_parts(name):
         return {}
     place = _found(name)
-    return dict(PretrainedConfig.get_config_dict(place.path, revision=place.revision)[0])
+    with only_earlier_downloads():  # the model has just been loaded
+        return dict(PretrainedConfig.get_config_dict(place.path, revision=place.revision)[0])
 
 
 def tokenizer_file_of(name: str) -> Path | None:
@@ -183,7 +185,7 @@ def _load_pretrained(name: str, dtype: torch.dtype) -> _Loaded:
     place = _found(name)
     network, tokenizer, source, notes = _from_folder_or_hub(place, dtype)
     if place.description:  # the folder is one of demograd's own cache
-        return network, tokenizer, place.description, (place.description,)
+        return network, tokenizer, place.description, (place.description, *notes)
     return network, tokenizer, source, notes
 
 

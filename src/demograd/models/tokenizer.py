@@ -106,6 +106,19 @@ def check_rows(tokenizer: Any, network: Any, name: str) -> str:
             f"{beyond[min(beyond)]}: no prompt may hold them")  # fmt: skip
 
 
+def check_bos(tokenizer: Any, network: Any, name: str) -> None:
+    """
+    Raises:
+        UserError: the token that every prompt begins with has no row in the network's embedding.
+    """
+    rows = network.get_input_embeddings().weight.shape[0]
+    number = tokenizer.bos_token_id
+    if number is not None and number >= rows:  # without one, prompts begin with EOS, which `check_rows` has seen
+        raise UserError(f"Prompts of {name} would begin with {tokenizer.bos_token} (number {number}), for which the "
+                        f"network's embedding of {rows} rows has none", f"a token under {rows}",
+                        "Name another with the setting bos")  # fmt: skip
+
+
 def _require_vocabulary(folder: Path) -> None:
     if not is_there(folder) or not folder.is_dir():
         return
