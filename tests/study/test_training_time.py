@@ -25,13 +25,14 @@ from demograd.report import write_report
 
 CUES, LABELS, NOISE = 4, 16, 16
 LINES, EPISODES = 12, 32
-EARLY, LATER, MOST_STEPS = 100, 150, 5000
-"""Steps: of the second checkpoint, between the last ones, and at which to give up."""
+EARLY, LATER, MOST_STEPS, ATTEMPTS = 100, 150, 3000, 6
+"""Steps: of the second checkpoint, between the last ones, and at which to begin again from other weights; how often."""
 MASTERED = 0.97
 """Of the labels that a context tells, how many the last 20 episodes' batches have right once the ability is there.
 
-When it appears depends on the order of sums (between steps 350 and 900, as seen under several instruction sets), so the
-training is watched for it and goes on from there. After that, what is measured depends on chance no more.
+When it appears depends on the order of sums: with ten seeds, in float32 and float64, it did between steps 743 and 2,687,
+in one of twenty at 3,329, and in one not in 5,000. So training is watched for it and goes on from there, or begins anew.
+150 and 300 steps later 0.966 to 1.0 of them were right.
 """
 CHECKPOINTS = ("at the start", "early", "mastered", "later", "last")
 WORDS = [
@@ -74,16 +75,25 @@ def accuracy_on_repeated_cues(logits: Tensor, tokens: Tensor) -> float:
     return (predicted == label)[repeated].float().mean().item()
 
 
-def trained(folder: Path) -> Iterator[Path]:
-    """The checkpoints, each saved when training has come to it."""
-    torch.manual_seed(0)
+def trained(folder: Path) -> list[Path]:
+    """The checkpoints of the first seed with which the ability comes in time."""
+    for seed in range(ATTEMPTS):
+        checkpoints = [*trained_from(seed, folder / f"seed-{seed}")]
+        if len(checkpoints) == len(CHECKPOINTS):
+            return checkpoints
+    raise AssertionError(f"the ability came with none of {ATTEMPTS} seeds")
+
+
+def trained_from(seed: int, folder: Path) -> Iterator[Path]:
+    """The checkpoints, each saved when training has come to it; without the last, where the ability did not come."""
+    torch.manual_seed(seed)
     network = LlamaForCausalLM(LlamaConfig(
         vocab_size=len(WORDS), hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4,
         num_key_value_heads=4, max_position_embeddings=128, initializer_range=0.1,
         bos_token_id=ID["<s>"], eos_token_id=ID["</s>"], pad_token_id=ID["</s>"],
     ))  # fmt: skip
     optimizer = torch.optim.AdamW(network.parameters(), lr=3e-3, betas=(0.9, 0.95), fused=True)
-    generator = torch.Generator().manual_seed(0)
+    generator = torch.Generator().manual_seed(seed)
     right: deque[float] = deque(maxlen=20)
     due = {0: "at the start", EARLY: "early"}
     for step in range(MOST_STEPS):
@@ -133,7 +143,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     folder = tmp_path_factory.mktemp("training")
     write_task(folder / "cues.csv")
     study = read_study(
-        "shen2023-training-time", model="", checkpoints=[str(path) for path in trained(folder)],
+        "shen2023-training-time", model="", checkpoints=list(map(str, trained(folder))),
         tasks=[str(folder / "cues.csv")], template="{text}",
         label_words={f"label{i}": f"label{i}" for i in range(CUES)}, k=8, balanced=True, queries=20, device="cpu",
     )  # fmt: skip

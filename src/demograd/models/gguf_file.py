@@ -67,7 +67,7 @@ def _agrees(suffix: str, value: Any, config: Any) -> bool:
     in_config = {
         "rope.freq_base": _rope_theta(config),
         "attention.head_count": getattr(config, "num_attention_heads", None),
-        "attention.scale": getattr(config, "attention_multiplier", None) or _head_dim(config) ** -0.5,
+        "attention.scale": getattr(config, "attention_multiplier", None) or float(_head_dim(config)) ** -0.5,
         "attention.sliding_window": getattr(config, "sliding_window", None),
         "attention.key_length": _head_dim(config),
         "attn_logit_softcapping": getattr(config, "attn_logit_softcapping", None),
@@ -89,5 +89,5 @@ def _rope_theta(config: Any) -> float | None:
     return rope.get("rope_theta", getattr(config, "rope_theta", None))
 
 
-def _head_dim(config: Any) -> int | None:
-    return getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+def _head_dim(config: Any) -> int:
+    return int(getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads)
