@@ -30,9 +30,9 @@ EARLY, LATER, MOST_STEPS, ATTEMPTS = 100, 150, 3000, 6
 MASTERED = 0.97
 """Of the labels that a context tells, how many the last 20 episodes' batches have right once the ability is there.
 
-When it appears depends on the order of sums: with ten seeds, in float32 and float64, it did between steps 743 and 2,687,
-in one of twenty at 3,329, and in one not in 5,000. So training is watched for it and goes on from there, or begins anew.
-150 and 300 steps later 0.966 to 1.0 of them were right.
+When it appears depends on the order of sums: with ten seeds, in float32 and float64, it did between steps 743 and
+2,687, in one of twenty at 3,329, and in one not in 5,000. So training is watched for it and goes on from there, or
+begins anew. 150 and 300 steps later 0.966 to 1.0 of them were right.
 """
 CHECKPOINTS = ("at the start", "early", "mastered", "later", "last")
 WORDS = [
