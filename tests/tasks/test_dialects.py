@@ -173,3 +173,10 @@ def test_what_datasets_saved_to_disk_is_read_with_its_class_names(tmp_path, spli
     assert all((int(e.fields["text"].split()[1]) % 2 == 1) == (e.label == 0) for e in every)
     assert len(every) == (60 if splits else 29)
     assert all(e.fields["text"].startswith("validation" if splits else "train") for e in task.pools.queries)
+
+
+def test_an_object_of_several_lists_of_rows_is_refused_and_names_them(tmp_path):
+    rows = [{"text": f"film number {number}", "label": number % 2} for number in range(60)]
+    (tmp_path / "mine.json").write_text(json.dumps({"train": rows, "test": rows[:20]}), encoding="utf-8")
+    with pytest.raises(UserError, match=r"several lists of rows \('train', 'test'\)"):
+        load(tmp_path / "mine.json")

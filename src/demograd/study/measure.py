@@ -19,7 +19,7 @@ from demograd.metrics import (
 )
 from demograd.models import Model
 from demograd.observe import Observation, observe
-from demograd.observe.fit import way_to_observe
+from demograd.observe.fit import way_at_length
 from demograd.observe.rotary import has_rotary_keys
 from demograd.study.cells import extras
 from demograd.study.measures import MEASURES, metrics_of_fine_tuning
@@ -80,7 +80,7 @@ def measure(
     settings: dict[str, Any] = {}
     spread = OrderSensitivity()
     # before anything is tuned
-    aligned = aligned_zsl() if needs_alignment(study, model) and can_align(model) else None
+    aligned = aligned_zsl() if needs_alignment(study, model) and can_align(model, prepared.icl) else None
 
     def keep(setting: str, tuned: TunedModel, ft: Observation) -> None:
         scores = {name: _score(name, zsl, icl, ft) for name in metrics_of_fine_tuning(study)}
@@ -122,9 +122,9 @@ def needs_alignment(study: Study, model: Model) -> bool:
     return "implicit_update" in study.measures and not study.align_positions and has_rotary_keys(model.anatomy)
 
 
-def can_align(model: Model) -> bool:
-    """Whether queries can be put at positions of their own."""
-    return way_to_observe(model) == "packed"
+def can_align(model: Model, prompts: Prompts) -> bool:
+    """Whether queries of prompts as long as these can be put at positions of their own."""
+    return way_at_length(model, prompts) == "packed"
 
 
 def observe_aligned(study: Study, model: Model, prepared: Prepared) -> Observation:

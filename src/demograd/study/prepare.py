@@ -24,8 +24,6 @@ from demograd.tasks import (
 )
 from demograd.tasks.draws import reorder
 
-CONTROLS = ("FT_other_demonstrations", "FT_permuted_labels", "FT_other_task")
-
 
 @dataclass(frozen=True)
 class Reader:

@@ -8,7 +8,7 @@ from importlib.metadata import version
 from typing import Any
 
 from demograd.models import Model
-from demograd.study.measure import can_align, needs_alignment
+from demograd.study.measure import needs_alignment
 from demograd.study.schema import Study
 from demograd.study.store.secrets import without_secrets
 from demograd.tasks import Task, prompt_notes
@@ -75,8 +75,8 @@ def model_notes(study: Study, model: Model) -> list[str]:
     return [*model.notes, *([model.initialisation] if untrained else [])]
 
 
-def notes_of(study: Study, model: Model) -> list[str]:
-    """What a reader must know of the model and the settings."""
+def notes_of(study: Study, model: Model, *, can_align: bool) -> list[str]:
+    """What a reader must know of the model and the settings; `can_align`: see `measure.can_align`, of the longest."""
     notes = [*study.notes, *model_notes(study, model), *prompt_notes(model.tokenizer, study.separator)]
     if study.answer_prefix != " ":
         notes.append(f"Between text and answer stands {study.answer_prefix!r}, not a space.")
@@ -85,7 +85,7 @@ def notes_of(study: Study, model: Model) -> list[str]:
         if study.final_norm_lost:
             notes.append("Untrained networks have no final norm: a defect of the released runs, kept as asked for.")
     if needs_alignment(study, model):
-        if can_align(model):
+        if can_align:
             notes.append("Implicit update: keys are rotary, so ΔW_FT is taken with the queries of ZSL and FT where "
                          "they stand in ICL, observed once more for that. All other scores are of queries where they "
                          "stand without demonstrations.")  # fmt: skip

@@ -24,6 +24,7 @@ from demograd.metrics import (
     interval_over_demonstrations,
     label_log_likelihood,
     normalised_label_log_likelihood,
+    only,
     over_seeds,
     resampled_auc,
     stack_seeds,
@@ -63,7 +64,7 @@ def similarity(
     by_layer = scores[0].dim() > 1 and chosen is None
     scores, taken = ([one if one.dim() > 1 else one[:, None] for one in each] for each in (scores, taken))
     if chosen is not None:
-        scores = [_missing_where_not(score, mask) for score, mask in zip(scores, chosen, strict=True)]
+        scores = [only(score, mask) for score, mask in zip(scores, chosen, strict=True)]
     stacked = stack_seeds(scores)
     wholes = [aggregate(score) for score in taken]
     yield {"metric": metric, **over_sets(wholes, stacked, bounds)}
@@ -76,10 +77,6 @@ def similarity(
             "metric": metric, "seed": seed, "value": number(whole.value), "n": whole.n, "n_missing": whole.n_missing,
             "n_seeds": 1, **status, **shown(interval, bounds),
         }  # fmt: skip
-
-
-def _missing_where_not(score: Tensor, chosen: Tensor) -> Tensor:
-    return torch.where(chosen.reshape(-1, *[1] * (score.dim() - 1)), score, torch.nan)
 
 
 def _pairs(scores: list[Tensor]) -> Iterator[Row]:

@@ -70,7 +70,8 @@ def run_study(
     for sentence in sets.check():
         watch.say(sentence)
     _check_methods(study, first, sets)
-    notes, device = [*notes_of(study, first), *sets.notes], str(first.anatomy.device)
+    can_align = _way_of(study, first, sets) == "packed"
+    notes, device = [*notes_of(study, first, can_align=can_align), *sets.notes], str(first.anatomy.device)
     del first  # other models, and those who work, may need its memory
     facts: dict[str, dict[str, str]] = {}
 

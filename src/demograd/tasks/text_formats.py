@@ -6,6 +6,8 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 
+from demograd.errors import quoted
+
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 _FIELD_LIMIT = 2**31 - 1
 _ROWS_UNDER = ("data", "rows", "records", "examples", "train")
@@ -91,6 +93,10 @@ def _of_one_object(text: str) -> dict[str, list[object]] | None:
         whole = json.loads(text)
     except ValueError:
         return None
+    arrays = {name: value for name, value in whole.items() if isinstance(value, list)}
+    if len(arrays) > 1 and all(value and isinstance(value[0], dict) for value in arrays.values()):
+        raise ValueError(f"it holds several lists of rows ({', '.join(map(quoted, [*arrays][:5]))}): write each into a "
+                         "file of its own, and name the second as the validation file")  # fmt: skip
     rows = next((whole[name] for name in _ROWS_UNDER if isinstance(whole.get(name), list)), None)
     if rows is None and len(whole) == 1 and isinstance(only := next(iter(whole.values())), list):
         rows = only

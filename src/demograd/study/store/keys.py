@@ -21,9 +21,9 @@ from demograd.study.schema import Study
 from demograd.study.store.inputs import NUMERICS, Inputs
 
 _OF_ORDERS = {"order_sensitivity"}
-"""Measures that are kept beside the scores of FT and are no metric of one FT alone: of ICL's orders,"""
+"""Measures of ICL's orders, which are kept beside the scores of FT and are no metric of one FT alone."""
 _BY_NAME = _OF_ORDERS | {"attention_to_demonstrations"}
-"""and of a cell."""
+"""Measures that a cell's key names beside the metrics of FT."""
 _DIGITS = 32
 """Of the hash, hexadecimal: that two of a billion cells share one is less likely than 1 in 10^20."""
 
