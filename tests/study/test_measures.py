@@ -176,7 +176,8 @@ def test_where_rotary_queries_cannot_be_put_elsewhere_the_implicit_update_is_mis
     small_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No architecture of today is rotary and cannot be packed: here one is called so."""
-    monkeypatch.setattr("demograd.study.measure.way_to_observe", lambda model: "unpacked")
+    for module in ("measure", "run"):
+        monkeypatch.setattr(f"demograd.study.{module}.way_at_length", lambda model, prompts: "unpacked")
     table = ran(small_model, tmp_path / "out", measures=["implicit_update"], seeds=[0], queries=4)
     of_ft = table[(table.setting == "FT") & table.seed.isna() & table.layer.isna()].set_index("metric")
     for name in ("implicit_update", "implicit_update_weighted"):
