@@ -2,6 +2,7 @@
 
 import pickle
 import re
+from inspect import unwrap
 from pathlib import Path
 from typing import Any
 
@@ -183,9 +184,10 @@ def test_numbers_of_any_length(number: int) -> None:
         lambda: task.demonstrations(4, -abs(number)), lambda: demograd.run("quickstart", k=number),
         lambda: demograd.run("quickstart", seeds=[number]),
         lambda: GradientDescent(learning_rate=0.1, epochs=-abs(number)),
-        lambda: task.demonstrations(4, 0, permutation=number), lambda: demograd.run({"queries": number}),
+        lambda: task.demonstrations(4, 0, permutation=number), lambda: unwrap(demograd.run)(number),
         lambda: read_study("quickstart", queries=number),
     ]  # fmt: skip
+    # unwrapped, as the tests' own check of types would refuse a number before `run` does
     for call_it in wrong:
         with pytest.raises(UserError) as error:
             call_it()

@@ -36,7 +36,7 @@ FolderName = Annotated[str, AfterValidator(_names_a_folder)]
 Whole = Annotated[int, _NUMBER]
 Natural = Annotated[int, Field(ge=0), _NUMBER]
 """From 0."""
-Count = Annotated[int, Field(gt=0), _NUMBER]
+Count = Annotated[int, Field(gt=0, lt=2**63), _NUMBER]
 """From 1."""
 Several = Annotated[int, Field(ge=2), _NUMBER]
 """From 2."""

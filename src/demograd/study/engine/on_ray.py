@@ -124,7 +124,7 @@ def check_reachable(address: str | None) -> None:
         UserError: nobody does.
     """
     host, colon, port = (address or "").removeprefix("ray://").rpartition(":")
-    if not colon or not port.isdigit():
+    if not colon or "://" in host + colon + port:  # auto, local, or of a client that is not Ray's own
         return
     try:
         socket.create_connection((host, int(port)), timeout=REACHED_IN).close()
