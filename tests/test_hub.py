@@ -45,6 +45,7 @@ def deaf(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", False)
     monkeypatch.setattr(hub, "ANSWERS_WITHIN", 0.2)
+    monkeypatch.setattr(hub, "_silent_since", {})
     yield server
     server.socket.close()
     for connection in server.open:
@@ -59,7 +60,13 @@ _BROKEN = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection:
 def test_a_hub_that_does_not_answer_is_asked_once_and_named(deaf: Deaf, load: object) -> None:
     with pytest.raises(UserError, match=rf"'nobody/nothing' cannot be loaded.*{deaf.address}, does not answer"):
         load("nobody/nothing")  # type: ignore[operator]
+    with pytest.raises(UserError, match="does not answer"):  # within a minute of the first time
+        load("nobody/something")  # type: ignore[operator]
     assert deaf.connections == 1
+    hub._silent_since[deaf.address] -= hub.ASKED_AGAIN_AFTER
+    with pytest.raises(UserError, match="does not answer"):
+        load("nobody/something")  # type: ignore[operator]
+    assert deaf.connections == 2
 
 
 @pytest.mark.parametrize("deaf", [b"", _BROKEN], indirect=True, ids=["silent", "broken"])

@@ -89,6 +89,13 @@ def test_help_schema_and_cache_load_nothing_heavy(
         ("run --model smollm2-135", "'smollm2-135'"),
         ("check ./nothere", "./nothere"),
         ("plan --workers none", "--workers none"),
+        ("run --dtype nosuch", "dtype 'nosuch'"),
+        ("run --device nosuch", "device 'nosuch'"),
+        ("run vonoswald2023 --set device=nosuch", "device 'nosuch'"),
+        ("check smollm2-135m --dtype nosuch", "dtype 'nosuch'"),
+        ("check smollm2-135m --device nosuch", "device 'nosuch'"),
+        ("report nothere", "nothere has no study.yaml"),
+        ("claims nothere", "nothere has no study.yaml"),
         ("cache prune", "--older-than"),
     ],
 )

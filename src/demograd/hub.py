@@ -1,11 +1,17 @@
 """Whether the hub of models and data sets answers, asked briefly before libraries try for half a minute."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 ANSWERS_WITHIN = 5.0
 """Seconds that a hub has for its first answer."""
+ASKED_AGAIN_AFTER = 60.0
+"""Seconds for which a hub that did not answer is taken to be silent still: a model is a tokenizer, a configuration and
+weights, and each would wait."""
 _SERVER_ERROR = 500
+_silent_since: dict[str, float] = {}
+"""Address → when it last did not answer."""
 
 
 def hub_address() -> str:
@@ -40,10 +46,16 @@ def hub_answers() -> bool:
         return False
     from huggingface_hub import get_session
 
-    try:
-        return bool(get_session().head(hub_address(), timeout=ANSWERS_WITHIN).status_code < _SERVER_ERROR)
-    except Exception:  # the client library, and so its errors, changed between versions: each says the same here
+    address = hub_address()
+    if time.monotonic() - _silent_since.get(address, -ASKED_AGAIN_AFTER) < ASKED_AGAIN_AFTER:
         return False
+    try:
+        answers = bool(get_session().head(address, timeout=ANSWERS_WITHIN).status_code < _SERVER_ERROR)
+    except Exception:  # the client library, and so its errors, changed between versions: each says the same here
+        answers = False
+    if not answers:
+        _silent_since[address] = time.monotonic()
+    return answers
 
 
 @contextmanager

@@ -5,6 +5,9 @@ from typing import Literal
 Weights = Literal["trained", "trained_embeddings", "norms_only", "no_training"]
 """States of a network before anything is done to it (method.md)."""
 
+Dtype = Literal["float32", "bfloat16", "float16"]
+"""What a network computes in."""
+
 Extra = Literal[
     "next_token_log_probs",
     "context_logits",

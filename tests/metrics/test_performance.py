@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from demograd import metrics
+from demograd.observe import Observation
 
 from .conftest import Make
 
@@ -115,6 +116,31 @@ def test_an_icl_that_always_says_the_other_class_recalls_everything_and_so_does_
     assert base_rate[:4].tolist() == [1, 0, 1, 0] and base_rate[4].isnan()
     assert metrics.rec2ftp(zsl, mends_the_same, ft).nanmean().item() == 1  # twice its base rate
     assert metrics.rec2ftp_base_rate(icl, zsl)[:4].isnan().all()
+
+
+def test_rec2ftp_above_its_base_rate_is_their_difference_and_its_influences(observation: Make) -> None:
+    """Leaving a query out moves the difference by that query's influence over n − 1, but for terms of order 1 / n²."""
+    generator = torch.Generator().manual_seed(0)
+    n = 400
+    signs = [(torch.rand(n, generator=generator) < share).int() * 2 - 1 for share in (0.4, 0.6, 0.5)]
+
+    def of(keep: slice | list[int]) -> list[Observation]:
+        return [observation(log_probs=binary(*sign[keep].tolist()), gold=[1] * len(sign[keep])) for sign in signs]
+
+    def by_hand(three: list[Observation]) -> float:
+        return float(metrics.rec2ftp(*three).nanmean() - metrics.rec2ftp_base_rate(*three[:2]).nanmean())
+
+    everything = of(slice(None))
+    values = metrics.rec2ftp_above_base_rate(*everything)
+    assert values.nanmean().item() == pytest.approx(by_hand(everything), abs=1e-6)
+    counted = (~values.isnan()).nonzero().flatten().tolist()
+    assert counted == (signs[0] < 0).nonzero().flatten().tolist()
+    for left_out in counted[:12]:
+        without = by_hand(of([i for i in range(n) if i != left_out]))
+        influence = values[left_out].item() - values.nanmean().item()
+        assert without - by_hand(everything) == pytest.approx(-influence / (len(counted) - 1), abs=2e-4)
+    nothing_mended = [everything[0], everything[1], everything[0]]
+    assert metrics.rec2ftp_above_base_rate(*nothing_mended).isnan().all()
 
 
 def test_an_empty_corrected_selection_is_missing_not_zero(observation: Make) -> None:

@@ -73,6 +73,13 @@ def without_tokenizer(folder: Path) -> None:
     (folder / "tokenizer.json").unlink()
 
 
+def adapter_alone(folder: Path) -> None:
+    for file in folder.iterdir():
+        file.unlink()
+    for name in ("adapter_config.json", "adapter_model.safetensors"):
+        (folder / name).write_text("{}")
+
+
 def too_few_rows(folder: Path) -> None:
     random_network("llama", vocab_size=ROWS - 9, num_hidden_layers=1, eos_token_id=1).save_pretrained(folder)
 
@@ -85,7 +92,8 @@ def too_few_rows(folder: Path) -> None:
         (configured(quantization_config={"quant_method": "gptq", "bits": 4}), r"quantised \(gptq\)"),
         (configured(quantization_config={"quant_method": "bitsandbytes", "load_in_4bit": True}), "bitsandbytes, 4 bit"),
         (configured(quantization_config={"quant_method": "of my own"}), r"quantised \(of my own\)"),
-        (with_file("adapter_config.json"), "holds an adapter.*merge_and_unload"),
+        (with_file("adapter_config.json"), "holds an adapter.*beside a model.*merge_and_unload"),
+        (adapter_alone, "holds an adapter.*alone.*merge_and_unload"),
         (twice, "holds weights twice: model.safetensors, and the files that model.safetensors.index.json names"),
         (not_numbers, "2 of the 64 values of model.norm.weight are NaN or infinite"),
         (without_tokenizer, "no tokenizer files in the folder"),
@@ -132,7 +140,8 @@ def test_a_control_token_without_a_row_is_noted(folder: Path) -> None:
     assert any("such as <pad>" in note for note in load_model(str(folder), device="cpu").notes)
 
 
-def write_gguf(file: Path, backend: Tokenizer, *, without: str = "-", extra: str = "", scaling: bool = False) -> None:
+def write_gguf(file: Path, backend: Tokenizer, *, without: str = "-", extra: str = "",
+               scaling: gguf.RopeScalingType | None = None) -> None:  # fmt: skip
     """A Llama of one layer, perhaps without a tensor, with one too many, or with scaled positions."""
     model = json.loads(backend.to_str())["model"]
     tokens = sorted(model["vocab"], key=model["vocab"].__getitem__)
@@ -149,7 +158,7 @@ def write_gguf(file: Path, backend: Tokenizer, *, without: str = "-", extra: str
     writer.add_rope_freq_base(10000.0)
     writer.add_vocab_size(len(tokens))
     if scaling:
-        writer.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
+        writer.add_rope_scaling_type(scaling)
         writer.add_rope_scaling_factor(4.0)
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("gpt-2")
@@ -183,7 +192,8 @@ def write_gguf(file: Path, backend: Tokenizer, *, without: str = "-", extra: str
         ({"without": "ffn_up"}, r"no weights for model\.layers\.0\.mlp\.up_proj\.weight"),
         ({"without": "output_norm"}, r"no weights for model\.norm\.weight"),
         ({"extra": "blk.0.attn_q.bias"}, r"passes over .* tensor blk\.0\.attn_q\.bias"),
-        ({"scaling": True}, r"passes over .* llama\.rope\.scaling\."),
+        ({"scaling": gguf.RopeScalingType.NONE}, ""),
+        ({"scaling": gguf.RopeScalingType.LINEAR}, r"passes over .* llama\.rope\.scaling\."),
     ],
 )
 def test_a_gguf_file_is_read_whole_or_refused(

@@ -187,13 +187,13 @@ def claims(
         return
     if any(option is not None for option in (model, k, queries, learning_rate, out)):
         raise UserError(f"A run folder, {folder}, and settings of a new run", "one of them", "Leave out the other")
-    _print_claims(files.place(folder))
+    _print_claims(files.run_folder(folder))
 
 
 @app.command()
 def report(folder: Annotated[str, typer.Argument(help="A run folder.")]) -> None:
     """Write the report of a run folder anew."""
-    typer.echo(f"Report: {reports.write_report(files.place(folder)).resolve()}")
+    typer.echo(f"Report: {reports.write_report(files.run_folder(folder)).resolve()}")
 
 
 @app.command(name="list")
@@ -227,6 +227,8 @@ def check(
     """Prove on your own model that what is recorded is what the model computes."""
     _allow_pickle(allow_pickle)
     models.check_name(model)
+    models.check_dtype(dtype)
+    models.check_device_name(device)
     _say_first(f"Loading {model}")
     from demograd.cli.tables import print_checks
     from demograd.study.check import check_model

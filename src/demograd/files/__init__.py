@@ -7,6 +7,7 @@ from demograd.lazy import make_lazy
 if TYPE_CHECKING:
     from demograd.files.abilities import lock_where_possible, missing_abilities
     from demograd.files.place import Place, local_copy, make_folder, move, place, remove
+    from demograd.files.run_folder import check_holds, run_folder
     from demograd.files.seal import WITHOUT_SEAL, Damaged, check_seal, write_sealed
     from demograd.files.sealed import (
         read_json,
@@ -22,10 +23,10 @@ if TYPE_CHECKING:
     from demograd.files.writable import check_writable
 
 __all__ = [
-    "WITHOUT_SEAL", "Damaged", "NoRoom", "Place", "check_seal", "check_writable", "local_copy", "lock_where_possible",
-    "make_folder", "missing_abilities", "move", "place", "read_json", "read_table", "read_yaml", "remove",
-    "sealed_tensors", "unfinished_files", "write_json", "write_sealed", "write_table", "write_tensors", "write_yaml",
-    "written_whole",
+    "WITHOUT_SEAL", "Damaged", "NoRoom", "Place", "check_holds", "check_seal", "check_writable", "local_copy",
+    "lock_where_possible", "make_folder", "missing_abilities", "move", "place", "read_json", "read_table",
+    "read_yaml", "remove", "run_folder", "sealed_tensors", "unfinished_files", "write_json", "write_sealed",
+    "write_table", "write_tensors", "write_yaml", "written_whole",
 ]  # fmt: skip
 
 make_lazy(__name__)

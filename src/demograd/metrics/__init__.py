@@ -81,6 +81,7 @@ if TYPE_CHECKING:
     from demograd.metrics.random_aou import random_sim_aou as random_sim_aou
     from demograd.metrics.random_aou import random_sim_aou_mean_removed as random_sim_aou_mean_removed
     from demograd.metrics.rec2ftp import rec2ftp as rec2ftp
+    from demograd.metrics.rec2ftp import rec2ftp_above_base_rate as rec2ftp_above_base_rate
     from demograd.metrics.rec2ftp import rec2ftp_base_rate as rec2ftp_base_rate
     from demograd.metrics.resolution import resolution as resolution
     from demograd.metrics.selection import only as only

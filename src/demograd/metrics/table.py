@@ -291,6 +291,15 @@ METRICS: dict[str, Metric] = {
         ("zsl", "icl"),
         "query",
     ),
+    "rec2ftp_above_base_rate": Metric(
+        "rec2ftp_above_base_rate",
+        "Rec2FTP above its base rate",
+        "Rec2FTP minus its base rate: whether ICL mends what FT mends rather than ZSL's other mistakes",
+        _OURS,
+        "performance",
+        (-1.0, 1.0),
+        per="query",
+    ),
     "token_overlap": Metric(
         "token_overlap",
         "Token Overlap",

@@ -11,14 +11,15 @@ if TYPE_CHECKING:
     from demograd.models.final_norm import without_final_norm
     from demograd.models.load import DTYPES, load_model, load_tokenizer
     from demograd.models.model import Model
-    from demograd.models.names import check_name
+    from demograd.models.names import check_device_name, check_dtype, check_name
     from demograd.models.packaged import BUILT_IN
     from demograd.models.parameters import ParameterSlice, Part
     from demograd.words import Weights
 
 __all__ = [
-    "ARCHITECTURES", "BUILT_IN", "DTYPES", "Anatomy", "Architecture", "Model", "ParameterSlice", "Part", "Weights",
-    "check_name", "eager_attention", "find_anatomy", "load_model", "load_tokenizer", "without_final_norm",
+    "ARCHITECTURES", "BUILT_IN", "DTYPES", "Anatomy", "Architecture", "Model", "ParameterSlice", "Part",
+    "Weights", "check_device_name", "check_dtype", "check_name", "eager_attention", "find_anatomy", "load_model",
+    "load_tokenizer", "without_final_norm",
 ]  # fmt: skip
 
 make_lazy(__name__)

@@ -62,19 +62,29 @@ def _undo_quantisation(config: Any) -> str:
     return f"the configuration records quantisation ({method}): weights that are stored so are dequantised"
 
 
-def check_files(folder: Path) -> str:
-    """A note on weights in a model's folder that are not read; empty where there are none.
+def refuse_adapter(folder: Path) -> None:
+    """Alone, an adapter is no model; beside one, it cannot be told whether the model is meant with it or without.
 
     Raises:
-        UserError: an adapter stands beside the model or alone; or it cannot be told which files are the model's.
+        UserError: there is one.
     """
-    names = {file.name for file in folder.iterdir()}
+    names = {file.name for file in folder.iterdir()} if folder.is_dir() else set()
     if "adapter_config.json" in names:
         beside = "beside a model" if "config.json" in names else "alone"
         raise UserError(f"{folder} holds an adapter (adapter_config.json) {beside}: weights that change those of a "
                         "model", "the whole model, with the adapter in it",
                         "Merge it (peft: merge_and_unload) and save the result in a folder of its own"
                         + (", or take the adapter's files away" if beside != "alone" else ""))  # fmt: skip
+
+
+def check_files(folder: Path) -> str:
+    """A note on weights in a model's folder that are not read; empty where there are none.
+
+    Raises:
+        UserError: an adapter stands beside the model; or it cannot be told which files are the model's.
+    """
+    refuse_adapter(folder)
+    names = {file.name for file in folder.iterdir()}
     if {_WHOLE, _INDEX} <= names and _WHOLE not in _shards(folder):
         raise UserError(f"{folder} holds weights twice: {_WHOLE}, and the files that {_INDEX} names",
                         "the files of one checkpoint", "Take away those that are older")  # fmt: skip

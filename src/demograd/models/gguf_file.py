@@ -6,7 +6,8 @@ from typing import Any
 from demograd.errors import UserError
 
 _NO_CHANGE = {"rope.scaling.type": ("none",), "rope.scaling.factor": (0.0, 1.0), "attention.causal": (True,),
-              "logit_scale": (1.0,)}  # fmt: skip
+              "logit_scale": (1.0,), "attention.clamp_kqv": (0.0,), "expert_weights_scale": (1.0,),
+              "rope.scaling.attn_factor": (1.0,)}  # fmt: skip
 """Values of a header's keys under which a network computes what it computes without them."""
 _CHANGING = ("rope.scaling.", "softcapping", "_scale", "attention.causal", "clamp_kqv", "max_alibi_bias", "freq_base")
 """Keys of a header that change what a network computes, by parts of their names."""
@@ -26,6 +27,9 @@ def check_is_read_whole(file: Path, network: Any) -> None:
         others = f", and {len(unread) - 1} others" if unread[1:] else ""
         raise _passed_over(file, f"its tensor {unread[0]}{others}")
     prefix = f"{architecture}."
+    scaling = f"{prefix}rope.scaling."
+    if metadata.get(f"{scaling}type") == "none":  # what stands beside it scales nothing
+        metadata = {key: value for key, value in metadata.items() if not key.startswith(scaling)}
     for key, value in metadata.items():
         suffix = key.removeprefix(prefix)
         if key.startswith(prefix) and not _agrees(suffix, value, network.config):

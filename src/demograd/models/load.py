@@ -20,13 +20,13 @@ from demograd.errors import UserError, unknown_name
 from demograd.hub import downloads_are_off, hub_address, hub_answers, only_earlier_downloads
 from demograd.models.anatomy import find_anatomy
 from demograd.models.bos import begin_with
-from demograd.models.checkpoint import check_configuration, check_files
+from demograd.models.checkpoint import check_configuration, check_files, refuse_adapter
 from demograd.models.finite import check_finite
 from demograd.models.gguf_file import check_is_read_whole
 from demograd.models.initialisation import set_initialisation
 from demograd.models.leftover import check_weights
 from demograd.models.model import Model, Weights, context_window, fingerprint
-from demograd.models.names import check_name, expanded
+from demograd.models.names import check_device_name, check_dtype, check_name, expanded
 from demograd.models.packaged import BUILT_IN, header_of, installed_parts, joined, sha256
 from demograd.models.placement import check_device, placed
 from demograd.models.text_part import text_part
@@ -71,8 +71,8 @@ def load_model(
     """
     if weights not in get_args(Weights):
         raise unknown_name("weights", weights, get_args(Weights), "Choose one of these")
-    if dtype not in DTYPES:
-        raise unknown_name("dtype", dtype, DTYPES, "Choose one of these")
+    check_dtype(dtype)
+    check_device_name(device)
     place = check_device(device)
     network, tokenizer, source, notes = _load_pretrained(name, DTYPES[dtype])
     known = BUILT_IN.get(name)
@@ -195,6 +195,7 @@ def _found(name: str) -> _Place:
         known = BUILT_IN.get(name)
         return _Place(_from_gguf(parts), description=known.description if known else f"{path.name}, dequantised")
     if is_there(path):
+        refuse_adapter(path)
         if not is_file(path / "config.json"):
             raise UserError(f"{name} is no model: it has no config.json",
                             "a folder of save_pretrained, or a .gguf file", "Check the path")  # fmt: skip

@@ -1,12 +1,18 @@
-"""What a model is called. A name that cannot be a model's is refused here, before anything is loaded or asked for."""
+"""What a model, a dtype and a device are called. What cannot be one is refused here, before anything is loaded."""
 
 from difflib import get_close_matches
 from pathlib import Path
+from typing import get_args
 
 from demograd.errors import UserError, unknown_name
 from demograd.hub import why_no_repository
 from demograd.models.packaged import BUILT_IN
 from demograd.paths import is_there
+from demograd.words import Dtype
+
+DEVICES = ("auto", "balanced", "cpu", "cuda", "hpu", "meta", "mps", "mtia", "npu", "privateuseone",
+           "xla", "xpu")  # fmt: skip
+"""The kinds that demograd and torch know; whether this machine has one is asked of torch."""
 
 
 def check_name(name: str) -> None:
@@ -50,3 +56,15 @@ def expanded(name: str) -> Path:
     except RuntimeError as error:  # ~someone
         raise UserError(f"There is no file or folder {name} ({error})", "a folder of save_pretrained, or a .gguf file",
                         "Check the path") from error  # fmt: skip
+
+
+def check_dtype(name: str) -> None:
+    """Raises: UserError where networks are not computed in it."""
+    if name not in get_args(Dtype):
+        raise unknown_name("dtype", name, get_args(Dtype), "Choose one of these")
+
+
+def check_device_name(name: str) -> None:
+    """Raises: UserError where no machine has such a device."""
+    if name.partition(":")[0] not in DEVICES:
+        raise unknown_name("device", name, DEVICES, "Try auto")

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from math import inf
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -10,8 +9,7 @@ import pyarrow as pa
 
 from demograd.columns import COLUMNS
 from demograd.errors import UserError
-from demograd.files import Place, read_json, read_table, read_yaml
-from demograd.paths import is_file
+from demograd.files import Place, check_holds, read_json, read_table, read_yaml
 
 
 @dataclass(frozen=True)
@@ -83,12 +81,7 @@ def read_run(folder: Place) -> Run:
     results lack a column or have no rows.
     """
     for name in ("study.yaml", "results.parquet"):
-        if not _has(folder, name):
-            raise UserError(
-                f"{folder} has no {name}",
-                "a run folder, as `demograd run` writes it",
-                "Give the folder that `demograd run --out` named, after at least one cell has finished",
-            )
+        check_holds(folder, name)
     study = _readable(folder / "study.yaml", read_yaml)
     provenance = _readable(folder / "provenance.json", read_json, missing={})
     checks = _readable(
@@ -131,11 +124,6 @@ def _without_infinities(results: pd.DataFrame) -> pd.DataFrame:
         return results
     status = results["status"].where(~diverged | (results["status"] != "ok"), "diverged")
     return results.assign(value=results["value"].where(~diverged), status=status)
-
-
-def _has(folder: Place, name: str) -> bool:
-    file = folder / name
-    return is_file(file) if isinstance(file, Path) else file.is_file()  # a path may be longer than any system takes
 
 
 def _readable(path: Place, read: Any, missing: Any = None) -> Any:

@@ -36,7 +36,8 @@ MEASURES: dict[str, Measure] = {
     "similarity": Measure(
         ("sim_aou", "sim_aou_norm", "sim_aou_mean_removed", "sim_aou_norm_mean_removed", "sim_am", "sim_am_delta",
          "sim_am_centred", "sim_am_delta_centred", "random_sim_aou", "random_sim_aou_centred",
-         "random_sim_aou_minus_zsl", "random_sim_aou_mean_removed", "rec2ftp", "rec2ftp_base_rate"),
+         "random_sim_aou_minus_zsl", "random_sim_aou_mean_removed", "rec2ftp", "rec2ftp_base_rate",
+         "rec2ftp_above_base_rate"),
         "SimAOU and SimAM in all their forms, their specificity and random baselines, and Rec2FTP",
     ),
     "alpha": Measure(("alpha",), "α: how alike GD's and LCGD's changes of attention are (Deutch 2024, §B.1)"),

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from demograd.errors import UserError, quoted
-from demograd.files import place, read_yaml
+from demograd.files import place, read_yaml, run_folder
 from demograd.study.engine import Workers
 from demograd.study.finished import Run
 from demograd.study.read import read_study
@@ -71,9 +71,7 @@ def open_run(folder: str | Path) -> Run:
     Raises:
         UserError: there is none, or its study cannot be read.
     """
-    path = place(folder)
-    if not (path / "study.yaml").is_file():
-        raise UserError(f"{folder} has no study.yaml", "a run folder", "Give the folder that a run was kept in")
+    path = run_folder(folder)
     return Run(RunFolder(path), _of_either_kind(read_yaml(path / "study.yaml")))
 
 

@@ -13,8 +13,9 @@ from demograd.study.grid import WORLD_AXES, Axes, Exclusion, PairedAxis, Point, 
 from demograd.study.measures import MEASURES
 from demograd.study.methods import make_method, named_methods, resolved_methods
 from demograd.study.settings import validated
-from demograd.study.values import AtLeastOne, Count, FolderName, Many, OneOrMany, Order, Orders, Positive, Seed
+from demograd.study.values import AtLeastOne, Count, Device, FolderName, Many, OneOrMany, Order, Orders, Positive, Seed
 from demograd.tasks.cells import label_key
+from demograd.words import Dtype
 
 Rates = Annotated[list[Positive] | dict[str, Many[Positive]], OneOrMany()]
 """For all tasks, or task by task."""
@@ -111,9 +112,9 @@ class Study(BaseModel):
     """A defect of the released runs: untrained networks had no final norm."""
     place: Literal["projection", "after_norm"] = "projection"
     """Where the attention output is read."""
-    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    dtype: Dtype = "float32"
     """What the network computes in."""
-    device: str = "auto"
+    device: Device = "auto"
     """`auto`, `balanced` (over all CUDA devices), `cpu`, `cuda`, `cuda:1`, …"""
 
     @field_validator("methods", mode="before")

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from demograd.metrics import METRICS, alpha, common_sizes, credit, mean_over_heads, rec2ftp
+from demograd.metrics import METRICS, alpha, common_sizes, credit, mean_over_heads
 from demograd.study.gathered import Gathered, Untuned
 from demograd.study.measures import metrics_of_fine_tuning
 from demograd.study.schema import Study
@@ -48,8 +48,9 @@ def tuned_scores(group: Gathered, setting: str, metric: str) -> Scores | None:
     if any(status != "ok" for status in group.status(setting)):
         return None
     untuned = group.untuned
-    if metric == "rec2ftp":
-        return [rec2ftp(*three) for three in zip(untuned.zsl, untuned.icl, group.predicted(setting), strict=True)]
+    if metric in ("rec2ftp", "rec2ftp_above_base_rate"):
+        recalled, predicted = METRICS[metric].function, group.predicted(setting)
+        return [recalled(*three) for three in zip(untuned.zsl, untuned.icl, predicted, strict=True)]
     if metric == "alpha":
         return _alpha(group) if setting == "FT" else None
     return group.scores(setting, metric)

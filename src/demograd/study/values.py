@@ -8,6 +8,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AfterValidator, BeforeValidator, Field, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
+from demograd.models import check_device_name
 from demograd.tasks.orders import MOST_ORDERS
 
 LONGEST_NAME = 100
@@ -22,6 +23,11 @@ def _names_a_folder(name: str) -> str:
     return name
 
 
+def _known_device(name: str) -> str:
+    check_device_name(name)
+    return name
+
+
 def _no_boolean(value: Any) -> Any:
     """To Python, and so to pydantic, True is the number 1."""
     if isinstance(value, bool):
@@ -33,6 +39,7 @@ def _no_boolean(value: Any) -> Any:
 _NUMBER = BeforeValidator(_no_boolean)
 
 FolderName = Annotated[str, AfterValidator(_names_a_folder)]
+Device = Annotated[str, AfterValidator(_known_device)]
 Whole = Annotated[int, _NUMBER]
 Natural = Annotated[int, Field(ge=0), _NUMBER]
 """From 0."""

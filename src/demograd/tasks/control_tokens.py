@@ -7,12 +7,21 @@ text: the runs of spaces of GPT-NeoX, Phi and Gemma, or words that someone added
 
 import copy
 import json
+import re
 import unicodedata
 from collections.abc import Callable
 from typing import Any
 from weakref import WeakKeyDictionary
 
 Encode = Callable[[list[str]], list[list[int]]]
+
+_HTML = re.compile(
+    r"</?(a|abbr|b|big|blockquote|body|br|caption|center|cite|code|dd|del|div|dl|dt|em|font|form|h[1-6]|head|hr|html|i"
+    r"|img|ins|kbd|li|ol|p|pre|q|s|samp|script|small|span|strike|strong|style|sub|sup|table|tbody|td|tfoot|th|thead"
+    r"|title|tr|tt|u|ul)\s*/?>",
+    re.IGNORECASE,
+)
+"""Tags of text; of those for control, such as <summary> or <source>, some have the names of rarer ones."""
 
 _known: WeakKeyDictionary[Any, tuple[int, Encode | None, frozenset[int]]] = WeakKeyDictionary()
 """Tokenizer -> its number of tokens, an encoder of a copy of it, and its control tokens: a copy may take a second."""
@@ -22,10 +31,12 @@ def is_control(content: str) -> bool:
     """Whether an added token looks like a tag: a letter or digit between punctuation or symbols at both ends.
 
     So do <think>, [INST], |||EMAIL_ADDRESS||| and >>QUESTION<<; runs of white space, words and bare punctuation do not.
+    Nor is HTML control: <br> and <h1> are what web text is written in, and single tokens of Gemma for that reason.
     """
     text = content.strip().strip("▁Ġ")
     return (
         len(text) > 2
+        and not _HTML.fullmatch(text)
         and all(unicodedata.category(end)[0] in "PS" for end in (text[0], text[-1]))
         and any(letter.isalnum() for letter in text)
     )

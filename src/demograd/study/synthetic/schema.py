@@ -12,6 +12,7 @@ from demograd.study.schema import Study, make_study
 from demograd.study.values import (
     AtLeastOne,
     Count,
+    Device,
     FolderName,
     Many,
     Natural,
@@ -229,7 +230,7 @@ class SyntheticStudy(_Settings):
     """Whether to measure how many weights are nearly zero."""
     language_model: dict[str, Any] | None = None
     """Settings of a study of a language model, whose rows stand beside these; see docs/study.md."""
-    device: str = "cpu"
+    device: Device = "cpu"
     """`cpu`, `cuda`, `cuda:1`, …"""
 
     @field_validator("worlds", mode="before")
