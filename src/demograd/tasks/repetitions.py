@@ -14,7 +14,7 @@ def repetition_notes(name: str, rows: Sequence[Example], pools: Pools, left_out:
 
     Texts are the same here where they differ in case, white space and punctuation alone.
     """
-    bare = {id(example): _bare(example) for example in rows}  # the pools hold the same objects
+    bare = dict(zip(map(id, rows), _bare(rows), strict=True))  # the pools hold the same objects
     known = [(bare[id(example)], example.label) for example in rows]
     labels: dict[str, set[int]] = defaultdict(set)
     for text, label in known:
@@ -45,6 +45,6 @@ class _Letters(dict[int, int | None]):
 _LETTERS = _Letters()
 
 
-def _bare(example: Example) -> str:
-    text = "\n".join(example.fields.values()).casefold()
-    return text.translate(_LETTERS) or text  # what has no letters at all, such as "?!", is its own text
+def _bare(examples: Sequence[Example]) -> list[str]:
+    texts = ["\n".join(example.fields.values()).casefold() for example in examples]
+    return [text.translate(_LETTERS) or text for text in texts]  # what has no letters, such as "?!", is its own text

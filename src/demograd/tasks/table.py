@@ -68,7 +68,7 @@ def labelled_examples(
         column = table.column(theirs, "named by the template")
         texts = cells[ours] = _checked(table, theirs, column, text_of, rows)
         _refuse_rows(table, f"nothing in column {theirs!r}", [row for row in rows if not texts[row]])
-        unreadable = [row for row in rows if not _is_unicode(texts[row])]
+        unreadable = [] if _is_unicode("".join(texts)) else [row for row in rows if not _is_unicode(texts[row])]
         _refuse_rows(table, f"half a character (a lone surrogate) in column {theirs!r}", unreadable)
     _refuse_rows(table, f"nothing in label column {label_column!r}", [row for row in rows if not keys[row]])
     _refuse_labels(table, label_column, {row: keys[row] for row in rows}, class_of_label)

@@ -47,7 +47,7 @@ class Task:
 
     def text(self, example: Example) -> str:
         """text(x): the filled template."""
-        return fill(self.template, example.fields)
+        return self._texts([example])[0]
 
     def answer(self, label: int) -> str:
         """answer(y): what stands before it (by default a space), and the label word."""
@@ -152,7 +152,7 @@ class Task:
         """
         limit = (context_window - 1) // 2 - len(separator_ids(tokenizer, separator))  # 1: BOS
         pools = {name: getattr(self.pools, name) for name in ("training", "tuning", "queries")}
-        texts = {name: [self.text(example) for example in pool] for name, pool in pools.items()}
+        texts = {name: self._texts(pool) for name, pool in pools.items()}
         fits = {name: fitting_texts(tokenizer, texts[name], self._answers(), limit) for name in pools}
         fewer = {name: tuple(compress(pool, fits[name])) for name, pool in pools.items()}
         out = {name: len(pool) - len(fewer[name]) for name, pool in pools.items()}
@@ -177,7 +177,10 @@ class Task:
                 "log-probability of its tokens."]  # fmt: skip
 
     def _labelled(self, examples: Sequence[Example]) -> Labelled:
-        return Labelled([self.text(example) for example in examples], [example.label for example in examples])
+        return Labelled(self._texts(examples), [example.label for example in examples])
+
+    def _texts(self, examples: Sequence[Example]) -> list[str]:
+        return fill(self.template, (example.fields for example in examples))
 
     def _answers(self) -> list[str]:
         return [self.answer(label) for label in range(len(self.label_words))]

@@ -4,7 +4,7 @@
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from string import Formatter
 
 from demograd.errors import UserError
@@ -53,6 +53,10 @@ def check_ending(template: str, answer_prefix: str) -> None:
         )
 
 
-def fill(template: str, fields: Mapping[str, str]) -> str:
-    """`text(x)`: the template with every field replaced by that column's text, character for character."""
-    return "".join(literal + ("" if column is None else fields[column]) for literal, column in _parts(template))
+def fill(template: str, rows: Iterable[Mapping[str, str]]) -> list[str]:
+    """`text(x)` of each row: the template with every field replaced by that column's text, character for character."""
+    parts = _parts(template)
+    return [
+        "".join([literal if column is None else literal + fields[column] for literal, column in parts])
+        for fields in rows
+    ]

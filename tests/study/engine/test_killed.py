@@ -28,7 +28,7 @@ def killed(study: Study, results: bytes, folder: Path, kills: int, workers: Work
     Kills come within `longest` seconds, which is adapted from run to run to how fast the machine is just now.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["demograd.study"])
+    context.set_forkserver_preload(["demograd.study.run"])
     chance, left, finished, goes_on = random.Random(5), kills, 0, 0
     while left or not finished:
         out = folder / str(finished)

@@ -20,6 +20,8 @@ from demograd.study.engine.progress import EVERY, Message, tell
 from demograd.study.watch import Watch
 
 KILLED = "the process that worked on it was killed; often the machine had no memory left"
+PRELOADED = [worker.__name__, "demograd.study.engine.world_job", "demograd.study.synthetic.training_job"]
+"""What jobs are made of: rooms import nothing before it is asked for, and each process would import it anew."""
 _TERMINATED = (0, None, -signal.SIGTERM)
 """Exit codes of processes that did nothing wrong: a pool that lost one of its processes terminates the others."""
 
@@ -104,7 +106,7 @@ def _context() -> BaseContext:
     if sys.platform != "linux":
         return get_context("spawn")
     context = get_context("forkserver")
-    context.set_forkserver_preload([worker.__name__])
+    context.set_forkserver_preload(PRELOADED)
     return context
 
 
