@@ -10,7 +10,8 @@ from demograd.study import Study, Workers, make_study, run_study
 
 def smaller_study(model: Path) -> Study:
     """Four cells in two worlds, of a network each."""
-    return make_study(small_settings(model, weights=["trained", "no_training"], seeds=[0], queries=6, k=2))
+    changes = {"tasks": ["mr"], "weights": ["trained", "no_training"], "seeds": [0], "queries": 6, "k": 2}
+    return make_study(small_settings(model, **changes))
 
 
 @pytest.fixture(scope="session")
