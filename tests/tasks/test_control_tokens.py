@@ -11,18 +11,8 @@ from demograd.tasks.control_tokens import is_control
 from demograd.tasks.encoding import encode
 from demograd.tasks.pools import Pools
 
-CONTROL = [
-    "<tool_call>",
-    "</think>",
-    "[INST]",
-    "|||EMAIL_ADDRESS|||",
-    ">>QUESTION<<",
-    "<｜User｜>",
-    "▁<PRE>",
-    "<|br|>",
-    "<summary>",
-]
-TEXT = ["    ", "\n\n", "\t\t", "covidword", "▁▁▁", "…", "->", "日本", "don't", "<br>", "</b>", "<H1>", "<hr />"]
+CONTROL = ["<tool_call>", "</think>", "[INST]", "|||EMAIL_ADDRESS|||", ">>QUESTION<<", "<｜User｜>", "▁<PRE>", "<|br|>"]
+TEXT = ["    ", "\n\n", "\t\t", "covidword", "▁▁▁", "…", "->", "日本", "don't", "<br>", "</b>", "<h1>", "<hr />"]
 
 
 def byte_level():

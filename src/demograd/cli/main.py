@@ -193,7 +193,8 @@ def claims(
 @app.command()
 def report(folder: Annotated[str, typer.Argument(help="A run folder.")]) -> None:
     """Write the report of a run folder anew."""
-    typer.echo(f"Report: {reports.write_report(files.run_folder(folder)).resolve()}")
+    path = files.run_folder(folder)  # before what is heavy is imported
+    typer.echo(f"Report: {reports.write_report(path).resolve()}")
 
 
 @app.command(name="list")

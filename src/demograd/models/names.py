@@ -67,4 +67,4 @@ def check_dtype(name: str) -> None:
 def check_device_name(name: str) -> None:
     """Raises: UserError where no machine has such a device."""
     if name.partition(":")[0] not in DEVICES:
-        raise unknown_name("device", name, DEVICES, "Try auto")
+        raise unknown_name("device", name, DEVICES, "Try --device auto")

@@ -16,12 +16,10 @@ from weakref import WeakKeyDictionary
 Encode = Callable[[list[str]], list[list[int]]]
 
 _HTML = re.compile(
-    r"</?(a|abbr|b|big|blockquote|body|br|caption|center|cite|code|dd|del|div|dl|dt|em|font|form|h[1-6]|head|hr|html|i"
-    r"|img|ins|kbd|li|ol|p|pre|q|s|samp|script|small|span|strike|strong|style|sub|sup|table|tbody|td|tfoot|th|thead"
-    r"|title|tr|tt|u|ul)\s*/?>",
-    re.IGNORECASE,
+    r"</?(b|blockquote|body|br|caption|center|cite|code|dd|del|div|dl|dt|em|font|form|h[1-6]|head|hr|html|i|img|ins|kbd"
+    r"|li|ol|p|pre|samp|small|span|strike|strong|sub|sup|table|tbody|td|tfoot|th|thead|title|tr|tt|u|ul)\s*/?>"
 )
-"""Tags of text; of those for control, such as <summary> or <source>, some have the names of rarer ones."""
+"""Tags of text. Control has the names of some others: <s>, <summary>, <source>, and in capitals <PRE>."""
 
 _known: WeakKeyDictionary[Any, tuple[int, Encode | None, frozenset[int]]] = WeakKeyDictionary()
 """Tokenizer -> its number of tokens, an encoder of a copy of it, and its control tokens: a copy may take a second."""
