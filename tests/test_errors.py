@@ -143,6 +143,16 @@ def test_arguments_of_any_length_have_a_bounded_message(
     assert list(Path().iterdir()) == [], "nothing is written where a mistake is refused"
 
 
+@pytest.mark.parametrize("address", ["127.0.0.1:port", "ray://[::1]:port"])
+def test_a_ray_cluster_that_the_environment_names_is_asked_before_a_folder_is_made(
+    address: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    told = message_of("run", "--executor", "ray", capsys=capsys)
+    assert f"No Ray cluster at {address} (its port is no number)" in " ".join(told.split())
+    assert list(Path().iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("column", "label", "text"),
     [

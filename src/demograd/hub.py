@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 ANSWERS_WITHIN = 5.0
 """Seconds that a hub has for its first answer."""
-ASKED_AGAIN_AFTER = 60.0
+ASKED_AGAIN_AFTER = 15.0
 """Seconds for which a hub that did not answer is taken to be silent still: a model is a tokenizer, a configuration and
 weights, and each would wait."""
 _SERVER_ERROR = 500

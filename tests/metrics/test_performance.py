@@ -139,8 +139,12 @@ def test_rec2ftp_above_its_base_rate_is_their_difference_and_its_influences(obse
         without = by_hand(of([i for i in range(n) if i != left_out]))
         influence = values[left_out].item() - values.nanmean().item()
         assert without - by_hand(everything) == pytest.approx(-influence / (len(counted) - 1), abs=2e-4)
-    nothing_mended = [everything[0], everything[1], everything[0]]
-    assert metrics.rec2ftp_above_base_rate(*nothing_mended).isnan().all()
+    mistakes = (signs[0] < 0).nonzero().flatten()
+    for mended, is_told in ((0, False), (9, False), (10, True), (len(mistakes) - 10, True), (len(mistakes) - 9, False)):
+        ft = signs[0].clone()
+        ft[mistakes[:mended]] = 1
+        three = [*everything[:2], observation(log_probs=binary(*ft.tolist()), gold=[1] * n)]
+        assert metrics.rec2ftp_above_base_rate(*three).isnan().all() != is_told
 
 
 def test_an_empty_corrected_selection_is_missing_not_zero(observation: Make) -> None:

@@ -97,7 +97,7 @@ def test_a_name_that_no_hub_knows_is_answered_with_what_a_name_can_be() -> None:
     [
         ({"weights": "norm_only"}, r"Unknown weights 'norm_only'.*Did you mean norms_only"),
         ({"dtype": "float64"}, r"Unknown dtype 'float64'.*bfloat16, float16, float32"),
-        ({"device": "gpu"}, r"Unknown device 'gpu'.*auto, balanced, cpu"),
+        ({"device": "gpu"}, r"Unknown device 'gpu'.*auto, balanced, cpu.*or --device cuda"),
         ({"device": "cuda:99"}, r"Device 'cuda:99' cannot be used here.*Try --device auto"),
     ],
 )

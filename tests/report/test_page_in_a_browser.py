@@ -2,11 +2,12 @@
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
+from tests.report.conftest import Fake, write_run
 from tests.report.rows import write_everything
 from tests.report.synthetic.rows import everything, write_synthetic_run
 
@@ -32,10 +33,18 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run folder with everything that a page may show, and its page."""
+    long = "a_task_with_a_name_that_is_much_longer_than_any_phone_is_wide_" * 2
+    folder = write_run(tmp_path_factory.mktemp("page") / "run", Fake(tasks=("mr", long), diverged="LCGD"))
+    write_report(write_everything(folder))
+    return folder
+
+
 @pytest.mark.parametrize("width", [1280, 400])
-def test_the_page_can_be_read_without_a_network(run: Callable[..., Path], browser: Browser, width: int) -> None:
-    folder = run(tasks=("mr", "a_task_with_a_name_that_is_much_longer_than_any_phone_is_wide_" * 2), diverged="LCGD")
-    address = write_report(write_everything(folder)).as_uri()
+def test_the_page_can_be_read_without_a_network(written: Path, browser: Browser, width: int) -> None:
+    address = (written / "report.html").as_uri()
     with browser.new_context(viewport={"width": width, "height": 800}, offline=True) as context:
         page = context.new_page()
         requests, trouble = [], []
@@ -47,7 +56,7 @@ def test_the_page_can_be_read_without_a_network(run: Callable[..., Path], browse
         assert requests == [address]
         assert trouble == []
         assert page.evaluate("document.documentElement.scrollWidth") <= width
-        read = read_run(folder)
+        read = read_run(written)
         sentence = page.get_by_text(finding(read.results, read.validity).sentence)
         assert sentence.is_visible()
         assert page.locator(".chart svg").first.is_visible()

@@ -177,6 +177,9 @@ def test_what_datasets_saved_to_disk_is_read_with_its_class_names(tmp_path, spli
 
 def test_an_object_of_several_lists_of_rows_is_refused_and_names_them(tmp_path):
     rows = [{"text": f"film number {number}", "label": number % 2} for number in range(60)]
-    (tmp_path / "mine.json").write_text(json.dumps({"train": rows, "test": rows[:20]}), encoding="utf-8")
-    with pytest.raises(UserError, match=r"several lists of rows \('train', 'test'\)"):
+    beside = {"label_names": ["neg", "pos"], "classes": [{"id": 0, "name": "neg"}, {"id": 1, "name": "pos"}]}
+    (tmp_path / "mine.json").write_text(json.dumps({"train": rows, "test": rows[:20], **beside}), encoding="utf-8")
+    with pytest.raises(UserError, match=r"several lists of rows \('train', 'test'\).*validation_path"):
         load(tmp_path / "mine.json")
+    (tmp_path / "mine.json").write_text(json.dumps({"data": rows, **beside}), encoding="utf-8")
+    assert len(load(tmp_path / "mine.json", label_words=["bad", "good"]).pools.training) > 0

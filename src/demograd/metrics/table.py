@@ -294,7 +294,7 @@ METRICS: dict[str, Metric] = {
     "rec2ftp_above_base_rate": Metric(
         "rec2ftp_above_base_rate",
         "Rec2FTP above its base rate",
-        "Rec2FTP minus its base rate: whether ICL mends what FT mends rather than ZSL's other mistakes",
+        "Rec2FTP minus its base rate, where FT mends ten of ZSL's mistakes or more and leaves ten or more",
         _OURS,
         "performance",
         (-1.0, 1.0),

@@ -81,9 +81,8 @@ def check_files(folder: Path) -> str:
     """A note on weights in a model's folder that are not read; empty where there are none.
 
     Raises:
-        UserError: an adapter stands beside the model; or it cannot be told which files are the model's.
+        UserError: it cannot be told which files are the model's.
     """
-    refuse_adapter(folder)
     names = {file.name for file in folder.iterdir()}
     if {_WHOLE, _INDEX} <= names and _WHOLE not in _shards(folder):
         raise UserError(f"{folder} holds weights twice: {_WHOLE}, and the files that {_INDEX} names",

@@ -5,7 +5,7 @@ from typing import Any
 
 from demograd.errors import UserError
 
-_NO_CHANGE = {"rope.scaling.type": ("none",), "rope.scaling.factor": (0.0, 1.0), "attention.causal": (True,),
+_NO_CHANGE = {"rope.scaling.factor": (0.0, 1.0), "attention.causal": (True,),
               "logit_scale": (1.0,), "attention.clamp_kqv": (0.0,), "expert_weights_scale": (1.0,),
               "rope.scaling.attn_factor": (1.0,)}  # fmt: skip
 """Values of a header's keys under which a network computes what it computes without them."""

@@ -10,9 +10,11 @@ from demograd.models.packaged import BUILT_IN
 from demograd.paths import is_there
 from demograd.words import Dtype
 
-DEVICES = ("auto", "balanced", "cpu", "cuda", "hpu", "meta", "mps", "mtia", "npu", "privateuseone",
-           "xla", "xpu")  # fmt: skip
-"""The kinds that demograd and torch know; whether this machine has one is asked of torch."""
+DEVICES = ("auto", "balanced", "cpu", "cuda", "mps", "xpu")
+"""The kinds that a message names."""
+_OTHER_DEVICES = ("hpu", "meta", "mlu", "mtia", "musa", "npu", "privateuseone", "xla")
+"""Kinds that torch may know besides; whether this machine has one is asked of torch."""
+_MEANT = {"gpu": "cuda", "nvidia": "cuda", "metal": "mps", "apple": "mps"}
 
 
 def check_name(name: str) -> None:
@@ -66,5 +68,7 @@ def check_dtype(name: str) -> None:
 
 def check_device_name(name: str) -> None:
     """Raises: UserError where no machine has such a device."""
-    if name.partition(":")[0] not in DEVICES:
-        raise unknown_name("device", name, DEVICES, "Try --device auto")
+    kind = name.partition(":")[0]
+    if kind not in (*DEVICES, *_OTHER_DEVICES):
+        meant = _MEANT.get(kind.lower())
+        raise unknown_name("device", name, DEVICES, f"Try --device auto{f' or --device {meant}' if meant else ''}")

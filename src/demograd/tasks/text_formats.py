@@ -93,10 +93,14 @@ def _of_one_object(text: str) -> dict[str, list[object]] | None:
         whole = json.loads(text)
     except ValueError:
         return None
-    arrays = {name: value for name, value in whole.items() if isinstance(value, list)}
-    if len(arrays) > 1 and all(value and isinstance(value[0], dict) for value in arrays.values()):
-        raise ValueError(f"it holds several lists of rows ({', '.join(map(quoted, [*arrays][:5]))}): write each into a "
-                         "file of its own, and name the second as the validation file")  # fmt: skip
+    columns_of = {name: set(value[0]) for name, value in whole.items()
+                  if isinstance(value, list) and value and isinstance(value[0], dict)}  # fmt: skip
+    first = next(iter(columns_of.values()), set[str]())
+    alike = [name for name, columns in columns_of.items() if columns <= first or columns >= first]
+    if len(alike) > 1:  # a list of classes beside the rows has other columns
+        named = ", ".join(map(quoted, alike[:5]))
+        raise ValueError(f"it holds several lists of rows ({named}): write each into a file of its own, and give the one "
+                         "with the queries as validation_path")  # fmt: skip
     rows = next((whole[name] for name in _ROWS_UNDER if isinstance(whole.get(name), list)), None)
     if rows is None and len(whole) == 1 and isinstance(only := next(iter(whole.values())), list):
         rows = only

@@ -123,11 +123,14 @@ def check_reachable(address: str | None) -> None:
     Raises:
         UserError: nobody does.
     """
-    host, colon, port = (address or "").removeprefix("ray://").rpartition(":")
+    address = address or os.environ.get("RAY_ADDRESS", "")
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
     if not colon or "://" in host + colon + port:  # auto, local, or of a client that is not Ray's own
         return
+    if not port.isdecimal():
+        raise _no_cluster(address, ValueError("its port is no number"))
     try:
-        socket.create_connection((host, int(port)), timeout=REACHED_IN).close()
+        socket.create_connection((host.strip("[]"), int(port)), timeout=REACHED_IN).close()
     except (OSError, OverflowError, ValueError) as error:  # of a port too, which may be any digits
         raise _no_cluster(address, error) from error
 
