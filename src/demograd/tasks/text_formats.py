@@ -99,8 +99,10 @@ def _of_one_object(text: str) -> dict[str, list[object]] | None:
     alike = [name for name, columns in columns_of.items() if columns <= first or columns >= first]
     if len(alike) > 1:  # a list of classes beside the rows has other columns
         named = ", ".join(map(quoted, alike[:5]))
-        raise ValueError(f"it holds several lists of rows ({named}): write each into a file of its own, and give the one "
-                         "with the queries as validation_path")  # fmt: skip
+        raise ValueError(
+            f"it holds several lists of rows ({named}): write each into a file of its own, and give the one with the "
+            "queries as validation_path"
+        )
     rows = next((whole[name] for name in _ROWS_UNDER if isinstance(whole.get(name), list)), None)
     if rows is None and len(whole) == 1 and isinstance(only := next(iter(whole.values())), list):
         rows = only
