@@ -28,11 +28,20 @@ def tiny_model(folder: Path) -> str:
     """One layer of width 8, with the words of the built-in model."""
     tokenizer, _ = load_tokenizer("smollm2-135m")
     torch.manual_seed(0)
-    LlamaForCausalLM(LlamaConfig(
-        vocab_size=len(tokenizer), hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=2,
-        max_position_embeddings=512, bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id, tie_word_embeddings=True,
-    )).save_pretrained(folder)  # fmt: skip
+    LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=8,
+            intermediate_size=8,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            max_position_embeddings=512,
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+            tie_word_embeddings=True,
+        )
+    ).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return str(folder)
 
@@ -40,10 +49,20 @@ def tiny_model(folder: Path) -> str:
 def tiny_study(model: str, cells: int) -> Study:
     """Of so many cells, in 20 worlds."""
     rates = [1e-4 * (1 + number) for number in range(cells // (SEEDS * len(KS)))]
-    return make_study({
-        "name": "tiny", "model": model, "tasks": ["sst2"], "k": list(KS), "seeds": list(range(SEEDS)), "queries": 4,
-        "methods": ["GD"], "learning_rates": {"GD": rates}, "controls": [], "device": "cpu",
-    })  # fmt: skip
+    return make_study(
+        {
+            "name": "tiny",
+            "model": model,
+            "tasks": ["sst2"],
+            "k": list(KS),
+            "seeds": list(range(SEEDS)),
+            "queries": 4,
+            "methods": ["GD"],
+            "learning_rates": {"GD": rates},
+            "controls": [],
+            "device": "cpu",
+        }
+    )
 
 
 def main() -> None:
@@ -64,15 +83,20 @@ def measure(study: Study, out: Path, size: int) -> None:
     run_study(study, out, workers=Workers(threads=1))
     around = time.perf_counter() - started
     own = own_work(run)
-    print(f"{size:,} cells: {whole:.0f} s; {most}\n"
-          f"  {own / size * 1e3:6.1f} ms a cell is its own work\n"
-          f"  {(whole - around - own) / size * 1e3:6.1f} ms a cell is the engine's: handing out, keys, files\n"
-          f"  {around / size * 1e3:6.1f} ms a cell is around them: preparing, table, checks and claims\n"
-          f"  the same command again: {around:.0f} s; {memory()}")  # fmt: skip
+    print(
+        f"{size:,} cells: {whole:.0f} s; {most}\n"
+        f"  {own / size * 1e3:6.1f} ms a cell is its own work\n"
+        f"  {(whole - around - own) / size * 1e3:6.1f} ms a cell is the engine's: handing out, keys, files\n"
+        f"  {around / size * 1e3:6.1f} ms a cell is around them: preparing, table, checks and claims\n"
+        f"  the same command again: {around:.0f} s; {memory()}"
+    )
     started, rows = time.perf_counter(), len(run.results())
     page = write_report(out)
-    print(f"  {rows:,} rows in a report of {page.stat().st_size / 1e6:.1f} MB: {time.perf_counter() - started:.0f} s; "
-          f"{memory()}", flush=True)  # fmt: skip
+    print(
+        f"  {rows:,} rows in a report of {page.stat().st_size / 1e6:.1f} MB: {time.perf_counter() - started:.0f} s; "
+        f"{memory()}",
+        flush=True,
+    )
 
 
 def own_work(run: Run) -> float:

@@ -26,7 +26,7 @@ from demograd import (
     load_model,
     load_task,
     observe,
-)  # fmt: skip
+)
 from demograd.learn.trained import trained_layers
 from demograd.models import find_anatomy
 from demograd.observe import attention_routed
@@ -118,9 +118,12 @@ def fine_tuning(model: Model, sequences: Sequence[TrainingSequence], repeats: in
                 torch.autograd.grad(loss, hidden)
 
     gd, lcgd, extra, entering = medians(
-        repeats, tune(GradientDescent(learning_rate=1e-4)), tune(LayerCausalGradientDescent(learning_rate=1e-4)),
-        projections, enter_and_leave,
-    )  # fmt: skip
+        repeats,
+        tune(GradientDescent(learning_rate=1e-4)),
+        tune(LayerCausalGradientDescent(learning_rate=1e-4)),
+        projections,
+        enter_and_leave,
+    )
     steps = len(sequences)
     gd, lcgd, extra = ((time_ - share) / steps for time_, share in ((gd, entering), (lcgd, entering), (extra, 0)))
     row("GD step", f"{gd:.2f} s")
@@ -142,8 +145,16 @@ def medians(repeats: int, *functions: Callable[[], object]) -> list[float]:
 
 def random_xglm() -> Model:
     """The architecture of the published models, at the size that the reference times were taken at."""
-    config = XGLMConfig(vocab_size=50_264, d_model=768, ffn_dim=3072, num_layers=12, attention_heads=12, dropout=0.0,
-                        attention_dropout=0.0, activation_dropout=0.0)  # fmt: skip
+    config = XGLMConfig(
+        vocab_size=50_264,
+        d_model=768,
+        ffn_dim=3072,
+        num_layers=12,
+        attention_heads=12,
+        dropout=0.0,
+        attention_dropout=0.0,
+        activation_dropout=0.0,
+    )
     torch.manual_seed(0)
     network = XGLMForCausalLM(config).eval().requires_grad_(False)
     return Model("random XGLM", network, None, find_anatomy(network))

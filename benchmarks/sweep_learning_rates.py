@@ -39,9 +39,16 @@ def main() -> None:
             sequences = task.training_sequences(model.tokenizer, task.demonstrations(given.k, seed))
             for name in given.methods:
                 for rate in given.rates:
-                    key = {"model": given.model, "task": task_name, "method": name, "k": given.k, "seed": seed,
-                           "queries": given.queries, "learning_rate": rate,
-                           "bos": model.tokenizer.bos_token}  # fmt: skip
+                    key = {
+                        "model": given.model,
+                        "task": task_name,
+                        "method": name,
+                        "k": given.k,
+                        "seed": seed,
+                        "queries": given.queries,
+                        "learning_rate": rate,
+                        "bos": model.tokenizer.bos_token,
+                    }
                     if (table[list(key)] == pd.Series(key)).all(axis=1).any():
                         continue
                     try:

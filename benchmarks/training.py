@@ -63,15 +63,23 @@ def main() -> None:
         seconds = step_seconds(network, world, context, batch, given.steps)
         rate = operations(architecture, width, context, batch, causal=system) / seconds
         drawing = medians(partial(world.draw, batch, context, torch.Generator().manual_seed(0)), 50)
-        print(f"{name:36} {batch / seconds:10,.0f} sequences/s {rate / machine:6.1%} of the matmul rate, "
-              f"{drawing / seconds:4.0%} of the time draws data")  # fmt: skip
+        print(
+            f"{name:36} {batch / seconds:10,.0f} sequences/s {rate / machine:6.1%} of the matmul rate, "
+            f"{drawing / seconds:4.0%} of the time draws data"
+        )
 
 
 def step_seconds(network: SmallTransformer, world: World | LinearSystem, context: int, batch: int, steps: int) -> float:
     """The median step of the loop itself."""
     at: list[float] = []
-    train(network, world, context, Training(steps=steps, batch=batch, learning_rate=1e-4), 0,
-          on_step=lambda done: at.append(time.perf_counter()))  # fmt: skip
+    train(
+        network,
+        world,
+        context,
+        Training(steps=steps, batch=batch, learning_rate=1e-4),
+        0,
+        on_step=lambda done: at.append(time.perf_counter()),
+    )
     return statistics.median(after - before for before, after in pairwise(at))
 
 

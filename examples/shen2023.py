@@ -50,10 +50,7 @@ def sparsity(model: Model, thresholds: Sequence[float] = THRESHOLDS) -> Table:
         for layer, attention in enumerate(model.anatomy.attentions)
     }
     means = metrics.sparsity_ratio(matrices, thresholds).mean(dim=0)
-    table = {
-        f"share of |w| < {threshold:g}": mean
-        for threshold, mean in zip(thresholds, means.tolist(), strict=True)
-    }  # fmt: skip
+    table = {f"share of |w| < {threshold:g}": mean for threshold, mean in zip(thresholds, means.tolist(), strict=True)}
     return table | {"the same in a construction": construction_sparsity(model.anatomy.network.config.hidden_size)}
 
 

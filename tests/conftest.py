@@ -35,9 +35,18 @@ _GROUPED = {**_ROPE, "num_key_value_heads": 2}
 GROUPED = _GROUPED
 _WINDOWED = {**_GROUPED, "sliding_window": 7}
 _GEMMA = {**_WINDOWED, "head_dim": 24, "query_pre_attn_scalar": 20}
-_BART = {"d_model": 64, "decoder_layers": 3, "decoder_attention_heads": 4, "decoder_ffn_dim": 96, "encoder_layers": 3,
-         "encoder_attention_heads": 4, "encoder_ffn_dim": 96, "is_decoder": True, "is_encoder_decoder": False,
-         "scale_embedding": True}  # fmt: skip
+_BART = {
+    "d_model": 64,
+    "decoder_layers": 3,
+    "decoder_attention_heads": 4,
+    "decoder_ffn_dim": 96,
+    "encoder_layers": 3,
+    "encoder_attention_heads": 4,
+    "encoder_ffn_dim": 96,
+    "is_decoder": True,
+    "is_encoder_decoder": False,
+    "scale_embedding": True,
+}
 
 _FALCON = {"hidden_size": 64, "num_hidden_layers": 3, "num_attention_heads": 4, "ffn_hidden_size": 96}
 
@@ -51,8 +60,13 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "gemma": {**_ROPE, "num_key_value_heads": 1, "head_dim": 24},
     "gemma2": {**_GEMMA, "attn_logit_softcapping": 10.0, "final_logit_softcapping": 3.0},
     "gemma3_text": {**_GEMMA, "layer_types": ["sliding_attention", "full_attention", "sliding_attention"]},
-    "granite": {**_GROUPED, "attention_multiplier": 0.3, "residual_multiplier": 0.5, "logits_scaling": 2.0,
-                "embedding_multiplier": 3.0},
+    "granite": {
+        **_GROUPED,
+        "attention_multiplier": 0.3,
+        "residual_multiplier": 0.5,
+        "logits_scaling": 2.0,
+        "embedding_multiplier": 3.0,
+    },
     "cohere": {**_GROUPED, "logit_scale": 0.25, "use_qk_norm": True},
     "olmo": {**_GROUPED, "clip_qkv": 1.5},
     "olmo2": _GROUPED,
@@ -61,19 +75,44 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "starcoder2": {**_WINDOWED, "use_bias": True},
     "phi": {**_GROUPED, "qk_layernorm": True, "partial_rotary_factor": 0.5},
     "phi3": _WINDOWED,
-    "opt": {"hidden_size": 64, "ffn_dim": 96, "num_hidden_layers": 3, "num_attention_heads": 4,
-            "word_embed_proj_dim": 32, "do_layer_norm_before": True},
+    "opt": {
+        "hidden_size": 64,
+        "ffn_dim": 96,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 4,
+        "word_embed_proj_dim": 32,
+        "do_layer_norm_before": True,
+    },
     "gpt2": {"n_embd": 64, "n_layer": 3, "n_head": 4},
     "gpt_neox": {**_ROPE, "rotary_pct": 0.5},
     "gpt_oss": {**_WINDOWED, "head_dim": 24, "num_local_experts": 4, "num_experts_per_tok": 2},
-    "hyperclovax": {**_GROUPED, "attention_multiplier": 0.3, "residual_multiplier": 0.5, "logits_scaling": 2.0,
-                    "embedding_multiplier": 3.0, "use_post_norm": False},
-    "llama4_text": {**_GROUPED, "head_dim": 16, "attention_chunk_size": 7, "no_rope_layers": [1, 0, 1],
-                    "num_local_experts": 2, "intermediate_size_mlp": 96, "interleave_moe_layer_step": 2},
+    "hyperclovax": {
+        **_GROUPED,
+        "attention_multiplier": 0.3,
+        "residual_multiplier": 0.5,
+        "logits_scaling": 2.0,
+        "embedding_multiplier": 3.0,
+        "use_post_norm": False,
+    },
+    "llama4_text": {
+        **_GROUPED,
+        "head_dim": 16,
+        "attention_chunk_size": 7,
+        "no_rope_layers": [1, 0, 1],
+        "num_local_experts": 2,
+        "intermediate_size_mlp": 96,
+        "interleave_moe_layer_step": 2,
+    },
     "xglm": {"d_model": 64, "ffn_dim": 96, "num_layers": 3, "attention_heads": 4},
     "gptj": {"n_embd": 64, "n_layer": 3, "n_head": 4, "rotary_dim": 8},
-    "gpt_neo": {"hidden_size": 64, "intermediate_size": 96, "num_layers": 3, "num_heads": 4, "window_size": 7,
-                "attention_types": [[["local", "global", "local"], 1]]},
+    "gpt_neo": {
+        "hidden_size": 64,
+        "intermediate_size": 96,
+        "num_layers": 3,
+        "num_heads": 4,
+        "window_size": 7,
+        "attention_types": [[["local", "global", "local"], 1]],
+    },
     "bloom": {"hidden_size": 64, "n_layer": 3, "n_head": 4},
     # Falcon 7B shares one key head, 40B has groups, and the RefinedWeb models have neither but ALiBi
     "falcon": {**_FALCON, "multi_query": True, "bias": True},
@@ -81,7 +120,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "falcon alibi": {**_FALCON, "alibi": True, "multi_query": False, "parallel_attn": False, "bias": True},
     "bart": _BART,
     "mbart": _BART,
-}  # fmt: skip
+}
 
 
 def random_network(
@@ -123,9 +162,15 @@ def as_model(network: Any, dtype: str = "float32") -> Model:
 
 
 LONG_FILES = (
-    "engine/test_killed.py", "engine/test_ray.py", "study/test_training_time.py", "report/test_page_in_a_browser.py",
-    "engine/test_main_module.py", "cli/test_mistakes.py", "engine/test_processes.py", "store/test_s3.py",
-)  # fmt: skip
+    "engine/test_killed.py",
+    "engine/test_ray.py",
+    "study/test_training_time.py",
+    "report/test_page_in_a_browser.py",
+    "engine/test_main_module.py",
+    "cli/test_mistakes.py",
+    "engine/test_processes.py",
+    "store/test_s3.py",
+)
 """Files of few tests that take 20 s to 2 min: begun last, one of them would keep the other cores waiting."""
 
 
@@ -155,10 +200,18 @@ def golden_network() -> Any:
     """The fixture's network: fairseq's decoder is Hugging Face's XGLM under other names."""
     told = json.loads((GOLDEN / "config.json").read_text())
     config = XGLMConfig(
-        vocab_size=told["vocab"], d_model=told["dim"], ffn_dim=told["ffn"], num_layers=told["layers"],
-        attention_heads=told["heads"], activation_function="gelu", scale_embedding=True, tie_word_embeddings=True,
-        bos_token_id=told["bos_id"], pad_token_id=told["pad_id"], eos_token_id=told["eos_id"],
-    )  # fmt: skip
+        vocab_size=told["vocab"],
+        d_model=told["dim"],
+        ffn_dim=told["ffn"],
+        num_layers=told["layers"],
+        attention_heads=told["heads"],
+        activation_function="gelu",
+        scale_embedding=True,
+        tie_word_embeddings=True,
+        bos_token_id=told["bos_id"],
+        pad_token_id=told["pad_id"],
+        eos_token_id=told["eos_id"],
+    )
     network = XGLMForCausalLM(config).eval().requires_grad_(False)
     prefix = "decoder."
     weights = {

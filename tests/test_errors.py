@@ -31,11 +31,23 @@ def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     "value",
     [
-        LONG_WORD, LONG_TEXT, LONG_WORD.encode(), 10**HUGE, -(10**5000), [1] * 10**5, {"a": LONG_TEXT}, [[10**5000]],
-        "\n" * 1000, "'\"" * 1000, "\ud800" * 1000, "🙂" * 1000, 1e308, None,
+        LONG_WORD,
+        LONG_TEXT,
+        LONG_WORD.encode(),
+        10**HUGE,
+        -(10**5000),
+        [1] * 10**5,
+        {"a": LONG_TEXT},
+        [[10**5000]],
+        "\n" * 1000,
+        "'\"" * 1000,
+        "\ud800" * 1000,
+        "🙂" * 1000,
+        1e308,
+        None,
     ],
     ids=lambda value: type(value).__name__,
-)  # fmt: skip
+)
 def test_a_value_is_quoted_in_a_bounded_length(value: Any) -> None:
     assert 0 < len(quoted(value)) <= 100 and len(quoted(value, 30)) <= 30
 
@@ -156,17 +168,21 @@ def test_a_ray_cluster_that_the_environment_names_is_asked_before_a_folder_is_ma
 @pytest.mark.parametrize(
     ("column", "label", "text"),
     [
-        (LONG_WORD, "bad", "film"), ("text", LONG_TEXT, "film"), ("text", "bad", LONG_WORD), (LONG_TEXT, "bad", ""),
+        (LONG_WORD, "bad", "film"),
+        ("text", LONG_TEXT, "film"),
+        ("text", "bad", LONG_WORD),
+        (LONG_TEXT, "bad", ""),
         ("text", "bad", ""),
     ],
     ids=["column", "label", "text", "column of a text", "number of columns"],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("suffix", [".parquet", ".csv", ".jsonl"])
 def test_columns_labels_and_texts_of_any_length(column: str, label: str, text: str, suffix: str) -> None:
     more = 2 if text == LONG_WORD else 200  # a gigabyte of text would say no more
     names = [column, "label", *(f"{LONG_WORD[:1000]}{number}" for number in range(more))]
-    table = pa.table({name: [f"{text}{number or ''}" for number in range(60)] for name in names}
-                     | {"label": [label] * 60})  # fmt: skip
+    table = pa.table(
+        {name: [f"{text}{number or ''}" for number in range(60)] for name in names} | {"label": [label] * 60}
+    )
     path = Path(f"mine{suffix}")
     if suffix == ".parquet":
         pyarrow.parquet.write_table(table, path)
@@ -191,13 +207,17 @@ def test_label_values_and_words_of_any_length_and_number() -> None:
 def test_numbers_of_any_length(number: int) -> None:
     task = load_task(write_reviews(REVIEWS), template=TEMPLATE, label_words=WORDS)
     wrong = [
-        lambda: task.demonstrations(number, 0), lambda: task.queries(number), lambda: Workers(number=number),
-        lambda: task.demonstrations(4, -abs(number)), lambda: demograd.run("quickstart", k=number),
+        lambda: task.demonstrations(number, 0),
+        lambda: task.queries(number),
+        lambda: Workers(number=number),
+        lambda: task.demonstrations(4, -abs(number)),
+        lambda: demograd.run("quickstart", k=number),
         lambda: demograd.run("quickstart", seeds=[number]),
         lambda: GradientDescent(learning_rate=0.1, epochs=-abs(number)),
-        lambda: task.demonstrations(4, 0, permutation=number), lambda: unwrap(demograd.run)(number),
+        lambda: task.demonstrations(4, 0, permutation=number),
+        lambda: unwrap(demograd.run)(number),
         lambda: read_study("quickstart", queries=number),
-    ]  # fmt: skip
+    ]
     # unwrapped, as the tests' own check of types would refuse a number before `run` does
     for call_it in wrong:
         with pytest.raises(UserError) as error:
@@ -207,12 +227,19 @@ def test_numbers_of_any_length(number: int) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    ["a: &" + LONG_WORD[:500_000], LONG_WORD[:500_000], LONG_WORD[:5000] + ": 1", "k: " + "9" * 500_000,
-     "k: !!" + LONG_WORD[:500_000] + " 1", "methods: {GD: {" + LONG_WORD[:9000] + ": 1}}",
-     "name: [" + "1, " * 10**5 + "1]", "k: {" + ", ".join(f"a{number}: 1" for number in range(10**4)) + "}",
-     "- " * 1000 + "1"],
+    [
+        "a: &" + LONG_WORD[:500_000],
+        LONG_WORD[:500_000],
+        LONG_WORD[:5000] + ": 1",
+        "k: " + "9" * 500_000,
+        "k: !!" + LONG_WORD[:500_000] + " 1",
+        "methods: {GD: {" + LONG_WORD[:9000] + ": 1}}",
+        "name: [" + "1, " * 10**5 + "1]",
+        "k: {" + ", ".join(f"a{number}: 1" for number in range(10**4)) + "}",
+        "- " * 1000 + "1",
+    ],
     ids=range(9),
-)  # fmt: skip
+)
 def test_study_files_of_any_length(content: str) -> None:
     Path("mine.yaml").write_text(content)
     with pytest.raises(UserError) as error:

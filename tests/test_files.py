@@ -77,8 +77,11 @@ def test_what_was_written_is_read(stored: tuple[Path, Any]) -> None:
     file, read = stored
     expected = {
         "cell.safetensors": ({name: tensor.tolist() for name, tensor in TENSORS.items()}, json.dumps(FACTS)),
-        "facts.json": FACTS, "rows.json": [FACTS, FACTS], "study.yaml": FACTS, "results.parquet": TABLE.to_json(),
-    }  # fmt: skip
+        "facts.json": FACTS,
+        "rows.json": [FACTS, FACTS],
+        "study.yaml": FACTS,
+        "results.parquet": TABLE.to_json(),
+    }
     assert read(file) == expected[file.name]
 
 

@@ -21,9 +21,22 @@ from demograd.study.synthetic.schema import LinearWorld
 HEAVY = {"torch", "transformers", "pandas", "pyarrow", "datasets", "altair", "scipy", "numpy", "accelerate", "ray"}
 PACKAGES = ["demograd"] + [
     f"demograd.{room}"
-    for room in ("files", "learn", "metrics", "models", "observe", "published", "report", "report.synthetic", "study",
-                 "study.engine", "study.plan", "synthetic", "tasks")
-]  # fmt: skip
+    for room in (
+        "files",
+        "learn",
+        "metrics",
+        "models",
+        "observe",
+        "published",
+        "report",
+        "report.synthetic",
+        "study",
+        "study.engine",
+        "study.plan",
+        "synthetic",
+        "tasks",
+    )
+]
 COMMAND = "import sys; sys.argv = ['demograd', *sys.argv[1:]]; from demograd.cli import main; main()"
 
 
@@ -50,11 +63,22 @@ def test_lists_load_nothing_heavy(what: str) -> None:
 @pytest.mark.parametrize(
     "command",
     [
-        "--help", "--version", "run --help", "plan --help", "claims --help", "report --help", "list --help",
-        "check --help", "schema --help", "cache --help", "schema", "cache list", "cache size",
+        "--help",
+        "--version",
+        "run --help",
+        "plan --help",
+        "claims --help",
+        "report --help",
+        "list --help",
+        "check --help",
+        "schema --help",
+        "cache --help",
+        "schema",
+        "cache list",
+        "cache size",
         "cache prune --older-than 99999",
     ],
-)  # fmt: skip
+)
 def test_help_schema_and_cache_load_nothing_heavy(
     command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,9 +19,28 @@ if TYPE_CHECKING:
     from demograd.tasks import Prompts, Task, TrainingSequence, load_task
 
 __all__ = [
-    "Diverged", "GradientDescent", "LayerCausalGradientDescent", "Model", "Observation", "ParameterSubset", "Prompts",
-    "Run", "Study", "Task", "TrainingSequence", "UserError", "Workers", "fine_tuned", "load_model", "load_task",
-    "metrics", "observe", "open_run", "read_study", "run", "run_study",
-]  # fmt: skip
+    "Diverged",
+    "GradientDescent",
+    "LayerCausalGradientDescent",
+    "Model",
+    "Observation",
+    "ParameterSubset",
+    "Prompts",
+    "Run",
+    "Study",
+    "Task",
+    "TrainingSequence",
+    "UserError",
+    "Workers",
+    "fine_tuned",
+    "load_model",
+    "load_task",
+    "metrics",
+    "observe",
+    "open_run",
+    "read_study",
+    "run",
+    "run_study",
+]
 
 make_lazy(__name__)

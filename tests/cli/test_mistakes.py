@@ -127,8 +127,24 @@ def test_a_file_that_does_not_fit_is_refused_and_nothing_is_written(
 
 def test_a_file_runs_to_a_report(small_model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_reviews(REVIEWS)
-    arguments = ["--model", str(small_model), "--learning-rate", "0.01", "--queries", "5", "-k", "2", "--seeds", "2",
-                 "--weights", "trained", "--method", "GD", "--out", "out"]  # fmt: skip
+    arguments = [
+        "--model",
+        str(small_model),
+        "--learning-rate",
+        "0.01",
+        "--queries",
+        "5",
+        "-k",
+        "2",
+        "--seeds",
+        "2",
+        "--weights",
+        "trained",
+        "--method",
+        "GD",
+        "--out",
+        "out",
+    ]
     assert call("run", *FILE, *arguments) == 0
     printed = capsys.readouterr()
     assert str(Path("out/report.html").resolve()) in printed.out.replace("\n", "")
@@ -153,8 +169,25 @@ def test_a_run_is_whole_in_the_folder_that_was_named_or_nowhere(
 ) -> None:
     write_reviews(REVIEWS)
     monkeypatch.setenv("HOME", str(Path("home").absolute()))
-    arguments = ["--model", str(small_model), "--learning-rate", "0.01", "--queries", "2", "-k", "2", "--seeds", "1",
-                 "--weights", "trained", "--method", "GD", "--set", "controls=[]", f"--out={out}"]  # fmt: skip
+    arguments = [
+        "--model",
+        str(small_model),
+        "--learning-rate",
+        "0.01",
+        "--queries",
+        "2",
+        "-k",
+        "2",
+        "--seeds",
+        "1",
+        "--weights",
+        "trained",
+        "--method",
+        "GD",
+        "--set",
+        "controls=[]",
+        f"--out={out}",
+    ]
     assert call("run", *FILE, *arguments) == (2 if message else 0)
     told, folder = capsys.readouterr().err, Path(out.replace("~/", "home/"))
     written = {file for file in Path().rglob("*") if file.is_file()} - {Path("reviews.jsonl")}
@@ -196,8 +229,13 @@ def test_the_self_checks_pass_on_a_sound_model(small_model: Path, capsys: pytest
 @pytest.mark.parametrize("what", ["tasks", "models", "methods", "metrics", "presets"])
 def test_every_list_names_what_it_should(what: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert call("list", what) == 0
-    named = {"tasks": "agnews", "models": "smollm2-135m", "methods": "LCGD", "metrics": "sim_am_delta",
-             "presets": "quickstart"}  # fmt: skip
+    named = {
+        "tasks": "agnews",
+        "models": "smollm2-135m",
+        "methods": "LCGD",
+        "metrics": "sim_am_delta",
+        "presets": "quickstart",
+    }
     assert named[what] in capsys.readouterr().out
 
 
@@ -216,8 +254,9 @@ def test_statistics_of_a_file_count_its_examples(
     small_model: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "200")
-    Path("mine.jsonl").write_text("\n".join(json.dumps(row | {"label": ("neg", "pos")[i % 2]})
-                                            for i, row in enumerate(REVIEWS)))  # fmt: skip
+    Path("mine.jsonl").write_text(
+        "\n".join(json.dumps(row | {"label": ("neg", "pos")[i % 2]}) for i, row in enumerate(REVIEWS))
+    )
     assert call("list", "tasks", "--statistics", "--model", str(small_model), "--task", "mr=mine.jsonl") == 0
     assert "mr=mine.jsonl  34              6       20       Negative 50%, Positive 50%" in capsys.readouterr().out
 

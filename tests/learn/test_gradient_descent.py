@@ -16,9 +16,30 @@ MakeModel = Callable[..., Model]
 MakeSequences = Callable[..., list[TrainingSequence]]
 Find = Callable[[Any], dict[str, Tensor]]
 
-KINDS = ["llama", "mistral", "qwen2", "qwen3", "gemma2", "gemma3_text", "phi", "phi3", "opt", "gpt2", "gpt_neox",
-         "xglm", "bart", "granite", "cohere", "olmo2", "gptj", "gpt_neo", "bloom", "falcon",
-         "falcon grouped", "falcon alibi"]  # fmt: skip
+KINDS = [
+    "llama",
+    "mistral",
+    "qwen2",
+    "qwen3",
+    "gemma2",
+    "gemma3_text",
+    "phi",
+    "phi3",
+    "opt",
+    "gpt2",
+    "gpt_neox",
+    "xglm",
+    "bart",
+    "granite",
+    "cohere",
+    "olmo2",
+    "gptj",
+    "gpt_neo",
+    "bloom",
+    "falcon",
+    "falcon grouped",
+    "falcon alibi",
+]
 
 
 def own_loss(network: Any, batch: list[TrainingSequence]) -> Tensor:

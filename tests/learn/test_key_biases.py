@@ -41,9 +41,11 @@ def moved(
 @pytest.mark.parametrize("kind", ["gpt2", "opt", "xglm", "bloom"])
 @pytest.mark.parametrize("method", [ADAM, LayerCausalGradientDescent(learning_rate=0.01, optimizer="adam")])
 def test_without_rotary_positions_adam_does_not_move_them(
-    random_model: Make, random_sequences: Callable[..., list[TrainingSequence]], kind: str,
+    random_model: Make,
+    random_sequences: Callable[..., list[TrainingSequence]],
+    kind: str,
     method: GradientDescent | LayerCausalGradientDescent,
-) -> None:  # fmt: skip
+) -> None:
     assert moved(random_model(kind), random_sequences(12, 9), method).max() == 0
 
 

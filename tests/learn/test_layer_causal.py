@@ -109,10 +109,14 @@ def naive(
         losses.append(sum(loss.item() for loss in by_layer))
         gradients = torch.autograd.grad(sum(by_layer), [parameters[name] for name in masks])
         masked = {name: gradient * masks[name] for name, gradient in zip(masks, gradients, strict=True)}
-        norms.append([
-            torch.cat([gradient.flatten() for name, gradient in masked.items() if f".{layer}." in name]).norm().item()
-            for layer in range(len(by_layer))
-        ])  # fmt: skip
+        norms.append(
+            [
+                torch.cat([gradient.flatten() for name, gradient in masked.items() if f".{layer}." in name])
+                .norm()
+                .item()
+                for layer in range(len(by_layer))
+            ]
+        )
         for name, gradient in masked.items():
             parameters[name].grad = gradient
         for layer in range(len(by_layer)):

@@ -69,8 +69,10 @@ def moved_by(model: Model, sequences: list[TrainingSequence], method: Any) -> di
     """Per parameter, which entries training changed."""
     before = {name: one.clone() for name, one in model.network.named_parameters()}
     with fine_tuned(model, sequences, method) as tuned:
-        moved = {name: one.view(torch.int32) != before[name].view(torch.int32)
-                 for name, one in tuned.network.named_parameters()}  # fmt: skip
+        moved = {
+            name: one.view(torch.int32) != before[name].view(torch.int32)
+            for name, one in tuned.network.named_parameters()
+        }
     for name, one in model.network.named_parameters():
         assert torch.equal(one.view(torch.uint8), before[name].view(torch.uint8)), f"{name} was not put back"
     return moved
@@ -203,16 +205,20 @@ def test_a_label_names_what_is_not_the_default() -> None:
     labels = {
         one(learning_rate=0.1).label: "GD",
         one(learning_rate=0.1, step="token", momentum=0.9, epochs=3).label: "GD, by token, momentum 0.9, 3 epochs",
-        one(learning_rate=0.1, step="batch", clip=1.5, linearised=True).label:
-            "GD, full batch, clipped at 1.5, linearised",
-        one(learning_rate=0.1, optimizer="adam", parameters=ParameterSubset("value", "deep")).label:
-            "GD, Adam, value only, deep third",
-        one(learning_rate=0.1, parameters=ParameterSubset("all", -2, 0.05, 3)).label:
-            "GD, all parameters, layer -2, 5 % of entries (seed 3)",
+        one(
+            learning_rate=0.1, step="batch", clip=1.5, linearised=True
+        ).label: "GD, full batch, clipped at 1.5, linearised",
+        one(
+            learning_rate=0.1, optimizer="adam", parameters=ParameterSubset("value", "deep")
+        ).label: "GD, Adam, value only, deep third",
+        one(
+            learning_rate=0.1, parameters=ParameterSubset("all", -2, 0.05, 3)
+        ).label: "GD, all parameters, layer -2, 5 % of entries (seed 3)",
         other(learning_rate=0.1).label: "LCGD",
-        other(learning_rate=0.1, readout="attention", step="token", softmax_gradient=False).label:
-            "LCGD, read from attention, by token, no softmax derivative",
+        other(
+            learning_rate=0.1, readout="attention", step="token", softmax_gradient=False
+        ).label: "LCGD, read from attention, by token, no softmax derivative",
         other(learning_rate=0.1, parameters=ParameterSubset(layers=(1, 3))).label: "LCGD, layers 1 to 3",
-    }  # fmt: skip
+    }
     for label, expected in labels.items():
         assert label == expected

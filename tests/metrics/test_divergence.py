@@ -63,8 +63,9 @@ def test_there_is_no_interval_and_no_test_over_what_diverged_or_is_not_there(sco
 @every_kind
 def test_seeds_that_did_not_diverge_have_their_own_intervals(scores: Tensor) -> None:
     intervals = conditional_intervals(scores, resamples=50)
-    assert [one is not None for one in intervals] == [len(seed) > 0 and seed.numel() > 0 and bool(seed.isfinite().all())
-                                                      for seed in scores]  # fmt: skip
+    assert [one is not None for one in intervals] == [
+        len(seed) > 0 and seed.numel() > 0 and bool(seed.isfinite().all()) for seed in scores
+    ]
     for seed, interval in zip(scores, intervals, strict=True):
         assert interval is None or interval.low <= float(seed.mean()) <= interval.high
 
@@ -89,8 +90,10 @@ def test_a_head_that_diverged_is_not_hidden_by_the_mean_over_heads() -> None:
 
 def test_two_sides_that_both_diverged_are_not_missing_but_diverged() -> None:
     assert specificity(torch.tensor([[inf, inf, 1.0, nan]]), torch.tensor([[inf, 0.0, 0.5, 0.0]]))[0].tolist()[:3] == [
-        inf, inf, 0.5,
-    ]  # fmt: skip
+        inf,
+        inf,
+        0.5,
+    ]
 
 
 def test_a_statistic_that_diverged_has_no_interval_and_a_resample_without_it_is_left_out() -> None:

@@ -142,8 +142,12 @@ def test_gradient_descent_has_an_implicit_update_on_a_network(random_model: Call
     mask = [False, True, True, True]
     sequences = [TrainingSequence([0, *context[start : start + 3]], mask) for start in (1, 5)]
     of_query = ("value_key_products", "weighted_value_key_products", "head_outputs")
-    of_icl = ("context_value_key_products", "weighted_context_value_key_products", "head_outputs",
-              "rotated_query_vectors")  # fmt: skip
+    of_icl = (
+        "context_value_key_products",
+        "weighted_context_value_key_products",
+        "head_outputs",
+        "rotated_query_vectors",
+    )
     zsl, icl = observe(model, prompts, extras=of_query), observe(model, icl_prompts, extras=of_icl)
     with fine_tuned(model, sequences, GradientDescent(learning_rate=0.1)) as tuned:
         ft = observe(tuned, prompts, extras=of_query)

@@ -17,8 +17,16 @@ QUERIES = 60
 GOLD = [query % 2 for query in range(QUERIES)]
 
 
-def scores(make: Make, sets: int, *, signal: float = 0, bias: float = 0, format: float = 0, seed: int = 0,
-           gold: Sequence[int] = GOLD) -> list[Observation]:  # fmt: skip
+def scores(
+    make: Make,
+    sets: int,
+    *,
+    signal: float = 0,
+    bias: float = 0,
+    format: float = 0,
+    seed: int = 0,
+    gold: Sequence[int] = GOLD,
+) -> list[Observation]:
     """Label scores of so many demonstration sets: noise that all sets share and a tenth of their own; `signal` for the
     gold word, `bias` for word 1, `format` for all words, on top of a zero-shot that knows a little."""
     classes = max(gold) + 1
@@ -32,8 +40,10 @@ def scores(make: Make, sets: int, *, signal: float = 0, bias: float = 0, format:
     return [make(log_probs=of_set(number) - 5 + format, gold=list(gold)) for number in range(sets)]
 
 
-GATES = [(metrics.check_in_context_learning, "no in-context learning here"),
-         (metrics.check_fine_tuning, "fine-tuning learned nothing here")]  # fmt: skip
+GATES = [
+    (metrics.check_in_context_learning, "no in-context learning here"),
+    (metrics.check_fine_tuning, "fine-tuning learned nothing here"),
+]
 
 
 @pytest.mark.parametrize(("check", "nothing"), GATES)
@@ -45,7 +55,12 @@ def test_what_tells_the_classes_better_apart_has_learned(
     assert found.passed and found.outcome == Learning.LEARNED
     assert "over demonstrations" in found.message and "98.8 %" in found.message
     assert [each.measure for each in found.changes] == [
-        "accuracy", "AUC", "calibrated accuracy", "likelihood among the label words", "format"]  # fmt: skip
+        "accuracy",
+        "AUC",
+        "calibrated accuracy",
+        "likelihood among the label words",
+        "format",
+    ]
     by_hand = np.mean([metrics.auc(after) - metrics.auc(before) for before, after in zip(zsl, learned, strict=True)])
     assert found.changes[1].difference == pytest.approx(by_hand)
     for before, after in ((learned, zsl), (zsl, zsl)):
@@ -109,8 +124,10 @@ def test_few_demonstration_sets_leave_a_gate_undecided_and_say_what_was_seen_on_
     zsl = scores(observation, sets)
     better = metrics.check_in_context_learning(zsl, scores(observation, sets, signal=1.5, seed=1))
     worse = metrics.check_in_context_learning(zsl, scores(observation, sets, bias=4, format=6))
-    for found, seen in ((better, "in-context learning improves on zero-shot in AUC"),
-                        (worse, "no in-context learning here, worse in accuracy")):  # fmt: skip
+    for found, seen in (
+        (better, "in-context learning improves on zero-shot in AUC"),
+        (worse, "no in-context learning here, worse in accuracy"),
+    ):
         assert found.outcome == Learning.UNDECIDED and not found.passed
         plural = "s" * (sets > 1)
         assert found.message.startswith(
@@ -137,8 +154,13 @@ def test_chance_seldom_opens_a_gate(observation: Make) -> None:
     opened = 0
     for run in range(40):
         random = torch.Generator().manual_seed(run)
-        zsl, icl = ([observation(log_probs=torch.randn(40, 2, generator=random), gold=[q % 2 for q in range(40)])
-                     for _ in range(5)] for _ in range(2))  # fmt: skip
+        zsl, icl = (
+            [
+                observation(log_probs=torch.randn(40, 2, generator=random), gold=[q % 2 for q in range(40)])
+                for _ in range(5)
+            ]
+            for _ in range(2)
+        )
         opened += metrics.check_in_context_learning(zsl, icl, resamples=300).passed
     assert opened <= 4
 

@@ -119,9 +119,17 @@ def test_an_unknown_architecture_that_is_built_like_llama_is_taken_as_one() -> N
     from transformers import HeliumConfig, HeliumForCausalLM
 
     config = HeliumConfig(
-        vocab_size=97, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=2,
-        num_key_value_heads=1, head_dim=16, pad_token_id=1, bos_token_id=0, eos_token_id=2,
-    )  # fmt: skip
+        vocab_size=97,
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        head_dim=16,
+        pad_token_id=1,
+        bos_token_id=0,
+        eos_token_id=2,
+    )
     assert "helium" not in ARCHITECTURES
     anatomy = find_anatomy(HeliumForCausalLM(config).eval())
     assert [one.name for one in anatomy.key_value_parameters(1)] == ["1.key.weight", "1.value.weight"]

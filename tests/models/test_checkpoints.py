@@ -29,8 +29,12 @@ def backend() -> Tokenizer:
         [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
     )
     tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(vocab_size=ROWS, special_tokens=["<s>", "</s>"], show_progress=False,
-                                  initial_alphabet=pre_tokenizers.ByteLevel.alphabet())  # fmt: skip
+    trainer = trainers.BpeTrainer(
+        vocab_size=ROWS,
+        special_tokens=["<s>", "</s>"],
+        show_progress=False,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+    )
     tokenizer.train_from_iterator(["a film in  1999 was good\n"] * 50, trainer)
     return tokenizer
 
@@ -99,7 +103,7 @@ def too_few_rows(folder: Path) -> None:
         (without_tokenizer, "no tokenizer files in the folder"),
         (too_few_rows, r"makes the token .* \(number 261, and 8 others\).*261 rows"),
     ],
-)  # fmt: skip
+)
 def test_a_checkpoint_that_would_give_wrong_numbers_is_refused(change: Change, message: str, folder: Path) -> None:
     load_model(str(folder), device="cpu")
     change(folder)
@@ -140,8 +144,9 @@ def test_a_control_token_without_a_row_is_noted(folder: Path) -> None:
     assert any("such as <pad>" in note for note in load_model(str(folder), device="cpu").notes)
 
 
-def write_gguf(file: Path, backend: Tokenizer, *, without: str = "-", extra: str = "",
-               scaling: gguf.RopeScalingType | None = None) -> None:  # fmt: skip
+def write_gguf(
+    file: Path, backend: Tokenizer, *, without: str = "-", extra: str = "", scaling: gguf.RopeScalingType | None = None
+) -> None:
     """A Llama of one layer, perhaps without a tensor, with one too many, or with scaled positions."""
     model = json.loads(backend.to_str())["model"]
     tokens = sorted(model["vocab"], key=model["vocab"].__getitem__)
@@ -168,11 +173,18 @@ def write_gguf(file: Path, backend: Tokenizer, *, without: str = "-", extra: str
     writer.add_bos_token_id(0)
     writer.add_eos_token_id(1)
     shapes = {
-        "token_embd.weight": (len(tokens), 32), "output_norm.weight": (32,), "blk.0.attn_norm.weight": (32,),
-        "blk.0.ffn_norm.weight": (32,), "blk.0.attn_q.weight": (32, 32), "blk.0.attn_k.weight": (16, 32),
-        "blk.0.attn_v.weight": (16, 32), "blk.0.attn_output.weight": (32, 32), "blk.0.ffn_gate.weight": (48, 32),
-        "blk.0.ffn_up.weight": (48, 32), "blk.0.ffn_down.weight": (32, 48),
-    }  # fmt: skip
+        "token_embd.weight": (len(tokens), 32),
+        "output_norm.weight": (32,),
+        "blk.0.attn_norm.weight": (32,),
+        "blk.0.ffn_norm.weight": (32,),
+        "blk.0.attn_q.weight": (32, 32),
+        "blk.0.attn_k.weight": (16, 32),
+        "blk.0.attn_v.weight": (16, 32),
+        "blk.0.attn_output.weight": (32, 32),
+        "blk.0.ffn_gate.weight": (48, 32),
+        "blk.0.ffn_up.weight": (48, 32),
+        "blk.0.ffn_down.weight": (32, 48),
+    }
     if extra:
         shapes[extra] = (32,)
     random = np.random.default_rng(0)

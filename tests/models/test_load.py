@@ -250,12 +250,30 @@ def test_the_shape_and_tokenizer_of_a_model_in_parts_are_read_without_dequantisi
 def test_the_text_part_of_a_multimodal_model_is_a_model(saved: Save) -> None:
     from transformers import Gemma3Config, Gemma3ForConditionalGeneration
 
-    text = {**CONFIGS["gemma3_text"], "vocab_size": 97, "max_position_embeddings": 128, "pad_token_id": 1,
-            "bos_token_id": 0, "eos_token_id": 2}  # fmt: skip
-    vision = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2,
-              "image_size": 28, "patch_size": 14}  # fmt: skip
-    config = Gemma3Config(text_config=text, vision_config=vision, mm_tokens_per_image=4, image_token_index=96,
-                          boi_token_index=94, eoi_token_index=95)  # fmt: skip
+    text = {
+        **CONFIGS["gemma3_text"],
+        "vocab_size": 97,
+        "max_position_embeddings": 128,
+        "pad_token_id": 1,
+        "bos_token_id": 0,
+        "eos_token_id": 2,
+    }
+    vision = {
+        "hidden_size": 32,
+        "intermediate_size": 32,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "image_size": 28,
+        "patch_size": 14,
+    }
+    config = Gemma3Config(
+        text_config=text,
+        vision_config=vision,
+        mm_tokens_per_image=4,
+        image_token_index=96,
+        boi_token_index=94,
+        eoi_token_index=95,
+    )
     whole = Gemma3ForConditionalGeneration(config).eval()
     model = load_model(str(saved(network=whole)))
     assert model.network.config.model_type == "gemma3_text"
@@ -377,8 +395,11 @@ def test_the_second_built_in_model_is_a_real_one() -> None:
     model = load_model("gemma3-270m")
     config = model.network.config
     assert (len(model.anatomy.blocks), config.hidden_size, config.num_key_value_heads, config.head_dim) == (
-        18, 640, 1, 256,
-    )  # fmt: skip
+        18,
+        640,
+        1,
+        256,
+    )
     assert "not equal to the hub's copy" in " ".join(model.notes)
     text = "The capital of France is Paris. The capital of Italy is"
     ids = torch.tensor([[2, *model.tokenizer(text, add_special_tokens=False)["input_ids"]]])

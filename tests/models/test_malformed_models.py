@@ -81,9 +81,14 @@ def test_a_changed_byte_in_the_header_of_the_weights(at: float, byte: int, small
 
 
 VALUES = st.one_of(
-    st.none(), st.booleans(), st.integers(-3, 10_000), st.floats(), st.text(max_size=5),
-    st.lists(st.integers(), max_size=2), st.dictionaries(st.text(max_size=3), st.integers(), max_size=2),
-)  # fmt: skip
+    st.none(),
+    st.booleans(),
+    st.integers(-3, 10_000),
+    st.floats(),
+    st.text(max_size=5),
+    st.lists(st.integers(), max_size=2),
+    st.dictionaries(st.text(max_size=3), st.integers(), max_size=2),
+)
 
 
 @settings(QUICK, max_examples=examples(40))
@@ -109,15 +114,25 @@ def test_a_missing_file(missing: str, small_model: Path) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"num_hidden_layers": 3}, {"hidden_size": 64}, {"num_attention_heads": 5}, {"vocab_size": 7}, {"head_dim": 3},
-        {"num_hidden_layers": 0}, {"model_type": "no such"}, {"auto_map": {"AutoModelForCausalLM": "evil.Model"}},
+        {"num_hidden_layers": 3},
+        {"hidden_size": 64},
+        {"num_attention_heads": 5},
+        {"vocab_size": 7},
+        {"head_dim": 3},
+        {"num_hidden_layers": 0},
+        {"model_type": "no such"},
+        {"auto_map": {"AutoModelForCausalLM": "evil.Model"}},
     ],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("command", ["run", "check"])
 def test_the_command_line_says_it_once_and_ends_with_2(
-    change: dict[str, Any], command: str, small_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    change: dict[str, Any],
+    command: str,
+    small_model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+) -> None:
     monkeypatch.chdir(tmp_path)
     with copied(small_model) as folder:
         (folder / "evil.py").write_text("raise SystemExit('code of the model was run')")

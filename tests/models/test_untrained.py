@@ -22,8 +22,17 @@ def is_norm(name: str) -> bool:
 
 def is_embedding(name: str) -> bool:
     """Tokens and learned positions, in and out."""
-    names = ("embed_tokens", "word_embeddings.", "embed_positions", "embed_in", "embed_out", "lm_head", ".shared.",
-             ".wte", ".wpe")  # fmt: skip
+    names = (
+        "embed_tokens",
+        "word_embeddings.",
+        "embed_positions",
+        "embed_in",
+        "embed_out",
+        "lm_head",
+        ".shared.",
+        ".wte",
+        ".wpe",
+    )
     return any(part in name for part in names)
 
 

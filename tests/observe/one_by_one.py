@@ -122,9 +122,7 @@ def _of_falcon(module: Any, hidden: Tensor, named: Any) -> QueryKeyValue:
     return query[0] * module.head_dim**-0.5, key[0], value[0]
 
 
-QUERY_KEY_VALUE = {
-    "xglm": _of_xglm, "gpt_neo": _of_gpt_neo, "gptj": _of_gptj, "bloom": _of_bloom, "falcon": _of_falcon
-}  # fmt: skip
+QUERY_KEY_VALUE = {"xglm": _of_xglm, "gpt_neo": _of_gpt_neo, "gptj": _of_gptj, "bloom": _of_bloom, "falcon": _of_falcon}
 
 
 @contextmanager
@@ -178,19 +176,23 @@ def one_by_one(model: Model, prompts: Prompts) -> Observation:
             layers = [_seen[layer] for layer in range(len(outputs))]
         rows = torch.stack([layer.logits for layer in layers])
         own = list(range(size, size + len(query)))
-        records.append({
-            "attention_output": torch.stack([outputs[layer] for layer in range(len(outputs))]),
-            "attention_logits": rows[..., size:],
-            "context_logits": rows[..., :size],
-            "rotated_query_vectors": torch.stack([layer.query for layer in layers]),
-            "head_outputs": torch.stack([torch.einsum("hk,hkv->hv", one.weights, one.value) for one in layers]),
-            "value_key_products": torch.stack([one.products(own, weighted=False) for one in layers]),
-            "weighted_value_key_products": torch.stack([one.products(own, weighted=True) for one in layers]),
-            "context_value_key_products": torch.stack([one.products(shown, weighted=False) for one in layers]),
-            "weighted_context_value_key_products": torch.stack([one.products(shown, weighted=True) for one in layers]),
-            "next_token_log_probs": logits[prompts.answer_offset].log_softmax(-1),
-            "label_log_probs": torch.stack([_score(model, prompts, query, one) for one in prompts.candidates]),
-        })  # fmt: skip
+        records.append(
+            {
+                "attention_output": torch.stack([outputs[layer] for layer in range(len(outputs))]),
+                "attention_logits": rows[..., size:],
+                "context_logits": rows[..., :size],
+                "rotated_query_vectors": torch.stack([layer.query for layer in layers]),
+                "head_outputs": torch.stack([torch.einsum("hk,hkv->hv", one.weights, one.value) for one in layers]),
+                "value_key_products": torch.stack([one.products(own, weighted=False) for one in layers]),
+                "weighted_value_key_products": torch.stack([one.products(own, weighted=True) for one in layers]),
+                "context_value_key_products": torch.stack([one.products(shown, weighted=False) for one in layers]),
+                "weighted_context_value_key_products": torch.stack(
+                    [one.products(shown, weighted=True) for one in layers]
+                ),
+                "next_token_log_probs": logits[prompts.answer_offset].log_softmax(-1),
+                "label_log_probs": torch.stack([_score(model, prompts, query, one) for one in prompts.candidates]),
+            }
+        )
     stacked = {name: torch.stack([one[name] for one in records]) for name in records[0] if name != "attention_logits"}
     stacked["context_value_key_products"] = stacked["context_value_key_products"][0]
     return Observation(
@@ -219,8 +221,12 @@ def _run(model: Model, prompts: Prompts, tokens: list[int]) -> Tensor:
 
 
 EVERYTHING = tuple(get_args(Extra))
-RECORDED = ("attention_output", "attention_logits", "label_log_probs",
-            *(extra for extra in EVERYTHING if extra != "query_vectors"))  # fmt: skip
+RECORDED = (
+    "attention_output",
+    "attention_logits",
+    "label_log_probs",
+    *(extra for extra in EVERYTHING if extra != "query_vectors"),
+)
 """Query vectors before rotary positions have a test of their own."""
 
 

@@ -20,14 +20,19 @@ EXPERTS = {**GROUPED, "num_experts_per_tok": 2, "moe_intermediate_size": 32, "nu
 WINDOW, ALL = Mask(window=7), Mask()
 KINDS: dict[str, tuple[dict[str, Any], list[Mask]]] = {
     "qwen2_moe": (
-        {**EXPERTS, "use_sliding_window": True, "sliding_window": 7, "shared_expert_intermediate_size": 32,
-         "layer_types": ["sliding_attention", "full_attention", "sliding_attention"]},
+        {
+            **EXPERTS,
+            "use_sliding_window": True,
+            "sliding_window": 7,
+            "shared_expert_intermediate_size": 32,
+            "layer_types": ["sliding_attention", "full_attention", "sliding_attention"],
+        },
         [WINDOW, ALL, WINDOW],
     ),
     "phimoe": ({**EXPERTS, "sliding_window": 7}, [WINDOW] * 3),
     "mixtral": ({**EXPERTS, "sliding_window": 7}, [WINDOW] * 3),
     "llama": (GROUPED, [ALL] * 3),
-}  # fmt: skip
+}
 
 
 @pytest.fixture(scope="module", params=sorted(KINDS))
@@ -89,8 +94,13 @@ def test_what_fits_no_way_at_this_length_is_refused(
         return hidden, positions * (2 if int(positions.max()) > 25 else 1)
 
     rotary = model.network.model.rotary_emb
-    rotary.register_forward_pre_hook(lambda module, args, named: (args, {**named, "position_ids": turn(
-        module, (args[0], named["position_ids"]))[1]}), with_kwargs=True)  # fmt: skip
+    rotary.register_forward_pre_hook(
+        lambda module, args, named: (
+            args,
+            {**named, "position_ids": turn(module, (args[0], named["position_ids"]))[1]},
+        ),
+        with_kwargs=True,
+    )
     assert observe(model, random_prompts(context=12)).notes == ()
     with pytest.raises(UserError, match="With 31 tokens"):
         observe(model, random_prompts(context=22))

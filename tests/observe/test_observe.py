@@ -20,8 +20,21 @@ from .one_by_one import EVERYTHING
 MakeModel = Callable[..., Model]
 MakePrompts = Callable[..., Prompts]
 
-KINDS = ["llama", "mistral", "qwen2", "qwen3", "gemma2", "gemma3_text", "phi", "phi3", "opt", "gpt2", "gpt_neox",
-         "xglm", "bart"]  # fmt: skip
+KINDS = [
+    "llama",
+    "mistral",
+    "qwen2",
+    "qwen3",
+    "gemma2",
+    "gemma3_text",
+    "phi",
+    "phi3",
+    "opt",
+    "gpt2",
+    "gpt_neox",
+    "xglm",
+    "bart",
+]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -153,10 +166,18 @@ def test_attention_that_does_more_than_demograd_knows_is_refused_by_name(random_
     from demograd.models import find_anatomy
 
     settings: dict[str, Any] = {
-        "vocab_size": 97, "hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2,
-        "head_dim": 16, "num_key_value_heads": 1, "max_position_embeddings": 128, "pad_token_id": 1, "bos_token_id": 0,
+        "vocab_size": 97,
+        "hidden_size": 32,
+        "intermediate_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "head_dim": 16,
+        "num_key_value_heads": 1,
+        "max_position_embeddings": 128,
+        "pad_token_id": 1,
+        "bos_token_id": 0,
         "eos_token_id": 2,
-    }  # fmt: skip
+    }
     network = DogeForCausalLM(DogeConfig(**settings)).eval()
     with pytest.raises(UserError, match="DogeAttention takes a mask of its own"):
         observe(Model("own mask", network, None, find_anatomy(network)), random_prompts())
@@ -204,8 +225,7 @@ def test_progress_counts_queries(random_model: MakeModel, random_prompts: MakePr
 
 def test_rotary_factors_that_change_between_context_and_queries_are_refused(random_model: MakeModel) -> None:
     """longrope takes its factors from how far a pass reaches: a cached context cannot serve queries past the limit."""
-    factors = {"rope_type": "longrope", "short_factor": [1.0] * 8, "long_factor": [4.0] * 8,
-               "rope_theta": 10000.0}  # fmt: skip
+    factors = {"rope_type": "longrope", "short_factor": [1.0] * 8, "long_factor": [4.0] * 8, "rope_theta": 10000.0}
     model = random_model("phi3", rope_parameters=factors, original_max_position_embeddings=24, sliding_window=None)
     tokens = list(range(4, 60))
     for context, fits in ((12, False), (20, False), (40, True), (4, True)):

@@ -25,10 +25,37 @@ MakePrompts = Callable[..., Prompts]
 
 TOLERANCE = 2e-5  # of rounding in float32, of which Gemma 2 shows most
 UNPACKED = ["bart", "mbart"]
-PACKED = ["llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text", "granite", "cohere", "olmo", "olmo2",
-          "smollm3", "stablelm", "starcoder2", "gpt_oss", "hyperclovax", "llama4_text", "phi",
-          "phi3", "opt", "gpt2", "gpt_neox", "xglm", "gptj", "gpt_neo", "bloom", "falcon", "falcon grouped",
-          "falcon alibi"]  # fmt: skip
+PACKED = [
+    "llama",
+    "mistral",
+    "qwen2",
+    "qwen3",
+    "gemma",
+    "gemma2",
+    "gemma3_text",
+    "granite",
+    "cohere",
+    "olmo",
+    "olmo2",
+    "smollm3",
+    "stablelm",
+    "starcoder2",
+    "gpt_oss",
+    "hyperclovax",
+    "llama4_text",
+    "phi",
+    "phi3",
+    "opt",
+    "gpt2",
+    "gpt_neox",
+    "xglm",
+    "gptj",
+    "gpt_neo",
+    "bloom",
+    "falcon",
+    "falcon grouped",
+    "falcon alibi",
+]
 ALIBI = ["bloom", "falcon alibi"]
 
 

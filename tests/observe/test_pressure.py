@@ -20,8 +20,14 @@ WIDE = 2**16
 @pytest.fixture(scope="module")
 def wide() -> Model:
     torch.manual_seed(0)
-    config = LlamaConfig(vocab_size=64, hidden_size=16, intermediate_size=WIDE, num_hidden_layers=1,
-                         num_attention_heads=2, initializer_range=0.2)  # fmt: skip
+    config = LlamaConfig(
+        vocab_size=64,
+        hidden_size=16,
+        intermediate_size=WIDE,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        initializer_range=0.2,
+    )
     network = LlamaForCausalLM(config).eval().requires_grad_(False)
     return Model("wide", network, None, find_anatomy(network))
 

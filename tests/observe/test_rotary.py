@@ -18,9 +18,16 @@ MakeModel = Callable[..., Model]
 MakePrompts = Callable[..., Prompts]
 
 WITHOUT_ROTARY = ["opt", "gpt2", "xglm", "bart", "mbart", "gpt_neo", "bloom", "falcon alibi"]
-LONGROPE = {"rope_parameters": {"rope_type": "longrope", "short_factor": [1.5] * 8, "long_factor": [4.0] * 8,
-                                "rope_theta": 10000.0, "factor": 4.0},
-            "original_max_position_embeddings": 64}  # fmt: skip
+LONGROPE = {
+    "rope_parameters": {
+        "rope_type": "longrope",
+        "short_factor": [1.5] * 8,
+        "long_factor": [4.0] * 8,
+        "rope_theta": 10000.0,
+        "factor": 4.0,
+    },
+    "original_max_position_embeddings": 64,
+}
 
 
 def before_rotation(attention: Any, hidden: Tensor, config: Any) -> Tensor:
@@ -72,10 +79,14 @@ def own_queries(model: Model, prompts: Prompts) -> Tensor:
     for query in prompts.queries:
         with attention_inputs(model) as inputs:
             model.network(input_ids=torch.tensor([prompts.context + query]), use_cache=False)
-        rows.append(torch.stack([
-            before_rotation(attention, hidden, config)
-            for attention, hidden in zip(model.anatomy.attentions, inputs, strict=True)
-        ]))  # fmt: skip
+        rows.append(
+            torch.stack(
+                [
+                    before_rotation(attention, hidden, config)
+                    for attention, hidden in zip(model.anatomy.attentions, inputs, strict=True)
+                ]
+            )
+        )
     return torch.stack(rows)
 
 
@@ -134,10 +145,19 @@ def test_a_layer_that_leaves_its_positions_unused_without_saying_so_is_refused(r
     from demograd.models import find_anatomy
 
     config = Cohere2Config(
-        vocab_size=97, hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4,
-        num_key_value_heads=2, layer_types=["sliding_attention", "full_attention"], sliding_window=7,
-        max_position_embeddings=128, pad_token_id=1, bos_token_id=0, eos_token_id=2,
-    )  # fmt: skip
+        vocab_size=97,
+        hidden_size=64,
+        intermediate_size=96,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        layer_types=["sliding_attention", "full_attention"],
+        sliding_window=7,
+        max_position_embeddings=128,
+        pad_token_id=1,
+        bos_token_id=0,
+        eos_token_id=2,
+    )
     network = Cohere2ForCausalLM(config).eval()
     with pytest.raises(UserError, match=r"Cohere2Attention cannot be undone.*rotated_query_vectors"):
         check_rotary(find_anatomy(network))

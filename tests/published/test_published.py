@@ -34,8 +34,13 @@ def test_a_deviation_divided_by_n_would_not_be_what_table_2_prints():
     assert (round(scores.std(ddof=1), 2), round(scores.std(ddof=0), 2)) == (0.04, 0.03)
 
 
-SIZES = {"deutch2024-table1": 30, "deutch2024-table2": 48, "deutch2024-table3": 18, "deutch2024-settings": 18,
-         "deutch2024-per-layer": 3 * 864}  # fmt: skip
+SIZES = {
+    "deutch2024-table1": 30,
+    "deutch2024-table2": 48,
+    "deutch2024-table3": 18,
+    "deutch2024-settings": 18,
+    "deutch2024-per-layer": 3 * 864,
+}
 
 
 def test_every_table_is_whole_and_has_the_same_columns():
@@ -100,8 +105,16 @@ def test_the_no_training_cell_that_repeats_the_trained_value_does_repeat_it():
 
 
 def measured(**columns):
-    row = {"model": "smollm2-135m", "weights": "trained", "task": "sst2", "method": "GD", "metric": "sim_aou",
-           "value": 0.08, "std": 0.03, "n_seeds": 5}  # fmt: skip
+    row = {
+        "model": "smollm2-135m",
+        "weights": "trained",
+        "task": "sst2",
+        "method": "GD",
+        "metric": "sim_aou",
+        "value": 0.08,
+        "std": 0.03,
+        "n_seeds": 5,
+    }
     return pd.DataFrame([row | columns])
 
 

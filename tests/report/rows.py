@@ -16,9 +16,19 @@ from demograd.learn import GradientDescent, LayerCausalGradientDescent
 RATES = {"GD": 0.001, "LCGD": 0.003}
 METHODS = {"GD": GradientDescent, "LCGD": LayerCausalGradientDescent}
 _OF_ALL = {
-    "model": "smollm2-135m", "weights": "trained", "task": "mr", "dtype": "float32", "record_at": "prompt_end", "k": 16,
-    "k_used": 16, "selection": "all", "status": "ok", "n": 100, "n_missing": 0, "n_seeds": 5,
-}  # fmt: skip
+    "model": "smollm2-135m",
+    "weights": "trained",
+    "task": "mr",
+    "dtype": "float32",
+    "record_at": "prompt_end",
+    "k": 16,
+    "k_used": 16,
+    "selection": "all",
+    "status": "ok",
+    "n": 100,
+    "n_missing": 0,
+    "n_seeds": 5,
+}
 
 
 def row(metric: str, setting: str | None, value: float | None, **about: Any) -> dict[str, Any]:
@@ -29,8 +39,16 @@ def row(metric: str, setting: str | None, value: float | None, **about: Any) -> 
         if about.get("method")
         else {}
     )
-    return {**dict.fromkeys(COLUMNS), **_OF_ALL, **sure, **tuned, "metric": metric, "setting": setting, "value": value,
-            **about}  # fmt: skip
+    return {
+        **dict.fromkeys(COLUMNS),
+        **_OF_ALL,
+        **sure,
+        **tuned,
+        "metric": metric,
+        "setting": setting,
+        "value": value,
+        **about,
+    }
 
 
 def options(method: str) -> str:
@@ -78,8 +96,14 @@ def measures(tasks: Iterable[str]) -> Iterator[dict[str, Any]]:
             yield row("order_sensitivity", "ICL", 3.1e-6, **world, std=None, ci_low=3e-6, ci_high=3.4e-6)
             for method in METHODS:
                 tuned = world | {"method": method}
-                for metric in ("token_overlap", "overlap_cosine_similarity", "rec2ftp", "implicit_update",
-                               "implicit_update_weighted", "implicit_update_validity"):  # fmt: skip
+                for metric in (
+                    "token_overlap",
+                    "overlap_cosine_similarity",
+                    "rec2ftp",
+                    "implicit_update",
+                    "implicit_update_weighted",
+                    "implicit_update_validity",
+                ):
                     yield row(metric, "FT", 0.3 + 0.01 * k, **tuned)
                 yield row("order_sensitivity", "FT", 2.2e-6, **tuned, std=None, ci_low=2e-6, ci_high=2.4e-6)
                 for what in ("kendall", "recall"):
@@ -123,28 +147,65 @@ def claims() -> dict[str, Any]:
 
     def comparison(verdict: str, **changes: Any) -> dict[str, Any]:
         return {
-            "task": "mr", "k": 16, "compared": "SimAOU, GD, trained: FT − FT_other_demonstrations", "left": 0.3,
-            "right": 0.1, "difference": 0.2, "ci_low": 0.15, "ci_high": 0.25, "p_value": 0.0001, "p_corrected": 0.0004,
+            "task": "mr",
+            "k": 16,
+            "compared": "SimAOU, GD, trained: FT − FT_other_demonstrations",
+            "left": 0.3,
+            "right": 0.1,
+            "difference": 0.2,
+            "ci_low": 0.15,
+            "ci_high": 0.25,
+            "p_value": 0.0001,
+            "p_corrected": 0.0004,
             "p_equal": None,
-            "p_equal_corrected": None, "effect_size": 1.53, "n": 3000, "n_missing": 0, "n_seeds": 5, "n_queries": 50,
-            "margin": None, "one_rate_each": False, "verdict": verdict,
+            "p_equal_corrected": None,
+            "effect_size": 1.53,
+            "n": 3000,
+            "n_missing": 0,
+            "n_seeds": 5,
+            "n_queries": 50,
+            "margin": None,
+            "one_rate_each": False,
+            "verdict": verdict,
             "reason": "the difference is above 0 (corrected p = 0.0004)",
-        } | changes  # fmt: skip
+        } | changes
 
     def claim(name: str, *comparisons: dict[str, Any]) -> dict[str, Any]:
-        return {"name": name, "claim": f"The claim of {name}", "source": "Dai 2023", "compare": "above",
-                "needs": "trained and untrained weights", "comparisons": list(comparisons)}  # fmt: skip
+        return {
+            "name": name,
+            "claim": f"The claim of {name}",
+            "source": "Dai 2023",
+            "compare": "above",
+            "needs": "trained and untrained weights",
+            "comparisons": list(comparisons),
+        }
 
-    untested = {"difference": None, "ci_low": None, "ci_high": None, "p_corrected": None, "effect_size": None,
-                "n": 0, "n_seeds": 1, "reason": "one demonstration seed"}  # fmt: skip
+    untested = {
+        "difference": None,
+        "ci_low": None,
+        "ci_high": None,
+        "p_corrected": None,
+        "effect_size": None,
+        "n": 0,
+        "n_seeds": 1,
+        "reason": "one demonstration seed",
+    }
     return {
         "correction": "Holm, over all comparisons",
         "claims": [
             claim("one", comparison("supported")),
-            claim("two", comparison("contradicted", difference=-0.2, ci_low=-0.25, ci_high=-0.15),
-                  comparison("undecided", **untested)),
-            claim("many", *(comparison("undecided", k=k, margin=0.05, p_equal=0.05, p_equal_corrected=0.21,
-                                       one_rate_each=k > 4) for k in range(12))),
+            claim(
+                "two",
+                comparison("contradicted", difference=-0.2, ci_low=-0.25, ci_high=-0.15),
+                comparison("undecided", **untested),
+            ),
+            claim(
+                "many",
+                *(
+                    comparison("undecided", k=k, margin=0.05, p_equal=0.05, p_equal_corrected=0.21, one_rate_each=k > 4)
+                    for k in range(12)
+                ),
+            ),
             claim("none"),
         ],
-    }  # fmt: skip
+    }

@@ -74,8 +74,10 @@ def test_without_in_context_learning_there_is_nothing_to_resemble(run: MakeRun) 
 
 def test_where_fine_tuning_learned_nothing_there_is_nothing_that_icl_could_resemble(run: MakeRun) -> None:
     read = read_run(run(specificity=0.2))
-    checks = [replace(each, passed=False) if each.check == "fine_tuning" and each.method == "GD 0.001" else each
-              for each in read.validity]  # fmt: skip
+    checks = [
+        replace(each, passed=False) if each.check == "fine_tuning" and each.method == "GD 0.001" else each
+        for each in read.validity
+    ]
     gd, lcgd = findings(read.results, checks)
     assert (gd.verdict, lcgd.verdict) == (Verdict.UNDECIDED, Verdict.SUPPORTED)
     assert gd.sentence.startswith("Fine-tuning learned nothing here: on mr")

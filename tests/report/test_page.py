@@ -179,10 +179,27 @@ def test_sections_come_in_the_order_in_which_they_are_to_be_read(run: MakeRun) -
     page = _page(write_everything(run(tasks=("mr", "sst2"), layers=12)))
     order = re.findall(r'<section id="([^"]+)"', page)
     assert order == [
-        "finding", "claims", "notes", "validity", "scores", "published", "rates", "against-k", "layers", "alpha",
-        "layer-pairs", "gradient-norms", "order-sensitivity", "attention", "implicit-update", "sparsity",
-        "performance", "corrected", "missing", "method",
-    ]  # fmt: skip
+        "finding",
+        "claims",
+        "notes",
+        "validity",
+        "scores",
+        "published",
+        "rates",
+        "against-k",
+        "layers",
+        "alpha",
+        "layer-pairs",
+        "gradient-norms",
+        "order-sensitivity",
+        "attention",
+        "implicit-update",
+        "sparsity",
+        "performance",
+        "corrected",
+        "missing",
+        "method",
+    ]
     parsed = Parsed(page)
     assert not re.search(r"\b(nan|NaN|None|null|inf)\b", parsed.text)
     assert "script" not in parsed.tags

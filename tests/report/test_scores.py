@@ -27,8 +27,11 @@ def test_specificity_leads_and_plain_scores_follow(run: MakeRun) -> None:
 def test_trained_weights_come_before_untrained_ones(run: MakeRun) -> None:
     table = score_table(read_run(run()).results)
     assert list(zip(table["method"], table["weights"], strict=True)) == [
-        ("GD", "trained"), ("GD", "no_training"), ("LCGD", "trained"), ("LCGD", "no_training"),
-    ]  # fmt: skip
+        ("GD", "trained"),
+        ("GD", "no_training"),
+        ("LCGD", "trained"),
+        ("LCGD", "no_training"),
+    ]
 
 
 def test_a_cell_without_a_number_says_why(run: MakeRun) -> None:

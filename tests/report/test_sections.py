@@ -64,14 +64,21 @@ def test_each_claim_has_its_verdicts_with_all_that_they_rest_on() -> None:
     section = claims_section(claims())
     glance, few, many, untested = tables(section)
     assert [[entry.text for entry in each.entries] for each in rows_of(glance)] == [
-        ["1", "–", "–"], ["–", "1", "1"], ["–", "–", "12"],
-    ]  # fmt: skip
+        ["1", "–", "–"],
+        ["–", "1", "1"],
+        ["–", "–", "12"],
+    ]
     supported, contradicted, undecided = rows_of(few)
     assert supported.name == "SimAOU, GD, trained: FT − FT on other demonstrations"
     assert supported.under == ("mr, k 16",)
     assert [entry.text for entry in supported.entries] == [
-        "✓ supported", "+0.200", "1.53", "4.00e−4", "5", "the difference is above 0 (corrected p = 0.0004)",
-    ]  # fmt: skip
+        "✓ supported",
+        "+0.200",
+        "1.53",
+        "4.00e−4",
+        "5",
+        "the difference is above 0 (corrected p = 0.0004)",
+    ]
     assert supported.entries[1].under == ("[0.150, 0.250]",)
     assert contradicted.entries[1].text == "−0.200"
     assert [entry.text for entry in undecided.entries[:4]] == ["undecided", "not tested", "–", "–"]
@@ -116,10 +123,13 @@ def test_a_run_without_claims_has_no_section_of_them() -> None:
 
 def test_a_published_number_stands_beside_the_measured_one_with_what_is_wrong_with_it() -> None:
     section = published_section(
-        scores(row("sim_aou", "FT", 0.25, method="GD"), row("sim_aou", "FT", 0.2, method="GD", weights="norms_only"),
-               row("sim_aou", "FT", 0.9, method="GD", task="a_task_of_mine")),
+        scores(
+            row("sim_aou", "FT", 0.25, method="GD"),
+            row("sim_aou", "FT", 0.2, method="GD", weights="norms_only"),
+            row("sim_aou", "FT", 0.9, method="GD", task="a_task_of_mine"),
+        ),
         {},
-    )  # fmt: skip
+    )
     (table,) = tables(section)
     assert [head.text for head in table.heads] == ["method, weights", "mr"]
     trained = rows_of(table)[0]
@@ -162,18 +172,22 @@ def _curve() -> list[dict[str, Any]]:
         row(metric, setting, value, method="GD", learning_rate=rate)
         for rate, size in zip(RATES, (0.1, 0.4, 1.6), strict=True)
         for metric, setting, value in (
-            ("sim_aou", "FT", 0.3), ("update_size_ratio", "FT", size),
+            ("sim_aou", "FT", 0.3),
+            ("update_size_ratio", "FT", size),
             ("sim_aou_specificity", "FT_permuted_labels", 0.1),
         )
-    ]  # fmt: skip
+    ]
 
 
 def test_score_specificity_and_size_are_drawn_against_the_rate_and_score_against_size() -> None:
     rows = _curve()
     (figure,) = figures(rates_section(results(*rows), scores(*rows)))
     assert [chart.title for chart in figure.charts] == [
-        "SimAOU by rate", "SimAOU specificity by rate", "SimAOU by size of the update", "Size of the update by rate",
-    ]  # fmt: skip
+        "SimAOU by rate",
+        "SimAOU specificity by rate",
+        "SimAOU by size of the update",
+        "Size of the update by rate",
+    ]
     assert "specificity vs permuted labels" in figure.charts[1].svg
     assert [key.label for key in figure.legend] == ["GD, trained"]
 
@@ -218,11 +232,13 @@ def test_icl_reordered_icl_and_each_method_are_drawn_against_k() -> None:
         each
         for k in (1, 4)
         for each in (
-            row("accuracy", "ZSL", 0.5, k=k), row("accuracy", "ICL", 0.7, k=k),
+            row("accuracy", "ZSL", 0.5, k=k),
+            row("accuracy", "ICL", 0.7, k=k),
             row("accuracy", "FT", 0.6, k=k, method="GD"),
-            row("token_overlap", "ICL_reordered", 0.8, k=k), row("token_overlap", "FT", 0.3, k=k, method="GD"),
+            row("token_overlap", "ICL_reordered", 0.8, k=k),
+            row("token_overlap", "FT", 0.3, k=k, method="GD"),
         )
-    ]  # fmt: skip
+    ]
     (figure,) = figures(against_k_section(scores(*rows)))
     assert [key.label for key in figure.legend] == ["ZSL", "ICL", "ICL, reordered", "FT by GD"]
     assert [chart.title for chart in figure.charts] == ["accuracy", "Token Overlap"]
@@ -264,8 +280,10 @@ def test_gradient_norms_of_lcgd_are_in_logarithmic_colours_and_many_steps_are_bi
     rows = [row("update_size_ratio", "FT", 1.0, method=method) for method in METHODS]
     rows += [
         row("gradient_norm", "FT", 1.0 + step, method=method, layer=layer, step=step, seed=0)
-        for method in METHODS for layer in range(2) for step in range(130)
-    ]  # fmt: skip
+        for method in METHODS
+        for layer in range(2)
+        for step in range(130)
+    ]
     section = gradient_norms_section(results(*rows), scores(*rows))
     gd, lcgd = figures(section)[0].charts
     assert "norm (linear scale)" in gd.svg and "norm (log scale)" in lcgd.svg
@@ -277,8 +295,10 @@ def test_gradient_norms_of_lcgd_are_in_logarithmic_colours_and_many_steps_are_bi
 
 
 def test_the_smallest_spread_is_a_number_and_not_zero() -> None:
-    rows = [row("order_sensitivity", "ICL", 3.14e-6, std=None, ci_low=3e-6, ci_high=3.3e-6),
-            row("order_sensitivity", "FT", 2.2e-9, method="GD", std=None, ci_low=None, ci_high=None)]  # fmt: skip
+    rows = [
+        row("order_sensitivity", "ICL", 3.14e-6, std=None, ci_low=3e-6, ci_high=3.3e-6),
+        row("order_sensitivity", "FT", 2.2e-9, method="GD", std=None, ci_low=None, ci_high=None),
+    ]
     section = order_sensitivity_section(scores(*rows))
     told = [(each.name, each.entries[0].text, each.entries[0].under) for each in rows_of(tables(section)[0])]
     assert told == [("ICL", "3.14e−6", ("[3.00e−6, 3.30e−6]",)), ("GD", "2.20e−9", ())]
@@ -287,9 +307,11 @@ def test_the_smallest_spread_is_a_number_and_not_zero() -> None:
 
 def test_attention_to_demonstrations_stands_beside_chance() -> None:
     section = attention_section(
-        scores(row("attention_kendall_by_token", "FT", 0.21, method="GD"),
-               row("random_attention_kendall_by_token", "FT", 0.01, method="GD"))
-    )  # fmt: skip
+        scores(
+            row("attention_kendall_by_token", "FT", 0.21, method="GD"),
+            row("random_attention_kendall_by_token", "FT", 0.01, method="GD"),
+        )
+    )
     (only,) = rows_of(tables(section)[0])
     assert only.entries[0].under == ("[0.190, 0.230]", "random 0.010 [−0.010, 0.030]")
 
@@ -316,8 +338,9 @@ def test_sparsity_is_told_without_a_task_and_beside_the_construction() -> None:
     nothing = {"task": None, "k": None, "record_at": None}
     rows = [
         row("sparsity_ratio", None, share, **nothing, at=at, layer=layer)
-        for at, share in ((1e-3, 0.1), (1e-2, 0.4)) for layer in (None, 0, 1)
-    ]  # fmt: skip
+        for at, share in ((1e-3, 0.1), (1e-2, 0.4))
+        for layer in (None, 0, 1)
+    ]
     section = sparsity_section(results(*rows))
     assert [figure.title for figure in figures(section)] == ["", "By layer"]
     assert [key.label for key in figures(section)[1].legend] == ["under 0.001", "under 0.01"]
@@ -341,10 +364,14 @@ def test_checkpoints_are_in_the_order_of_training_and_the_gain_at_both_ends_is_t
 
 def test_the_reordering_reference_stands_above_ft_with_its_noise_ceiling() -> None:
     section = score_section(
-        scores(row("sim_aou", "FT", 0.3, method="GD"), row("sim_aou", "ICL_reordered", 0.49),
-               row("sim_aou_noise_ceiling", "ICL_reordered", 0.66, n=90, n_missing=10),
-               row("sim_am", "FT", 0.99, method="GD"), row("sim_am", "ICL_reordered", 0.98))
-    )  # fmt: skip
+        scores(
+            row("sim_aou", "FT", 0.3, method="GD"),
+            row("sim_aou", "ICL_reordered", 0.49),
+            row("sim_aou_noise_ceiling", "ICL_reordered", 0.66, n=90, n_missing=10),
+            row("sim_am", "FT", 0.99, method="GD"),
+            row("sim_am", "ICL_reordered", 0.98),
+        )
+    )
     outputs, logits = tables(section)
     assert [each.name for each in rows_of(outputs)] == ["ICL, reordered", "GD"]
     assert "ceiling √r 0.660 (10 of 100 missing)" in rows_of(outputs)[0].entries[0].under
@@ -409,18 +436,29 @@ def test_captions_say_what_the_intervals_that_are_drawn_hold_for(interval: str, 
             row("order_sensitivity", "ICL", 3e-6, std=None, ci_low=2e-6, ci_high=4e-6),
         )
     ]
-    rows += [row(metric, "FT", 0.4, method="LCGD", layer=layer, seed=0, interval="conditional")
-             for metric in ("alpha", "sim_aou") for layer in (0, 1)]  # fmt: skip
+    rows += [
+        row(metric, "FT", 0.4, method="LCGD", layer=layer, seed=0, interval="conditional")
+        for metric in ("alpha", "sim_aou")
+        for layer in (0, 1)
+    ]
     of = (results(*rows), scores(*rows))
-    drawn = [rates_section(*of), alpha_section(*of), layers_section(*of), order_sensitivity_section(of[1]),
-             against_k_section(of[1])]  # fmt: skip
+    drawn = [
+        rates_section(*of),
+        alpha_section(*of),
+        layers_section(*of),
+        order_sensitivity_section(of[1]),
+        against_k_section(of[1]),
+    ]
     for section in drawn:
         assert said in figures(section)[0].caption
 
 
 def test_some_intervals_may_be_conditional_where_others_are_not() -> None:
-    rows = [row("accuracy", setting, 0.7, k=k, interval=interval)
-            for k in (1, 4) for setting, interval in (("ZSL", "conditional"), ("ICL", "demonstrations"))]  # fmt: skip
+    rows = [
+        row("accuracy", setting, 0.7, k=k, interval=interval)
+        for k in (1, 4)
+        for setting, interval in (("ZSL", "conditional"), ("ICL", "demonstrations"))
+    ]
     (figure,) = figures(against_k_section(scores(*rows)))
     assert "intervals over demonstration sets; some are conditional on these demonstrations." in figure.caption
 
@@ -445,13 +483,17 @@ def test_a_method_as_it_comes_has_no_options_to_tell(method: str) -> None:
 
 @pytest.mark.parametrize(
     "settings, words",
-    [('{"optimizer": "adam", "epochs": 2}', "Adam, 2 epochs"),
-     ('{"parameters": {"which": "value", "layers": "deep", "fraction": 0.1, "seed": 0}}',
-      "value projections only, deep layers only, a random 10 % of the entries"),
-     ('{"parameters": {"which": "key_value", "layers": [2, 4]}}', "layers 2 to 4 only"),
-     ('{"step": "batch", "momentum": 0.9, "clip": 1.0}', "full batch, momentum 0.9, clip 1.0"),
-     ('{"softmax_gradient": false, "readout": "attention"}', "no softmax derivative, reads the attention output")],
-)  # fmt: skip
+    [
+        ('{"optimizer": "adam", "epochs": 2}', "Adam, 2 epochs"),
+        (
+            '{"parameters": {"which": "value", "layers": "deep", "fraction": 0.1, "seed": 0}}',
+            "value projections only, deep layers only, a random 10 % of the entries",
+        ),
+        ('{"parameters": {"which": "key_value", "layers": [2, 4]}}', "layers 2 to 4 only"),
+        ('{"step": "batch", "momentum": 0.9, "clip": 1.0}', "full batch, momentum 0.9, clip 1.0"),
+        ('{"softmax_gradient": false, "readout": "attention"}', "no softmax derivative, reads the attention output"),
+    ],
+)
 def test_options_that_differ_from_the_default_are_told_in_words(settings: str, words: str) -> None:
     assert options_text(settings) == words
 

@@ -21,10 +21,18 @@ def small_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tokenizer = AutoTokenizer.from_pretrained(package, gguf_file="SmolLM2-135M-Instruct.Q4_1.gguf")
     torch.manual_seed(7)  # not 0: untrained weights of seed 0 would be these very ones
     config = LlamaConfig(
-        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
-        num_key_value_heads=2, max_position_embeddings=512, initializer_range=0.2,
-        bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
-    )  # fmt: skip
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=512,
+        initializer_range=0.2,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
     LlamaForCausalLM(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
@@ -65,7 +73,15 @@ def small_study(small_model: Path) -> Study:
 def small_settings(model: Path, **changes: Any) -> dict[str, Any]:
     """Settings of the small study."""
     return {
-        "name": "small", "model": str(model), "weights": ["trained", "no_training"], "tasks": ["sst2"], "k": 3,
-        "seeds": [0, 1, 2], "queries": 8, "methods": ["GD", "LCGD"], "device": "cpu",
-        "learning_rates": {"GD": [0.01], "LCGD": [0.01]}, **changes,
-    }  # fmt: skip
+        "name": "small",
+        "model": str(model),
+        "weights": ["trained", "no_training"],
+        "tasks": ["sst2"],
+        "k": 3,
+        "seeds": [0, 1, 2],
+        "queries": 8,
+        "methods": ["GD", "LCGD"],
+        "device": "cpu",
+        "learning_rates": {"GD": [0.01], "LCGD": [0.01]},
+        **changes,
+    }

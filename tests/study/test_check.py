@@ -17,8 +17,18 @@ MakeModel = Callable[..., Model]
 def test_every_architecture_passes_every_check(kind: str, random_model: MakeModel) -> None:
     checks = check_model(random_model(kind))
     assert [check for check in checks if not check.passed] == []
-    windowed = kind in ("mistral", "qwen2", "gemma2", "gemma3_text", "smollm3", "starcoder2", "phi3", "gpt_neo",
-                        "gpt_oss", "llama4_text")  # fmt: skip
+    windowed = kind in (
+        "mistral",
+        "qwen2",
+        "gemma2",
+        "gemma3_text",
+        "smollm3",
+        "starcoder2",
+        "phi3",
+        "gpt_neo",
+        "gpt_oss",
+        "llama4_text",
+    )
     assert len(checks) == 5 + windowed
 
 

@@ -28,8 +28,14 @@ Comparisons = dict[str, list[dict[str, Any]]]
 @pytest.fixture(scope="module")
 def finished(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Study, Path]:
     """Seven demonstration sets, which claims about specificity take, on a random model: no in-context learning."""
-    settings = small_settings(small_model, weights=["trained"], methods=["GD"], learning_rates={"GD": [0.01]},
-                              seeds=[*range(7)], controls=["other_demonstrations"])  # fmt: skip
+    settings = small_settings(
+        small_model,
+        weights=["trained"],
+        methods=["GD"],
+        learning_rates={"GD": [0.01]},
+        seeds=[*range(7)],
+        controls=["other_demonstrations"],
+    )
     study = make_study(settings)
     return study, run_study(study, tmp_path_factory.mktemp("claims") / "run").folder.path
 
@@ -123,9 +129,20 @@ def test_p_values_are_corrected_over_the_comparisons_of_one_claim(constructed: C
 def gates(study: Study, **outcomes: tuple[bool, bool]) -> list[dict[str, Any]]:
     """Rows of `validity.json`: check → passed and undecided."""
     world = next(cells(study)).world
-    return [{"model": world.model, "weights": "trained", "task": world.task, "k": world.k, "check": check,
-             "method": None if check == "in_context_learning" else "GD 0.01", "passed": passed,
-             "undecided": undecided, "message": ""} for check, (passed, undecided) in outcomes.items()]  # fmt: skip
+    return [
+        {
+            "model": world.model,
+            "weights": "trained",
+            "task": world.task,
+            "k": world.k,
+            "check": check,
+            "method": None if check == "in_context_learning" else "GD 0.01",
+            "passed": passed,
+            "undecided": undecided,
+            "message": "",
+        }
+        for check, (passed, undecided) in outcomes.items()
+    ]
 
 
 @pytest.mark.parametrize(
@@ -194,9 +211,16 @@ def test_the_command_lists_what_the_run_can_say_and_what_the_rest_needs(
 @pytest.fixture(scope="module")
 def orders(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Study, RunFolder]:
     settings = small_settings(
-        small_model, weights=["trained"], methods=["GD", "GD-batch"], seeds=[0, 1, 2, 3, 4], orders=4, queries=6,
-        learning_rates={"GD": [0.01], "GD-batch": [0.01]}, measures=["order_sensitivity"], controls=[],
-    )  # fmt: skip
+        small_model,
+        weights=["trained"],
+        methods=["GD", "GD-batch"],
+        seeds=[0, 1, 2, 3, 4],
+        orders=4,
+        queries=6,
+        learning_rates={"GD": [0.01], "GD-batch": [0.01]},
+        measures=["order_sensitivity"],
+        controls=[],
+    )
     study = make_study(settings)
     return study, run_study(study, tmp_path_factory.mktemp("orders") / "run").folder
 
@@ -233,8 +257,10 @@ def test_the_dual_form_is_the_same_whatever_fine_tuning_does_and_tested_once(fin
 def test_of_two_checkpoints_the_last_one_must_learn_in_context(which: str, objects: bool) -> None:
     """Neither gains anything at a checkpoint that learns nothing, and equal gains of zero support no claim."""
     world = World("last", "trained", "sst2", 3, 0, 0)
-    sides = [{"metric": "gain_in_accuracy", "setting": "ICL", "model": name, "weights": "trained"}
-             for name in ("last", "first")]  # fmt: skip
+    sides = [
+        {"metric": "gain_in_accuracy", "setting": "ICL", "model": name, "weights": "trained"}
+        for name in ("last", "first")
+    ]
     about = (which, "sst2", 3, "trained", None)
     invalid: Validity = {("in_context_learning", about): "no in-context learning here"}
     said = objection_to(invalid, all_claims()["icl-early"], world, sides, [], None)
@@ -246,8 +272,10 @@ def test_untrained_weights_are_a_baseline_beside_trained_ones_and_need_to_learn_
         World("tiny", "trained", "sst2", 3, 0, 0),
         all_claims()["icl-early"] | {"only_last_must_learn": False},
     )
-    trained, untrained = ({"metric": "gain_in_accuracy", "setting": "ICL", "model": "tiny", "weights": weights}
-                          for weights in ("trained", "no_training"))  # fmt: skip
+    trained, untrained = (
+        {"metric": "gain_in_accuracy", "setting": "ICL", "model": "tiny", "weights": weights}
+        for weights in ("trained", "no_training")
+    )
     about = ("tiny", "sst2", 3, "no_training", None)
     invalid: Validity = {("in_context_learning", about): "no in-context learning here"}
     assert objection_to(invalid, claim, world, [trained, untrained], [], None) == ""

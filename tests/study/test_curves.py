@@ -22,8 +22,9 @@ RATES = [0.001, 0.01, 0.1]
 
 @pytest.fixture(scope="module")
 def finished(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Study, RunFolder]:
-    settings = small_settings(small_model, weights=["trained"], controls=["other_demonstrations"],
-                              learning_rates={"GD": RATES, "LCGD": RATES})  # fmt: skip
+    settings = small_settings(
+        small_model, weights=["trained"], controls=["other_demonstrations"], learning_rates={"GD": RATES, "LCGD": RATES}
+    )
     study = make_study(settings)
     return study, run_study(study, tmp_path_factory.mktemp("curves") / "run").folder
 
@@ -35,8 +36,11 @@ def table(finished: tuple[Study, RunFolder]) -> pd.DataFrame:
 
 def sizes(study: Study, folder: RunFolder, method: str, seed: int) -> list[float]:
     """‖u_FT‖ / ‖u_ICL‖ of one demonstration set at each rate."""
-    records = [folder.load_cell(cell_key(study, cell, folder.inputs)) for cell in cells(study)
-               if cell.method == method and cell.world.seed == seed]  # fmt: skip
+    records = [
+        folder.load_cell(cell_key(study, cell, folder.inputs))
+        for cell in cells(study)
+        if cell.method == method and cell.world.seed == seed
+    ]
     return [record.tensors["FT/update_size_ratio"].nanmedian().item() for record in records]
 
 
@@ -171,8 +175,16 @@ def test_a_rate_that_wrecks_the_model_is_no_objection_to_what_is_compared_at_a_s
     finished: tuple[Study, RunFolder],
 ) -> None:
     study, folder = finished
-    wrecked = {"model": study.model, "weights": "trained", "task": "sst2", "k": 3, "method": "GD 0.1",
-               "check": "update_size", "passed": False, "message": ""}  # fmt: skip
+    wrecked = {
+        "model": study.model,
+        "weights": "trained",
+        "task": "sst2",
+        "k": 3,
+        "method": "GD 0.1",
+        "check": "update_size",
+        "passed": False,
+        "message": "",
+    }
     folder.write_json("validity.json", [wrecked])
     for of, objection in ((study, False), (with_rates(study, RATES[2:], RATES[:1]), True)):
         found = {claim["name"]: claim["comparisons"] for claim in check_claims(of, folder)["claims"]}

@@ -19,9 +19,16 @@ from demograd.study.prepare import reader_of
 def settings(model: Path, path: Path, **changes: object) -> dict[str, object]:
     task = {"template": "Review: {text} Sentiment:", "label_words": {"0": "dull", "1": "unputdownable"}}
     return small_settings(
-        model, tasks=[str(path)], weights=["trained"], seeds=[0], methods=["GD"], learning_rates={"GD": 0.01},
-        controls=[], queries=4, **{**task, **changes},
-    )  # fmt: skip
+        model,
+        tasks=[str(path)],
+        weights=["trained"],
+        seeds=[0],
+        methods=["GD"],
+        learning_rates={"GD": 0.01},
+        controls=[],
+        queries=4,
+        **{**task, **changes},
+    )
 
 
 def write(path: Path, long: int) -> Path:
@@ -69,8 +76,15 @@ def test_the_command_line_takes_splits_and_an_encoding(
     assert "no split 'tset'" in capsys.readouterr().err
     assert call("run", *arguments, "--encoding", "klingon") == 2
     assert "encoding 'klingon'" in capsys.readouterr().err
-    settings = ["split=test", "validation_split=train", "template={text}:", "label_words=[dull, good]", "k=2",
-                "queries=4", "seeds=0,"]  # fmt: skip
+    settings = [
+        "split=test",
+        "validation_split=train",
+        "template={text}:",
+        "label_words=[dull, good]",
+        "k=2",
+        "queries=4",
+        "seeds=0,",
+    ]
     planned = [argument for setting in settings for argument in ("--set", setting)] + ["--learning-rate", "0.01"]
     assert call("plan", "--task", "films", "--model", str(small_model), *planned) == 0
 

@@ -23,8 +23,15 @@ SETTINGS = ("FT", "FT_other_demonstrations")
 @pytest.fixture(scope="module")
 def diverged(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Study, Callable[[int], Path]]:
     """A study of five demonstration sets, and its folder where SimAOU is infinite: of one value of set 1, or of all."""
-    settings = small_settings(small_model, weights=["trained"], seeds=[0, 1, 2, 3, 4], k=2, queries=4, methods=["GD"],
-                              controls=["other_demonstrations"])  # fmt: skip
+    settings = small_settings(
+        small_model,
+        weights=["trained"],
+        seeds=[0, 1, 2, 3, 4],
+        k=2,
+        queries=4,
+        methods=["GD"],
+        controls=["other_demonstrations"],
+    )
     run = run_study(make_study(settings), tmp_path_factory.mktemp("runs") / "run")
     study, folder = run.study, run.folder
     assert isinstance(study, Study)

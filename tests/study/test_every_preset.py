@@ -27,8 +27,13 @@ OPTIONS: dict[str, list[str]] = {
 SYNTHETIC = ["training.steps=60", "seeds=0,1", "tuning_sequences=2048", "test_sequences=4096"]
 """Every network, world, reference and question of a synthetic preset, of networks that are trained a little."""
 OWN_TRAINING = {"steps": 60, "starts": 2, "trial": 20, "warmup": 10}
-BESIDE = ["language_model.k=4", "language_model.queries=8", "language_model.seeds=0", "orders=3",
-          "language_model.orders=3"]  # fmt: skip
+BESIDE = [
+    "language_model.k=4",
+    "language_model.queries=8",
+    "language_model.seeds=0",
+    "orders=3",
+    "language_model.orders=3",
+]
 
 
 @pytest.fixture(scope="module")
@@ -49,9 +54,11 @@ def options(preset: str, checkpoints: list[str]) -> list[str]:
         states = [part for state in checkpoints for part in ("--checkpoint", state)]
         return [*OPTIONS.get(preset, SMALL), *(["--model", checkpoints[0], *states] if study.checkpoints else [])]
     own = [
-        f"networks.{name}.training.{setting}={value}" for name, network in study.networks.items()
-        for setting, value in OWN_TRAINING.items() if getattr(network.training, setting) is not None
-    ]  # fmt: skip
+        f"networks.{name}.training.{setting}={value}"
+        for name, network in study.networks.items()
+        for setting, value in OWN_TRAINING.items()
+        if getattr(network.training, setting) is not None
+    ]
     return [
         part for change in (*SYNTHETIC, *own, *(BESIDE if study.language_model else ())) for part in ("--set", change)
     ]

@@ -28,8 +28,9 @@ def told(study: Study) -> set[tuple[object, ...]]:
     """Every cell by its task, k, weights, method and rate, of the first seed."""
     return {
         (cell.world.task, cell.world.k, cell.world.weights, cell.method, cell.learning_rate)
-        for cell in cells(study) if cell.world.seed == 0
-    }  # fmt: skip
+        for cell in cells(study)
+        if cell.world.seed == 0
+    }
 
 
 def test_the_grid_is_the_product_of_all_lists() -> None:
@@ -43,9 +44,12 @@ def test_a_rule_takes_out_the_cells_that_match_all_of_it() -> None:
         tasks=["sst2", "mr"], k=[2, 4], exclude=[{"task": "mr", "k": 4}, {"k": 2, "learning_rate": [0.2, 0.3]}]
     )
     assert told(study) == {
-        ("sst2", 2, "trained", "GD", 0.1), ("mr", 2, "trained", "GD", 0.1),
-        ("sst2", 4, "trained", "GD", 0.1), ("sst2", 4, "trained", "GD", 0.2), ("sst2", 4, "trained", "LCGD", 0.3),
-    }  # fmt: skip
+        ("sst2", 2, "trained", "GD", 0.1),
+        ("mr", 2, "trained", "GD", 0.1),
+        ("sst2", 4, "trained", "GD", 0.1),
+        ("sst2", 4, "trained", "GD", 0.2),
+        ("sst2", 4, "trained", "LCGD", 0.3),
+    }
 
 
 def test_a_world_without_a_method_is_not_observed() -> None:
@@ -80,20 +84,34 @@ def test_rates_may_be_named_model_by_model() -> None:
         ({"exclude": [{"learning_rate": [0.1, 0.2, 0.3]}]}, ["leave no cell"]),
         ({"exclude": [{"learning_rate": [0.1, 0.2]}, {"method": "LCGD"}]}, ["leave no cell"]),
         ({"exclude": [{"learning_rate": 0.3, "method": "GD"}]}, ["exclude[0]", "0.3", "matches no cell"]),
-        ({"tasks": ["sst2", "mr"], "seeds": {"sst2": [0], "mr": [1]}, "exclude": [{"task": "mr"}, {"task": "sst2",
-          "seed": 1}]}, ["exclude[1]", "'sst2'", "matches no cell"]),
+        (
+            {
+                "tasks": ["sst2", "mr"],
+                "seeds": {"sst2": [0], "mr": [1]},
+                "exclude": [{"task": "mr"}, {"task": "sst2", "seed": 1}],
+            },
+            ["exclude[1]", "'sst2'", "matches no cell"],
+        ),
         ({"exclude": [{"seed": 1, "method": "GD"}]}, ["seed", "method", "same demonstration sets"]),
         ({"pair": [["task", "queries"]]}, ["pair", "'queries'", "seed"]),
         ({"pair": [["task", "k"]], "k": [2, 4]}, ["of one length", "'k': 2", "'task': 1"]),
         ({"pair": [["task"]]}, ["two or more fields"]),
         ({"pair": [["task", "k"]], "optional_tasks": ["sst2"]}, ["none of them can be optional"]),
-        ({"pair": [["seed", "k"]], "k": [2, 4], "tasks": ["sst2", "mr"], "seeds": {"sst2": [0], "mr": [1]},
-          "optional_tasks": ["mr"]}, ["none of them can be optional"]),
+        (
+            {
+                "pair": [["seed", "k"]],
+                "k": [2, 4],
+                "tasks": ["sst2", "mr"],
+                "seeds": {"sst2": [0], "mr": [1]},
+                "optional_tasks": ["mr"],
+            },
+            ["none of them can be optional"],
+        ),
         ({"model": ["a/b", "a/b"]}, ["model", "each value once"]),
         ({"model": ["a/b", "c/d"], "checkpoints": ["@1"]}, ["checkpoints", "one model"]),
         ({"model": ["a/b", "c/d"], "measures": ["training_time"]}, ["training_time", "checkpoints"]),
     ],
-)  # fmt: skip
+)
 def test_a_rule_that_cannot_work_is_refused(settings: dict[str, object], words: list[str]) -> None:
     with pytest.raises(UserError) as error:
         study_of(**settings)
@@ -121,16 +139,28 @@ MISSING = {"tasks": ["sst2", "gone.csv"], "optional_tasks": ["gone.csv"]}
 @pytest.mark.parametrize(
     ("settings", "left"),
     [
-        ({"k": [2, 4], "exclude": [{"task": "gone.csv"}, {"k": 4, "task": ["sst2", "gone.csv"]}]},
-         [{"k": [4], "task": ["sst2"]}]),
+        (
+            {"k": [2, 4], "exclude": [{"task": "gone.csv"}, {"k": 4, "task": ["sst2", "gone.csv"]}]},
+            [{"k": [4], "task": ["sst2"]}],
+        ),
         ({"seeds": {"sst2": [0, 1], "gone.csv": [1, 2]}, "exclude": [{"seed": 2}, {"seed": [1, 2]}]}, [{"seed": [1]}]),
         ({"k": [2, 4], "seeds": {"sst2": [0], "gone.csv": [1]}, "exclude": [{"seed": 1, "k": 2}]}, []),
-        ({"learning_rates": {"GD": {"sst2": [0.1], "gone.csv": [0.3]}, "LCGD": [0.3]},
-          "exclude": [{"learning_rate": 0.3, "method": "GD"}]}, []),
-        ({"learning_rates": {"GD": {"smollm2-135m": {"sst2": [0.1], "gone.csv": [0.2]}}, "LCGD": [0.3]},
-          "exclude": [{"learning_rate": [0.2, 0.3]}]}, [{"learning_rate": [0.3]}]),
+        (
+            {
+                "learning_rates": {"GD": {"sst2": [0.1], "gone.csv": [0.3]}, "LCGD": [0.3]},
+                "exclude": [{"learning_rate": 0.3, "method": "GD"}],
+            },
+            [],
+        ),
+        (
+            {
+                "learning_rates": {"GD": {"smollm2-135m": {"sst2": [0.1], "gone.csv": [0.2]}}, "LCGD": [0.3]},
+                "exclude": [{"learning_rate": [0.2, 0.3]}],
+            },
+            [{"learning_rate": [0.3]}],
+        ),
     ],
-)  # fmt: skip
+)
 def test_without_a_task_a_study_has_no_rules_about_it_and_can_be_opened_again(
     settings: dict[str, object], left: list[dict[str, object]]
 ) -> None:

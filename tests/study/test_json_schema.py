@@ -47,14 +47,29 @@ def test_what_a_study_refuses_an_editor_underlines(settings: dict[str, Any]) -> 
 @pytest.mark.parametrize(
     "settings",
     [
-        {"k": 8}, {"exclude": [{"k": 8, "weights": "trained"}]}, {"model": ["a/b", "c"]}, {"weights": "trained"},
-        {"tasks": "sst2"}, {"seeds": 3}, {"seeds": {"sst2": 3, "mr": [4]}}, {"controls": "other_task"},
-        {"measures": "similarity"}, {"selections": "all"}, {"checkpoints": "@step1"}, {"permutations": 1},
+        {"k": 8},
+        {"exclude": [{"k": 8, "weights": "trained"}]},
+        {"model": ["a/b", "c"]},
+        {"weights": "trained"},
+        {"tasks": "sst2"},
+        {"seeds": 3},
+        {"seeds": {"sst2": 3, "mr": [4]}},
+        {"controls": "other_task"},
+        {"measures": "similarity"},
+        {"selections": "all"},
+        {"checkpoints": "@step1"},
+        {"permutations": 1},
         {"learning_rates": {"GD": 0.1, "LCGD": {"a/b": {"sst2": 0.1}, "c": [0.1]}}},
-        {"kind": "synthetic", "networks": {"n": {}}, "worlds": {"w": {"kind": "linear", "dimension": 1, "spectrum": 2}},
-         "seeds": 1, "references": "GD", "scales": 2},
+        {
+            "kind": "synthetic",
+            "networks": {"n": {}},
+            "worlds": {"w": {"kind": "linear", "dimension": 1, "spectrum": 2}},
+            "seeds": 1,
+            "references": "GD",
+            "scales": 2,
+        },
     ],
-)  # fmt: skip
+)
 def test_one_value_stands_for_a_list_of_one(settings: dict[str, Any]) -> None:
     assert list(VALIDATOR.iter_errors(settings)) == []
 

@@ -19,10 +19,16 @@ def unpacked_model(small_model: Path, tmp_path: Path) -> Path:
     """A network whose every observation has a note: that it is not packed."""
     tokenizer, folder = AutoTokenizer.from_pretrained(small_model), tmp_path / "bart"
     torch.manual_seed(7)  # not 0: untrained weights of seed 0 would be these very ones
-    BartForCausalLM(BartConfig(
-        **CONFIGS["bart"], vocab_size=len(tokenizer), max_position_embeddings=512,
-        bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
-    )).save_pretrained(folder)  # fmt: skip
+    BartForCausalLM(
+        BartConfig(
+            **CONFIGS["bart"],
+            vocab_size=len(tokenizer),
+            max_position_embeddings=512,
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+        )
+    ).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
 
@@ -36,7 +42,10 @@ def test_a_run_that_is_killed_before_its_provenance_is_written_tells_the_same(
     undisturbed = read_json(out / "provenance.json")
     assert set(undisturbed["models"]) == {"trained", "no_training, seed 0", "no_training, seed 1"}
     assert {name: "drawn_by" in facts for name, facts in undisturbed["models"].items()} == {
-        "trained": False, "no_training, seed 0": True, "no_training, seed 1": True}  # fmt: skip
+        "trained": False,
+        "no_training, seed 0": True,
+        "no_training, seed 1": True,
+    }
     assert sum("packing does not fit" in note for note in undisturbed["notes"]) == 1
     assert undisturbed["machine"]["threads"] == 2  # of the workers, not what this process has besides
 
@@ -54,8 +63,14 @@ def test_ties_are_counted_over_all_that_was_observed(small_model: Path, tmp_path
         network.lm_head.weight[second] = network.lm_head.weight[first]
     network.save_pretrained(tmp_path / "equal")
     tokenizer.save_pretrained(tmp_path / "equal")
-    run = run_study(make_study(small_settings(tmp_path / "equal", seeds=[0], weights=["trained"], queries=4, k=2,
-                                              methods=["GD"], controls=[])), tmp_path / "out")  # fmt: skip
+    run = run_study(
+        make_study(
+            small_settings(
+                tmp_path / "equal", seeds=[0], weights=["trained"], queries=4, k=2, methods=["GD"], controls=[]
+            )
+        ),
+        tmp_path / "out",
+    )
     notes = read_json(tmp_path / "out" / "provenance.json")["notes"]
     assert [note for note in notes if note.startswith("12 of 12 answers to queries are tied")]
     rows = run.results().query("metric == 'accuracy' and selection == 'all'")

@@ -24,9 +24,30 @@ QUICK = settings(
 )
 TEMPLATE, WORDS = "Review: {text} Sentiment:", {"bad": "Negative", "good": "Positive"}
 NASTY = [
-    "=HYPERLINK(1)", "+1", "@SUM(A1)", "-1", "\x00", "\x1b[31m", "\u202eabc", "a" * 3000, "{text}", "{0.__class__}",
-    "<|im_end|>", "\ud800", "NaN", "nan", "None", "", " ", "\n", '"', "é", "🙂", "\ufeff", "</script>",
-]  # fmt: skip
+    "=HYPERLINK(1)",
+    "+1",
+    "@SUM(A1)",
+    "-1",
+    "\x00",
+    "\x1b[31m",
+    "\u202eabc",
+    "a" * 3000,
+    "{text}",
+    "{0.__class__}",
+    "<|im_end|>",
+    "\ud800",
+    "NaN",
+    "nan",
+    "None",
+    "",
+    " ",
+    "\n",
+    '"',
+    "é",
+    "🙂",
+    "\ufeff",
+    "</script>",
+]
 CELLS = st.one_of(st.sampled_from(NASTY), st.text(max_size=8))
 LABELS = st.one_of(st.sampled_from(["bad", "good", "bad", "good", "ugly", "", "0"]), CELLS)
 COLUMNS = st.sampled_from(["text", "label", "Text", "text ", "x", "", "label"])
@@ -66,8 +87,11 @@ def test_any_bytes(content: bytes, suffix: str, tokenizer: Any) -> None:
 
 
 @QUICK
-@given(rows=st.lists(st.lists(CELLS, min_size=1, max_size=4), max_size=8), header=st.lists(COLUMNS, max_size=4),
-       encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "latin-1"]))  # fmt: skip
+@given(
+    rows=st.lists(st.lists(CELLS, min_size=1, max_size=4), max_size=8),
+    header=st.lists(COLUMNS, max_size=4),
+    encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "latin-1"]),
+)
 def test_any_rows_of_a_csv_file(rows: list[list[str]], header: list[str], encoding: str, tokenizer: Any) -> None:
     written = io.StringIO()
     csv.writer(written).writerows([header, *rows])
@@ -145,9 +169,15 @@ ROWS = [{"text": f"film {number}", "label": ("bad", "good")[number % 2]} for num
 )
 @pytest.mark.parametrize("command", ["run", "plan"])
 def test_the_command_line_says_it_once_and_ends_with_2(
-    name: str, content: bytes, words: list[str], command: str, small_model: Path, tmp_path: Path,
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+    name: str,
+    content: bytes,
+    words: list[str],
+    command: str,
+    small_model: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.chdir(tmp_path)
     Path(name).write_bytes(content)
     arguments = ["--set", f"template={TEMPLATE}", "--set", "label_words={bad: Negative, good: Positive}"]

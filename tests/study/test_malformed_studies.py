@@ -24,10 +24,16 @@ WHOLE = {name: yaml.safe_load((PRESETS / f"{name}.yaml").read_text(encoding="utf
 FIELDS = sorted({*Study.model_fields, *SyntheticStudy.model_fields, "as_released", "kindd", "x"})
 
 LEAVES = st.one_of(
-    st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=20), st.dates(),
-    st.sampled_from(["GD", "LCGD", "sst2", "trained", "synthetic", "a" * 10_000, "../../etc", "/", "\0", "=1+1",
-                     "1e400"]),
-)  # fmt: skip
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(max_size=20),
+    st.dates(),
+    st.sampled_from(
+        ["GD", "LCGD", "sst2", "trained", "synthetic", "a" * 10_000, "../../etc", "/", "\0", "=1+1", "1e400"]
+    ),
+)
 KEYS = st.one_of(
     st.sampled_from([*FIELDS, "kind", "GD", "parameters", "task", "mr"]), st.text(max_size=5), st.integers()
 )

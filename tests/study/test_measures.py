@@ -34,8 +34,9 @@ def ran(model: Path, out: Path, watch: Listening | None = None, **changes: Any) 
 
 
 def test_pairs_of_layers_over_corrected_queries_are_not_those_over_all(small_model: Path, tmp_path: Path) -> None:
-    table = ran(small_model, tmp_path / "out", measures=["layer_by_layer", "similarity"],
-                selections=["all", "corrected"])  # fmt: skip
+    table = ran(
+        small_model, tmp_path / "out", measures=["layer_by_layer", "similarity"], selections=["all", "corrected"]
+    )
     pairs = table[(table.metric == "layer_by_layer_sim_aou") & (table.setting == "FT")]
     plain = table[(table.metric == "sim_aou") & table.layer.isna() & table.seed.isna() & (table.setting == "FT")]
     for selection in ("all", "corrected"):
@@ -50,8 +51,15 @@ def test_what_is_measured_on_networks_alone_goes_with_fine_tuning(small_model: P
 
 
 def test_chance_is_drawn_anew_for_each_demonstration_set(small_model: Path, tmp_path: Path) -> None:
-    settings = small_settings(small_model, weights=["trained"], controls=[], methods=["GD"], seeds=[0, 1],
-                              learning_rates={"GD": [0.01]}, measures=["attention_to_demonstrations"])  # fmt: skip
+    settings = small_settings(
+        small_model,
+        weights=["trained"],
+        controls=[],
+        methods=["GD"],
+        seeds=[0, 1],
+        learning_rates={"GD": [0.01]},
+        measures=["attention_to_demonstrations"],
+    )
     study = make_study(settings)
     folder = run_study(study, tmp_path / "out").folder
     model, tasks = load_model(str(small_model)), {"sst2": load_task("sst2")}
@@ -96,8 +104,13 @@ def test_an_order_on_which_training_diverges_is_said(
 
 
 def test_a_method_that_diverges_has_a_word_for_everything_asked(steep_model: Path, tmp_path: Path) -> None:
-    table = ran(steep_model, tmp_path / "out", measures=["order_sensitivity", "attention_to_demonstrations"],
-                learning_rates={"GD": [OVERFLOWS]}, seeds=[0])  # fmt: skip
+    table = ran(
+        steep_model,
+        tmp_path / "out",
+        measures=["order_sensitivity", "attention_to_demonstrations"],
+        learning_rates={"GD": [OVERFLOWS]},
+        seeds=[0],
+    )
     of_ft = table[table.setting == "FT"]
     assert of_ft.status.str.startswith("diverged").all()
     assert {"order_sensitivity", "attention_kendall_by_token", "accuracy"} <= set(of_ft.metric)
@@ -128,8 +141,17 @@ def test_released_runs_trained_also_on_what_their_prompts_could_not_show(small_m
 
 def test_what_a_finished_task_loaded_is_let_go_before_the_next(small_model: Path, tmp_path: Path) -> None:
     """Observations of many tasks, with what the implicit update needs, are more than a laptop holds."""
-    study = make_study(small_settings(small_model, weights=["trained"], tasks=["sst2", "mr"], methods=[], seeds=[0],
-                                      learning_rates={}, measures=["implicit_update"]))  # fmt: skip
+    study = make_study(
+        small_settings(
+            small_model,
+            weights=["trained"],
+            tasks=["sst2", "mr"],
+            methods=[],
+            seeds=[0],
+            learning_rates={},
+            measures=["implicit_update"],
+        )
+    )
     run = run_study(study, tmp_path / "out")
     notes = run.folder.read_json("provenance.json")["notes"]
     assert any(note.startswith("Implicit update: keys are rotary, so ΔW_FT is taken") for note in notes)
@@ -160,13 +182,18 @@ def test_the_implicit_update_of_a_rotary_model_is_taken_where_queries_stand_in_i
     throughout = implicit(ran(small_model, tmp_path / "throughout", align_positions=True, **changes))
     for name in ("implicit_update", "implicit_update_weighted"):
         assert alone[name] == pytest.approx(throughout[name], abs=1e-5)
-    study = make_study(small_settings(small_model, weights=["trained"], controls=[], methods=["GD"],
-                                      learning_rates={"GD": [0.01]}, **changes))  # fmt: skip
+    study = make_study(
+        small_settings(
+            small_model, weights=["trained"], controls=[], methods=["GD"], learning_rates={"GD": [0.01]}, **changes
+        )
+    )
     [cell] = cells(study)
     model, tasks = load_model(str(small_model)), {"sst2": load_task("sst2")}
     prepared = prepare(study, tasks, model, cell.world)
-    zsl, icl = (observe(model, prompts, extras=extras(study, setting))
-                for setting, prompts in (("ZSL", prepared.zsl), ("ICL", prepared.icl)))  # fmt: skip
+    zsl, icl = (
+        observe(model, prompts, extras=extras(study, setting))
+        for setting, prompts in (("ZSL", prepared.zsl), ("ICL", prepared.icl))
+    )
     with fine_tuned(model, prepared.training["FT"], study.method("GD", 0.01)) as tuned:
         rotated = implicit_update(zsl, icl, observe(tuned, prepared.zsl, extras=extras(study, "FT")))
     assert abs(rotated.nanmean().item() - alone["implicit_update"]) > 1e-3
@@ -187,7 +214,17 @@ def test_where_rotary_queries_cannot_be_put_elsewhere_the_implicit_update_is_mis
     assert any(note.startswith("Implicit update: missing. Keys are rotary") for note in notes)
 
 
-@pytest.mark.parametrize(("kind", "rotary"), [("llama", True), ("gpt_neox", True), ("gptj", True), ("smollm3", True),
-                                              ("gpt2", False), ("xglm", False), ("bloom", False)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("kind", "rotary"),
+    [
+        ("llama", True),
+        ("gpt_neox", True),
+        ("gptj", True),
+        ("smollm3", True),
+        ("gpt2", False),
+        ("xglm", False),
+        ("bloom", False),
+    ],
+)
 def test_which_models_turn_their_keys(random_model: Callable[..., Model], kind: str, rotary: bool) -> None:
     assert has_rotary_keys(random_model(kind).anatomy) == rotary

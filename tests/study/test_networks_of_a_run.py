@@ -80,9 +80,16 @@ def test_the_self_check_sees_a_window_that_is_ignored(small_model: Path, monkeyp
 
     torch.manual_seed(0)
     config = MistralConfig(
-        vocab_size=64, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
-        num_key_value_heads=2, max_position_embeddings=128, sliding_window=40, initializer_range=0.4,
-    )  # fmt: skip
+        vocab_size=64,
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=128,
+        sliding_window=40,
+        initializer_range=0.4,
+    )
     network = MistralForCausalLM(config).eval().requires_grad_(False)
     model = Model("small mistral", network, None, find_anatomy(network))
     assert all(check.passed for check in check_model(model))

@@ -43,8 +43,9 @@ def test_text_is_taken_as_it_is() -> None:
 def test_rules_of_the_grid_can_be_set() -> None:
     study = changed("k=2,4", "exclude={k: 2, weights: no_training},{k: 4, weights: [trained]}")
     assert [rule.named for rule in study.exclude] == [
-        {"weights": ["no_training"], "k": [2]}, {"weights": ["trained"], "k": [4]}
-    ]  # fmt: skip
+        {"weights": ["no_training"], "k": [2]},
+        {"weights": ["trained"], "k": [4]},
+    ]
 
 
 def test_a_synthetic_study_is_changed_in_the_same_way() -> None:
@@ -74,11 +75,21 @@ def test_text_below_a_name_is_taken_as_it_is() -> None:
 
 def test_a_synthetic_study_is_changed_below_its_names_too() -> None:
     world, network = "worlds.linear regression", "networks.linear, 1 layer"
-    study = read_study("vonoswald2023", overrides=[
-        f"{world}.dimension=1", f"{world}.spectrum=2", f"{world}.inputs=normal", f"{network}.attention=relu",
-        f"{network}.training.steps=5", "references=GD", "language_model.tasks=sst2", "language_model.template=null",
-        "language_model.loss_on=label", "language_model.learning_rates.GD=0.1",
-    ])  # fmt: skip
+    study = read_study(
+        "vonoswald2023",
+        overrides=[
+            f"{world}.dimension=1",
+            f"{world}.spectrum=2",
+            f"{world}.inputs=normal",
+            f"{network}.attention=relu",
+            f"{network}.training.steps=5",
+            "references=GD",
+            "language_model.tasks=sst2",
+            "language_model.template=null",
+            "language_model.loss_on=label",
+            "language_model.learning_rates.GD=0.1",
+        ],
+    )
     assert isinstance(study, SyntheticStudy)
     assert study.worlds["linear regression"].spectrum == [2]  # type: ignore[union-attr]
     assert study.networks["linear, 1 layer"].attention == "relu"

@@ -21,23 +21,41 @@ from demograd.study.prepare import prepare
 SPECIFIC = {("sim_aou_specificity", "FT_other_demonstrations"), ("sim_am_delta_specificity", "FT_other_demonstrations")}
 FILLS: dict[str, set[tuple[str, str | None]]] = {
     "quickstart": SPECIFIC | {("sim_aou", "FT"), ("accuracy", "ZSL"), ("accuracy", "ICL"), ("random_sim_aou", "ICL")},
-    "claims": SPECIFIC | {("alpha", "FT"), ("layer_by_layer_sim_aou", "FT"), ("token_overlap", "ICL_reordered"),
-                          ("sim_aou", "ICL_reordered"), ("implicit_update_validity", "FT"),
-                          ("attention_kendall_by_token", "FT"), ("random_attention_kendall_by_token", "FT")},
-    "dai2023": SPECIFIC | {("sim_aou", "FT"), ("sim_am", "FT"), ("attention_kendall_by_token", "FT"),
-                           ("random_attention_kendall_by_token", "FT"), ("implicit_update", "FT")},
-    "deutch2024-table1": SPECIFIC | {("sim_aou", "FT"), ("sim_aou_norm", "FT"), ("sim_am", "FT"),
-                                     ("sim_am_delta", "FT"), ("random_sim_aou", "ICL")},
-    "deutch2024-table2": SPECIFIC | {("sim_aou", "FT"), ("sim_aou_norm", "FT"), ("sim_am", "FT"),
-                                     ("sim_am_delta", "FT")},
+    "claims": SPECIFIC
+    | {
+        ("alpha", "FT"),
+        ("layer_by_layer_sim_aou", "FT"),
+        ("token_overlap", "ICL_reordered"),
+        ("sim_aou", "ICL_reordered"),
+        ("implicit_update_validity", "FT"),
+        ("attention_kendall_by_token", "FT"),
+        ("random_attention_kendall_by_token", "FT"),
+    },
+    "dai2023": SPECIFIC
+    | {
+        ("sim_aou", "FT"),
+        ("sim_am", "FT"),
+        ("attention_kendall_by_token", "FT"),
+        ("random_attention_kendall_by_token", "FT"),
+        ("implicit_update", "FT"),
+    },
+    "deutch2024-table1": SPECIFIC
+    | {("sim_aou", "FT"), ("sim_aou_norm", "FT"), ("sim_am", "FT"), ("sim_am_delta", "FT"), ("random_sim_aou", "ICL")},
+    "deutch2024-table2": SPECIFIC
+    | {("sim_aou", "FT"), ("sim_aou_norm", "FT"), ("sim_am", "FT"), ("sim_am_delta", "FT")},
     "deutch2024-figures": SPECIFIC | {("alpha", "FT"), ("layer_by_layer_sim_aou", "FT"), ("gradient_norm", "FT")},
-    "shen2023-metrics": {("accuracy", "ICL"), ("accuracy", "FT"), ("token_overlap", "FT"),
-                         ("token_overlap", "ICL_reordered"), ("overlap_cosine_similarity", "FT"),
-                         ("overlap_cosine_similarity", "ICL_reordered")},
+    "shen2023-metrics": {
+        ("accuracy", "ICL"),
+        ("accuracy", "FT"),
+        ("token_overlap", "FT"),
+        ("token_overlap", "ICL_reordered"),
+        ("overlap_cosine_similarity", "FT"),
+        ("overlap_cosine_similarity", "ICL_reordered"),
+    },
     "shen2023-order": {("order_sensitivity", "ICL"), ("order_sensitivity", "FT")},
     "shen2023-sparsity": {("sparsity_ratio", None)},
     "shen2023-training-time": {("parameter_distance", None), ("accuracy", "ICL"), ("accuracy", "ZSL")},
-}  # fmt: skip
+}
 """Preset → (metric, setting) of which it must have a number."""
 PRESETS = [name for name in preset_names() if isinstance(read_study(name), Study)]
 
@@ -49,10 +67,18 @@ def save(folder: Path, tokenizer: Any, seed: int) -> Path:
     """Three layers, so that there are a middle and a deep one."""
     torch.manual_seed(seed)
     config = LlamaConfig(
-        vocab_size=len(tokenizer), hidden_size=16, intermediate_size=24, num_hidden_layers=3, num_attention_heads=2,
-        num_key_value_heads=1, max_position_embeddings=512, initializer_range=0.3,
-        bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
-    )  # fmt: skip
+        vocab_size=len(tokenizer),
+        hidden_size=16,
+        intermediate_size=24,
+        num_hidden_layers=3,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        max_position_embeddings=512,
+        initializer_range=0.3,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
     LlamaForCausalLM(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
@@ -66,8 +92,17 @@ def checkpoints(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 def small(name: str, checkpoints: list[str], **changes: Any) -> Study:
     """A preset in a small form: one task, one demonstration set, few queries; nothing that says what it measures."""
-    settings = {"model": checkpoints[0], "tasks": ["sst2"], "optional_tasks": [], "k": 2, "seeds": [0], "queries": 4,
-                "device": "cpu", **SMALLER.get(name, {}), **changes}  # fmt: skip
+    settings = {
+        "model": checkpoints[0],
+        "tasks": ["sst2"],
+        "optional_tasks": [],
+        "k": 2,
+        "seeds": [0],
+        "queries": 4,
+        "device": "cpu",
+        **SMALLER.get(name, {}),
+        **changes,
+    }
     if read_study(name).checkpoints:
         settings["checkpoints"] = checkpoints
     rates = {method: [0.01] for method in read_study(name).methods}
@@ -166,8 +201,14 @@ def test_released_settings_are_the_published_ones(name: str) -> None:
 
 @pytest.fixture(scope="module")
 def released(checkpoints: list[str], tmp_path_factory: pytest.TempPathFactory) -> tuple[Study, Path]:
-    changes = {"weights": ["trained", "no_training"], "k": 4, "seeds": [2, 3, 4], "permutations": [0, 1, 2],
-               "dtype": "float32", "controls": []}  # fmt: skip
+    changes = {
+        "weights": ["trained", "no_training"],
+        "k": 4,
+        "seeds": [2, 3, 4],
+        "permutations": [0, 1, 2],
+        "dtype": "float32",
+        "controls": [],
+    }
     study = small("deutch2024-table1", checkpoints, as_released=True, **changes)
     return study, run_study(study, tmp_path_factory.mktemp("runs") / "released").folder.path
 

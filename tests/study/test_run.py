@@ -99,9 +99,7 @@ def test_a_score_in_the_table_is_the_score_of_the_library(finished: tuple[Study,
             ft = observe(tuned, task.prompts(model.tokenizer, queries))
         scores[name] = metrics.sim_am_delta(zsl, icl, ft)
     table = results(out)
-    row = table[
-        (table.weights == "trained") & (table.method == "GD") & (table.seed == 1) & table.layer.isna()
-    ]  # fmt: skip
+    row = table[(table.weights == "trained") & (table.method == "GD") & (table.seed == 1) & table.layer.isna()]
     plain = row[(row.metric == "sim_am_delta") & (row.setting == "FT")].value.item()
     assert plain == pytest.approx(metrics.aggregate(scores["FT"]).value, abs=1e-6)
     difference = metrics.specificity(scores["FT"], scores["other"])
@@ -159,12 +157,18 @@ def test_the_folder_says_what_ran(finished: tuple[Study, Path, Listening]) -> No
     assert provenance["learning_rate_source"] == {"GD": "named in the study", "LCGD": "named in the study"}
     checks = read_json(out / "validity.json")
     assert {check["check"] for check in checks} == {
-        "in_context_learning", "fine_tuning", "resolution", "update_size", "seeds"}  # fmt: skip
+        "in_context_learning",
+        "fine_tuning",
+        "resolution",
+        "update_size",
+        "seeds",
+    }
 
 
 def test_a_method_that_diverges_is_recorded_as_that(steep_model: Path, tmp_path: Path) -> None:
-    settings = small_settings(steep_model, weights=["trained"], methods=["GD"],
-                              learning_rates={"GD": [GENTLE, OVERFLOWS]})  # fmt: skip
+    settings = small_settings(
+        steep_model, weights=["trained"], methods=["GD"], learning_rates={"GD": [GENTLE, OVERFLOWS]}
+    )
     watch = Listening()
     run_study(make_study(settings), tmp_path / "out", watch)
     table = results(tmp_path / "out")

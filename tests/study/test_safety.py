@@ -16,8 +16,16 @@ from demograd.study.store.keys import settings_key
 from demograd.study.store.secrets import without_secrets
 
 MARKER = "s3cr3t-0123456789-marker"
-SECRETS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "AWS_SECRET_ACCESS_KEY", "GOOGLE_APPLICATION_CREDENTIALS",
-           "WANDB_API_KEY", "GITHUB_TOKEN", "DATABASE_URL", "HTTPS_PROXY")  # fmt: skip
+SECRETS = (
+    "HF_TOKEN",
+    "HUGGING_FACE_HUB_TOKEN",
+    "AWS_SECRET_ACCESS_KEY",
+    "GOOGLE_APPLICATION_CREDENTIALS",
+    "WANDB_API_KEY",
+    "GITHUB_TOKEN",
+    "DATABASE_URL",
+    "HTTPS_PROXY",
+)
 
 
 def keeps(monkeypatch: pytest.MonkeyPatch) -> None:

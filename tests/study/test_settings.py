@@ -78,8 +78,9 @@ def test_true_is_no_number_in_any_field(schema: type[BaseModel], at_least: int) 
     """To Python it is 1, so that `k: yes` would run with one demonstration."""
     whole = {"kind": "synthetic", "worlds": {"w": {"dimension": 2}}, "networks": {"n": {}}}
     rest = whole if schema is SyntheticStudy else {}
-    tried = [rest | {name: value} for name, of in schema.model_fields.items()
-             for value in true_for_a_number(of.annotation)]  # fmt: skip
+    tried = [
+        rest | {name: value} for name, of in schema.model_fields.items() for value in true_for_a_number(of.annotation)
+    ]
     assert len(tried) >= at_least
     for settings in tried:
         with pytest.raises(UserError, match=r"= True.* Expected: a number; YAML reads yes, on and true as true"):
@@ -89,10 +90,18 @@ def test_true_is_no_number_in_any_field(schema: type[BaseModel], at_least: int) 
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("weights", "norms_only"), ("tasks", "mr"), ("k", 3), ("seeds", 7), ("permutations", 2), ("methods", "LCGD"),
-        ("controls", "other_task"), ("measures", "alpha"), ("selections", "corrected"), ("checkpoints", "@step1"),
+        ("weights", "norms_only"),
+        ("tasks", "mr"),
+        ("k", 3),
+        ("seeds", 7),
+        ("permutations", 2),
+        ("methods", "LCGD"),
+        ("controls", "other_task"),
+        ("measures", "alpha"),
+        ("selections", "corrected"),
+        ("checkpoints", "@step1"),
     ],
-)  # fmt: skip
+)
 def test_one_value_is_a_list_of_it_and_a_tuple_is_a_list(name: str, value: Any) -> None:
     many = make_study({name: [value]})
     assert many != Study()

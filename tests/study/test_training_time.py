@@ -87,11 +87,21 @@ def trained(folder: Path) -> list[Path]:
 def trained_from(seed: int, folder: Path) -> Iterator[Path]:
     """The checkpoints, each saved when training has come to it; without the last, where the ability did not come."""
     torch.manual_seed(seed)
-    network = LlamaForCausalLM(LlamaConfig(
-        vocab_size=len(WORDS), hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4,
-        num_key_value_heads=4, max_position_embeddings=128, initializer_range=0.1,
-        bos_token_id=ID["<s>"], eos_token_id=ID["</s>"], pad_token_id=ID["</s>"],
-    ))  # fmt: skip
+    network = LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=len(WORDS),
+            hidden_size=64,
+            intermediate_size=128,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            num_key_value_heads=4,
+            max_position_embeddings=128,
+            initializer_range=0.1,
+            bos_token_id=ID["<s>"],
+            eos_token_id=ID["</s>"],
+            pad_token_id=ID["</s>"],
+        )
+    )
     optimizer = torch.optim.AdamW(network.parameters(), lr=3e-3, betas=(0.9, 0.95), fused=True)
     generator = torch.Generator().manual_seed(seed)
     right: deque[float] = deque(maxlen=20)
@@ -143,10 +153,17 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     folder = tmp_path_factory.mktemp("training")
     write_task(folder / "cues.csv")
     study = read_study(
-        "shen2023-training-time", model="", checkpoints=list(map(str, trained(folder))),
-        tasks=[str(folder / "cues.csv")], template="{text}",
-        label_words={f"label{i}": f"label{i}" for i in range(CUES)}, k=8, balanced=True, queries=20, device="cpu",
-    )  # fmt: skip
+        "shen2023-training-time",
+        model="",
+        checkpoints=list(map(str, trained(folder))),
+        tasks=[str(folder / "cues.csv")],
+        template="{text}",
+        label_words={f"label{i}": f"label{i}" for i in range(CUES)},
+        k=8,
+        balanced=True,
+        queries=20,
+        device="cpu",
+    )
     out = run_study(study, folder / "run").folder.path
     page = write_report(out).read_text(encoding="utf-8")
     claims = json.loads((out / "claims.json").read_text(encoding="utf-8"))["claims"]

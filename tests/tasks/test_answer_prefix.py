@@ -30,9 +30,9 @@ def texts(task: Task, tokenizer: Any) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize(
-    ("template", "prefix"), [("评论：{text}情感：", ""), ("Review: {text}\nAnswer:\n", ""), ("{text} =", "\n"),
-                             ("{text} =", " ")],
-)  # fmt: skip
+    ("template", "prefix"),
+    [("评论：{text}情感：", ""), ("Review: {text}\nAnswer:\n", ""), ("{text} =", "\n"), ("{text} =", " ")],
+)
 def test_it_stands_in_prompts_and_training_sequences(template: str, prefix: str, file: Path, tokenizer: Any) -> None:
     task = load_task(file, template=template, label_words=WORDS, answer_prefix=prefix)
     prompt, sequence = texts(task, tokenizer)
@@ -60,8 +60,15 @@ def test_a_study_sets_it_for_its_tasks(file: Path) -> None:
     file.write_text(
         "text,label\n" + "".join(f"film {number},{'neg' if number % 2 else 'pos'}\n" for number in range(40))
     )
-    study = make_study({"tasks": [f"mr={file}", "subj"], "label_words": ["差", "好"], "answer_prefix": "",
-                        "methods": [], "measures": ["sparsity"]})  # fmt: skip
+    study = make_study(
+        {
+            "tasks": [f"mr={file}", "subj"],
+            "label_words": ["差", "好"],
+            "answer_prefix": "",
+            "methods": [],
+            "measures": ["sparsity"],
+        }
+    )
     _, tasks = load_tasks(study, print)
     assert {task.answer(0) for task in tasks.values()} == {"差"}
 

@@ -50,8 +50,12 @@ def test_every_example_of_cb_is_in_one_pool_with_its_class(cb_file):
 
 def test_a_prompt_of_cb_holds_premise_hypothesis_and_the_three_answers(cb_file, tokenizer):
     task = load_task(f"cb={cb_file}")
-    [ruth] = [e for pool in (task.pools.training, task.pools.tuning, task.pools.queries) for e in pool
-              if "Ruth stood looking" in e.fields["premise"]]  # fmt: skip
+    [ruth] = [
+        e
+        for pool in (task.pools.training, task.pools.tuning, task.pools.queries)
+        for e in pool
+        if "Ruth stood looking" in e.fields["premise"]
+    ]
     text = (
         "``That's good.'' Ruth stood looking at her. Rachaela could imagine Emma would have been all congratulations "
         "and the joys of womanhood. Question: Emma would have been all congratulations and the joys of womanhood. "

@@ -162,8 +162,12 @@ def test_repeated_and_contradictory_texts_are_counted(tmp_path):
 def test_queries_that_may_be_demonstrated_but_for_punctuation_are_counted(tmp_path):
     rows = [(f"film {i}", ("bad", "good")[i % 2]) for i in range(40)]
     asked = [("Film 1.", "good"), ("film 2", "bad"), ("another", "good")]
-    task = load_task(csv(tmp_path / "a.csv", rows), validation_path=csv(tmp_path / "b.csv", asked), template=TEMPLATE,
-                     label_words=WORDS)  # fmt: skip
+    task = load_task(
+        csv(tmp_path / "a.csv", rows),
+        validation_path=csv(tmp_path / "b.csv", asked),
+        template=TEMPLATE,
+        label_words=WORDS,
+    )
     (note,) = task.notes
     assert "1 of the queries have a text that may also be demonstrated" in note and "1 are left out" in note
     with pytest.raises(UserError, match=r"All 40 texts of file .*a\.csv are also in file .*a\.csv"):

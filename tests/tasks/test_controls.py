@@ -57,6 +57,13 @@ def test_a_released_order_is_numpys_legacy_permutation():
 def test_released_runs_asked_as_many_queries_as_their_validation_data_had():
     asked = {name: released_queries(name) for name in task_names()}
     assert asked == {
-        "sst2": 872, "sst5": 1101, "mr": 1066, "subj": 2000, "agnews": 2000, "cb": 56, "trec": None, "rte": None,
-    }  # fmt: skip
+        "sst2": 872,
+        "sst5": 1101,
+        "mr": 1066,
+        "subj": 2000,
+        "agnews": 2000,
+        "cb": 56,
+        "trec": None,
+        "rte": None,
+    }
     assert released_queries("cb=my.jsonl") == 56 and released_queries("my.jsonl") is None

@@ -165,7 +165,7 @@ def test_what_datasets_saved_to_disk_is_read_with_its_class_names(tmp_path, spli
             {"text": [f"{name} {i}" for i in range(30)], "label": [i % 2 for i in range(30)]}
         ).cast_column("label", names)
         for name in ("train", "validation")
-    }  # fmt: skip
+    }
     saved = datasets.DatasetDict(parts) if splits else parts["train"].filter(lambda row: row["text"] != "train 3")
     saved.save_to_disk(tmp_path / "saved")
     task = load(tmp_path / "saved", label_words={"good": "Positive", "bad": "Negative"})

@@ -295,8 +295,9 @@ def test_splits_of_a_hub_data_set_can_be_chosen_and_unused_ones_are_noted(hub_fo
     hub_folder("someone/parts", ["bad", "good"], ["text"], splits=("train", "validation", "test"))
     task = load_task("hub:someone/parts", template=TEMPLATE, label_words=["a", "b"])
     assert any("split test is not used" in note for note in task.notes)
-    other = load_task("hub:someone/parts", template=TEMPLATE, label_words=["a", "b"], split="test",
-                      validation_split="train")  # fmt: skip
+    other = load_task(
+        "hub:someone/parts", template=TEMPLATE, label_words=["a", "b"], split="test", validation_split="train"
+    )
     assert all(e.fields["text"].startswith("train") for e in other.pools.queries)
     assert all(e.fields["text"].startswith("test") for e in other.pools.training)
     with pytest.raises(UserError, match=r"no split 'dev'.*train, validation, test.*validation_split"):

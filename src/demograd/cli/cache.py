@@ -45,15 +45,21 @@ def prune(
 ) -> None:
     """Drop what was measured long ago, and what killed writers left half-written. Run folders keep their own files."""
     if (older_than is None) == (not everything):
-        raise UserError(f"demograd cache prune with {'both' if everything else 'neither'} of --older-than and --all",
-                        "--older-than DAYS, or --all", "Give one of them")  # fmt: skip
+        raise UserError(
+            f"demograd cache prune with {'both' if everything else 'neither'} of --older-than and --all",
+            "--older-than DAYS, or --all",
+            "Give one of them",
+        )
     pruned = _cache().prune(older_than or 0.0)
     typer.echo(
         f"Dropped {_amount(pruned.dropped)}, of which {_alone(pruned.dropped)} MB were in no run folder beside it"
     )
     if pruned.kept:
-        raise UserError(f"{_amount(pruned.kept)} that cannot be dropped, such as {pruned.kept[0].file}",
-                        "a cache of yours", "Ask their owner, or correct the permissions of the folders")  # fmt: skip
+        raise UserError(
+            f"{_amount(pruned.kept)} that cannot be dropped, such as {pruned.kept[0].file}",
+            "a cache of yours",
+            "Ask their owner, or correct the permissions of the folders",
+        )
 
 
 def _cache() -> "studies.Cache":

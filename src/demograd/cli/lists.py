@@ -19,12 +19,17 @@ def print_list(what: str) -> None:
     if what == "tasks":
         rows = [(name, " / ".join(task.label_words), task.template) for name, task in built_in_tasks().items()]
         print_table(["task", "label words", "template"], rows)
-        say("Any other: hub:owner/name, or a CSV, JSONL or Parquet file with --template and --label-words; "
-             "cb=FILE is a built-in task on your own file.")  # fmt: skip
+        say(
+            "Any other: hub:owner/name, or a CSV, JSONL or Parquet file with --template and --label-words; "
+            "cb=FILE is a built-in task on your own file."
+        )
     elif what == "models":
         print_table(["model", "what it is"], [(name, model.description) for name, model in BUILT_IN.items()])
-        say("Any other: a hub name, a local folder, or a GGUF file, of an architecture such as "
-             + ", ".join(sorted(ARCHITECTURES)) + "; see `demograd check`.")  # fmt: skip
+        say(
+            "Any other: a hub name, a local folder, or a GGUF file, of an architecture such as "
+            + ", ".join(sorted(ARCHITECTURES))
+            + "; see `demograd check`."
+        )
     elif what == "methods":
         print_table(["method", "what it does"], list(studies.method_descriptions().items()))
         say("A study file may define its own: see docs/study.md.")
@@ -38,11 +43,17 @@ def print_list(what: str) -> None:
         print_table(["metric", "title", "definition", "source"], metrics)
     elif what == "presets":
         presets = {name: studies.read_study(name) for name in studies.preset_names()}
-        grids = [(name, study.about, ", ".join(study.tasks), ", ".join(map(str, study.k)), ", ".join(study.methods))
-                for name, study in presets.items() if isinstance(study, studies.Study)]  # fmt: skip
+        grids = [
+            (name, study.about, ", ".join(study.tasks), ", ".join(map(str, study.k)), ", ".join(study.methods))
+            for name, study in presets.items()
+            if isinstance(study, studies.Study)
+        ]
         print_table(["preset", "what it is", "tasks", "k", "methods"], grids)
-        small = [(name, study.about, ", ".join(study.worlds), str(study.context), ", ".join(study.references))
-                for name, study in presets.items() if isinstance(study, studies.SyntheticStudy)]  # fmt: skip
+        small = [
+            (name, study.about, ", ".join(study.worlds), str(study.context), ", ".join(study.references))
+            for name, study in presets.items()
+            if isinstance(study, studies.SyntheticStudy)
+        ]
         print_table(["synthetic preset", "what it is", "worlds", "context", "references"], small)
     else:
         raise unknown_name("list", what, _LISTS, "Choose one of these")

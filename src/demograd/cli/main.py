@@ -129,12 +129,27 @@ def run(
     """Measure how similar ICL and fine-tuning are, and write a report."""
     _allow_pickle(allow_pickle)
     changes: dict[str, Any] = {
-        "model": model, "checkpoints": checkpoint, "tasks": task, "template": template,
-        "label_words": _words(label_words), "label_column": label_column, "validation_path": validation,
-        "split": split, "validation_split": validation_split, "encoding": encoding,
-        "k": _numbers("-k", k), "queries": queries, "seeds": _seeds(seeds), "methods": method, "weights": weights,
-        "measures": measure, "dtype": dtype, "device": device, "answer_prefix": answer_prefix, "bos": bos,
-    }  # fmt: skip
+        "model": model,
+        "checkpoints": checkpoint,
+        "tasks": task,
+        "template": template,
+        "label_words": _words(label_words),
+        "label_column": label_column,
+        "validation_path": validation,
+        "split": split,
+        "validation_split": validation_split,
+        "encoding": encoding,
+        "k": _numbers("-k", k),
+        "queries": queries,
+        "seeds": _seeds(seeds),
+        "methods": method,
+        "weights": weights,
+        "measures": measure,
+        "dtype": dtype,
+        "device": device,
+        "answer_prefix": answer_prefix,
+        "bos": bos,
+    }
     _say_first(f"Reading the study {study}")
     who = studies.Workers(executor, workers, threads, address, gpus, memory)
     finished = _run(_study(study, as_released, changes, learning_rate, set_), out, who, retry_failed)
@@ -160,8 +175,11 @@ def plan(
     _say_first(f"Reading the study {study}")
     planned = _study(study, as_released, {"model": model, "tasks": task}, learning_rate, set_)
     if isinstance(planned, studies.SyntheticStudy):
-        raise UserError(f"{study}, a synthetic study, to be planned", "a study of a language model",
-                        "Run it: its networks are small")  # fmt: skip
+        raise UserError(
+            f"{study}, a synthetic study, to be planned",
+            "a study of a language model",
+            "Run it: its networks are small",
+        )
     from demograd.cli.plan import print_plan
 
     print_plan(planned, counts)
@@ -210,8 +228,11 @@ def list_(
 
         print_statistics(model or "smollm2-135m", task)
     elif statistics or model or task:
-        raise UserError(f"--statistics, --model or --task for the list {what}", "the list tasks, with --statistics",
-                        "Try demograd list tasks --statistics")  # fmt: skip
+        raise UserError(
+            f"--statistics, --model or --task for the list {what}",
+            "the list tasks, with --statistics",
+            "Try demograd list tasks --statistics",
+        )
     else:
         from demograd.cli.lists import print_list
 
@@ -283,8 +304,11 @@ def _study(
     plan = read()
     if isinstance(plan, studies.SyntheticStudy):
         if learning_rate:
-            raise UserError(f"--learning-rate with {name}, a synthetic study", "a study of a language model",
-                            "Leave it off; a study file can set training.learning_rate")  # fmt: skip
+            raise UserError(
+                f"--learning-rate with {name}, a synthetic study",
+                "a study of a language model",
+                "Leave it off; a study file can set training.learning_rate",
+            )
         return plan
     for task in plan.tasks:
         if task not in plan.optional_tasks:
@@ -328,7 +352,7 @@ def _end(finished: "studies.Run") -> None:
             f"{shortened(failed[0].what)}: {shortened(failed[0].error, LONGEST_PART)}. Their tracebacks are in "
             f"the folders failures below {finished.folder.path}; --retry-failed tries them again.",
             err=True,
-        )  # fmt: skip
+        )
         raise typer.Exit(1)
 
 
@@ -365,8 +389,11 @@ def _words(given: str | None) -> list[str] | dict[str, str] | None:
     pairs = [part.partition("=") for part in parts]
     labels = [label.strip() for label, _, _ in pairs]
     if not all(equals for _, equals, _ in pairs) or len(set(labels)) < len(labels):
-        raise UserError(f"--label-words {given}", "words by commas, or label=word for every label, each label once",
-                        "Try --label-words neg=Negative,pos=Positive")  # fmt: skip
+        raise UserError(
+            f"--label-words {given}",
+            "words by commas, or label=word for every label, each label once",
+            "Try --label-words neg=Negative,pos=Positive",
+        )
     return {label: word.strip() for label, (_, _, word) in zip(labels, pairs, strict=True)}
 
 

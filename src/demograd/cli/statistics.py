@@ -41,7 +41,13 @@ def _statistics(found: Statistics, task: Task) -> tuple[str, ...]:
     balance = [f"{word} {share:.0%}" for word, share in zip(task.label_words, found.class_shares, strict=True)]
     tokens, fitting = found.tokens, found.fitting
     return (
-        str(found.training), str(found.tuning), str(found.queries), ", ".join(balance), f"{tokens.mean:.1f}",
-        f"{tokens.median:g}", f"{tokens.percentile_95:g}", str(tokens.max),
+        str(found.training),
+        str(found.tuning),
+        str(found.queries),
+        ", ".join(balance),
+        f"{tokens.mean:.1f}",
+        f"{tokens.median:g}",
+        f"{tokens.percentile_95:g}",
+        str(tokens.max),
         f"{fitting.fewest}, {fitting.median:g}" if fitting else "",
-    )  # fmt: skip
+    )

@@ -73,8 +73,10 @@ def print_claims(run: Run) -> None:
     for claim in claims_:
         if claim["comparisons"]:
             console.print(Text(f"{claim['claim']} ({claim['source']})", style="bold"))
-            print_table(["verdict", "compared", "difference", "95 % interval", "Hedges g", "corrected p"],
-                   [_comparison(one) for one in claim["comparisons"]])  # fmt: skip
+            print_table(
+                ["verdict", "compared", "difference", "95 % interval", "Hedges g", "corrected p"],
+                [_comparison(one) for one in claim["comparisons"]],
+            )
             if of := {deciding_p(one)[1] for one in claim["comparisons"]} - {""}:
                 say(f"Here p is {', '.join(of)}, but where the claim is contradicted.")
             for reason in dict.fromkeys(one["reason"] for one in claim["comparisons"] if one["p_corrected"] is None):
@@ -90,8 +92,14 @@ def print_claims(run: Run) -> None:
 def _comparison(one: dict[str, Any]) -> tuple[str, ...]:
     bounds = "" if one["ci_low"] is None else f"[{_signed(one['ci_low'])}, {_signed(one['ci_high'])}]"
     compared = f"{one['task']}, k {one['k']}: {one['compared']}"
-    return (one["verdict"], compared, _signed(one["difference"]), bounds, _plain(one["effect_size"]),
-            _plain(deciding_p(one)[0]))  # fmt: skip
+    return (
+        one["verdict"],
+        compared,
+        _signed(one["difference"]),
+        bounds,
+        _plain(one["effect_size"]),
+        _plain(deciding_p(one)[0]),
+    )
 
 
 def print_checks(results: Sequence[CheckResult]) -> None:

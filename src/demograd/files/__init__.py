@@ -23,10 +23,32 @@ if TYPE_CHECKING:
     from demograd.files.writable import check_writable
 
 __all__ = [
-    "WITHOUT_SEAL", "Damaged", "NoRoom", "Place", "check_holds", "check_seal", "check_writable", "local_copy",
-    "lock_where_possible", "make_folder", "missing_abilities", "move", "place", "read_json", "read_table",
-    "read_yaml", "remove", "run_folder", "sealed_tensors", "unfinished_files", "write_json", "write_sealed",
-    "write_table", "write_tensors", "write_yaml", "written_whole",
-]  # fmt: skip
+    "WITHOUT_SEAL",
+    "Damaged",
+    "NoRoom",
+    "Place",
+    "check_holds",
+    "check_seal",
+    "check_writable",
+    "local_copy",
+    "lock_where_possible",
+    "make_folder",
+    "missing_abilities",
+    "move",
+    "place",
+    "read_json",
+    "read_table",
+    "read_yaml",
+    "remove",
+    "run_folder",
+    "sealed_tensors",
+    "unfinished_files",
+    "write_json",
+    "write_sealed",
+    "write_table",
+    "write_tensors",
+    "write_yaml",
+    "written_whole",
+]
 
 make_lazy(__name__)

@@ -83,6 +83,8 @@ def missing_abilities(folder: Path) -> list[str]:
             sentences.append(f"The file system of {folder} has no locks: see to it that no second run works there")
     probe.unlink(missing_ok=True)
     if not sync(folder):
-        sentences.append(f"The file system of {folder} cannot be asked to write at once: after a power failure the "
-                         "newest files may be damaged, and are then made anew")  # fmt: skip
+        sentences.append(
+            f"The file system of {folder} cannot be asked to write at once: after a power failure the "
+            "newest files may be damaged, and are then made anew"
+        )
     return sentences

@@ -30,8 +30,11 @@ def place(text: str | Place) -> Place:
     is_here = not separator or protocol in ("file", "local")
     path = (rest if separator else text) if is_here else rest
     if not path.strip():
-        raise UserError(f"{quoted(text)}, which names no folder", "a path, or a URL such as s3://bucket/folder",
-                        "Name one, or leave it off")  # fmt: skip
+        raise UserError(
+            f"{quoted(text)}, which names no folder",
+            "a path, or a URL such as s3://bucket/folder",
+            "Name one, or leave it off",
+        )
     return _here(path) if is_here else _reached(text, protocol)
 
 
@@ -39,8 +42,11 @@ def _here(path: str) -> Path:
     try:
         return Path(path).expanduser()
     except RuntimeError as error:
-        raise UserError(f"{shortened(str(path))}, the home of nobody here", "a path, or a URL such as s3://bucket/folder",
-                        "Correct it, or begin it with ./ where a folder has this name") from error  # fmt: skip
+        raise UserError(
+            f"{shortened(str(path))}, the home of nobody here",
+            "a path, or a URL such as s3://bucket/folder",
+            "Correct it, or begin it with ./ where a folder has this name",
+        ) from error
 
 
 def _reached(url: str, protocol: str) -> UPath:
@@ -52,9 +58,12 @@ def _reached(url: str, protocol: str) -> UPath:
         with suppress(FileNotFoundError):
             there.fs.info(there.path)
     except Exception as error:
-        raise UserError(f"{url} cannot be reached ({told(error)})", "a path, or a URL such as s3://bucket/folder",
-                        "Correct the URL, give what it needs (credentials, a network), or install the package that "
-                        "fsspec needs for it") from error  # fmt: skip
+        raise UserError(
+            f"{url} cannot be reached ({told(error)})",
+            "a path, or a URL such as s3://bucket/folder",
+            "Correct the URL, give what it needs (credentials, a network), or install the package that "
+            "fsspec needs for it",
+        ) from error
     if isinstance(there, Path):  # a name that is fsspec's, but of no URL
         raise UserError(f"{url}, which is no URL", "a path, or a URL such as s3://bucket/folder", "Correct it")
     return there

@@ -29,8 +29,11 @@ class Damaged(UserError):
 
     def __init__(self, file: Place, *, has_seal: bool) -> None:
         why = "is damaged: its checksum does not fit" if has_seal else f"has no seal: {WITHOUT_SEAL}"
-        super().__init__(f"{file} {why}", "a file as demograd wrote it",
-                         "Run the same `demograd run` again: what is damaged is set aside and made anew")  # fmt: skip
+        super().__init__(
+            f"{file} {why}",
+            "a file as demograd wrote it",
+            "Run the same `demograd run` again: what is damaged is set aside and made anew",
+        )
         self.file, self.has_seal = file, has_seal
 
 

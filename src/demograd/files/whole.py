@@ -39,8 +39,11 @@ def written_whole(file: Place, write: Callable[[Path], Any]) -> None:
     except (OSError, SafetensorError) as error:
         if not _is_full(error):
             raise
-        raise NoRoom(f"There is no room for {file}", "a disk that is not full",
-                     "Make room and run the same command again: what is finished is kept") from error  # fmt: skip
+        raise NoRoom(
+            f"There is no room for {file}",
+            "a disk that is not full",
+            "Make room and run the same command again: what is finished is kept",
+        ) from error
 
 
 def _put(file: UPath, write: Callable[[Path], Any]) -> None:
@@ -49,8 +52,11 @@ def _put(file: UPath, write: Callable[[Path], Any]) -> None:
         try:
             file.fs.put_file(str(copy), file.path)
         except Exception as error:  # whatever the library raises that the file system stands on
-            raise NoRoom(f"{file} cannot be written ({told(error)})", "a URL where you may write",
-                         "Mend it and run the same command again: what is finished is kept") from error  # fmt: skip
+            raise NoRoom(
+                f"{file} cannot be written ({told(error)})",
+                "a URL where you may write",
+                "Mend it and run the same command again: what is finished is kept",
+            ) from error
 
 
 def _write(file: Path, write: Callable[[Path], Any]) -> None:

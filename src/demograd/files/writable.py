@@ -25,9 +25,11 @@ def check_writable(folder: Place) -> None:
     try:
         _try_out(folder, f"{folder.path.rstrip('/')}/.{uuid4().hex}")
     except Exception as error:  # file systems raise whatever the libraries raise that they stand on
-        raise UserError(f"{folder} cannot be written ({told(error)})",
-                        "a URL where you may write and remove files, in a bucket or folder that is there",
-                        "Correct it, or choose another folder with --out") from error  # fmt: skip
+        raise UserError(
+            f"{folder} cannot be written ({told(error)})",
+            "a URL where you may write and remove files, in a bucket or folder that is there",
+            "Correct it, or choose another folder with --out",
+        ) from error
 
 
 def _try_out(folder: UPath, file: str) -> None:

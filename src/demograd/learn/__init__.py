@@ -10,8 +10,13 @@ if TYPE_CHECKING:
     from demograd.learn.subset import ParameterSubset
 
 __all__ = [
-    "Diverged", "GradientDescent", "LayerCausalGradientDescent", "Method", "ParameterSubset", "TunedModel",
+    "Diverged",
+    "GradientDescent",
+    "LayerCausalGradientDescent",
+    "Method",
+    "ParameterSubset",
+    "TunedModel",
     "fine_tuned",
-]  # fmt: skip
+]
 
 make_lazy(__name__)

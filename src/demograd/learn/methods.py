@@ -55,9 +55,11 @@ class _Settings:
         from demograd.observe.forward_mode import has_forward_mode  # with torch, which settings do without
 
         if self.linearised and not has_forward_mode(anatomy):
-            raise UserError(f"linearised for {anatomy.network.config.model_type}",
-                            "an architecture all of whose functions have a forward-mode derivative",
-                            "Leave it out, or use another model")  # fmt: skip
+            raise UserError(
+                f"linearised for {anatomy.network.config.model_type}",
+                "an architecture all of whose functions have a forward-mode derivative",
+                "Leave it out, or use another model",
+            )
 
     def _options(self) -> list[str]:
         """What differs from the defaults, in words."""
@@ -106,9 +108,11 @@ class LayerCausalGradientDescent(_Settings):
         """
         super().check(anatomy)
         if self.readout == "attention_residual" and not anatomy.has_residual_stream_after_attention:
-            raise UserError(f"readout attention_residual for {anatomy.network.config.model_type}",
-                            "an architecture whose residual stream after attention demograd knows",
-                            "Use the readout block or attention")  # fmt: skip
+            raise UserError(
+                f"readout attention_residual for {anatomy.network.config.model_type}",
+                "an architecture whose residual stream after attention demograd knows",
+                "Use the readout block or attention",
+            )
 
     @property
     def label(self) -> str:

@@ -30,17 +30,20 @@ class ParameterSubset:
         """
         third = depth // 3
         if self.layers in ("shallow", "middle", "deep") and not third:
-            raise UserError(f"{self.layers} layers of {depth}", "a network of three layers or more",
-                            "Name layers by number")  # fmt: skip
+            raise UserError(
+                f"{self.layers} layers of {depth}", "a network of three layers or more", "Name layers by number"
+            )
         if isinstance(self.layers, str):
             deep = depth - third
             named = {"all": (0, depth), "shallow": (0, third), "middle": (third, deep), "deep": (deep, depth)}
             return range(*named[self.layers])
         first, last = self.layers if isinstance(self.layers, tuple) else (self.layers, self.layers)
         if not all(-depth <= one < depth for one in (first, last)) or first % depth > last % depth:
-            raise UserError(f"layers {quoted(self.layers)} of a network with {depth}",
-                            f"numbers from 0 to {depth - 1} (or from -{depth} to -1), the first before the last",
-                            "Correct them, or use all, shallow, middle or deep")  # fmt: skip
+            raise UserError(
+                f"layers {quoted(self.layers)} of a network with {depth}",
+                f"numbers from 0 to {depth - 1} (or from -{depth} to -1), the first before the last",
+                "Correct them, or use all, shallow, middle or deep",
+            )
         return range(first % depth, last % depth + 1)
 
     def check(self, depth: int) -> None:
@@ -50,8 +53,11 @@ class ParameterSubset:
         """
         self.numbers(depth)
         if not 0 < self.fraction <= 1:
-            raise UserError(f"fraction {self.fraction} of the parameters", "a number above 0, up to 1",
-                            "Leave it out for all of them")  # fmt: skip
+            raise UserError(
+                f"fraction {self.fraction} of the parameters",
+                "a number above 0, up to 1",
+                "Leave it out for all of them",
+            )
 
     @property
     def label(self) -> str:

@@ -70,8 +70,10 @@ def attention_to_demonstrations(
     lengths = _lengths(spans)
     trained = [queries.shape[0] - 1 for queries in training_queries]
     if trained != lengths:
-        raise ValueError(f"demonstrations have {lengths} tokens in the prompt, their training sequences {trained} "
-                         f"without BOS; both must come from the same demonstrations in the same order")  # fmt: skip
+        raise ValueError(
+            f"demonstrations have {lengths} tokens in the prompt, their training sequences {trained} "
+            f"without BOS; both must come from the same demonstrations in the same order"
+        )
     name = "rotated_query_vectors" if rotated else "query_vectors"
     query = extra(ft, "FT", name)
     keys = torch.cat([queries[1:] for queries in training_queries]).double()

@@ -4,8 +4,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-OF_A_CEILING = ("sim_aou", "sim_aou_norm", "sim_aou_mean_removed", "sim_aou_norm_mean_removed", "sim_am_delta",
-                "sim_am_delta_centred")  # fmt: skip
+OF_A_CEILING = (
+    "sim_aou",
+    "sim_aou_norm",
+    "sim_aou_mean_removed",
+    "sim_aou_norm_mean_removed",
+    "sim_am_delta",
+    "sim_am_delta_centred",
+)
 """The metrics that are cosines of updates, of which √r is a ceiling. Of Token Overlap or Rec2FTP, r itself is the thing
 to compare with."""
 

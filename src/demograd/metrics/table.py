@@ -21,13 +21,25 @@ def _attention_to_demonstrations() -> dict[str, Metric]:
         for unit in ("token", "demonstration"):
             name, title = f"attention_{statistic}_by_{unit}", f"{what} of attention to demonstrations, by {unit}"
             rows[name] = Metric(
-                "attention_to_demonstrations", title, f"{definition}, by {unit}", _DAI,
-                "attention", bounds, ("icl", "ft", "spans", "training_queries"), needs=_ATTENTION,
-            )  # fmt: skip
+                "attention_to_demonstrations",
+                title,
+                f"{definition}, by {unit}",
+                _DAI,
+                "attention",
+                bounds,
+                ("icl", "ft", "spans", "training_queries"),
+                needs=_ATTENTION,
+            )
             rows[f"random_{name}"] = Metric(
-                "random_attention_to_demonstrations", f"{title}, random", f"{title}: ICL's against random weights",
-                _DAI, "attention", bounds, ("icl", "spans"), needs=frozenset({"context_logits"}),
-            )  # fmt: skip
+                "random_attention_to_demonstrations",
+                f"{title}, random",
+                f"{title}: ICL's against random weights",
+                _DAI,
+                "attention",
+                bounds,
+                ("icl", "spans"),
+                needs=frozenset({"context_logits"}),
+            )
     return rows
 
 

@@ -17,9 +17,23 @@ if TYPE_CHECKING:
     from demograd.words import Weights
 
 __all__ = [
-    "ARCHITECTURES", "BUILT_IN", "DTYPES", "Anatomy", "Architecture", "Model", "ParameterSlice", "Part",
-    "Weights", "check_device_name", "check_dtype", "check_name", "eager_attention", "find_anatomy", "load_model",
-    "load_tokenizer", "without_final_norm",
-]  # fmt: skip
+    "ARCHITECTURES",
+    "BUILT_IN",
+    "DTYPES",
+    "Anatomy",
+    "Architecture",
+    "Model",
+    "ParameterSlice",
+    "Part",
+    "Weights",
+    "check_device_name",
+    "check_dtype",
+    "check_name",
+    "eager_attention",
+    "find_anatomy",
+    "load_model",
+    "load_tokenizer",
+    "without_final_norm",
+]
 
 make_lazy(__name__)

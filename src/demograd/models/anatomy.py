@@ -18,17 +18,29 @@ from demograd.models.parameters import ParameterSlice, Part, fused_rows
 _CONVERTED_ROWS = 8192
 """Of a 16-bit unembedding, that are in float32 at a time."""
 
-_LATENT = ("its latent attention makes keys and values of one low-rank vector that both share, so it has no key "
-           "and value projections of their own")  # fmt: skip
+_LATENT = (
+    "its latent attention makes keys and values of one low-rank vector that both share, so it has no key "
+    "and value projections of their own"
+)
 _RECURRENT = "layers that carry a state or a convolution on, and not attention alone, read its context"
 
 # Names of submodules and parts of names of classes by which a whole family is known.
 _NOT_SUPPORTED = {"kv_a_proj_with_mqa": _LATENT, "kv_b_proj": _LATENT} | dict.fromkeys(
-    ("Mamba", "Mixer2", "H1Mixer", "LinearAttention", "LightningAttention", "DeltaNet", "DeltaAttention", "ShortConv",
-     "Recurrent",
-     "Rwkv", "xLSTM"),
+    (
+        "Mamba",
+        "Mixer2",
+        "H1Mixer",
+        "LinearAttention",
+        "LightningAttention",
+        "DeltaNet",
+        "DeltaAttention",
+        "ShortConv",
+        "Recurrent",
+        "Rwkv",
+        "xLSTM",
+    ),
     _RECURRENT,
-)  # fmt: skip
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,13 +170,15 @@ class Anatomy:
         rows = fused_rows(self.network.config, architecture.layout)
         return [
             ParameterSlice(
-                f"{layer}.{part}.{name}", part, parameter,
+                f"{layer}.{part}.{name}",
+                part,
+                parameter,
                 dim=architecture.fused_output_dim if parameter.dim() > 1 else 0,
                 index=rows[part].to(parameter.device),
             )
             for part in parts
             for name, parameter in attention.get_submodule(architecture.fused).named_parameters()
-        ]  # fmt: skip
+        ]
 
 
 def find_anatomy(network: Any) -> Anatomy:
@@ -177,9 +191,11 @@ def find_anatomy(network: Any) -> Anatomy:
     kind = network.config.model_type
     architecture = ARCHITECTURES.get(kind, Architecture())
     if why := _why_not(network):
-        raise UserError(f"{kind} is an architecture that cannot be measured: {why}",
-                        "a model whose every layer attends by its own key and value projections",
-                        "Use another model")  # fmt: skip
+        raise UserError(
+            f"{kind} is an architecture that cannot be measured: {why}",
+            "a model whose every layer attends by its own key and value projections",
+            "Use another model",
+        )
     try:
         blocks = list(network.get_submodule(architecture.blocks).children())
         attentions = [block.get_submodule(architecture.attention) for block in blocks]
@@ -220,7 +236,10 @@ def _optional(network: nn.Module, path: str | None) -> nn.Module | None:
 
 def _not_supported(kind: str, why: str) -> UserError:
     if kind in ARCHITECTURES:
-        return UserError(f"This {kind} model cannot be observed: {why}", "a causal language model of a known shape",
-                         "Check that the installed transformers version is one that demograd supports")  # fmt: skip
+        return UserError(
+            f"This {kind} model cannot be observed: {why}",
+            "a causal language model of a known shape",
+            "Check that the installed transformers version is one that demograd supports",
+        )
     error = unknown_name("architecture", kind, ARCHITECTURES, "Add a row to demograd.models.ARCHITECTURES")
     return UserError(f"{error.given} ({why})", error.expected, error.do)

@@ -41,11 +41,15 @@ def begin_with(tokenizer: Any, config: Any, asked: str | None, known: str | None
         tokenizer.bos_token = configured
         return f"prompts begin with {configured}, the configuration's BOS: the tokenizer has none"
     if own in _CHAT_TURNS:
-        return (f"prompts begin with {own}, the tokenizer's BOS, which opens a turn of a chat: the setting bos takes "
-                "another")  # fmt: skip
+        return (
+            f"prompts begin with {own}, the tokenizer's BOS, which opens a turn of a chat: the setting bos takes "
+            "another"
+        )
     if configured is not None and configured != own:
-        return (f"prompts begin with the tokenizer's BOS, {own}; the model's configuration says {configured}, which "
-                "the setting bos would take")  # fmt: skip
+        return (
+            f"prompts begin with the tokenizer's BOS, {own}; the model's configuration says {configured}, which "
+            "the setting bos would take"
+        )
     return ""
 
 
@@ -67,6 +71,9 @@ def _token(tokenizer: Any, text: str) -> str:
         what = f"{len(ids)} tokens" if len(ids) != 1 else "its token for what it does not know"
         shown = text if len(text) <= 80 else text[:79] + "…"
         special = [str(token) for token in tokenizer.all_special_tokens][:10]
-        raise UserError(f"bos {shown!r} is {what} of this tokenizer", "one token of its vocabulary",
-                        f"Its special tokens are {', '.join(special) or 'none'}")  # fmt: skip
+        raise UserError(
+            f"bos {shown!r} is {what} of this tokenizer",
+            "one token of its vocabulary",
+            f"Its special tokens are {', '.join(special) or 'none'}",
+        )
     return str(tokenizer.convert_ids_to_tokens(ids[0]))

@@ -26,12 +26,16 @@ def check_configuration(config: Any) -> str:
         UserError: it is of no causal language model, or of one that is quantised in a way that is not undone here.
     """
     if getattr(config, "is_encoder_decoder", False):
-        raise UserError(f"It is an encoder–decoder ({config.model_type}), and its decoder alone is another model",
-                        _A_CAUSAL_MODEL, "Name one of those")  # fmt: skip
+        raise UserError(
+            f"It is an encoder–decoder ({config.model_type}), and its decoder alone is another model",
+            _A_CAUSAL_MODEL,
+            "Name one of those",
+        )
     saved_as = [name for name in getattr(config, "architectures", None) or [] if isinstance(name, str)]
     if saved_as and all(map(_is_of_another_kind, saved_as)):
-        raise UserError(f"It was saved as {saved_as[0]}, which is no causal language model", _A_CAUSAL_MODEL,
-                        "Name one of those")  # fmt: skip
+        raise UserError(
+            f"It was saved as {saved_as[0]}, which is no causal language model", _A_CAUSAL_MODEL, "Name one of those"
+        )
     return _undo_quantisation(config)
 
 
@@ -52,12 +56,20 @@ def _undo_quantisation(config: Any) -> str:
         return ""
     method = record.get("quant_method") if isinstance(record, dict) else None
     if method not in DEQUANTISED:
-        bits = next((f", {number} bit" for name, number in (("load_in_4bit", 4), ("load_in_8bit", 8))
-                     if isinstance(record, dict) and record.get(name)), "")  # fmt: skip
-        raise UserError(f"Its configuration says that the weights are quantised ({str(method)[:40]}{bits})",
-                        f"weights of 16 or 32 bit, or quantised as {', '.join(DEQUANTISED)} or GGUF, which are "
-                        "dequantised here", "Name the model that it was quantised from, or dequantise it with the "
-                        "library that quantised it, save it, and name that folder")  # fmt: skip
+        bits = next(
+            (
+                f", {number} bit"
+                for name, number in (("load_in_4bit", 4), ("load_in_8bit", 8))
+                if isinstance(record, dict) and record.get(name)
+            ),
+            "",
+        )
+        raise UserError(
+            f"Its configuration says that the weights are quantised ({str(method)[:40]}{bits})",
+            f"weights of 16 or 32 bit, or quantised as {', '.join(DEQUANTISED)} or GGUF, which are dequantised here",
+            "Name the model that it was quantised from, or dequantise it with the "
+            "library that quantised it, save it, and name that folder",
+        )
     record["dequantize"] = True
     return f"the configuration records quantisation ({method}): weights that are stored so are dequantised"
 
@@ -71,10 +83,12 @@ def refuse_adapter(folder: Path) -> None:
     names = {file.name for file in folder.iterdir()} if folder.is_dir() else set()
     if "adapter_config.json" in names:
         beside = "beside a model" if "config.json" in names else "alone"
-        raise UserError(f"{folder} holds an adapter (adapter_config.json) {beside}: weights that change those of a "
-                        "model", "the whole model, with the adapter in it",
-                        "Merge it (peft: merge_and_unload) and save the result in a folder of its own"
-                        + (", or take the adapter's files away" if beside != "alone" else ""))  # fmt: skip
+        raise UserError(
+            f"{folder} holds an adapter (adapter_config.json) {beside}: weights that change those of a model",
+            "the whole model, with the adapter in it",
+            "Merge it (peft: merge_and_unload) and save the result in a folder of its own"
+            + (", or take the adapter's files away" if beside != "alone" else ""),
+        )
 
 
 def check_files(folder: Path) -> str:
@@ -85,14 +99,20 @@ def check_files(folder: Path) -> str:
     """
     names = {file.name for file in folder.iterdir()}
     if {_WHOLE, _INDEX} <= names and _WHOLE not in _shards(folder):
-        raise UserError(f"{folder} holds weights twice: {_WHOLE}, and the files that {_INDEX} names",
-                        "the files of one checkpoint", "Take away those that are older")  # fmt: skip
+        raise UserError(
+            f"{folder} holds weights twice: {_WHOLE}, and the files that {_INDEX} names",
+            "the files of one checkpoint",
+            "Take away those that are older",
+        )
     read = {_WHOLE} if _WHOLE in names else _shards(folder) if _INDEX in names else set()
     if not read:  # pickled weights, which have a flag of their own, or none: transformers says so
         return ""
     _refuse_twins(folder, sorted(read & names))
-    unread = sorted(name for name in names - read if name.endswith((".safetensors", ".bin", ".pt", ".pth"))
-                    and name not in _NO_WEIGHTS)  # fmt: skip
+    unread = sorted(
+        name
+        for name in names - read
+        if name.endswith((".safetensors", ".bin", ".pt", ".pth")) and name not in _NO_WEIGHTS
+    )
     if not unread:
         return ""
     others = f" and {len(unread) - _NAMED} others" if len(unread) > _NAMED else ""
@@ -114,8 +134,11 @@ def _refuse_twins(folder: Path, files: list[str]) -> None:
     for file in files:
         for tensor in _tensors(folder / file):
             if (before := place.setdefault(tensor, file)) != file:
-                raise UserError(f"{folder} holds the weights {tensor} twice: in {before} and in {file}",
-                                "the files of one checkpoint", "Take away those that are older")  # fmt: skip
+                raise UserError(
+                    f"{folder} holds the weights {tensor} twice: in {before} and in {file}",
+                    "the files of one checkpoint",
+                    "Take away those that are older",
+                )
 
 
 def _tensors(file: Path) -> Iterator[str]:

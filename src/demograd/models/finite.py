@@ -19,10 +19,13 @@ def check_finite(network: Any, name: str, dtype: str) -> None:
     parameter = network.get_parameter(wrong[0])
     number = int((~parameter.isfinite()).sum())
     others = f", and {len(wrong) - 1} other parameters hold some too" if wrong[1:] else ""
-    raise UserError(f"Weights of {name} are not finite in {dtype}: {number} of the {parameter.numel()} values of "
-                    f"{wrong[0]} are NaN or infinite{others}", "numbers",
-                    "Download or convert it again" + (", or try --dtype bfloat16 or float32: float16 ends at 65504"
-                                                      if dtype == "float16" else ""))  # fmt: skip
+    raise UserError(
+        f"Weights of {name} are not finite in {dtype}: {number} of the {parameter.numel()} values of "
+        f"{wrong[0]} are NaN or infinite{others}",
+        "numbers",
+        "Download or convert it again"
+        + (", or try --dtype bfloat16 or float32: float16 ends at 65504" if dtype == "float16" else ""),
+    )
 
 
 def _is_finite(values: Tensor) -> bool:

@@ -5,9 +5,14 @@ from typing import Any
 
 from demograd.errors import UserError
 
-_NO_CHANGE = {"rope.scaling.factor": (0.0, 1.0), "attention.causal": (True,),
-              "logit_scale": (1.0,), "attention.clamp_kqv": (0.0,), "expert_weights_scale": (1.0,),
-              "rope.scaling.attn_factor": (1.0,)}  # fmt: skip
+_NO_CHANGE = {
+    "rope.scaling.factor": (0.0, 1.0),
+    "attention.causal": (True,),
+    "logit_scale": (1.0,),
+    "attention.clamp_kqv": (0.0,),
+    "expert_weights_scale": (1.0,),
+    "rope.scaling.attn_factor": (1.0,),
+}
 """Values of a header's keys under which a network computes what it computes without them."""
 _CHANGING = ("rope.scaling.", "softcapping", "_scale", "attention.causal", "clamp_kqv", "max_alibi_bias", "freq_base")
 """Keys of a header that change what a network computes, by parts of their names."""

@@ -29,8 +29,11 @@ def set_initialisation(
         if not 0 < asked < float("inf"):
             raise UserError(f"initializer_range {asked}", "a standard deviation above zero", "Try 0.02")
         if name is None:
-            raise UserError(f"initializer_range for {model}, whose architecture has no such setting",
-                            "a model that has one", "Leave it out")  # fmt: skip
+            raise UserError(
+                f"initializer_range for {model}, whose architecture has no such setting",
+                "a model that has one",
+                "Leave it out",
+            )
         setattr(config, name, asked)
         return _sentence(name, asked, "as asked for")
     if known is not None and name is not None:

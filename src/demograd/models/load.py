@@ -197,8 +197,11 @@ def _found(name: str) -> _Place:
     if is_there(path):
         refuse_adapter(path)
         if not is_file(path / "config.json"):
-            raise UserError(f"{name} is no model: it has no config.json",
-                            "a folder of save_pretrained, or a .gguf file", "Check the path")  # fmt: skip
+            raise UserError(
+                f"{name} is no model: it has no config.json",
+                "a folder of save_pretrained, or a .gguf file",
+                "Check the path",
+            )
         return _Place(str(path))
     check_name(name)
     repository, _, revision = name.partition("@")
@@ -223,9 +226,14 @@ def _from_folder_or_hub(place: _Place, dtype: torch.dtype) -> _Loaded:
         quantised = check_configuration(config)
         tokenizer, rebuilt = tokenizer_of(name, {"revision": revision})  # before the weights, which take longer
         loaded: Any = AutoModelForCausalLM.from_pretrained(
-            name, config=config, revision=revision, dtype=dtype, trust_remote_code=False, output_loading_info=True,
+            name,
+            config=config,
+            revision=revision,
+            dtype=dtype,
+            trust_remote_code=False,
+            output_loading_info=True,
             use_safetensors=None if pickle_is_allowed() else True,
-        )  # fmt: skip
+        )
         network, found = loaded
         return network, (tokenizer, (unread, quantised, check_weights(network, found), rebuilt))
 
@@ -278,9 +286,12 @@ def _loading(name: str, load: Callable[[], tuple[Any, Any]]) -> tuple[Any, Any]:
         if unanswered:
             reason = f"the hub, {hub_address()}, does not answer, and no such model was downloaded before"
         unknown = unknown_name("model", name, BUILT_IN, do)
-        raise UserError(f"The model {name!r} cannot be loaded ({reason})",
-                        f"a built-in name ({', '.join(BUILT_IN)}), a hub name, a folder of save_pretrained with "
-                        "safetensors, or a .gguf file", unknown.do) from error  # fmt: skip
+        raise UserError(
+            f"The model {name!r} cannot be loaded ({reason})",
+            f"a built-in name ({', '.join(BUILT_IN)}), a hub name, a folder of save_pretrained with "
+            "safetensors, or a .gguf file",
+            unknown.do,
+        ) from error
     finally:
         hub.setLevel(hub_level)
         if progress_was_on:
@@ -325,9 +336,11 @@ def _dequantise(parts: list[Path], folder: Path) -> None:
 
 def _not_writable(folder: Path, error: Exception) -> UserError:
     reason = getattr(error, "strerror", None) or str(error)
-    return UserError(f"A GGUF model is unpacked once, and {folder}, where it is kept, cannot be written ({reason})",
-                     "a folder of yours on a disk with room for the model in 32 bit",
-                     f"Name one in the environment variable {MODELS}, or mend that folder")  # fmt: skip
+    return UserError(
+        f"A GGUF model is unpacked once, and {folder}, where it is kept, cannot be written ({reason})",
+        "a folder of yours on a disk with room for the model in 32 bit",
+        f"Name one in the environment variable {MODELS}, or mend that folder",
+    )
 
 
 def _dequantise_in(place: Path, parts: list[Path], folder: Path) -> None:

@@ -62,8 +62,10 @@ class Model:
         parameters = sum(one.numel() for one in self.network.parameters())
         size = f"{len(self.anatomy.blocks)} layers of {self.network.config.hidden_size}, {parameters:,} parameters"
         drawn = "" if self.weights == "trained" else f", seed {self.seed}"
-        return (f"Model({self.name!r}, {type(self.network).__name__}, {size}, "
-                f"{self.weights}{drawn}, {self.dtype} on {self.anatomy.device})")  # fmt: skip
+        return (
+            f"Model({self.name!r}, {type(self.network).__name__}, {size}, "
+            f"{self.weights}{drawn}, {self.dtype} on {self.anatomy.device})"
+        )
 
     @property
     def context_window(self) -> int | None:

@@ -29,22 +29,27 @@ def check_name(name: str) -> None:
     repository = name.partition("@")[0]
     if repository in BUILT_IN or (repository and is_there(expanded(repository))):
         # transformers would pass over the revision: all checkpoints would be one network
-        raise UserError(f"{name}: local folders, files and built-in models have no revisions",
-                        "the folder of each checkpoint, or a hub name (owner/name@revision)",
-                        "Name those instead")  # fmt: skip
+        raise UserError(
+            f"{name}: local folders, files and built-in models have no revisions",
+            "the folder of each checkpoint, or a hub name (owner/name@revision)",
+            "Name those instead",
+        )
     if name.startswith(("./", "../", "/", "~")) or expanded(name).suffix.lower() in (".gguf", ".safetensors"):
-        raise UserError(f"There is no file or folder {name}", "a folder of save_pretrained, or a .gguf file",
-                        "Check the path")  # fmt: skip
+        raise UserError(
+            f"There is no file or folder {name}", "a folder of save_pretrained, or a .gguf file", "Check the path"
+        )
     if "/" not in name and get_close_matches(name.lower(), BUILT_IN, cutoff=0.8):
         # before a hub is asked for it, which takes long where there is none
         raise unknown_name(
             "model", name, BUILT_IN, "Any other model: a hub name (owner/name), a folder, or a .gguf file"
         )
     if why := why_no_repository(repository):
-        raise UserError(f"{repository!r} is no model: no such folder or file is here, and no model of the hub can have "
-                        f"this name ({why})",
-                        f"a built-in name ({', '.join(BUILT_IN)}), a hub name (owner/name), a folder, or a .gguf file",
-                        "Check the spelling and the path")  # fmt: skip
+        raise UserError(
+            f"{repository!r} is no model: no such folder or file is here, and no model of the hub can have "
+            f"this name ({why})",
+            f"a built-in name ({', '.join(BUILT_IN)}), a hub name (owner/name), a folder, or a .gguf file",
+            "Check the spelling and the path",
+        )
 
 
 def expanded(name: str) -> Path:
@@ -56,8 +61,11 @@ def expanded(name: str) -> Path:
     try:
         return Path(name).expanduser()
     except RuntimeError as error:  # ~someone
-        raise UserError(f"There is no file or folder {name} ({error})", "a folder of save_pretrained, or a .gguf file",
-                        "Check the path") from error  # fmt: skip
+        raise UserError(
+            f"There is no file or folder {name} ({error})",
+            "a folder of save_pretrained, or a .gguf file",
+            "Check the path",
+        ) from error
 
 
 def check_dtype(name: str) -> None:

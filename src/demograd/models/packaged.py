@@ -64,12 +64,16 @@ def installed_parts(name: str) -> list[Path]:
     for package, file in model.parts:
         spec = find_spec(package)
         if spec is None or not spec.submodule_search_locations:
-            raise UserError(f"The weights of {name} are not installed", f"the Python package {package}",
-                            f"Run: {model.install}")  # fmt: skip
+            raise UserError(
+                f"The weights of {name} are not installed", f"the Python package {package}", f"Run: {model.install}"
+            )
         files.append(Path(next(iter(spec.submodule_search_locations))) / file)
     if sha256(files) != model.sha256:
-        raise UserError(f"The weights of {name} are not those that demograd knows", f"SHA-256 {model.sha256}",
-                        f"Run: {model.install} --force-reinstall")  # fmt: skip
+        raise UserError(
+            f"The weights of {name} are not those that demograd knows",
+            f"SHA-256 {model.sha256}",
+            f"Run: {model.install} --force-reinstall",
+        )
     return files
 
 

@@ -21,14 +21,18 @@ def check_device(name: str) -> str:
         return name
     if name == "balanced":
         if torch.cuda.device_count() < 2:
-            raise UserError(f"Device 'balanced' needs several CUDA devices; here are {torch.cuda.device_count()}",
-                            _KNOWN, "Try --device auto")  # fmt: skip
+            raise UserError(
+                f"Device 'balanced' needs several CUDA devices; here are {torch.cuda.device_count()}",
+                _KNOWN,
+                "Try --device auto",
+            )
         return name
     try:
         torch.zeros(1, device=torch.device(name)).item()  # `meta` holds nothing that could be read
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise UserError(f"Device {name!r} cannot be used here ({str(error).splitlines()[0]})", _KNOWN,
-                        "Try --device auto") from error  # fmt: skip
+        raise UserError(
+            f"Device {name!r} cannot be used here ({str(error).splitlines()[0]})", _KNOWN, "Try --device auto"
+        ) from error
     return name
 
 
@@ -69,8 +73,11 @@ def device_map(network: Any, memory: dict[int | str, int]) -> dict[str, int]:
     )
     # accelerate would fetch them whenever they are used; weights that come and go cannot be trained
     if {"cpu", "disk"} & {str(place) for place in places.values()}:
-        raise UserError("The model does not fit the memory of all CUDA devices together", "a smaller model or dtype",
-                        "Try --dtype bfloat16")  # fmt: skip
+        raise UserError(
+            "The model does not fit the memory of all CUDA devices together",
+            "a smaller model or dtype",
+            "Try --dtype bfloat16",
+        )
     return places
 
 

@@ -8,18 +8,32 @@ from huggingface_hub import try_to_load_from_cache
 from demograd.errors import UserError
 from demograd.paths import is_there
 
-VOCABULARIES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model",
-                "sentencepiece.bpe.model", "tekken.json")  # fmt: skip
+VOCABULARIES = (
+    "tokenizer.json",
+    "tokenizer.model",
+    "vocab.json",
+    "vocab.txt",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+    "tekken.json",
+)
 """Files with a tokenizer's vocabulary; others (`*.model`, `*.tiktoken`) are known by how their names end."""
 PROBE = (
-    "The film was good, but (in part) too long.", "It cost $1,234.56 in 1999; 42% of 100000 left.",
+    "The film was good, but (in part) too long.",
+    "It cost $1,234.56 in 1999; 42% of 100000 left.",
     "a  b   c    d  12   345 6",
-    " leading and trailing ", "one\ntwo\n\nthree\r\nfour\tfive", "I'm sure they've said we'd go; it's Tom's, isn't it?",
-    "naïve café, Zürich – “quoted” … façade", "cafe\u0301 ＡＢＣ ① ﬁn", "电影很好。映画はとても良かった!",
+    " leading and trailing ",
+    "one\ntwo\n\nthree\r\nfour\tfive",
+    "I'm sure they've said we'd go; it's Tom's, isn't it?",
+    "naïve café, Zürich – “quoted” … façade",
+    "cafe\u0301 ＡＢＣ ① ﬁn",
+    "电影很好。映画はとても良かった!",
     "Москва, Αθήνα, القاهرة, मुंबई, กรุงเทพ",
-    "👍🏽 great 🎬🙂", "UPPER lower CamelCase snake_case http://a.b/c?d=e&f=g#h", "{'key': [1, 2], \"x\": 3.5}</s> <b>",
+    "👍🏽 great 🎬🙂",
+    "UPPER lower CamelCase snake_case http://a.b/c?d=e&f=g#h",
+    "{'key': [1, 2], \"x\": 3.5}</s> <b>",
     "\u00a0no-break\u200bzero width\u3000wide",
-)  # fmt: skip
+)
 """Texts that tell tokenizers apart: digits, punctuation, brackets, blanks, line breaks, contractions, other scripts."""
 
 
@@ -48,15 +62,19 @@ def tokenizer_of(path: str, how: dict[str, Any]) -> tuple[Any, str]:
         return tokenizer, ""
     own = PreTrainedTokenizerFast.from_pretrained(path, **how)
     if wrong := texts_read_otherwise(own, file):
-        raise UserError(f"The tokenizer of {path} reads {wrong[0]!r} otherwise than its tokenizer.json says",
-                        "one tokenizer", "Take away the tokenizer files that are not the model's")  # fmt: skip
+        raise UserError(
+            f"The tokenizer of {path} reads {wrong[0]!r} otherwise than its tokenizer.json says",
+            "one tokenizer",
+            "Take away the tokenizer files that are not the model's",
+        )
     name = type(tokenizer).__name__
     return own, f"the tokenizer is that of tokenizer.json: {name}, which is declared, reads texts otherwise"
 
 
-_WITH_FILES = ("a model with its tokenizer: tokenizer.json, tokenizer.model, or vocab.json and merges.txt",
-               "Put the files of the tokenizer there that the model was trained with (save_pretrained writes "
-               "them)")  # fmt: skip
+_WITH_FILES = (
+    "a model with its tokenizer: tokenizer.json, tokenizer.model, or vocab.json and merges.txt",
+    "Put the files of the tokenizer there that the model was trained with (save_pretrained writes them)",
+)
 
 
 def tokenizer_file(path: str, revision: str | None = None) -> Path | None:
@@ -75,9 +93,12 @@ def texts_read_otherwise(tokenizer: Any, file: Path) -> list[str]:
     own = Tokenizer.from_file(str(file))
     own.no_truncation()
     own.no_padding()
-    return [text for text in PROBE
-            if list(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
-            != own.encode(text, add_special_tokens=False).ids]  # fmt: skip
+    return [
+        text
+        for text in PROBE
+        if list(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
+        != own.encode(text, add_special_tokens=False).ids
+    ]
 
 
 def check_rows(tokenizer: Any, network: Any, name: str) -> str:
@@ -98,12 +119,17 @@ def check_rows(tokenizer: Any, network: Any, name: str) -> str:
     control = {*tokenizer.all_special_ids, *(number for number, token in added if token.special)} - around
     if occurring := sorted(beyond.keys() - control):
         others = f", and {len(occurring) - 1} others" if occurring[1:] else ""
-        raise UserError(f"The tokenizer of {name} makes the token {beyond[occurring[0]]!r} (number {occurring[0]}"
-                        f"{others}), for which the network's embedding of {rows} rows has none",
-                        f"tokens under {rows}", "Take the tokenizer that the model was trained with, or resize the "
-                        "embedding (resize_token_embeddings), train it, and save")  # fmt: skip
-    return (f"the tokenizer has {len(beyond)} control tokens for which the embedding of {rows} rows has none, such as "
-            f"{beyond[min(beyond)]}: no prompt may hold them")  # fmt: skip
+        raise UserError(
+            f"The tokenizer of {name} makes the token {beyond[occurring[0]]!r} (number {occurring[0]}"
+            f"{others}), for which the network's embedding of {rows} rows has none",
+            f"tokens under {rows}",
+            "Take the tokenizer that the model was trained with, or resize the "
+            "embedding (resize_token_embeddings), train it, and save",
+        )
+    return (
+        f"the tokenizer has {len(beyond)} control tokens for which the embedding of {rows} rows has none, such as "
+        f"{beyond[min(beyond)]}: no prompt may hold them"
+    )
 
 
 def check_bos(tokenizer: Any, network: Any, name: str) -> None:
@@ -114,9 +140,12 @@ def check_bos(tokenizer: Any, network: Any, name: str) -> None:
     rows = network.get_input_embeddings().weight.shape[0]
     number = tokenizer.bos_token_id
     if number is not None and number >= rows:  # without one, prompts begin with EOS, which `check_rows` has seen
-        raise UserError(f"Prompts of {name} would begin with {tokenizer.bos_token} (number {number}), for which the "
-                        f"network's embedding of {rows} rows has none", f"a token under {rows}",
-                        "Name another with the setting bos")  # fmt: skip
+        raise UserError(
+            f"Prompts of {name} would begin with {tokenizer.bos_token} (number {number}), for which the "
+            f"network's embedding of {rows} rows has none",
+            f"a token under {rows}",
+            "Name another with the setting bos",
+        )
 
 
 def _require_vocabulary(folder: Path) -> None:

@@ -55,9 +55,14 @@ def causal_attention(call: AttentionCall, softmax_gradient: bool = True) -> Floa
             assert mask is not None
             mask = bias[:, None].masked_fill(~mask, -torch.inf)
         output = scaled_dot_product_attention(
-            call.query, call.key, call.value, attn_mask=mask, is_causal=plain and queries > 1,
-            scale=call.scaling, enable_gqa=grouped,
-        )  # fmt: skip
+            call.query,
+            call.key,
+            call.value,
+            attn_mask=mask,
+            is_causal=plain and queries > 1,
+            scale=call.scaling,
+            enable_gqa=grouped,
+        )
         return output.transpose(1, 2)
     repeats = call.query.shape[1] // call.key.shape[1]
     key, value = call.key.repeat_interleave(repeats, dim=1), call.value.repeat_interleave(repeats, dim=1)

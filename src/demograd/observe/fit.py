@@ -88,10 +88,12 @@ def way_at_length(model: Model, prompts: Prompts) -> Fit:
         if position is not None:
             break  # the other way cannot be told positions
     found = ", ".join(f"{this}: {difference:.1g} times" for this, difference in differences.items())
-    raise UserError(f"With {length} tokens, {model.name} ({type(model.network).__name__}) does not compute what "
-                    f"demograd observes (it differs by more than rounding explains, {found})",
-                    "attention outputs and log-probabilities of the model's own forward pass",
-                    "Use fewer demonstrations or shorter texts, or another model")  # fmt: skip
+    raise UserError(
+        f"With {length} tokens, {model.name} ({type(model.network).__name__}) does not compute what "
+        f"demograd observes (it differs by more than rounding explains, {found})",
+        "attention outputs and log-probabilities of the model's own forward pass",
+        "Use fewer demonstrations or shorter texts, or another model",
+    )
 
 
 def _takes_positions(model: Model) -> bool:
@@ -143,8 +145,11 @@ def _try(model: Model) -> Fit:
     prompts = random_prompts(model)
     reference = reference_log_probs(model, prompts)
     if reference.isnan().any():
-        raise UserError(f"{model.name} computes values that are not finite, in {model.dtype}", "numbers",
-                        "Its weights may be damaged, or need another dtype, such as float32")  # fmt: skip
+        raise UserError(
+            f"{model.name} computes values that are not finite, in {model.dtype}",
+            "numbers",
+            "Its weights may be damaged, or need another dtype, such as float32",
+        )
     differences = {}
     ways: tuple[Fit, Fit] = ("packed", "unpacked")
     for way in ways:
@@ -158,10 +163,12 @@ def _try(model: Model) -> Fit:
             return way
         differences[way] = f"{difference:.1e}"
     tried = ", ".join(f"{way}: {difference}" for way, difference in differences.items())
-    raise UserError(f"{model.name} ({type(model.network).__name__}) does not compute what demograd observes "
-                    f"(relative difference of the log-probabilities, {tried})",
-                    f"a difference of at most {TOLERANCE[model.dtype]:g}",
-                    "This architecture is not supported yet: see demograd list models")  # fmt: skip
+    raise UserError(
+        f"{model.name} ({type(model.network).__name__}) does not compute what demograd observes "
+        f"(relative difference of the log-probabilities, {tried})",
+        f"a difference of at most {TOLERANCE[model.dtype]:g}",
+        "This architecture is not supported yet: see demograd list models",
+    )
 
 
 def relative_difference(observed: Tensor, reference: Tensor) -> float:

@@ -113,6 +113,8 @@ def _mask(anatomy: Anatomy, asked: _Asked) -> Mask:
     for mask, expected in kinds.items():
         if torch.equal(sees.expand_as(expected), expected):
             return mask
-    raise UserError(f"The attention mask of {anatomy.network.config.model_type} is not one that demograd knows",
-                    "causal attention to all tokens, to a sliding window or to chunks",
-                    "Use another model, or teach demograd.observe.masks what it means")  # fmt: skip
+    raise UserError(
+        f"The attention mask of {anatomy.network.config.model_type} is not one that demograd knows",
+        "causal attention to all tokens, to a sliding window or to chunks",
+        "Use another model, or teach demograd.observe.masks what it means",
+    )

@@ -66,8 +66,10 @@ class Observation:
         extras = "".join(
             f", {name} {list(value.shape)}" for name in _EXTRAS if (value := getattr(self, name)) is not None
         )
-        return (f"Observation({queries} queries, {layers} layers of {hidden}, {heads} heads, "
-                f"{self.label_log_probs.shape[1]} classes{extras}, {self.dtype})")  # fmt: skip
+        return (
+            f"Observation({queries} queries, {layers} layers of {hidden}, {heads} heads, "
+            f"{self.label_log_probs.shape[1]} classes{extras}, {self.dtype})"
+        )
 
     def save(self, path: str | Place) -> None:
         """Write everything into one safetensors file, with a seal over all its bytes."""
@@ -99,8 +101,13 @@ class Observation:
         lengths = tensors.pop("query_lengths").tolist()
         logits = list(tensors.pop("attention_logits").split(lengths, dim=-1))
         notes = tuple(metadata["notes"].splitlines())
-        return cls(attention_logits=logits, dtype=metadata["dtype"], notes=notes,
-                   computed_on=metadata.get("computed_on", ""), **tensors)  # fmt: skip
+        return cls(
+            attention_logits=logits,
+            dtype=metadata["dtype"],
+            notes=notes,
+            computed_on=metadata.get("computed_on", ""),
+            **tensors,
+        )
 
 
 _EXTRAS = [one.name for one in fields(Observation) if one.default is None and one.name != "tie_order"]

@@ -136,8 +136,11 @@ def _check_length(model: Model, prompts: Prompts) -> None:
     _check_rotary_scaling(model, prompts)
     window = model.context_window
     if window is not None and needed > window:
-        raise UserError(f"Context and longest query take {needed} tokens", f"at most {window} for {model.name}",
-                        "Use fewer demonstrations or shorter texts")  # fmt: skip
+        raise UserError(
+            f"Context and longest query take {needed} tokens",
+            f"at most {window} for {model.name}",
+            "Use fewer demonstrations or shorter texts",
+        )
 
 
 def _check_rotary_scaling(model: Model, prompts: Prompts) -> None:

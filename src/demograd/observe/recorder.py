@@ -41,8 +41,16 @@ class Recorder:
     def record(self, call: AttentionCall, own_logits: Tensor, context: tuple[Tensor, Tensor], output: Tensor) -> None:
         """Keep this layer's `own_logits`, and what else was asked for (see `LayerPass`; `context`: key and value)."""
         self.recorded["attention_logits"][call.layer] = own_logits
-        one = LayerPass(call, own_logits, *context, output, self.last, self.lengths, self.prompts.first_query_position,
-                        self.demonstrations)  # fmt: skip
+        one = LayerPass(
+            call,
+            own_logits,
+            *context,
+            output,
+            self.last,
+            self.lengths,
+            self.prompts.first_query_position,
+            self.demonstrations,
+        )
         for extra in self.extras & OF_A_LAYER.keys():
             self.recorded[extra][call.layer] = OF_A_LAYER[extra](one)
 

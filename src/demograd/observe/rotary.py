@@ -152,6 +152,8 @@ def _repeat_first_token(module: nn.Module, inputs: tuple[Any, ...], arguments: d
 
 
 def _cannot_be_undone(module: nn.Module) -> UserError:
-    return UserError(f"The rotary positions of {type(module).__name__} cannot be undone",
-                     "query and key rotated by the cosines and sines that the attention module is handed",
-                     "Record rotated_query_vectors, which are taken after them, or use another model")  # fmt: skip
+    return UserError(
+        f"The rotary positions of {type(module).__name__} cannot be undone",
+        "query and key rotated by the cosines and sines that the attention module is handed",
+        "Record rotated_query_vectors, which are taken after them, or use another model",
+    )

@@ -69,8 +69,19 @@ _rotary: ContextVar[Rotary | None] = ContextVar("rotary")
 _masks: ContextVar[list[Mask | None]] = ContextVar("masks")
 
 # Arguments that do not change what attention computes here: demograd makes its own masks from what it knows.
-_IGNORED = {"dropout", "position_ids", "use_cache", "output_attentions", "is_causal", "cache_position", "head_mask",
-            "position_embeddings", "output_hidden_states", "return_dict", "logits_to_keep"}  # fmt: skip
+_IGNORED = {
+    "dropout",
+    "position_ids",
+    "use_cache",
+    "output_attentions",
+    "is_causal",
+    "cache_position",
+    "head_mask",
+    "position_embeddings",
+    "output_hidden_states",
+    "return_dict",
+    "logits_to_keep",
+}
 
 
 def _interface(
@@ -82,15 +93,18 @@ def _interface(
     unknown = [name for name, value in arguments.items() if value is not None and name not in _IGNORED]
     if unknown or attention_mask is not None:
         what = ", ".join(unknown) or "a mask of its own"
-        raise UserError(f"The attention of {type(module).__name__} takes {what}, which demograd does not know",
-                        "attention made of query, key, value, scaling, soft-capping and sinks",
-                        "Use another model, or teach demograd.observe.routing what it means")  # fmt: skip
+        raise UserError(
+            f"The attention of {type(module).__name__} takes {what}, which demograd does not know",
+            "attention made of query, key, value, scaling, soft-capping and sinks",
+            "Use another model, or teach demograd.observe.routing what it means",
+        )
     if scaling is None:
         scaling = query.shape[-1] ** -0.5
     layer: Any = module.layer_idx
     mask = _masks.get()[layer] or Mask()
-    call = AttentionCall(layer, query, key, value, float(scaling), softcap, mask.window, _rotary.get(),
-                         chunk=mask.chunk, sinks=sinks)  # fmt: skip
+    call = AttentionCall(
+        layer, query, key, value, float(scaling), softcap, mask.window, _rotary.get(), chunk=mask.chunk, sinks=sinks
+    )
     return _attend.get()(call).contiguous(), None
 
 

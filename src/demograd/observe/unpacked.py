@@ -75,8 +75,11 @@ def unpacked_batches(model: Model, prompts: Prompts) -> Iterator[UnpackedBatch]:
         UserError: queries are to stand at positions of their own, which such a network cannot be told.
     """
     if prompts.first_query_position != len(prompts.context):
-        raise UserError(f"{model.name} counts positions by itself", "queries right after their context",
-                        "Leave align_positions off for this model")  # fmt: skip
+        raise UserError(
+            f"{model.name} counts positions by itself",
+            "queries right after their context",
+            "Leave align_positions off for this model",
+        )
     cache = DynamicCache()
     ids = torch.tensor([prompts.context], device=model.anatomy.device)
     with attention_routed(model.anatomy, causal_attention):

@@ -12,9 +12,16 @@ OVERALL = ("deutch2024-table1", "deutch2024-table2")
 """The tables of scores over all demonstration seeds and layers."""
 _SAME = ["weights", "task", "method", "metric"]
 _GIVES = [
-    "published", "published_std", "published_n_seeds", "difference", "published_model", "same_model", "source",
-    "read_as", "caveats",
-]  # fmt: skip
+    "published",
+    "published_std",
+    "published_n_seeds",
+    "difference",
+    "published_model",
+    "same_model",
+    "source",
+    "read_as",
+    "caveats",
+]
 
 
 def beside(measured: pd.DataFrame) -> pd.DataFrame:

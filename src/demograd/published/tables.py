@@ -10,9 +10,21 @@ import yaml
 from demograd.errors import unknown_name
 
 COLUMNS = [
-    "source", "table", "model", "weights", "method", "task", "metric", "mean", "std", "n_seeds",
-    "seed", "permutation", "learning_rate", "layer",
-]  # fmt: skip
+    "source",
+    "table",
+    "model",
+    "weights",
+    "method",
+    "task",
+    "metric",
+    "mean",
+    "std",
+    "n_seeds",
+    "seed",
+    "permutation",
+    "learning_rate",
+    "layer",
+]
 """`mean` ± `std` over `n_seeds` demonstration seeds; the last four are null where a number is over all of them."""
 _INTEGERS = ["n_seeds", "seed", "permutation", "layer"]
 

@@ -24,13 +24,26 @@ def against_k_section(scores: Scores) -> Section | None:
     """A figure per task and model that has several k."""
     one_rate = at_one_rate(scores)
     points = pd.DataFrame(
-        {"task": of.task, "model": of.model, "metric": metric, "label": _label(of, setting), "setting": setting,
-         "weights": of.weights, "x": of.k, "y": cell.value, "low": cell.low, "high": cell.high,
-         "conditional": cell.conditional}
+        {
+            "task": of.task,
+            "model": of.model,
+            "metric": metric,
+            "label": _label(of, setting),
+            "setting": setting,
+            "weights": of.weights,
+            "x": of.k,
+            "y": cell.value,
+            "low": cell.low,
+            "high": cell.high,
+            "conditional": cell.conditional,
+        }
         for (of, metric, setting), cell in scores.cells.items()
-        if metric in METRICS_SHOWN and setting in _SETTINGS and of.selection == "all" and of.k is not None
+        if metric in METRICS_SHOWN
+        and setting in _SETTINGS
+        and of.selection == "all"
+        and of.k is not None
         and (of.method is None or of in one_rate)
-    )  # fmt: skip
+    )
     if points.empty:
         return None
     points = points.astype(dict.fromkeys(("x", "y", "low", "high"), float))

@@ -29,8 +29,12 @@ def alpha_section(results: pd.DataFrame, scores: Scores) -> Section | None:
     legend = keys(list(labels.values()))
     chart = line_chart(
         by_layer.assign(x=by_layer["layer"].astype(float), y=by_layer["value"]),
-        "α by layer", Axis("layer", whole=True), Axis("α", zero=True), legend, width=WIDTH,
-    )  # fmt: skip
+        "α by layer",
+        Axis("layer", whole=True),
+        Axis("α", zero=True),
+        legend,
+        width=WIDTH,
+    )
     figure = [Figure((chart,), said_of_points("Upright lines", by_layer), legend=legend)] if chart else []
     return Section("alpha", "Do GD and LCGD agree?", _LEAD, (table, *figure))
 

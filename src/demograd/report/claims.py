@@ -11,9 +11,14 @@ FEW = 8
 """Comparisons of one claim that are shown at once; more have to be opened."""
 _VERDICTS: tuple[Tone, ...] = ("supported", "contradicted", "undecided")
 _HEADS = (
-    Head("what is compared"), Head("verdict", words=True), Head("difference", "95 % interval"), Head("Hedges g"),
-    Head("corrected p"), Head("sets"), Head("why", words=True),
-)  # fmt: skip
+    Head("what is compared"),
+    Head("verdict", words=True),
+    Head("difference", "95 % interval"),
+    Head("Hedges g"),
+    Head("corrected p"),
+    Head("sets"),
+    Head("why", words=True),
+)
 _LEAD = (
     "Each claim is tested wherever this run has both sides of it, on the same demonstrations and queries. No claim is "
     "decided with fewer than five demonstration sets, none about specificity with fewer than seven."
@@ -75,8 +80,17 @@ def _comparisons(claim: Mapping[str, Any]) -> tuple[Row, ...]:
 
 
 def _comparison(one: Mapping[str, Any]) -> Row:
-    difference = Cell(one["difference"], None, one["ci_low"], one["ci_high"], False, one["n"], one["n_missing"],
-                      one["n_seeds"], "not tested")  # fmt: skip
+    difference = Cell(
+        one["difference"],
+        None,
+        one["ci_low"],
+        one["ci_high"],
+        False,
+        one["n"],
+        one["n_missing"],
+        one["n_seeds"],
+        "not tested",
+    )
     verdict: Tone = one["verdict"] if one["verdict"] in _VERDICTS else "undecided"
     margin = (f"margin ±{one['margin']:.3g}",) if one.get("margin") is not None else ()
     shown = entry(difference)

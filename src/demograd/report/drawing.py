@@ -31,17 +31,29 @@ def drawn(chart: Any, title: str, description: str) -> Chart:
         chart.configure(font="sans-serif", background="white")
         .configure_view(stroke=None)
         .configure_axis(
-            grid=True, gridColor="#e9ecef", domain=False, tickColor="#c5ccd3", labelColor="#3d4650",
-            titleColor="#3d4650", labelFontSize=12, titleFontSize=12, titleFontWeight="normal", titlePadding=8,
+            grid=True,
+            gridColor="#e9ecef",
+            domain=False,
+            tickColor="#c5ccd3",
+            labelColor="#3d4650",
+            titleColor="#3d4650",
+            labelFontSize=12,
+            titleFontSize=12,
+            titleFontWeight="normal",
+            titlePadding=8,
         )
         .configure_legend(labelFontSize=12, titleFontSize=12, titleFontWeight="normal", labelColor="#3d4650")
-    )  # fmt: skip
+    )
     return Chart(title, static_svg(cast(dict[str, Any], styled.to_dict(validate=False)), title, description))
 
 
 def panel_header() -> alt.Header:
     """The heading of one panel of several."""
     return alt.Header(
-        orient="top", labelAnchor="start", labelFontSize=13, labelFontWeight="bold", labelColor="#1c2630",
+        orient="top",
+        labelAnchor="start",
+        labelFontSize=13,
+        labelFontWeight="bold",
+        labelColor="#1c2630",
         labelPadding=6,
-    )  # fmt: skip
+    )

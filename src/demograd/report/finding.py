@@ -49,8 +49,10 @@ def finding(results: pd.DataFrame, validity: Iterable[Check]) -> Finding:
         why = "no control was measured"
         return Finding(
             f"Undecided: {why}, so it is open whether fine-tuning on these demonstrations above all looks like ICL.",
-            Verdict.UNDECIDED, "", why,
-        )  # fmt: skip
+            Verdict.UNDECIDED,
+            "",
+            why,
+        )
     alike: dict[tuple[Verdict, str], list[str]] = {}
     for one in each:
         alike.setdefault((one.verdict, one.reason), []).append(one.about)
@@ -84,8 +86,9 @@ def _finding(scores: Scores, of: Variant, label: str, validity: Sequence[Check])
     measured = {control: cell for control, cell in cells.items() if cell.value is not None}
     if not measured:
         reason = next(cell.text for cell in cells.values())
-        return Finding(f"Undecided: on {of.task}, {subject} has no SimAOU specificity: {reason}.",
-                       Verdict.UNDECIDED, about, reason)  # fmt: skip
+        return Finding(
+            f"Undecided: on {of.task}, {subject} has no SimAOU specificity: {reason}.", Verdict.UNDECIDED, about, reason
+        )
     notes = "".join(
         f"; no comparison with {CONTROLS[control]} ({cell.text})"
         for control, cell in cells.items()
@@ -132,8 +135,9 @@ def _objection(of: Variant, label: str, model: str, validity: Sequence[Check]) -
             f"{model} predicts, so similarity to {label} says nothing about learning: {closed.message}"
         ), "no in-context learning here"
     method = f"{of.method} {of.texts['learning_rate']}"
-    idle = next((check for check in here if check.check == "fine_tuning" and not check.passed
-                 and check.method == method), None)  # fmt: skip
+    idle = next(
+        (check for check in here if check.check == "fine_tuning" and not check.passed and check.method == method), None
+    )
     if idle is not None and idle.undecided:
         return (
             f"Undecided: on {of.task}, it is open whether fine-tuning {model} by {label} learns anything that ICL "

@@ -12,9 +12,18 @@ Colours = Literal["signed", "linear", "log"]
 
 
 def heat_map(
-    data: pd.DataFrame, title: str, *, x: str, y: str, value: str, colours: Colours, width: int = SMALL - 40,
-    height: int = SMALL - 40, downwards: bool = False, absent: str = "#ffffff",
-) -> Chart:  # fmt: skip
+    data: pd.DataFrame,
+    title: str,
+    *,
+    x: str,
+    y: str,
+    value: str,
+    colours: Colours,
+    width: int = SMALL - 40,
+    height: int = SMALL - 40,
+    downwards: bool = False,
+    absent: str = "#ffffff",
+) -> Chart:
     """A chart of `data`, with integer columns x and y, and value; x, y and value are titles.
 
     `signed`: from blue below zero over white to orange above it, as far to both sides. Cells without a value have

@@ -29,10 +29,17 @@ def implicit_update_section(results: pd.DataFrame, scores: Scores) -> Section | 
         return None
     worlds = world_labels(variants)
     lines = [
-        (worlds[each], Row(each.method or "", tuple(_entry(scores, each, name) for name in names), each.weights,
-                           row_words(each, [other for other in variants if other.method == each.method])))
+        (
+            worlds[each],
+            Row(
+                each.method or "",
+                tuple(_entry(scores, each, name) for name in names),
+                each.weights,
+                row_words(each, [other for other in variants if other.method == each.method]),
+            ),
+        )
         for each in variants
-    ]  # fmt: skip
+    ]
     table = Table((Head("method, weights"), *(Head(SHOWN[name]) for name in names)), grouped(lines))
     figures = []
     for world in dict.fromkeys(worlds.values()):

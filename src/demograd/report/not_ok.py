@@ -13,9 +13,13 @@ _GROUP = ["task", "k", "model", "weights", "method", "learning_rate", "status"]
 FEW = 12
 """Lines that are shown at once."""
 _HEADS = (
-    Head("task"), Head("weights, method", words=True), Head("status", words=True), Head("layers", words=True),
-    Head("what", words=True), Head("rows"),
-)  # fmt: skip
+    Head("task"),
+    Head("weights, method", words=True),
+    Head("status", words=True),
+    Head("layers", words=True),
+    Head("what", words=True),
+    Head("rows"),
+)
 
 
 def missing_section(results: pd.DataFrame) -> Section:

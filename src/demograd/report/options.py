@@ -5,9 +5,19 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 DEFAULTS: dict[str, Any] = {
-    "optimizer": "sgd", "momentum": 0.0, "epochs": 1, "clip": None, "linearised": False, "step": "demonstration",
-    "readout": "block", "softmax_gradient": True, "which": "key_value", "layers": "all", "fraction": 1.0, "seed": 0,
-}  # fmt: skip
+    "optimizer": "sgd",
+    "momentum": 0.0,
+    "epochs": 1,
+    "clip": None,
+    "linearised": False,
+    "step": "demonstration",
+    "readout": "block",
+    "softmax_gradient": True,
+    "which": "key_value",
+    "layers": "all",
+    "fraction": 1.0,
+    "seed": 0,
+}
 """Of `demograd.learn`'s methods and of the parameters that they train (a report may not look there)."""
 _WORDS = {
     ("optimizer", "adam"): "Adam",

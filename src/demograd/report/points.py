@@ -54,5 +54,9 @@ def short_labels(variants: list[Variant]) -> dict[Variant, str]:
 
 def _same(one: Variant, other: Variant) -> bool:
     return (one.method, one.weights, one.task, one.k, one.model) == (
-        other.method, other.weights, other.task, other.k, other.model,
-    )  # fmt: skip
+        other.method,
+        other.weights,
+        other.task,
+        other.k,
+        other.model,
+    )

@@ -18,8 +18,12 @@ _LEAD = (
     "Measured, then published, then measured minus published. Model, k, prompts and rates may all differ: a difference "
     "says that something does, not which of the two is wrong."
 )
-_AS_RELEASED = {"separator": "eos", "record_at": "first_answer", "fine_tuning_order": "as_released",
-                "fine_tuned_on": "all"}  # fmt: skip
+_AS_RELEASED = {
+    "separator": "eos",
+    "record_at": "first_answer",
+    "fine_tuning_order": "as_released",
+    "fine_tuned_on": "all",
+}
 """Settings of a study by which the released runs of Deutch 2024 differ from the defaults, whatever the model."""
 
 
@@ -27,19 +31,30 @@ def published_section(scores: Scores, study: Mapping[str, Any]) -> Section | Non
     """A table per metric for which a paper has a number of the same task, method and weights."""
     shown = at_one_rate(scores)
     rows = pd.DataFrame(
-        {"variant": each, "model": each.model, "weights": each.weights, "task": each.task, "method": each.method,
-         "metric": metric, "value": cell.value, "std": cell.std}
+        {
+            "variant": each,
+            "model": each.model,
+            "weights": each.weights,
+            "task": each.task,
+            "method": each.method,
+            "metric": metric,
+            "value": cell.value,
+            "std": cell.std,
+        }
         for (each, metric, setting), cell in scores.cells.items()
         if each in shown and setting == "FT" and metric in METRICS and cell.value is not None
-    )  # fmt: skip
+    )
     found = beside(rows).to_dict("records") if len(rows) else []
     if not found:
         return None
     told = list(dict.fromkeys(caveat for row in found for caveat in row["caveats"]))
     everywhere = [caveat for caveat in told if all(caveat in row["caveats"] for row in found)]
     marks = dict(zip([caveat for caveat in told if caveat not in everywhere], ascii_lowercase, strict=False))
-    tables = [_table(metric, [row for row in found if row["metric"] == metric], marks) for metric in METRICS
-              if any(row["metric"] == metric for row in found)]  # fmt: skip
+    tables = [
+        _table(metric, [row for row in found if row["metric"] == metric], marks)
+        for metric in METRICS
+        if any(row["metric"] == metric for row in found)
+    ]
     notes = (
         _where(found),
         _how(found, study),
@@ -61,10 +76,17 @@ def _table(metric: str, found: list[dict[Any, Any]], marks: Mapping[str, str]) -
         words = f"published number read as {row['read_as']}" if pd.notna(row["read_as"]) else ""
         lines.setdefault((title, each.method or "", each.weights, words), {})[each.task] = row
     rows = [
-        (title, Row(method, tuple(_entry(of[task], marks) if task in of else NOTHING for task in tasks), weights,
-                    (words,) if words else ()))
+        (
+            title,
+            Row(
+                method,
+                tuple(_entry(of[task], marks) if task in of else NOTHING for task in tasks),
+                weights,
+                (words,) if words else (),
+            ),
+        )
         for (title, method, weights, words), of in lines.items()
-    ]  # fmt: skip
+    ]
     return Table((Head("method, weights"), *(Head(task) for task in tasks)), grouped(rows), METRICS[metric].title)
 
 

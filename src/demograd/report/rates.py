@@ -84,10 +84,16 @@ def _figure(scores: Scores, here: list[Variant], title: str) -> Figure:
 
 def _data(x: Mapping[Variant, float | None], y: Mapping[Variant, Cell]) -> pd.DataFrame:
     return pd.DataFrame(
-        {"label": _label(each), "x": x[each], "y": cell.value, "low": cell.low, "high": cell.high,
-         "rate": each.learning_rate}
+        {
+            "label": _label(each),
+            "x": x[each],
+            "y": cell.value,
+            "low": cell.low,
+            "high": cell.high,
+            "rate": each.learning_rate,
+        }
         for each, cell in y.items()
-    ).astype({"x": float, "y": float, "low": float, "high": float})  # fmt: skip
+    ).astype({"x": float, "y": float, "low": float, "high": float})
 
 
 def _read_between(results: pd.DataFrame, name: str, suffix: str) -> Table | None:

@@ -38,8 +38,9 @@ def sparsity_section(results: pd.DataFrame) -> Section | None:
     models = rows["model"].nunique()
     rows = rows.assign(
         label=rows["weights"] if models < 2 else rows["weights"] + ", " + rows["model"],
-        y=rows["value"].astype(float), at=rows["at"].astype(float),
-    )  # fmt: skip
+        y=rows["value"].astype(float),
+        at=rows["at"].astype(float),
+    )
     names = sorted(set(rows["label"]), key=lambda label: (_rank(label), label))
     over_all = rows[rows["layer"].isna()].groupby(["label", "at"], as_index=False)["y"].mean()
     layers = rows[rows["layer"].notna()].groupby(["label", "at", "layer"], as_index=False)["y"].mean()

@@ -9,9 +9,21 @@ _SVG = "http://www.w3.org/2000/svg"
 NUMBER = "chart-number"
 """Stands for the number that tells the ids of one drawing of a page from those of another."""
 _DRAWING = {
-    "svg", "g", "path", "text", "tspan", "line", "rect", "circle", "defs", "clipPath", "title", "desc",
-    "linearGradient", "stop",
-}  # fmt: skip
+    "svg",
+    "g",
+    "path",
+    "text",
+    "tspan",
+    "line",
+    "rect",
+    "circle",
+    "defs",
+    "clipPath",
+    "title",
+    "desc",
+    "linearGradient",
+    "stop",
+}
 """The elements that a static chart consists of."""
 ElementTree.register_namespace("", _SVG)
 

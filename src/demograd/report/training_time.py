@@ -54,9 +54,11 @@ def training_time_section(results: pd.DataFrame, scores: Scores, study: Mapping[
 
 def _distance(results: pd.DataFrame, names: Mapping[str, str], weights: str) -> Any:
     rows = results[
-        (results["metric"] == METRIC) & results["layer"].isna() & (results["weights"] == weights)
+        (results["metric"] == METRIC)
+        & results["layer"].isna()
+        & (results["weights"] == weights)
         & results["model"].isin(list(names))
-    ]  # fmt: skip
+    ]
     if rows.empty:
         return None
     title, order = METRICS[METRIC].title, list(names)

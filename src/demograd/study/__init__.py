@@ -23,9 +23,28 @@ if TYPE_CHECKING:
     from demograd.study.watch import Silent, Watch
 
 __all__ = [
-    "MEASURES", "Cache", "CacheEntry", "Cell", "Failure", "Run", "RunFolder", "Silent", "Study", "SyntheticStudy",
-    "Watch", "Workers", "World", "cells", "claims", "make_study", "method_descriptions", "preset_names", "read_study",
-    "run_study", "run_synthetic", "user_cache",
-]  # fmt: skip
+    "MEASURES",
+    "Cache",
+    "CacheEntry",
+    "Cell",
+    "Failure",
+    "Run",
+    "RunFolder",
+    "Silent",
+    "Study",
+    "SyntheticStudy",
+    "Watch",
+    "Workers",
+    "World",
+    "cells",
+    "claims",
+    "make_study",
+    "method_descriptions",
+    "preset_names",
+    "read_study",
+    "run_study",
+    "run_synthetic",
+    "user_cache",
+]
 
 make_lazy(__name__)

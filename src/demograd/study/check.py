@@ -38,22 +38,38 @@ def check_model(model: Model) -> list[CheckResult]:
     assert observed.next_token_log_probs is not None
     way = way_at_length(model, prompts)
     allowed = TOLERANCE[model.dtype]
-    windowed = [] if beyond is None else [
-        _within(f"{way_at_length(model, beyond)} equals one by one beyond the window ({len(beyond.context)} tokens)",
-                _log_prob_difference(model, beyond), allowed)
-    ]  # fmt: skip
+    windowed = (
+        []
+        if beyond is None
+        else [
+            _within(
+                f"{way_at_length(model, beyond)} equals one by one beyond the window ({len(beyond.context)} tokens)",
+                _log_prob_difference(model, beyond),
+                allowed,
+            )
+        ]
+    )
     return [
         *_tokenizer_check(model),
         *windowed,
-        _within(f"{way} equals one by one, next-token log-probabilities",
-                relative_difference(observed.next_token_log_probs, reference_log_probs(model, prompts).cpu()), allowed),
-        _within("softmax of the recorded logits equals the attention probabilities",
-                _attention_difference(model, prompts, observed), allowed),
-        _within("final norm and unembedding of the last block equal the logits",
-                _readout_difference(model, prompts), allowed),
+        _within(
+            f"{way} equals one by one, next-token log-probabilities",
+            relative_difference(observed.next_token_log_probs, reference_log_probs(model, prompts).cpu()),
+            allowed,
+        ),
+        _within(
+            "softmax of the recorded logits equals the attention probabilities",
+            _attention_difference(model, prompts, observed),
+            allowed,
+        ),
+        _within(
+            "final norm and unembedding of the last block equal the logits",
+            _readout_difference(model, prompts),
+            allowed,
+        ),
         _restores(model, prompts, GradientDescent(learning_rate=1e-3)),
         _restores(model, prompts, LayerCausalGradientDescent(learning_rate=1e-3)),
-    ]  # fmt: skip
+    ]
 
 
 def _tokenizer_check(model: Model) -> list[CheckResult]:
@@ -62,8 +78,14 @@ def _tokenizer_check(model: Model) -> list[CheckResult]:
     if file is None:
         return []
     wrong = len(texts_read_otherwise(model.tokenizer, file))
-    return [CheckResult("the tokenizer's ids are those of tokenizer.json", wrong == 0,
-                        f"{wrong} of {len(PROBE)} texts differ", "none")]  # fmt: skip
+    return [
+        CheckResult(
+            "the tokenizer's ids are those of tokenizer.json",
+            wrong == 0,
+            f"{wrong} of {len(PROBE)} texts differ",
+            "none",
+        )
+    ]
 
 
 def _within(name: str, difference: float, allowed: float) -> CheckResult:

@@ -19,8 +19,12 @@ def pairs(study: Study, claim: Mapping[str, Any]) -> Iterator[tuple[Side | float
     """Both sides with every list and everything shared spelled out."""
     sides = [claim["left"], claim["right"]]
     named = set().union(*(side for side in sides if isinstance(side, dict)))
-    tuned = any(str(setting).startswith("FT") for side in sides if isinstance(side, dict)
-                for setting in _listed(side["setting"]))  # fmt: skip
+    tuned = any(
+        str(setting).startswith("FT")
+        for side in sides
+        if isinstance(side, dict)
+        for setting in _listed(side["setting"])
+    )
     shared: dict[str, list[str]] = {}
     if "metric" not in named:
         shared["metric"] = claim["metrics"]
@@ -30,8 +34,10 @@ def pairs(study: Study, claim: Mapping[str, Any]) -> Iterator[tuple[Side | float
         shared["model"] = study.models
     if "method" not in named and tuned:
         shared["method"] = list(study.methods)
-    stand_for = {"model": {"first": study.models[0], "last": study.models[-1]},
-                 "method": {"any": next(iter(study.methods), "")}}  # fmt: skip
+    stand_for = {
+        "model": {"first": study.models[0], "last": study.models[-1]},
+        "method": {"any": next(iter(study.methods), "")},
+    }
     if ("model" in named and len(study.checkpoints) < 2) or ("method" in named and not study.methods):
         return
     for same in product(*shared.values()):
@@ -67,8 +73,10 @@ def in_words(left: Side | float, right: Side | float, names: Sequence[str]) -> s
     about = [
         _title(left[name]) if name == "metric" else left[name] for name in names if name in left and name not in differ
     ]
-    ends = [", ".join(_title(side[name]) if name == "metric" else side[name] for name in differ if name in side)
-            for side in (left, right)]  # fmt: skip
+    ends = [
+        ", ".join(_title(side[name]) if name == "metric" else side[name] for name in differ if name in side)
+        for side in (left, right)
+    ]
     return f"{', '.join(about)}: {' − '.join(ends)}"
 
 

@@ -68,25 +68,45 @@ def check_claims(study: Study, folder: RunFolder) -> dict[str, Any]:
     rows: dict[str, list[dict[str, Any]]] = {name: [] for name in claims()}
     for number_, one in enumerate(tests):
         test, verdict = one.test, verdicts.get(number_)
-        rows[one.claim].append({
-            "task": one.task, "k": one.k, "compared": one.what, "left": number(one.left), "right": number(one.right),
-            "difference": number(test.difference), "ci_low": test.interval and test.interval.low,
-            "ci_high": test.interval and test.interval.high, "p_value": number(test.p_value),
-            "p_corrected": verdict and number(verdict.p_value), "p_equal": number(test.p_equal),
-            "p_equal_corrected": verdict and number(verdict.p_equal), "effect_size": number(test.effect_size),
-            "n": one.n, "n_missing": one.n_missing, "n_seeds": test.n_seeds, "n_queries": test.n_queries,
-            "margin": test.margin and number(test.margin), "one_rate_each": one.one_rate_each,
-            "verdict": str(verdict.verdict if verdict else Verdict.UNDECIDED),
-            "reason": (verdict.reason if verdict else one.objection) + f"; {ONE_RATE_EACH}" * one.one_rate_each,
-        })  # fmt: skip
+        rows[one.claim].append(
+            {
+                "task": one.task,
+                "k": one.k,
+                "compared": one.what,
+                "left": number(one.left),
+                "right": number(one.right),
+                "difference": number(test.difference),
+                "ci_low": test.interval and test.interval.low,
+                "ci_high": test.interval and test.interval.high,
+                "p_value": number(test.p_value),
+                "p_corrected": verdict and number(verdict.p_value),
+                "p_equal": number(test.p_equal),
+                "p_equal_corrected": verdict and number(verdict.p_equal),
+                "effect_size": number(test.effect_size),
+                "n": one.n,
+                "n_missing": one.n_missing,
+                "n_seeds": test.n_seeds,
+                "n_queries": test.n_queries,
+                "margin": test.margin and number(test.margin),
+                "one_rate_each": one.one_rate_each,
+                "verdict": str(verdict.verdict if verdict else Verdict.UNDECIDED),
+                "reason": (verdict.reason if verdict else one.objection) + f"; {ONE_RATE_EACH}" * one.one_rate_each,
+            }
+        )
     result = {
         "correction": "Holm, over the comparisons of each claim that are on demonstration sets enough to decide it",
         "claims": [
-            {"name": name, "claim": row["claim"], "source": row["source"], "compare": row["compare"],
-             "needs": row["needs"], "comparisons": rows[name]}
+            {
+                "name": name,
+                "claim": row["claim"],
+                "source": row["source"],
+                "compare": row["compare"],
+                "needs": row["needs"],
+                "comparisons": rows[name],
+            }
             for name, row in claims().items()
         ],
-    }  # fmt: skip
+    }
     folder.write_json("claims.json", result)
     return result
 
@@ -139,9 +159,11 @@ def _comparison(
     test = paired_test(differences, margin=_margin(claim, means[0]), resamples=RESAMPLES)
     n_missing = int((~differences.isfinite()).sum())
     # what is not finite is no number, whatever else might be said against it
-    objection = test.reason if differences.isinf().any() else (
-        objection_to(invalid, claim, world, (left, right), curves, at) or unresolved((left, right), scores)
-    )  # fmt: skip
+    objection = (
+        test.reason
+        if differences.isinf().any()
+        else (objection_to(invalid, claim, world, (left, right), curves, at) or unresolved((left, right), scores))
+    )
     return Comparison(*about, *means, test, differences.numel() - n_missing, n_missing, one_rate_each, objection)
 
 
@@ -165,10 +187,11 @@ def _where(curves: Sequence[list[Gathered]], at: float | None, one_rate_each: bo
 def _differences(sides: Sequence[Scores | float | None]) -> tuple[Tensor, tuple[float, float]]:
     """[seeds, queries, layers], and the mean of each side over the values that both have; NaN for one that diverged."""
     left, right = (
-        torch.tensor(side, dtype=torch.float64) if isinstance(side, float)
+        torch.tensor(side, dtype=torch.float64)
+        if isinstance(side, float)
         else stack_seeds([score if score.dim() > 1 else score[:, None] for score in side or []])
         for side in sides
-    )  # fmt: skip
+    )
     differences = difference(*torch.broadcast_tensors(left, right))
     paired = [torch.where(differences.isfinite() | side.isinf(), side, torch.nan) for side in (left, right)]
     means = [over_seeds([aggregate(of_seed).value for of_seed in side]).mean for side in paired]

@@ -61,12 +61,15 @@ class DemonstrationSets:
                 continue
             one = self.prepared(world)
             work = sum(len(sequences) + len(one.zsl.queries) for sequences in one.training.values())
-            self.known[key] = DemonstrationSet(one.k_used, work, token_fingerprints(one), sizes_of(one),
-                                               one.keeps_class_counts)  # fmt: skip
+            self.known[key] = DemonstrationSet(
+                one.k_used, work, token_fingerprints(one), sizes_of(one), one.keeps_class_counts
+            )
             if one.k_used < world.k:
                 window = self._reader(world).context_window
-                yield (f"{world.task}, seed {world.seed}: {one.k_used} of {world.k} demonstrations fit the context "
-                       f"window of {window} tokens; the rest is dropped in ICL and FT")  # fmt: skip
+                yield (
+                    f"{world.task}, seed {world.seed}: {one.k_used} of {world.k} demonstrations fit the context "
+                    f"window of {window} tokens; the rest is dropped in ICL and FT"
+                )
 
     @property
     def notes(self) -> list[str]:

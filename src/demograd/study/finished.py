@@ -50,8 +50,11 @@ class Run:
         """
         file = self.folder.path / "results.parquet"
         if not file.is_file():
-            raise UserError(f"{self.folder.path} has no results.parquet", "a run that has ended",
-                            "Run the study there again: it goes on where it stopped")  # fmt: skip
+            raise UserError(
+                f"{self.folder.path} has no results.parquet",
+                "a run that has ended",
+                "Run the study there again: it goes on where it stopped",
+            )
         return read_table(file)
 
     def cells(self) -> list[Cell]:
@@ -71,8 +74,11 @@ class Run:
         if not all(map(self.folder.has_observation, keys)):
             failed = failures(self.folder, [world_key(self.study, cell.world, inputs)]).values()
             why = next((one.status for one in failed), "not run yet")
-            raise UserError(f"There are no observations of {cell.world} ({why})", "a world that was observed",
-                            "Run the study there again, with --retry-failed for what failed")  # fmt: skip
+            raise UserError(
+                f"There are no observations of {cell.world} ({why})",
+                "a world that was observed",
+                "Run the study there again, with --retry-failed for what failed",
+            )
         zsl, icl = map(self.folder.load_observation, keys)
         return zsl, icl
 
@@ -87,8 +93,11 @@ class Run:
         if not isinstance(self.study, SyntheticStudy) or self.study.language_model is None:
             return None
         if not (folder.path / STUDY).is_file():
-            raise UserError(f"{folder.path} has no {STUDY}", "the run of the language model beside",
-                            "Run the study there again: it goes on where it stopped")  # fmt: skip
+            raise UserError(
+                f"{folder.path} has no {STUDY}",
+                "the run of the language model beside",
+                "Run the study there again: it goes on where it stopped",
+            )
         return Run(folder, make_study(read_yaml(folder.path / STUDY)))
 
     @cached_property

@@ -132,11 +132,14 @@ class Gathered:
     def attending(self) -> list[Observation]:
         """ZSL's observation with the attention logits of FT."""
         return [
-            replace(zsl, attention_logits=list(
-                record.tensors["FT/attention_logits"].split([row.shape[-1] for row in zsl.attention_logits], dim=-1)
-            ))
+            replace(
+                zsl,
+                attention_logits=list(
+                    record.tensors["FT/attention_logits"].split([row.shape[-1] for row in zsl.attention_logits], dim=-1)
+                ),
+            )
             for zsl, record in zip(self.untuned.zsl, self.records, strict=True)
-        ]  # fmt: skip
+        ]
 
 
 def untuned_groups(study: Study, folder: RunFolder) -> Iterator[Untuned]:

@@ -79,12 +79,16 @@ def check_rules(axes: Axes, grid: Iterable[Point], exclude: Sequence[Exclusion],
             raise ValueError(f"pair goes through lists together, so they are of one length: {lengths}")
     for fields in (*(exclusion.named for exclusion in exclude), *pair):
         if "seed" in fields and (others := sorted(set(fields) - _WITH_SEEDS)):
-            raise ValueError(f"a rule that names seed cannot name {', '.join(others)}: these are compared with others "
-                             "on the same demonstration sets")  # fmt: skip
+            raise ValueError(
+                f"a rule that names seed cannot name {', '.join(others)}: these are compared with others "
+                "on the same demonstration sets"
+            )
     for number in idle(grid, exclude):
-        raise UserError(f"exclude[{number}] = {exclude[number].named} matches no cell",
-                        "values that are together in a cell of this study",
-                        "A rule that excludes nothing is a mistake: correct or remove it")  # fmt: skip
+        raise UserError(
+            f"exclude[{number}] = {exclude[number].named} matches no cell",
+            "values that are together in a cell of this study",
+            "A rule that excludes nothing is a mistake: correct or remove it",
+        )
 
 
 def idle(grid: Iterable[Point], exclude: Sequence[Exclusion]) -> list[int]:
@@ -100,12 +104,16 @@ def idle(grid: Iterable[Point], exclude: Sequence[Exclusion]) -> list[int]:
 def _not_here(where: str, value: Any, known: Sequence[Any]) -> UserError:
     if isinstance(value, str):
         return unknown_name(where, value, known, "A rule that excludes nothing is a mistake: correct or remove it")
-    return UserError(f"{where} = {value!r}", f"a value of this study: {', '.join(map(str, known))}",
-                     "A rule that excludes nothing is a mistake: correct or remove it")  # fmt: skip
+    return UserError(
+        f"{where} = {value!r}",
+        f"a value of this study: {', '.join(map(str, known))}",
+        "A rule that excludes nothing is a mistake: correct or remove it",
+    )
 
 
 def still_meant(axes: Axes, exclude: Sequence[Exclusion]) -> list[Exclusion]:
     """The rules without the values that a smaller grid has not, and without those that name nothing there then."""
-    rest = [{name: [one for one in values if one in axes[name]] for name, values in rule.named.items()}
-            for rule in exclude]  # fmt: skip
+    rest = [
+        {name: [one for one in values if one in axes[name]] for name, values in rule.named.items()} for rule in exclude
+    ]
     return [Exclusion(**rule) for rule in rest if all(rule.values())]

@@ -44,10 +44,15 @@ def _of_methods() -> dict[str, Any]:
         of_kind = TypeAdapter(method).json_schema(ref_template="#/$defs/{model}")
         definitions |= of_kind.pop("$defs", {})
         properties = {name: one for name, one in of_kind["properties"].items() if name != "learning_rate"}
-        options.append({
-            "title": kind, "description": of_kind.get("description", ""), "type": "object",
-            "properties": {"kind": {"const": kind}, **properties}, "additionalProperties": False,
-        })  # fmt: skip
+        options.append(
+            {
+                "title": kind,
+                "description": of_kind.get("description", ""),
+                "type": "object",
+                "properties": {"kind": {"const": kind}, **properties},
+                "additionalProperties": False,
+            }
+        )
     return {**definitions, "MethodOptions": {"anyOf": options}}
 
 

@@ -25,8 +25,10 @@ def kept_notes(study: Study, folder: RunFolder, inputs: Inputs) -> list[str]:
             "Accuracy and macro-F1 count each of m as 1/m right; no order of the classes decides."
         )
     if len(computed_on) > 1:
-        notes.append("Cells and observations were computed on several settings, between which numbers differ by "
-                     f"rounding: {'; '.join(computed_on)}.")  # fmt: skip
+        notes.append(
+            "Cells and observations were computed on several settings, between which numbers differ by "
+            f"rounding: {'; '.join(computed_on)}."
+        )
     return notes
 
 

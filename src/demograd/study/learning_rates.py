@@ -41,8 +41,9 @@ def resolved(study: Study) -> tuple[Study, dict[str, str]]:
             filled[method] = {**best} if len(best) > 1 else {**best[next(iter(best))]}
             about = "; ".join(
                 f"{model + ', ' if len(swept) > 1 else ''}{task} from {_described(rows)}"
-                for model, of in swept.items() for task, rows in of.items()
-            )  # fmt: skip
+                for model, of in swept.items()
+                for task, rows in of.items()
+            )
             sources[method] = (
                 f"chosen by a sweep on tuning queries that no result uses, trained weights ({about}): {RULE}"
             )
@@ -69,8 +70,11 @@ def _require_all(study: Study, method: str) -> None:
         if isinstance(rates := _of_model(study, model, method), dict):
             missing += [f"{model}, {task}" if by_model else task for task in study.tasks if task not in rates]
     if missing:
-        raise UserError(f"learning_rates.{method} has none for {', '.join(missing)}", "rates for every model and task",
-                        "Add them, or list rates for all")  # fmt: skip
+        raise UserError(
+            f"learning_rates.{method} has none for {', '.join(missing)}",
+            "rates for every model and task",
+            "Add them, or list rates for all",
+        )
 
 
 def _swept(study: Study, model: str, task: str, method: str) -> pd.DataFrame:
@@ -81,17 +85,21 @@ def _swept(study: Study, model: str, task: str, method: str) -> pd.DataFrame:
     if of_model.empty or not as_named or study.loss_on != "all":
         what = method if as_named and study.loss_on == "all" else f"{method} with these options"
         swept = ", ".join(sorted(set(sweep.method[sweep.model == model]))) or "nothing"
-        raise UserError(f"No learning rate for {what} on {model}",
-                        f"one that you choose: on this model {swept} was swept, with its own options",
-                        f"Pass --learning-rate {method}=0.001 (or several to compare)")  # fmt: skip
+        raise UserError(
+            f"No learning rate for {what} on {model}",
+            f"one that you choose: on this model {swept} was swept, with its own options",
+            f"Pass --learning-rate {method}=0.001 (or several to compare)",
+        )
     of_task = of_model[of_model.task == task]
     return of_model if of_task.empty else of_task
 
 
 def _described(rows: pd.DataFrame) -> str:
     begins = " or ".join(sorted(set(rows.bos)))
-    return (f"{', '.join(sorted(set(rows.task)))} at k = {', '.join(str(k) for k in sorted(set(rows.k)))}, prompts "
-            f"beginning with {begins}")  # fmt: skip
+    return (
+        f"{', '.join(sorted(set(rows.task)))} at k = {', '.join(str(k) for k in sorted(set(rows.k)))}, prompts "
+        f"beginning with {begins}"
+    )
 
 
 def best_rate(rows: pd.DataFrame) -> float:

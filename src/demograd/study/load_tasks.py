@@ -19,10 +19,16 @@ def load_tasks(study: Study, say: Callable[[str], None]) -> tuple[Study, dict[st
     for name in study.tasks:
         try:
             tasks[name] = load_task(
-                name, template=study.template, label_words=study.label_words, label_column=study.label_column,
-                validation_path=study.validation_path, split=study.split, validation_split=study.validation_split,
-                encoding=study.encoding, answer_prefix=study.answer_prefix,
-            )  # fmt: skip
+                name,
+                template=study.template,
+                label_words=study.label_words,
+                label_column=study.label_column,
+                validation_path=study.validation_path,
+                split=study.split,
+                validation_split=study.validation_split,
+                encoding=study.encoding,
+                answer_prefix=study.answer_prefix,
+            )
         except UserError as error:
             if name not in study.optional_tasks or (name == study.tasks[-1] and not tasks):
                 raise
@@ -44,17 +50,23 @@ def load_tasks(study: Study, say: Callable[[str], None]) -> tuple[Study, dict[st
 def _of_these_tasks(study: Study, tasks: list[str]) -> Study:
     """A study that can be opened again: without the other tasks, and whatever it says of them alone."""
     gone = [name for name in study.tasks if name not in tasks]
-    smaller = study.model_copy(update={
-        "tasks": tasks, "optional_tasks": [], "exclude": [],
-        **{field: _without(gone, getattr(study, field)) for field in ("seeds", "queries", "learning_rates")},
-    })  # fmt: skip
+    smaller = study.model_copy(
+        update={
+            "tasks": tasks,
+            "optional_tasks": [],
+            "exclude": [],
+            **{field: _without(gone, getattr(study, field)) for field in ("seeds", "queries", "learning_rates")},
+        }
+    )
     rules = still_meant(smaller.axes, study.exclude)
     useless = idle(smaller.grid(), rules)
     smaller = smaller.model_copy(update={"exclude": [one for at, one in enumerate(rules) if at not in useless]})
     if next(smaller.world_points(), None) is None:
-        raise UserError(f"Without {', '.join(gone)}, whose data cannot be had, exclude and pair leave no cell",
-                        "a task that is here, and of which something is run",
-                        "Give the data that are missing, or other rules")  # fmt: skip
+        raise UserError(
+            f"Without {', '.join(gone)}, whose data cannot be had, exclude and pair leave no cell",
+            "a task that is here, and of which something is run",
+            "Give the data that are missing, or other rules",
+        )
     return make_study(smaller.model_dump())
 
 

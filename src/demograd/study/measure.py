@@ -49,8 +49,11 @@ def observe_untuned(
     """
     observation = observe_setting(study, setting, model, prompts, on_progress)
     if not is_finite(observation):
-        raise UserError(f"{model.name} in {model.dtype} computes values that are not finite on these prompts",
-                        "a dtype in which the model does not overflow", "Try --dtype float32")  # fmt: skip
+        raise UserError(
+            f"{model.name} in {model.dtype} computes values that are not finite on these prompts",
+            "a dtype in which the model does not overflow",
+            "Try --dtype float32",
+        )
     return observation
 
 
@@ -95,21 +98,37 @@ def measure(
 
     for setting, sequences in prepared.training.items():
         wants_queries = setting == "FT" and "attention_to_demonstrations" in study.measures
-        settings[setting] = _fine_tune(study, model, sequences, prepared.zsl, method, partial(keep, setting),
-                                       partial(progress, setting), record_training_queries=wants_queries)  # fmt: skip
+        settings[setting] = _fine_tune(
+            study,
+            model,
+            sequences,
+            prepared.zsl,
+            method,
+            partial(keep, setting),
+            partial(progress, setting),
+            record_training_queries=wants_queries,
+        )
     if "order_sensitivity" in study.measures and settings["FT"]["status"] == "ok":
         others = [order.training for order in prepared.orders if order.training != prepared.training["FT"]]
         facts = [
-            _fine_tune(study, model, sequences, prepared.zsl, method, lambda tuned, ft: spread.add(ft),
-                       partial(progress, "FT, another order"))
+            _fine_tune(
+                study,
+                model,
+                sequences,
+                prepared.zsl,
+                method,
+                lambda tuned, ft: spread.add(ft),
+                partial(progress, "FT, another order"),
+            )
             for sequences in others
-        ]  # fmt: skip
+        ]
         failed = next((one["status"] for one in facts if one["status"] != "ok"), None)
         settings["FT"]["order_sensitivity"] = failed or "ok"
         if failed is None:
             tensors["FT/order_sensitivity"] = spread.value()
-    return CellRecord(tensors, {"k_used": prepared.k_used, "seconds": time.perf_counter() - started,
-                                "settings": settings})  # fmt: skip
+    return CellRecord(
+        tensors, {"k_used": prepared.k_used, "seconds": time.perf_counter() - started, "settings": settings}
+    )
 
 
 _OF_KEYS = ("implicit_update", "implicit_update_weighted")
@@ -226,5 +245,9 @@ def _fine_tune(
             keep(tuned, ft)
     except Diverged as diverged:
         return {"status": str(diverged), "losses": [], "gradient_norms": [], "notes": []}
-    return {"status": "ok", "losses": tuned.losses.tolist(), "gradient_norms": tuned.gradient_norms.tolist(),
-            "notes": list(ft.notes)}  # fmt: skip
+    return {
+        "status": "ok",
+        "losses": tuned.losses.tolist(),
+        "gradient_norms": tuned.gradient_norms.tolist(),
+        "notes": list(ft.notes),
+    }

@@ -34,10 +34,23 @@ _DISTRIBUTION: dict[str, tuple[Extra, ...]] = {"ICL": ("next_token_log_probs",),
 
 MEASURES: dict[str, Measure] = {
     "similarity": Measure(
-        ("sim_aou", "sim_aou_norm", "sim_aou_mean_removed", "sim_aou_norm_mean_removed", "sim_am", "sim_am_delta",
-         "sim_am_centred", "sim_am_delta_centred", "random_sim_aou", "random_sim_aou_centred",
-         "random_sim_aou_minus_zsl", "random_sim_aou_mean_removed", "rec2ftp", "rec2ftp_base_rate",
-         "rec2ftp_above_base_rate"),
+        (
+            "sim_aou",
+            "sim_aou_norm",
+            "sim_aou_mean_removed",
+            "sim_aou_norm_mean_removed",
+            "sim_am",
+            "sim_am_delta",
+            "sim_am_centred",
+            "sim_am_delta_centred",
+            "random_sim_aou",
+            "random_sim_aou_centred",
+            "random_sim_aou_minus_zsl",
+            "random_sim_aou_mean_removed",
+            "rec2ftp",
+            "rec2ftp_base_rate",
+            "rec2ftp_above_base_rate",
+        ),
         "SimAOU and SimAM in all their forms, their specificity and random baselines, and Rec2FTP",
     ),
     "alpha": Measure(("alpha",), "α: how alike GD's and LCGD's changes of attention are (Deutch 2024, §B.1)"),
@@ -45,8 +58,12 @@ MEASURES: dict[str, Measure] = {
         ("layer_by_layer_sim_aou",), "SimAOU of each layer of ICL with each layer of FT (Deutch 2024, §7)"
     ),
     "attention_to_demonstrations": Measure(
-        tuple(f"{kind}attention_{what}_by_{unit}" for kind in ("", "random_") for what in ("kendall", "recall")
-              for unit in ("token", "demonstration")),
+        tuple(
+            f"{kind}attention_{what}_by_{unit}"
+            for kind in ("", "random_")
+            for what in ("kendall", "recall")
+            for unit in ("token", "demonstration")
+        ),
         "whether ICL and FT attend to the same demonstrations (Dai 2023)",
         {"ICL": ("context_logits",), "FT": ("query_vectors",)},
     ),
@@ -66,8 +83,12 @@ MEASURES: dict[str, Measure] = {
         "the update that the linear dual form of attention would make, and whether that form is valid here (Dai 2023)",
         {
             "ZSL": ("value_key_products", "weighted_value_key_products", "head_outputs"),
-            "ICL": ("context_value_key_products", "weighted_context_value_key_products", "head_outputs",
-                    "rotated_query_vectors"),
+            "ICL": (
+                "context_value_key_products",
+                "weighted_context_value_key_products",
+                "head_outputs",
+                "rotated_query_vectors",
+            ),
             "FT": ("value_key_products", "weighted_value_key_products"),
         },
     ),
@@ -75,7 +96,7 @@ MEASURES: dict[str, Measure] = {
     "training_time": Measure(
         ("parameter_distance",), "how far the parameters of the checkpoints are from the last one's (Shen 2023)"
     ),
-}  # fmt: skip
+}
 """Name → group. A measure of one's own is one more entry, and its metrics are entries of `METRICS`."""
 NETWORK_MEASURES = {"sparsity": "sparsity_ratio", "training_time": "parameter_distance"}
 """Measure of networks alone → its metric."""

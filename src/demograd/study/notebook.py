@@ -53,9 +53,11 @@ def run(
     elif isinstance(study, Mapping):
         study = _of_either_kind({**study, **settings})
     elif not isinstance(study, Study | SyntheticStudy):
-        raise UserError(f"demograd.run({quoted(study)})",
-                        "a study, its settings as a dict, the name of a preset, or a study file (.yaml)",
-                        "Try demograd.run('quickstart')")  # fmt: skip
+        raise UserError(
+            f"demograd.run({quoted(study)})",
+            "a study, its settings as a dict, the name of a preset, or a study file (.yaml)",
+            "Try demograd.run('quickstart')",
+        )
     elif settings:
         study = validated(type(study), {**study.model_dump(exclude_unset=True), **settings})
     folder = None if out is None else place(out)

@@ -67,8 +67,11 @@ def _value(schema: type[BaseModel], names: Sequence[str], text: str, override: s
         return text
     parts = _split(text)
     # YAML cannot begin with @, and a revision does
-    values = [part.strip() if part.strip().startswith("@") else parsed(part, f"--set {override}", _EXPECTED)
-              for part in parts if part.strip()]  # fmt: skip
+    values = [
+        part.strip() if part.strip().startswith("@") else parsed(part, f"--set {override}", _EXPECTED)
+        for part in parts
+        if part.strip()
+    ]
     if len(parts) != 1 or not values:
         return values
     return text if str in allowed and isinstance(values[0], int | float) else values[0]

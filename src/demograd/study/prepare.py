@@ -109,9 +109,14 @@ def prepare(study: Study, tasks: dict[str, Task], model: Model | Reader, world: 
 
     def prompts(demonstrations: Sequence[Example], query_position: int | None = None) -> Prompts:
         return task.prompts(
-            model.tokenizer, queries, demonstrations, separator=study.separator, record_at=study.record_at,
-            align_positions_to=query_position, context_window=model.context_window,
-        )  # fmt: skip
+            model.tokenizer,
+            queries,
+            demonstrations,
+            separator=study.separator,
+            record_at=study.record_at,
+            align_positions_to=query_position,
+            context_window=model.context_window,
+        )
 
     def sequences(of: Task, demonstrations: Sequence[Example]) -> list[TrainingSequence]:
         made = of.training_sequences(model.tokenizer, demonstrations, loss_on=study.loss_on)
@@ -163,5 +168,8 @@ def _fitting(
 def _require_window(task: Task, model: Model | Reader, seed: int, sequences: list[TrainingSequence]) -> None:
     longest = max(len(sequence.tokens) for sequence in sequences)
     if model.context_window is not None and longest > model.context_window:
-        raise UserError(f"A demonstration of {task.name} (seed {seed}) takes {longest} tokens",
-                        f"at most {model.context_window} for {model.name}", "Choose another seed or model")  # fmt: skip
+        raise UserError(
+            f"A demonstration of {task.name} (seed {seed}) takes {longest} tokens",
+            f"at most {model.context_window} for {model.name}",
+            "Choose another seed or model",
+        )

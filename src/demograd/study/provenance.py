@@ -60,13 +60,22 @@ def machine_facts(before: dict[str, Any], device: str, threads: int, seconds: fl
 
 def model_facts(model: Model) -> dict[str, str]:
     """What the provenance says of a pretrained network, also where the model is an untrained twin of it."""
-    return {"name": model.name, "fingerprint": model.pretrained_fingerprint, "source": without_secrets(model.source),
-            "initialisation": model.initialisation}  # fmt: skip
+    return {
+        "name": model.name,
+        "fingerprint": model.pretrained_fingerprint,
+        "source": without_secrets(model.source),
+        "initialisation": model.initialisation,
+    }
 
 
 def _task(task: Task) -> dict[str, Any]:
-    return {"source": without_secrets(task.source), "fingerprint": task.fingerprint, "template": task.template,
-            "label_words": list(task.label_words), "answer_prefix": task.answer_prefix}  # fmt: skip
+    return {
+        "source": without_secrets(task.source),
+        "fingerprint": task.fingerprint,
+        "template": task.template,
+        "label_words": list(task.label_words),
+        "answer_prefix": task.answer_prefix,
+    }
 
 
 def model_notes(study: Study, model: Model) -> list[str]:
@@ -86,11 +95,15 @@ def notes_of(study: Study, model: Model, *, can_align: bool) -> list[str]:
             notes.append("Untrained networks have no final norm: a defect of the released runs, kept as asked for.")
     if needs_alignment(study, model):
         if can_align:
-            notes.append("Implicit update: keys are rotary, so ΔW_FT is taken with the queries of ZSL and FT where "
-                         "they stand in ICL, observed once more for that. All other scores are of queries where they "
-                         "stand without demonstrations.")  # fmt: skip
+            notes.append(
+                "Implicit update: keys are rotary, so ΔW_FT is taken with the queries of ZSL and FT where "
+                "they stand in ICL, observed once more for that. All other scores are of queries where they "
+                "stand without demonstrations."
+            )
         else:
-            notes.append("Implicit update: missing. Keys are rotary, and the queries of ZSL and FT cannot be put where "
-                         "they stand in ICL, so ΔW_ICL and ΔW_FT would be matrices in frames rotated against each "
-                         "other. Its validity check is free of that.")  # fmt: skip
+            notes.append(
+                "Implicit update: missing. Keys are rotary, and the queries of ZSL and FT cannot be put where "
+                "they stand in ICL, so ΔW_ICL and ΔW_FT would be matrices in frames rotated against each "
+                "other. Its validity check is free of that."
+            )
     return notes

@@ -41,8 +41,9 @@ def read_study(
     settings = read_settings(path)
     released = settings.pop("as_released", None)
     if as_released and not isinstance(released, dict):
-        raise UserError(f"--as-released with {name_or_path}", "a study that says how the released runs differ",
-                        "Leave it off")  # fmt: skip
+        raise UserError(
+            f"--as-released with {name_or_path}", "a study that says how the released runs differ", "Leave it off"
+        )
     taken = _as_released(released, changes) if as_released else {}
     settings = {"name": path.stem, **settings, **taken, **changes}
     named = {*changes, *(override.partition("=")[0].strip() for override in overrides)}

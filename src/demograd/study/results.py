@@ -74,11 +74,16 @@ def _completed(study: Study, untuned: Untuned, row: Row) -> Row:
     world, seed, used = untuned.world, row.get("seed"), untuned.k_used
     whole = next(iter(used.values())) if len(set(used.values())) == 1 else None
     return {
-        "model": world.model, "weights": world.weights, "task": world.task, "k": world.k,
-        "record_at": study.record_at, "dtype": study.dtype, **row,
+        "model": world.model,
+        "weights": world.weights,
+        "task": world.task,
+        "k": world.k,
+        "record_at": study.record_at,
+        "dtype": study.dtype,
+        **row,
         "k_used": whole if seed is None else used[seed],
         "permutation": None if seed is None else study.permutation_of(world.task, seed),
-    }  # fmt: skip
+    }
 
 
 def _untuned(study: Study, untuned: Untuned) -> Iterator[Row]:
@@ -191,8 +196,12 @@ def _of_networks(study: Study, folder: RunFolder) -> Iterator[Row]:
     """What was measured on networks alone: per layer and over all; nothing is sampled, so there is no interval."""
     networks = dict.fromkeys((world.model, world.weights, world.initialisation) for world in worlds(study))
     for model, weights, initialisation in networks:
-        about = {"model": model, "weights": weights, "dtype": study.dtype,
-                 "seed": None if weights == "trained" else initialisation}  # fmt: skip
+        about = {
+            "model": model,
+            "weights": weights,
+            "dtype": study.dtype,
+            "seed": None if weights == "trained" else initialisation,
+        }
         for what, metric in NETWORK_MEASURES.items():
             if what in study.measures:
                 record = load_or_failed(folder, network_key(study, model, weights, initialisation, what, folder.inputs))

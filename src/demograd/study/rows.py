@@ -74,23 +74,38 @@ def similarity(
     for seed, whole, interval in zip(seeds, wholes, conditional_intervals(stacked), strict=True):
         status = {} if whole.status in ("ok", "missing") else {"status": whole.status}
         yield {
-            "metric": metric, "seed": seed, "value": number(whole.value), "n": whole.n, "n_missing": whole.n_missing,
-            "n_seeds": 1, **status, **shown(interval, bounds),
-        }  # fmt: skip
+            "metric": metric,
+            "seed": seed,
+            "value": number(whole.value),
+            "n": whole.n,
+            "n_missing": whole.n_missing,
+            "n_seeds": 1,
+            **status,
+            **shown(interval, bounds),
+        }
 
 
 def _pairs(scores: list[Tensor]) -> Iterator[Row]:
     """A row per pair of layers; no interval, for there are as many pairs as layers squared."""
-    means = torch.stack([torch.where(score.isinf().any(dim=0), torch.inf, score.double().nanmean(dim=0))
-                         for score in scores])  # fmt: skip
+    means = torch.stack(
+        [torch.where(score.isinf().any(dim=0), torch.inf, score.double().nanmean(dim=0)) for score in scores]
+    )
     asked = sum(map(len, scores))
     for layer, other in product(*map(range, means.shape[1:])):
         over = over_seeds(means[:, layer, other].tolist())
         missing = sum(int((~score[:, layer, other].isfinite()).sum()) for score in scores)
         infinite = sum(int(score[:, layer, other].isinf().sum()) for score in scores)
         status = {"status": diverged(infinite, asked)} if infinite else {} if asked else {"status": "nothing selected"}
-        yield {"layer": layer, "at": other, "value": number(over.mean), "std": over.std,
-               "n": asked - missing, "n_missing": missing, "n_seeds": over.n, **status}  # fmt: skip
+        yield {
+            "layer": layer,
+            "at": other,
+            "value": number(over.mean),
+            "std": over.std,
+            "n": asked - missing,
+            "n_missing": missing,
+            "n_seeds": over.n,
+            **status,
+        }
 
 
 Bounds = tuple[float, float]
@@ -112,14 +127,20 @@ def over_sets(wholes: Sequence[Aggregate], stacked: Tensor, bounds: Bounds) -> R
     )
     # a status of its own: that no query counts is a finding, that all updates are too small is another
     nothing = all(whole.status == "nothing selected" for whole in wholes)
-    n, n_missing, n_diverged = (sum(getattr(whole, name) for whole in wholes)
-                                for name in ("n", "n_missing", "n_diverged"))  # fmt: skip
+    n, n_missing, n_diverged = (
+        sum(getattr(whole, name) for whole in wholes) for name in ("n", "n_missing", "n_diverged")
+    )
     if n_diverged:  # the mean of what did not would be that of another, luckier sample
         return {"n": n, "n_missing": n_missing, "n_seeds": over.n, "status": diverged(n_diverged, n + n_missing)}
     return {
-        "value": number(over.mean), "std": over.std, "n": n, "n_missing": n_missing, "n_seeds": over.n,
-        **shown(interval, bounds), **({"status": "nothing selected"} if nothing else {}),
-    }  # fmt: skip
+        "value": number(over.mean),
+        "std": over.std,
+        "n": n,
+        "n_missing": n_missing,
+        "n_seeds": over.n,
+        **shown(interval, bounds),
+        **({"status": "nothing selected"} if nothing else {}),
+    }
 
 
 def performance(seeds: Sequence[int], observed: list[Observation]) -> Iterator[Row]:
@@ -147,8 +168,16 @@ def _performance(observed: list[Observation]) -> Iterator[list[Row]]:
         rows = [over_sets(wholes, values[..., None], bounds)]
         for whole, interval in zip(wholes, conditional_intervals(values), strict=True):
             status = {"status": whole.status} if whole.n_diverged else {}
-            rows.append({"value": number(whole.value), "n": whole.n, "n_missing": whole.n_missing,
-                         "n_seeds": int(whole.n > 0), **status, **shown(interval, bounds)})  # fmt: skip
+            rows.append(
+                {
+                    "value": number(whole.value),
+                    "n": whole.n,
+                    "n_missing": whole.n_missing,
+                    "n_seeds": int(whole.n > 0),
+                    **status,
+                    **shown(interval, bounds),
+                }
+            )
         yield [{"metric": metric, **row} for row in rows]
     n_queries = len(observed[0].gold)
     unit: Over = "demonstrations" if len(observed) >= SETS_FOR_SPREAD else "queries"
@@ -159,10 +188,17 @@ def _performance(observed: list[Observation]) -> Iterator[list[Row]]:
         scores = [METRICS[metric].function(one) for one in observed]
         overs = [over_seeds(values) for values in (scores, *([score] for score in scores))]
         yield [
-            {"metric": metric, "value": number(over.mean), "std": over.std, "n": n_queries * over.n,
-             "n_missing": n_queries * over.n_missing, "n_seeds": over.n, **shown(interval, bounds_of(metric))}
+            {
+                "metric": metric,
+                "value": number(over.mean),
+                "std": over.std,
+                "n": n_queries * over.n,
+                "n_missing": n_queries * over.n_missing,
+                "n_seeds": over.n,
+                **shown(interval, bounds_of(metric)),
+            }
             for over, interval in zip(overs, intervals, strict=True)
-        ]  # fmt: skip
+        ]
 
 
 def number(value: float) -> float | None:

@@ -88,10 +88,10 @@ def run_study(
     def work() -> None:
         for changed in folder.keep_inputs(inputs):
             watch.say(f"{changed} is not what {folder.path} was begun with: its cells are run anew")
-        folder.write_json("demonstrations.json", {
-            demonstrations_label(world): sets.of(world).k_used
-            for world in worlds(study) if looks_at_prompts(study)
-        })  # fmt: skip
+        folder.write_json(
+            "demonstrations.json",
+            {demonstrations_label(world): sets.of(world).k_used for world in worlds(study) if looks_at_prompts(study)},
+        )
         if retry_failed:
             forget(folder, failures(folder, all_keys(study, inputs)))
         forget_finished(study, folder, inputs)
@@ -99,11 +99,20 @@ def run_study(
         collect(study, folder)
         gates = gates_in_words(check_validity(study, folder))
         check_claims(study, folder)
-        folder.write_json("provenance.json", provenance(
-            sets.tasks, device, workers.threads_each, _networks(study, facts, inputs), rate_sources,
-            notes + kept_notes(study, folder, inputs), gates, before=folder.read_json("provenance.json"),
-            seconds=time.perf_counter() - started,
-        ))  # fmt: skip
+        folder.write_json(
+            "provenance.json",
+            provenance(
+                sets.tasks,
+                device,
+                workers.threads_each,
+                _networks(study, facts, inputs),
+                rate_sources,
+                notes + kept_notes(study, folder, inputs),
+                gates,
+                before=folder.read_json("provenance.json"),
+                seconds=time.perf_counter() - started,
+            ),
+        )
 
     with opened(folder, study, watch.say):
         mended(folder, work, watch.say)

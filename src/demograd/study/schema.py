@@ -126,8 +126,14 @@ class Study(BaseModel):
     @classmethod
     def _labels_as_text(cls, given: Any) -> Any:
         """A label may be a number or true; YAML reads it as one."""
-        return {label_key(label) if isinstance(label, bool | int | float) else label: word
-                for label, word in given.items()} if isinstance(given, dict) else given  # fmt: skip
+        return (
+            {
+                label_key(label) if isinstance(label, bool | int | float) else label: word
+                for label, word in given.items()
+            }
+            if isinstance(given, dict)
+            else given
+        )
 
     @field_validator("measures")
     @classmethod
@@ -175,8 +181,10 @@ class Study(BaseModel):
         self._same_demonstrations()
         for task in self.tasks:
             if len(self.permutations) not in (1, len(self.seeds_of(task))):
-                raise ValueError(f"permutations has {len(self.permutations)} orders for {len(self.seeds_of(task))} "
-                                 f"seeds of {task}: give one for all, or one per seed")  # fmt: skip
+                raise ValueError(
+                    f"permutations has {len(self.permutations)} orders for {len(self.seeds_of(task))} "
+                    f"seeds of {task}: give one for all, or one per seed"
+                )
         check_rules(self.axes, self.grid(), self.exclude, self.pair)
         of_tasks = {"task", "seed"} if isinstance(self.seeds, dict) else {"task"}
         if self.optional_tasks and of_tasks & {field for rule in self.pair for field in rule}:
@@ -201,8 +209,10 @@ class Study(BaseModel):
         if self.fine_tuned_on == "all":
             pairing |= {"attention_to_demonstrations", "order_sensitivity"}
         if not_here := sorted(pairing & set(self.measures)):
-            raise ValueError(f"{' and '.join(not_here)} take the same demonstrations in the same order in ICL and FT: "
-                             "leave fine_tuning_order and fine_tuned_on as they are by default")  # fmt: skip
+            raise ValueError(
+                f"{' and '.join(not_here)} take the same demonstrations in the same order in ICL and FT: "
+                "leave fine_tuning_order and fine_tuned_on as they are by default"
+            )
 
     def seeds_of(self, task: str) -> list[int]:
         """The demonstration sets of a task."""
@@ -229,8 +239,15 @@ class Study(BaseModel):
         """Field of a cell → every value that the study gives it."""
         rates = dict.fromkeys(one for of in self.learning_rates.values() for values in _lists_in(of) for one in values)
         seeds = dict.fromkeys(seed for task in self.tasks for seed in self.seeds_of(task))
-        return {"model": self.models, "weights": list(self.weights), "task": self.tasks, "k": self.k,
-                "seed": [*seeds], "method": [*self.methods], "learning_rate": [*rates]}  # fmt: skip
+        return {
+            "model": self.models,
+            "weights": list(self.weights),
+            "task": self.tasks,
+            "k": self.k,
+            "seed": [*seeds],
+            "method": [*self.methods],
+            "learning_rate": [*rates],
+        }
 
     def grid(self) -> Iterator[Point]:
         """Every point of the product, before any rule: cells, or worlds, where there is no method."""

@@ -17,8 +17,7 @@ Scores = list[Tensor]
 def untuned_scores(untuned: Untuned, setting: str, metric: str) -> Scores | None:
     """A score of ZSL, ICL, or ICL with reordered demonstrations; None where it was not measured."""
     if metric == "gain_in_accuracy":  # of ICL on ZSL
-        return [credit(icl) - credit(zsl)
-                for zsl, icl in zip(untuned.zsl, untuned.icl, strict=True)]  # fmt: skip
+        return [credit(icl) - credit(zsl) for zsl, icl in zip(untuned.zsl, untuned.icl, strict=True)]
     if _is_of_icl(setting, metric):
         function, seeded = METRICS[metric].function, metric.startswith("random")
         return [

@@ -38,11 +38,15 @@ def _require_text(value: Any, path: str = "") -> None:
             page can show.
     """
     if isinstance(value, str) and len(value) > LONGEST_TEXT:
-        raise UserError(f"{shortened(path) or 'A setting'} = {quoted(value)} is {len(value):,} characters long",
-                        f"at most {LONGEST_TEXT:,}", "Shorten it")  # fmt: skip
+        raise UserError(
+            f"{shortened(path) or 'A setting'} = {quoted(value)} is {len(value):,} characters long",
+            f"at most {LONGEST_TEXT:,}",
+            "Shorten it",
+        )
     if isinstance(value, str) and re.search("[\ud800-\udfff\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]", value):
-        raise UserError(f"{shortened(path) or 'A setting'} = {quoted(value)}", "text without control characters",
-                        "Remove them")  # fmt: skip
+        raise UserError(
+            f"{shortened(path) or 'A setting'} = {quoted(value)}", "text without control characters", "Remove them"
+        )
     if isinstance(value, Mapping):
         for key, below in value.items():
             _require_text(key, path)
@@ -62,8 +66,9 @@ def _first_problem(schema: type[BaseModel], problems: Sequence[ErrorDetails]) ->
     if kind == "extra_forbidden":
         where, places = _walk(schema, first["loc"][:-1])
         known = sorted({field for place in places for model in _models(place) for field in model.model_fields})
-        return unknown_name(f"setting of {where}" if where else "setting", str(first["loc"][-1]), known,
-                            f"Correct the name{more}")  # fmt: skip
+        return unknown_name(
+            f"setting of {where}" if where else "setting", str(first["loc"][-1]), known, f"Correct the name{more}"
+        )
     loc = first["loc"]
     while loc and isinstance(loc[-1], int):  # the value itself tells which item of a list is wrong
         loc = loc[:-1]

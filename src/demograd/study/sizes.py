@@ -66,8 +66,13 @@ def prompt_sizes(prompts: Prompts) -> PromptSizes:
     segments = [segment(prompts, query) for query in range(len(prompts.queries))]
     lengths = [len(one.tokens) for one in segments]
     rows = sum(1 + len(one.tokens) - one.length for one in segments)
-    return PromptSizes(len(prompts.context), sum(lengths), sum(length**2 for length in lengths),
-                       max(one.length for one in segments), rows)  # fmt: skip
+    return PromptSizes(
+        len(prompts.context),
+        sum(lengths),
+        sum(length**2 for length in lengths),
+        max(one.length for one in segments),
+        rows,
+    )
 
 
 def sequence_sizes(sequences: Sequence[TrainingSequence]) -> Trained:

@@ -53,8 +53,9 @@ def read_settings(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror})", "a study file", "Check the path") from error
     except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not text in UTF-8 ({error.reason} at byte {error.start})", "a study file",
-                        "Save it as UTF-8") from error  # fmt: skip
+        raise UserError(
+            f"{path} is not text in UTF-8 ({error.reason} at byte {error.start})", "a study file", "Save it as UTF-8"
+        ) from error
     settings = parsed(text, str(path))
     if not isinstance(settings, dict):
         raise UserError(f"{path} holds no settings", "lines such as `k: 16`", "Mend it there")

@@ -123,6 +123,6 @@ __all__ = [
     "squared_error",
     "train",
     "width_of",
-]  # fmt: skip
+]
 
 make_lazy(__name__)

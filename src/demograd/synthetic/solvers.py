@@ -64,10 +64,13 @@ def posterior_mean(world: World, problems: Sequences) -> Float[Tensor, "sequence
                 return ridge(problems, world.noise**2 * precision)
             root = torch.linalg.cholesky(precision).to(problems.x.device)  # w = root⁻ᵀ z, and least norm is z's
             white = Sequences(
-                *(torch.linalg.solve_triangular(root, each.double()[..., None], upper=False).squeeze(-1)
-                  if name.endswith("x") else each.double()
-                  for name, each in vars(problems).items())
-            )  # fmt: skip
+                *(
+                    torch.linalg.solve_triangular(root, each.double()[..., None], upper=False).squeeze(-1)
+                    if name.endswith("x")
+                    else each.double()
+                    for name, each in vars(problems).items()
+                )
+            )
             return least_squares(white).to(problems.y)
         case KernelRegression():
             return kernel_regression(problems, world.kernel, world.noise**2)
@@ -99,9 +102,10 @@ def best_mesa_layers(
     """
     states = trajectories.states
     curvature = torch.full((layers,), 0.5 / float(states.square().mean()), dtype=states.dtype, device=states.device)
-    of_each = torch.stack([
-        mesa_predictions(trajectories, one, curvature)[:, :-1].flatten() for one in torch.eye(layers).to(states)
-    ], dim=1)  # fmt: skip
+    of_each = torch.stack(
+        [mesa_predictions(trajectories, one, curvature)[:, :-1].flatten() for one in torch.eye(layers).to(states)],
+        dim=1,
+    )
     steps = torch.linalg.lstsq(of_each, states[:, 1:].reshape(-1, 1)).solution.squeeze(-1)
     return steps, curvature
 

@@ -61,8 +61,9 @@ class LinearRegression(LinearSettings):
     def _axes(self) -> Tensor:
         if self.rotation is None:
             return torch.eye(self.dimension, dtype=torch.float64)
-        draw = torch.randn(self.dimension, self.dimension, generator=Generator().manual_seed(self.rotation),
-                           dtype=torch.float64)  # fmt: skip
+        draw = torch.randn(
+            self.dimension, self.dimension, generator=Generator().manual_seed(self.rotation), dtype=torch.float64
+        )
         return torch.linalg.qr(draw).Q
 
     def _root(self, power: float) -> Tensor:

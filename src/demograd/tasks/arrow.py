@@ -30,8 +30,11 @@ class ArrowColumns(Mapping[str, list[object]]):
             try:
                 self._values[name] = column.to_pylist(maps_as_pydicts="lossy")
             except (ValueError, OverflowError, pyarrow.ArrowException) as error:  # a date after the year 9999
-                raise UserError(f"Column {name!r}, of {column.type}, cannot be read ({shortened(str(error))})",
-                                "values that Python has", "Write it as text") from error  # fmt: skip
+                raise UserError(
+                    f"Column {name!r}, of {column.type}, cannot be read ({shortened(str(error))})",
+                    "values that Python has",
+                    "Write it as text",
+                ) from error
         return self._values[name]
 
     def __contains__(self, name: object) -> bool:

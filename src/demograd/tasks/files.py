@@ -13,8 +13,13 @@ from demograd.paths import is_file
 from demograd.tasks.table import Table
 from demograd.tasks.text_formats import read_delimited, read_json
 
-_BOMS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32",
-         codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}  # fmt: skip
+_BOMS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
 """Byte-order marks; that of UTF-32 begins as that of UTF-16."""
 
 
@@ -131,9 +136,15 @@ def _text(path: Path, encoding: str | None) -> str:
     except ValueError as error:
         at = getattr(error, "start", 0)
         line = content[:at].count(b"\n") + 1
-        raise UserError(f"File {path} is not in {used.upper()} (line {line}: {shortened(str(error))})",
-                        "a file in UTF-8, or the name of another encoding", do) from error  # fmt: skip
+        raise UserError(
+            f"File {path} is not in {used.upper()} (line {line}: {shortened(str(error))})",
+            "a file in UTF-8, or the name of another encoding",
+            do,
+        ) from error
     if encoding is None and marked is None and content[:200].count(0) > len(content[:200]) // 3:
-        raise UserError(f"File {path} is not in UTF-8: every second byte is zero, as in UTF-16",
-                        "a file in UTF-8, or the name of another encoding", "Say encoding: utf-16-le")  # fmt: skip
+        raise UserError(
+            f"File {path} is not in UTF-8: every second byte is zero, as in UTF-16",
+            "a file in UTF-8, or the name of another encoding",
+            "Say encoding: utf-16-le",
+        )
     return text.removeprefix("\ufeff")

@@ -49,9 +49,11 @@ def hub_source(
             "Copy the name from the data set's page",
         )
     if why := why_no_repository("/".join(parts[:2])):
-        raise UserError(f"{name!r}, which no data set of the hub can be called ({why})",
-                        "hub:owner/name or hub:owner/name/config",
-                        "Copy the name from the data set's page")  # fmt: skip
+        raise UserError(
+            f"{name!r}, which no data set of the hub can be called ({why})",
+            "hub:owner/name or hub:owner/name/config",
+            "Copy the name from the data set's page",
+        )
     config = parts[2] if len(parts) == 3 else None
     return HubSource("/".join(parts[:2]), config, split, validation_split, label=label_column)
 
@@ -71,12 +73,17 @@ def read_hub(source: HubSource) -> Data:
             splits = datasets.load_dataset(source.id, source.config)
     except Exception as error:  # http, file, parquet, script refused: one library's errors have no common class
         if unanswered:
-            raise UserError(f"{name[0].upper() + name[1:]} is not on this machine, and the hub, {hub_address()}, does "
-                            "not answer", "a connection to the hub, or an earlier download",
-                            "Mend the connection, or give a file") from error  # fmt: skip
+            raise UserError(
+                f"{name[0].upper() + name[1:]} is not on this machine, and the hub, {hub_address()}, does not answer",
+                "a connection to the hub, or an earlier download",
+                "Mend the connection, or give a file",
+            ) from error
         if datasets.config.HF_HUB_OFFLINE and isinstance(error, ConnectionError):
-            raise UserError(f"{name[0].upper() + name[1:]} is not on this machine, and downloads are off",
-                            "an earlier download of it", "Unset HF_HUB_OFFLINE, or give a file") from error  # fmt: skip
+            raise UserError(
+                f"{name[0].upper() + name[1:]} is not on this machine, and downloads are off",
+                "an earlier download of it",
+                "Unset HF_HUB_OFFLINE, or give a file",
+            ) from error
         if configurations := _configurations(str(error)):
             raise _which_configuration(source, configurations) from error
         raise UserError(

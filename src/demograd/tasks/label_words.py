@@ -111,8 +111,11 @@ def class_notes(words: LabelWords, table: Table, label_column: str) -> list[str]
             if str(number) in words.class_of_label
         ]
     elif values <= set(_BOOLEANS.values()):
-        pairs = [f"{value} is {words.words[words.class_of_label[value]]}" for value in sorted(values)
-                 if value in words.class_of_label]  # fmt: skip
+        pairs = [
+            f"{value} is {words.words[words.class_of_label[value]]}"
+            for value in sorted(values)
+            if value in words.class_of_label
+        ]
     else:
         return []
     more = ", …" if len(pairs) > _MOST_SHOWN else ""

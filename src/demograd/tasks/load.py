@@ -50,8 +50,9 @@ def load_task(
     """
     if template is not None:
         check_ending(template, answer_prefix)
-    task = _found(name_or_path, template, label_words, label_column, validation_path, source, split,
-                  validation_split, encoding)  # fmt: skip
+    task = _found(
+        name_or_path, template, label_words, label_column, validation_path, source, split, validation_split, encoding
+    )
     return task if answer_prefix == task.answer_prefix else replace(task, answer_prefix=answer_prefix)
 
 

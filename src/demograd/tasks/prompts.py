@@ -36,9 +36,11 @@ class Prompts:
     def __repr__(self) -> str:
         """One line of counts; the fields hold the token ids."""
         lengths = [len(query) for query in self.queries]
-        return (f"Prompts({len(self.queries)} queries of {min(lengths)} to {max(lengths)} tokens, "
-                f"{len(self.candidates)} classes, behind a context of {len(self.context)} tokens with "
-                f"{len(self.demonstration_spans)} demonstrations)")  # fmt: skip
+        return (
+            f"Prompts({len(self.queries)} queries of {min(lengths)} to {max(lengths)} tokens, "
+            f"{len(self.candidates)} classes, behind a context of {len(self.context)} tokens with "
+            f"{len(self.demonstration_spans)} demonstrations)"
+        )
 
     @property
     def first_query_position(self) -> int:

@@ -26,13 +26,17 @@ def chosen_splits(name: str, splits: Mapping[str, Table], split: str | None, val
     validation = validation_split or ("validation" if "validation" in splits and train != "validation" else None)
     for wanted in (train, validation):
         if wanted is not None and wanted not in splits:
-            raise UserError(f"{name[0].upper() + name[1:]} has no split {shortened(wanted)!r}",
-                            f"one of {_listed(splits)}",
-                            "Choose with split (to demonstrate) and validation_split (to ask)")  # fmt: skip
+            raise UserError(
+                f"{name[0].upper() + name[1:]} has no split {shortened(wanted)!r}",
+                f"one of {_listed(splits)}",
+                "Choose with split (to demonstrate) and validation_split (to ask)",
+            )
     if validation == train:
-        raise UserError(f"{name[0].upper() + name[1:]}: split and validation_split are both {shortened(train)!r}",
-                        "two splits, so that no query is a demonstration",
-                        "Leave validation_split out: queries then are a part of the split")  # fmt: skip
+        raise UserError(
+            f"{name[0].upper() + name[1:]}: split and validation_split are both {shortened(train)!r}",
+            "two splits, so that no query is a demonstration",
+            "Leave validation_split out: queries then are a part of the split",
+        )
     unused = [other for other in splits if other not in (train, validation)]
     asked = f"from {validation}" if validation else f"from a part of {train}"
     note = f"Of {name}, split {_listed(unused)} is not used: demonstrations come from {train}, queries {asked}."

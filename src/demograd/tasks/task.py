@@ -161,8 +161,11 @@ class Task:
         counts = f"{out['training']:,} demonstrations, {out['tuning']:,} tuning queries, {out['queries']:,} queries"
         why = f"take more than half of the context window of {context_window:,} tokens with template and answer"
         if empty := [name for name, pool in pools.items() if pool and not fewer[name]]:
-            raise UserError(f"All texts of {self.name} ({empty[0]}) {why}", "shorter texts",
-                            "Use a model with a longer context window")  # fmt: skip
+            raise UserError(
+                f"All texts of {self.name} ({empty[0]}) {why}",
+                "shorter texts",
+                "Use a model with a longer context window",
+            )
         note = f"Of {self.name}, {counts} are left out: their texts {why}."
         return replace(self, pools=Pools(**fewer), notes=(*self.notes, note))
 
@@ -173,8 +176,10 @@ class Task:
         if len(set(sizes)) < 2:
             return []
         words = ", ".join(f"{shortened(word)} {size}" for word, size in zip(self.label_words, sizes, strict=True))
-        return [f"Label words of {self.name} differ in their number of tokens ({words}): each is scored by the mean "
-                "log-probability of its tokens."]  # fmt: skip
+        return [
+            f"Label words of {self.name} differ in their number of tokens ({words}): each is scored by the mean "
+            "log-probability of its tokens."
+        ]
 
     def _labelled(self, examples: Sequence[Example]) -> Labelled:
         return Labelled(self._texts(examples), [example.label for example in examples])

@@ -36,8 +36,10 @@ def read_delimited(text: str) -> dict[str, list[object]]:
         raise ValueError("two columns have the same name")
     for number, row in rows:
         if len(row) != len(header):
-            raise ValueError(f"line {number} has {len(row)} cells, the header {len(header)}"
-                             f" (separated by {SEPARATORS.get(separator, repr(separator))})")  # fmt: skip
+            raise ValueError(
+                f"line {number} has {len(row)} cells, the header {len(header)}"
+                f" (separated by {SEPARATORS.get(separator, repr(separator))})"
+            )
     return {name: [row[column] for _, row in rows[1:]] for column, name in enumerate(header)}
 
 
@@ -93,8 +95,11 @@ def _of_one_object(text: str) -> dict[str, list[object]] | None:
         whole = json.loads(text)
     except ValueError:
         return None
-    columns_of = {name: set(value[0]) for name, value in whole.items()
-                  if isinstance(value, list) and value and isinstance(value[0], dict)}  # fmt: skip
+    columns_of = {
+        name: set(value[0])
+        for name, value in whole.items()
+        if isinstance(value, list) and value and isinstance(value[0], dict)
+    }
     first = next(iter(columns_of.values()), set[str]())
     alike = [name for name, columns in columns_of.items() if columns <= first or columns >= first]
     if len(alike) > 1:  # a list of classes beside the rows has other columns

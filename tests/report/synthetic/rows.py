@@ -20,19 +20,42 @@ def row(metric: str, value: float | None, *, around: float = 0.004, n_seeds: int
     sure: dict[str, Any] = {}
     if value is not None:
         several = n_seeds > 1
-        sure = {"ci_low": value - around, "ci_high": value + around, "std": around / 2 if n_seeds > 2 else None,
-                "interval": "demonstrations" if several else "conditional"}  # fmt: skip
+        sure = {
+            "ci_low": value - around,
+            "ci_high": value + around,
+            "std": around / 2 if n_seeds > 2 else None,
+            "interval": "demonstrations" if several else "conditional",
+        }
     return {
-        **dict.fromkeys(COLUMNS), "task": WORLD, "k": 10, "dtype": "float32", "model": "linear, 1 layer",
-        "weights": "trained", "setting": "TF", "metric": metric, "value": value, **sure, "n": SEQUENCES * n_seeds,
-        "n_missing": 0, "n_seeds": n_seeds, "status": "ok" if value is not None else "missing", **about,
-    }  # fmt: skip
+        **dict.fromkeys(COLUMNS),
+        "task": WORLD,
+        "k": 10,
+        "dtype": "float32",
+        "model": "linear, 1 layer",
+        "weights": "trained",
+        "setting": "TF",
+        "metric": metric,
+        "value": value,
+        **sure,
+        "n": SEQUENCES * n_seeds,
+        "n_missing": 0,
+        "n_seeds": n_seeds,
+        "status": "ok" if value is not None else "missing",
+        **about,
+    }
 
 
 def reference(metric: str, value: float | None, method: str, **about: Any) -> dict[str, Any]:
     """A reference's number: it has no network, no weights and no training seeds."""
-    alone = {"model": None, "weights": None, "setting": "reference", "method": method, "interval": "conditional",
-             "std": None, "n": SEQUENCES}  # fmt: skip
+    alone = {
+        "model": None,
+        "weights": None,
+        "setting": "reference",
+        "method": method,
+        "interval": "conditional",
+        "std": None,
+        "n": SEQUENCES,
+    }
     return row(metric, value, **{**alone, **about})
 
 
@@ -45,15 +68,20 @@ def write_synthetic_run(folder: Path, rows: Iterable[dict[str, Any]] | None = No
     folder.mkdir(parents=True, exist_ok=True)
     write_table(folder / "results.parquet", table(everything() if rows is None else rows))
     settings = {
-        "kind": "synthetic", "name": "everything", "about": "all worlds and measures", "context": 10,
+        "kind": "synthetic",
+        "name": "everything",
+        "about": "all worlds and measures",
+        "context": 10,
         "worlds": {
             WORLD: {"kind": "linear", "dimension": 10, "inputs": "uniform"},
             "exponential kernel": {"kind": "kernel", "dimension": 5, "kernel": "exponential"},
             "orthogonal system": {"kind": "system", "dimension": 3, "noise": 0.1},
         },
-        "networks": {"linear, 1 layer": {"attention": "linear", "layers": 1}}, "seeds": [0, 1, 2, 3, 4],
-        "training": {"steps": 3000, "batch": 512, "learning_rate": 0.01}, "test_sequences": SEQUENCES,
-    }  # fmt: skip
+        "networks": {"linear, 1 layer": {"attention": "linear", "layers": 1}},
+        "seeds": [0, 1, 2, 3, 4],
+        "training": {"steps": 3000, "batch": 512, "learning_rate": 0.01},
+        "test_sequences": SEQUENCES,
+    }
     write_yaml(folder / "study.yaml", settings | study)
     write_json(folder / "provenance.json", {"demograd": "0.1.0", "seconds": 171.2, "notes": []})
     write_json(folder / "matrices.json", list(matrices()))
@@ -71,8 +99,17 @@ def everything() -> Iterator[dict[str, Any]]:
 
 def _constructions() -> Iterator[dict[str, Any]]:
     for name, error in (("one GD step", 4.4e-15), ("GD++", 3.1e-14), ("mesa-optimiser", 0.0)):
-        about = {"task": None, "model": None, "weights": "constructed", "setting": "construction", "method": name,
-                 "dtype": "float64", "n": 100, "interval": None, "k": None}  # fmt: skip
+        about = {
+            "task": None,
+            "model": None,
+            "weights": "constructed",
+            "setting": "construction",
+            "method": name,
+            "dtype": "float64",
+            "n": 100,
+            "interval": None,
+            "k": None,
+        }
         yield row("construction_error", error, **about, ci_low=None, ci_high=None, n_seeds=1)
 
 
@@ -130,8 +167,14 @@ def _system() -> Iterator[dict[str, Any]]:
         error = 0.1 + 2.0 * np.exp(-t / 2)
         yield row("loss_by_position", error * 1.03, model="linear, 3 layers", at=t, **world, around=0.01 * error)
         yield reference("loss_by_position", error, "regularised least squares", at=t, **world)
-        yield row("loss_ratio_by_position", 1.3 if t < 4 else 1.03, model="linear, 3 layers", at=t, **world,
-                  method="regularised least squares")  # fmt: skip
+        yield row(
+            "loss_ratio_by_position",
+            1.3 if t < 4 else 1.03,
+            model="linear, 3 layers",
+            at=t,
+            **world,
+            method="regularised least squares",
+        )
 
 
 def _beside() -> Iterator[dict[str, Any]]:
@@ -151,7 +194,15 @@ def matrices() -> Iterator[dict[str, Any]]:
     for seed in (0, 1):
         for what in ("KᵀQ", "PV"):
             trained = (ideal + 0.03 * random.standard_normal((11, 11))).tolist()
-            yield {"world": WORLD, "network": "linear, 1 layer", "seed": seed, "layer": 0, "what": what,
-                   "trained": trained, "theories": {"GD, 1 step": ideal.tolist()},
-                   "in_use": (np.arange(11) == 10)[:, None].repeat(11, 1).tolist() if what == "PV"
-                             else (np.arange(11) < 10)[None].repeat(11, 0).tolist()}  # fmt: skip
+            yield {
+                "world": WORLD,
+                "network": "linear, 1 layer",
+                "seed": seed,
+                "layer": 0,
+                "what": what,
+                "trained": trained,
+                "theories": {"GD, 1 step": ideal.tolist()},
+                "in_use": (np.arange(11) == 10)[:, None].repeat(11, 1).tolist()
+                if what == "PV"
+                else (np.arange(11) < 10)[None].repeat(11, 0).tolist(),
+            }

@@ -21,9 +21,24 @@ def page(folder: Path) -> str:
 def test_sections_come_in_the_order_in_which_they_are_to_be_read(tmp_path: Path) -> None:
     order = re.findall(r'<section id="([^"]+)"', page(write_synthetic_run(tmp_path)))
     assert order == [
-        "finding", "notes", "constructions", "losses", "comparison", "training", "input-scale", "layers", "context",
-        "position", "interpolation", "weights", "sparsity", "order-sensitivity", "performance", "missing", "method",
-    ]  # fmt: skip
+        "finding",
+        "notes",
+        "constructions",
+        "losses",
+        "comparison",
+        "training",
+        "input-scale",
+        "layers",
+        "context",
+        "position",
+        "interpolation",
+        "weights",
+        "sparsity",
+        "order-sensitivity",
+        "performance",
+        "missing",
+        "method",
+    ]
 
 
 def test_the_page_speaks_of_worlds_examples_and_training_seeds_not_of_demonstrations(tmp_path: Path) -> None:
@@ -52,8 +67,12 @@ def test_a_missing_reference_is_listed_without_weights(tmp_path: Path) -> None:
 def test_untrusted_names_are_text_and_nothing_else(tmp_path: Path) -> None:
     evil = {"isotropic": EVIL, "linear, 1 layer": EVIL, "GD, 1 step": EVIL}
     rows = [{column: evil.get(value, value) for column, value in one.items()} for one in everything()]
-    folder = write_synthetic_run(tmp_path, rows=rows, about=EVIL, worlds={EVIL: {"kind": "linear"}}
-                                 | {"orthogonal system": {"kind": "system", "dimension": 3}})  # fmt: skip
+    folder = write_synthetic_run(
+        tmp_path,
+        rows=rows,
+        about=EVIL,
+        worlds={EVIL: {"kind": "linear"}} | {"orthogonal system": {"kind": "system", "dimension": 3}},
+    )
     matrices = read_json(folder / "matrices.json")
     named = [
         one | {"world": EVIL, "network": EVIL, "what": EVIL, "theories": {EVIL: one["trained"]}} for one in matrices

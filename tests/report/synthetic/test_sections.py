@@ -50,9 +50,11 @@ def construction(name: str, error: float | None) -> dict[str, Any]:
 
 
 def test_a_construction_is_exact_below_rounding_and_not_above() -> None:
-    exact, wrong, unknown = lines(constructions_section(rows(
-        construction("one GD step", 4.4e-15), construction("GD++", 1e-10), construction("dual form", None)
-    )))  # fmt: skip
+    exact, wrong, unknown = lines(
+        constructions_section(
+            rows(construction("one GD step", 4.4e-15), construction("GD++", 1e-10), construction("dual form", None))
+        )
+    )
     assert (exact.name, exact.entries[0].text, exact.entries[1].text) == ("one GD step", "100", "4.40e−15")
     assert [line.entries[2].tone for line in (exact, wrong, unknown)] == ["supported", "contradicted", "undecided"]
     assert unknown.entries[1].text == "missing"
@@ -87,8 +89,10 @@ def test_other_attention_is_told_by_its_margin_and_the_matching_one_by_name() ->
 
 
 def test_a_network_has_a_margin_above_each_network_that_matches() -> None:
-    margins = [row("loss_margin", value, model="relu", method=name, around=0.001)
-               for name, value in (("exponential", 0.024), ("exponential, larger", 0.03))]  # fmt: skip
+    margins = [
+        row("loss_margin", value, model="relu", method=name, around=0.001)
+        for name, value in (("exponential", 0.024), ("exponential, larger", 0.03))
+    ]
     (line,) = lines(losses_section(rows(row("loss", 0.234, model="relu"), *margins)))
     assert line.entries[-1].text == "0.0240"
     assert line.entries[-1].under[-1] == "above “exponential, larger”: 0.0300 [0.0290, 0.0310]"
@@ -104,11 +108,16 @@ def test_a_network_that_diverged_is_in_the_table_with_that_word() -> None:
 
 def test_each_pair_has_its_verdict_and_its_numbers() -> None:
     pair = {"method": "GD, 1 step"}
-    section = comparison_section(rows(
-        row("loss_ratio", 1.002, **pair), row("sensitivity_cosine", 0.998, around=0.001, **pair),
-        row("loss_ratio", 0.3, method="ridge"), row("sensitivity_cosine", 0.998, around=0.001, method="ridge"),
-        row("preconditioner_distance", 0.021, method="closed form (Ahn 2023)"),
-    ), {Subject("isotropic", "linear, 1 layer", "ridge"): [0.1, 0.5, 0.3]})  # fmt: skip
+    section = comparison_section(
+        rows(
+            row("loss_ratio", 1.002, **pair),
+            row("sensitivity_cosine", 0.998, around=0.001, **pair),
+            row("loss_ratio", 0.3, method="ridge"),
+            row("sensitivity_cosine", 0.998, around=0.001, method="ridge"),
+            row("preconditioner_distance", 0.021, method="closed form (Ahn 2023)"),
+        ),
+        {Subject("isotropic", "linear, 1 layer", "ridge"): [0.1, 0.5, 0.3]},
+    )
     gd, ridge = lines(section)
     assert gd.under == ("against GD, 1 step",)
     assert [entry.text for entry in gd.entries] == ["supported", "1.002", "0.998"]
@@ -154,8 +163,9 @@ def test_sensitivities_over_training_are_a_line_for_each_reference() -> None:
     ]
     section = curve_section(rows(*cosines, row("sensitivity_cosine", 0.9)), CURVE["sensitivity-over-training"])
     assert [key.label for key in figure(section).legend] == [
-        "linear, 1 layer, against GD, 1 step", "linear, 1 layer, against ridge",
-    ]  # fmt: skip
+        "linear, 1 layer, against GD, 1 step",
+        "linear, 1 layer, against ridge",
+    ]
 
 
 def test_weights_mixed_with_several_constructions_are_told_apart() -> None:
@@ -253,23 +263,36 @@ def test_a_layer_stands_beside_every_theory_of_it() -> None:
 
 def test_small_networks_are_named_by_their_worlds_beside_the_language_model() -> None:
     about = {"setting": None, "at": 0.01}
-    section = synthetic_sparsity_section(table([
-        row("sparsity_ratio", 0.1, **about), row("sparsity_ratio", 0.1, **about, layer=0),
-        row("sparsity_ratio", 0.9, **about, model="construction", weights="constructed"),
-        language_model_row("sparsity_ratio", None, 0.3, task=None, k=None, at=0.01),
-    ]))  # fmt: skip
+    section = synthetic_sparsity_section(
+        table(
+            [
+                row("sparsity_ratio", 0.1, **about),
+                row("sparsity_ratio", 0.1, **about, layer=0),
+                row("sparsity_ratio", 0.9, **about, model="construction", weights="constructed"),
+                language_model_row("sparsity_ratio", None, 0.3, task=None, k=None, at=0.01),
+            ]
+        )
+    )
     assert [key.label for key in figure(section).legend] == [
-        "trained, linear, 1 layer in isotropic", "trained, smollm2-135m", "constructed, for isotropic",
-    ]  # fmt: skip
+        "trained, linear, 1 layer in isotropic",
+        "trained, smollm2-135m",
+        "constructed, for isotropic",
+    ]
 
 
 def test_products_come_before_factors_with_a_line_for_each_network_and_construction() -> None:
     about = {"setting": None, "at": 0.01}
-    section = synthetic_sparsity_section(table([
-        row("sparsity_ratio", 0.1, **about), row("sparsity_ratio_products", 0.9, **about),
-        row("sparsity_ratio_products", 0.8, **about, layer=0), row("sparsity_ratio_products", 1.0, **about, layer=1),
-        row("sparsity_ratio_products", 0.95, **about, model="GD, 1 step", weights="constructed"),
-    ]))  # fmt: skip
+    section = synthetic_sparsity_section(
+        table(
+            [
+                row("sparsity_ratio", 0.1, **about),
+                row("sparsity_ratio_products", 0.9, **about),
+                row("sparsity_ratio_products", 0.8, **about, layer=0),
+                row("sparsity_ratio_products", 1.0, **about, layer=1),
+                row("sparsity_ratio_products", 0.95, **about, model="GD, 1 step", weights="constructed"),
+            ]
+        )
+    )
     assert section is not None
     products, factors = [part for part in section.parts if isinstance(part, Figure)]
     assert [key.label for key in products.legend] == ["linear, 1 layer", "GD, 1 step"]
@@ -279,15 +302,20 @@ def test_products_come_before_factors_with_a_line_for_each_network_and_construct
 
 def test_a_construction_stands_for_the_reference_that_it_does() -> None:
     about = {"setting": "construction", "weights": "constructed"}
-    section = synthetic_order_section(rows(
-        reference("order_sensitivity_relative", 1e-16, "GD, 3 steps"),
-        reference("order_sensitivity_relative", 0.1, "SGD"),
-        reference("order_sensitivity_relative", 1e-16, "GD, 3 steps", **about),
-        reference("order_sensitivity_relative", 0.2, "GD, 3 steps, causal", **about),
-    ), overall(table([])))  # fmt: skip
+    section = synthetic_order_section(
+        rows(
+            reference("order_sensitivity_relative", 1e-16, "GD, 3 steps"),
+            reference("order_sensitivity_relative", 0.1, "SGD"),
+            reference("order_sensitivity_relative", 1e-16, "GD, 3 steps", **about),
+            reference("order_sensitivity_relative", 0.2, "GD, 3 steps, causal", **about),
+        ),
+        overall(table([])),
+    )
     assert [(line.name, line.plain) for line in lines(section)] == [
-        ("GD, 3 steps", "construction"), ("GD, 3 steps, causal", "construction"), ("SGD", "reference"),
-    ]  # fmt: skip
+        ("GD, 3 steps", "construction"),
+        ("GD, 3 steps, causal", "construction"),
+        ("SGD", "reference"),
+    ]
 
 
 def test_order_sensitivities_of_other_units_are_not_in_one_table() -> None:
@@ -303,8 +331,9 @@ def test_order_sensitivities_of_other_units_are_not_in_one_table() -> None:
 
 
 @pytest.mark.parametrize(
-    "section", [constructions_section, losses_section, partial(comparison_section, ratios={}), training_section],
-)  # fmt: skip
+    "section",
+    [constructions_section, losses_section, partial(comparison_section, ratios={}), training_section],
+)
 def test_what_was_not_measured_has_no_section(section: Any) -> None:
     assert section(rows()) is None
     assert section(synthetic_rows(table(everything()))) is not None

@@ -62,8 +62,11 @@ def test_a_cell_that_fails_is_recorded_and_the_others_go_on(
 ) -> None:
     out = Path("out")
     with monkeypatch.context() as bad:
-        breaks(bad, "measure", lambda study, model, prepared, method, *_: type(method).__name__[0] == "L"
-               and prepared.seed == 1)  # fmt: skip
+        breaks(
+            bad,
+            "measure",
+            lambda study, model, prepared, method, *_: type(method).__name__[0] == "L" and prepared.seed == 1,
+        )
         assert call("run", study_file, "--out", "out") == 1
     told = capsys.readouterr().err
     assert "1 of the study's parts failed" in told and "--retry-failed" in told and "ArithmeticError" in told
@@ -153,8 +156,16 @@ def test_claims_of_a_task_that_failed_whole_are_the_same_as_of_one_that_did_not(
     study_file: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever the measures: each comparison of the other task is there, for this task too."""
-    measures = ["similarity", "alpha", "layer_by_layer", "reordering", "order_sensitivity", "output_overlap",
-                "attention_to_demonstrations", "implicit_update"]  # fmt: skip
+    measures = [
+        "similarity",
+        "alpha",
+        "layer_by_layer",
+        "reordering",
+        "order_sensitivity",
+        "output_overlap",
+        "attention_to_demonstrations",
+        "implicit_update",
+    ]
     with monkeypatch.context() as bad:
         breaks(bad, "observe_untuned", lambda study, setting, model, prompts, *_: prompts.candidates == other)
         other = prompts_of("subj").candidates

@@ -88,9 +88,15 @@ def _begun(study: Study, folder: Path, *options: str) -> "subprocess.Popen[str]"
     file.write_text(yaml.safe_dump(study.model_dump(mode="json")))
     command = [sys.executable, "-c", "from demograd.cli import main; main()", "run", str(file), "--out", "out"]
     # tests that a shell began in the background ignore SIGINT, and what they begin would
-    process = subprocess.Popen([*command, *options], cwd=folder, start_new_session=True, text=True,
-                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip
+    process = subprocess.Popen(
+        [*command, *options],
+        cwd=folder,
+        start_new_session=True,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
     while process.poll() is None and not any((folder / "out").glob("cells/*.safetensors")):
         time.sleep(0.02)
     return process

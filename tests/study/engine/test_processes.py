@@ -53,8 +53,12 @@ def test_jobs_are_shared_out_and_every_worker_is_heard(tmp_path: Path) -> None:
 def test_a_worker_that_is_killed_takes_no_other_job_with_it(tmp_path: Path) -> None:
     """One job kills its worker always, one does so once, as when memory was short for a moment."""
     watch = Hearing()
-    jobs = [Dies(tmp_path / "always", 9), Writes(tmp_path / "beside", 1.0), Dies(tmp_path / "once", 1),
-            *(Writes(tmp_path / f"later {number}") for number in range(3))]  # fmt: skip
+    jobs = [
+        Dies(tmp_path / "always", 9),
+        Writes(tmp_path / "beside", 1.0),
+        Dies(tmp_path / "once", 1),
+        *(Writes(tmp_path / f"later {number}") for number in range(3)),
+    ]
     ended = [*run_jobs(jobs, Workers(number=2, threads=1), watch)]
     done = {job.file.name for job in ended}
     assert done == {"beside", "once", "later 0", "later 1", "later 2"}

@@ -131,8 +131,19 @@ def test_a_study_of_checkpoints_observes_each_and_measures_it(no_weights: Path, 
 
 
 def test_orders_are_observed_where_nothing_is_fine_tuned(small_model: Path) -> None:
-    plan = plan_study(make_study(small_settings(small_model, weights=["trained"], queries=4, methods=[], seeds=[0],
-                                                learning_rates={}, measures=["reordering"])))  # fmt: skip
+    plan = plan_study(
+        make_study(
+            small_settings(
+                small_model,
+                weights=["trained"],
+                queries=4,
+                methods=[],
+                seeds=[0],
+                learning_rates={},
+                measures=["reordering"],
+            )
+        )
+    )
     assert [[each.setting for each in one.observations] for one in plan.work] == [["ZSL", "ICL", "ICL"]]
 
 
@@ -208,10 +219,17 @@ def test_the_shape_of_a_gguf_file_is_read_from_its_header(tmp_path: Path, monkey
 @pytest.mark.slow
 def test_a_plan_is_right_about_the_time_within_thirty_percent(tmp_path: Path) -> None:
     """On the real model, in this process, with as many threads as the run; the machine may be busy, but evenly so."""
-    study = make_study({
-        "weights": ["trained", "no_training"], "tasks": ["sst2"], "k": 4, "seeds": [0, 1], "queries": 12,
-        "methods": ["GD", "LCGD"], "device": "cpu",
-    })  # fmt: skip
+    study = make_study(
+        {
+            "weights": ["trained", "no_training"],
+            "tasks": ["sst2"],
+            "k": 4,
+            "seeds": [0, 1],
+            "queries": 12,
+            "methods": ["GD", "LCGD"],
+            "device": "cpu",
+        }
+    )
     predicted = plan_study(study).seconds()
     started = time.perf_counter()
     run_study(study, tmp_path / "out")

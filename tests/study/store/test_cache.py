@@ -276,11 +276,13 @@ def test_a_study_that_contains_another_runs_only_what_is_new(
     cache: Path, small_model: Path, tmp_path: Path, call_: Callable[..., str]
 ) -> None:
     few = {"weights": ["trained"], "controls": [], "seeds": [0], "queries": 6}
-    run_study(make_study(small_settings(small_model, **few, methods=["GD"], learning_rates={"GD": [0.01]})),
-              tmp_path / "one")  # fmt: skip
+    run_study(
+        make_study(small_settings(small_model, **few, methods=["GD"], learning_rates={"GD": [0.01]})), tmp_path / "one"
+    )
     moved = shutil.copytree(small_model, tmp_path / "the same model")
-    larger = small_settings(moved, **few, name="larger", methods={"mine": {"kind": "GD"}},
-                            learning_rates={"mine": [0.01, 0.02]})  # fmt: skip
+    larger = small_settings(
+        moved, **few, name="larger", methods={"mine": {"kind": "GD"}}, learning_rates={"mine": [0.01, 0.02]}
+    )
     watch = Listening()
     run_study(make_study(larger), tmp_path / "two", watch)
     assert [setting for _, setting in watch.begun] == ["FT"] and "mine 0.02" in watch.begun[0][0]

@@ -152,8 +152,9 @@ def edited(file: Place) -> None:
     file.write_text(file.read_text(encoding="utf-8").replace("k: 3", "k: 4"), encoding="utf-8")
 
 
-@pytest.mark.parametrize("change", [flip, edited, lambda file: file.write_text("k: 4\n"),
-                                    lambda file: file.write_bytes(b"")])  # fmt: skip
+@pytest.mark.parametrize(
+    "change", [flip, edited, lambda file: file.write_text("k: 4\n"), lambda file: file.write_bytes(b"")]
+)
 def test_whatever_befell_study_yaml_no_other_study_is_let_in(path: Place, change: Callable[[Place], None]) -> None:
     """The one that was begun there is, and writes it anew."""
     folder, said = filled(path), list[str]()
@@ -268,8 +269,10 @@ def test_a_device_is_part_of_a_study_where_it_draws_the_data() -> None:
         make_study: {"name": "one", "model": "m", "tasks": ["sst2"], "k": 3, "queries": 2, "methods": ["GD"]},
         partial(validated, SyntheticStudy): {"name": "one", "kind": "synthetic", "context": 4, **worlds},
     }
-    same = [study_key(make({**of, "device": "cpu"})) == study_key(make({**of, "device": "cuda"}))
-            for make, of in made.items()]  # fmt: skip
+    same = [
+        study_key(make({**of, "device": "cpu"})) == study_key(make({**of, "device": "cuda"}))
+        for make, of in made.items()
+    ]
     assert same == [True, False]
 
 

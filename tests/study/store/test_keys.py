@@ -25,9 +25,14 @@ from demograd.study.store.keys import (
 )
 
 SETTINGS: dict[str, Any] = {
-    "model": "here/model", "weights": ["trained", "no_training"], "tasks": ["sst2"], "k": 3, "seeds": [0, 1],
-    "learning_rates": {"GD": [0.01], "LCGD": [0.01]}, "measures": ["similarity"],
-}  # fmt: skip
+    "model": "here/model",
+    "weights": ["trained", "no_training"],
+    "tasks": ["sst2"],
+    "k": 3,
+    "seeds": [0, 1],
+    "learning_rates": {"GD": [0.01], "LCGD": [0.01]},
+    "measures": ["similarity"],
+}
 
 
 def study(**changes: Any) -> Study:
@@ -74,12 +79,14 @@ def test_a_comma_in_a_path_makes_no_label_of_another_set() -> None:
         {"name": "another study"},
         {"model": "the/same/weights/elsewhere"},
         {"tasks": ["the same text.csv"]},
-        {"methods": {"mine": {"kind": "GD"}, "theirs": {"kind": "LCGD"}}, "learning_rates": {"mine": [0.01],
-                                                                                             "theirs": [0.01]}},
+        {
+            "methods": {"mine": {"kind": "GD"}, "theirs": {"kind": "LCGD"}},
+            "learning_rates": {"mine": [0.01], "theirs": [0.01]},
+        },
         {"measures": ["similarity", "sparsity", "reordering"]},
         {"queries": 50, "template": "other words, {text}", "separator": "eos"},  # seen in the token ids or not at all
     ],
-)  # fmt: skip
+)
 def test_a_name_is_no_part_of_what_a_cell_is(changes: dict[str, Any]) -> None:
     assert hashes(study(**changes)) == hashes(study())
 
@@ -181,11 +188,18 @@ def test_a_changed_definition_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_all_cells_of_a_grid_have_keys_of_their_own() -> None:
     grid = study(k=[3, 4], learning_rates={"GD": [0.01, 0.1], "LCGD": [0.01]})
-    distinct = Inputs(**{**vars(inputs(grid)), "tokens": {
-        demonstrations_label(world): {part: f"{part} {world.k} {world.seed}" for part in
-                                      ("ZSL", "ICL", "FT", "FT_other_demonstrations", "FT_permuted_labels")}
-        for world in worlds(grid)
-    }})  # fmt: skip
+    distinct = Inputs(
+        **{
+            **vars(inputs(grid)),
+            "tokens": {
+                demonstrations_label(world): {
+                    part: f"{part} {world.k} {world.seed}"
+                    for part in ("ZSL", "ICL", "FT", "FT_other_demonstrations", "FT_permuted_labels")
+                }
+                for world in worlds(grid)
+            },
+        }
+    )
     assert len(set(hashes(grid, distinct))) == len(list(cells(grid))) == 2 * 2 * 2 * 3
 
 
@@ -201,8 +215,10 @@ def test_a_distance_to_the_last_checkpoint_depends_on_it_and_sparsity_does_not()
     of = study(checkpoints=["one", "last"], weights=["trained"])
     known = inputs(of)
     moved = replace(known, networks={"one": "weights", "last": "other"})
-    of_one = {what: [network_key(of, "one", "trained", 0, what, one) for one in (known, moved)]
-              for what in ("sparsity", "training_time")}  # fmt: skip
+    of_one = {
+        what: [network_key(of, "one", "trained", 0, what, one) for one in (known, moved)]
+        for what in ("sparsity", "training_time")
+    }
     assert of_one["sparsity"][0] == of_one["sparsity"][1]
     assert of_one["training_time"][0] != of_one["training_time"][1]
 

@@ -40,8 +40,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             assert process.poll() is None and time.monotonic() < until, log.read_text()
             time.sleep(0.05)
         with pytest.MonkeyPatch.context() as environment:
-            for name, value in (("ENDPOINT_URL", f"http://127.0.0.1:{port}"), ("ACCESS_KEY_ID", "me"),
-                                ("SECRET_ACCESS_KEY", "secret"), ("DEFAULT_REGION", "us-east-1")):  # fmt: skip
+            for name, value in (
+                ("ENDPOINT_URL", f"http://127.0.0.1:{port}"),
+                ("ACCESS_KEY_ID", "me"),
+                ("SECRET_ACCESS_KEY", "secret"),
+                ("DEFAULT_REGION", "us-east-1"),
+            ):
                 environment.setenv(f"AWS_{name}", value)
             S3FileSystem.clear_instance_cache()  # of one that was made without these
             yield f"http://127.0.0.1:{port}"
@@ -79,8 +83,16 @@ def test_a_run_in_a_bucket_is_killed_goes_on_mends_what_was_damaged_and_is_repor
     """The table is that of a run on this machine, byte for byte."""
     reviews = tmp_path / "reviews.jsonl"
     reviews.write_text("\n".join(json.dumps(row) for row in REVIEWS), encoding="utf-8")
-    few = {"weights": ["trained"], "seeds": [0, 1], "queries": 6, "k": 2, "controls": [], "tasks": [str(reviews)],
-           "template": "Review: {text} Sentiment:", "label_words": {"bad": "Negative", "good": "Positive"}}  # fmt: skip
+    few = {
+        "weights": ["trained"],
+        "seeds": [0, 1],
+        "queries": 6,
+        "k": 2,
+        "controls": [],
+        "tasks": [str(reviews)],
+        "template": "Review: {text} Sentiment:",
+        "label_words": {"bad": "Negative", "good": "Positive"},
+    }
     study, out = make_study(small_settings(small_model, **few)), bucket / "runs" / "one"
     run_study(study, tmp_path / "here")
     table = (tmp_path / "here" / "results.parquet").read_bytes()

@@ -82,8 +82,12 @@ def test_a_disk_that_fills_up_ends_with_a_message_and_the_run_goes_on_when_there
 ) -> None:
     file, out = small_disk.parent / "study.yaml", small_disk / "out"
     file.write_text(yaml.safe_dump(study.model_dump(mode="json")))
-    before_cells = [*(whole / "observations").iterdir(), *whole.glob("*.yaml"), whole / "inputs.json",
-                    whole / "demonstrations.json"]  # fmt: skip
+    before_cells = [
+        *(whole / "observations").iterdir(),
+        *whole.glob("*.yaml"),
+        whole / "inputs.json",
+        whole / "demonstrations.json",
+    ]
     two_cells = sorted((whole / "cells").iterdir(), key=lambda file: file.stat().st_size)[-2:]
     pages = sum(-(-file.stat().st_size // 4096) for file in [*before_cells, *two_cells]) + 2
     (small_disk / "ballast").write_bytes(bytes(256 * 1024 - pages * 4096))

@@ -18,9 +18,16 @@ from demograd.study.rows import Row
 from demograd.study.synthetic.paired import loss_row, ratio_row, seeds_row
 from demograd.synthetic import Sequences, compare, held_out, order_spread
 
-EXPLODING = {"worlds": {"plain": {"dimension": 3}}, "networks": {"linear": {}, "two": {"layers": 2}}, "orders": None,
-             "references": ["GD", "Bayes"], "scales": [0.5, 1e30], "mixes": [], "contexts": [],
-             "sparsity": False}  # fmt: skip
+EXPLODING = {
+    "worlds": {"plain": {"dimension": 3}},
+    "networks": {"linear": {}, "two": {"layers": 2}},
+    "orders": None,
+    "references": ["GD", "Bayes"],
+    "scales": [0.5, 1e30],
+    "mixes": [],
+    "contexts": [],
+    "sparsity": False,
+}
 
 
 @pytest.fixture(scope="module")
@@ -100,8 +107,13 @@ def test_a_number_of_each_seed_of_which_one_diverged_has_no_mean() -> None:
 
 
 def test_whatever_row_is_infinite_the_table_names_it() -> None:
-    rows: list[Row] = [{"metric": "a", "value": inf}, {"metric": "b", "value": -inf, "ci_low": -inf}, {"metric": "c"},
-                       {"metric": "d", "value": 1.0, "ci_high": inf}, {"metric": "e", "value": nan}]  # fmt: skip
+    rows: list[Row] = [
+        {"metric": "a", "value": inf},
+        {"metric": "b", "value": -inf, "ci_low": -inf},
+        {"metric": "c"},
+        {"metric": "d", "value": 1.0, "ci_high": inf},
+        {"metric": "e", "value": nan},
+    ]
     table = as_table(rows)
     assert table.status.tolist() == ["diverged", "diverged", "missing", "ok", "missing"]
     assert table.value.isna().tolist() == [True, True, True, False, True] and table.ci_high.isna().all()

@@ -24,8 +24,13 @@ def test_every_network_and_every_reference_has_a_loss_in_every_world(table: pd.D
         of_world = here[here.task == world]
         assert set(of_world.model.dropna()) == set(REGRESSION["networks"])
         assert set(of_world.method.dropna()) == {
-            "GD, 1 step", "GD, 2 steps", "preconditioned GD++, 1 step", "preconditioned GD++, 2 steps", "SGD", "Bayes",
-        }  # fmt: skip
+            "GD, 1 step",
+            "GD, 2 steps",
+            "preconditioned GD++, 1 step",
+            "preconditioned GD++, 2 steps",
+            "SGD",
+            "Bayes",
+        }
     assert here.value.notna().all()
     assert set(losses.k) == {3, 5}
     assert set(here[here.setting == "TF"].interval) == {"demonstrations"}
@@ -95,9 +100,11 @@ def test_a_construction_depends_on_the_order_under_a_causal_mask_from_two_layers
     spread = overall(table, "order_sensitivity_relative").query("task == 'anisotropic' and setting == 'construction'")
     by_name = spread.set_index("method").value
     assert set(by_name.index) == {
-        f"{name}, {steps}{mask}" for name in ("GD", "preconditioned GD++") for steps in ("1 step", "2 steps")
+        f"{name}, {steps}{mask}"
+        for name in ("GD", "preconditioned GD++")
+        for steps in ("1 step", "2 steps")
         for mask in ("", ", causal")
-    }  # fmt: skip
+    }
     assert (by_name.drop(["GD, 2 steps, causal", "preconditioned GD++, 2 steps, causal"]) < 1e-12).all()
     assert 0.01 < by_name["GD, 2 steps, causal"] < 1
 

@@ -26,14 +26,21 @@ def margins(tmp_path: Path, networks: dict[str, dict[str, Any]], failed: dict[st
 
 
 def test_margins_are_between_networks_that_differ_in_their_attention_alone(tmp_path: Path) -> None:
-    found = margins(tmp_path, {
-        "relu": {"attention": "relu"}, "relu by inputs": {"attention": "relu", "by_inputs": True},
-        "softmax by inputs": {"attention": "softmax", "by_inputs": True, "initial_scale": 0.1},
-        "linear bounded": {"bound": 4.0}, "linear": {},
-    }, {})  # fmt: skip
+    found = margins(
+        tmp_path,
+        {
+            "relu": {"attention": "relu"},
+            "relu by inputs": {"attention": "relu", "by_inputs": True},
+            "softmax by inputs": {"attention": "softmax", "by_inputs": True, "initial_scale": 0.1},
+            "linear bounded": {"bound": 4.0},
+            "linear": {},
+        },
+        {},
+    )
     assert {pair: row["value"] for pair, row in found.items()} == {
-        "linear over relu": 4.0, "softmax by inputs over relu by inputs": 1.0,
-    }  # fmt: skip
+        "linear over relu": 4.0,
+        "softmax by inputs over relu by inputs": 1.0,
+    }
 
 
 def test_a_margin_is_missing_only_where_one_of_its_two_networks_diverged(tmp_path: Path) -> None:

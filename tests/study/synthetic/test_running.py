@@ -22,9 +22,15 @@ from demograd.study.synthetic.run import on_one_device
 from demograd.study.synthetic.trained import SyntheticCell, cell_key, cells, train_cell
 
 SMALLER = {
-    "worlds": {"anisotropic": {"dimension": 3, "spectrum": [2, 1, 0.5]}}, "networks": {"linear": {}},
-    "references": ["GD"], "scales": [], "contexts": [], "mixes": [], "orders": None, "sparsity": False,
-}  # fmt: skip
+    "worlds": {"anisotropic": {"dimension": 3, "spectrum": [2, 1, 0.5]}},
+    "networks": {"linear": {}},
+    "references": ["GD"],
+    "scales": [],
+    "contexts": [],
+    "mixes": [],
+    "orders": None,
+    "sparsity": False,
+}
 
 
 @pytest.fixture(scope="module")
@@ -59,8 +65,13 @@ def test_the_same_study_gives_the_same_table_also_when_it_was_stopped(
 
 def test_a_network_that_diverges_is_named_and_the_others_go_on(tmp_path: Path) -> None:
     networks = {"wild": {"attention": "exponential", "layers": 3, "initial_scale": 30.0}, "linear": {}}
-    changes = {"networks": networks, "worlds": {"plain": {"dimension": 3}}, "references": ["GD"], "mixes": [],
-               "orders": None}  # fmt: skip
+    changes = {
+        "networks": networks,
+        "worlds": {"plain": {"dimension": 3}},
+        "references": ["GD"],
+        "mixes": [],
+        "orders": None,
+    }
     folder = run_synthetic(study(tmp_path, REGRESSION, **changes), tmp_path / "run").folder.path
     losses = overall(pd.read_parquet(folder / "results.parquet"), "loss").query("k == 5").set_index("model")
     assert losses.value["linear"] > 0
@@ -118,8 +129,9 @@ def test_a_device_is_chosen_where_the_study_leaves_it_open(
 def test_a_reference_that_is_not_tuned_to_the_end_is_left_out_aloud(tmp_path: Path) -> None:
     small = study(tmp_path, REGRESSION, worlds={"anisotropic": {"dimension": 3}}, references=["GD"], notes=["Ours."])
     folder = RunFolder(tmp_path / "run")
-    one, two = (tuned(small.world("anisotropic"), Wanted("GD", steps), {}, "not tuned to the end: why")
-                for steps in (1, 2))  # fmt: skip
+    one, two = (
+        tuned(small.world("anisotropic"), Wanted("GD", steps), {}, "not tuned to the end: why") for steps in (1, 2)
+    )
     with opened(folder, small, print):
         networks = {cell: train_cell(small, cell, folder, Silent()) for cell in cells(small)}
         table = collect(small, folder, {"anisotropic": [one, two]}, networks)
@@ -169,8 +181,16 @@ def test_what_failed_of_a_language_model_beside_has_failed_of_the_run(
     monkeypatch.setattr(import_module("demograd.study.engine.world_job"), "measure", broken)
     beside = small_settings(small_model, weights=["trained"], seeds=[0], queries=4, k=2, methods=["GD"])
     beside = {name: value for name, value in beside.items() if name not in ("name", "device")}
-    small = study(tmp_path, REGRESSION, worlds={"one": {"dimension": 2}}, networks={"linear": {}}, seeds=[0],
-                  mixes=[], references=["GD"], language_model=beside)  # fmt: skip
+    small = study(
+        tmp_path,
+        REGRESSION,
+        worlds={"one": {"dimension": 2}},
+        networks={"linear": {}},
+        seeds=[0],
+        mixes=[],
+        references=["GD"],
+        language_model=beside,
+    )
     assert [failure.error for failure in run_synthetic(small, tmp_path / "run").failed] == [
         "ArithmeticError: fell over"
     ]
@@ -180,14 +200,33 @@ def test_the_language_model_beside_is_read_as_it_ran_and_not_as_it_was_given(
     tmp_path: Path, small_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     swept = [[str(small_model), "sst2", "GD", 2, 0, 4, rate, -rate, "<s>"] for rate in (0.02, 0.03)]
-    columns = ["model", "task", "method", "k", "seed", "queries", "learning_rate", "label_log_likelihood",
-               "bos"]  # fmt: skip
+    columns = ["model", "task", "method", "k", "seed", "queries", "learning_rate", "label_log_likelihood", "bos"]
     pd.DataFrame(swept, columns=columns).to_csv(tmp_path / "sweep.csv", index=False)
     monkeypatch.setattr("demograd.study.learning_rates.TABLE", tmp_path / "sweep.csv")
-    beside = {"model": str(small_model), "weights": ["trained"], "tasks": ["sst2", "cb"], "optional_tasks": ["cb"],
-              "k": 2, "seeds": [0], "queries": 4, "methods": ["GD"], "controls": []}  # fmt: skip
-    small = study(tmp_path, REGRESSION, worlds={"one": {"dimension": 2}}, networks={"linear": {}}, seeds=[0],
-                  mixes=[], scales=[], contexts=[], orders=None, references=["GD"], language_model=beside)  # fmt: skip
+    beside = {
+        "model": str(small_model),
+        "weights": ["trained"],
+        "tasks": ["sst2", "cb"],
+        "optional_tasks": ["cb"],
+        "k": 2,
+        "seeds": [0],
+        "queries": 4,
+        "methods": ["GD"],
+        "controls": [],
+    }
+    small = study(
+        tmp_path,
+        REGRESSION,
+        worlds={"one": {"dimension": 2}},
+        networks={"linear": {}},
+        seeds=[0],
+        mixes=[],
+        scales=[],
+        contexts=[],
+        orders=None,
+        references=["GD"],
+        language_model=beside,
+    )
     for run in (run_synthetic(small, tmp_path / "run"), open_run(tmp_path / "run")):
         assert run.failed == () and run.beside is not None and run.beside.beside is None
         # the sweep chose the rate, and of cb there are no data

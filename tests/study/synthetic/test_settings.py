@@ -61,11 +61,16 @@ def test_layers_that_share_their_weights_are_held_against_steps_that_are_all_the
         for name, network in small.networks.items()
     }
     assert suited == {
-        "free": {"GD, 2 steps", "GD, rate per step, 2 steps", "GD++, 2 steps", "functional GD (linear), 2 steps",
-                 "Bayes"},
+        "free": {
+            "GD, 2 steps",
+            "GD, rate per step, 2 steps",
+            "GD++, 2 steps",
+            "functional GD (linear), 2 steps",
+            "Bayes",
+        },
         "tied": {"GD, 2 steps", "GD++ (shared), 2 steps", "Bayes"},
         "one": {"GD, 1 step", "GD, rate per step, 1 step", "GD++, 1 step", "functional GD (linear), 1 step", "Bayes"},
-    }  # fmt: skip
+    }
 
 
 def test_a_shared_reference_takes_the_same_step_every_time(tmp_path: Path) -> None:
@@ -76,8 +81,15 @@ def test_a_shared_reference_takes_the_same_step_every_time(tmp_path: Path) -> No
     assert not torch.allclose(free["preconditioners"][0], free["preconditioners"][1], rtol=0.01)
 
 
-@pytest.mark.parametrize("label", ["GD, 1 step", "preconditioned GD++, 2 steps", "functional GD (relu), 1 step",
-                                   "functional GD, bandwidth (softmax), 2 steps"])  # fmt: skip
+@pytest.mark.parametrize(
+    "label",
+    [
+        "GD, 1 step",
+        "preconditioned GD++, 2 steps",
+        "functional GD (relu), 1 step",
+        "functional GD, bandwidth (softmax), 2 steps",
+    ],
+)
 def test_a_reference_as_layers_predicts_what_it_predicts_itself(tmp_path: Path, label: str) -> None:
     networks = {**REGRESSION["networks"], "softmax": {"attention": "softmax", "layers": 2}}
     references = ["GD", "preconditioned GD++", "functional GD", "functional GD, bandwidth"]
@@ -104,9 +116,13 @@ def test_least_squares_is_no_layers(tmp_path: Path) -> None:
 def test_every_synthetic_preset_is_a_study() -> None:
     studies = [read_study(name) for name in preset_names()]
     assert {each.name for each in studies if isinstance(each, SyntheticStudy)} == {
-        "vonoswald2023", "vonoswald2023-layers", "ahn2023", "cheng2024", "vonoswald2023b-autoregressive",
+        "vonoswald2023",
+        "vonoswald2023-layers",
+        "ahn2023",
+        "cheng2024",
+        "vonoswald2023b-autoregressive",
         "shen2023-bridge",
-    }  # fmt: skip
+    }
 
 
 def test_networks_that_differ_only_in_their_training_are_two_curves_over_layers() -> None:

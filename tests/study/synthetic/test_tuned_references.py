@@ -45,5 +45,6 @@ def test_a_bandwidth_is_a_reference_for_softmax_and_exponential_attention_alone(
     networks = {kind: {"attention": kind} for kind in ("linear", "relu", "softmax", "exponential")}
     small = study(tmp_path, REGRESSION, networks=networks, references=["functional GD, bandwidth"], mixes=[])
     assert {one.label for one in references_of(small)} == {
-        "functional GD, bandwidth (softmax), 1 step", "functional GD, bandwidth (exponential), 1 step",
-    }  # fmt: skip
+        "functional GD, bandwidth (softmax), 1 step",
+        "functional GD, bandwidth (exponential), 1 step",
+    }

@@ -22,8 +22,12 @@ from demograd.report.synthetic.numbers import Subject, cells, written
 from demograd.report.synthetic.positions import LEAST_SQUARES, as_good_everywhere, extremes, ratios_by_position
 from demograd.report.synthetic.seeds_apart import seeds_apart
 
-_ADDED = {Standing.BETTER: " (it is better)", Standing.WORSE: " (it is worse)", Standing.AS_GOOD: " (it is as good)",
-          Standing.AS_GOOD_OR_BETTER: " (it is as good or better)"}  # fmt: skip
+_ADDED = {
+    Standing.BETTER: " (it is better)",
+    Standing.WORSE: " (it is worse)",
+    Standing.AS_GOOD: " (it is as good)",
+    Standing.AS_GOOD_OR_BETTER: " (it is as good or better)",
+}
 """What a run's one sentence adds where a network is not what it was held against."""
 
 
@@ -41,8 +45,11 @@ def algorithms(rows: pd.DataFrame, by_seed: Mapping[Subject, Sequence[float]]) -
         decision = same_algorithm(ratio, cosine)
         apart = seeds_apart(by_seed.get(of, ())) if ratio.value is not None else ""
         but = f" from every seed: {apart}" if apart else _but(ratio)
-        does = said(decision, f"“{of.network}” does what {of.reference} does",
-                    f"“{of.network}” does not do what {of.reference} does{but}")  # fmt: skip
+        does = said(
+            decision,
+            f"“{of.network}” does what {of.reference} does",
+            f"“{of.network}” does not do what {of.reference} does{but}",
+        )
         times = f"its loss is {written(ratio)} times as large" if ratio.value is not None else ratio.text
         seeds = f", a mean over seeds of which {apart}" if apart and decision.verdict != Verdict.CONTRADICTED else ""
         values = f"{times}{seeds}; the cosine of their sensitivities {written(cosine)}"
@@ -105,8 +112,11 @@ def systems(rows: pd.DataFrame, worlds: dict[str, Any]) -> list[Finding]:
         if after:
             decision = as_good_everywhere(list(after.values()))
             error = f"with more than {dimension} states seen, the error of “{of.network}”"
-            does = said(decision, f"{error} is always within 10 % of {LEAST_SQUARES}’",
-                         f"{error} is not always within 10 % of {LEAST_SQUARES}’")  # fmt: skip
+            does = said(
+                decision,
+                f"{error} is always within 10 % of {LEAST_SQUARES}’",
+                f"{error} is not always within 10 % of {LEAST_SQUARES}’",
+            )
             n_seeds = min(ratio.n_seeds for ratio in after.values())
             found.append(conclusion(decision, of.world, does, extremes(after), f"“{of.network}”", n_seeds))
     return found
@@ -117,7 +127,10 @@ def without_loss(rows: pd.DataFrame) -> list[Finding]:
     return [
         Finding(
             f"Undecided: in {of.world}, nothing can be said of “{of.network}”: {loss.text}.",
-            Verdict.UNDECIDED, f"“{of.network}” in {of.world}", loss.text,
+            Verdict.UNDECIDED,
+            f"“{of.network}” in {of.world}",
+            loss.text,
         )
-        for of, loss in cells(rows, "loss").items() if loss.value is None
-    ]  # fmt: skip
+        for of, loss in cells(rows, "loss").items()
+        if loss.value is None
+    ]

@@ -15,5 +15,9 @@ def conclusion(decision: Decision, world: str, does: str, values: str, about: st
     """A finding `about` something in a world; it ends with why it is open, or on how many training seeds it rests."""
     reason = decision.reason if decision.verdict == Verdict.UNDECIDED else ""
     ending = f": {reason}" if reason else f"; 95 % intervals over {seeds(n_seeds)}"
-    return Finding(f"{decision.verdict.capitalize()}: in {world}, {does} ({values}){ending}.",
-                   decision.verdict, f"{about} in {world}", reason)  # fmt: skip
+    return Finding(
+        f"{decision.verdict.capitalize()}: in {world}, {does} ({values}){ending}.",
+        decision.verdict,
+        f"{about} in {world}",
+        reason,
+    )

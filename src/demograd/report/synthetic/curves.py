@@ -35,36 +35,55 @@ class Curve:
 
 CURVES = (
     Curve(
-        "sensitivity-over-training", "When do their sensitivities agree?",
+        "sensitivity-over-training",
+        "When do their sensitivities agree?",
         "Cosine of the sensitivities ∂ŷ/∂x of network and reference, after so many steps of training.",
-        "sensitivity_cosine", Axis("step of training", "log", whole=True), Axis("cosine"), column="step", to="against",
+        "sensitivity_cosine",
+        Axis("step of training", "log", whole=True),
+        Axis("cosine"),
+        column="step",
+        to="against",
     ),
     Curve(
-        "input-scale", "Outside the range of training",
+        "input-scale",
+        "Outside the range of training",
         "Every x is multiplied by a factor before its y is computed. Networks were trained at 1, and references "
         "tuned at 1: where both are the same algorithm, both change alike.",
-        "loss_at_scale", Axis("factor of the inputs"),
+        "loss_at_scale",
+        Axis("factor of the inputs"),
     ),
     Curve(
-        "layers", "Against the number of layers", "A layer of a network beside a step of an algorithm.",
-        "loss_by_layers", Axis("layers, or steps", whole=True),
+        "layers",
+        "Against the number of layers",
+        "A layer of a network beside a step of an algorithm.",
+        "loss_by_layers",
+        Axis("layers, or steps", whole=True),
     ),
     Curve(
-        "context", "Against the number of examples",
+        "context",
+        "Against the number of examples",
         "The same networks and references with fewer or more examples than they were trained and tuned on.",
-        "loss", Axis("examples in context", whole=True), column="k",
+        "loss",
+        Axis("examples in context", whole=True),
+        column="k",
     ),
     Curve(
-        "position", "State by state", "The error in the next state of a linear system, after so many states.",
-        "loss_by_position", Axis("states seen", whole=True),
+        "position",
+        "State by state",
+        "The error in the next state of a linear system, after so many states.",
+        "loss_by_position",
+        Axis("states seen", whole=True),
     ),
     Curve(
-        "interpolation", "Between trained and constructed weights",
+        "interpolation",
+        "Between trained and constructed weights",
         "Weights on the straight line from the trained ones (0) to the construction (1). If both are the same "
         "algorithm in the same place, the line is flat.",
-        "loss_interpolated", Axis("share of the construction"), Axis("mean squared error", zero=True),
+        "loss_interpolated",
+        Axis("share of the construction"),
+        Axis("mean squared error", zero=True),
     ),
-)  # fmt: skip
+)
 
 
 def curve_section(rows: pd.DataFrame, curve: Curve) -> Section | None:

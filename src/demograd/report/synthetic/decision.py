@@ -24,8 +24,10 @@ def same_algorithm(loss_ratio: Cell, sensitivity_cosine: Cell) -> Decision:
 
     Either number contradicts it alone; it takes both to support it.
     """
-    return all_of(within(loss_ratio, SAME_LOSS, "the ratio of losses"),
-                 above(sensitivity_cosine, SAME_RULE, "the cosine of sensitivities"))  # fmt: skip
+    return all_of(
+        within(loss_ratio, SAME_LOSS, "the ratio of losses"),
+        above(sensitivity_cosine, SAME_RULE, "the cosine of sensitivities"),
+    )
 
 
 class Standing(StrEnum):

@@ -59,7 +59,9 @@ def _products(rows: pd.DataFrame) -> Figure | None:
     legend = keys(list(dict.fromkeys(whole["label"])))
     threshold = Axis("threshold, of the largest entry", "log", ticks=tuple(sorted(set(whole["x"]))))
     share = Axis("share of entries", zero=True)
-    charts = [line_chart(of, str(world), threshold, share, legend, width=WIDTH)
-              for world, of in whole.groupby("world", sort=False)]  # fmt: skip
+    charts = [
+        line_chart(of, str(world), threshold, share, legend, width=WIDTH)
+        for world, of in whole.groupby("world", sort=False)
+    ]
     drawn = tuple(chart for chart in charts if chart)
     return Figure(drawn, _OF_PRODUCTS, "Products", legend) if drawn else None

@@ -43,8 +43,10 @@ def _levels(rows: pd.DataFrame, curves: pd.DataFrame) -> list[dict[str, Any]]:
         curve = curves[curves["world"] == of.world]
         low, high = reach(curve["y"])
         if (of.world, of.reference) in compared and loss.value is not None and low <= loss.value <= high:
-            points += [{"x": float(step), "y": loss.value, "world": of.world, "label": of.reference}
-                       for step in (curve["x"].min(), curve["x"].max())]  # fmt: skip
+            points += [
+                {"x": float(step), "y": loss.value, "world": of.world, "label": of.reference}
+                for step in (curve["x"].min(), curve["x"].max())
+            ]
     return points if len({point["label"] for point in points}) <= FEW else []
 
 

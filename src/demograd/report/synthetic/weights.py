@@ -64,5 +64,15 @@ def _chart(one: Matrices) -> Chart:
         for column, value in enumerate(line)
     )
     title = f"layer {one.layer}, {one.what}"
-    return heat_map(weights, title, x="column", y="row", value="weight", colours="signed", width=SIDE, height=SIDE,
-                    downwards=True, absent=IDLE)  # fmt: skip
+    return heat_map(
+        weights,
+        title,
+        x="column",
+        y="row",
+        value="weight",
+        colours="signed",
+        width=SIDE,
+        height=SIDE,
+        downwards=True,
+        absent=IDLE,
+    )

@@ -68,9 +68,12 @@ def given_up(study: Study, folder: RunFolder, inputs: Inputs) -> dict[str, int]:
     """How many failed, of each kind there is; with a world its cells are given up, which have not failed themselves."""
     failed = failed_keys(folder)
     left_out = [
-        cell for world, here in cells_by_world(study).items() if looks_at_prompts(study)
-        for cell in here if world_key(study, world, inputs) in failed or cell_key(study, cell, inputs) in failed
-    ]  # fmt: skip
+        cell
+        for world, here in cells_by_world(study).items()
+        if looks_at_prompts(study)
+        for cell in here
+        if world_key(study, world, inputs) in failed or cell_key(study, cell, inputs) in failed
+    ]
     counts = {kind: len(failed.intersection(keys)) for kind, keys in _keys(study, inputs).items()}
     return {**counts, "cells": len(left_out)}
 

@@ -29,13 +29,21 @@ def loaded(study: Study, network: Network, fingerprint: str | None = None) -> Mo
     if key not in _held or fingerprint not in (None, network_fingerprint(_held[key])):  # held from before a change
         let_go()  # before loading, so that two are never in memory
         model = load_model(
-            name, weights=weights, seed=seed, device=study.device, dtype=study.dtype, bos=study.bos,
+            name,
+            weights=weights,
+            seed=seed,
+            device=study.device,
+            dtype=study.dtype,
+            bos=study.bos,
             initializer_range=study.initializer_range,
-        )  # fmt: skip
+        )
         _held[key] = without_final_norm(model) if lost else model
     if fingerprint not in (None, network_fingerprint(_held[key])):  # its cells would be kept under another's name
-        raise UserError(f"The model {name} is not the one that this run began with",
-                        "files that stay as they are", "Run the same command again")  # fmt: skip
+        raise UserError(
+            f"The model {name} is not the one that this run began with",
+            "files that stay as they are",
+            "Run the same command again",
+        )
     return _held[key]
 
 

@@ -23,5 +23,6 @@ def refuse_in_import() -> None:
 
 def no_worker_began() -> UserError:
     """Every worker process ended with an error before it took any work."""
-    return UserError("Worker processes ended while they imported the script that started the run (why is above)",
-                     _SCRIPT, _DO)  # fmt: skip
+    return UserError(
+        "Worker processes ended while they imported the script that started the run (why is above)", _SCRIPT, _DO
+    )

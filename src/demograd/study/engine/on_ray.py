@@ -137,8 +137,11 @@ def check_reachable(address: str | None) -> None:
 
 def _no_cluster(address: str | None, error: Exception) -> UserError:
     why = str(error).strip().splitlines()[0]
-    return UserError(f"No Ray cluster at {address or 'RAY_ADDRESS'} ({why})", "the address of a running one",
-                     "Start one with `ray start --head`, or leave --address off")  # fmt: skip
+    return UserError(
+        f"No Ray cluster at {address or 'RAY_ADDRESS'} ({why})",
+        "the address of a running one",
+        "Start one with `ray start --head`, or leave --address off",
+    )
 
 
 def _queue(ray: Any) -> Any:

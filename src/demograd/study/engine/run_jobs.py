@@ -18,7 +18,12 @@ def run_jobs(jobs: Iterable[Job], workers: Workers, watch: Watch) -> Iterator[Jo
     let_go()  # of the network with which the study was checked: those who work need the memory
     if workers.executor == "ray":
         return on_ray(
-            jobs, watch, number=workers.number, threads=workers.threads_each, address=workers.address,
-            gpus=workers.gpus, memory=None if workers.memory is None else round(workers.memory * 1e9),
-        )  # fmt: skip
+            jobs,
+            watch,
+            number=workers.number,
+            threads=workers.threads_each,
+            address=workers.address,
+            gpus=workers.gpus,
+            memory=None if workers.memory is None else round(workers.memory * 1e9),
+        )
     return processes(jobs, watch, number=workers.number or 1, threads=workers.threads_each)

@@ -49,12 +49,16 @@ class Workers:
         if self.gpus > 1 and self.gpus % 1:
             raise UserError(f"--gpus {self.gpus}", "a part of one, or whole ones", "Correct it")
         if self.executor == "in-process" and (self.number or 1) > 1:
-            raise UserError(f"--workers {self.number} with --executor in-process", "one worker",
-                            "Try --executor processes")  # fmt: skip
+            raise UserError(
+                f"--workers {self.number} with --executor in-process", "one worker", "Try --executor processes"
+            )
         of_ray = {"--address": self.address, "--gpus": self.gpus, "--memory": self.memory}
         if self.executor != "ray" and (given := [name for name, value in of_ray.items() if value]):
-            raise UserError(f"{given[0]} without Ray", "a task of a Ray cluster, which has resources",
-                            "Add --executor ray, or leave it off")  # fmt: skip
+            raise UserError(
+                f"{given[0]} without Ray",
+                "a task of a Ray cluster, which has resources",
+                "Add --executor ray, or leave it off",
+            )
 
     @property
     def are_elsewhere(self) -> bool:

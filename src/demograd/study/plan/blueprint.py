@@ -45,9 +45,12 @@ class Blueprint:
         try:
             network = network_of(self.config, device="meta")
         except Exception as error:  # a wrong number fails wherever it is first used
-            raise UserError(f"The model {quoted(self.name)} has a configuration of which no network can be made "
-                            f"({type(error).__name__}: {shortened(str(error), 200)})", "a causal language model",
-                            "Check its config.json") from error  # fmt: skip
+            raise UserError(
+                f"The model {quoted(self.name)} has a configuration of which no network can be made "
+                f"({type(error).__name__}: {shortened(str(error), 200)})",
+                "a causal language model",
+                "Check its config.json",
+            ) from error
         return find_anatomy(network)
 
     @property
@@ -60,8 +63,9 @@ class Blueprint:
         return [self._sizes_of(layer) for layer in range(self.layers)]
 
     def _sizes_of(self, layer: int) -> LayerSizes:
-        key_value = sum(one.of(one.parameter).numel() for one in self.anatomy.key_value_parameters(layer)
-                        if one.parameter.dim() > 1)  # fmt: skip
+        key_value = sum(
+            one.of(one.parameter).numel() for one in self.anatomy.key_value_parameters(layer) if one.parameter.dim() > 1
+        )
         query = self.attention_width * self.hidden
         # BART's attention to an encoder, of which a decoder alone has none, is never run
         named = self.anatomy.blocks[layer].named_parameters()

@@ -181,15 +181,17 @@ def _pace(blueprint: Blueprint, sample: Sample, timed: list[tuple[int, dict[str,
     linearised = [name for name in sample.methods if name in timed[0][1]]
     return Pace(
         observing={
-            "ZSL": kind("ZSL") / per_zsl, "ICL": kind("ICL") / per_icl,
-            "FT": kind("FT") / per_zsl, **{name: kind(name) / per_zsl for name in linearised},
+            "ZSL": kind("ZSL") / per_zsl,
+            "ICL": kind("ICL") / per_icl,
+            "FT": kind("FT") / per_zsl,
+            **{name: kind(name) / per_zsl for name in linearised},
         },
         tuning={name: kind(f"tuning {name}") / flops[name] for name in sample.methods},
         drawing=_of_all_layers(blueprint, [(layers, drawing) for layers, _, drawing in timed]),
         trying=_of_all_layers(
             blueprint, [(layers, seconds["ZSL"] + sum(seconds.values())) for layers, seconds, _ in timed]
         ),
-    )  # fmt: skip
+    )
 
 
 def _of_all_layers(blueprint: Blueprint, timed: Sequence[tuple[int, float]]) -> float:

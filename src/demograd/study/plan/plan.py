@@ -71,10 +71,11 @@ class Plan:
     def jobs(self) -> list[Job]:
         """Every network's measures and every world's work, in the order in which they are handed out."""
         of_network: dict[Network, list[Job]] = {
-            network: [Job(network, measuring_seconds(self.study, self.blueprints[network[0]], what))
-                      for what in self.measured]
+            network: [
+                Job(network, measuring_seconds(self.study, self.blueprints[network[0]], what)) for what in self.measured
+            ]
             for network in self.networks
-        }  # fmt: skip
+        }
         for one in self.work:
             model = one.world.model
             seconds = self.paces[model].seconds(self.study, self.blueprints[model], one)

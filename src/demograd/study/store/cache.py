@@ -136,8 +136,11 @@ class Cache:
         except FileNotFoundError:  # nothing was measured yet
             pass
         except OSError as error:
-            raise UserError(f"The cache {self.path} cannot be read ({error.strerror})", "a folder of yours",
-                            "Correct DEMOGRAD_CACHE, or the permissions of the folder") from error  # fmt: skip
+            raise UserError(
+                f"The cache {self.path} cannot be read ({error.strerror})",
+                "a folder of yours",
+                "Correct DEMOGRAD_CACHE, or the permissions of the folder",
+            ) from error
 
     def _place(self, kind: Kind, key: str) -> Path:
         return self.path / kind / content_hash(key)[:2]

@@ -104,8 +104,10 @@ class RunFolder:
         for has_seal, what in ((True, "are damaged"), (False, f"have no seal ({WITHOUT_SEAL})")):
             names = [one.file.name for one in damaged if one.has_seal == has_seal]
             if names:
-                say(f"{len(names)} of the files in {self.path} {what}: they are set aside in damaged/, and made anew "
-                    f"({', '.join(names[:3])}{', …' if len(names) > 3 else ''})")  # fmt: skip
+                say(
+                    f"{len(names)} of the files in {self.path} {what}: they are set aside in damaged/, and made anew "
+                    f"({', '.join(names[:3])}{', …' if len(names) > 3 else ''})"
+                )
 
     @property
     def inputs(self) -> Inputs:
@@ -116,8 +118,9 @@ class RunFolder:
         """
         kept = self.read_json("inputs.json")
         if kept is None:
-            raise UserError(f"{self.path} has no inputs.json", "a folder in which a study was run",
-                            "Run the study there")  # fmt: skip
+            raise UserError(
+                f"{self.path} has no inputs.json", "a folder in which a study was run", "Run the study there"
+            )
         return Inputs(**kept)
 
     def keep_inputs(self, inputs: Inputs) -> list[str]:

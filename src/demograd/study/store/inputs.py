@@ -68,9 +68,11 @@ def what_changed(before: Inputs, now: Inputs) -> list[str]:
 def token_fingerprints(prepared: Prepared) -> dict[str, str]:
     """Of each setting's token ids, and of `orders`."""
     return {
-        "ZSL": _sha256(prepared.zsl), "ICL": _sha256(prepared.icl), "orders": _sha256(prepared.orders),
+        "ZSL": _sha256(prepared.zsl),
+        "ICL": _sha256(prepared.icl),
+        "orders": _sha256(prepared.orders),
         **{setting: _sha256(sequences) for setting, sequences in prepared.training.items()},
-    }  # fmt: skip
+    }
 
 
 def _sha256(tokens: Any) -> str:

@@ -52,24 +52,36 @@ def cell_key(study: Study, cell: Cell, inputs: Inputs) -> str:
 
 def observation_key(study: Study, world: World, setting: str, inputs: Inputs) -> str:
     """Names the file of an observation without fine-tuning: ZSL or ICL. Worlds that share it have the same."""
-    return _key(f"{world.weights}-{world.task}-{setting}", {
-        "network": _network(study, world.model, world.weights, world.initialisation, inputs),
-        "tokens": _tokens(world, inputs)[setting], "recorded": sorted(extras(study, setting)), "place": study.place,
-    }, inputs.numerics)  # fmt: skip
+    return _key(
+        f"{world.weights}-{world.task}-{setting}",
+        {
+            "network": _network(study, world.model, world.weights, world.initialisation, inputs),
+            "tokens": _tokens(world, inputs)[setting],
+            "recorded": sorted(extras(study, setting)),
+            "place": study.place,
+        },
+        inputs.numerics,
+    )
 
 
 def untuned_key(study: Study, world: World, what: str, inputs: Inputs) -> str:
     """Names the file of something that is measured without fine-tuning, such as ICL's order sensitivity."""
     tokens = _tokens(world, inputs)
     measures = sorted(set(study.measures).difference(NETWORK_MEASURES))
-    return _key(_title(world, what), {
-        "network": _network(study, world.model, world.weights, world.initialisation, inputs), "what": what,
-        "tokens": {setting: tokens[setting] for setting in ("ZSL", "ICL", "orders")},
-        # reordering scores ICL as if it were FT, with every metric of FT that is asked for
-        "measures": measures,
-        **_versions(inputs, measures, [*metrics_of_fine_tuning(study), *_metrics(_OF_ORDERS & set(measures))]),
-        "recorded": {setting: sorted(extras(study, setting)) for setting in ("ZSL", "ICL")}, "place": study.place,
-    }, inputs.numerics)  # fmt: skip
+    return _key(
+        _title(world, what),
+        {
+            "network": _network(study, world.model, world.weights, world.initialisation, inputs),
+            "what": what,
+            "tokens": {setting: tokens[setting] for setting in ("ZSL", "ICL", "orders")},
+            # reordering scores ICL as if it were FT, with every metric of FT that is asked for
+            "measures": measures,
+            **_versions(inputs, measures, [*metrics_of_fine_tuning(study), *_metrics(_OF_ORDERS & set(measures))]),
+            "recorded": {setting: sorted(extras(study, setting)) for setting in ("ZSL", "ICL")},
+            "place": study.place,
+        },
+        inputs.numerics,
+    )
 
 
 def world_key(study: Study, world: World, inputs: Inputs) -> str:
@@ -79,8 +91,11 @@ def world_key(study: Study, world: World, inputs: Inputs) -> str:
 
 def network_key(study: Study, model: str, weights: Weights, initialisation: int, what: str, inputs: Inputs) -> str:
     """Names the file of something that is measured on a network alone."""
-    content: dict[str, Any] = {"network": _network(study, model, weights, initialisation, inputs), "what": what,
-                               **_versions(inputs, [what], _metrics([what]))}  # fmt: skip
+    content: dict[str, Any] = {
+        "network": _network(study, model, weights, initialisation, inputs),
+        "what": what,
+        **_versions(inputs, [what], _metrics([what])),
+    }
     if what == "training_time":  # a distance from the last checkpoint
         content["last"] = inputs.networks[study.models[-1]]
     return _key(f"{weights}-{what}", content, inputs.numerics)
@@ -138,8 +153,12 @@ def _network(study: Study, model: str, weights: Weights, initialisation: int, in
     content = {"pretrained": inputs.networks[model], "weights": weights, "dtype": study.dtype}
     if weights == "trained":
         return content
-    return {**content, "seed": initialisation, "drawn_by": inputs.initialisation,
-            "final_norm_lost": study.final_norm_lost}  # fmt: skip
+    return {
+        **content,
+        "seed": initialisation,
+        "drawn_by": inputs.initialisation,
+        "final_norm_lost": study.final_norm_lost,
+    }
 
 
 def _tokens(world: World, inputs: Inputs) -> Mapping[str, str]:

@@ -30,11 +30,17 @@ def locked(folder: Path) -> Iterator[None]:
         try:
             stack.enter_context(lock_where_possible(folder / LOCK, timeout=0.0))
         except Timeout as taken:
-            raise UserError(f"{folder} is in use by another run{_described(holder)}", "one run at a time in a folder",
-                            "Wait for it, stop it, or choose another folder with --out") from taken  # fmt: skip
+            raise UserError(
+                f"{folder} is in use by another run{_described(holder)}",
+                "one run at a time in a folder",
+                "Wait for it, stop it, or choose another folder with --out",
+            ) from taken
         except OSError as error:
-            raise UserError(f"{folder} cannot be written ({error.strerror})", "a folder of yours",
-                            "Choose another folder with --out") from error  # fmt: skip
+            raise UserError(
+                f"{folder} cannot be written ({error.strerror})",
+                "a folder of yours",
+                "Choose another folder with --out",
+            ) from error
         try:
             # beside the lock, which a process that wants it may empty; nothing depends on what it says
             mine = {"pid": os.getpid(), "host": platform.node(), "since": f"{datetime.now():%Y-%m-%d %H:%M}"}

@@ -44,8 +44,11 @@ def opened(folder: RunFolder, study: BaseModel, say: Callable[[str], None]) -> I
         for one in (folder.path, folder.path / "cells", folder.path / "observations"):
             make_folder(one)
     except OSError as error:
-        raise UserError(f"{folder.path} cannot be written ({error.strerror or error})", "a folder of yours",
-                        "Choose another folder with --out") from error  # fmt: skip
+        raise UserError(
+            f"{folder.path} cannot be written ({error.strerror or error})",
+            "a folder of yours",
+            "Choose another folder with --out",
+        ) from error
     with _alone(folder.path):
         for sentence in missing_abilities(folder.path) if isinstance(folder.path, Path) else ():
             say(sentence)
@@ -91,8 +94,11 @@ def _is_new(path: Place, study: BaseModel) -> bool:
     # a run that was killed before it had written its study leaves these
     begun = {LOCK, HOLDER, *(file.name for file in unfinished_files(path))} if isinstance(path, Path) else set()
     if path.exists() and any(file.is_file() and file.name not in begun for file in path.rglob("*")):
-        raise UserError(f"{path} is not empty and is no run folder", "a new folder or a run folder",
-                        "Choose another folder with --out")  # fmt: skip
+        raise UserError(
+            f"{path} is not empty and is no run folder",
+            "a new folder or a run folder",
+            "Choose another folder with --out",
+        )
     return True
 
 
@@ -108,16 +114,21 @@ def _check_same(path: Place, study: BaseModel) -> None:
             "the study that was begun there",
             "Put study.yaml back as it was, give the settings it was written for, or choose another folder with --out",
         ) from damaged
-    another = UserError(f"{path} holds the run of another study", "a new folder, or the same settings",
-                        "Choose another folder with --out")  # fmt: skip
+    another = UserError(
+        f"{path} holds the run of another study",
+        "a new folder, or the same settings",
+        "Choose another folder with --out",
+    )
     if kept.get("kind") != study.model_dump().get("kind"):
         raise another
     try:
         there = validated(type(study), kept)  # settings that an older version did not have get their defaults
     except UserError as error:
-        raise UserError(f"{path} holds a study that this version of demograd cannot read ({error.given})",
-                        f"the version of demograd that began it, or a study in which: {error.expected}",
-                        "Choose another folder with --out, or go on with that version") from error  # fmt: skip
+        raise UserError(
+            f"{path} holds a study that this version of demograd cannot read ({error.given})",
+            f"the version of demograd that began it, or a study in which: {error.expected}",
+            "Choose another folder with --out, or go on with that version",
+        ) from error
     if study_content(there) != study_content(study):
         raise another
 

@@ -6,8 +6,16 @@ from demograd.files import Damaged, Place, check_seal, local_copy
 from demograd.study.store.keys import is_key
 
 STUDY = "study.yaml"
-_SMALL = (STUDY, "inputs.json", "demonstrations.json", "provenance.json", "validity.json", "claims.json",
-          "matrices.json", "results.parquet")  # fmt: skip
+_SMALL = (
+    STUDY,
+    "inputs.json",
+    "demonstrations.json",
+    "provenance.json",
+    "validity.json",
+    "claims.json",
+    "matrices.json",
+    "results.parquet",
+)
 _LARGE = {"cells": ".safetensors", "observations": ".safetensors"}
 _FEW = {"checkpoints": ".safetensors", "failures": ".json"}
 

@@ -35,8 +35,10 @@ def collect(
             name: {cell.seed: one for cell, one in networks.items() if (cell.world, cell.network) == (world, name)}
             for name in study.networks
         }
-        rows += ({"task": world, "k": study.context, "dtype": "float32", **row}
-                 for row in _of_world(study, world, references[world], here))  # fmt: skip
+        rows += (
+            {"task": world, "k": study.context, "dtype": "float32", **row}
+            for row in _of_world(study, world, references[world], here)
+        )
     table = as_table(rows)
     if study.language_model is not None:
         beside = read_table(folder.path / BESIDE / "results.parquet")

@@ -13,5 +13,13 @@ def construction_rows(study: SyntheticStudy) -> Iterator[Row]:
     """The largest error of each construction over random instances of random sizes, in float64."""
     for name, construction in CONSTRUCTIONS.items():
         worst = float(torch.tensor([construction.error(seed) for seed in range(study.instances)]).max())
-        yield {"setting": "construction", "weights": "constructed", "method": name, "metric": "construction_error",
-               "dtype": "float64", "value": number(worst), "n": study.instances, "n_missing": 0}  # fmt: skip
+        yield {
+            "setting": "construction",
+            "weights": "constructed",
+            "method": name,
+            "metric": "construction_error",
+            "dtype": "float64",
+            "value": number(worst),
+            "n": study.instances,
+            "n_missing": 0,
+        }

@@ -35,11 +35,18 @@ def matrices(
             shown = scaled_like(layer, next(iter(beside.values()))) if beside else layer
             pairs = {name: _heat_maps(*products(each)) for name, each in beside.items()}
             for what, trained_matrix in _heat_maps(*products(shown)).items():
-                found.append({
-                    "world": cell.world, "network": cell.network, "seed": cell.seed, "layer": n, "what": what,
-                    "trained": trained_matrix, "theories": {name: of[what] for name, of in pairs.items()},
-                    "in_use": _heat_maps(*(mask[None] for mask in masks))[what],
-                })  # fmt: skip
+                found.append(
+                    {
+                        "world": cell.world,
+                        "network": cell.network,
+                        "seed": cell.seed,
+                        "layer": n,
+                        "what": what,
+                        "trained": trained_matrix,
+                        "theories": {name: of[what] for name, of in pairs.items()},
+                        "in_use": _heat_maps(*(mask[None] for mask in masks))[what],
+                    }
+                )
     return found
 
 

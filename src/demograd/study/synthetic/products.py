@@ -12,6 +12,7 @@ def masked_products(layers: list[AttentionLayer], used: list[Masks] | None) -> l
     for n, layer in enumerate(layers):
         pair = products(layer)
         masks = [torch.ones_like(each[0], dtype=torch.bool) for each in pair] if used is None else used[n]
-        found.append([(of_head, mask.to(of_head.device)) for each, mask in zip(pair, masks, strict=True)
-                      for of_head in each])  # fmt: skip
+        found.append(
+            [(of_head, mask.to(of_head.device)) for each, mask in zip(pair, masks, strict=True) for of_head in each]
+        )
     return found

@@ -37,8 +37,13 @@ from demograd.synthetic import (
 )
 
 AT_ONCE: tuple[Reference, ...] = (
-    "SGD", "ridge", "least squares", "kernel regression", "Bayes", "regularised least squares",
-)  # fmt: skip
+    "SGD",
+    "ridge",
+    "least squares",
+    "kernel regression",
+    "Bayes",
+    "regularised least squares",
+)
 """References that do not take as many steps as a network has layers."""
 TIED_OR_NOT: tuple[Reference, ...] = ("preconditioned GD", "GD++", "preconditioned GD++")
 """References that have a form for layers which share their weights: the same matrices in every step."""
@@ -143,16 +148,18 @@ def tune(study: SyntheticStudy, world: World | LinearSystem, wanted: Wanted) -> 
         case "GD, rate per step" | "preconditioned GD" | "GD++" | "preconditioned GD++":
             assert steps
             preconditioned = kind.startswith("preconditioned")
-            found = best_descent(steps, problems, preconditioned=preconditioned, curved=kind.endswith("++"),
-                                 shared=bool(wanted.shared))  # fmt: skip
+            found = best_descent(
+                steps, problems, preconditioned=preconditioned, curved=kind.endswith("++"), shared=bool(wanted.shared)
+            )
         case "mesa-optimiser":
             assert steps
             etas, gammas = best_mesa_layers(steps, problems)
             return {"steps": etas, "curvature": gammas}
         case "functional GD" | "functional GD, bandwidth":
             assert steps and wanted.attention
-            etas, bandwidth = best_functional_steps(steps, problems, wanted.attention,
-                                                    any_bandwidth=kind.endswith("bandwidth"))  # fmt: skip
+            etas, bandwidth = best_functional_steps(
+                steps, problems, wanted.attention, any_bandwidth=kind.endswith("bandwidth")
+            )
             return {"steps": etas, "bandwidth": torch.tensor(bandwidth, dtype=torch.float64)}
         case "ridge":
             return {"penalty": best_ridge(problems)}
@@ -162,8 +169,11 @@ def tune(study: SyntheticStudy, world: World | LinearSystem, wanted: Wanted) -> 
             return {"step": torch.tensor(best_sequential_step(problems), dtype=torch.float64)}
         case _:
             return {}
-    return {"preconditioners": found.preconditioners, "curvature": found.curvature,
-            "context": torch.tensor(found.context)}  # fmt: skip
+    return {
+        "preconditioners": found.preconditioners,
+        "curvature": found.curvature,
+        "context": torch.tensor(found.context),
+    }
 
 
 def checked(study: SyntheticStudy, world: World | LinearSystem, one: Tuned) -> HeldOut | None:
@@ -193,8 +203,9 @@ def tuned(
     match wanted.kind:
         case "functional GD" | "functional GD, bandwidth":
             assert wanted.attention
-            learner = partial(functional_descent, steps=tensors["steps"], kind=wanted.attention,
-                              bandwidth=float(tensors["bandwidth"]))  # fmt: skip
+            learner = partial(
+                functional_descent, steps=tensors["steps"], kind=wanted.attention, bandwidth=float(tensors["bandwidth"])
+            )
         case "GD" | "GD, rate per step" | "preconditioned GD" | "GD++" | "preconditioned GD++":
             learner = Descent(tensors["preconditioners"], tensors["curvature"], int(tensors["context"]))
         case "mesa-optimiser":

@@ -76,10 +76,13 @@ def run_synthetic(
         networks = {cell: load_trained(study, cell, folder) for cell in cells(study)}
         collect(study, folder, references, networks)
         before = folder.read_json("provenance.json") or {}
-        folder.write_json("provenance.json", {
-            **machine_facts(before, study.device, workers.threads_each, time.perf_counter() - started),
-            "notes": notes(study, references),
-        })  # fmt: skip
+        folder.write_json(
+            "provenance.json",
+            {
+                **machine_facts(before, study.device, workers.threads_each, time.perf_counter() - started),
+                "notes": notes(study, references),
+            },
+        )
 
     with opened(folder, study, watch.say):
         mended(folder, work, watch.say)
@@ -94,8 +97,11 @@ def on_one_device(study: SyntheticStudy) -> SyntheticStudy:
     """
     device = check_device(study.device)
     if device == "balanced":
-        raise UserError("Device 'balanced' is all CUDA devices, and small transformers fit one",
-                        "auto, cpu, or one device that torch sees", "Try --device auto")  # fmt: skip
+        raise UserError(
+            "Device 'balanced' is all CUDA devices, and small transformers fit one",
+            "auto, cpu, or one device that torch sees",
+            "Try --device auto",
+        )
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     return study.model_copy(update={"device": device})
@@ -118,10 +124,17 @@ def _references(study: SyntheticStudy, name: str, folder: RunFolder, watch: Watc
     folder = RunFolder(folder.path, Computing(study.device, torch.get_num_threads()))  # here, whoever trains
     world = study.world(name)
     for wanted in references_of(study):
-        key = settings_key(f"{name}-{wanted.label}", {
-            "world": study.worlds[name].model_dump(), "reference": wanted.label, "context": study.context,
-            "sequences": study.tuning_sequences, "device": study.device, "tuning": TUNING,
-        })  # fmt: skip
+        key = settings_key(
+            f"{name}-{wanted.label}",
+            {
+                "world": study.worlds[name].model_dump(),
+                "reference": wanted.label,
+                "context": study.context,
+                "sequences": study.tuning_sequences,
+                "device": study.device,
+                "tuning": TUNING,
+            },
+        )
         if not folder.has_cell(key):
             watch.say(f"{name}: tuning {wanted.label}")
             folder.save_cell(key, _tuning_record(study, world, wanted))

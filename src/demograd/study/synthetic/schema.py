@@ -36,10 +36,21 @@ from demograd.synthetic.settings import (
 )
 
 Reference = Literal[
-    "GD", "GD, rate per step", "preconditioned GD", "GD++", "preconditioned GD++", "functional GD",
-    "functional GD, bandwidth", "SGD", "ridge", "least squares", "kernel regression", "Bayes", "mesa-optimiser",
+    "GD",
+    "GD, rate per step",
+    "preconditioned GD",
+    "GD++",
+    "preconditioned GD++",
+    "functional GD",
+    "functional GD, bandwidth",
+    "SGD",
+    "ridge",
+    "least squares",
+    "kernel regression",
+    "Bayes",
+    "mesa-optimiser",
     "regularised least squares",
-]  # fmt: skip
+]
 BESIDE = "language_model"
 """Name, and folder within the run folder, of the study of a language model beside."""
 OF_SYSTEMS = ("mesa-optimiser", "regularised least squares")
@@ -244,15 +255,18 @@ class SyntheticStudy(_Settings):
     def _fits_together(self) -> "SyntheticStudy":
         systems = [name for name, world in self.worlds.items() if world.kind == "system"]
         if systems and (self.scales or self.contexts or self.mixes or self.orders):
-            raise ValueError(f"{', '.join(systems)} is a linear system: its times are no examples, so scales, "
-                             "contexts, mixes and orders have no meaning there")  # fmt: skip
+            raise ValueError(
+                f"{', '.join(systems)} is a linear system: its times are no examples, so scales, "
+                "contexts, mixes and orders have no meaning there"
+            )
         for name, world in self.worlds.items():
             for reference in self.references:
                 if (world.kind == "system") != (reference in OF_SYSTEMS) or not _has(world, reference):
                     raise ValueError(f"there is no {reference} for {name}, a {world.kind} world")
         if systems and any(network.by_inputs for network in self.networks.values()):
-            raise ValueError(f"{', '.join(systems)} is a linear system: its tokens are no (x, y), so by_inputs has no "
-                             "meaning there")  # fmt: skip
+            raise ValueError(
+                f"{', '.join(systems)} is a linear system: its tokens are no (x, y), so by_inputs has no meaning there"
+            )
         if self.mixes and "GD" not in self.references:
             raise ValueError("mixes are between a network and GD: name GD among the references")
         if len(set(self.seeds)) < len(self.seeds):

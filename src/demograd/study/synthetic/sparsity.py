@@ -32,8 +32,9 @@ def sparsity_rows(
     for network, there in whole(networks).items():
         layers, about = [each.layers() for each in there], {"weights": "trained", "model": network}
         settings = study.networks[network]
-        used = _used(study, name, settings.layers, shared=settings.shared, mlp=bool(settings.mlp),
-                     by_inputs=settings.by_inputs)  # fmt: skip
+        used = _used(
+            study, name, settings.layers, shared=settings.shared, mlp=bool(settings.mlp), by_inputs=settings.by_inputs
+        )
         yield from _product_rows(layers, used, about)
         yield from _factor_rows(layers, about)
     for one in references:
@@ -73,10 +74,12 @@ def _used(
 
 
 def _product_rows(networks: list[list[AttentionLayer]], used: list[Masks] | None, about: Row) -> Iterator[Row]:
-    by_layer = torch.stack([
-        torch.stack([relative_sparsity(each, THRESHOLDS) for each in masked_products(layers, used)])
-        for layers in networks
-    ])  # fmt: skip
+    by_layer = torch.stack(
+        [
+            torch.stack([relative_sparsity(each, THRESHOLDS) for each in masked_products(layers, used)])
+            for layers in networks
+        ]
+    )
     yield from _rows("sparsity_ratio_products", by_layer, about)
 
 

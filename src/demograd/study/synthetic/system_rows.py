@@ -46,11 +46,14 @@ def system_rows(
                 whole_losses = [one.mean(dim=1) for one in found]
                 yield {**compared, "metric": "loss_ratio", **ratio_row(whole_losses, below.mean(dim=1))}
                 for seed, of_seed in zip(networks[network], whole_losses, strict=True):
-                    yield {**compared, "metric": "loss_ratio", "seed": seed,
-                           **ratio_row([of_seed], below.mean(dim=1))}  # fmt: skip
+                    yield {**compared, "metric": "loss_ratio", "seed": seed, **ratio_row([of_seed], below.mean(dim=1))}
                 for t in range(below.shape[1]):
-                    yield {**compared, "metric": "loss_ratio_by_position", "at": t + 1,
-                           **ratio_row([one[:, t] for one in found], below[:, t])}  # fmt: skip
+                    yield {
+                        **compared,
+                        "metric": "loss_ratio_by_position",
+                        "at": t + 1,
+                        **ratio_row([one[:, t] for one in found], below[:, t]),
+                    }
 
 
 def _of_learner(shared: Row, errors: list[Tensor]) -> Iterator[Row]:

@@ -44,18 +44,26 @@ class Trained:
 def cells(study: SyntheticStudy) -> list[SyntheticCell]:
     """All of them."""
     return [
-        SyntheticCell(world, network, seed) for world in study.worlds for network in study.networks
+        SyntheticCell(world, network, seed)
+        for world in study.worlds
+        for network in study.networks
         for seed in study.seeds
-    ]  # fmt: skip
+    ]
 
 
 def cell_key(study: SyntheticStudy, cell: SyntheticCell) -> str:
     """Names the file of a finished cell: it depends on these settings and no others."""
-    return settings_key(f"{cell.world}-{cell.network}-seed{cell.seed}", {
-        "world": study.worlds[cell.world].model_dump(), "network": asdict(study.networks[cell.network].architecture()),
-        "training": {**asdict(study.training_of(cell.network)), "checkpoint_every": None}, "context": study.context,
-        "seed": cell.seed, "device": study.device,
-    })  # fmt: skip
+    return settings_key(
+        f"{cell.world}-{cell.network}-seed{cell.seed}",
+        {
+            "world": study.worlds[cell.world].model_dump(),
+            "network": asdict(study.networks[cell.network].architecture()),
+            "training": {**asdict(study.training_of(cell.network)), "checkpoint_every": None},
+            "context": study.context,
+            "seed": cell.seed,
+            "device": study.device,
+        },
+    )
 
 
 def keys(study: SyntheticStudy) -> list[str]:
@@ -77,8 +85,15 @@ def train_cell(study: SyntheticStudy, cell: SyntheticCell, folder: RunFolder, wa
         for file in (checkpoint, on_the_way):
             file.unlink(missing_ok=True)
     if not checkpoint.is_file():
-        network = begun(network.architecture, _width(study, cell), study.world(cell.world), study.context,
-                        study.training_of(cell.network), cell.seed, study.device)  # fmt: skip
+        network = begun(
+            network.architecture,
+            _width(study, cell),
+            study.world(cell.world),
+            study.context,
+            study.training_of(cell.network),
+            cell.seed,
+            study.device,
+        )
     snapshots = Snapshots(network, study.training_of(cell.network).steps, on_the_way)
 
     def on_step(done: int) -> None:
@@ -87,8 +102,15 @@ def train_cell(study: SyntheticStudy, cell: SyntheticCell, folder: RunFolder, wa
 
     status = "ok"
     try:
-        losses = train(network, study.world(cell.world), study.context, study.training_of(cell.network), cell.seed,
-                       checkpoint, on_step)  # fmt: skip
+        losses = train(
+            network,
+            study.world(cell.world),
+            study.context,
+            study.training_of(cell.network),
+            cell.seed,
+            checkpoint,
+            on_step,
+        )
     except TrainingDiverged as diverged:
         losses, status = network.key.new_empty(0), str(diverged)
     tensors = {name: parameter.detach().cpu() for name, parameter in network.named_parameters()}

@@ -24,12 +24,28 @@ def training_rows(networks: dict[str, dict[int, Trained]]) -> Iterator[Row]:
                 yield {**shared, "metric": "training_loss", "seed": seed, "status": one.status, "n_seeds": 1}
         for seed, curve in curves.items():
             for step, loss in curve.items():
-                yield {**shared, "metric": "training_loss", "seed": seed, "step": step, "value": number(loss),
-                       "n": 1, "n_missing": 0, "n_seeds": 1}  # fmt: skip
+                yield {
+                    **shared,
+                    "metric": "training_loss",
+                    "seed": seed,
+                    "step": step,
+                    "value": number(loss),
+                    "n": 1,
+                    "n_missing": 0,
+                    "n_seeds": 1,
+                }
         for step in next(iter(curves.values()), {}):
             over = over_seeds([curve[step] for curve in curves.values()])
-            yield {**shared, "metric": "training_loss", "step": step, "value": number(over.mean), "std": over.std,
-                   "n": over.n, "n_missing": over.n_missing, "n_seeds": over.n}  # fmt: skip
+            yield {
+                **shared,
+                "metric": "training_loss",
+                "step": step,
+                "value": number(over.mean),
+                "std": over.std,
+                "n": over.n,
+                "n_missing": over.n_missing,
+                "n_seeds": over.n,
+            }
 
 
 def _curve(losses: Tensor) -> dict[int, float]:

@@ -31,12 +31,28 @@ from demograd.synthetic.kernels import AttentionKind
 from demograd.synthetic.sequences import Sequences, Trajectories
 
 __all__ = [
-    "CONSTRUCTIONS", "Construction", "DualForm", "best_preconditioner", "descent_error", "descent_layers",
-    "dual_form", "dual_form_error", "expected_loss",
-    "functional_descent_error", "functional_descent_layers", "gd_plus_plus_error", "gd_plus_plus_layers",
-    "gradient_descent_error", "gradient_descent_layers", "mesa_error", "mesa_layers", "preconditioned_error",
-    "preconditioned_layer", "random_problems", "system_tokens",
-]  # fmt: skip
+    "CONSTRUCTIONS",
+    "Construction",
+    "DualForm",
+    "best_preconditioner",
+    "descent_error",
+    "descent_layers",
+    "dual_form",
+    "dual_form_error",
+    "expected_loss",
+    "functional_descent_error",
+    "functional_descent_layers",
+    "gd_plus_plus_error",
+    "gd_plus_plus_layers",
+    "gradient_descent_error",
+    "gradient_descent_layers",
+    "mesa_error",
+    "mesa_layers",
+    "preconditioned_error",
+    "preconditioned_layer",
+    "random_problems",
+    "system_tokens",
+]
 
 
 @dataclass(frozen=True)

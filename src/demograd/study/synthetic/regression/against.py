@@ -10,8 +10,11 @@ from demograd.study.synthetic.paired import ratio_row, score_row
 from demograd.study.synthetic.regression.tested import Tested
 from demograd.synthetic import compare
 
-BOUNDS = {"prediction_difference": (0.0, torch.inf), "sensitivity_cosine": (-1.0, 1.0),
-          "sensitivity_distance": (0.0, torch.inf)}  # fmt: skip
+BOUNDS = {
+    "prediction_difference": (0.0, torch.inf),
+    "sensitivity_cosine": (-1.0, 1.0),
+    "sensitivity_distance": (0.0, torch.inf),
+}
 """What is compared → between which values it lies."""
 ONE_DIMENSION = "in one dimension a cosine is a sign"
 
@@ -31,7 +34,13 @@ def against_rows(tested: Tested) -> Iterator[Row]:
             for metric, bounds in BOUNDS.items():
                 scores = [getattr(each, metric).cpu() for each in found]
                 if metric == "sensitivity_cosine" and tested.problems.x.shape[-1] == 1:
-                    yield {**pair, "metric": metric, "n": 0, "n_missing": sum(map(len, scores)),
-                           "n_seeds": len(scores), "status": ONE_DIMENSION}  # fmt: skip
+                    yield {
+                        **pair,
+                        "metric": metric,
+                        "n": 0,
+                        "n_missing": sum(map(len, scores)),
+                        "n_seeds": len(scores),
+                        "status": ONE_DIMENSION,
+                    }
                 else:
                     yield {**pair, "metric": metric, **score_row(scores, bounds)}

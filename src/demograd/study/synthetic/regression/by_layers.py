@@ -22,8 +22,13 @@ def by_layers_rows(tested: Tested) -> Iterator[Row]:
             yield {**of_network(family), "metric": "loss_by_layers", "at": layers, **loss_row(tested.losses[network])}
     for one in tested.references if families else ():
         if one.steps is not None:
-            yield {"setting": "reference", "method": one.family, "metric": "loss_by_layers", "at": one.steps,
-                   **loss_row([tested.reference_losses[one.label]])}  # fmt: skip
+            yield {
+                "setting": "reference",
+                "method": one.family,
+                "metric": "loss_by_layers",
+                "at": one.steps,
+                **loss_row([tested.reference_losses[one.label]]),
+            }
 
 
 def families_of(names: Iterable[str], networks: Mapping[str, Network]) -> dict[str, dict[int, str]]:

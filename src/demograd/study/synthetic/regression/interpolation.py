@@ -23,5 +23,10 @@ def interpolation_rows(tested: Tested) -> Iterator[Row]:
             gd = preconditioned_layer(one.tensors["preconditioners"][0].float().to(study.device), study.context)
             for mix in study.mixes:
                 between = [partial(predicted, [interpolated(each.layers()[0], gd, mix)], "linear") for each in there]
-                yield {**of_network(network), "method": one.label, "metric": "loss_interpolated", "at": mix,
-                       **loss_row([losses_of(each, tested.problems) for each in between])}  # fmt: skip
+                yield {
+                    **of_network(network),
+                    "method": one.label,
+                    "metric": "loss_interpolated",
+                    "at": mix,
+                    **loss_row([losses_of(each, tested.problems) for each in between]),
+                }

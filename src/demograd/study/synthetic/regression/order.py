@@ -44,8 +44,12 @@ def order_rows(tested: Tested) -> Iterator[Row]:
         if layers is not None:
             layers = [layer.to(problems.x) for layer in layers]
             for name, learner in constructions(layers, one.attention or "linear", context).items():
-                yield {"setting": "construction", "weights": "constructed", "method": f"{one.label}{name}",
-                       **row([learner])}  # fmt: skip
+                yield {
+                    "setting": "construction",
+                    "weights": "constructed",
+                    "method": f"{one.label}{name}",
+                    **row([learner]),
+                }
 
 
 def constructions(layers: list[AttentionLayer], kind: AttentionKind, context: int) -> dict[str, Learner]:

@@ -25,5 +25,10 @@ def over_training_rows(tested: Tested, networks: dict[str, dict[int, Trained]]) 
         for step, of_seeds in {**at, tested.study.training_of(name).steps: there}.items():
             for one in suited:
                 found = [getattr(compare(each, one.learner, tested.few), METRIC).cpu() for each in of_seeds]
-                yield {**of_network(name), "method": one.label, "metric": METRIC, "step": step,
-                       **score_row(found, BOUNDS[METRIC])}  # fmt: skip
+                yield {
+                    **of_network(name),
+                    "method": one.label,
+                    "metric": METRIC,
+                    "step": step,
+                    **score_row(found, BOUNDS[METRIC]),
+                }

@@ -22,8 +22,12 @@ def preconditioner_rows(tested: Tested) -> Iterator[Row]:
         if best is not None and is_one_linear_layer(tested.study.networks[network]):
             found = [effective_preconditioner(each.layers()[0], tested.study.context).cpu().double() for each in there]
             distances = [float((each - best).norm() / best.norm()) for each in found]
-            yield {**of_network(network), "method": CLOSED_FORM, "metric": "preconditioner_distance",
-                   **seeds_row(distances, (0.0, torch.inf))}  # fmt: skip
+            yield {
+                **of_network(network),
+                "method": CLOSED_FORM,
+                "metric": "preconditioner_distance",
+                **seeds_row(distances, (0.0, torch.inf)),
+            }
 
 
 def closed_form(study: SyntheticStudy, name: str) -> Tensor | None:

@@ -64,11 +64,15 @@ def tested(
     """Networks and references on these problems: all of them at the same context, so that they can be paired."""
     there = whole(networks)
     return Tested(
-        study, world, problems, there,
-        {name: status for name, by_seed in networks.items() if (status := why_failed(by_seed))}, references,
+        study,
+        world,
+        problems,
+        there,
+        {name: status for name, by_seed in networks.items() if (status := why_failed(by_seed))},
+        references,
         {name: [losses_of(each, problems) for each in by_seed] for name, by_seed in there.items()},
         {one.label: losses_of(one.learner, problems) for one in references},
-    )  # fmt: skip
+    )
 
 
 def losses_of(learner: Learner, problems: Sequences) -> Tensor:
