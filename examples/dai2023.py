@@ -8,7 +8,7 @@ whether other demonstrations would have scored the same.
 import argparse
 from math import nan
 
-from demograd import GradientDescent, Model, Task, fine_tuned, load_model, load_task, metrics, observe
+from demograd import GradientDescent, Model, Task, fine_tuned, load_model, load_task, metrics, observe, statistics
 
 Table = dict[str, tuple[float, float, float]]
 """Score → over all queries, over corrected queries, by chance; NaN is missing."""
@@ -34,8 +34,8 @@ def compare(model: Model, task: Task, k: int, n_queries: int, learning_rate: flo
 
     def row(scores, chance=None):
         """Means over heads, queries and layers; a score without a baseline has none."""
-        by_chance = nan if chance is None else metrics.aggregate(chance).value
-        return metrics.aggregate(scores).value, metrics.aggregate(scores[corrected]).value, by_chance
+        by_chance = nan if chance is None else statistics.aggregate(chance).value
+        return statistics.aggregate(scores).value, statistics.aggregate(scores[corrected]).value, by_chance
 
     return {
         "Rec2FTP": row(metrics.rec2ftp(zsl, icl, ft)[:, None], metrics.rec2ftp_base_rate(zsl, icl)[:, None]),

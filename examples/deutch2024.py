@@ -21,6 +21,7 @@ from demograd import (
     load_task,
     metrics,
     observe,
+    statistics,
 )
 
 Method = GradientDescent | LayerCausalGradientDescent
@@ -56,10 +57,10 @@ def similarities(model: Model, task: Task, k: int, n_queries: int, method: Metho
     scores = {}
     for title, metric in (("SimAOU", metrics.sim_aou), ("SimAM_Δ", metrics.sim_am_delta)):
         of_same, of_other = metric(zsl, icl, same), metric(zsl, icl, other)
-        scores[title] = metrics.aggregate(of_same).value
-        scores[f"{title} specificity"] = metrics.aggregate(metrics.specificity(of_same, of_other)).value
-    scores["SimAOU_norm"] = metrics.aggregate(metrics.sim_aou_norm(zsl, icl, same)).value
-    scores["SimAM"] = metrics.aggregate(metrics.sim_am(zsl, icl, same)).value
+        scores[title] = statistics.aggregate(of_same).value
+        scores[f"{title} specificity"] = statistics.aggregate(metrics.specificity(of_same, of_other)).value
+    scores["SimAOU_norm"] = statistics.aggregate(metrics.sim_aou_norm(zsl, icl, same)).value
+    scores["SimAM"] = statistics.aggregate(metrics.sim_am(zsl, icl, same)).value
     return scores
 
 

@@ -30,6 +30,7 @@ PACKAGES = ["demograd"] + [
         "published",
         "report",
         "report.synthetic",
+        "statistics",
         "study",
         "study.engine",
         "study.plan",

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from demograd import metrics
+from demograd import metrics, statistics
 from demograd.observe.observation import Observation
 
 from .conftest import Make
@@ -109,6 +109,6 @@ def test_the_noise_ceiling_is_what_the_common_part_scores(observation: Make) -> 
 def test_the_noise_ceiling_is_taken_value_by_value_and_what_has_none_is_counted() -> None:
     """√0.04 and √0.64 average 0.5, while √ of their mean is 0.58; −0.3 has no root, and is missing like NaN."""
     ceilings = metrics.noise_ceiling(torch.tensor([[0.04, 0.64], [-0.3, torch.nan]]))
-    whole = metrics.aggregate(ceilings)
+    whole = statistics.aggregate(ceilings)
     assert whole.value == pytest.approx(0.5) and (whole.n, whole.n_missing) == (2, 2)
     assert metrics.noise_ceiling(torch.zeros(1)).item() == 0

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from demograd import metrics
+from demograd import metrics, statistics
 from demograd.observe import Observation
 
 from .conftest import Make
@@ -150,6 +150,33 @@ def test_rec2ftp_above_its_base_rate_is_their_difference_and_its_influences(obse
 def test_an_empty_corrected_selection_is_missing_not_zero(observation: Make) -> None:
     right = observation(log_probs=binary(1, 1, 1, 1), gold=[1, 1, 1, 1])
     selected = metrics.selected(right, right, right, "corrected")
-    score = metrics.aggregate(torch.ones(4, 2, 3)[selected])
+    score = statistics.aggregate(torch.ones(4, 2, 3)[selected])
     assert np.isnan(score.value)
     assert (score.n, score.n_missing) == (0, 0)
+
+
+def test_an_interval_of_auc_holds_the_auc(observation: Make) -> None:
+    random = torch.Generator().manual_seed(0)
+    gold = [q % 2 for q in range(60)]
+    signal = torch.tensor(gold)[:, None] * torch.tensor([0.0, 1.0])
+    seeds = [observation(log_probs=signal + torch.randn(60, 2, generator=random), gold=gold) for _ in range(5)]
+    interval = statistics.statistic_interval(lambda s, queries: metrics.resampled_auc(seeds[s], queries), 5, 60)
+    value = statistics.over_seeds([metrics.auc(o) for o in seeds]).mean
+    assert interval is not None and interval.low < value < interval.high
+    assert 0.05 < interval.high - interval.low < 0.4
+
+
+def test_each_sets_auc_has_the_interval_it_has_alone(observation: Make) -> None:
+    random = torch.Generator().manual_seed(3)
+    gold = [q % 3 for q in range(30)]
+    one_class = [observation(log_probs=torch.randn(30, 3, generator=random), gold=[0] * 30)]
+    sets = [observation(log_probs=torch.randn(30, 3, generator=random), gold=gold) for _ in range(3)] + one_class
+
+    def auc(number: int, queries: np.ndarray) -> np.ndarray:
+        return metrics.resampled_auc(sets[number], queries)
+
+    whole, each = statistics.statistic_intervals(auc, 4, 30)
+    assert whole == statistics.statistic_interval(auc, 4, 30) and whole is not None and whole.n_seeds == 3
+    assert each[3] is None
+    for number, interval in enumerate(each[:3]):
+        assert interval == statistics.statistic_interval(lambda _, q, at=number: auc(at, q), 1, 30, over="queries")

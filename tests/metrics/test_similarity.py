@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from demograd import metrics
+from demograd import metrics, statistics
 
 from .conftest import Make
 
@@ -25,7 +25,7 @@ def one_row(*logits: float) -> list[Tensor]:
 
 
 def per_layer(scores: Tensor) -> list[float]:
-    return [layer.value for layer in metrics.per_layer(scores)]
+    return [layer.value for layer in statistics.per_layer(scores)]
 
 
 def test_orthogonal_updates_score_a_quarter_under_normalisation_and_zero_without(observation: Make) -> None:
@@ -129,7 +129,7 @@ def test_an_update_below_resolution_is_missing_and_counted(observation: Make, dt
     small = observation(outputs=outputs(E[0] + size[0] * E[1], E[0] + size[1] * E[1]), dtype=dtype)
     large = observation(outputs=outputs(E[0] + E[1], E[0] + E[1]), dtype=dtype)
     for icl, ft in ((small, large), (large, small)):
-        score = metrics.aggregate(metrics.sim_aou(zsl, icl, ft))
+        score = statistics.aggregate(metrics.sim_aou(zsl, icl, ft))
         assert (score.value, score.n, score.n_missing) == (pytest.approx(1, abs=1e-3), 1, 1)
         assert metrics.sim_aou_norm(zsl, icl, ft).isnan().flatten().tolist() == [True, False]
     assert metrics.update_size_ratio(zsl, small, large).isnan().flatten().tolist() == [True, False]

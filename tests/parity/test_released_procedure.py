@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from demograd import metrics
+from demograd import metrics, statistics
 from demograd.learn import GradientDescent, LayerCausalGradientDescent, TunedModel, fine_tuned
 from demograd.models import Model, find_anatomy
 from demograd.observe import Observation, observe
@@ -171,7 +171,7 @@ def test_every_score_of_every_layer(method: str, observed: Any) -> None:
         "SimAM_ICL_vs_ZS_diff_False": metrics.sim_am(zsl, icl, zsl),
     }
     for name, score in scores.items():
-        assert [layer.value for layer in metrics.per_layer(score)] == pytest.approx(expected[name], abs=SCORES), name
+        assert [layer.value for layer in statistics.per_layer(score)] == pytest.approx(expected[name], abs=SCORES), name
     for setting, name in ((zsl, "zs"), (icl, "icl"), (ft, "ftzs")):
         assert metrics.accuracy(setting) == expected[f"acc_{name}"]
         assert setting.predictions.tolist() == expected[f"pred_{name}"]

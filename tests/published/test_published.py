@@ -8,7 +8,8 @@ import torch
 
 from demograd import published
 from demograd.errors import UserError
-from demograd.metrics import METRICS, aggregate, over_seeds
+from demograd.metrics import METRICS
+from demograd.statistics import aggregate, over_seeds
 
 LOGGED = ("sim_aou_norm", "sim_am_delta")
 

@@ -13,7 +13,7 @@ import torch
 from tests.cli.test_mistakes import call
 from tests.study.conftest import small_settings
 
-from demograd.metrics import SEEDS_FOR_SPECIFICITY, holm
+from demograd.statistics import SEEDS_FOR_SPECIFICITY, holm
 from demograd.study import RunFolder, Study, cells, make_study, run_study
 from demograd.study.cells import World
 from demograd.study.claim_sides import pairs

@@ -11,7 +11,7 @@ import torch
 import yaml
 from tests.study.conftest import GENTLE, OVERFLOWS, small_settings
 
-from demograd import UserError, load_model, load_task, metrics, observe
+from demograd import UserError, load_model, load_task, metrics, observe, statistics
 from demograd.files import read_json
 from demograd.study import Silent, Study, make_study, run_study
 from demograd.study.cells import World
@@ -101,10 +101,10 @@ def test_a_score_in_the_table_is_the_score_of_the_library(finished: tuple[Study,
     table = results(out)
     row = table[(table.weights == "trained") & (table.method == "GD") & (table.seed == 1) & table.layer.isna()]
     plain = row[(row.metric == "sim_am_delta") & (row.setting == "FT")].value.item()
-    assert plain == pytest.approx(metrics.aggregate(scores["FT"]).value, abs=1e-6)
+    assert plain == pytest.approx(statistics.aggregate(scores["FT"]).value, abs=1e-6)
     difference = metrics.specificity(scores["FT"], scores["other"])
     specific = row[(row.metric == "sim_am_delta_specificity") & (row.setting == "FT_other_demonstrations")].value.item()
-    assert specific == pytest.approx(metrics.aggregate(difference).value, abs=1e-6)
+    assert specific == pytest.approx(statistics.aggregate(difference).value, abs=1e-6)
 
 
 def test_the_table_has_its_columns_and_no_not_a_number(finished: tuple[Study, Path, Listening]) -> None:
@@ -212,20 +212,20 @@ def test_a_claim_rests_on_the_sets_that_have_a_value() -> None:
 
     scores = [torch.rand(20, 3) + 1 for _ in range(5)]
     scores[2] = torch.full((20, 3), torch.nan)
-    row = over_sets([metrics.aggregate(one) for one in scores], metrics.stack_seeds(scores), (-2.0, 2.0))
+    row = over_sets([statistics.aggregate(one) for one in scores], statistics.stack_seeds(scores), (-2.0, 2.0))
     assert row["n_seeds"] == 4
     columns = {"status": "ok", "n_missing": 60, "interval": None, "ci_low": None, "ci_high": None}
-    assert metrics.decide(cell({**columns, **row}).interval).verdict == "undecided"
+    assert statistics.decide(cell({**columns, **row}).interval).verdict == "undecided"
 
 
 def test_an_empty_selection_is_missing_for_a_reason_of_its_own() -> None:
     from demograd.study.rows import over_sets
 
     unselected = torch.full((2, 20, 3), torch.nan)
-    row = over_sets([metrics.aggregate(torch.ones(0, 3))] * 2, unselected, (-1.0, 1.0))
+    row = over_sets([statistics.aggregate(torch.ones(0, 3))] * 2, unselected, (-1.0, 1.0))
     assert (row["value"], row["n"], row["n_missing"], row["status"]) == (None, 0, 0, "nothing selected")
     assert "status" not in over_sets(
-        [metrics.aggregate(one) for one in unselected], unselected, (-1.0, 1.0)
+        [statistics.aggregate(one) for one in unselected], unselected, (-1.0, 1.0)
     )  # asked for, and missing
 
 

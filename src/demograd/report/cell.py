@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from demograd.metrics import Interval, Over
+from demograd.statistics import Interval, Over
 
 MINUS = "−"
 

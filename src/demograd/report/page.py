@@ -5,7 +5,7 @@ from typing import Any
 from demograd.columns import NOISE_CEILING
 from demograd.errors import UserError
 from demograd.files import Place, written_whole
-from demograd.metrics import METRICS, SEEDS_FOR_SPECIFICITY, SEEDS_TO_DECIDE
+from demograd.metrics import METRICS
 from demograd.report.against_k import against_k_section
 from demograd.report.alpha import alpha_section
 from demograd.report.attention_to_demonstrations import attention_section
@@ -30,6 +30,7 @@ from demograd.report.sparsity import sparsity_section
 from demograd.report.synthetic import synthetic_page
 from demograd.report.training_time import training_time_section
 from demograd.report.validity import validity_section
+from demograd.statistics import SEEDS_FOR_SPECIFICITY, SEEDS_TO_DECIDE
 
 
 def write_report(folder: Place) -> Place:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from demograd.metrics import (
+from demograd.statistics import (
     SEEDS_TO_DECIDE,
     ClaimDecision,
     PairedTest,

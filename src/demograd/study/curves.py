@@ -6,7 +6,8 @@ from itertools import product
 
 from torch import Tensor
 
-from demograd.metrics import at_equal_size, mean_over_sizes, specificity
+from demograd.metrics import specificity
+from demograd.statistics import at_equal_size, mean_over_sizes
 from demograd.study.gathered import Gathered, Untuned
 from demograd.study.methods import options_json
 from demograd.study.rows import Row, similarity

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from demograd.columns import COLUMNS, CONTROLS, NOISE_CEILING
 from demograd.files import write_table
-from demograd.metrics import METRICS, OF_A_CEILING, aggregate, noise_ceiling, selected, specificity
+from demograd.metrics import METRICS, OF_A_CEILING, noise_ceiling, selected, specificity
+from demograd.statistics import aggregate
 from demograd.study.cells import worlds
 from demograd.study.curves import curve_rows
 from demograd.study.gathered import Gathered, Untuned, by_task_and_k, failed_groups, untuned_groups

@@ -6,7 +6,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from demograd.metrics import at_equal_size, mean_over_heads
+from demograd.statistics import at_equal_size, mean_over_heads
 from demograd.study.claim_sides import Side, is_tuned
 from demograd.study.curves import curves_of
 from demograd.study.gathered import Gathered, Untuned

@@ -4,10 +4,10 @@ from typing import Any
 
 from tests.report.synthetic.rows import row, table
 
-from demograd.metrics import Verdict
 from demograd.report.finding import Finding
 from demograd.report.synthetic.finding import first_finding, synthetic_findings
 from demograd.report.synthetic.multiplicity import multiplicity
+from demograd.statistics import Verdict
 
 SYSTEM = {"task": "system", "model": "deep", "method": "regularised least squares"}
 WORLDS = {"system": {"kind": "system", "dimension": 3}}

@@ -9,7 +9,7 @@ import yaml
 from tests.study.synthetic.small import REGRESSION, SYSTEM, study
 
 from demograd import UserError, read_study
-from demograd.metrics import SEEDS_TO_DECIDE
+from demograd.statistics import SEEDS_TO_DECIDE
 from demograd.study import SyntheticStudy, preset_names
 from demograd.study.synthetic.as_layers import as_layers
 from demograd.study.synthetic.references import Wanted, references_of, tune, tuned

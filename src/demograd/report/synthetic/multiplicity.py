@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from demograd.metrics import Verdict
 from demograd.report.finding import Finding
+from demograd.statistics import Verdict
 
 
 def multiplicity(findings: Sequence[Finding]) -> str:

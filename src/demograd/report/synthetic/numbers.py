@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from demograd.metrics import SEEDS_TO_DECIDE
 from demograd.report.cell import Cell, cell
+from demograd.statistics import SEEDS_TO_DECIDE
 
 NETWORK, CONSTRUCTION, REFERENCE = "TF", "construction", "reference"
 """The settings: a small trained transformer, weights that theory gives, and an algorithm without weights."""

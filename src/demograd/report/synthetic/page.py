@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from demograd.metrics import METRICS, SEEDS_TO_DECIDE
+from demograd.metrics import METRICS
 from demograd.report.finding import Finding
 from demograd.report.not_ok import missing_section
 from demograd.report.performance import performance_section
@@ -25,6 +25,7 @@ from demograd.report.synthetic.precision import precision
 from demograd.report.synthetic.sparsity import synthetic_sparsity_section
 from demograd.report.synthetic.training import training_section
 from demograd.report.synthetic.weights import weights_section
+from demograd.statistics import SEEDS_TO_DECIDE
 
 
 def synthetic_page(run: Run) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from torch import Tensor
 
-from demograd.metrics import over_seeds
+from demograd.statistics import over_seeds
 from demograd.study.rows import Row, number
 from demograd.study.synthetic.named import of_network
 from demograd.study.synthetic.spaced import spaced_steps

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from math import isfinite, isinf, nan
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 
@@ -61,9 +61,9 @@ def infinite_where_any(result: Float[Tensor, "*shape"], *parts: Float[Tensor, "*
     return result
 
 
-def difference(one: Float[Tensor, "*shape"], other: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+def difference(a: Float[Tensor, "*shape"], b: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     """Value by value: NaN (missing) where either is missing, infinite where either diverged."""
-    return infinite_where_any(one - other, one, other)
+    return infinite_where_any(a - b, a, b)
 
 
 def mean_over_heads(scores: Float[Tensor, "queries *layers_heads"]) -> Float[Tensor, "queries *layers"]:
@@ -110,3 +110,12 @@ def stack_seeds(scores: Sequence[Float[Tensor, "queries layers *heads"]]) -> Flo
     if len(shapes) != 1:
         raise ValueError(f"seeds must share queries and layers, but the shapes of their scores are {sorted(shapes)}")
     return torch.stack([mean_over_heads(score.double()) for score in scores])
+
+
+def only(scores: Float[Tensor, "queries *rest"], selection: Bool[Tensor, " queries"]) -> Float[Tensor, "queries *rest"]:
+    """The scores with NaN at the queries that are not selected, so that seeds which select different queries can be
+    stacked (`stack_seeds`), resampled and tested: their means are those of `scores[selection]`.
+
+    Count with `aggregate(scores[selection])`: a query that was not asked for is not a missing one.
+    """
+    return torch.where(selection.reshape(-1, *[1] * (scores.ndim - 1)), scores, torch.nan)

@@ -8,8 +8,8 @@ import torch
 from scipy.stats import ttest_1samp
 from torch import Tensor
 
-from demograd import metrics
-from demograd.metrics.paired_test import _smallest_alpha
+from demograd import statistics
+from demograd.statistics.significance import _smallest_alpha
 
 
 def differences(centre: float, *, seeds: int = 5, queries: int = 30, of_seeds: float = 0.2, draw: int = 0) -> Tensor:
@@ -28,7 +28,7 @@ def constant(*of_seeds: float, queries: int = 6) -> Tensor:
 def test_a_p_value_never_disagrees_with_its_interval(level: float) -> None:
     sides = set()
     for draw in range(20):
-        test = metrics.paired_test(differences(0.35, draw=draw), level=level, resamples=500)
+        test = statistics.paired_test(differences(0.35, draw=draw), level=level, resamples=500)
         assert test.interval is not None
         leaves_out_zero = test.interval.low > 0 or test.interval.high < 0
         assert (test.p_value <= 1 - level) == leaves_out_zero
@@ -38,11 +38,11 @@ def test_a_p_value_never_disagrees_with_its_interval(level: float) -> None:
 
 def test_an_interval_at_the_level_of_the_p_value_touches_zero() -> None:
     values = differences(0.4)
-    test = metrics.paired_test(values)
+    test = statistics.paired_test(values)
     assert 0.002 < test.p_value < 0.2
-    touching = metrics.interval_over_demonstrations(values, level=1 - test.p_value)
+    touching = statistics.interval_over_demonstrations(values, level=1 - test.p_value)
     assert touching is not None and touching.low == pytest.approx(0, abs=1e-3)
-    assert test.interval == metrics.interval_over_demonstrations(values)
+    assert test.interval == statistics.interval_over_demonstrations(values)
 
 
 def test_resampling_noise_does_not_part_a_p_value_from_its_interval() -> None:
@@ -59,14 +59,14 @@ def test_between_many_seeds_alone_the_p_value_is_that_of_the_t_test() -> None:
     """Queries all alike: what is resampled are the means of the seeds."""
     drawn = torch.randn(40, generator=torch.Generator().manual_seed(2)).double()
     of_seeds = (drawn - drawn.mean()) / drawn.std() + 0.33
-    test = metrics.paired_test(constant(*of_seeds.tolist()), resamples=20000)
+    test = statistics.paired_test(constant(*of_seeds.tolist()), resamples=20000)
     expected = ttest_1samp(of_seeds.numpy(), 0).pvalue
     assert 0.04 < expected < 0.05
     assert test.p_value == pytest.approx(expected, abs=0.01)
 
 
 def test_without_an_effect_few_p_values_are_small() -> None:
-    p_values = np.array([metrics.paired_test(differences(0, draw=d), resamples=400).p_value for d in range(150)])
+    p_values = np.array([statistics.paired_test(differences(0, draw=d), resamples=400).p_value for d in range(150)])
     assert (p_values <= 0.05).mean() <= 0.08
     assert (p_values <= 0.5).mean() <= 0.58
     assert (p_values <= 0.5).mean() >= 0.2
@@ -74,30 +74,30 @@ def test_without_an_effect_few_p_values_are_small() -> None:
 
 def test_a_p_value_is_two_sided() -> None:
     values = differences(0.4)
-    up, down = metrics.paired_test(values), metrics.paired_test(-values)
+    up, down = statistics.paired_test(values), statistics.paired_test(-values)
     assert up.p_value == pytest.approx(down.p_value, rel=1e-6)
     assert up.effect_size == pytest.approx(-down.effect_size)
 
 
 def test_no_p_value_is_below_what_its_resamples_can_show() -> None:
-    assert metrics.paired_test(constant(1, 1, 1, 1, 1)).p_value == 0.001
-    assert metrics.paired_test(differences(50), resamples=100).p_value == 0.02
-    assert metrics.paired_test(constant(0, 0, 0, 0, 0)).p_value == 1
+    assert statistics.paired_test(constant(1, 1, 1, 1, 1)).p_value == 0.001
+    assert statistics.paired_test(differences(50), resamples=100).p_value == 0.02
+    assert statistics.paired_test(constant(0, 0, 0, 0, 0)).p_value == 1
 
 
 def test_an_effect_size_by_hand() -> None:
     """Differences 1, 2 and 3 over seeds: mean 2, deviation 1; with two degrees of freedom the factor is 1/√π."""
-    test = metrics.paired_test(constant(1, 2, 3))
+    test = statistics.paired_test(constant(1, 2, 3))
     assert test.difference == pytest.approx(2)
     assert test.effect_size == pytest.approx(2 / sqrt(pi))
-    assert metrics.hedges_g(1.0, 2.0, 5) == pytest.approx(0.5 * 0.7978846)  # Γ(2) / (√2 Γ(3/2)) = √(2/π)
+    assert statistics.hedges_g(1.0, 2.0, 5) == pytest.approx(0.5 * 0.7978846)  # Γ(2) / (√2 Γ(3/2)) = √(2/π)
 
 
 def test_an_effect_without_a_spread_is_infinite_and_none_at_all_is_missing() -> None:
-    assert metrics.paired_test(constant(0.5, 0.5, 0.5)).effect_size == inf
-    assert metrics.paired_test(constant(-0.5, -0.5, -0.5)).effect_size == -inf
-    assert np.isnan(metrics.paired_test(constant(0, 0, 0)).effect_size)
-    assert np.isnan(metrics.paired_test(constant(1, 2)).effect_size)
+    assert statistics.paired_test(constant(0.5, 0.5, 0.5)).effect_size == inf
+    assert statistics.paired_test(constant(-0.5, -0.5, -0.5)).effect_size == -inf
+    assert np.isnan(statistics.paired_test(constant(0, 0, 0)).effect_size)
+    assert np.isnan(statistics.paired_test(constant(1, 2)).effect_size)
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_an_effect_without_a_spread_is_infinite_and_none_at_all_is_missing() -> 
     ],
 )
 def test_what_cannot_be_tested_says_why(values: Tensor, reason: str) -> None:
-    test = metrics.paired_test(values)
+    test = statistics.paired_test(values)
     assert test.interval is None and np.isnan(test.p_value)
     assert reason in test.reason
 
@@ -119,39 +119,39 @@ def test_each_seed_may_select_its_own_queries() -> None:
     """Seeds select queries {0, 1}, {1, 2} and none: means 2 and 6; the third is missing, not zero."""
     scores = torch.tensor([[1.0, 3.0, 100.0], [100.0, 5.0, 7.0], [1.0, 1.0, 1.0]])
     selections = torch.tensor([[True, True, False], [False, True, True], [False, False, False]])
-    values = torch.stack([metrics.only(s, chosen) for s, chosen in zip(scores, selections, strict=True)])
-    test = metrics.paired_test(values)
+    values = torch.stack([statistics.only(s, chosen) for s, chosen in zip(scores, selections, strict=True)])
+    test = statistics.paired_test(values)
     assert test.difference == pytest.approx(4)
     assert (test.n_seeds, test.n_queries) == (2, 3)
-    of_each = [metrics.aggregate(s[chosen][:, None]) for s, chosen in zip(scores, selections, strict=True)]
+    of_each = [statistics.aggregate(s[chosen][:, None]) for s, chosen in zip(scores, selections, strict=True)]
     assert [one.status for one in of_each] == ["ok", "ok", "nothing selected"]
-    assert metrics.over_seeds([one.value for one in of_each]).mean == pytest.approx(4)
-    assert metrics.aggregate(torch.full((2, 1), nan)).status == "missing"
+    assert statistics.over_seeds([one.value for one in of_each]).mean == pytest.approx(4)
+    assert statistics.aggregate(torch.full((2, 1), nan)).status == "missing"
 
 
 def test_a_selection_drops_queries_of_every_layer_and_head() -> None:
-    kept = metrics.only(torch.ones(3, 2, 4), torch.tensor([True, False, True]))
+    kept = statistics.only(torch.ones(3, 2, 4), torch.tensor([True, False, True]))
     assert kept.isnan().all(dim=(1, 2)).tolist() == [False, True, False]
     assert kept.isnan().sum() == 8
 
 
 def test_rec2ftp_goes_through_the_same_statistics() -> None:
     values = torch.stack([torch.tensor([1.0, nan, 0.0, 1.0]), torch.tensor([nan, 1.0, 1.0, nan])])
-    test = metrics.paired_test(values)
+    test = statistics.paired_test(values)
     assert test.difference == pytest.approx((2 / 3 + 1) / 2)
 
 
 def test_holm_by_hand() -> None:
     """0.01 · 4, 0.02 · 3, then 0.03 · 2 = 0.06 again, and 0.04 · 1 raised to the one before."""
-    corrected = metrics.holm([0.04, nan, 0.01, 0.03, 0.02])
+    corrected = statistics.holm([0.04, nan, 0.01, 0.03, 0.02])
     assert corrected.p_values == pytest.approx((0.06, nan, 0.04, 0.06, 0.06), nan_ok=True)
     assert (corrected.n_tested, corrected.n_not_tested) == (4, 1)
-    assert metrics.holm([0.7, 0.6]).p_values == (1, 1)
-    assert metrics.holm([]).p_values == ()
+    assert statistics.holm([0.7, 0.6]).p_values == (1, 1)
+    assert statistics.holm([]).p_values == ()
 
 
 def verdict(values: Tensor, margin: float | None = None) -> str:
-    return metrics.decide_all({"claim": metrics.paired_test(values, margin=margin)})["claim"].verdict
+    return statistics.decide_all({"claim": statistics.paired_test(values, margin=margin)})["claim"].verdict
 
 
 def test_a_claim_of_more_is_decided_on_either_side() -> None:
@@ -171,29 +171,29 @@ def test_a_claim_of_no_difference_needs_more_than_no_evidence() -> None:
 
 def test_a_difference_of_rounding_is_no_difference() -> None:
     rounding = constant(1e-9, 2e-9, 1e-9, 2e-9, 1e-9)
-    test = metrics.paired_test(rounding, margin=1e-6)
+    test = statistics.paired_test(rounding, margin=1e-6)
     assert test.p_value < 0.05 and test.p_equal == 0.001
-    decision = metrics.decide_all({"full-batch GD has no order sensitivity": test})
+    decision = statistics.decide_all({"full-batch GD has no order sensitivity": test})
     assert decision["full-batch GD has no order sensitivity"].verdict == "supported"
 
 
 def test_one_claim_among_many_must_be_shown_more_strongly() -> None:
     """p between 0.01 and 0.05: enough alone, not among five."""
-    tests = {str(draw): metrics.paired_test(differences(0, draw=draw)) for draw in range(4)}
+    tests = {str(draw): statistics.paired_test(differences(0, draw=draw)) for draw in range(4)}
     for draw in range(50):
-        one = metrics.paired_test(differences(0.5, draw=draw))
+        one = statistics.paired_test(differences(0.5, draw=draw))
         if 0.012 < one.p_value < 0.05:
             break
-    assert metrics.decide_all({"one": one})["one"].verdict == "supported"
-    among = metrics.decide_all({**tests, "one": one})["one"]
+    assert statistics.decide_all({"one": one})["one"].verdict == "supported"
+    among = statistics.decide_all({**tests, "one": one})["one"]
     assert among.verdict == "undecided"
     assert (among.p_value, among.n_tested) == (pytest.approx(5 * one.p_value), 5)
 
 
 def test_a_claim_on_few_seeds_is_no_part_of_the_family() -> None:
-    enough = metrics.paired_test(differences(3))
-    few = {str(draw): metrics.paired_test(differences(3, seeds=4, draw=draw)) for draw in range(30)}
-    decisions = metrics.decide_all({"enough": enough, **few})
+    enough = statistics.paired_test(differences(3))
+    few = {str(draw): statistics.paired_test(differences(3, seeds=4, draw=draw)) for draw in range(30)}
+    decisions = statistics.decide_all({"enough": enough, **few})
     assert (decisions["enough"].verdict, decisions["enough"].n_tested) == ("supported", 1)
     assert decisions["0"].verdict == "undecided" and np.isnan(decisions["0"].p_value)
     assert decisions["0"].reason == "4 demonstration seeds, fewer than 5"

@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from demograd.metrics import (
+from demograd.metrics import specificity
+from demograd.statistics import (
     aggregate,
     at_equal_size,
     common_sizes,
@@ -19,7 +20,6 @@ from demograd.metrics import (
     mean_over_sizes,
     over_seeds,
     paired_test,
-    specificity,
     statistic_interval,
     statistic_intervals,
 )

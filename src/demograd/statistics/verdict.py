@@ -1,9 +1,8 @@
-"""What an interval lets one say about a claim of the form "the value is above zero"."""
+"""An interval, and what it lets one say about a claim of the form "the value is above zero"."""
 
 from dataclasses import dataclass
 from enum import StrEnum
-
-from demograd.metrics.interval import Interval
+from typing import Literal
 
 SEEDS_TO_DECIDE = 5
 """Fewer demonstration seeds than this decide nothing (method.md, "Aggregation")."""
@@ -11,6 +10,27 @@ SEEDS_TO_DECIDE = 5
 SEEDS_FOR_SPECIFICITY = 7
 """Fewer than this decide nothing about specificity: a permutation of the pairing of five sets has a p-value of 1/120 at
 least, which no correction for several claims leaves below 0.05 (method.md, "Matching")."""
+
+Over = Literal["demonstrations", "queries"]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An interval, and what it rests on: all that a decision asks of it."""
+
+    low: float
+    high: float
+    level: float
+    """Such as 0.95."""
+    over: Over
+    n_seeds: int
+    """Demonstration seeds that have a value."""
+
+    @property
+    def label(self) -> str:
+        """What the interval is about, for tables and sentences."""
+        about = "over demonstrations" if self.over == "demonstrations" else "conditional on these demonstrations"
+        return f"{100 * self.level:.3g} % interval {about}"
 
 
 class Verdict(StrEnum):

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from demograd.metrics.aggregation import infinite_where_any
+from demograd.statistics.aggregate import infinite_where_any
 
 
 def at_equal_size(
@@ -57,9 +57,9 @@ def common_sizes(all_sizes: Sequence[Float[Tensor, "_rates seeds"]]) -> tuple[fl
 
     (NaN, NaN) if there is no such range.
     """
-    there = [_present(sizes) for sizes in all_sizes]
-    low = max(x.nan_to_num(torch.inf).amin(dim=0).max().item() for x in there)
-    high = min(x.nan_to_num(-torch.inf).amax(dim=0).min().item() for x in there)
+    present = [_present(sizes) for sizes in all_sizes]
+    low = max(x.nan_to_num(torch.inf).amin(dim=0).max().item() for x in present)
+    high = min(x.nan_to_num(-torch.inf).amax(dim=0).min().item() for x in present)
     return (low, high) if low < high else (torch.nan, torch.nan)
 
 
