@@ -35,7 +35,7 @@ def keys_and_values() -> Callable[[Any], dict[str, Tensor]]:
     """
 
     def find(network: Any) -> dict[str, Tensor]:
-        found = {}
+        masks = {}
         for name, parameter in network.named_parameters():
             mask = torch.zeros(parameter.shape, dtype=torch.bool)
             if ".k_proj." in name or ".v_proj." in name:
@@ -51,7 +51,7 @@ def keys_and_values() -> Callable[[Any], dict[str, Tensor]]:
             elif ".query_key_value." in name:  # Falcon 7B: 64 queries, 16 keys, 16 values
                 mask[64:] = True
             if mask.any() and ".encoder_attn." not in name:
-                found[name] = mask
-        return found
+                masks[name] = mask
+        return masks
 
     return find

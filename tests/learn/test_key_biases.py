@@ -77,9 +77,11 @@ def test_all_else_that_adam_trains_it_still_does(
     random_model: Make, random_sequences: Callable[..., list[TrainingSequence]]
 ) -> None:
     model = random_model("opt")
-    before = {name: one.detach().clone() for name, one in model.network.named_parameters()}
+    before = {name: parameter.detach().clone() for name, parameter in model.network.named_parameters()}
     with fine_tuned(model, random_sequences(12, 9), ADAM) as tuned:
-        changed = {name for name, one in tuned.network.named_parameters() if not torch.equal(one, before[name])}
+        changed = {
+            name for name, parameter in tuned.network.named_parameters() if not torch.equal(parameter, before[name])
+        }
     ends = {name.partition("self_attn.")[2] for name in changed}
     assert ends == {"k_proj.weight", "v_proj.weight", "v_proj.bias"}
 

@@ -41,10 +41,10 @@ def plain(network: Any, hidden: Tensor, targets: Tensor) -> Tensor:
     ]
 
 
-def relative(found: Tensor, expected: Tensor) -> float:
+def relative(actual: Tensor, expected: Tensor) -> float:
     """The largest error of a row, as a share of that row's size."""
-    found, expected = (each.double().view(len(each), -1) for each in (found, expected))
-    return ((found - expected).norm(dim=1) / expected.norm(dim=1)).max().item()
+    actual, expected = (rows.double().view(len(rows), -1) for rows in (actual, expected))
+    return ((actual - expected).norm(dim=1) / expected.norm(dim=1)).max().item()
 
 
 def some_hidden(model: Model, rows: int = 12) -> Tensor:

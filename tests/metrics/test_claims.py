@@ -57,8 +57,8 @@ def test_resampling_noise_does_not_part_a_p_value_from_its_interval() -> None:
 
 def test_between_many_seeds_alone_the_p_value_is_that_of_the_t_test() -> None:
     """Queries all alike: what is resampled are the means of the seeds."""
-    drawn = torch.randn(40, generator=torch.Generator().manual_seed(2)).double()
-    of_seeds = (drawn - drawn.mean()) / drawn.std() + 0.33
+    means = torch.randn(40, generator=torch.Generator().manual_seed(2)).double()
+    of_seeds = (means - means.mean()) / means.std() + 0.33
     test = metrics.paired_test(constant(*of_seeds.tolist()), resamples=20000)
     expected = ttest_1samp(of_seeds.numpy(), 0).pvalue
     assert 0.04 < expected < 0.05
@@ -124,15 +124,15 @@ def test_each_seed_may_select_its_own_queries() -> None:
     assert test.difference == pytest.approx(4)
     assert (test.n_seeds, test.n_queries) == (2, 3)
     of_each = [metrics.aggregate(s[chosen][:, None]) for s, chosen in zip(scores, selections, strict=True)]
-    assert [one.status for one in of_each] == ["ok", "ok", "nothing selected"]
-    assert metrics.over_seeds([one.value for one in of_each]).mean == pytest.approx(4)
+    assert [aggregate.status for aggregate in of_each] == ["ok", "ok", "nothing selected"]
+    assert metrics.over_seeds([aggregate.value for aggregate in of_each]).mean == pytest.approx(4)
     assert metrics.aggregate(torch.full((2, 1), nan)).status == "missing"
 
 
 def test_a_selection_drops_queries_of_every_layer_and_head() -> None:
-    kept = metrics.only(torch.ones(3, 2, 4), torch.tensor([True, False, True]))
-    assert kept.isnan().all(dim=(1, 2)).tolist() == [False, True, False]
-    assert kept.isnan().sum() == 8
+    selected = metrics.only(torch.ones(3, 2, 4), torch.tensor([True, False, True]))
+    assert selected.isnan().all(dim=(1, 2)).tolist() == [False, True, False]
+    assert selected.isnan().sum() == 8
 
 
 def test_rec2ftp_goes_through_the_same_statistics() -> None:
@@ -181,13 +181,13 @@ def test_one_claim_among_many_must_be_shown_more_strongly() -> None:
     """p between 0.01 and 0.05: enough alone, not among five."""
     tests = {str(draw): metrics.paired_test(differences(0, draw=draw)) for draw in range(4)}
     for draw in range(50):
-        one = metrics.paired_test(differences(0.5, draw=draw))
-        if 0.012 < one.p_value < 0.05:
+        test = metrics.paired_test(differences(0.5, draw=draw))
+        if 0.012 < test.p_value < 0.05:
             break
-    assert metrics.decide_all({"one": one})["one"].verdict == "supported"
-    among = metrics.decide_all({**tests, "one": one})["one"]
+    assert metrics.decide_all({"one": test})["one"].verdict == "supported"
+    among = metrics.decide_all({**tests, "one": test})["one"]
     assert among.verdict == "undecided"
-    assert (among.p_value, among.n_tested) == (pytest.approx(5 * one.p_value), 5)
+    assert (among.p_value, among.n_tested) == (pytest.approx(5 * test.p_value), 5)
 
 
 def test_a_claim_on_few_seeds_is_no_part_of_the_family() -> None:

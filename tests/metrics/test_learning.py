@@ -51,10 +51,10 @@ def test_what_tells_the_classes_better_apart_has_learned(
     observation: Make, check: type[metrics.LearningCheck], nothing: str
 ) -> None:
     zsl, learned = scores(observation, 5), scores(observation, 5, signal=1.5, seed=1)
-    found = check(zsl, learned)
-    assert found.passed and found.outcome == Learning.LEARNED
-    assert "over demonstrations" in found.message and "98.8 %" in found.message
-    assert [each.measure for each in found.changes] == [
+    gate = check(zsl, learned)
+    assert gate.passed and gate.outcome == Learning.LEARNED
+    assert "over demonstrations" in gate.message and "98.8 %" in gate.message
+    assert [change.measure for change in gate.changes] == [
         "accuracy",
         "AUC",
         "calibrated accuracy",
@@ -62,7 +62,7 @@ def test_what_tells_the_classes_better_apart_has_learned(
         "format",
     ]
     by_hand = np.mean([metrics.auc(after) - metrics.auc(before) for before, after in zip(zsl, learned, strict=True)])
-    assert found.changes[1].difference == pytest.approx(by_hand)
+    assert gate.changes[1].difference == pytest.approx(by_hand)
     for before, after in ((learned, zsl), (zsl, zsl)):
         closed = check(before, after)
         assert closed.outcome == Learning.NOTHING and closed.message.startswith(nothing)
@@ -72,9 +72,9 @@ def test_what_tells_the_classes_better_apart_has_learned(
 def test_a_likelier_format_opens_no_gate(observation: Make, check: type[metrics.LearningCheck], nothing: str) -> None:
     """Every label word e⁴ times as likely, none preferred: the likelihood among all words rises, and nothing else."""
     zsl, formatted = scores(observation, 5), scores(observation, 5, format=4)
-    found = check(zsl, formatted)
-    assert found.changes[-1].is_better and found.changes[-1].difference == pytest.approx(4, abs=1e-4)
-    assert not found.passed and found.message.startswith(nothing)
+    gate = check(zsl, formatted)
+    assert gate.changes[-1].is_better and gate.changes[-1].difference == pytest.approx(4, abs=1e-4)
+    assert not gate.passed and gate.message.startswith(nothing)
 
 
 @pytest.mark.parametrize(("check", "nothing"), GATES)
@@ -83,30 +83,26 @@ def test_a_bias_that_costs_accuracy_closes_the_gate_though_the_format_is_likelie
 ) -> None:
     """As on SST2 with six demonstrations: accuracy and likelihood among the label words fall, the format rises, and the
     order of the queries stays as it was."""
-    found = check(scores(observation, 5), scores(observation, 5, bias=4, format=6))
-    accuracy, auc, _, among, form = found.changes
+    gate = check(scores(observation, 5), scores(observation, 5, bias=4, format=6))
+    accuracy, auc, _, among, form = gate.changes
     assert accuracy.is_worse and among.is_worse and form.is_better and auc.difference == pytest.approx(0, abs=1e-6)
-    assert found.outcome == Learning.NOTHING
-    assert found.message.startswith(f"{nothing}, worse in accuracy and likelihood among the label words")
+    assert gate.outcome == Learning.NOTHING
+    assert gate.message.startswith(f"{nothing}, worse in accuracy and likelihood among the label words")
 
 
 def test_something_significantly_worse_closes_a_gate_that_something_better_would_open(observation: Make) -> None:
     """Queries are told apart better, and a bias sends nearly all of them to one class."""
-    found = metrics.check_in_context_learning(
-        scores(observation, 5), scores(observation, 5, signal=1.5, bias=6, seed=1)
-    )
-    assert found.changes[1].is_better and found.changes[0].is_worse
-    assert not found.passed and "worse in" in found.message and "(better in AUC" in found.message
+    gate = metrics.check_in_context_learning(scores(observation, 5), scores(observation, 5, signal=1.5, bias=6, seed=1))
+    assert gate.changes[1].is_better and gate.changes[0].is_worse
+    assert not gate.passed and "worse in" in gate.message and "(better in AUC" in gate.message
 
 
 def test_a_bias_that_happens_to_suit_the_classes_opens_no_gate(observation: Make) -> None:
     """Nine of ten queries are of class 1: always saying so raises accuracy, and tells no query from another."""
     gold = [int(query % 10 > 0) for query in range(QUERIES)]
     zsl, biased = (scores(observation, 5, bias=bias, gold=gold) for bias in (-1, 0.3))
-    found = metrics.check_in_context_learning(
-        zsl, [_without_likelihood(z, b) for z, b in zip(zsl, biased, strict=True)]
-    )
-    assert found.changes[0].is_better and not found.passed
+    gate = metrics.check_in_context_learning(zsl, [_without_likelihood(z, b) for z, b in zip(zsl, biased, strict=True)])
+    assert gate.changes[0].is_better and not gate.passed
 
 
 def _without_likelihood(zsl: Observation, biased: Observation) -> Observation:
@@ -124,34 +120,34 @@ def test_few_demonstration_sets_leave_a_gate_undecided_and_say_what_was_seen_on_
     zsl = scores(observation, sets)
     better = metrics.check_in_context_learning(zsl, scores(observation, sets, signal=1.5, seed=1))
     worse = metrics.check_in_context_learning(zsl, scores(observation, sets, bias=4, format=6))
-    for found, seen in (
+    for gate, words in (
         (better, "in-context learning improves on zero-shot in AUC"),
         (worse, "no in-context learning here, worse in accuracy"),
     ):
-        assert found.outcome == Learning.UNDECIDED and not found.passed
+        assert gate.outcome == Learning.UNDECIDED and not gate.passed
         plural = "s" * (sets > 1)
-        assert found.message.startswith(
-            f"undecided with {sets} demonstration set{plural}, and at least 5 decide; on these demonstrations {seen}"
+        assert gate.message.startswith(
+            f"undecided with {sets} demonstration set{plural}, and at least 5 decide; on these demonstrations {words}"
         )
-        assert "conditional on these demonstrations" in found.message
+        assert "conditional on these demonstrations" in gate.message
 
 
 def test_with_several_classes_there_is_no_calibrated_accuracy_and_the_rest_decides(observation: Make) -> None:
     gold = [query % 3 for query in range(QUERIES)]
     zsl, learned = (scores(observation, 5, signal=signal, gold=gold) for signal in (0, 2))
-    found = metrics.check_in_context_learning(zsl, learned)
-    assert np.isnan(found.changes[2].difference) and "calibrated" not in found.message
-    assert found.passed
+    gate = metrics.check_in_context_learning(zsl, learned)
+    assert np.isnan(gate.changes[2].difference) and "calibrated" not in gate.message
+    assert gate.passed
 
 
 def test_one_query_decides_nothing(observation: Make) -> None:
-    one = scores(observation, 5, gold=[1])
-    found = metrics.check_in_context_learning(one, one)
-    assert found.outcome == Learning.UNDECIDED and "no interval" in found.message
+    single = scores(observation, 5, gold=[1])
+    gate = metrics.check_in_context_learning(single, single)
+    assert gate.outcome == Learning.UNDECIDED and "no interval" in gate.message
 
 
 def test_chance_seldom_opens_a_gate(observation: Make) -> None:
-    opened = 0
+    n_open = 0
     for run in range(40):
         random = torch.Generator().manual_seed(run)
         zsl, icl = (
@@ -161,12 +157,12 @@ def test_chance_seldom_opens_a_gate(observation: Make) -> None:
             ]
             for _ in range(2)
         )
-        opened += metrics.check_in_context_learning(zsl, icl, resamples=300).passed
-    assert opened <= 4
+        n_open += metrics.check_in_context_learning(zsl, icl, resamples=300).passed
+    assert n_open <= 4
 
 
 def test_a_label_s_likelihood_is_the_format_s_times_its_share_among_the_label_words(observation: Make) -> None:
-    made = observation(log_probs=torch.tensor([[0.3, 0.1], [0.06, 0.02]]).log(), gold=[0, 1])
-    assert metrics.format_log_likelihood(made).exp().tolist() == pytest.approx([0.4, 0.08])
-    parts = metrics.format_log_likelihood(made) + metrics.normalised_label_log_likelihood(made)
-    assert parts.tolist() == pytest.approx(metrics.label_log_likelihood(made).tolist())
+    observed = observation(log_probs=torch.tensor([[0.3, 0.1], [0.06, 0.02]]).log(), gold=[0, 1])
+    assert metrics.format_log_likelihood(observed).exp().tolist() == pytest.approx([0.4, 0.08])
+    parts = metrics.format_log_likelihood(observed) + metrics.normalised_label_log_likelihood(observed)
+    assert parts.tolist() == pytest.approx(metrics.label_log_likelihood(observed).tolist())

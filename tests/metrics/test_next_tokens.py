@@ -71,7 +71,7 @@ def test_order_sensitivity_by_hand(observation: Make) -> None:
 def random_orders(make: Make, n: int) -> list[Observation]:
     random = torch.Generator().manual_seed(0)
     log_probs = [torch.randn(4, 50, generator=random).log_softmax(-1) for _ in range(n)]
-    return [dataclasses.replace(make(), next_token_log_probs=each) for each in log_probs]
+    return [dataclasses.replace(make(), next_token_log_probs=distribution) for distribution in log_probs]
 
 
 def test_orders_one_at_a_time_give_the_deviation_of_all(observation: Make) -> None:

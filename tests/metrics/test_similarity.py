@@ -157,11 +157,11 @@ def test_a_row_of_one_token_has_a_sign_and_nothing_to_centre(observation: Make) 
 
 
 def test_a_zero_vector_has_no_direction(observation: Make) -> None:
-    zero, one = observation(outputs=outputs(0 * E[0])), observation(outputs=outputs(E[0]))
-    assert metrics.sim_aou(zero, one, one).item() == 1
-    assert metrics.sim_aou(zero, zero, one).isnan().all()
-    assert metrics.sim_aou_norm(zero, one, one).isnan().all()
-    assert metrics.relative_update_size(zero, one).isnan().all()
+    zero, unit = observation(outputs=outputs(0 * E[0])), observation(outputs=outputs(E[0]))
+    assert metrics.sim_aou(zero, unit, unit).item() == 1
+    assert metrics.sim_aou(zero, zero, unit).isnan().all()
+    assert metrics.sim_aou_norm(zero, unit, unit).isnan().all()
+    assert metrics.relative_update_size(zero, unit).isnan().all()
 
 
 def test_infinite_values_are_refused_with_the_name_of_the_setting(observation: Make) -> None:
@@ -233,7 +233,7 @@ def test_alpha_by_hand(observation: Make) -> None:
 def test_every_metric_of_observations_returns_what_the_table_says(observation: Make) -> None:
     shapes = {"head": (4, 2, 3), "layer": (4, 2), "layer_pair": (4, 2, 2), "query": (4,)}
     random = torch.Generator().manual_seed(0)
-    given = [
+    observations = [
         dataclasses.replace(
             observation(seed=seed), next_token_log_probs=torch.randn(4, 30, generator=random).log_softmax(-1)
         )
@@ -243,11 +243,11 @@ def test_every_metric_of_observations_returns_what_the_table_says(observation: M
     for name, metric in metrics.METRICS.items():
         if metric.per == "model" or metric.kind in ("attention", "dual form"):  # which have tests of their own
             continue
-        arguments = [given] if metric.arguments == ("orders",) else given[: len(metric.arguments)]
+        arguments = [observations] if metric.arguments == ("orders",) else observations[: len(metric.arguments)]
         result = metric.function(*arguments)
         assert result.shape == shapes[metric.per] if metric.per in shapes else isinstance(result, float), name
         present = torch.as_tensor(result)[~torch.as_tensor(result).isnan()]
         assert ((metric.bounds[0] <= present) & (present <= metric.bounds[1])).all(), name
         if metric.needs:
             with pytest.raises(ValueError, match="holds no next-token distribution"):
-                metric.function(*([lacking] if arguments == [given] else lacking[: len(metric.arguments)]))
+                metric.function(*([lacking] if arguments == [observations] else lacking[: len(metric.arguments)]))

@@ -66,7 +66,7 @@ def test_the_bootstrap_agrees_with_aggregates_of_resampled_scores(missing_querie
     values = with_holes(5, 20, 3)
     values[:, :missing_queries] = NAN
     random, n = np.random.default_rng(7), 20 - missing_queries
-    queries, kept = random.integers(n, size=(300, n)), values[:, missing_queries:]
+    queries, present = random.integers(n, size=(300, n)), values[:, missing_queries:]
     seeds = np.random.default_rng([7, 1]).integers(5, size=(300, 5))
     value = mean(values)
 
@@ -74,8 +74,8 @@ def test_the_bootstrap_agrees_with_aggregates_of_resampled_scores(missing_querie
         low, high = np.quantile(replicates, [0.025, 0.975])
         return np.array([value - low, high - value])
 
-    both = reach([mean(kept[s][:, q]) for s, q in zip(seeds, queries, strict=True)])
-    alone = reach([mean(kept[:, q]) for q in queries])
+    both = reach([mean(present[s][:, q]) for s, q in zip(seeds, queries, strict=True)])
+    alone = reach([mean(present[:, q]) for q in queries])
     of_queries = alone * (n / (n - 1)) ** 0.5 * t.ppf(0.975, n - 1) / 1.959964
     of_seeds = np.sqrt(np.maximum(both**2 - of_queries**2, 0)) * (5 / 4) ** 0.5 * 2.776445 / 1.959964
     low, high = np.sqrt(of_queries**2 + of_seeds**2)
@@ -93,8 +93,8 @@ def coverage(interval: object, query_effect: float, seed_effect: float, runs: in
         random = torch.Generator().manual_seed(run)
         seeds, queries = torch.randn(5, 1, generator=random), torch.randn(1, 25, generator=random)
         noise = torch.randn(5, 25, generator=random)
-        found = interval(seed_effect * seeds + query_effect * queries + noise, resamples=300)  # type: ignore[operator]
-        hits += found.low <= 0 <= found.high
+        result = interval(seed_effect * seeds + query_effect * queries + noise, resamples=300)  # type: ignore[operator]
+        hits += result.low <= 0 <= result.high
     return hits / runs
 
 
@@ -151,9 +151,9 @@ def test_each_sets_interval_is_the_one_it_has_alone(missing_in_one: int) -> None
     values[:, 4] = NAN  # a query without values under any seed
     values[1, 7 : 7 + missing_in_one] = NAN
     values[3] = NAN if missing_in_one else values[3]
-    each = metrics.conditional_intervals(values)
-    assert each == [metrics.conditional_interval(one[None]) for one in values]
-    assert [one and one.n_queries for one in each] == (
+    intervals = metrics.conditional_intervals(values)
+    assert intervals == [metrics.conditional_interval(scores[None]) for scores in values]
+    assert [interval and interval.n_queries for interval in intervals] == (
         [19, 19 - missing_in_one, 19, None, 19] if missing_in_one else [19] * 5
     )
 
@@ -167,10 +167,10 @@ def test_each_sets_auc_has_the_interval_it_has_alone(observation: Make) -> None:
     def auc(number: int, queries: np.ndarray) -> np.ndarray:
         return metrics.resampled_auc(sets[number], queries)
 
-    whole, each = metrics.statistic_intervals(auc, 4, 30)
+    whole, by_set = metrics.statistic_intervals(auc, 4, 30)
     assert whole == metrics.statistic_interval(auc, 4, 30) and whole is not None and whole.n_seeds == 3
-    assert each[3] is None
-    for number, interval in enumerate(each[:3]):
+    assert by_set[3] is None
+    for number, interval in enumerate(by_set[:3]):
         assert interval == metrics.statistic_interval(lambda _, q, at=number: auc(at, q), 1, 30, over="queries")
 
 

@@ -35,8 +35,8 @@ def test_parameter_distance_by_hand() -> None:
 
 
 def test_no_distance_is_relative_to_zero() -> None:
-    zero, one = torch.zeros(2), torch.ones(2)
-    distance = metrics.parameter_distance([("bias", one), ("weight", 3 * one)], [("bias", zero), ("weight", one)])
+    zero, unit = torch.zeros(2), torch.ones(2)
+    distance = metrics.parameter_distance([("bias", unit), ("weight", 3 * unit)], [("bias", zero), ("weight", unit)])
     assert np.isnan(distance.by_name["bias"]) and distance.n_missing == 1
     assert distance.mean == pytest.approx(2)
     assert distance.total == pytest.approx((10 / 2) ** 0.5)

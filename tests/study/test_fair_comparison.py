@@ -26,7 +26,12 @@ def comparisons(study: Study, folder: RunFolder, **not_passed: Any) -> dict[str,
         row["passed"] = row["check"] != "update_size" or about != not_passed
     folder.write_json("validity.json", rows)
     claims = check_claims(study, folder)["claims"]
-    return {one["compared"]: one for claim in claims for one in claim["comparisons"] if "SimAOU, " in one["compared"]}
+    return {
+        comparison["compared"]: comparison
+        for claim in claims
+        for comparison in claim["comparisons"]
+        if "SimAOU, " in comparison["compared"]
+    }
 
 
 @pytest.fixture(scope="module")
@@ -40,15 +45,18 @@ def several_rates(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -
 
 
 def test_methods_or_weights_at_one_learning_rate_each_are_said_to_be(one_rate: tuple[Study, RunFolder]) -> None:
-    found = comparisons(*one_rate)
-    assert "SimAOU, FT, trained: LCGD − GD, at one learning rate each" in found
-    assert "SimAOU, GD, FT: trained − no_training, at one learning rate each" in found
-    assert "SimAOU, GD, trained: FT − FT_permuted_labels" in found  # one method, one rate: nothing to choose
+    by_title = comparisons(*one_rate)
+    assert "SimAOU, FT, trained: LCGD − GD, at one learning rate each" in by_title
+    assert "SimAOU, GD, FT: trained − no_training, at one learning rate each" in by_title
+    assert "SimAOU, GD, trained: FT − FT_permuted_labels" in by_title  # one method, one rate: nothing to choose
 
 
 def test_untrained_weights_too_must_be_moved_by_a_comparable_amount(one_rate: tuple[Study, RunFolder]) -> None:
-    found = comparisons(*one_rate, weights="no_training", method="GD")
-    reasons = {what: one["reason"].removesuffix("; at one learning rate each") for what, one in found.items()}
+    by_title = comparisons(*one_rate, weights="no_training", method="GD")
+    reasons = {
+        title: comparison["reason"].removesuffix("; at one learning rate each")
+        for title, comparison in by_title.items()
+    }
     absurd = "updates of an absurd size"
     assert reasons["SimAOU, GD, FT: trained − no_training, at one learning rate each"] == absurd
     assert reasons["SimAOU, LCGD, FT: trained − no_training, at one learning rate each"] != absurd
@@ -56,9 +64,9 @@ def test_untrained_weights_too_must_be_moved_by_a_comparable_amount(one_rate: tu
 
 
 def test_a_bad_rate_of_a_curve_spoils_no_comparison_at_equal_size(several_rates: tuple[Study, RunFolder]) -> None:
-    found = comparisons(*several_rates, weights="trained", method="GD")
-    what, specificity = next(item for item in found.items() if item[0].startswith("SimAOU, GD, trained: FT −"))
-    assert "at ‖u_FT‖ / ‖u_ICL‖ = " in what and specificity["reason"] != "updates of an absurd size"
+    by_title = comparisons(*several_rates, weights="trained", method="GD")
+    title, specificity = next(item for item in by_title.items() if item[0].startswith("SimAOU, GD, trained: FT −"))
+    assert "at ‖u_FT‖ / ‖u_ICL‖ = " in title and specificity["reason"] != "updates of an absurd size"
     assert specificity["n_seeds"] == 3
 
 

@@ -89,15 +89,15 @@ def test_a_study_that_comes_whole_from_the_cache_tells_the_same(
         run_study(study, out, watch, workers=Workers(threads=threads))
         return watch, out, read_json(out / "provenance.json")
 
-    (_, one, ran), (watch, two, came) = run("one", 1), run("two", 1)
-    assert watch.begun == [] and (one / "results.parquet").read_bytes() == (two / "results.parquet").read_bytes()
+    (_, first, ran), (watch, second, came) = run("one", 1), run("two", 1)
+    assert watch.started == [] and (first / "results.parquet").read_bytes() == (second / "results.parquet").read_bytes()
     assert came["models"] == ran["models"] and set(ran["models"]) == {"trained", "no_training, seed 0"}
     assert came["models"]["trained"]["source"] == str(small_model)
     assert came["notes"] == ran["notes"] and not any("several settings" in note for note in ran["notes"])
 
     watch, _, _ = run("three", 2)
-    assert [setting for _, setting in watch.begun] == ["ZSL", "ICL", "FT"] * 2
-    for cell in (two / "cells").iterdir():
+    assert [setting for _, setting in watch.started] == ["ZSL", "ICL", "FT"] * 2
+    for cell in (second / "cells").iterdir():
         cell.unlink()
-    (said,) = (note for note in run("two", 2)[2]["notes"] if "several settings" in note)
-    assert ", 1 thread, torch" in said and ", 2 threads, torch" in said
+    (sentence,) = (note for note in run("two", 2)[2]["notes"] if "several settings" in note)
+    assert ", 1 thread, torch" in sentence and ", 2 threads, torch" in sentence

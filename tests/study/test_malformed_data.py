@@ -76,7 +76,7 @@ def of_file(name: str, content: bytes, tokenizer: Any) -> bool:
         path = Path(folder) / name
         path.write_bytes(content)
         result = is_task_or_message(path, tokenizer)
-        assert [one.name for one in Path(folder).iterdir()] == [name]
+        assert [file.name for file in Path(folder).iterdir()] == [name]
         return result
 
 
@@ -185,7 +185,7 @@ def test_the_command_line_says_it_once_and_ends_with_2(
     message = capsys.readouterr().err
     assert all(word in message for word in words), message
     assert message.count("demograd:") == 1 and "Traceback" not in message and len(message) < 3000
-    assert [one.name for one in Path().iterdir()] == [name]
+    assert [file.name for file in Path().iterdir()] == [name]
 
 
 @pytest.mark.parametrize("name", ["m" * 300, "m" * 300 + ".csv", "a/" * 1900 + "b.csv", "nul\0l.csv", "~nobody/x.csv"])

@@ -40,8 +40,8 @@ def test_pairs_of_layers_over_corrected_queries_are_not_those_over_all(small_mod
     pairs = table[(table.metric == "layer_by_layer_sim_aou") & (table.setting == "FT")]
     plain = table[(table.metric == "sim_aou") & table.layer.isna() & table.seed.isna() & (table.setting == "FT")]
     for selection in ("all", "corrected"):
-        (asked,) = plain[plain.selection == selection].n / 2  # two layers
-        assert (pairs[pairs.selection == selection].n == asked).all()
+        (n_queries,) = plain[plain.selection == selection].n / 2  # two layers
+        assert (pairs[pairs.selection == selection].n == n_queries).all()
     assert set(pairs[pairs.selection == "corrected"].n) != set(pairs[pairs.selection == "all"].n)
 
 
@@ -66,15 +66,15 @@ def test_chance_is_drawn_anew_for_each_demonstration_set(small_model: Path, tmp_
     for cell in cells(study):
         icl = folder.load_observation(observation_key(study, cell.world, "ICL", folder.inputs))
         spans = prepare(study, tasks, model, cell.world).icl.demonstration_spans
-        kept = folder.load_cell(cell_key(study, cell, folder.inputs)).tensors["FT/random_attention_kendall_by_token"]
+        stored = folder.load_cell(cell_key(study, cell, folder.inputs)).tensors["FT/random_attention_kendall_by_token"]
         expected = random_attention_to_demonstrations(icl, spans, seed=cell.world.seed).kendall_by_token
-        assert torch.equal(kept, expected) and kept.abs().max() > 0
+        assert torch.equal(stored, expected) and stored.abs().max() > 0
 
 
 def test_no_order_is_trained_on_twice(small_model: Path, tmp_path: Path) -> None:
     watch = Listening()
     table = ran(small_model, tmp_path / "out", watch, measures=["order_sensitivity"], orders=4, seeds=[0])
-    settings = [setting for _, setting in watch.begun]
+    settings = [setting for _, setting in watch.started]
     assert (settings.count("FT"), settings.count("FT, another order")) == (1, 3)
     assert (settings.count("ICL"), settings.count("ICL, another order")) == (1, 3)
     spread = table[(table.metric == "order_sensitivity") & table.seed.isna()].set_index("setting").value
@@ -88,12 +88,12 @@ def test_an_order_on_which_training_diverges_is_said(
     trained = 0
 
     @contextmanager
-    def diverges_third(*given: Any, **named: Any) -> Iterator[Any]:
+    def diverges_third(*arguments: Any, **options: Any) -> Iterator[Any]:
         nonlocal trained
         trained += 1
         if trained == 3:
             raise Diverged(2, "the loss")
-        with fine_tuned(*given, **named) as tuned:
+        with fine_tuned(*arguments, **options) as tuned:
             yield tuned
 
     monkeypatch.setattr("demograd.study.measure.fine_tuned", diverges_third)

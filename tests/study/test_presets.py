@@ -114,13 +114,13 @@ def results(checkpoints: list[str], tmp_path_factory: pytest.TempPathFactory) ->
     """A small run of a preset, once, and its table."""
     done: dict[str, tuple[Path, pd.DataFrame]] = {}
 
-    def of(name: str) -> tuple[Path, pd.DataFrame]:
+    def run_of(name: str) -> tuple[Path, pd.DataFrame]:
         if name not in done:
             folder = run_study(small(name, checkpoints), tmp_path_factory.mktemp("runs") / name).folder.path
             done[name] = folder, pd.read_parquet(folder / "results.parquet")
         return done[name]
 
-    return of
+    return run_of
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -128,7 +128,8 @@ def test_every_preset_runs_and_writes_the_rows_that_it_is_for(name: str, results
     folder, table = results(name)
     numbers = table[table.value.notna()]
     written = {
-        (metric, None if pd.isna(of) else of) for metric, of in zip(numbers.metric, numbers.setting, strict=True)
+        (metric, None if pd.isna(setting) else setting)
+        for metric, setting in zip(numbers.metric, numbers.setting, strict=True)
     }
     assert FILLS[name] <= written
     assert set(table.method.dropna()) == set(read_study(name).methods)
@@ -153,7 +154,7 @@ def test_the_figures_have_a_norm_for_each_layer_and_step_and_a_score_for_each_pa
     assert (norms.value > 0).all()
     pairs = table[(table.metric == "layer_by_layer_sim_aou") & (table.setting == "FT") & (table.method == "GD")]
     assert len(pairs) == 9 and {(row.layer, row["at"]) for _, row in pairs.iterrows()} == {
-        (one, other) for one in range(3) for other in range(3)
+        (layer, other) for layer in range(3) for other in range(3)
     }
     same = pairs[pairs.layer == pairs["at"]].set_index("layer").value
     sim_aou = table[(table.metric == "sim_aou") & (table.setting == "FT") & (table.method == "GD")]

@@ -186,8 +186,8 @@ def test_the_parameters_move_on_whether_or_not_the_ability_is_there(run: Trained
 
 def test_that_the_ability_stays_as_it_is_is_contradicted_here(run: Trained) -> None:
     """Shen 2023 finds it in Pythia's first checkpoints already; these reach back to before."""
-    [one] = next(claim["comparisons"] for claim in run.claims if claim["name"] == "icl-early")
-    assert (one["verdict"], one["n_seeds"]) == ("contradicted", 5) and one["difference"] > 0.4
+    [comparison] = next(claim["comparisons"] for claim in run.claims if claim["name"] == "icl-early")
+    assert (comparison["verdict"], comparison["n_seeds"]) == ("contradicted", 5) and comparison["difference"] > 0.4
 
 
 def test_the_page_shows_in_context_learning_beside_the_parameters(run: Trained) -> None:

@@ -32,8 +32,8 @@ def killed(study: Study, results: bytes, folder: Path, kills: int, workers: Work
     chance, left, finished, goes_on = random.Random(5), kills, 0, 0
     while left or not finished:
         out = folder / str(finished)
-        kept = _cells(out)
-        goes_on += kept > 0
+        n_cells = _cells(out)
+        goes_on += n_cells > 0
         process = context.Process(target=_run, args=(study, out, workers))
         process.start()
         while process.is_alive() and not _is_at_work(process.pid, out):
@@ -49,7 +49,7 @@ def killed(study: Study, results: bytes, folder: Path, kills: int, workers: Work
         else:
             assert process.exitcode == -signal.SIGKILL
             left -= 1
-            longest *= 1.2 if _cells(out) == kept else 1
+            longest *= 1.2 if _cells(out) == n_cells else 1
     return goes_on
 
 
@@ -82,7 +82,7 @@ def _is_at_work(process: int | None, out: Path) -> bool:
         return False
 
 
-def _begun(study: Study, folder: Path, *options: str) -> "subprocess.Popen[str]":
+def _started(study: Study, folder: Path, *options: str) -> "subprocess.Popen[str]":
     """The command line, in a process group of its own, once it has finished a cell."""
     file = folder / "study.yaml"
     file.write_text(yaml.safe_dump(study.model_dump(mode="json")))
@@ -118,17 +118,17 @@ def test_ctrl_c_ends_all_workers_in_seconds_and_says_how_to_go_on(
     undisturbed: tuple[Study, bytes], tmp_path: Path
 ) -> None:
     study, results = undisturbed
-    process = _begun(study, tmp_path, "--workers", "2", "--threads", "1")
+    process = _started(study, tmp_path, "--workers", "2", "--threads", "1")
     os.killpg(process.pid, signal.SIGINT)
-    _, told = process.communicate(timeout=60)
-    assert process.returncode == 130 and "the same command goes on" in told and "Traceback" not in told
+    _, output = process.communicate(timeout=60)
+    assert process.returncode == 130 and "the same command goes on" in output and "Traceback" not in output
     assert _all_end(process.pid, 5)
     _run(study, tmp_path / "out", Workers(threads=1))
     assert (tmp_path / "out" / "results.parquet").read_bytes() == results
 
 
 def test_no_worker_outlives_a_run_that_is_killed(undisturbed: tuple[Study, bytes], tmp_path: Path) -> None:
-    process = _begun(undisturbed[0], tmp_path, "--workers", "2", "--threads", "1")
+    process = _started(undisturbed[0], tmp_path, "--workers", "2", "--threads", "1")
     process.kill()
     process.communicate(timeout=60)
     assert _all_end(process.pid, 20)

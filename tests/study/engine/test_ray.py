@@ -58,9 +58,9 @@ class Killing(Hearing):
         self.began: dict[str, set[str]] = {}
         """World, or cell → who began it."""
 
-    def begin(self, what: str, setting: str, total: int, worker: str = "") -> None:
-        super().begin(what, setting, total, worker)
-        self.began.setdefault(what, set()).add(worker)
+    def begin(self, title: str, setting: str, total: int, worker: str = "") -> None:
+        super().begin(title, setting, total, worker)
+        self.began.setdefault(title, set()).add(worker)
         if not self.killed:
             node = self.cluster.worker_nodes.copy().pop()
             (raylet,) = node.all_processes["raylet"]
@@ -98,7 +98,7 @@ def test_a_worker_that_is_killed_again_and_again_is_given_up(
     jobs = [Dies(tmp_path / "always", 99), Dies(tmp_path / "once", 1), Writes(tmp_path / "beside")]
     ended = [*run_jobs(jobs, connected, watch)]
     assert {job.file.name for job in ended} == {"once", "beside"}
-    assert len(watch.said) == 1 and watch.said[0].startswith("always: ") and "killed" in watch.said[0]
+    assert len(watch.sentences) == 1 and watch.sentences[0].startswith("always: ") and "killed" in watch.sentences[0]
     assert len((tmp_path / "always").read_text()) == 2
 
 
@@ -110,15 +110,15 @@ def test_a_users_mistake_in_a_worker_is_told_as_one(connected: Workers) -> None:
 def test_what_a_user_allows_counts_for_the_workers_of_all_nodes_and_only_for_that_run(
     tmp_path: Path, connected: Workers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told = []
+    answers = []
     for name, value in (("allowed", "1"), ("not allowed", "")):
         if value:
             monkeypatch.setenv(ALLOW_PICKLE, value)
         else:
             monkeypatch.delenv(ALLOW_PICKLE)
         list(run_jobs([Tells(tmp_path / name)], connected, Hearing()))
-        told.append((tmp_path / name).read_text().split())
-    (allowed, first), (not_allowed, second) = told
+        answers.append((tmp_path / name).read_text().split())
+    (allowed, first), (not_allowed, second) = answers
     assert (allowed, not_allowed) == ("True", "False") and first == second  # the same worker, in both runs
 
 
@@ -137,7 +137,7 @@ def test_what_no_node_has_is_said_and_not_waited_for_in_silence(
     watch = Leaving()
     with pytest.raises(KeyboardInterrupt):
         list(run_jobs([Writes(tmp_path / "never")], replace(connected, gpus=2.0, memory=1000.0), watch))
-    (sentence,) = watch.said
+    (sentence,) = watch.sentences
     assert "asks for 1 CPUs, 2 GPUs, 1,000.0 GB" in sentence and "(1 CPUs, 0 GPUs, " in sentence
     list(run_jobs([Writes(tmp_path / "seconds", 1.0)], connected, Hearing()))
-    assert len(watch.said) == 1 and (tmp_path / "seconds").exists()
+    assert len(watch.sentences) == 1 and (tmp_path / "seconds").exists()

@@ -23,9 +23,9 @@ class _Counter(TorchDispatchMode):
         result = function(*args, **(kwargs or {}))
         packet = function.overloadpacket
         if packet is _ATTENTION:
-            self.total += sdpa_flop_count(*(one.shape for one in args[:3]))
+            self.total += sdpa_flop_count(*(tensor.shape for tensor in args[:3]))
         elif packet is _ATTENTION_BACKWARD:
-            self.total += sdpa_backward_flop_count(*(one.shape for one in args[:4]))
+            self.total += sdpa_backward_flop_count(*(tensor.shape for tensor in args[:4]))
         elif packet in flop_registry:
             self.total += flop_registry[packet](*args, **(kwargs or {}), out_val=result)
         return result
