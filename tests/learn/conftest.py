@@ -1,4 +1,4 @@
-"""Training sequences of random tokens, and which entries of a network's parameters are keys and values."""
+"""Training sequences of random tokens, and masks of a network's key and value parameters."""
 
 from collections.abc import Callable
 from typing import Any
@@ -29,7 +29,7 @@ def random_sequences() -> Callable[..., list[TrainingSequence]]:
 
 @pytest.fixture(scope="session")
 def keys_and_values() -> Callable[[Any], dict[str, Tensor]]:
-    """True where an entry of a parameter is part of a key or value projection; written down from the model cards' code.
+    """A function that masks the entries of key and value projections, by parameter; from the code of the model cards.
 
     Parameters without such entries are left out. The fused layouts are those of `conftest.CONFIGS`: 4 heads of 16.
     """

@@ -1,4 +1,4 @@
-"""Inside the block the weights are tuned; after it every bit is what it was, however the block ended."""
+"""Inside the block the weights are tuned; after it every bit is restored, however the block ended."""
 
 import copy
 from collections.abc import Callable
@@ -44,7 +44,7 @@ class Interrupted(Exception):
 
 
 def bits(network: Any) -> dict[str, Tensor]:
-    """Every parameter and buffer as integers, so that not even the sign of a zero may change."""
+    """All parameters and buffers as integers, so that not even the sign of a zero may change."""
     return {name: tensor.detach().view(torch.uint8).clone() for name, tensor in network.state_dict().items()}
 
 
@@ -175,7 +175,7 @@ def test_what_is_observed_inside_is_the_tuned_model_and_afterwards_the_old_one(
 
 
 def test_training_teaches_the_demonstrations(random_model: MakeModel, random_sequences: MakeSequences) -> None:
-    """The direction is downhill: repeated on one demonstration, every method lowers its own loss at every step."""
+    """Repeated on one demonstration, every method lowers its own loss at every step."""
     model, sequences = random_model("llama"), random_sequences(12) * 4
     methods = [make(learning_rate=0.003) for make in (GradientDescent, LayerCausalGradientDescent)]
     for method in [*methods, GradientDescent(learning_rate=0.001, optimizer="adam")]:

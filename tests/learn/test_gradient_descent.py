@@ -61,7 +61,7 @@ def trained_by_torch(
     optimizer: Callable[..., Any],
     clip: float = float("inf"),
 ) -> tuple[dict[str, Tensor], list[float], list[dict[str, Tensor]]]:
-    """Parameters afterwards, the loss before each step, and each step's gradients."""
+    """The trained parameters, the loss before each step, and each step's gradients."""
     network = copy.deepcopy(network)
     parameters = dict(network.named_parameters())
     for name in masks:
@@ -85,7 +85,7 @@ def trained_by_torch(
 def test_a_step_is_torchs_own_on_the_networks_own_loss(
     kind: str, random_model: MakeModel, random_sequences: MakeSequences, keys_and_values: Find
 ) -> None:
-    """Weights, losses and gradient norms; and what is neither key nor value, queries in fused matrices too, stays."""
+    """Weights, losses and gradient norms agree; all but keys and values stay, queries in fused matrices too."""
     model, sequences = random_model(kind), random_sequences(12, 7, 9)
     masks = keys_and_values(model.network)
     before = {name: parameter.clone() for name, parameter in model.network.named_parameters()}
@@ -170,7 +170,7 @@ def test_a_step_by_token_learns_from_that_token_alone(
 def test_all_parameters_learn_as_torch_teaches_them(
     kind: str, random_model: MakeModel, random_sequences: MakeSequences
 ) -> None:
-    """Tied embeddings once, with the gradients of both their uses (Gemma 2, GPT-2, OPT)."""
+    """Tied embeddings learn once, with the gradients of both their uses (Gemma 2, GPT-2, OPT)."""
     model, sequences = random_model(kind), random_sequences(12, 7)
     masks = {name: torch.ones_like(parameter, dtype=torch.bool) for name, parameter in model.network.named_parameters()}
     expected, losses, _ = trained_by_torch(

@@ -1,4 +1,4 @@
-"""LCGD: a layer learns from its own readout and from nothing above it; against naive implementations written here."""
+"""LCGD: a layer learns from its own readout and from nothing above it; held against naive implementations."""
 
 import copy
 from collections.abc import Callable
@@ -21,7 +21,7 @@ READOUTS = ["block", "attention_residual", "attention"]
 
 
 def read_out(network: Any, hidden: Tensor) -> Tensor:
-    """U of Deutch 2024 §4.3, spelled out for each architecture that is tried here."""
+    """U of Deutch 2024 §4.3, spelled out for each architecture of these tests."""
     kind = network.config.model_type
     if kind == "opt":
         decoder = network.model.decoder
@@ -41,14 +41,14 @@ def blocks(network: Any) -> list[Any]:
 
 
 def attention_projection(block: Any) -> Any:
-    """Whose output is the attention output; BLOOM's attention itself already holds the sum with the residual."""
+    """The module whose output is the attention output; BLOOM's attention returns the sum with the residual."""
     if hasattr(block, "self_attention"):
         return block.self_attention.dense
     return block.attn if hasattr(block, "attn") else block.self_attn
 
 
 def naive_step(network: Any, sequence: TrainingSequence, readout: str) -> list[Tensor]:
-    """Each layer's loss, on a whole graph whose only special thing is that every block's input is detached."""
+    """The loss of each layer, on one graph in which every block's input is detached."""
     outputs: dict[tuple[str, int], Tensor] = {}
     handles = []
 
@@ -97,7 +97,7 @@ def naive(
     optimizer: Callable[..., Any] = lambda parameters: torch.optim.SGD(parameters, lr=0.01),
     clip: float = float("inf"),
 ) -> tuple[dict[str, Tensor], list[float], list[list[float]]]:
-    """Parameters afterwards, summed losses, and gradient norms [steps][layers]."""
+    """The trained parameters, the summed losses, and the gradient norms [steps][layers]."""
     network = copy.deepcopy(network)
     parameters = dict(network.named_parameters())
     for name in masks:
@@ -176,7 +176,7 @@ def test_every_readout_is_what_a_naive_implementation_computes(
 def test_tokens_outside_a_window_or_chunk_teach_nothing(
     kind: str, random_model: MakeModel, random_sequences: MakeSequences, keys_and_values: Find
 ) -> None:
-    """Sequences of more than two windows of 7, against the network's own masks, without which the losses are others."""
+    """Sequences are longer than two windows of 7; without the network's own masks the losses differ."""
     model, sequences = random_model(kind), random_sequences(19, 16)
     expected, losses, norms = naive(model.network, sequences, keys_and_values(model.network), "block")
     with fine_tuned(model, sequences, LayerCausalGradientDescent(learning_rate=0.01)) as tuned:
@@ -218,7 +218,7 @@ def test_other_optimizers_are_torchs_own_in_every_layer(
 def test_all_parameters_of_a_block_learn_from_its_own_readout(
     kind: str, random_model: MakeModel, random_sequences: MakeSequences
 ) -> None:
-    """Norms and MLP too, but neither the readout nor the embeddings, with which it may be tied."""
+    """Norms and MLP learn too, but neither the readout nor the embeddings, with which it may be tied."""
     model, sequences = random_model(kind), random_sequences(12, 7)
     of_blocks = {id(parameter) for block in model.anatomy.blocks for parameter in block.parameters()}
     masks = {
@@ -238,7 +238,7 @@ def test_all_parameters_of_a_block_learn_from_its_own_readout(
 def test_clipping_is_layer_by_layer(
     random_model: MakeModel, random_sequences: MakeSequences, keys_and_values: Find
 ) -> None:
-    """A layer with a small gradient keeps it, whatever the others do."""
+    """A layer with a small gradient keeps its gradient, whatever the size of the others."""
     model, sequences = random_model("llama"), random_sequences(12, 7)
     masks = keys_and_values(model.network)
     _, _, unclipped = naive(model.network, sequences, masks, "block")
@@ -254,9 +254,9 @@ def test_clipping_is_layer_by_layer(
 def naive_by_token(
     network: Any, sequences: list[TrainingSequence], rate: float, learning: range, windows: tuple[int, ...] = ()
 ) -> tuple[dict[str, Tensor], list[float]]:
-    """One update per token of a llama's `learning` layers; what each block saw for earlier tokens is stored.
+    """Update the `learning` layers of a llama once per token, with every block's inputs for earlier tokens stored.
 
-    Of its layers, which see everything, a network like it may have some that see `windows` alone.
+    With `windows`, each layer sees only so many tokens, as in networks that are like llama but have windows.
     """
     network = copy.deepcopy(network)
     trained = [
@@ -298,7 +298,7 @@ def naive_by_token(
 def test_token_steps_are_what_a_naive_implementation_computes(
     layers: int, learning: range, random_model: MakeModel, random_sequences: MakeSequences
 ) -> None:
-    """Layers that do not learn hold their inputs as those that do."""
+    """Layers that do not learn store their inputs like those that do."""
     model, sequences = random_model("llama", num_hidden_layers=layers), random_sequences(9, 6)
     expected, losses = naive_by_token(model.network, sequences, rate=0.01, learning=learning)
     steps: list[int] = []
@@ -331,7 +331,7 @@ def test_token_steps_behind_a_window_are_what_a_naive_implementation_computes(
 def test_token_steps_are_not_demonstration_steps(
     readout: Any, random_model: MakeModel, random_sequences: MakeSequences
 ) -> None:
-    """A token's loss is not divided by the number of tokens; with one counted token both steps are the same."""
+    """The loss of a token is not divided by the number of tokens; with one counted token both steps are the same."""
     model, (sequence,) = random_model("llama"), random_sequences(8)
     last_only = TrainingSequence(sequence.tokens, [False] * 7 + [True])
 
@@ -347,7 +347,7 @@ def test_token_steps_are_not_demonstration_steps(
 
 
 def with_other_layers_above(model: Model, make: MakeModel, cut: int) -> Model:
-    """The model, but its blocks from `cut` on are another model's."""
+    """The model with the blocks of another model from block `cut` on."""
     other = make("llama", num_hidden_layers=6)
     drawn_anew = make("llama", num_hidden_layers=6, seed=1)
     for layer in range(cut, 6):
@@ -383,7 +383,7 @@ def test_replacing_the_layers_above_changes_what_gd_learns_below(
 
 
 def updates_of_both(cut: int, method: Method, make: MakeModel, sequences: MakeSequences) -> Any:
-    """Pairs of updates of the layers below and above the cut, before and after the layers above were replaced."""
+    """Pairs of updates of the layers below and above the cut, with the model's and with other layers above."""
     model = make("llama", num_hidden_layers=6)
     results = []
     for variant in (model, with_other_layers_above(model, make, cut)):
@@ -417,7 +417,7 @@ def test_without_the_softmax_derivative_only_the_values_learn(
 
 
 class SavedBytes:
-    """How much memory the graphs hold that exist at one time: what autograd saved and has not let go."""
+    """A counter of the bytes that autograd's graphs save at one time, and of their maximum."""
 
     def __init__(self) -> None:
         self.now = self.most = 0

@@ -1,4 +1,4 @@
-"""Linearised FT is the tangent of FT: what a tiny learning rate does, and not what a large one does."""
+"""Linearised FT is the tangent of FT: it agrees with a tiny learning rate, and not with a large one."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -69,7 +69,7 @@ def test_the_weights_are_back_before_anything_is_observed_and_the_change_is_what
 def test_in_16_bit_the_change_includes_what_rounding_would_lose(
     random_model: MakeModel, random_sequences: MakeSequences
 ) -> None:
-    """A step of 2e-5 moves hardly a bfloat16 weight, but its derivative is not lost."""
+    """A step of 2e-5 hardly moves a bfloat16 weight, but its derivative is not lost."""
     model, sequences = random_model("llama", dtype=torch.bfloat16), random_sequences(12)
     model = replace(model, dtype="bfloat16")
     with fine_tuned(model, sequences, GradientDescent(learning_rate=2e-5, linearised=True)) as tuned:

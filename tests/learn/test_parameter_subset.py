@@ -1,4 +1,4 @@
-"""What is trained is the subset that was asked for, in every architecture; everything else keeps its bits."""
+"""Training moves the chosen subset of the parameters, in every architecture; all else stays bit for bit."""
 
 from collections.abc import Callable
 from typing import Any
@@ -66,7 +66,7 @@ def test_two_layers_have_no_thirds() -> None:
 
 
 def moved_by(model: Model, sequences: list[TrainingSequence], method: Any) -> dict[str, Tensor]:
-    """Per parameter, which entries training changed."""
+    """The entries that training changed, as a mask per parameter."""
     before = {name: parameter.clone() for name, parameter in model.network.named_parameters()}
     with fine_tuned(model, sequences, method) as tuned:
         moved = {
@@ -122,7 +122,7 @@ def test_layers_that_are_not_trained_have_no_gradient_norm(
 def test_lcgd_learns_the_same_in_its_first_step_whichever_other_layers_learn(
     random_model: MakeModel, random_sequences: MakeSequences
 ) -> None:
-    """Each layer is its own problem; in GD, too, the first gradient does not know what else will move."""
+    """Each layer is a problem of its own; in GD, too, the first gradient does not depend on which layers will move."""
     model, sequences = random_model("llama"), random_sequences(12)
     for make in (GradientDescent, LayerCausalGradientDescent):
         norms = []
@@ -193,7 +193,7 @@ def test_a_drawn_share_depends_on_seed_and_name_alone() -> None:
 
 
 def test_a_plain_mapping_becomes_a_method() -> None:
-    """As a study file holds it: names and lists, no objects; a misspelt name is an error."""
+    """A study file has names and lists, no objects; a misspelt name is an error."""
     make = TypeAdapter(GradientDescent).validate_python
     subset = {"which": "value", "layers": [1, -1], "fraction": 0.5}
     assert make({"learning_rate": 0.1, "parameters": subset, "clip": 1}) == GradientDescent(

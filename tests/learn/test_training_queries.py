@@ -1,4 +1,4 @@
-"""Query vectors of training tokens: as the network is when it is about to learn from them."""
+"""Query vectors of training tokens, from the network just before it learns from them."""
 
 from collections.abc import Callable
 from typing import Any
@@ -26,7 +26,7 @@ RATE = 0.05
 
 
 def queries_now(model: Model, kind: str, tokens: list[int]) -> Tensor:
-    """[tokens, layers, heads × head_dim], caught where the network computes them."""
+    """Query vectors [tokens, layers, heads × head_dim], recorded where the network computes them."""
     caught: list[Tensor] = []
     place, scaling = KINDS[kind]
     handles = [
@@ -80,7 +80,7 @@ def test_a_batch_is_asked_before_its_one_update(random_model: MakeModel, random_
 def test_by_token_each_token_is_asked_before_it_is_learned_from(
     random_model: MakeModel, random_sequences: MakeSequences
 ) -> None:
-    """Tokens that do not count, and the last one, from which nothing is learned, are asked in their turn."""
+    """Tokens that do not count, and the last one, which teaches nothing, have their query vectors in their turn."""
     model, (first, second) = random_model("llama"), random_sequences(9, 6)
     method = GradientDescent(learning_rate=RATE, step="token")
     got = recorded(model, [first, second], method)

@@ -13,7 +13,7 @@ Make = Callable[..., Observation]
 
 @pytest.fixture
 def observation() -> Make:
-    """Make an observation of `queries` queries; what is not given is random, from `seed`."""
+    """A function that makes an observation of `queries` queries; arguments left out are random, from `seed`."""
 
     def make(
         *,

@@ -16,13 +16,16 @@ from demograd.tasks.prompts import Prompts
 from .conftest import Make
 
 BOS_AND_SEPARATORS = 50.0
-"""Their logits: attention to them would drown all else."""
+"""Logits of BOS and separators, so large that attention to them would outweigh all else."""
 
 
 def settings(
     observation: Make, icl: Sequence[float], ft: Sequence[float], lengths: Sequence[int]
 ) -> tuple[Observation, Observation, list[tuple[int, int]], list[Tensor]]:
-    """One query, one layer; the attention weights of each demonstration token in ICL and in FT, up to a factor."""
+    """ICL, FT, spans and training products for one query and one layer.
+
+    The arguments are attention weights of each demonstration token in ICL and in FT, up to a factor.
+    """
     context, spans, training = [BOS_AND_SEPARATORS], [], []
     for length in lengths:
         start, before = len(context), sum(end - begin for begin, end in spans)
@@ -44,7 +47,7 @@ def settings(
 
 
 def test_kendall_by_hand(observation: Make) -> None:
-    """Of ten pairs of tokens three are turned round. The demonstrations weigh .2 .3 .5 and .3 .45 .25: two of three."""
+    """Three of ten pairs of tokens are reversed. The demonstrations weigh .2 .3 .5 and .3 .45 .25: two of three."""
     arguments = settings(observation, [0.05, 0.15, 0.3, 0.24, 0.26], [0.1, 0.2, 0.45, 0.14, 0.11], (2, 1, 2))
     agreement = attention_to_demonstrations(*arguments)
     assert agreement.kendall_by_token.item() == pytest.approx(0.4)
@@ -70,7 +73,7 @@ def test_recall_of_the_five_most_attended_demonstrations_by_hand(observation: Ma
 
 
 def test_recall_of_the_hundred_most_attended_tokens_by_hand(observation: Make) -> None:
-    """Of 130 tokens in opposite orders the middle 70 are in both hundreds."""
+    """The middle 70 of 130 tokens in opposite orders are in both hundreds."""
     rising = [1.0 + token for token in range(130)]
     arguments = settings(observation, rising, rising[::-1], [65, 65])
     agreement = attention_to_demonstrations(*arguments)
@@ -130,8 +133,10 @@ def test_demonstrations_and_training_sequences_of_other_lengths_are_refused(obse
 def test_a_query_that_stands_among_the_demonstrations_is_found_by_inner_products(
     random_model: Callable[..., Model],
 ) -> None:
-    """Before rotary positions a token's query vector at layer 0 is its own alone: that of the query's last token meets
-    the same token in the demonstrations with its own squared length, wherever that stands."""
+    """Before rotary positions, a token's query vector at layer 0 depends on the token alone.
+
+    The inner product of the query's last token and the same token in the demonstrations is therefore its squared norm.
+    """
     model = random_model("llama")
     demonstrations, query = [[4, 9, 5, 21, 22, 23], [6, 11, 24, 25, 26, 27, 28]], [9]
     context = [0, *demonstrations[0], 1, *demonstrations[1], 1]

@@ -1,4 +1,4 @@
-"""An infinite value diverged: there is no mean of which it is part, and no interval or test of such a mean."""
+"""Facts about infinite values: they have diverged, and a mean with one of them has no value, interval or test."""
 
 from math import inf, isnan, nan
 
@@ -28,7 +28,7 @@ FINITE = torch.linspace(0.5, 1.5, 5 * 6 * 2).reshape(5, 6, 2)
 
 
 def partly(value: float) -> Tensor:
-    """Seeds, queries, layers: one value of the second seed is this one."""
+    """Scores [seeds, queries, layers] in which one value of the second seed is `value`."""
     scores = FINITE.clone()
     scores[1, 2, 0] = value
     return scores

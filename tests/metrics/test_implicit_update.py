@@ -19,13 +19,13 @@ W_ZSL = torch.tensor([[1.0, 2], [3, 4]])
 
 
 def single(matrix: Tensor) -> Tensor:
-    """One query, one layer, one key-value head."""
+    """The matrix as one query, one layer, one key-value head."""
     return matrix[None, None, None]
 
 
 @pytest.fixture
 def blank(observation: Make) -> Observation:
-    """One query, one layer."""
+    """An observation of one query and one layer."""
     return observation(queries=1, outputs=torch.ones(1, 1, 8))
 
 
@@ -79,7 +79,7 @@ def test_validity_by_hand(blank: Observation) -> None:
 
 
 def test_query_heads_meet_the_matrix_of_the_key_head_that_they_share(blank: Observation) -> None:
-    """Four query heads, two key heads whose matrices are orthogonal on q = (1, 0)."""
+    """Four query heads share two key heads, whose matrices are orthogonal on q = (1, 0)."""
     turn = torch.tensor([[0.0, -1], [1, 0]])
     blank = with_heads(blank, 4)
     zsl = dataclasses.replace(blank, head_outputs=torch.ones(1, 1, 4, 2))

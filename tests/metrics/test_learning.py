@@ -1,4 +1,4 @@
-"""Facts about the gates: what counts as learning, what closes a gate, and what counts for nothing."""
+"""Facts about the gates: which changes are learning, which close a gate, and which count for nothing."""
 
 from collections.abc import Sequence
 
@@ -27,8 +27,10 @@ def scores(
     seed: int = 0,
     gold: Sequence[int] = GOLD,
 ) -> list[Observation]:
-    """Label scores of so many demonstration sets: noise that all sets share and a tenth of their own; `signal` for the
-    gold word, `bias` for word 1, `format` for all words, on top of a zero-shot that knows a little."""
+    """Observations of so many demonstration sets, with noise that all sets share and a tenth of their own.
+
+    `signal` is added to the gold word, `bias` to word 1, `format` to all words, on a zero-shot that knows a little.
+    """
     classes = max(gold) + 1
     shared = torch.randn(len(gold), classes, generator=torch.Generator().manual_seed(7))
     right = torch.eye(classes)[list(gold)]
@@ -70,7 +72,7 @@ def test_what_tells_the_classes_better_apart_has_learned(
 
 @pytest.mark.parametrize(("check", "nothing"), GATES)
 def test_a_likelier_format_opens_no_gate(observation: Make, check: type[metrics.LearningCheck], nothing: str) -> None:
-    """Every label word e⁴ times as likely, none preferred: the likelihood among all words rises, and nothing else."""
+    """Every label word is e⁴ times as likely, none preferred: only the likelihood among all words rises."""
     zsl, formatted = scores(observation, 5), scores(observation, 5, format=4)
     gate = check(zsl, formatted)
     assert gate.changes[-1].is_better and gate.changes[-1].difference == pytest.approx(4, abs=1e-4)
@@ -81,8 +83,10 @@ def test_a_likelier_format_opens_no_gate(observation: Make, check: type[metrics.
 def test_a_bias_that_costs_accuracy_closes_the_gate_though_the_format_is_likelier(
     observation: Make, check: type[metrics.LearningCheck], nothing: str
 ) -> None:
-    """As on SST2 with six demonstrations: accuracy and likelihood among the label words fall, the format rises, and the
-    order of the queries stays as it was."""
+    """Accuracy and likelihood among the label words fall, the format's rises, and the order of the queries stays.
+
+    SST2 with six demonstrations is such a case.
+    """
     gate = check(scores(observation, 5), scores(observation, 5, bias=4, format=6))
     accuracy, auc, _, among, form = gate.changes
     assert accuracy.is_worse and among.is_worse and form.is_better and auc.difference == pytest.approx(0, abs=1e-6)
@@ -91,14 +95,14 @@ def test_a_bias_that_costs_accuracy_closes_the_gate_though_the_format_is_likelie
 
 
 def test_something_significantly_worse_closes_a_gate_that_something_better_would_open(observation: Make) -> None:
-    """Queries are told apart better, and a bias sends nearly all of them to one class."""
+    """Queries are told apart better, but a bias assigns nearly all of them to one class."""
     gate = metrics.check_in_context_learning(scores(observation, 5), scores(observation, 5, signal=1.5, bias=6, seed=1))
     assert gate.changes[1].is_better and gate.changes[0].is_worse
     assert not gate.passed and "worse in" in gate.message and "(better in AUC" in gate.message
 
 
 def test_a_bias_that_happens_to_suit_the_classes_opens_no_gate(observation: Make) -> None:
-    """Nine of ten queries are of class 1: always saying so raises accuracy, and tells no query from another."""
+    """Class 1 has nine of ten queries: always predicting it raises accuracy, and tells no query from another."""
     gold = [int(query % 10 > 0) for query in range(QUERIES)]
     zsl, biased = (scores(observation, 5, bias=bias, gold=gold) for bias in (-1, 0.3))
     gate = metrics.check_in_context_learning(zsl, [_without_likelihood(z, b) for z, b in zip(zsl, biased, strict=True)])
@@ -106,8 +110,7 @@ def test_a_bias_that_happens_to_suit_the_classes_opens_no_gate(observation: Make
 
 
 def _without_likelihood(zsl: Observation, biased: Observation) -> Observation:
-    """The predictions of `biased` with margins so small that the gold word's likelihood among them is no higher than
-    zero-shot's."""
+    """The predictions of `biased` with margins so small that the gold word's likelihood does not exceed zero-shot's."""
     centred = biased.label_log_probs - biased.label_log_probs.mean(dim=1, keepdim=True)
     level = zsl.label_log_probs.mean(dim=1, keepdim=True)
     return type(zsl)(zsl.attention_output, zsl.attention_logits, level + 1e-3 * centred, zsl.gold)

@@ -1,4 +1,4 @@
-"""Facts about how well a model predicts, and about which queries count."""
+"""Facts about predictions: how right they are, and which queries count."""
 
 from math import log
 
@@ -20,7 +20,7 @@ def binary(*scores: float) -> Tensor:
 
 
 def test_accuracy_and_f1_by_hand(observation: Make) -> None:
-    """Predicted 0 0 1 1 2 against gold 0 1 1 1 0: F1 is 1/2, 4/5 and, for the class that is never gold, 0."""
+    """Predictions 0 0 1 1 2 against gold 0 1 1 1 0: F1 is 1/2, 4/5 and, for the class that is never gold, 0."""
     observed = observation(log_probs=torch.eye(4)[[0, 0, 1, 1, 2]] - 5, gold=[0, 1, 1, 1, 0])
     assert metrics.accuracy(observed) == pytest.approx(0.6)
     assert metrics.macro_f1(observed) == pytest.approx((0.5 + 0.8 + 0) / 3)
@@ -53,7 +53,7 @@ def test_auc_of_three_classes_averages_one_against_the_rest(observation: Make) -
 
 
 def test_auc_counts_a_query_as_often_as_it_was_drawn(observation: Make) -> None:
-    """Scores 1, 2, 3 and 3, of which the second and the last are of class 1."""
+    """Scores are 1, 2, 3 and 3; the second and the last are of class 1."""
     observed = observation(log_probs=binary(1, 2, 3, 3), gold=[0, 1, 0, 1])
     once, twice, none = metrics.resampled_auc(observed, np.array([[0, 1, 2, 3], [1, 1, 1, 2], [0, 0, 2, 2]]))
     assert once == (1 + 0 + 1 + 0.5) / 4  # 2 > 1, 2 < 3, 3 > 1, 3 = 3
@@ -107,7 +107,7 @@ def test_rec2ftp_by_hand(observation: Make) -> None:
 def test_an_icl_that_always_says_the_other_class_recalls_everything_and_so_does_its_base_rate(
     observation: Make,
 ) -> None:
-    """ZSL always says 0, ICL always 1: whichever queries FT mends, ICL has them right, FT or no FT."""
+    """ZSL always predicts 0 and ICL always 1: whichever queries FT corrects, ICL has them right, with or without FT."""
     gold = [1, 1, 1, 1, 0]
     zsl, icl, ft = (observation(log_probs=binary(*s), gold=gold) for s in ([-1] * 5, [1] * 5, (1, -1, 1, -1, -1)))
     assert metrics.rec2ftp(zsl, icl, ft).nanmean().item() == metrics.rec2ftp_base_rate(zsl, icl).nanmean().item() == 1

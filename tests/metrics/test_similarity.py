@@ -15,12 +15,12 @@ E = torch.eye(8)
 
 
 def outputs(*vectors: Tensor) -> Tensor:
-    """One layer, one query per vector."""
+    """Attention outputs of one layer, with one query per vector."""
     return torch.stack(vectors)[:, None]
 
 
 def one_row(*logits: float) -> list[Tensor]:
-    """One query, one layer, one head."""
+    """An attention row of one query, one layer, one head."""
     return [torch.tensor(logits, dtype=torch.float32)[None, None]]
 
 
@@ -60,7 +60,7 @@ def test_a_change_common_to_all_queries_is_gone_once_the_mean_is_removed(observa
 
 
 def test_the_mean_that_is_removed_is_one_of_queries_that_count(observation: Make) -> None:
-    """A third query that FT does not change leaves the scores of the other two as they are, and is missing itself."""
+    """A third query that FT does not change leaves the scores of the other two alone, and is missing itself."""
     icl = [E[7] + 10 * E[0] + E[1], E[7] + 10 * E[0] - E[1], E[7] + 30 * E[3]]
     ft = [E[7] + 10 * E[0] + E[1] + E[2], E[7] + 10 * E[0] - E[1] - E[2], E[7]]
     zsl = [E[7]] * 3
@@ -138,7 +138,7 @@ def test_an_update_below_resolution_is_missing_and_counted(observation: Make, dt
 
 
 def test_what_centring_leaves_of_a_row_must_be_above_the_resolution_of_the_row(observation: Make) -> None:
-    """Of 100 + 1e-4, float32 keeps the sum to 4e-6: the small part is noise, though all that is left when centred."""
+    """A sum of 100 and 1e-4 is exact to 4e-6 in float32: the small part is noise, though all that centring leaves."""
     rows = [one_row(100, 100 + d, 100) for d in (0, 1e-4, 2e-4)]
     zsl, icl, ft = (observation(rows=row) for row in rows)
     assert metrics.sim_am(zsl, icl, ft).item() == pytest.approx(1)

@@ -50,7 +50,7 @@ def test_a_spread_over_seeds_takes_three() -> None:
 
 
 def test_the_interval_of_identical_resamples_is_the_aggregate() -> None:
-    """Layers with holes, queries all alike: every resample is the aggregate, so the interval is a point."""
+    """Layers have holes, queries are all alike: every resample is the aggregate, so the interval is a point."""
     row = torch.tensor([[1.0, NAN, 4.0], [2.0, 8.0, NAN], [NAN, NAN, 5.0]])
     values = row[:, None].repeat(1, 10, 1)
     value = mean(values)
@@ -62,7 +62,7 @@ def test_the_interval_of_identical_resamples_is_the_aggregate() -> None:
 
 @pytest.mark.parametrize("missing_queries", [0, 5])
 def test_the_bootstrap_agrees_with_aggregates_of_resampled_scores(missing_queries: int) -> None:
-    """Resample by hand, with `aggregate`, what the interval resamples by matrix product."""
+    """The test resamples with `aggregate`, draw by draw; the interval resamples by matrix product."""
     values = with_holes(5, 20, 3)
     values[:, :missing_queries] = NAN
     random, n = np.random.default_rng(7), 20 - missing_queries
@@ -99,7 +99,7 @@ def coverage(interval: object, query_effect: float, seed_effect: float, runs: in
 
 
 def test_intervals_over_demonstrations_cover_what_they_promise() -> None:
-    """Between seeds alone: 95 %. With effects of queries, which all seeds share: at least that."""
+    """Coverage is 95 % between seeds alone, and at least that with effects of queries, which all seeds share."""
     assert 0.90 <= coverage(metrics.interval_over_demonstrations, query_effect=0, seed_effect=1) <= 0.99
     assert coverage(metrics.interval_over_demonstrations, query_effect=1, seed_effect=0) >= 0.93
 
@@ -146,7 +146,7 @@ def test_an_interval_of_auc_holds_the_auc(observation: Make) -> None:
 
 @pytest.mark.parametrize("missing_in_one", [0, 3])
 def test_each_sets_interval_is_the_one_it_has_alone(missing_in_one: int) -> None:
-    """Also where a set has no values of queries that others have; and one without any value has none."""
+    """A set may lack values of queries that others have; a set without any value has no interval."""
     values = torch.randn(5, 20, 3, generator=torch.Generator().manual_seed(2))
     values[:, 4] = NAN  # a query without values under any seed
     values[1, 7 : 7 + missing_in_one] = NAN
@@ -223,7 +223,7 @@ def test_six_seeds_decide_nothing_about_specificity() -> None:
 
 
 def test_a_run_that_blew_up_without_reaching_infinity_is_not_passed() -> None:
-    """The median of 1, 2, 4 and 1e28 is 3; one of 2e27 is past what can be compared."""
+    """The median of 1, 2, 4 and 1e28 is 3; a value of 2e27 is beyond comparison."""
     ratios = [torch.tensor([[1.0, NAN], [2.0, 4.0]]), torch.tensor([[1e28, NAN], [NAN, NAN]])]
     assert metrics.check_update_size(ratios).median == pytest.approx(3)
     assert metrics.check_update_size(ratios).passed

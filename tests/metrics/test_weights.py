@@ -1,4 +1,4 @@
-"""Facts about a model's weights alone: how sparse they are, and how far apart two states lie."""
+"""Facts about a model's weights alone: their sparsity, and the distance of two states."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from demograd import metrics
 
 
 def test_the_share_of_small_weights_by_hand() -> None:
-    """Layer 0: |w| = 1, 2, 3, 0 and 5; layer 3: 1 and 1. A weight at the threshold is not under it."""
+    """Layer 0 has |w| = 1, 2, 3, 0 and 5; layer 3 has 1 and 1. A weight at the threshold is not under it."""
     matrices = {3: [torch.ones(1, 2)], 0: [torch.tensor([[1.0, -2.0], [3.0, 0.0]]), torch.tensor([-5.0])]}
     expected = torch.tensor([[0.2, 0.6], [0.0, 1.0]])
     torch.testing.assert_close(metrics.sparsity_ratio(matrices, [1.0, 2.5]), expected)

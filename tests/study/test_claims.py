@@ -1,4 +1,4 @@
-"""Facts about claims: scores that differ decide them, scores that do not leave them open, few seeds decide nothing."""
+"""Facts about claims: scores that differ decide them, equal scores leave them open, few seeds decide nothing."""
 
 import shutil
 from collections.abc import Callable
@@ -27,7 +27,7 @@ Comparisons = dict[str, list[dict[str, Any]]]
 
 @pytest.fixture(scope="module")
 def finished(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Study, Path]:
-    """Seven demonstration sets, which claims about specificity take, on a random model: no in-context learning."""
+    """A finished study of seven demonstration sets, as specificity needs, on a random model, which learns nothing."""
     settings = small_settings(
         small_model,
         weights=["trained"],
@@ -42,12 +42,14 @@ def finished(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> tup
 
 @pytest.fixture
 def constructed(finished: tuple[Study, Path], tmp_path: Path) -> Callable[..., Comparisons]:
-    """The verdicts of that run if SimAOU had been so much for FT, and so much for FT on other demonstrations."""
+    """A function that gives that run's verdicts for a constructed SimAOU of FT and of FT on other demonstrations."""
     study, out = finished
 
     def decide(same: float, other: float, seeds: int = 7, missing: int = 0) -> Comparisons:
-        """`missing`: of how many of the eight queries FT on the same demonstrations has no score, and a wild one on
-        others."""
+        """Set the scores to `same` and `other`, and return the verdicts.
+
+        Of eight queries, `missing` have no score in FT on the same demonstrations and a wild score in FT on other ones.
+        """
         folder = RunFolder(shutil.copytree(out, tmp_path / "run"))
         folder.write_json("validity.json", [])  # as if the model had learned in context
         generator = torch.Generator().manual_seed(0)
@@ -130,7 +132,7 @@ def test_p_values_are_corrected_over_the_comparisons_of_one_claim(constructed: C
 
 
 def gates(study: Study, **outcomes: tuple[bool, bool]) -> list[dict[str, Any]]:
-    """Rows of `validity.json`: check → passed and undecided."""
+    """Rows of `validity.json` by check, each with whether it passed and whether it is undecided."""
     world = next(cells(study)).world
     return [
         {
@@ -233,7 +235,7 @@ def orders(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple
 
 
 def test_only_full_batch_gradient_descent_is_insensitive_to_order(orders: tuple[Study, RunFolder]) -> None:
-    """Shen 2023, Theorem 1. In float32 sums of gradients in another order differ in their last bits only."""
+    """Shen 2023, Theorem 1. In float32, sums of gradients in another order differ in their last bits only."""
     table = pd.read_parquet(orders[1].path / "results.parquet")
     rows = table[(table.metric == "order_sensitivity") & table.seed.isna() & table.layer.isna()]
     value = {row.setting if pd.isna(row.method) else row.method: row.value for row in rows.itertuples()}
@@ -262,7 +264,7 @@ def test_the_dual_form_is_the_same_whatever_fine_tuning_does_and_tested_once(fin
 
 @pytest.mark.parametrize(("checkpoint", "objects"), [("first", False), ("last", True)])
 def test_of_two_checkpoints_the_last_one_must_learn_in_context(checkpoint: str, objects: bool) -> None:
-    """Neither gains anything at a checkpoint that learns nothing, and equal gains of zero support no claim."""
+    """A checkpoint that learns nothing has no gain, and equal gains of zero support no claim."""
     world = World("last", "trained", "sst2", 3, 0, 0)
     sides = [
         {"metric": "gain_in_accuracy", "setting": "ICL", "model": name, "weights": "trained"}

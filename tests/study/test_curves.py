@@ -1,4 +1,4 @@
-"""Facts about several learning rates: methods are compared where their updates are of one size, not at one rate."""
+"""Facts about several learning rates: methods are compared at equal size of their updates, not at equal rate."""
 
 import math
 import shutil
@@ -49,14 +49,14 @@ def whole(table: pd.DataFrame, metric: str) -> pd.DataFrame:
 
 
 def with_rates(study: Study, gd: list[float], lcgd: list[float]) -> Study:
-    """The same study with some of its rates, which finds its cells in the same folder."""
+    """The same study with some of its rates; its cells are in the same folder."""
     return study.model_copy(update={"learning_rates": {"GD": gd, "LCGD": lcgd}})
 
 
 def test_a_row_at_equal_size_lies_between_the_rates_beside_that_size(
     finished: tuple[Study, RunFolder], table: pd.DataFrame
 ) -> None:
-    """Score against the logarithm of the size, set by set: worked out here from the rows at each rate."""
+    """The score is linear in the logarithm of the size, set by set; the test computes it from the rows at each rate."""
     rows = whole(table, "sim_aou_at_equal_size")
     [at] = rows["at"].unique()
     for method in ("GD", "LCGD"):
@@ -96,7 +96,7 @@ def test_one_rate_each_makes_no_curve(finished: tuple[Study, RunFolder]) -> None
 
 
 def changed(study: Study, folder: RunFolder, to: Path, method: str, change: Callable[[CellRecord], None]) -> RunFolder:
-    """A copy of the run in which this was done to every cell of a method."""
+    """A copy of the run in which `change` was applied to every cell of a method."""
     copy = RunFolder(shutil.copytree(folder.path, to / "changed"))
     for cell in (cell for cell in cells(study) if cell.method == method):
         record = copy.load_cell(cell_key(study, cell, folder.inputs))

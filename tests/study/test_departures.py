@@ -1,4 +1,4 @@
-"""A study that is asked for as released says what is not, and only what concerns it."""
+"""A study `as_released` lists its departures from the released runs, and only those that concern it."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A score of a language model that is not finite: named and counted in table, claims, page and terminal."""
+"""Scores of a language model that are not finite are named and counted in table, claims, page and terminal."""
 
 from collections.abc import Callable
 from math import inf
@@ -22,7 +22,7 @@ SETTINGS = ("FT", "FT_other_demonstrations")
 
 @pytest.fixture(scope="module")
 def diverged(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Study, Callable[[int], Path]]:
-    """A study of five demonstration sets, and its folder where SimAOU is infinite: of one value of set 1, or of all."""
+    """A study of five demonstration sets, and its folder with an infinite SimAOU: one value of set 1, or all values."""
     settings = small_settings(
         small_model,
         weights=["trained"],

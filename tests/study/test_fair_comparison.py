@@ -12,14 +12,14 @@ from demograd.study.store.folder import RunFolder
 
 
 def ran(model: Path, out: Path, **rates: list[float]) -> tuple[Study, RunFolder]:
-    """GD and LCGD on trained and untrained weights at these learning rates, one control."""
+    """A run of GD and LCGD on trained and untrained weights at these learning rates, with one control."""
     changes = {"controls": ["permuted_labels"], "learning_rates": rates, "queries": 6}
     run = run_study(make_study(small_settings(model, **changes)), out)
     return run.study, run.folder
 
 
 def comparisons(study: Study, folder: RunFolder, **not_passed: Any) -> dict[str, dict[str, Any]]:
-    """By what is compared of SimAOU, where every check passed but those of these weights and method."""
+    """Comparisons of SimAOU by their titles, where all checks passed except those of these weights and this method."""
     rows = folder.read_json("validity.json")
     for row in rows:
         about = {"weights": row["weights"], "method": (row["method"] or "").rpartition(" ")[0]}
@@ -71,7 +71,7 @@ def test_a_bad_rate_of_a_curve_spoils_no_comparison_at_equal_size(several_rates:
 
 
 def test_a_side_without_a_curve_is_undecided_beside_one_with(several_rates: tuple[Study, RunFolder]) -> None:
-    """LCGD has one rate. That hides nothing of GD alone, and is said of the two."""
+    """LCGD has one rate, which is no obstacle to comparisons of GD alone, and the reason given for those with LCGD."""
     both = comparisons(*several_rates)["SimAOU, FT, trained: LCGD − GD"]
     assert both["reason"].startswith("LCGD has one learning rate")
     assert (both["verdict"], both["difference"]) == ("undecided", None)

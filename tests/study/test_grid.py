@@ -1,4 +1,4 @@
-"""Facts about the grid: the product of the lists, less what the rules take out."""
+"""Facts about the grid: the product of the lists, without what the rules exclude."""
 
 import json
 import shutil
@@ -25,7 +25,7 @@ def study_of(**settings: object) -> Study:
 
 
 def grid_points(study: Study) -> set[tuple[object, ...]]:
-    """Every cell by its task, k, weights, method and rate, of the first seed."""
+    """Cells of the first seed, each as task, k, weights, method and rate."""
     return {
         (cell.world.task, cell.world.k, cell.world.weights, cell.method, cell.learning_rate)
         for cell in cells(study)
@@ -195,7 +195,7 @@ def test_a_grid_with_holes_runs_to_a_table_of_what_is_left(small_model: Path, tm
 
 
 def test_models_of_other_shapes_stand_in_one_table(small_model: Path, tmp_path: Path) -> None:
-    """Other layers, widths and tokenizers: each model reads the same demonstrations with its own."""
+    """The models differ in layers, width and tokenizer; each reads the same demonstrations with its own tokenizer."""
     other = tmp_path / "other"
     shutil.copytree(small_model, other)
     changes = {"num_hidden_layers": 3, "hidden_size": 48, "max_position_embeddings": 60}

@@ -1,4 +1,4 @@
-"""Whatever a data file holds, it is a task whose prompts can be made, or one message; and nothing is written."""
+"""Any data file gives a task whose prompts can be made, or one message, and nothing is written."""
 
 import csv
 import io
@@ -54,7 +54,7 @@ COLUMNS = st.sampled_from(["text", "label", "Text", "text ", "x", "", "label"])
 
 
 def is_task_or_message(path: Path, tokenizer: Any) -> bool:
-    """Whether it is a task; or else one message that a person can read."""
+    """Whether the file is a task; otherwise its message must be readable."""
     try:
         task = load_task(path, template=TEMPLATE, label_words=WORDS)
         demonstrations, queries = task.demonstrations(2, 0), task.queries(1)

@@ -1,4 +1,4 @@
-"""Whatever a study file holds, it is a study or one message: never a traceback, and nothing is written."""
+"""Any study file gives a study or one message, never a traceback, and nothing is written."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -52,7 +52,7 @@ def study_file(content: bytes) -> Iterator[Path]:
 
 
 def is_study_or_message(content: bytes) -> bool:
-    """Whether it is a study, all of which can be kept and counted; or else one message that a person can read."""
+    """Whether the file is a study that can be dumped and counted; otherwise its message must be readable."""
     with study_file(content) as file:
         try:
             study = read_study(str(file))

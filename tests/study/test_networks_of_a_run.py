@@ -1,4 +1,4 @@
-"""Networks of a run: which weights they have, that each is loaded once, and what is wrong with one."""
+"""Networks of a run: which weights they have, that each is loaded once, and how their faults are reported."""
 
 import shutil
 from copy import deepcopy

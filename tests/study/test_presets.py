@@ -1,4 +1,4 @@
-"""Facts about the presets: each runs, small, and writes the rows that it is for; released settings are published."""
+"""Facts about the presets: each runs, small, and writes the rows of its paper; released settings are published."""
 
 import json
 from collections.abc import Callable
@@ -56,7 +56,7 @@ FILLS: dict[str, set[tuple[str, str | None]]] = {
     "shen2023-sparsity": {("sparsity_ratio", None)},
     "shen2023-training-time": {("parameter_distance", None), ("accuracy", "ICL"), ("accuracy", "ZSL")},
 }
-"""Preset → (metric, setting) of which it must have a number."""
+"""Metrics and settings that must have a number, by preset."""
 PRESETS = [name for name in preset_names() if isinstance(read_study(name), Study)]
 
 SMALLER: dict[str, dict[str, Any]] = {"shen2023-metrics": {"k": [1, 3]}, "shen2023-order": {"k": 3, "orders": 3}}
@@ -64,7 +64,7 @@ Results = Callable[[str], tuple[Path, pd.DataFrame]]
 
 
 def save(folder: Path, tokenizer: Any, seed: int) -> Path:
-    """Three layers, so that there are a middle and a deep one."""
+    """Save a model of three layers, so that there are a middle and a deep layer."""
     torch.manual_seed(seed)
     config = LlamaConfig(
         vocab_size=len(tokenizer),
@@ -91,7 +91,7 @@ def checkpoints(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 def small(name: str, checkpoints: list[str], **changes: Any) -> Study:
-    """A preset in a small form: one task, one demonstration set, few queries; nothing that says what it measures."""
+    """A preset in a small form, with the same measures: one task, one demonstration set, few queries."""
     settings = {
         "model": checkpoints[0],
         "tasks": ["sst2"],
@@ -111,7 +111,7 @@ def small(name: str, checkpoints: list[str], **changes: Any) -> Study:
 
 @pytest.fixture(scope="module")
 def results(checkpoints: list[str], tmp_path_factory: pytest.TempPathFactory) -> Results:
-    """A small run of a preset, once, and its table."""
+    """A function that runs a preset small, once, and returns its folder and table."""
     done: dict[str, tuple[Path, pd.DataFrame]] = {}
 
     def run_of(name: str) -> tuple[Path, pd.DataFrame]:

@@ -1,4 +1,4 @@
-"""Facts about running a study: the same numbers, nothing done twice, nothing lost, nothing bad averaged in."""
+"""Facts about running a study: the same numbers, nothing done twice, nothing lost, no failed score in a mean."""
 
 import json
 import math
@@ -19,7 +19,7 @@ from demograd.study.prepare import prepare
 
 
 class Listening(Silent):
-    """Remembers what was begun and said."""
+    """A listener that records settings and sentences."""
 
     def __init__(self) -> None:
         self.started: list[tuple[str, str]] = []
@@ -33,7 +33,7 @@ class Listening(Silent):
 
 
 class StoppedAt(Listening):
-    """Interrupts the run when the given number of settings was begun."""
+    """A listener that interrupts the run at the setting with the given number."""
 
     def __init__(self, limit: int) -> None:
         super().__init__()
@@ -84,7 +84,7 @@ def test_a_stopped_run_goes_on_to_the_same_table(finished: tuple[Study, Path, Li
 
 
 def test_a_score_in_the_table_is_the_score_of_the_library(finished: tuple[Study, Path, Listening]) -> None:
-    """The whole way again by the public functions, for one number."""
+    """The public functions give the table's number again, from the model to the mean."""
     from demograd import GradientDescent, fine_tuned
 
     study, out, _ = finished
@@ -134,7 +134,7 @@ def test_the_mean_over_sets_and_its_spread_are_those_of_the_sets(finished: tuple
 def test_zero_shot_of_trained_weights_does_not_vary_with_the_demonstrations(
     finished: tuple[Study, Path, Listening],
 ) -> None:
-    """One observation, however many demonstration sets there are; untrained weights are drawn anew for each."""
+    """All demonstration sets share one observation; untrained weights are drawn anew for each set."""
     table = results(finished[1])
     zsl = table[(table.setting == "ZSL") & (table.metric == "accuracy") & (table.task == finished[0].tasks[0])]
     trained, untrained = zsl[zsl.weights == "trained"], zsl[zsl.weights == "no_training"]
@@ -206,7 +206,7 @@ def test_aligned_positions_make_zero_shot_depend_on_the_demonstrations(small_mod
 
 
 def test_a_claim_rests_on_the_sets_that_have_a_value() -> None:
-    """Five demonstration sets, one of them all missing: four are too few to decide, and the table says four."""
+    """One of five demonstration sets is all missing: four are too few to decide, and the table says four."""
     from demograd.report.cell import cell
     from demograd.study.rows import over_sets
 

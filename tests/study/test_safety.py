@@ -1,4 +1,4 @@
-"""Facts about what a run must not do: keep secrets, or write outside its folder."""
+"""Facts about secrets and places: a run stores no secret, and writes nothing outside its folder."""
 
 import os
 from pathlib import Path
@@ -29,14 +29,14 @@ SECRETS = (
 
 
 def keeps(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The environment has secrets: in variables that are called so, and in URLs."""
+    """Put secrets into the environment: in variables with telling names, and in URLs."""
     for name in SECRETS:
         is_url = name in ("DATABASE_URL", "HTTPS_PROXY")
         monkeypatch.setenv(name, f"https://me:{MARKER[:-3]}@here/db" if is_url else MARKER)
 
 
 def free_of_secrets(folder: Path) -> dict[str, bytes]:
-    """What is in a run folder, by the files' names, once no secret is."""
+    """The contents of a run folder by file name, after a check that no file has a secret."""
     contents = {file.name: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
     assert [name for name, content in contents.items() if MARKER[:-3].encode() in content] == []
     return contents
@@ -60,7 +60,7 @@ def test_no_secret_of_the_environment_is_in_a_run_folder_and_nothing_is_outside_
 def test_an_error_that_quotes_secrets_is_kept_and_told_without_them(
     small_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As a library that signs requests might; the traceback quotes it once more."""
+    """A library that signs requests might raise such an error; the traceback quotes the secret once more."""
     from demograd.study.engine import world_job
 
     def quotes(*_: object) -> None:

@@ -1,4 +1,4 @@
-"""Facts about studies: what they refuse, and where learning rates come from."""
+"""Facts about a study's settings: which are refused, and where learning rates come from."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -59,7 +59,7 @@ REQUIRED = {"dimension": 2, "kernel": "relu"}
 
 
 def true_for_a_number(annotation: Any) -> Iterator[Any]:
-    """Values of this type that are right, but for one number in them, in whose place is `True`."""
+    """Valid values of this type, but with `True` in the place of one number."""
     for member in members(annotation):
         if member in (int, float):
             yield True
@@ -77,7 +77,7 @@ def true_for_a_number(annotation: Any) -> Iterator[Any]:
 
 @pytest.mark.parametrize(("schema", "at_least"), [(Study, 14), (SyntheticStudy, 41)])
 def test_true_is_no_number_in_any_field(schema: type[BaseModel], at_least: int) -> None:
-    """To Python it is 1, so that `k: yes` would run with one demonstration."""
+    """Python takes `True` for 1, so that `k: yes` would run with one demonstration."""
     whole = {"kind": "synthetic", "worlds": {"w": {"dimension": 2}}, "networks": {"n": {}}}
     rest = whole if schema is SyntheticStudy else {}
     examples = [

@@ -1,4 +1,4 @@
-"""What fails is kept with its traceback, told by exit code, table and report, and tried again only when asked to."""
+"""A failed cell is recorded with its traceback, shown in code, table and report, and repeated only on request."""
 
 import json
 from importlib import import_module
@@ -19,7 +19,7 @@ CONTROLS = ("--set", "controls=other_demonstrations,permuted_labels")
 
 @pytest.fixture
 def study_file(small_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Four cells: two methods on two demonstration sets."""
+    """A study file with four cells: two methods on two demonstration sets."""
     monkeypatch.chdir(tmp_path)
     settings = small_settings(small_model, weights=["trained"], seeds=[0, 1], queries=4, k=2, controls=[])
     Path("study.yaml").write_text(yaml.safe_dump(settings))
@@ -27,7 +27,7 @@ def study_file(small_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def breaks(monkeypatch: pytest.MonkeyPatch, name: str, when: Any) -> None:
-    """A function of the engine raises when its arguments say so."""
+    """Make a function of the engine raise where `when` is true of its arguments."""
     module = import_module(JOB)
     sound = getattr(module, name)
 
@@ -40,7 +40,7 @@ def breaks(monkeypatch: pytest.MonkeyPatch, name: str, when: Any) -> None:
 
 
 def status(out: Path) -> pd.Series:
-    """Of the accuracies, by setting, method and demonstration set (−1: over all)."""
+    """The statuses of the accuracies, by setting, method and demonstration set (−1: over all sets)."""
     table = pd.read_parquet(out / "results.parquet").query("metric == 'accuracy'").fillna({"method": "", "seed": -1})
     return table.set_index(["setting", "method", "seed"]).status.sort_index()
 
@@ -130,7 +130,7 @@ def test_a_world_that_cannot_be_observed_has_no_cells_and_says_why(
 
 
 def undecided(out: Path) -> dict[str, list[str]]:
-    """Claim → why each of its comparisons is undecided."""
+    """The reasons why the comparisons of every claim are undecided, by claim."""
     reasons = {}
     for claim in json.loads((out / "claims.json").read_text())["claims"]:
         assert {comparison["verdict"] for comparison in claim["comparisons"]} <= {"undecided"}
@@ -165,7 +165,7 @@ def test_claims_of_weights_that_failed_stand_beside_those_of_others(
 def test_claims_of_a_task_that_failed_whole_are_the_same_as_of_one_that_did_not(
     study_file: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever the measures: each comparison of the other task is there, for this task too."""
+    """With any measures, the failed task has every comparison that the other task has."""
     measures = [
         "similarity",
         "alpha",
@@ -221,7 +221,7 @@ def prompts_of(task: str) -> Any:
 def test_what_failed_and_has_come_from_another_study_since_has_not_failed(
     part: str, study_file: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A cell, or what all cells of a world need."""
+    """The part that failed is a cell, or an observation that all cells of a world need."""
     monkeypatch.setenv("DEMOGRAD_CACHE", str(Path("cache").absolute()))
     few = ["--seeds", "1", "--method", "GD"]
     with monkeypatch.context() as bad:

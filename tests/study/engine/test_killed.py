@@ -1,4 +1,4 @@
-"""A run that is killed at any moment goes on, and its table is that of a run that was not."""
+"""A run that is killed at any moment can be resumed, and its table is that of an undisturbed run."""
 
 import json
 import multiprocessing
@@ -22,10 +22,10 @@ def _run(study: Study, out: Path, workers: Workers) -> None:
 
 
 def killed(study: Study, results: bytes, folder: Path, kills: int, workers: Workers, longest: float = 1.0) -> int:
-    """Run the study in one folder after the other, killing it so many times at random moments, until the last run has
-    ended; each table is that of `results`. How often a run went on where cells were kept already.
+    """Kill runs of the study at random moments, folder after folder, and return how many runs resumed finished cells.
 
-    Kills come within `longest` seconds, which is adapted from run to run to how fast the machine is just now.
+    The last run ends, and every table must equal `results`. A kill comes within `longest` seconds, which is adapted
+    from run to run to the speed of the machine.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["demograd.study.run"])
@@ -75,7 +75,7 @@ def _cells(out: Path) -> int:
 
 
 def _is_at_work(process: int | None, out: Path) -> bool:
-    """Whether it has begun to write in the run folder."""
+    """Whether the process has begun to write in the run folder."""
     try:
         return bool(json.loads((out / "holder.json").read_text())["pid"] == process)
     except (FileNotFoundError, json.JSONDecodeError):
@@ -83,7 +83,7 @@ def _is_at_work(process: int | None, out: Path) -> bool:
 
 
 def _started(study: Study, folder: Path, *options: str) -> "subprocess.Popen[str]":
-    """The command line, in a process group of its own, once it has finished a cell."""
+    """The process of the command line, in a group of its own, after its first finished cell."""
     file = folder / "study.yaml"
     file.write_text(yaml.safe_dump(study.model_dump(mode="json")))
     command = [sys.executable, "-c", "from demograd.cli import main; main()", "run", str(file), "--out", "out"]
@@ -103,7 +103,7 @@ def _started(study: Study, folder: Path, *options: str) -> "subprocess.Popen[str
 
 
 def _all_end(group: int, seconds: float) -> bool:
-    """Whether no process of the group is left in so many seconds."""
+    """Whether every process of the group ends within so many seconds."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         try:

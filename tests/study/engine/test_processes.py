@@ -16,7 +16,7 @@ from demograd.study.engine import run_jobs
 
 
 class Hearing(Listening):
-    """Remembers who told what."""
+    """A listener that records the workers that report, and their counts."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -51,7 +51,7 @@ def test_jobs_are_shared_out_and_every_worker_is_heard(tmp_path: Path) -> None:
 
 
 def test_a_worker_that_is_killed_takes_no_other_job_with_it(tmp_path: Path) -> None:
-    """One job kills its worker always, one does so once, as when memory was short for a moment."""
+    """One job kills its worker every time, another kills it once, as when memory was short for a moment."""
     watch = Hearing()
     jobs = [
         Dies(tmp_path / "always", 9),

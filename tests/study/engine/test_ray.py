@@ -27,7 +27,7 @@ pytestmark = [  # Ray leaves files and processes to the end of the process
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
-    """Two nodes with one CPU each."""
+    """A Ray cluster of two nodes with one CPU each."""
     from ray.cluster_utils import Cluster
 
     with pytest.MonkeyPatch.context() as patched:
@@ -40,8 +40,10 @@ def cluster() -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def connected(cluster: Any) -> Iterator[Workers]:
-    """Of a process that is connected already, as a notebook may be: its runs share the cluster's workers, which need
-    seconds to load torch."""
+    """Workers of a process that is already connected to the cluster, as a notebook may be.
+
+    Its runs share the cluster's workers, which need seconds to load torch.
+    """
     import ray
 
     ray.init(address=cluster.address, log_to_driver=False, configure_logging=False)
@@ -50,13 +52,13 @@ def connected(cluster: Any) -> Iterator[Workers]:
 
 
 class Killing(Hearing):
-    """Kills the second node as soon as one of its workers begins a world."""
+    """A listener that kills the second node as soon as one of its workers begins a world."""
 
     def __init__(self, cluster: Any) -> None:
         super().__init__()
         self.cluster, self.killed = cluster, False
         self.began: dict[str, set[str]] = {}
-        """World, or cell → who began it."""
+        """The workers that began a world or a cell, by its title."""
 
     def begin(self, title: str, setting: str, total: int, worker: str = "") -> None:
         super().begin(title, setting, total, worker)
@@ -123,7 +125,7 @@ def test_what_a_user_allows_counts_for_the_workers_of_all_nodes_and_only_for_tha
 
 
 class Leaving(Hearing):
-    """Has heard enough when something is said."""
+    """A listener that interrupts the run at the first sentence."""
 
     def say(self, sentence: str) -> None:
         super().say(sentence)

@@ -1,4 +1,4 @@
-"""Operations as torch counts them while they run."""
+"""Floating-point operations as torch counts them during a computation."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +13,7 @@ _ATTENTION_BACKWARD = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
 
 
 class _Counter(TorchDispatchMode):
-    """`FlopCounterMode` cannot be used: its hooks into modules refuse `torch.autograd.grad`."""
+    """A counter of operations; `FlopCounterMode` cannot be used: its module hooks refuse `torch.autograd.grad`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -32,7 +32,7 @@ class _Counter(TorchDispatchMode):
 
 
 def counted(work: Callable[[], object]) -> int:
-    """Operations of matrix products and attention."""
+    """The number of operations of matrix products and attention in a computation."""
     with _Counter() as counter:
         work()
     return counter.total

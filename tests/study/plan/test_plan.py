@@ -1,4 +1,4 @@
-"""Facts about plans: they need no weights, count what a run does, and are right about how long it takes."""
+"""Facts about plans: a plan needs no weights, counts the work of a run, and predicts its duration."""
 
 import gc
 import json
@@ -31,7 +31,7 @@ B: Network = ("b", "trained", 0)
 
 @pytest.fixture
 def no_weights(small_model: Path, tmp_path: Path) -> Path:
-    """The small model's folder as a hub shows it before anything large is downloaded."""
+    """The small model's folder without its weights, like a hub's before the download."""
     folder = tmp_path / "model"
     shutil.copytree(small_model, folder)
     (folder / "model.safetensors").unlink()
@@ -151,7 +151,7 @@ def test_orders_are_observed_where_nothing_is_fine_tuned(small_model: Path) -> N
 
 @pytest.fixture
 def preparations(monkeypatch: pytest.MonkeyPatch) -> list[World]:
-    """Every demonstration set that is made, and for which world."""
+    """The worlds whose demonstration sets have been prepared."""
     module, prepared = import_module("demograd.study.demonstration_sets"), []
     sound = module.prepare
 
@@ -181,7 +181,7 @@ def test_models_with_one_tokenizer_share_their_demonstration_sets(
 
 
 def test_a_plan_of_many_cells_holds_no_token_ids(no_weights: Path, preparations: list[World]) -> None:
-    """Nor more of a world for more learning rates."""
+    """Neither do more learning rates make a world larger."""
     settings = small_settings(no_weights, queries=20, k=16, weights=["trained"], methods=["GD"])
     rates = [1e-4 * (1 + number) for number in range(100)]
     study = make_study({**settings, "seeds": list(range(6)), "learning_rates": {"GD": rates}})
@@ -193,7 +193,7 @@ def test_a_plan_of_many_cells_holds_no_token_ids(no_weights: Path, preparations:
 
 
 def token_ids() -> list[Prompts | TrainingSequence]:
-    """All that this process holds."""
+    """All objects of this process that have token ids."""
     gc.collect()
     return [item for item in gc.get_objects() if type(item) in (Prompts, TrainingSequence)]
 
@@ -220,7 +220,7 @@ def test_the_shape_of_a_gguf_file_is_read_from_its_header(tmp_path: Path, monkey
 
 @pytest.mark.slow
 def test_a_plan_is_right_about_the_time_within_thirty_percent(tmp_path: Path) -> None:
-    """On the real model, in this process, with as many threads as the run; the machine may be busy, but evenly so."""
+    """The real model runs in this process, with the run's number of threads; the machine may be busy, but evenly so."""
     study = make_study(
         {
             "weights": ["trained", "no_training"],

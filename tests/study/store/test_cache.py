@@ -1,4 +1,4 @@
-"""Facts about the cache: what one study has measured no other measures again, and run folders do not need it."""
+"""Facts about the cache: what one study has measured no other study measures again, and run folders do not need it."""
 
 import os
 import shutil
@@ -26,18 +26,18 @@ from demograd.study.store.opened import opened
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty one."""
+    """The path of an empty cache."""
     monkeypatch.setenv("DEMOGRAD_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
 
 
 def working(path: Place, threads: int = 1) -> RunFolder:
-    """The folder of a run that computes on so many threads."""
+    """A run folder whose run computes on so many threads."""
     return RunFolder(path, Computing("cpu", threads))
 
 
 def a_cell(folder: RunFolder, title: str = "first", number: float = 1.0) -> str:
-    """Kept under its key, which is given back."""
+    """Save a cell, and return its key."""
     key = settings_key(title, {"number": number})
     for kind in ("cells", "observations"):
         (Path(str(folder.path)) / kind).mkdir(parents=True, exist_ok=True)
@@ -50,7 +50,7 @@ def files(folder: Path) -> list[Path]:
 
 
 def test_another_study_that_contains_a_cell_has_it(cache: Path, tmp_path: Path) -> None:
-    """Whatever it calls it: the hash of what it depends on is the same."""
+    """The key is the hash of what the cell depends on, so the cell's name does not matter."""
     first = a_cell(working(tmp_path / "one"))
     second, again = working(tmp_path / "two"), settings_key("by another name", {"number": 1.0})
     with opened(second, Settings(), nobody_listens):
@@ -69,7 +69,7 @@ def test_an_observation_is_shared_the_same_way(cache: Path, tmp_path: Path) -> N
 
 
 def test_what_was_computed_on_other_threads_is_computed_anew_and_both_are_kept(cache: Path, tmp_path: Path) -> None:
-    """An update is the difference of two observations: had they been rounded differently, that would be part of it."""
+    """An update is the difference of two observations: a difference in their rounding would be part of it."""
     key = a_cell(working(tmp_path / "one", threads=1))
     for name, threads, is_cached in (("two", 2, False), ("three", 1, True)):
         with opened(folder := working(tmp_path / name, threads), Settings(), nobody_listens):
@@ -115,7 +115,7 @@ def test_a_damaged_cell_of_the_cache_is_dropped_and_not_taken(cache: Path, tmp_p
 def test_a_cache_that_cannot_be_written_costs_the_run_nothing(
     small_disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its disk is full, and another than the run folder's."""
+    """The cache's disk is full; the run folder is on another disk."""
     monkeypatch.setenv("DEMOGRAD_CACHE", str(small_disk))
     with (small_disk / "full").open("wb", buffering=0) as stream, pytest.raises(OSError, match="No space"):
         while True:
@@ -159,7 +159,7 @@ def test_what_killed_writers_left_is_counted_and_dropped_after_an_hour(
 def test_what_is_dropped_while_it_is_listed_is_not_in_the_list(
     cache: Path, tmp_path: Path, call_: Callable[..., str]
 ) -> None:
-    """By a prune at the same moment."""
+    """Another process prunes the cache at the same moment."""
     for number in range(3):
         a_cell(working(tmp_path / "one"), number=float(number))
     store = Cache(cache)
@@ -192,7 +192,7 @@ def test_a_file_that_is_not_the_caches_is_neither_counted_nor_dropped(
 def test_what_the_system_does_not_let_go_is_said(
     cache: Path, tmp_path: Path, call_: Callable[..., str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Here since a folder has taken a file's place; the rest is dropped."""
+    """A folder stands in the place of a file; the other files are dropped."""
     first, _ = (a_cell(working(tmp_path / "one"), number=float(number)) for number in range(2))
     cached = next(file for file in files(cache) if first in file.name)
     cached.unlink()
@@ -243,7 +243,7 @@ def test_a_run_behind_a_url_has_what_was_measured_here_and_keeps_a_whole_copy(ca
 
 @pytest.fixture
 def call_(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
-    """What `demograd cache …` prints."""
+    """A function that runs `demograd cache …` and returns what it prints."""
     from demograd.cli.main import app
 
     def run(*arguments: str) -> str:
@@ -298,7 +298,7 @@ def test_a_study_that_contains_another_runs_only_what_is_new(
 def test_a_metric_that_came_later_is_computed_and_observations_are_taken_as_they_are(
     cache: Path, small_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither the folder's cells nor the cache's answer for it; where nothing came, nothing is computed."""
+    """Neither the folder's cells nor the cache's have the new metric; without a new metric, nothing is computed."""
     few = {"weights": ["trained"], "controls": [], "seeds": [0], "queries": 4, "k": 1, "methods": ["GD"]}
     study = make_study(small_settings(small_model, **few))
 

@@ -1,4 +1,4 @@
-"""Facts about run folders: one study, one run at a time, and nothing read that is not what was written."""
+"""Facts about run folders: one study, one run at a time, and nothing is read that differs from what was written."""
 
 import json
 import multiprocessing
@@ -26,12 +26,12 @@ from demograd.study.store.mended import mended
 from demograd.study.store.opened import opened
 
 KILLED = "0123456789abcdef" * 2
-"""How a file ends whose writer was killed."""
+"""The suffix of a temporary file whose writer was killed."""
 CELL, OTHER, ZSL = (settings_key(title, {"title": title}) for title in ("cell", "other", "ZSL"))
 
 
 class Settings(BaseModel):
-    """Any study."""
+    """Settings of a study with one field."""
 
     model_config = ConfigDict(extra="forbid")
     name: str = "study"
@@ -58,7 +58,7 @@ def nobody_listens(sentence: str) -> None:
 
 @pytest.fixture(params=["here", "memory"])
 def path(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
-    """A folder of this machine, and one behind a URL."""
+    """A folder of this machine, or a folder behind a URL."""
     if request.param == "here":
         yield tmp_path / "run"
         return
@@ -69,7 +69,7 @@ def path(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
 
 
 def filled(path: Place) -> RunFolder:
-    """A folder with a file of each kind."""
+    """A run folder with a file of each kind."""
     folder = RunFolder(path)
     with opened(folder, Settings(), nobody_listens):
         folder.keep_inputs(Inputs({"model": "weights"}, {}, 1, "libraries"))
@@ -117,7 +117,7 @@ def test_damaged_cells_of_a_folder_here_are_found_when_a_run_begins(tmp_path: Pa
 
 
 def test_those_of_a_folder_behind_a_url_are_found_when_they_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    """All at the first, and none is fetched before: there may be many."""
+    """All damaged files are found at the first read; none is fetched before, since there may be many."""
     path, sentences, works = place("memory://far/run"), list[str](), list[bool]()
     folder = filled(path)
     for file in (path / "cells" / f"{CELL}.safetensors", path / "observations" / f"{ZSL}.safetensors"):
@@ -150,7 +150,7 @@ def test_damage_that_comes_again_ends_the_run(tmp_path: Path) -> None:
 
 
 def edited(file: Place) -> None:
-    """Valid YAML with another study, under the seal of the first."""
+    """Replace the file by valid YAML of another study, under the first study's checksum."""
     file.write_text(file.read_text(encoding="utf-8").replace("k: 3", "k: 4"), encoding="utf-8")
 
 
@@ -158,7 +158,7 @@ def edited(file: Place) -> None:
     "change", [flip, edited, lambda file: file.write_text("k: 4\n"), lambda file: file.write_bytes(b"")]
 )
 def test_whatever_befell_study_yaml_no_other_study_is_let_in(path: Place, change: Callable[[Place], None]) -> None:
-    """The one that was begun there is, and writes it anew."""
+    """The folder's own study is accepted, and its study.yaml is written anew."""
     folder, sentences = filled(path), list[str]()
     change(path / "study.yaml")
     before = (path / "study.yaml").read_bytes()
@@ -247,13 +247,13 @@ def test_a_run_that_was_killed_before_it_began_keeps_none_out(tmp_path: Path) ->
 
 
 class OfNextYear(Settings):
-    """The same study in a version with a setting more."""
+    """The same study in a later version that has one more setting."""
 
     orders: int | None = None
 
 
 def test_a_study_that_gives_the_same_numbers_goes_on(path: Place) -> None:
-    """Under another name, or in a version that has more settings; the folder then says so."""
+    """The study has another name, or a version with more settings; afterwards the folder has the new ones."""
     folder = filled(path)
     for same in (Settings(name="other", about="The same."), OfNextYear()):
         with opened(folder, same, pytest.fail):
@@ -378,7 +378,7 @@ def _save_for_ever(path: Path) -> None:
 
 
 def test_two_processes_that_write_one_cell_and_are_killed_leave_a_whole_one(tmp_path: Path) -> None:
-    """SIGKILL at random moments; what is there is what one of them wrote, all of it."""
+    """SIGKILL comes at random moments; the cell is always the whole work of one process."""
     folder, chance, numbers = RunFolder(tmp_path), random.Random(0), set()
     with opened(folder, Settings(), nobody_listens):
         folder.save_cell(CELL, record(0.0))

@@ -1,4 +1,4 @@
-"""Facts about keys: a cell is known by what its numbers depend on, and by nothing else."""
+"""Facts about keys: a cell's key depends on everything that its numbers depend on, and on nothing else."""
 
 import json
 import re
@@ -40,7 +40,7 @@ def study(**changes: Any) -> Study:
 
 
 def inputs(study: Study, **tokens: str) -> Inputs:
-    """As if each setting's token ids were those of its demonstration set, ZSL's the same for all."""
+    """Inputs in which token ids differ by demonstration set, except for ZSL's, which are the same for all."""
     parts = ("ICL", "FT", "orders", *(f"FT_{control}" for control in study.controls))
     return Inputs(
         networks=dict.fromkeys(study.models, "weights"),
@@ -137,7 +137,7 @@ def test_what_draws_untrained_weights_matters_to_these_alone() -> None:
 
 
 def registered(monkeypatch: pytest.MonkeyPatch, measure: str, **changes: Any) -> None:
-    """One more metric, as a user's own, in a measure that is there or a new one."""
+    """Register one more metric, as a user does, in an existing measure or in a new one."""
     mine = Metric(sim_aou, "mine", "a metric of my own", "me", "similarity", (-1.0, 1.0), **changes)
     monkeypatch.setitem(METRICS, "mine", mine)
     group = MEASURES.get(measure, Measure((), "my own"))
@@ -145,7 +145,7 @@ def registered(monkeypatch: pytest.MonkeyPatch, measure: str, **changes: Any) ->
 
 
 def keys(study: Study) -> tuple[list[str], str]:
-    """Of the cells, and of an observation, of a run that begins now."""
+    """The keys of the cells, and of an observation, in a run that begins now."""
     base = replace(inputs(study), versions=versions(study))
     return hashes(study, base), observation_key(study, next(worlds(study)), "ICL", base)
 
@@ -173,7 +173,7 @@ def test_a_measure_of_ones_own_makes_other_cells(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_folder_is_read_by_the_versions_that_it_was_written_with(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also one from before they were kept."""
+    """A folder from before versions were stored is read as well."""
     old, base = inputs(study()), replace(inputs(study()), versions=versions(study()))
     before = hashes(study(), old), hashes(study(), base)
     registered(monkeypatch, "similarity")

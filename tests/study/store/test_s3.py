@@ -27,7 +27,7 @@ from demograd.study.store.opened import opened
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Its address; the user's environment says it, as it would say that of MinIO or Ceph."""
+    """The URL of a server of S3's protocol, named in the environment as a user names that of MinIO or Ceph."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -61,7 +61,7 @@ def _answers(port: int) -> bool:
 
 @pytest.fixture
 def bucket(server: str, tmp_path: Path) -> Place:
-    """An empty one."""
+    """An empty bucket."""
     root = place(f"s3://{tmp_path.name.replace('_', '-')}/")
     root.fs.mkdir(root.path)
     return root
@@ -119,7 +119,7 @@ def test_a_run_in_a_bucket_is_killed_goes_on_mends_what_was_damaged_and_is_repor
 
 
 def test_two_runs_in_one_folder_of_a_bucket_do_double_work_and_no_harm(bucket: Place) -> None:
-    """Nothing locks there: every object is put whole, and both put the same."""
+    """A bucket has no locks: every object is put whole, and both runs put the same bytes."""
     together, work = Barrier(2, timeout=60), range(6)
 
     def writer(_: int) -> list[float]:
@@ -141,7 +141,7 @@ def test_two_runs_in_one_folder_of_a_bucket_do_double_work_and_no_harm(bucket: P
 
 
 def test_what_another_process_has_put_there_is_seen_at_once(bucket: Place) -> None:
-    """Workers on other machines write while this one looks: no list of files may be remembered."""
+    """Workers on other machines write while this process reads: no list of files may be cached."""
     url = str(bucket / "run")
 
     def fail(key: str) -> None:

@@ -21,13 +21,13 @@ from demograd.study import Study, make_study, run_study
 
 @pytest.fixture(scope="module")
 def study(small_model: Path) -> Study:
-    """Four cells."""
+    """A study of four cells."""
     return make_study(small_settings(small_model, weights=["trained"], seeds=[0, 1], queries=6, controls=[]))
 
 
 @pytest.fixture(scope="module")
 def whole(study: Study, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run that nothing befell."""
+    """The folder of an undisturbed run."""
     out = tmp_path_factory.mktemp("run") / "out"
     run_study(study, out)
     return out
@@ -35,12 +35,12 @@ def whole(study: Study, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def table(whole: Path) -> bytes:
-    """Its results."""
+    """The bytes of the undisturbed run's results."""
     return (whole / "results.parquet").read_bytes()
 
 
 def stored(folder: Place) -> list[Place]:
-    """Every file that carries a seal."""
+    """All files of the folder that have a checksum."""
     suffixes = (".json", ".yaml", ".parquet", ".safetensors")
     return sorted(file for file in folder.rglob("*") if file.suffix in suffixes and "damaged" not in file.parts)
 

@@ -1,4 +1,4 @@
-"""Synthetic studies that are small but whole."""
+"""Small synthetic studies with every part of a large one."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Learners that explode: in float32, an input of 1e30 has a prediction of the third power that no number is."""
+"""Learners that diverge: in float32, the third power of an input of 1e30 is infinite."""
 
 import warnings
 from math import inf, nan

@@ -1,4 +1,4 @@
-"""What the table of a small synthetic study says: trained networks, tuned references, constructions."""
+"""The table of a small synthetic study: trained networks, tuned references, constructions."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Networks held against each other and against references, where not all of them can be."""
+"""Comparisons of networks with each other and with references, where some cannot be made."""
 
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from demograd.synthetic import SmallTransformer, seeded
 
 
 def margins(tmp_path: Path, networks: dict[str, dict[str, Any]], failed: dict[str, str]) -> dict[str, dict[str, Any]]:
-    """By network; the n-th has a loss of n + 1 on all of five sequences, from both seeds."""
+    """Margins by network; the n-th network has a loss of n + 1 on all of five sequences, from both seeds."""
     worlds = {"from ReLU": REGRESSION["worlds"]["from ReLU"]}
     small = study(tmp_path, REGRESSION, networks=networks, worlds=worlds, mixes=[], seeds=[0, 1])
     losses = {name: [torch.full((5,), n + 1.0)] * 2 for n, name in enumerate(networks) if name not in failed}

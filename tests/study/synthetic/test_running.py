@@ -1,4 +1,4 @@
-"""Running a synthetic study: stopped, damaged, in parallel, and where something cannot be had."""
+"""Runs of a synthetic study: stopped, damaged, in parallel, and with missing parts."""
 
 import shutil
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""What a synthetic study's settings mean, and which are wrong."""
+"""The meaning of a synthetic study's settings, and the errors in them."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""What is known of a reference that was tuned: its loss on other sequences than those, and its bandwidth."""
+"""Facts about tuned references: their loss on held-out sequences, and their bandwidth."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from demograd.synthetic import mesa_predictions
 
 
 def test_a_reference_that_is_worse_on_fresh_sequences_is_said_to_be(tmp_path: Path) -> None:
-    """Tuned on 300 sequences, two steps of preconditioned GD++ are; one step of GD is not."""
+    """On 300 sequences, two steps of preconditioned GD++ overfit; one step of GD does not."""
     small = study(tmp_path, REGRESSION, worlds={"anisotropic": {"dimension": 3}})
     world = small.world("anisotropic")
     references = []
