@@ -1,4 +1,4 @@
-"""An infinite value diverged: there is no mean of which it is part, and no interval or test of such a mean."""
+"""Facts about infinite values: they have diverged, and a mean with one of them has no value, interval or test."""
 
 from math import inf, isnan, nan
 
@@ -28,7 +28,7 @@ FINITE = torch.linspace(0.5, 1.5, 5 * 6 * 2).reshape(5, 6, 2)
 
 
 def partly(value: float) -> Tensor:
-    """Seeds, queries, layers: one value of the second seed is this one."""
+    """Scores [seeds, queries, layers] in which one value of the second seed is `value`."""
     scores = FINITE.clone()
     scores[1, 2, 0] = value
     return scores
@@ -63,7 +63,7 @@ def test_there_is_no_interval_and_no_test_over_what_diverged_or_is_not_there(sco
 @every_kind
 def test_seeds_that_did_not_diverge_have_their_own_intervals(scores: Tensor) -> None:
     intervals = conditional_intervals(scores, resamples=50)
-    assert [one is not None for one in intervals] == [
+    assert [interval is not None for interval in intervals] == [
         len(seed) > 0 and seed.numel() > 0 and bool(seed.isfinite().all()) for seed in scores
     ]
     for seed, interval in zip(scores, intervals, strict=True):
@@ -101,7 +101,7 @@ def test_a_statistic_that_diverged_has_no_interval_and_a_resample_without_it_is_
         return np.full(len(chosen), inf if seed == 1 else float(seed))
 
     over, of_each = statistic_intervals(statistic, 3, 4, resamples=50)
-    assert over is None and [one is not None for one in of_each] == [True, False, True]
+    assert over is None and [interval is not None for interval in of_each] == [True, False, True]
     assert statistic_interval(lambda seed, chosen: np.full(len(chosen), nan), 3, 4, resamples=50) is None
     assert statistic_interval(statistic, 0, 4, resamples=50) is None
 

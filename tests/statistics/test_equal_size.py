@@ -9,12 +9,12 @@ NAN = float("nan")
 
 
 def curve(*sizes: float) -> torch.Tensor:
-    """Of one demonstration set."""
+    """The curve of one demonstration set."""
     return torch.tensor(sizes, dtype=torch.float64)[:, None]
 
 
 def test_between_rates_a_score_is_linear_in_the_logarithm_of_the_size() -> None:
-    """From 0.1 to 10 in two decades: at 1 half of the way, at √10 three quarters."""
+    """From 0.1 to 10 are two decades: size 1 is half of the way, √10 three quarters."""
     sizes, scores = curve(0.1, 10), torch.tensor([[[0.0, 4.0]], [[1.0, 0.0]]])
     assert statistics.at_equal_size(sizes, scores, 1.0).flatten().tolist() == pytest.approx([0.5, 2])
     assert statistics.at_equal_size(sizes, scores, 10**0.5).flatten().tolist() == pytest.approx([0.75, 1])
@@ -51,7 +51,7 @@ def test_a_rate_that_diverged_is_not_bridged(gap: float) -> None:
 
 
 def test_the_mean_over_sizes_by_hand() -> None:
-    """Over the decade below 1 the score goes from 0 to 1, above from 1 to 4: (½ + 2½) / 2. From 1 to √10: 1¾."""
+    """The score goes from 0 to 1 in the decade below 1, then to 4 in that above: (½ + 2½) / 2. From 1 to √10: 1¾."""
     sizes, scores = curve(0.1, 1, 10), torch.tensor([0.0, 1.0, 4.0])[:, None, None]
     assert statistics.mean_over_sizes(sizes, scores, *statistics.common_sizes([sizes])).item() == pytest.approx(1.5)
     assert statistics.mean_over_sizes(sizes, scores, 1.0, 10**0.5).item() == pytest.approx(1.75)

@@ -48,7 +48,7 @@ def test_a_spread_over_seeds_takes_three() -> None:
 
 
 def test_the_interval_of_identical_resamples_is_the_aggregate() -> None:
-    """Layers with holes, queries all alike: every resample is the aggregate, so the interval is a point."""
+    """Layers have holes, queries are all alike: every resample is the aggregate, so the interval is a point."""
     row = torch.tensor([[1.0, NAN, 4.0], [2.0, 8.0, NAN], [NAN, NAN, 5.0]])
     values = row[:, None].repeat(1, 10, 1)
     value = mean(values)
@@ -60,11 +60,11 @@ def test_the_interval_of_identical_resamples_is_the_aggregate() -> None:
 
 @pytest.mark.parametrize("missing_queries", [0, 5])
 def test_the_bootstrap_agrees_with_aggregates_of_resampled_scores(missing_queries: int) -> None:
-    """Resample by hand, with `aggregate`, what the interval resamples by matrix product."""
+    """The test resamples with `aggregate`, draw by draw; the interval resamples by matrix product."""
     values = with_holes(5, 20, 3)
     values[:, :missing_queries] = NAN
     random, n = np.random.default_rng(7), 20 - missing_queries
-    queries, kept = random.integers(n, size=(300, n)), values[:, missing_queries:]
+    queries, present = random.integers(n, size=(300, n)), values[:, missing_queries:]
     seeds = np.random.default_rng([7, 1]).integers(5, size=(300, 5))
     value = mean(values)
 
@@ -72,8 +72,8 @@ def test_the_bootstrap_agrees_with_aggregates_of_resampled_scores(missing_querie
         low, high = np.quantile(replicates, [0.025, 0.975])
         return np.array([value - low, high - value])
 
-    both = reach([mean(kept[s][:, q]) for s, q in zip(seeds, queries, strict=True)])
-    alone = reach([mean(kept[:, q]) for q in queries])
+    both = reach([mean(present[s][:, q]) for s, q in zip(seeds, queries, strict=True)])
+    alone = reach([mean(present[:, q]) for q in queries])
     of_queries = alone * (n / (n - 1)) ** 0.5 * t.ppf(0.975, n - 1) / 1.959964
     of_seeds = np.sqrt(np.maximum(both**2 - of_queries**2, 0)) * (5 / 4) ** 0.5 * 2.776445 / 1.959964
     low, high = np.sqrt(of_queries**2 + of_seeds**2)
@@ -91,13 +91,13 @@ def coverage(interval: object, query_effect: float, seed_effect: float, runs: in
         random = torch.Generator().manual_seed(run)
         seeds, queries = torch.randn(5, 1, generator=random), torch.randn(1, 25, generator=random)
         noise = torch.randn(5, 25, generator=random)
-        found = interval(seed_effect * seeds + query_effect * queries + noise, resamples=300)  # type: ignore[operator]
-        hits += found.low <= 0 <= found.high
+        result = interval(seed_effect * seeds + query_effect * queries + noise, resamples=300)  # type: ignore[operator]
+        hits += result.low <= 0 <= result.high
     return hits / runs
 
 
 def test_intervals_over_demonstrations_cover_what_they_promise() -> None:
-    """Between seeds alone: 95 %. With effects of queries, which all seeds share: at least that."""
+    """Coverage is 95 % between seeds alone, and at least that with effects of queries, which all seeds share."""
     assert 0.90 <= coverage(statistics.interval_over_demonstrations, query_effect=0, seed_effect=1) <= 0.99
     assert coverage(statistics.interval_over_demonstrations, query_effect=1, seed_effect=0) >= 0.93
 
@@ -133,14 +133,14 @@ def test_the_same_seed_gives_the_same_interval() -> None:
 
 @pytest.mark.parametrize("missing_in_one", [0, 3])
 def test_each_sets_interval_is_the_one_it_has_alone(missing_in_one: int) -> None:
-    """Also where a set has no values of queries that others have; and one without any value has none."""
+    """A set may lack values of queries that others have; a set without any value has no interval."""
     values = torch.randn(5, 20, 3, generator=torch.Generator().manual_seed(2))
     values[:, 4] = NAN  # a query without values under any seed
     values[1, 7 : 7 + missing_in_one] = NAN
     values[3] = NAN if missing_in_one else values[3]
-    each = statistics.conditional_intervals(values)
-    assert each == [statistics.conditional_interval(one[None]) for one in values]
-    assert [one and one.n_queries for one in each] == (
+    intervals = statistics.conditional_intervals(values)
+    assert intervals == [statistics.conditional_interval(scores[None]) for scores in values]
+    assert [interval and interval.n_queries for interval in intervals] == (
         [19, 19 - missing_in_one, 19, None, 19] if missing_in_one else [19] * 5
     )
 

@@ -13,14 +13,14 @@ from demograd.statistics.significance import _smallest_alpha
 
 
 def differences(centre: float, *, seeds: int = 5, queries: int = 30, of_seeds: float = 0.2, draw: int = 0) -> Tensor:
-    """A crossed design: an effect per demonstration seed, and noise."""
+    """Differences in a crossed design: an effect per demonstration seed, and noise."""
     random = torch.Generator().manual_seed(draw)
     effects = of_seeds * torch.randn(seeds, 1, generator=random)
     return centre + effects + torch.randn(seeds, queries, generator=random)
 
 
 def constant(*of_seeds: float, queries: int = 6) -> Tensor:
-    """Every query of a seed alike."""
+    """Differences that are the same for all queries of a seed."""
     return torch.tensor(of_seeds, dtype=torch.float64)[:, None].repeat(1, queries)
 
 
@@ -46,7 +46,7 @@ def test_an_interval_at_the_level_of_the_p_value_touches_zero() -> None:
 
 
 def test_resampling_noise_does_not_part_a_p_value_from_its_interval() -> None:
-    """An interval that leaves zero out at α = 0.05 and, by noise, not from 0.3 to 0.6."""
+    """The interval excludes zero at α = 0.05 and, by noise, includes it from 0.3 to 0.6."""
 
     def shown(alpha: float) -> bool:
         return alpha >= 0.02 and not 0.3 < alpha < 0.6
@@ -56,9 +56,9 @@ def test_resampling_noise_does_not_part_a_p_value_from_its_interval() -> None:
 
 
 def test_between_many_seeds_alone_the_p_value_is_that_of_the_t_test() -> None:
-    """Queries all alike: what is resampled are the means of the seeds."""
-    drawn = torch.randn(40, generator=torch.Generator().manual_seed(2)).double()
-    of_seeds = (drawn - drawn.mean()) / drawn.std() + 0.33
+    """Queries are all alike: the bootstrap resamples the means of the seeds."""
+    means = torch.randn(40, generator=torch.Generator().manual_seed(2)).double()
+    of_seeds = (means - means.mean()) / means.std() + 0.33
     test = statistics.paired_test(constant(*of_seeds.tolist()), resamples=20000)
     expected = ttest_1samp(of_seeds.numpy(), 0).pvalue
     assert 0.04 < expected < 0.05
@@ -86,7 +86,7 @@ def test_no_p_value_is_below_what_its_resamples_can_show() -> None:
 
 
 def test_an_effect_size_by_hand() -> None:
-    """Differences 1, 2 and 3 over seeds: mean 2, deviation 1; with two degrees of freedom the factor is 1/√π."""
+    """Differences over seeds are 1, 2 and 3: mean 2, deviation 1; with two degrees of freedom the factor is 1/√π."""
     test = statistics.paired_test(constant(1, 2, 3))
     assert test.difference == pytest.approx(2)
     assert test.effect_size == pytest.approx(2 / sqrt(pi))
@@ -124,15 +124,15 @@ def test_each_seed_may_select_its_own_queries() -> None:
     assert test.difference == pytest.approx(4)
     assert (test.n_seeds, test.n_queries) == (2, 3)
     of_each = [statistics.aggregate(s[chosen][:, None]) for s, chosen in zip(scores, selections, strict=True)]
-    assert [one.status for one in of_each] == ["ok", "ok", "nothing selected"]
-    assert statistics.over_seeds([one.value for one in of_each]).mean == pytest.approx(4)
+    assert [aggregate.status for aggregate in of_each] == ["ok", "ok", "nothing selected"]
+    assert statistics.over_seeds([aggregate.value for aggregate in of_each]).mean == pytest.approx(4)
     assert statistics.aggregate(torch.full((2, 1), nan)).status == "missing"
 
 
 def test_a_selection_drops_queries_of_every_layer_and_head() -> None:
-    kept = statistics.only(torch.ones(3, 2, 4), torch.tensor([True, False, True]))
-    assert kept.isnan().all(dim=(1, 2)).tolist() == [False, True, False]
-    assert kept.isnan().sum() == 8
+    selected = statistics.only(torch.ones(3, 2, 4), torch.tensor([True, False, True]))
+    assert selected.isnan().all(dim=(1, 2)).tolist() == [False, True, False]
+    assert selected.isnan().sum() == 8
 
 
 def test_rec2ftp_goes_through_the_same_statistics() -> None:
@@ -142,7 +142,7 @@ def test_rec2ftp_goes_through_the_same_statistics() -> None:
 
 
 def test_holm_by_hand() -> None:
-    """0.01 · 4, 0.02 · 3, then 0.03 · 2 = 0.06 again, and 0.04 · 1 raised to the one before."""
+    """The products are 0.01 · 4, 0.02 · 3, 0.03 · 2 = 0.06 again, and 0.04 · 1, raised to the value before it."""
     corrected = statistics.holm([0.04, nan, 0.01, 0.03, 0.02])
     assert corrected.p_values == pytest.approx((0.06, nan, 0.04, 0.06, 0.06), nan_ok=True)
     assert (corrected.n_tested, corrected.n_not_tested) == (4, 1)
@@ -178,16 +178,16 @@ def test_a_difference_of_rounding_is_no_difference() -> None:
 
 
 def test_one_claim_among_many_must_be_shown_more_strongly() -> None:
-    """p between 0.01 and 0.05: enough alone, not among five."""
+    """A p value between 0.01 and 0.05 is enough alone, not among five."""
     tests = {str(draw): statistics.paired_test(differences(0, draw=draw)) for draw in range(4)}
     for draw in range(50):
-        one = statistics.paired_test(differences(0.5, draw=draw))
-        if 0.012 < one.p_value < 0.05:
+        test = statistics.paired_test(differences(0.5, draw=draw))
+        if 0.012 < test.p_value < 0.05:
             break
-    assert statistics.decide_all({"one": one})["one"].verdict == "supported"
-    among = statistics.decide_all({**tests, "one": one})["one"]
+    assert statistics.decide_all({"one": test})["one"].verdict == "supported"
+    among = statistics.decide_all({**tests, "one": test})["one"]
     assert among.verdict == "undecided"
-    assert (among.p_value, among.n_tested) == (pytest.approx(5 * one.p_value), 5)
+    assert (among.p_value, among.n_tested) == (pytest.approx(5 * test.p_value), 5)
 
 
 def test_a_claim_on_few_seeds_is_no_part_of_the_family() -> None:

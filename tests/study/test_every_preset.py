@@ -1,6 +1,7 @@
-"""Every preset through the real command line to its page, small: tens of minutes, so behind `make test-slow`.
+"""Every preset through the real command line to its page, small: tens of minutes, hence `make test-slow`.
 
-Each language model is the preset's own with real weights, but for checkpoints, which no machine without a hub has.
+Each language model is the preset's own with real weights; only checkpoints are small models, since a machine without
+a hub has none.
 """
 
 import subprocess
@@ -23,9 +24,9 @@ OPTIONS: dict[str, list[str]] = {
     "shen2023-order": [*SMALL, "--set", "orders=3"],
     "shen2023-sparsity": [],
 }
-"""Of the command line, where they are other than `SMALL`."""
+"""Command-line options by preset, where they differ from `SMALL`."""
 SYNTHETIC = ["training.steps=60", "seeds=0,1", "tuning_sequences=2048", "test_sequences=4096"]
-"""Every network, world, reference and question of a synthetic preset, of networks that are trained a little."""
+"""Overrides for synthetic presets: every network, world, reference and question stays, training is short."""
 OWN_TRAINING = {"steps": 60, "starts": 2, "trial": 20, "warmup": 10}
 BESIDE = [
     "language_model.k=4",
@@ -38,7 +39,7 @@ BESIDE = [
 
 @pytest.fixture(scope="module")
 def checkpoints(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """Two states of one small model."""
+    """Two checkpoints of one small model."""
     folder = tmp_path_factory.mktemp("checkpoints")
     for state in ("early", "late"):
         torch.manual_seed(len(state))
@@ -48,7 +49,7 @@ def checkpoints(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 def options(preset: str, checkpoints: list[str]) -> list[str]:
-    """What makes a preset small."""
+    """Options that make a preset small."""
     study = read_study(preset)
     if not isinstance(study, SyntheticStudy):
         states = [part for state in checkpoints for part in ("--checkpoint", state)]

@@ -1,4 +1,4 @@
-"""Networks of a run: which weights they have, that each is loaded once, and what is wrong with one."""
+"""Networks of a run: which weights they have, that each is loaded once, and how their faults are reported."""
 
 import shutil
 from copy import deepcopy
@@ -34,8 +34,8 @@ def test_other_weights_under_the_same_name_are_other_cells(small_model: Path, tm
         network.model.layers[0].mlp.up_proj.weight[0, 0] += 1
     network.save_pretrained(copy)
     run_study(study, tmp_path / "out", again)
-    assert any("is not what" in sentence and str(copy) in sentence for sentence in again.said)
-    assert [setting for _, setting in again.begun][:3] == ["ZSL", "ICL", "FT"]
+    assert any("is not what" in sentence and str(copy) in sentence for sentence in again.sentences)
+    assert [setting for _, setting in again.started][:3] == ["ZSL", "ICL", "FT"]
     assert not before.value.equals(results(tmp_path / "out").value)
 
 
@@ -65,10 +65,10 @@ def test_a_process_holds_one_network_and_loads_it_once(small_model: Path, monkey
 
     monkeypatch.setattr(module, "load_model", counted)
     module.let_go()
-    wanted = [("trained", 0), ("no_training", 0), ("norms_only", 0), ("norms_only", 1)]
-    for weights, seed in (one for one in wanted for _ in range(3)):
+    expected = [("trained", 0), ("no_training", 0), ("norms_only", 0), ("norms_only", 1)]
+    for weights, seed in (network for network in expected for _ in range(3)):
         module.loaded(study, (str(small_model), weights, seed))  # type: ignore[arg-type]
-    assert names == wanted
+    assert names == expected
 
 
 def test_the_self_check_sees_a_window_that_is_ignored(small_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:

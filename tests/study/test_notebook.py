@@ -1,4 +1,4 @@
-"""A run in a notebook: its table, its observations and its failures, read when they are asked for."""
+"""A run in a notebook: its table, observations and failures are read on demand."""
 
 import inspect
 from dataclasses import replace

@@ -22,7 +22,7 @@ def test_commas_make_a_list_and_one_value_is_itself() -> None:
 
 
 def test_tasks_that_a_user_names_are_not_optional() -> None:
-    """Some of the preset's are: those whose data a machine may not have."""
+    """The preset has optional tasks: those whose data a machine may not have."""
     by_path = read_study("deutch2024-table2", overrides=["tasks=sst2,subj"])
     by_name = read_study("deutch2024-table2", tasks=["sst2", "subj"])
     assert isinstance(by_name, Study)

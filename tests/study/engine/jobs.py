@@ -1,4 +1,4 @@
-"""Jobs without a model, that a worker can import."""
+"""Jobs without a model that a worker can import."""
 
 import os
 import signal
@@ -16,7 +16,7 @@ from demograd.study.store.failures import attempt
 
 @dataclass(frozen=True)
 class Writes:
-    """Leaves a file that says who wrote it, and with how many threads."""
+    """A job that writes a file with its process and its number of threads."""
 
     file: Path
     seconds: float = 0.0
@@ -34,7 +34,7 @@ class Writes:
 
 @dataclass(frozen=True)
 class Quotes:
-    """Fails with an error that quotes the environment of its worker."""
+    """A job that fails with an error that quotes the environment of its worker."""
 
     folder: RunFolder
     key: str
@@ -52,7 +52,7 @@ class Quotes:
 
 @dataclass(frozen=True)
 class Tells:
-    """Leaves a file that says whether pickles are allowed where it runs, and who says so."""
+    """A job that writes whether its worker allows pickles, and the worker's process, to a file."""
 
     file: Path
 
@@ -65,7 +65,7 @@ class Tells:
 
 @dataclass(frozen=True)
 class Dies:
-    """Its worker is killed, so many times."""
+    """A job whose worker is killed a given number of times."""
 
     file: Path
     times: int
@@ -83,7 +83,7 @@ class Dies:
 
 @dataclass(frozen=True)
 class Mistaken:
-    """Finds that the user made a mistake."""
+    """A job that raises the error of a user's mistake."""
 
     def run(self, watch: Watch) -> None:
         raise UserError("A blue model", "a red one", "Paint it")

@@ -1,4 +1,4 @@
-"""A run that is killed at any moment goes on, and its table is that of a run that was not."""
+"""A run that is killed at any moment can be resumed, and its table is that of an undisturbed run."""
 
 import json
 import multiprocessing
@@ -22,18 +22,18 @@ def _run(study: Study, out: Path, workers: Workers) -> None:
 
 
 def killed(study: Study, results: bytes, folder: Path, kills: int, workers: Workers, longest: float = 1.0) -> int:
-    """Run the study in one folder after the other, killing it so many times at random moments, until the last run has
-    ended; each table is that of `results`. How often a run went on where cells were kept already.
+    """Kill runs of the study at random moments, folder after folder, and return how many runs resumed finished cells.
 
-    Kills come within `longest` seconds, which is adapted from run to run to how fast the machine is just now.
+    The last run ends, and every table must equal `results`. A kill comes within `longest` seconds, which is adapted
+    from run to run to the speed of the machine.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["demograd.study.run"])
     chance, left, finished, goes_on = random.Random(5), kills, 0, 0
     while left or not finished:
         out = folder / str(finished)
-        kept = _cells(out)
-        goes_on += kept > 0
+        n_cells = _cells(out)
+        goes_on += n_cells > 0
         process = context.Process(target=_run, args=(study, out, workers))
         process.start()
         while process.is_alive() and not _is_at_work(process.pid, out):
@@ -49,7 +49,7 @@ def killed(study: Study, results: bytes, folder: Path, kills: int, workers: Work
         else:
             assert process.exitcode == -signal.SIGKILL
             left -= 1
-            longest *= 1.2 if _cells(out) == kept else 1
+            longest *= 1.2 if _cells(out) == n_cells else 1
     return goes_on
 
 
@@ -75,15 +75,15 @@ def _cells(out: Path) -> int:
 
 
 def _is_at_work(process: int | None, out: Path) -> bool:
-    """Whether it has begun to write in the run folder."""
+    """Whether the process has begun to write in the run folder."""
     try:
         return bool(json.loads((out / "holder.json").read_text())["pid"] == process)
     except (FileNotFoundError, json.JSONDecodeError):
         return False
 
 
-def _begun(study: Study, folder: Path, *options: str) -> "subprocess.Popen[str]":
-    """The command line, in a process group of its own, once it has finished a cell."""
+def _started(study: Study, folder: Path, *options: str) -> "subprocess.Popen[str]":
+    """The process of the command line, in a group of its own, after its first finished cell."""
     file = folder / "study.yaml"
     file.write_text(yaml.safe_dump(study.model_dump(mode="json")))
     command = [sys.executable, "-c", "from demograd.cli import main; main()", "run", str(file), "--out", "out"]
@@ -103,7 +103,7 @@ def _begun(study: Study, folder: Path, *options: str) -> "subprocess.Popen[str]"
 
 
 def _all_end(group: int, seconds: float) -> bool:
-    """Whether no process of the group is left in so many seconds."""
+    """Whether every process of the group ends within so many seconds."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         try:
@@ -118,17 +118,17 @@ def test_ctrl_c_ends_all_workers_in_seconds_and_says_how_to_go_on(
     undisturbed: tuple[Study, bytes], tmp_path: Path
 ) -> None:
     study, results = undisturbed
-    process = _begun(study, tmp_path, "--workers", "2", "--threads", "1")
+    process = _started(study, tmp_path, "--workers", "2", "--threads", "1")
     os.killpg(process.pid, signal.SIGINT)
-    _, told = process.communicate(timeout=60)
-    assert process.returncode == 130 and "the same command goes on" in told and "Traceback" not in told
+    _, output = process.communicate(timeout=60)
+    assert process.returncode == 130 and "the same command goes on" in output and "Traceback" not in output
     assert _all_end(process.pid, 5)
     _run(study, tmp_path / "out", Workers(threads=1))
     assert (tmp_path / "out" / "results.parquet").read_bytes() == results
 
 
 def test_no_worker_outlives_a_run_that_is_killed(undisturbed: tuple[Study, bytes], tmp_path: Path) -> None:
-    process = _begun(undisturbed[0], tmp_path, "--workers", "2", "--threads", "1")
+    process = _started(undisturbed[0], tmp_path, "--workers", "2", "--threads", "1")
     process.kill()
     process.communicate(timeout=60)
     assert _all_end(process.pid, 20)

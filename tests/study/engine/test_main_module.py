@@ -1,4 +1,4 @@
-"""A script that starts a run while it is imported is told so: worker processes import it."""
+"""A script that starts a run while it is imported gets an explanation: worker processes import it."""
 
 import subprocess
 import sys

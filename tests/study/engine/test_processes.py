@@ -16,15 +16,15 @@ from demograd.study.engine import run_jobs
 
 
 class Hearing(Listening):
-    """Remembers who told what."""
+    """A listener that records the workers that report, and their counts."""
 
     def __init__(self) -> None:
         super().__init__()
         self.workers: set[str] = set()
         self.counted: list[int] = []
 
-    def begin(self, what: str, setting: str, total: int, worker: str = "") -> None:
-        super().begin(what, setting, total, worker)
+    def begin(self, title: str, setting: str, total: int, worker: str = "") -> None:
+        super().begin(title, setting, total, worker)
         self.workers.add(worker)
 
     def done(self, so_far: int, worker: str = "") -> None:
@@ -37,7 +37,7 @@ def test_two_workers_give_the_same_table_bit_for_bit(undisturbed: tuple[Study, b
     run = run_study(study, tmp_path / "out", watch, workers=Workers(number=2, threads=1))
     assert (tmp_path / "out" / "results.parquet").read_bytes() == results
     assert run.failed == () and len(watch.workers) == 2 and "" not in watch.workers
-    assert [setting for _, setting in watch.begun].count("FT") == 4
+    assert [setting for _, setting in watch.started].count("FT") == 4
 
 
 def test_jobs_are_shared_out_and_every_worker_is_heard(tmp_path: Path) -> None:
@@ -51,7 +51,7 @@ def test_jobs_are_shared_out_and_every_worker_is_heard(tmp_path: Path) -> None:
 
 
 def test_a_worker_that_is_killed_takes_no_other_job_with_it(tmp_path: Path) -> None:
-    """One job kills its worker always, one does so once, as when memory was short for a moment."""
+    """One job kills its worker every time, another kills it once, as when memory was short for a moment."""
     watch = Hearing()
     jobs = [
         Dies(tmp_path / "always", 9),
@@ -62,7 +62,7 @@ def test_a_worker_that_is_killed_takes_no_other_job_with_it(tmp_path: Path) -> N
     ended = [*run_jobs(jobs, Workers(number=2, threads=1), watch)]
     done = {job.file.name for job in ended}
     assert done == {"beside", "once", "later 0", "later 1", "later 2"}
-    assert len(watch.said) == 1 and watch.said[0].startswith("always: ") and "killed" in watch.said[0]
+    assert len(watch.sentences) == 1 and watch.sentences[0].startswith("always: ") and "killed" in watch.sentences[0]
     assert len((tmp_path / "always").read_text()) == 2  # it was tried again, alone
 
 
@@ -93,7 +93,7 @@ def test_threads_are_those_that_each_worker_has(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize(
-    ("given", "words"),
+    ("settings", "words"),
     [
         ({"executor": "slurm"}, "Unknown executor 'slurm'"),
         ({"number": 0}, "--workers 0"),
@@ -107,6 +107,6 @@ def test_threads_are_those_that_each_worker_has(monkeypatch: pytest.MonkeyPatch)
         ({"number": 2, "memory": 4.0}, "--memory without Ray"),
     ],
 )
-def test_workers_that_do_not_fit_together_are_refused(given: dict[str, Any], words: str) -> None:
+def test_workers_that_do_not_fit_together_are_refused(settings: dict[str, Any], words: str) -> None:
     with pytest.raises(UserError, match=words):
-        Workers(**given)
+        Workers(**settings)

@@ -27,7 +27,7 @@ pytestmark = [  # Ray leaves files and processes to the end of the process
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
-    """Two nodes with one CPU each."""
+    """A Ray cluster of two nodes with one CPU each."""
     from ray.cluster_utils import Cluster
 
     with pytest.MonkeyPatch.context() as patched:
@@ -40,8 +40,10 @@ def cluster() -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def connected(cluster: Any) -> Iterator[Workers]:
-    """Of a process that is connected already, as a notebook may be: its runs share the cluster's workers, which need
-    seconds to load torch."""
+    """Workers of a process that is already connected to the cluster, as a notebook may be.
+
+    Its runs share the cluster's workers, which need seconds to load torch.
+    """
     import ray
 
     ray.init(address=cluster.address, log_to_driver=False, configure_logging=False)
@@ -50,17 +52,17 @@ def connected(cluster: Any) -> Iterator[Workers]:
 
 
 class Killing(Hearing):
-    """Kills the second node as soon as one of its workers begins a world."""
+    """A listener that kills the second node as soon as one of its workers begins a world."""
 
     def __init__(self, cluster: Any) -> None:
         super().__init__()
         self.cluster, self.killed = cluster, False
         self.began: dict[str, set[str]] = {}
-        """World, or cell → who began it."""
+        """The workers that began a world or a cell, by its title."""
 
-    def begin(self, what: str, setting: str, total: int, worker: str = "") -> None:
-        super().begin(what, setting, total, worker)
-        self.began.setdefault(what, set()).add(worker)
+    def begin(self, title: str, setting: str, total: int, worker: str = "") -> None:
+        super().begin(title, setting, total, worker)
+        self.began.setdefault(title, set()).add(worker)
         if not self.killed:
             node = self.cluster.worker_nodes.copy().pop()
             (raylet,) = node.all_processes["raylet"]
@@ -98,7 +100,7 @@ def test_a_worker_that_is_killed_again_and_again_is_given_up(
     jobs = [Dies(tmp_path / "always", 99), Dies(tmp_path / "once", 1), Writes(tmp_path / "beside")]
     ended = [*run_jobs(jobs, connected, watch)]
     assert {job.file.name for job in ended} == {"once", "beside"}
-    assert len(watch.said) == 1 and watch.said[0].startswith("always: ") and "killed" in watch.said[0]
+    assert len(watch.sentences) == 1 and watch.sentences[0].startswith("always: ") and "killed" in watch.sentences[0]
     assert len((tmp_path / "always").read_text()) == 2
 
 
@@ -110,20 +112,20 @@ def test_a_users_mistake_in_a_worker_is_told_as_one(connected: Workers) -> None:
 def test_what_a_user_allows_counts_for_the_workers_of_all_nodes_and_only_for_that_run(
     tmp_path: Path, connected: Workers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told = []
+    answers = []
     for name, value in (("allowed", "1"), ("not allowed", "")):
         if value:
             monkeypatch.setenv(ALLOW_PICKLE, value)
         else:
             monkeypatch.delenv(ALLOW_PICKLE)
         list(run_jobs([Tells(tmp_path / name)], connected, Hearing()))
-        told.append((tmp_path / name).read_text().split())
-    (allowed, first), (not_allowed, second) = told
+        answers.append((tmp_path / name).read_text().split())
+    (allowed, first), (not_allowed, second) = answers
     assert (allowed, not_allowed) == ("True", "False") and first == second  # the same worker, in both runs
 
 
 class Leaving(Hearing):
-    """Has heard enough when something is said."""
+    """A listener that interrupts the run at the first sentence."""
 
     def say(self, sentence: str) -> None:
         super().say(sentence)
@@ -137,7 +139,7 @@ def test_what_no_node_has_is_said_and_not_waited_for_in_silence(
     watch = Leaving()
     with pytest.raises(KeyboardInterrupt):
         list(run_jobs([Writes(tmp_path / "never")], replace(connected, gpus=2.0, memory=1000.0), watch))
-    (sentence,) = watch.said
+    (sentence,) = watch.sentences
     assert "asks for 1 CPUs, 2 GPUs, 1,000.0 GB" in sentence and "(1 CPUs, 0 GPUs, " in sentence
     list(run_jobs([Writes(tmp_path / "seconds", 1.0)], connected, Hearing()))
-    assert len(watch.said) == 1 and (tmp_path / "seconds").exists()
+    assert len(watch.sentences) == 1 and (tmp_path / "seconds").exists()

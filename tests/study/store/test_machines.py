@@ -1,4 +1,4 @@
-"""Facts about machines that cannot do everything: what goes on without it goes on, the rest is said."""
+"""Facts about machines with missing abilities: a run does without them where it can, and says so."""
 
 import errno
 import os

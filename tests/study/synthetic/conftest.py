@@ -1,4 +1,4 @@
-"""A small synthetic study that has run, for whoever only reads it."""
+"""A small synthetic study that has run, shared by the tests that only read it."""
 
 from pathlib import Path
 

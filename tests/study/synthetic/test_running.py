@@ -1,4 +1,4 @@
-"""Running a synthetic study: stopped, damaged, in parallel, and where something cannot be had."""
+"""Runs of a synthetic study: stopped, damaged, in parallel, and with missing parts."""
 
 import shutil
 from importlib import import_module
@@ -98,7 +98,10 @@ def test_a_damaged_checkpoint_is_set_aside_aloud_and_training_begins_anew(
     (again / "cells" / f"{key}.safetensors").unlink()
     (again / "checkpoints" / f"{key}.safetensors").write_bytes(b"\x08\0\0\0\0\0\0\0{}")
     run_synthetic(small, again, listener)
-    assert any("have no seal" in said and "set aside in damaged/" in said and key in said for said in listener.heard)
+    assert any(
+        "have no seal" in sentence and "set aside in damaged/" in sentence and key in sentence
+        for sentence in listener.heard
+    )
     assert not list((again / "checkpoints").iterdir())
     assert [file.name for file in (again / "damaged").iterdir()] == [f"{key}.safetensors"]
     pd.testing.assert_frame_equal(pd.read_parquet(again / "results.parquet"), table)
@@ -129,17 +132,19 @@ def test_a_device_is_chosen_where_the_study_leaves_it_open(
 def test_a_reference_that_is_not_tuned_to_the_end_is_left_out_aloud(tmp_path: Path) -> None:
     small = study(tmp_path, REGRESSION, worlds={"anisotropic": {"dimension": 3}}, references=["GD"], notes=["Ours."])
     folder = RunFolder(tmp_path / "run")
-    one, two = (
+    first, second = (
         tuned(small.world("anisotropic"), Wanted("GD", steps), {}, "not tuned to the end: why") for steps in (1, 2)
     )
     with opened(folder, small, print):
         networks = {cell: train_cell(small, cell, folder, Silent()) for cell in cells(small)}
-        table = collect(small, folder, {"anisotropic": [one, two]}, networks)
+        table = collect(small, folder, {"anisotropic": [first, second]}, networks)
     left_out = overall(table, "loss").query("setting == 'reference'").set_index("method")
     assert left_out.status.to_dict() == dict.fromkeys(["GD, 1 step", "GD, 2 steps"], "not tuned to the end: why")
     assert left_out.value.isna().all() and "loss_ratio" not in set(table.metric)
-    said = notes(small, {"anisotropic": [one]})
-    assert said[0] == "Ours." and said[-1] == "GD, 1 step is left out in anisotropic: not tuned to the end: why."
+    sentences = notes(small, {"anisotropic": [first]})
+    assert (
+        sentences[0] == "Ours." and sentences[-1] == "GD, 1 step is left out in anisotropic: not tuned to the end: why."
+    )
 
 
 def test_two_workers_give_the_table_of_one_byte_for_byte(tmp_path: Path) -> None:

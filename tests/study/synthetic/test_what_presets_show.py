@@ -1,4 +1,4 @@
-"""What the papers' presets must show, on one training seed each: minutes, so behind `make test-slow`."""
+"""What the papers' presets must show, on one training seed each; this takes minutes, hence `make test-slow`."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ def results(preset: str, folder: Path) -> pd.DataFrame:
 
 
 def values(table: pd.DataFrame, metric: str, model: str) -> dict[str, float]:
-    """By reference, of the whole training."""
+    """Values of the whole training, by reference."""
     rows = overall(table, metric)
     return rows[(rows.model == model) & rows.step.isna()].set_index("method").value.to_dict()
 
