@@ -66,7 +66,7 @@ def tiny_study(model: str, cells: int) -> Study:
 
 
 def main() -> None:
-    sizes = [int(one) for one in sys.argv[1:]] or [1_000, 10_000]
+    sizes = [int(size) for size in sys.argv[1:]] or [1_000, 10_000]
     with tempfile.TemporaryDirectory() as folder:
         os.environ["DEMOGRAD_CACHE"] = f"{folder}/cache"  # with what was measured before there would be no work
         model = tiny_model(Path(folder) / "model")

@@ -55,9 +55,11 @@ def main(arguments: list[str] | None = None) -> Table:
     parser.add_argument("--k", type=int, default=16, help="demonstrations")
     parser.add_argument("--queries", type=int, default=48)
     parser.add_argument("--learning-rate", type=float, default=0.003)
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
 
-    table = compare(load_model(given.model), load_task(given.task), given.k, given.queries, given.learning_rate)
+    table = compare(
+        load_model(options.model), load_task(options.task), options.k, options.queries, options.learning_rate
+    )
     print(f"{'':40}{'all':>10}{'corrected':>12}{'chance':>10}")
     for name, (over_all, over_corrected, chance) in table.items():
         print(f"{name:40}{over_all:10.3f}{over_corrected:12.3f}{chance:10.3f}")

@@ -72,10 +72,10 @@ def main(arguments: list[str] | None = None) -> Table:
     parser.add_argument("--queries", type=int, default=24)
     parser.add_argument("--orders", type=int, default=10)
     parser.add_argument("--learning-rate", type=float, default=0.003)
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
 
-    model, task = load_model(given.model), load_task(given.task)
-    table = behaviour(model, task, given.k, given.queries, given.orders, given.learning_rate) | sparsity(model)
+    model, task = load_model(options.model), load_task(options.task)
+    table = behaviour(model, task, options.k, options.queries, options.orders, options.learning_rate) | sparsity(model)
     for name, value in table.items():
         print(f"{name:40}{value:12.3g}")
     return table

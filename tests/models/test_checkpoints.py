@@ -124,7 +124,7 @@ def test_a_checkpoint_that_is_read_otherwise_than_it_says_has_a_note(change: Cha
     change(folder)
     model = load_model(str(folder), device="cpu")
     assert model.fingerprint == before
-    assert any(note.replace("\\", "") in said for said in model.notes), model.notes
+    assert any(note.replace("\\", "") in sentence for sentence in model.notes), model.notes
 
 
 def test_a_tokenizer_that_is_declared_as_another_class_reads_as_its_file_says(folder: Path) -> None:

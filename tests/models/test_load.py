@@ -58,7 +58,7 @@ def test_a_folder_gives_back_the_tokenizer_that_was_saved(saved: Save) -> None:
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 def test_the_weights_have_the_dtype_that_was_asked_for(dtype: str, saved: Save) -> None:
     model = load_model(str(saved()), dtype=dtype)
-    assert {str(one.dtype) for one in model.network.parameters()} == {f"torch.{dtype}"}
+    assert {str(parameter.dtype) for parameter in model.network.parameters()} == {f"torch.{dtype}"}
     assert model.dtype == dtype
 
 
@@ -169,8 +169,8 @@ def test_what_is_on_this_machine_has_no_revisions(saved: Save, tmp_path: Path, m
     monkeypatch.chdir(saved().parent)
     folder = tmp_path.name
     Path("a.gguf").touch()
-    named = (folder, f"./{folder}", f"./{folder}/", str(tmp_path), "a.gguf", "smollm2-135m")
-    for name in [f"{one}@{revision}" for one in named for revision in ("step1", "a@b", "")]:
+    local_names = (folder, f"./{folder}", f"./{folder}/", str(tmp_path), "a.gguf", "smollm2-135m")
+    for name in [f"{local_name}@{revision}" for local_name in local_names for revision in ("step1", "a@b", "")]:
         for load in (load_model, load_config, load_tokenizer):
             with pytest.raises(UserError, match=r"have no revisions.*the folder of each checkpoint"):
                 load(name)
@@ -224,12 +224,12 @@ def test_a_built_in_models_parts_are_joined_only_if_they_are_the_known_ones(
 
 
 def test_a_file_is_hashed_once_as_long_as_it_stays_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    file, opened = tmp_path / "weights.gguf", []
+    file, folders = tmp_path / "weights.gguf", []
     file.write_bytes(b"one")
     real = Path.open
-    monkeypatch.setattr(Path, "open", lambda path, *how, **more: opened.append(path) or real(path, *how, **more))
+    monkeypatch.setattr(Path, "open", lambda path, *how, **more: folders.append(path) or real(path, *how, **more))
     assert sha256([file]) == sha256([file]) == hashlib.sha256(b"one").hexdigest()
-    assert opened == [file]
+    assert folders == [file]
     file.write_bytes(b"two")
     os.utime(file, ns=(0, 1))  # the clock of a file system may be coarse
     assert sha256([file]) == hashlib.sha256(b"two").hexdigest()
@@ -422,7 +422,7 @@ def test_the_second_built_in_model_learns_in_context() -> None:
     zsl = observe(model, task.prompts(model.tokenizer, queries))
     icl = observe(model, task.prompts(model.tokenizer, queries, demonstrations=demonstrations))
     assert icl.notes == zsl.notes == ()
-    of_gold = [one.label_log_probs.gather(1, one.gold[:, None]).mean() for one in (zsl, icl)]
+    of_gold = [observation.label_log_probs.gather(1, observation.gold[:, None]).mean() for observation in (zsl, icl)]
     assert of_gold[1] > of_gold[0] + 0.5
 
 

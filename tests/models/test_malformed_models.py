@@ -38,7 +38,7 @@ def copied(model: Path) -> Iterator[Path]:
 
 def is_model_or_message(folder: Path) -> bool:
     """Whether it can be planned with, loaded and observed; or else one message that a person can read."""
-    before = sorted(one.name for one in folder.rglob("*"))
+    before = sorted(path.name for path in folder.rglob("*"))
     try:
         assert blueprint_of(str(folder)).layers > 0
         model = load_model(str(folder), device="cpu")
@@ -47,7 +47,7 @@ def is_model_or_message(folder: Path) -> bool:
         assert 0 < len(str(error)) < 3000 and str(error).encode()
         return False
     finally:
-        assert sorted(one.name for one in folder.rglob("*")) == before
+        assert sorted(path.name for path in folder.rglob("*")) == before
     return True
 
 

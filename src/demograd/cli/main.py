@@ -31,12 +31,12 @@ app = typer.Typer(
 app.add_typer(cache_app, name="cache")
 
 
-def _print_version(wanted: bool) -> bool:
-    if wanted:
+def _print_version(requested: bool) -> bool:
+    if requested:
         libraries = ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers"))
         typer.echo(f"demograd {version('demograd')} (Python {platform.python_version()}, {libraries})")
         raise typer.Exit
-    return wanted
+    return requested
 
 
 @app.callback()
@@ -151,8 +151,8 @@ def run(
         "bos": bos,
     }
     _say_first(f"Reading the study {study}")
-    who = studies.Workers(executor, workers, threads, address, gpus, memory)
-    finished = _run(_study(study, as_released, changes, learning_rate, set_), out, who, retry_failed)
+    pool = studies.Workers(executor, workers, threads, address, gpus, memory)
+    finished = _run(_study(study, as_released, changes, learning_rate, set_), out, pool, retry_failed)
     from demograd.cli.tables import print_scores
 
     print_scores(finished.folder.path)
@@ -217,26 +217,26 @@ def report(folder: Annotated[str, typer.Argument(help="A run folder.")]) -> None
 
 @app.command(name="list")
 def list_(
-    what: Annotated[str, typer.Argument(help="tasks, models, methods, measures, metrics, claims or presets")],
+    kind: Annotated[str, typer.Argument(help="tasks, models, methods, measures, metrics, claims or presets")],
     statistics: Annotated[bool, typer.Option("--statistics", help="Of tasks: sizes, and tokens of a model.")] = False,
     model: Annotated[str | None, typer.Option(help="With --statistics: whose tokenizer counts.")] = None,
     task: Annotated[Many, typer.Option(help="With --statistics: these tasks, or cb=FILE; repeatable.")] = None,
 ) -> None:
     """List what demograd knows by name."""
-    if statistics and what == "tasks":
+    if statistics and kind == "tasks":
         from demograd.cli.statistics import print_statistics
 
         print_statistics(model or "smollm2-135m", task)
     elif statistics or model or task:
         raise UserError(
-            f"--statistics, --model or --task for the list {what}",
+            f"--statistics, --model or --task for the list {kind}",
             "the list tasks, with --statistics",
             "Try demograd list tasks --statistics",
         )
     else:
         from demograd.cli.lists import print_list
 
-        print_list(what)
+        print_list(kind)
 
 
 @app.command()
@@ -299,8 +299,8 @@ def _allow_pickle(allowed: bool) -> None:
 def _study(
     name: str, as_released: bool, changes: dict[str, Any], learning_rate: Many, overrides: Many = None
 ) -> "studies.Study | studies.SyntheticStudy":
-    given = {setting: value for setting, value in changes.items() if value not in (None, [])}
-    read = partial(studies.read_study, name, as_released=as_released, overrides=overrides or (), **given)
+    settings = {setting: value for setting, value in changes.items() if value not in (None, [])}
+    read = partial(studies.read_study, name, as_released=as_released, overrides=overrides or (), **settings)
     plan = read()
     if isinstance(plan, studies.SyntheticStudy):
         if learning_rate:
@@ -315,7 +315,7 @@ def _study(
             tasks.check_task_name(task)
     for model in plan.models:
         models.check_name(model)
-    rates = {method: of for method, of in plan.learning_rates.items() if method in plan.methods}
+    rates = {method: values for method, values in plan.learning_rates.items() if method in plan.methods}
     if learning_rate:
         return read(learning_rates=rates | _rates(learning_rate, list(plan.methods)))
     return plan
@@ -356,76 +356,76 @@ def _end(finished: "studies.Run") -> None:
         raise typer.Exit(1)
 
 
-def _numbers(option: str, given: str | None) -> list[int] | None:
-    if given is None:
+def _numbers(option: str, text: str | None) -> list[int] | None:
+    if text is None:
         return None
     try:
-        return [int(part) for part in given.split(",")]
+        return [int(part) for part in text.split(",")]
     except ValueError as error:
-        raise UserError(f"{option} {given}", "whole numbers by commas", f"Try {option} 16 or {option} 4,8") from error
+        raise UserError(f"{option} {text}", "whole numbers by commas", f"Try {option} 16 or {option} 4,8") from error
 
 
-def _counts(given: str) -> list[int]:
+def _counts(text: str) -> list[int]:
     """`1,8,64`.
 
     Raises:
         UserError: it is something else.
     """
     try:
-        counts = [int(part) for part in given.split(",")]
+        counts = [int(part) for part in text.split(",")]
     except ValueError:
         counts = []
     if not counts or min(counts) < 1:
-        raise UserError(f"--workers {given}", "whole numbers from 1 on, by commas", "Try --workers 1,8,64")
+        raise UserError(f"--workers {text}", "whole numbers from 1 on, by commas", "Try --workers 1,8,64")
     return counts
 
 
-def _words(given: str | None) -> list[str] | dict[str, str] | None:
-    if given is None:
+def _words(text: str | None) -> list[str] | dict[str, str] | None:
+    if text is None:
         return None
-    parts = [part.strip() for part in given.split(",")]
+    parts = [part.strip() for part in text.split(",")]
     if not any("=" in part for part in parts):
         return parts
     pairs = [part.partition("=") for part in parts]
     labels = [label.strip() for label, _, _ in pairs]
     if not all(equals for _, equals, _ in pairs) or len(set(labels)) < len(labels):
         raise UserError(
-            f"--label-words {given}",
+            f"--label-words {text}",
             "words by commas, or label=word for every label, each label once",
             "Try --label-words neg=Negative,pos=Positive",
         )
     return {label: word.strip() for label, (_, _, word) in zip(labels, pairs, strict=True)}
 
 
-def _seeds(given: str | None) -> list[int] | None:
-    if given is None:
+def _seeds(text: str | None) -> list[int] | None:
+    if text is None:
         return None
     try:
-        numbers = [int(part) for part in given.removesuffix(",").split(",")]
+        numbers = [int(part) for part in text.removesuffix(",").split(",")]
     except ValueError as error:
         expected = "a count, or whole numbers by commas"
-        raise UserError(f"--seeds {given}", expected, "Try --seeds 5, --seeds 0,3,7 or --seeds 3,") from error
-    if "," in given:
+        raise UserError(f"--seeds {text}", expected, "Try --seeds 5, --seeds 0,3,7 or --seeds 3,") from error
+    if "," in text:
         return numbers
     if not 1 <= numbers[0] <= MOST_SEEDS:
-        raise UserError(f"--seeds {given}", f"at least one demonstration set, at most {MOST_SEEDS:,}", "Try --seeds 5")
+        raise UserError(f"--seeds {text}", f"at least one demonstration set, at most {MOST_SEEDS:,}", "Try --seeds 5")
     return list(range(numbers[0]))
 
 
-def _rates(given: list[str], methods: list[Any]) -> dict[str, list[float]]:
+def _rates(texts: list[str], methods: list[Any]) -> dict[str, list[float]]:
     """`0.001` counts for every method, `GD=0.001` for one."""
     rates: dict[str, list[float]] = {}
-    for one in given:
-        name, _, number = one.rpartition("=")
+    for text in texts:
+        name, _, number = text.rpartition("=")
         try:
             rate = float(number)
         except ValueError as error:
             raise UserError(
-                f"--learning-rate {one}", "a number, or METHOD=number", "Try --learning-rate GD=0.001"
+                f"--learning-rate {text}", "a number, or METHOD=number", "Try --learning-rate GD=0.001"
             ) from error
         if name and name not in methods:
             expected = f"a method that runs: {', '.join(methods)}"
-            raise UserError(f"--learning-rate {one}", expected, "Add --method, or correct it")
+            raise UserError(f"--learning-rate {text}", expected, "Add --method, or correct it")
         for method in [name] if name else methods:
             if rate not in rates.setdefault(method, []):
                 rates[method].append(rate)

@@ -54,19 +54,19 @@ def _reached(url: str, protocol: str) -> UPath:
     try:
         get_filesystem_class(protocol)
         # what was listed is not remembered: other processes write there too
-        there = UPath(url, use_listings_cache=False)
+        location = UPath(url, use_listings_cache=False)
         with suppress(FileNotFoundError):
-            there.fs.info(there.path)
+            location.fs.info(location.path)
     except Exception as error:
         raise UserError(
-            f"{url} cannot be reached ({told(error)})",
+            f"{url} cannot be reached ({error_line(error)})",
             "a path, or a URL such as s3://bucket/folder",
             "Correct the URL, give what it needs (credentials, a network), or install the package that "
             "fsspec needs for it",
         ) from error
-    if isinstance(there, Path):  # a name that is fsspec's, but of no URL
+    if isinstance(location, Path):  # a name that is fsspec's, but of no URL
         raise UserError(f"{url}, which is no URL", "a path, or a URL such as s3://bucket/folder", "Correct it")
-    return there
+    return location
 
 
 def make_folder(folder: Place) -> None:
@@ -100,7 +100,7 @@ def move(file: Place, into: Place) -> None:
             file.fs.mv(file.path, f"{UPath(into).path}/{file.name}")
 
 
-def told(error: Exception) -> str:
+def error_line(error: Exception) -> str:
     """What an error says, on one line that a message can hold; its kind, where it says nothing."""
     return shortened(" ".join(str(error).split()) or type(error).__name__, LONGEST)
 

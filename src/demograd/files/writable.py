@@ -7,7 +7,7 @@ from uuid import uuid4
 from upath import UPath
 
 from demograd.errors import UserError
-from demograd.files.place import Place, make_folder, told
+from demograd.files.place import Place, error_line, make_folder
 
 _CONTENT = b"demograd tries whether it can write here, and removes this"
 
@@ -26,7 +26,7 @@ def check_writable(folder: Place) -> None:
         _try_out(folder, f"{folder.path.rstrip('/')}/.{uuid4().hex}")
     except Exception as error:  # file systems raise whatever the libraries raise that they stand on
         raise UserError(
-            f"{folder} cannot be written ({told(error)})",
+            f"{folder} cannot be written ({error_line(error)})",
             "a URL where you may write and remove files, in a bucket or folder that is there",
             "Correct it, or choose another folder with --out",
         ) from error

@@ -35,7 +35,7 @@ def slices_outside_layers(anatomy: Anatomy, subset: ParameterSubset) -> list[Par
 def _share(one: ParameterSlice, subset: ParameterSubset) -> ParameterSlice:
     if subset.fraction == 1:
         return one
-    return one.only(drawn_entries(one.name, one.of(one.parameter).numel(), subset.fraction, subset.seed))
+    return one.only(drawn_entries(one.name, one.select(one.parameter).numel(), subset.fraction, subset.seed))
 
 
 def drawn_entries(name: str, count: int, fraction: float, seed: int) -> Bool[Tensor, " count"]:

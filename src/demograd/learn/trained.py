@@ -42,7 +42,7 @@ class TrainedLayer:
     def gradients(self, of_parameters: tuple[Tensor, ...]) -> list[Tensor]:
         """Each slice's float32 part of the gradients of `parameters`."""
         by_parameter = dict(zip((id(p) for p in self.parameters), of_parameters, strict=True))
-        return [one.slice.of(by_parameter[id(one.slice.parameter)]).float() for one in self.trained]
+        return [one.slice.select(by_parameter[id(one.slice.parameter)]).float() for one in self.trained]
 
 
 @contextmanager
@@ -78,7 +78,7 @@ def _without(slices: list[ParameterSlice], left_out: Mapping[int, Tensor]) -> It
     """The slices without these entries; those of which nothing is left are not there."""
     for one in slices:
         mask = left_out.get(id(one.parameter))
-        trained = None if mask is None else ~one.of(mask).flatten()
+        trained = None if mask is None else ~one.select(mask).flatten()
         if trained is None or trained.all():
             yield one
         elif trained.any():

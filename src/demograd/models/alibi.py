@@ -29,5 +29,5 @@ def falcon_alibi(
 
 def _at(positions: Tensor, table: Any, config: Any, dtype: torch.dtype) -> Tensor:
     # the networks' own tables, for their roundings, which are not the same at every position
-    every = torch.ones(1, int(positions.max()) + 1, dtype=torch.long)
-    return table(every, config.num_attention_heads, dtype)[:, 0].index_select(1, positions)
+    positions_from_zero = torch.ones(1, int(positions.max()) + 1, dtype=torch.long)
+    return table(positions_from_zero, config.num_attention_heads, dtype)[:, 0].index_select(1, positions)

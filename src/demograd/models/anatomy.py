@@ -242,4 +242,4 @@ def _not_supported(kind: str, why: str) -> UserError:
             "Check that the installed transformers version is one that demograd supports",
         )
     error = unknown_name("architecture", kind, ARCHITECTURES, "Add a row to demograd.models.ARCHITECTURES")
-    return UserError(f"{error.given} ({why})", error.expected, error.do)
+    return UserError(f"{error.problem} ({why})", error.expected, error.do)

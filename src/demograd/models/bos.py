@@ -11,7 +11,7 @@ _UNKNOWN = ("<unk>", "[UNK]")
 """No BOS, by their text: Qwen's tokenizer calls its <|endoftext|> the unknown token, too."""
 
 
-def begin_with(tokenizer: Any, config: Any, asked: str | None, known: str | None) -> str:
+def begin_with(tokenizer: Any, config: Any, requested: str | None, built_in: str | None) -> str:
     """Make the tokenizer's BOS what prompts begin with, and say what a reader must know of it (empty: nothing).
 
     It is the token that was asked for; else the one that is known of a built-in model; else the tokenizer's own; else
@@ -27,14 +27,14 @@ def begin_with(tokenizer: Any, config: Any, asked: str | None, known: str | None
         UserError: what was asked for is no token of the vocabulary.
     """
     own, configured = tokenizer.bos_token, _configured(tokenizer, config)
-    if asked is not None:
-        tokenizer.bos_token = _token(tokenizer, asked)
+    if requested is not None:
+        tokenizer.bos_token = _token(tokenizer, requested)
         differs = f"; the tokenizer's BOS is {own or 'none'}" if own != tokenizer.bos_token else ""
         return f"prompts begin with {tokenizer.bos_token}, as asked for{differs}"
-    if known is not None:
-        tokenizer.bos_token = known
+    if built_in is not None:
+        tokenizer.bos_token = built_in
         chat = ", which opens a turn of a chat" if own in _CHAT_TURNS else ""
-        return f"prompts begin with {known}: not with the tokenizer's BOS, {own}{chat}" if own != known else ""
+        return f"prompts begin with {built_in}: not with the tokenizer's BOS, {own}{chat}" if own != built_in else ""
     if own is None:
         if configured is None or configured in _UNKNOWN:
             return ""
@@ -68,11 +68,11 @@ def _token(tokenizer: Any, text: str) -> str:
     ids = tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"] if text else []
     unknown = getattr(tokenizer, "unk_token_id", None)
     if len(ids) != 1 or ids[0] == unknown:
-        what = f"{len(ids)} tokens" if len(ids) != 1 else "its token for what it does not know"
+        description = f"{len(ids)} tokens" if len(ids) != 1 else "its token for what it does not know"
         shown = text if len(text) <= 80 else text[:79] + "…"
         special = [str(token) for token in tokenizer.all_special_tokens][:10]
         raise UserError(
-            f"bos {shown!r} is {what} of this tokenizer",
+            f"bos {shown!r} is {description} of this tokenizer",
             "one token of its vocabulary",
             f"Its special tokens are {', '.join(special) or 'none'}",
         )

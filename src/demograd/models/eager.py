@@ -26,10 +26,10 @@ def eager_attention(anatomy: Anatomy) -> Iterator[None]:
             handle.remove()
 
 
-def _alibi_once(attention: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, Any]:
+def _alibi_once(attention: nn.Module, inputs: tuple[Any, ...], arguments: dict[str, Any]) -> tuple[Any, Any]:
     # transformers (5.23) adds ALiBi to Falcon's mask, for SDPA, and its eager attention then adds it once more. The
     # mask's last entry, of a token for itself, is zero where it is a mask only.
-    mask, alibi = named["attention_mask"], named["alibi"]
+    mask, alibi = arguments["attention_mask"], arguments["alibi"]
     if alibi is not None and mask[..., -1, -1].any():
-        named = {**named, "alibi": torch.zeros_like(alibi)}
-    return inputs, named
+        arguments = {**arguments, "alibi": torch.zeros_like(alibi)}
+    return inputs, arguments

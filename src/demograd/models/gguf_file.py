@@ -41,9 +41,9 @@ def check_is_read_whole(file: Path, network: Any) -> None:
             raise _passed_over(file, f"{key} = {str(value)[:60]}")
 
 
-def _passed_over(file: Path, what: str) -> UserError:
+def _passed_over(file: Path, part: str) -> UserError:
     return UserError(
-        f"transformers passes over a part of {file.name}: {what}",
+        f"transformers passes over a part of {file.name}: {part}",
         "a GGUF file that is read whole",
         "Name the model that it was converted from (a folder of save_pretrained, or a hub name)",
     )
@@ -53,16 +53,16 @@ def _unread_tensors(architecture: str, tensors: tuple[str, ...], network: Any) -
     """Tensors of the file that are no parameter of the network by the gguf library's table of names."""
     from gguf import MODEL_ARCH_NAMES, get_tensor_name_map
 
-    known = next((arch for arch, name in MODEL_ARCH_NAMES.items() if name == architecture), None)
-    if known is None:  # transformers reads no such file
+    arch = next((number for number, name in MODEL_ARCH_NAMES.items() if name == architecture), None)
+    if arch is None:  # transformers reads no such file
         return []
-    names = get_tensor_name_map(known, network.config.num_hidden_layers)
+    names = get_tensor_name_map(arch, network.config.num_hidden_layers)
     read = set()
     for parameter in network.state_dict():
         stem, _, kind = parameter.rpartition(".")
         while stem:  # a base model may have been converted alone, without the prefix
-            if (found := names.get_name(stem)) is not None:
-                read.add(f"{found}.{kind}")
+            if (tensor_name := names.get_name(stem)) is not None:
+                read.add(f"{tensor_name}.{kind}")
                 break
             _, _, stem = stem.partition(".")
     has_experts = any(".experts." in name for name in network.state_dict())  # fused there, apart in the file
@@ -86,7 +86,7 @@ def _agrees(suffix: str, value: Any, config: Any) -> bool:
     if suffix in in_config:
         read = in_config[suffix]
         if isinstance(value, list):  # layer by layer, where a configuration has one number
-            return read is not None and all(_agrees(suffix, one, config) for one in value)
+            return read is not None and all(_agrees(suffix, number, config) for number in value)
         return read is not None and abs(float(read) - float(value)) <= 1e-5 * abs(value)
     return not any(part in suffix for part in _CHANGING)
 

@@ -10,7 +10,7 @@ _NAMES = ("initializer_range", "init_std", "initializer_factor")
 
 
 def set_initialisation(
-    config: Any, saved: Mapping[str, Any], asked: float | None, known: float | None, model: str
+    config: Any, saved: Mapping[str, Any], requested: float | None, built_in: float | None, model: str
 ) -> str:
     """Make the configuration draw untrained weights as it should, and say in a sentence how that is.
 
@@ -25,20 +25,20 @@ def set_initialisation(
         UserError: what is asked for is no standard deviation, or this architecture does not know one.
     """
     name = next((name for name in _NAMES if hasattr(config, name)), None)
-    if asked is not None:
-        if not 0 < asked < float("inf"):
-            raise UserError(f"initializer_range {asked}", "a standard deviation above zero", "Try 0.02")
+    if requested is not None:
+        if not 0 < requested < float("inf"):
+            raise UserError(f"initializer_range {requested}", "a standard deviation above zero", "Try 0.02")
         if name is None:
             raise UserError(
                 f"initializer_range for {model}, whose architecture has no such setting",
                 "a model that has one",
                 "Leave it out",
             )
-        setattr(config, name, asked)
-        return _sentence(name, asked, "as asked for")
-    if known is not None and name is not None:
-        setattr(config, name, known)
-        return _sentence(name, known, "as the configuration of the original says: a GGUF file does not")
+        setattr(config, name, requested)
+        return _sentence(name, requested, "as asked for")
+    if built_in is not None and name is not None:
+        setattr(config, name, built_in)
+        return _sentence(name, built_in, "as the configuration of the original says: a GGUF file does not")
     if name is None:
         return "untrained weights are drawn as the architecture does it, which has no setting for how widely"
     inside = saved.get("text_config") or {}

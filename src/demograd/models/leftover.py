@@ -7,7 +7,7 @@ from typing import Any
 _NUMBER = re.compile(r"(?<=\.)\d+(?=\.)")
 
 
-def check_weights(network: Any, found: Mapping[str, Collection[str]]) -> str:
+def check_weights(network: Any, loading_info: Mapping[str, Collection[str]]) -> str:
     """A note on weights that the network has no place for, such as those of what sees; empty where there are none.
 
     Args:
@@ -18,10 +18,10 @@ def check_weights(network: Any, found: Mapping[str, Collection[str]]) -> str:
         ValueError: parameters without weights, which would be random numbers; or weights of more layers than the
             network has, so that a part of a model would be measured as the whole.
     """
-    if missing := sorted(found["missing_keys"]):
+    if missing := sorted(loading_info["missing_keys"]):
         others = f", nor for {len(missing) - 1} other parameters" if missing[1:] else ""
         raise ValueError(f"there are no weights for {missing[0]}{others}")
-    left = sorted(found["unexpected_keys"])
+    left = sorted(loading_info["unexpected_keys"])
     if too_many := [*_of_layers_too_many(network, left)]:
         others = f", and {len(too_many) - 1} others" if too_many[1:] else ""
         raise ValueError(f"it has weights of more layers than its configuration says: {too_many[0]}{others}")

@@ -75,11 +75,15 @@ def load_model(
     check_device_name(device)
     place = check_device(device)
     network, tokenizer, source, notes = _load_pretrained(name, DTYPES[dtype])
-    known = BUILT_IN.get(name)
+    built_in = BUILT_IN.get(name)
     initialisation = set_initialisation(
-        network.config, _saved_configuration(name), initializer_range, known.initializer_range if known else None, name
+        network.config,
+        _saved_configuration(name),
+        initializer_range,
+        built_in.initializer_range if built_in else None,
+        name,
     )
-    if begins := begin_with(tokenizer, network.config, bos, known.bos if known else None):
+    if begins := begin_with(tokenizer, network.config, bos, built_in.bos if built_in else None):
         notes = (*notes, begins)
         check_bos(tokenizer, network, name)
     network.requires_grad_(False).eval()
@@ -108,8 +112,8 @@ def load_tokenizer(name: str, bos: str | None = None) -> tuple[Any, int | None]:
             return tokenizer_of(path, how)[0], config
 
         tokenizer, config = _loading(name, load)
-    known = BUILT_IN.get(name)
-    begin_with(tokenizer, config.get_text_config(decoder=True), bos, known.bos if known else None)
+    built_in = BUILT_IN.get(name)
+    begin_with(tokenizer, config.get_text_config(decoder=True), bos, built_in.bos if built_in else None)
     return tokenizer, context_window(config)
 
 
@@ -192,8 +196,8 @@ def _load_pretrained(name: str, dtype: torch.dtype) -> _Loaded:
 def _found(name: str) -> _Place:
     path = expanded(name)
     if parts := _gguf_parts(name):
-        known = BUILT_IN.get(name)
-        return _Place(_from_gguf(parts), description=known.description if known else f"{path.name}, dequantised")
+        built_in = BUILT_IN.get(name)
+        return _Place(_from_gguf(parts), description=built_in.description if built_in else f"{path.name}, dequantised")
     if is_there(path):
         refuse_adapter(path)
         if not is_file(path / "config.json"):
@@ -234,17 +238,17 @@ def _from_folder_or_hub(place: _Place, dtype: torch.dtype) -> _Loaded:
             output_loading_info=True,
             use_safetensors=None if pickle_is_allowed() else True,
         )
-        network, found = loaded
-        return network, (tokenizer, (unread, quantised, check_weights(network, found), rebuilt))
+        network, loading_info = loaded
+        return network, (tokenizer, (unread, quantised, check_weights(network, loading_info), rebuilt))
 
     title = name if revision is None else f"{name}@{revision}"
-    whole, (tokenizer, told) = _loading(title, load)
+    whole, (tokenizer, loading_notes) = _loading(title, load)
     network, part = text_part(whole)
     check_finite(network, title, str(dtype).removeprefix("torch."))
     namesake = ""
     if is_there(Path(name)) and _may_be_a_hub_name(name):
         namesake = f"{name} is a folder here, and was read: not the hub's model of that name"
-    notes = (part, *told, say_what_is_tied(network), check_rows(tokenizer, network, title), namesake)
+    notes = (part, *loading_notes, say_what_is_tied(network), check_rows(tokenizer, network, title), namesake)
     return network, tokenizer, _source(name, revision), tuple(note for note in notes if note)
 
 
@@ -259,7 +263,7 @@ def _source(name: str, revision: str | None) -> str:
         return f"the folder {name}" if _may_be_a_hub_name(name) else name
     cached = try_to_load_from_cache(name, "config.json", revision=revision)
     versions = {"revision": revision, "commit": Path(cached).parent.name if isinstance(cached, str) else None}
-    return ", ".join([name, *(f"{which} {version}" for which, version in versions.items() if version)])
+    return ", ".join([name, *(f"{kind} {version}" for kind, version in versions.items() if version)])
 
 
 def _loading(name: str, load: Callable[[], tuple[Any, Any]]) -> tuple[Any, Any]:
@@ -313,8 +317,8 @@ def _dequantised(parts: list[Path]) -> Path:
 
 def _dequantised_models() -> Path:
     """The folder of all of them: what MODELS says, or this platform's place for caches."""
-    named = os.environ.get(MODELS)
-    return expanded(named) if named else user_cache_path("demograd") / "models"
+    folder = os.environ.get(MODELS)
+    return expanded(folder) if folder else user_cache_path("demograd") / "models"
 
 
 def _dequantise(parts: list[Path], folder: Path) -> None:
@@ -352,8 +356,8 @@ def _dequantise_in(place: Path, parts: list[Path], folder: Path) -> None:
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             file.parent, gguf_file=file.name, dtype=torch.float32, output_loading_info=True
         )
-        network, found = loaded
-        check_weights(network, found)
+        network, loading_info = loaded
+        check_weights(network, loading_info)
         return network, tokenizer
 
     network, tokenizer = _loading(str(file), load)

@@ -78,5 +78,5 @@ def check_device_name(name: str) -> None:
     """Raises: UserError where no machine has such a device."""
     kind = name.partition(":")[0]
     if kind not in (*DEVICES, *_OTHER_DEVICES):
-        meant = _MEANT.get(kind.lower())
-        raise unknown_name("device", name, DEVICES, f"Try --device auto{f' or --device {meant}' if meant else ''}")
+        similar = _MEANT.get(kind.lower())
+        raise unknown_name("device", name, DEVICES, f"Try --device auto{f' or --device {similar}' if similar else ''}")

@@ -24,12 +24,12 @@ def untrained(trained: Any, weights: Weights, seed: int) -> Any:
         torch.manual_seed(seed)
         network = AutoModelForCausalLM.from_config(deepcopy(trained.config), dtype=torch.float32)
     network.to(dtype=reference.dtype)
-    kept = [(name, module) for name, module in trained.named_modules() if _is_kept(trained, module, weights)]
+    copied = [(name, module) for name, module in trained.named_modules() if _is_kept(trained, module, weights)]
     with torch.no_grad():
         for name, buffer in trained.named_buffers():  # not drawn; rotary frequencies of a 16-bit network are float32
             parent, _, own = name.rpartition(".")
             setattr(network.get_submodule(parent), own, buffer.clone())
-        for name, module in kept:
+        for name, module in copied:
             fresh = dict(network.get_submodule(name).named_parameters(recurse=False))
             for parameter_name, parameter in module.named_parameters(recurse=False):
                 fresh[parameter_name].copy_(parameter)

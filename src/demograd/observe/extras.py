@@ -76,35 +76,35 @@ class LayerPass:
     def of_demonstrations(self) -> tuple[Tensor, Tensor]:
         """The same of the demonstrations' tokens."""
         tokens = self.demonstrations.to(self.context_key.device)
-        value, key = (one[0].index_select(1, tokens).float() for one in (self.context_value, self.context_key))
+        value, key = (tensor[0].index_select(1, tokens).float() for tensor in (self.context_value, self.context_key))
         return value, key
 
 
-def _weighted_own(one: LayerPass) -> Tensor:
+def _weighted_own(layer: LayerPass) -> Tensor:
     """[segments, key_value_heads, value_dim, key_dim]"""
-    products, context = [], one.context_key.shape[2]
-    for segment, length in enumerate(one.lengths):
-        weights = one.weights[segment : segment + 1, :, context : context + length]
-        products.append(weighted_value_key_products(weights, *one.own_of(segment)))
+    products, context = [], layer.context_key.shape[2]
+    for segment, length in enumerate(layer.lengths):
+        weights = layer.weights[segment : segment + 1, :, context : context + length]
+        products.append(weighted_value_key_products(weights, *layer.own_of(segment)))
     return torch.cat(products)
 
 
-def _weighted_demonstrations(one: LayerPass) -> Tensor:
+def _weighted_demonstrations(layer: LayerPass) -> Tensor:
     """[segments, key_value_heads, value_dim, key_dim]"""
-    weights = one.weights.index_select(2, one.demonstrations.to(one.weights.device))
-    return weighted_value_key_products(weights, *one.of_demonstrations)
+    weights = layer.weights.index_select(2, layer.demonstrations.to(layer.weights.device))
+    return weighted_value_key_products(weights, *layer.of_demonstrations)
 
 
 OF_A_LAYER: dict[Extra, Callable[[LayerPass], Tensor]] = {
-    "context_logits": lambda one: one.context_logits,
-    "query_vectors": lambda one: query_vectors(one.call)[one.rows],
-    "rotated_query_vectors": lambda one: query_vectors(one.call, rotated=True)[one.rows],
-    "head_outputs": lambda one: one.output[0].index_select(0, one.rows).float(),
-    "value_key_products": lambda one: torch.stack(
-        [value_key_products(*one.own_of(segment)) for segment in range(len(one.lengths))]
+    "context_logits": lambda layer: layer.context_logits,
+    "query_vectors": lambda layer: query_vectors(layer.call)[layer.rows],
+    "rotated_query_vectors": lambda layer: query_vectors(layer.call, rotated=True)[layer.rows],
+    "head_outputs": lambda layer: layer.output[0].index_select(0, layer.rows).float(),
+    "value_key_products": lambda layer: torch.stack(
+        [value_key_products(*layer.own_of(segment)) for segment in range(len(layer.lengths))]
     ),
     "weighted_value_key_products": _weighted_own,
-    "context_value_key_products": lambda one: value_key_products(*one.of_demonstrations)[None],
+    "context_value_key_products": lambda layer: value_key_products(*layer.of_demonstrations)[None],
     "weighted_context_value_key_products": _weighted_demonstrations,
 }
 """How each is made; the first dimension is the segments, or has size one where they share it."""

@@ -57,40 +57,40 @@ def way_at_length(model: Model, prompts: Prompts) -> Fit:
     """
     way = way_to_observe(model)
     longest = sorted(prompts.queries, key=len, reverse=True)[:QUERIES_TRIED]
-    tried, tried_way = _at_length.get(model.network, ((0, 0), way))
+    checked, tried_way = _at_length.get(model.network, ((0, 0), way))
     # a network with a position bias alone cannot be told that a query stands elsewhere
-    told = _takes_positions(model) and tried_way == "packed"
-    position = prompts.query_position if told else None
+    takes_position = _takes_positions(model) and tried_way == "packed"
+    position = prompts.query_position if takes_position else None
     tokens = len(prompts.context) + len(longest[0])
     last = tokens if position is None else position + len(longest[0])
-    if tokens <= tried[0] and last <= tried[1]:
+    if tokens <= checked[0] and last <= checked[1]:
         return tried_way
     length = max(tokens, last)
-    here = [Prompts(prompts.context, [query], [[0]], [0], query_position=position) for query in longest]
-    own = [own_pass(model, one) for one in here[:1]]
+    single = [Prompts(prompts.context, [query], [[0]], [0], query_position=position) for query in longest]
+    own = [own_pass(model, prompt) for prompt in single[:1]]
     if not all(tensor.isfinite().all() for tensor in own[0]):
         return tried_way  # fine-tuning that diverged is found where it is measured
     differences: dict[Fit, float] = {}
     ways: list[Fit] = ["packed", "unpacked"] if tried_way == "packed" else ["unpacked"]
     for this in ways:
         worst = []
-        for number, one in enumerate(here):
+        for number, prompt in enumerate(single):
             if number == len(own):
-                own.append(own_pass(model, one))
-            worst.append(_of_tolerance(model, observed_pass(model, one, this), own[number]))
+                own.append(own_pass(model, prompt))
+            worst.append(_of_tolerance(model, observed_pass(model, prompt, this), own[number]))
             if worst[0] <= 1:
                 break
         differences[this] = sorted(worst)[len(worst) // 2]
         if differences[this] <= 1:
-            _at_length[model.network] = (max(tokens, tried[0]), max(last, tried[1])), this
+            _at_length[model.network] = (max(tokens, checked[0]), max(last, checked[1])), this
             return this
-        here = [replace(one, query_position=None) for one in here]
+        single = [replace(prompt, query_position=None) for prompt in single]
         if position is not None:
             break  # the other way cannot be told positions
-    found = ", ".join(f"{this}: {difference:.1g} times" for this, difference in differences.items())
+    excess = ", ".join(f"{this}: {difference:.1g} times" for this, difference in differences.items())
     raise UserError(
         f"With {length} tokens, {model.name} ({type(model.network).__name__}) does not compute what "
-        f"demograd observes (it differs by more than rounding explains, {found})",
+        f"demograd observes (it differs by more than rounding explains, {excess})",
         "attention outputs and log-probabilities of the model's own forward pass",
         "Use fewer demonstrations or shorter texts, or another model",
     )
@@ -119,12 +119,12 @@ def own_pass(model: Model, prompts: Prompts) -> Pass:
     (query,) = prompts.queries
     ids = torch.tensor([prompts.context + query], device=anatomy.device)
     recorder = Recorder(frozenset(), torch.tensor([ids.shape[1] - 1]), [len(query)], prompts)
-    named: dict[str, Any] = {}
+    positions: dict[str, Any] = {}
     if prompts.query_position is not None:
         behind = prompts.query_position + torch.arange(len(query))
-        named = anatomy.positions(torch.cat([torch.arange(len(prompts.context)), behind]))
+        positions = anatomy.positions(torch.cat([torch.arange(len(prompts.context)), behind]))
     with recorder.watching(anatomy, "projection"):
-        hidden = anatomy.decoder(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False, **named)
+        hidden = anatomy.decoder(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False, **positions)
     # the network's own way from the last hidden state to logits is compared in the first, short try
     log_probs = next_token_log_probs(anatomy, hidden.last_hidden_state[0, -1:])
     return stacked(recorder.recorded["attention_output"])[0], log_probs[0].cpu()
@@ -162,10 +162,10 @@ def _try(model: Model) -> Fit:
         if difference <= TOLERANCE[model.dtype]:
             return way
         differences[way] = f"{difference:.1e}"
-    tried = ", ".join(f"{way}: {difference}" for way, difference in differences.items())
+    summary = ", ".join(f"{way}: {difference}" for way, difference in differences.items())
     raise UserError(
         f"{model.name} ({type(model.network).__name__}) does not compute what demograd observes "
-        f"(relative difference of the log-probabilities, {tried})",
+        f"(relative difference of the log-probabilities, {summary})",
         f"a difference of at most {TOLERANCE[model.dtype]:g}",
         "This architecture is not supported yet: see demograd list models",
     )
@@ -206,7 +206,9 @@ def observed_log_probs(model: Model, prompts: Prompts, way: Fit) -> Tensor:
     batches = packed_batches(model, prompts, most_tokens=16) if way == "packed" else unpacked_batches(model, prompts)
     rows: dict[int, Tensor] = {}
     for batch in batches:
-        hidden = batch.forward(Recorder(frozenset(), batch.last, [one.length for one in batch.segments], prompts))
+        hidden = batch.forward(
+            Recorder(frozenset(), batch.last, [segment.length for segment in batch.segments], prompts)
+        )
         log_probs = next_token_log_probs(model.anatomy, hidden.index_select(0, batch.last.to(hidden.device)))
-        rows.update(zip((one.query for one in batch.segments), log_probs, strict=True))
+        rows.update(zip((segment.query for segment in batch.segments), log_probs, strict=True))
     return torch.stack([rows[query] for query in range(len(prompts.queries))])

@@ -71,9 +71,9 @@ def _ask(anatomy: Anatomy) -> list[Mask | None]:
     finally:
         config._attn_implementation = before
         _layers.reset(token)
-    asked = {layer: one for layer, one in layers.items() if isinstance(one, _Asked)}
-    kinds = {id(one): _mask(anatomy, one) for one in asked.values()}
-    return [kinds[id(asked[layer])] if layer in asked else None for layer in range(len(anatomy.blocks))]
+    requests = {layer: request for layer, request in layers.items() if isinstance(request, _Asked)}
+    kinds = {id(request): _mask(anatomy, request) for request in requests.values()}
+    return [kinds[id(requests[layer])] if layer in requests else None for layer in range(len(anatomy.blocks))]
 
 
 def _keep(
@@ -92,17 +92,17 @@ AttentionInterface.register(_NAME, _keep)
 AttentionMaskInterface.register(_NAME, _asked)
 
 
-def _mask(anatomy: Anatomy, asked: _Asked) -> Mask:
+def _mask(anatomy: Anatomy, request: _Asked) -> Mask:
     """
     Raises:
         UserError: it is none that demograd knows.
     """
-    size = asked.size
+    size = request.size
     near = {0, 1, 2, 3, 4, 5} if size is None else {0, 1, size - 1, size, size + 1, 2 * size - 1, 2 * size}
     tokens = torch.tensor(sorted(near))
     query, key, first = tokens[:, None], tokens[None], torch.zeros(1, dtype=torch.long)
     device = anatomy.device
-    sees = torch.as_tensor(asked.sees(first.to(device), first.to(device), query.to(device), key.to(device))).cpu()
+    sees = torch.as_tensor(request.sees(first.to(device), first.to(device), query.to(device), key.to(device))).cpu()
     causal = key <= query
     kinds = {Mask(): causal}
     if size is not None:

@@ -18,17 +18,17 @@ KeysAndValues = list[tuple[Tensor, Tensor]]
 
 def encoded_context(model: Model, tokens: list[int]) -> KeysAndValues:
     """Keys (after rotary positions) and values of the context, per layer: [1, key_value_heads, context, head_dim]."""
-    kept: dict[int, tuple[Tensor, Tensor]] = {}
+    layers: dict[int, tuple[Tensor, Tensor]] = {}
 
     def attend(call: AttentionCall) -> Tensor:
-        kept[call.layer] = call.key, call.value
+        layers[call.layer] = call.key, call.value
         return causal_attention(call)
 
     ids = torch.tensor([tokens], device=model.anatomy.device)
     positions = model.anatomy.positions(torch.arange(len(tokens)))
     with attention_routed(model.anatomy, attend):
         model.anatomy.decoder(input_ids=ids, **positions, use_cache=False)
-    return [kept[layer] for layer in sorted(kept)]
+    return [layers[layer] for layer in sorted(layers)]
 
 
 @dataclass(frozen=True, eq=False)

@@ -55,12 +55,12 @@ def packs(prompts: Prompts, most_tokens: int) -> list[list[Segment]]:
     segments = sorted((segment(prompts, query) for query in range(len(prompts.queries))), key=lambda s: len(s.tokens))
     result: list[list[Segment]] = []
     room = 0
-    for one in segments:
-        if len(one.tokens) > room:
+    for next_segment in segments:
+        if len(next_segment.tokens) > room:
             result.append([])
             room = most_tokens
-        result[-1].append(one)
-        room -= len(one.tokens)
+        result[-1].append(next_segment)
+        room -= len(next_segment.tokens)
     return result
 
 
@@ -77,19 +77,19 @@ class Pack:
     """Of each segment's first token."""
 
     def __post_init__(self) -> None:
-        lengths = [len(one.tokens) for one in self.segments]
-        self.tokens = torch.tensor([[token for one in self.segments for token in one.tokens]])
-        self.depths = torch.tensor([depth for one in self.segments for depth in one.depths])
+        lengths = [len(segment.tokens) for segment in self.segments]
+        self.tokens = torch.tensor([[token for segment in self.segments for token in segment.tokens]])
+        self.depths = torch.tensor([depth for segment in self.segments for depth in segment.depths])
         self.positions = self.first_position + self.depths
         self.starts = torch.tensor([0, *lengths]).cumsum(0)[:-1]
-        self.last = self.starts + torch.tensor([one.length for one in self.segments]) - 1
+        self.last = self.starts + torch.tensor([segment.length for segment in self.segments]) - 1
         longest = max(lengths)
         inside = torch.arange(longest)
         exists = inside < torch.tensor(lengths)[:, None]
         # [segments, longest]: which token of the row; a place that does not exist repeats the segment's first token
         self.padded = self.starts[:, None] + inside * exists
         self.unpadded = exists.flatten().nonzero().squeeze(1)
-        self.branched = any(one.branches for one in self.segments)
+        self.branched = any(segment.branches for segment in self.segments)
         self._visible: dict[tuple[int | None, int | None], Tensor | None] = {}
 
     def visible_inside(self, call: AttentionCall) -> Tensor | None:
@@ -104,13 +104,13 @@ class Pack:
         if not self.branched and bool((call.first_seen(ends) <= context).all()):
             return None
         masks = []
-        for one in self.segments:
+        for segment in self.segments:
             mask = torch.eye(longest, dtype=torch.bool)
-            mask[: one.length, : one.length] = True
-            for start, end in one.branches:
+            mask[: segment.length, : segment.length] = True
+            for start, end in segment.branches:
                 mask[start:end, start:end] = True
-                mask[start:end, : one.length + self.branch_after + 1] = True
-            depths = torch.tensor(one.depths + [0] * (longest - len(one.depths)))
+                mask[start:end, : segment.length + self.branch_after + 1] = True
+            depths = torch.tensor(segment.depths + [0] * (longest - len(segment.depths)))
             mask &= depths <= depths[:, None]
             masks.append(mask & (context + depths >= call.first_seen(context + depths[:, None])))
         return torch.stack(masks)[:, None]

@@ -34,7 +34,7 @@ class Room:
         Raises:
             RuntimeError: memory runs out with a single query.
         """
-        tokens, is_one = sum(len(one.tokens) for one in batch.segments), len(batch.segments) == 1
+        tokens, is_one = sum(len(segment.tokens) for segment in batch.segments), len(batch.segments) == 1
         if self.tokens is not None and tokens > self.tokens and not is_one:
             return [result for half in batch.halves() for result in self.run(half, forward)]
         try:

@@ -41,7 +41,7 @@ class Recorder:
     def record(self, call: AttentionCall, own_logits: Tensor, context: tuple[Tensor, Tensor], output: Tensor) -> None:
         """Keep this layer's `own_logits`, and what else was asked for (see `LayerPass`; `context`: key and value)."""
         self.recorded["attention_logits"][call.layer] = own_logits
-        one = LayerPass(
+        layer = LayerPass(
             call,
             own_logits,
             *context,
@@ -52,7 +52,7 @@ class Recorder:
             self.demonstrations,
         )
         for extra in self.extras & OF_A_LAYER.keys():
-            self.recorded[extra][call.layer] = OF_A_LAYER[extra](one)
+            self.recorded[extra][call.layer] = OF_A_LAYER[extra](layer)
 
     @contextmanager
     def watching(self, anatomy: Anatomy, place: Place) -> Iterator[None]:

@@ -92,9 +92,9 @@ def _interface(
     arguments.pop("sliding_window", None)  # for kernels that take no mask: what holds is what the mask says
     unknown = [name for name, value in arguments.items() if value is not None and name not in _IGNORED]
     if unknown or attention_mask is not None:
-        what = ", ".join(unknown) or "a mask of its own"
+        unknown_inputs = ", ".join(unknown) or "a mask of its own"
         raise UserError(
-            f"The attention of {type(module).__name__} takes {what}, which demograd does not know",
+            f"The attention of {type(module).__name__} takes {unknown_inputs}, which demograd does not know",
             "attention made of query, key, value, scaling, soft-capping and sinks",
             "Use another model, or teach demograd.observe.routing what it means",
         )
@@ -133,7 +133,7 @@ def attention_routed(anatomy: Anatomy, attend: Attend) -> Iterator[None]:
     masks = attention_masks(anatomy)
     token, rotary_token, masks_token = _attend.set(attend), _rotary.set(None), _masks.set(masks)
     keep_rotary = partial(_keep_rotary, way_in)
-    hooks = [one.register_forward_pre_hook(keep_rotary, with_kwargs=True) for one in anatomy.attentions]
+    hooks = [attention.register_forward_pre_hook(keep_rotary, with_kwargs=True) for attention in anatomy.attentions]
     config._attn_implementation = _NAME
     with ExitStack() as stack:
         if way_in is not None:

@@ -41,5 +41,5 @@ def last_token_weights(
     """
     keys = torch.arange(logits.shape[-1], device=last.device)
     visible = (keys <= last[:, None]) & (keys >= first[:, None])
-    seen = logits.masked_fill(~visible[:, None].to(logits.device), -torch.inf)
-    return softmax_with_sinks(seen[:, :, None], sinks)[:, :, 0]
+    masked = logits.masked_fill(~visible[:, None].to(logits.device), -torch.inf)
+    return softmax_with_sinks(masked[:, :, None], sinks)[:, :, 0]

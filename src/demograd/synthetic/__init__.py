@@ -52,7 +52,7 @@ if TYPE_CHECKING:
         regularised_least_squares,
         ridge,
     )
-    from demograd.synthetic.starts import begun
+    from demograd.synthetic.starts import best_start
     from demograd.synthetic.training import TrainingDiverged, mean_loss, train
     from demograd.synthetic.transformer import SmallTransformer, width_of
     from demograd.synthetic.tuned_descent import best_descent, best_gradient_descent, best_sequential_step
@@ -85,7 +85,6 @@ __all__ = [
     "as_tokens",
     "attended",
     "attended_causally",
-    "begun",
     "best_descent",
     "best_functional_steps",
     "best_gradient_descent",
@@ -94,6 +93,7 @@ __all__ = [
     "best_preconditioner",
     "best_ridge",
     "best_sequential_step",
+    "best_start",
     "compare",
     "descent_layers",
     "effective_preconditioner",

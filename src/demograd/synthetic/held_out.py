@@ -32,6 +32,6 @@ class HeldOut:
 
 def held_out(tuning: Float[Tensor, " problems"], fresh: Float[Tensor, " others"]) -> HeldOut:
     """From the squared errors on the problems of tuning and on fresh ones, of which nothing was tuned or chosen."""
-    below, above = (float(each.mean()) for each in (tuning, fresh))
-    variance = sum(float(each.var()) / len(each) for each in (tuning, fresh))
+    below, above = (float(errors.mean()) for errors in (tuning, fresh))
+    variance = sum(float(errors.var()) / len(errors) for errors in (tuning, fresh))
     return HeldOut(below, above, variance**0.5 / below)

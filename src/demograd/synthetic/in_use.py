@@ -20,13 +20,13 @@ def in_use(
     and queries `by_inputs`, the rows and columns of QᵀK that any y multiplies are idle in every layer.
     """
     width = inputs + outputs
-    found = []
+    masks = []
     for n in range(layers):
-        asked, moved = (torch.ones(width, width, dtype=torch.bool) for _ in range(2))
+        qk, pv = (torch.ones(width, width, dtype=torch.bool) for _ in range(2))
         if n == layers - 1 and not (shared and layers > 1):
-            moved[:inputs] = mlp
-            asked[inputs:] = layers > 1
+            pv[:inputs] = mlp
+            qk[inputs:] = layers > 1
         if by_inputs:
-            asked[inputs:], asked[:, inputs:] = False, False
-        found.append((asked, moved))
-    return found
+            qk[inputs:], qk[:, inputs:] = False, False
+        masks.append((qk, pv))
+    return masks

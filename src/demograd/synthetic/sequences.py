@@ -22,7 +22,7 @@ class Sequences:
 
     def batches(self, size: int) -> list["Sequences"]:
         """The same problems in batches of at most so many."""
-        parts = zip(*(each.split(size) for each in (self.x, self.y, self.query_x, self.query_y)), strict=True)
+        parts = zip(*(values.split(size) for values in (self.x, self.y, self.query_x, self.query_y)), strict=True)
         return [Sequences(*part) for part in parts]
 
     def reordered(self, order: Tensor) -> "Sequences":

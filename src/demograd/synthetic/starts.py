@@ -14,7 +14,7 @@ LAST = 10
 """One in so many steps of a trial counts: its last ones."""
 
 
-def begun(
+def best_start(
     architecture: Architecture,
     width: int,
     world: World | LinearSystem,

@@ -102,11 +102,13 @@ def _save(
 def _restore(
     file: Place, network: SmallTransformer, adam: torch.optim.Adam, losses: Tensor, generator: Generator
 ) -> int:
-    with sealed_tensors(file) as kept, torch.no_grad():
+    with sealed_tensors(file) as checkpoint, torch.no_grad():
         for name, parameter in network.named_parameters():
-            parameter.copy_(kept.get_tensor(f"weights/{name}"))
-            moments = {moment: kept.get_tensor(f"adam/{moment}/{name}") for moment in ("step", "exp_avg", "exp_avg_sq")}
+            parameter.copy_(checkpoint.get_tensor(f"weights/{name}"))
+            moments = {
+                moment: checkpoint.get_tensor(f"adam/{moment}/{name}") for moment in ("step", "exp_avg", "exp_avg_sq")
+            }
             adam.state[parameter] = {name: moment.to(parameter.device) for name, moment in moments.items()}
-        losses.copy_(kept.get_tensor("losses"))
-        generator.set_state(kept.get_tensor("generator"))
-        return int(kept.get_tensor("steps"))
+        losses.copy_(checkpoint.get_tensor("losses"))
+        generator.set_state(checkpoint.get_tensor("generator"))
+        return int(checkpoint.get_tensor("steps"))

@@ -23,24 +23,24 @@ class SmallTransformer(nn.Module):
         self.architecture = architecture
         generator = seeded("weights", seed, again=start)
 
-        def drawn(*shape: int, fan: int) -> nn.Parameter:
+        def parameter(*shape: int, fan: int) -> nn.Parameter:
             return nn.Parameter(architecture.initial_scale / fan**0.5 * torch.randn(shape, generator=generator))
 
         different = 1 if architecture.shared else architecture.layers
         square = (different, architecture.heads, width, width)
-        self.key, self.query, self.value, self.projection = (drawn(*square, fan=width) for _ in range(4))
+        self.key, self.query, self.value, self.projection = (parameter(*square, fan=width) for _ in range(4))
         if architecture.mlp:
-            self.into_mlp = drawn(different, architecture.mlp, width, fan=width)
-            self.out_of_mlp = drawn(different, width, architecture.mlp, fan=architecture.mlp)
+            self.into_mlp = parameter(different, architecture.mlp, width, fan=width)
+            self.out_of_mlp = parameter(different, width, architecture.mlp, fan=architecture.mlp)
 
     def layers(self) -> list[AttentionLayer]:
         """The attention layers in the order in which they run; shared ones are there as often as they run."""
         weights: tuple[Tensor, ...] = (self.key, self.query, self.value, self.projection)
-        which = [0 if self.architecture.shared else n for n in range(self.architecture.layers)]
+        positions = [0 if self.architecture.shared else n for n in range(self.architecture.layers)]
         if self.architecture.by_inputs:
             is_x = torch.ones_like(self.key[0]).index_fill(-1, torch.tensor([-1], device=self.key.device), 0.0)
             weights = (self.key * is_x, self.query * is_x, self.value, self.projection)
-        return [AttentionLayer(*(weight[n] for weight in weights)) for n in which]
+        return [AttentionLayer(*(weight[n] for weight in weights)) for n in positions]
 
     def forward(self, problems: Sequences | Trajectories) -> Tensor:
         """Predictions: of the queries' y `[sequences, outputs]`, or of each next state `[sequences, times, state]`."""

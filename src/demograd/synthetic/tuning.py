@@ -62,9 +62,9 @@ def minimise(
 
     Without `jacobians`, one for each batch, they are forward differentiation's: one pass for each parameter.
     """
-    jacobians = [partial(_forward, each) for each in errors] if jacobians is None else jacobians
+    jacobians = [partial(_forward, batch) for batch in errors] if jacobians is None else jacobians
     parameters, damping, gain = start, 1e-2, 1.0
-    left = [each(parameters) for each in errors]
+    left = [batch(parameters) for batch in errors]
     loss = mean_square(left)
     if not loss.isfinite():
         return Minimum(parameters, float(loss), 0.0, done=False)
@@ -74,14 +74,14 @@ def minimise(
         scale = curvature.diagonal().clamp(min=1e-12 * float(curvature.diagonal().max())).diag()
         while damping < 1e12:
             step = torch.linalg.solve_ex(curvature + damping * scale, slope).result
-            there = [each(parameters - step) for each in errors]
-            if (new := mean_square(there)) < loss:
+            residuals = [batch(parameters - step) for batch in errors]
+            if (new := mean_square(residuals)) < loss:
                 break
             damping *= 4
         else:  # no step goes down, however short: this is the bottom, to rounding
             return Minimum(parameters, float(loss), 0.0, done=True)
         gain = float(1 - new / loss)
-        parameters, left, loss = parameters - step, there, new
+        parameters, left, loss = parameters - step, residuals, new
         if gain < GAIN and damping <= 1:  # under a heavier damping steps are short, and so are gains
             return Minimum(parameters, float(loss), gain, done=True)
         damping /= 3
@@ -106,4 +106,4 @@ def _normal_equations(
 
 def _forward(errors: Errors, parameters: Float[Tensor, " parameters"]) -> Float[Tensor, "errors parameters"]:
     directions = torch.eye(len(parameters), dtype=parameters.dtype, device=parameters.device)
-    return torch.stack([torch.func.jvp(errors, (parameters,), (one,))[1] for one in directions], dim=1)
+    return torch.stack([torch.func.jvp(errors, (parameters,), (direction,))[1] for direction in directions], dim=1)

@@ -76,7 +76,7 @@ def _class_names(schema: pyarrow.Schema) -> ClassNames:
     try:
         features: Any = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
         return {
-            name: [str(each) for each in feature["names"]]
+            name: [str(class_name) for class_name in feature["names"]]
             for name, feature in features.items()
             if isinstance(feature, dict) and feature.get("_type") == "ClassLabel"
         }

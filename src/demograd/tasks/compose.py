@@ -47,14 +47,14 @@ def compose(name: str, template: str, words: LabelWords, source: Source, notes: 
             "other texts to demonstrate than to ask",
             "Give other data to ask, or none: queries are then a part of the first",
         )
-    said = [*notes, *source.data.notes, *class_notes(words, table, source.label_column)]
+    sentences = [*notes, *source.data.notes, *class_notes(words, table, source.label_column)]
     for part, from_table in ((rows, table), (held_out, validation)):
         if part is not None and from_table is not None and part.without_gold:
-            said.append(
+            sentences.append(
                 f"{part.without_gold:,} of {part.without_gold + len(part.examples):,} rows of {from_table.name} have "
                 "no gold label (-1) and are left out."
             )
     used = len(pools.training) + len(pools.tuning) + (0 if held_out else len(pools.queries))
-    every = rows.examples + (held_out.examples if held_out else [])
-    said += repetition_notes(name, every, pools, len(rows.examples) - used)
-    return Task(name, template, words.words, described, pools, tuple(said))
+    examples = rows.examples + (held_out.examples if held_out else [])
+    sentences += repetition_notes(name, examples, pools, len(rows.examples) - used)
+    return Task(name, template, words.words, described, pools, tuple(sentences))

@@ -46,10 +46,10 @@ def ordinary(tokenizer: Any) -> tuple[Encode, frozenset[int]]:
     Special tokens are left out as well, and neither BOS nor EOS is added.
     """
     size = len(tokenizer) if hasattr(tokenizer, "__len__") else -1
-    known = _known.get(tokenizer)
-    if known is None or known[0] != size:
-        known = _known[tokenizer] = (size, *_copied(tokenizer))
-    _, encode, control = known
+    entry = _known.get(tokenizer)
+    if entry is None or entry[0] != size:
+        entry = _known[tokenizer] = (size, *_copied(tokenizer))
+    _, encode, control = entry
     return encode or _split_special(tokenizer), control
 
 

@@ -66,19 +66,19 @@ def _take(order: Sequence[Example], k: int, quota: Counter[int] | None) -> list[
         _refuse_count(k, len(order), Stream.DEMONSTRATIONS, " that are not already used")
         return list(order[:k])
     left = quota.copy()
-    taken = []
+    chosen = []
     for example in order:
         if left[example.label] > 0:
             left[example.label] -= 1
-            taken.append(example)
-    if len(taken) < k:
+            chosen.append(example)
+    if len(chosen) < k:
         short = ", ".join(f"{quota[c] - n} of {quota[c]} in class {c}" for c, n in sorted(left.items()) if n > 0)
         raise UserError(
             f"A balanced draw of {quoted(k)} demonstrations finds only {short}",
             "enough examples of every class",
             "Lower k, or draw without balancing",
         )
-    return taken
+    return chosen
 
 
 def _quota(k: int, seed: int, n_classes: int) -> Counter[int]:
@@ -154,12 +154,12 @@ _DRAWN = {
 
 
 def _refuse_count(n: int, available: int, stream: Stream, kind: str = "") -> None:
-    what, option = _DRAWN[stream]
+    noun, option = _DRAWN[stream]
     if n < 1:
-        raise UserError(f"{quoted(n)} {what} were asked for ({option})", "at least 1", "Ask for more")
+        raise UserError(f"{quoted(n)} {noun} were asked for ({option})", "at least 1", "Ask for more")
     if n > available:
         raise UserError(
-            f"{quoted(n)} {what}{kind} were asked for ({option})",
+            f"{quoted(n)} {noun}{kind} were asked for ({option})",
             f"at most {available}, which this task has: of data without a validation split, at most a third is held "
             "out for queries and a tenth for tuning; the rest may be demonstrations",
             f"Lower {option}, or give more data",

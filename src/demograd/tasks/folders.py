@@ -84,9 +84,9 @@ def _shards(path: Path, name: str, encoding: str | None) -> Mapping[str, Table]:
     ]
     kinds = sorted({suffix_of(file) for file in files})
     if len(kinds) != 1:
-        what = "no data files" if not kinds else f"files of several kinds ({', '.join(kinds)})"
+        content = "no data files" if not kinds else f"files of several kinds ({', '.join(kinds)})"
         raise UserError(
-            f"Folder {path} holds {what}",
+            f"Folder {path} holds {content}",
             f"files of one kind ({', '.join(SUFFIXES)}), or what save_to_disk wrote",
             "Name one of its files, or a folder with data alone",
         )

@@ -125,11 +125,11 @@ def _configurations(message: str) -> list[str]:
 
 
 def _which_configuration(source: HubSource, configurations: Sequence[str]) -> UserError:
-    shown = ", ".join(repr(shortened(each)) for each in configurations[:_MOST_SHOWN])
+    shown = ", ".join(repr(shortened(configuration)) for configuration in configurations[:_MOST_SHOWN])
     more = f", … ({len(configurations)} in all)" if len(configurations) > _MOST_SHOWN else ""
-    given = f"has no configuration {source.config!r}" if source.config else "has several configurations"
+    problem = f"has no configuration {source.config!r}" if source.config else "has several configurations"
     return UserError(
-        f"Hub data set {source.id} {given}",
+        f"Hub data set {source.id} {problem}",
         f"one of {shown}{more}",
         f"Write it behind the name, as in hub:{source.id}/{configurations[0]}",
     )
@@ -138,8 +138,8 @@ def _which_configuration(source: HubSource, configurations: Sequence[str]) -> Us
 def _reason(error: Exception) -> str:
     """What the library says, without a status line before it: of a gated data set, that access must be asked for."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    said = [line for line in lines if not re.match(r"\d{3} (Client|Server) Error", line)] or lines
-    return shortened(" ".join(said[:3]), 400)
+    sentences = [line for line in lines if not re.match(r"\d{3} (Client|Server) Error", line)] or lines
+    return shortened(" ".join(sentences[:3]), 400)
 
 
 @contextmanager

@@ -118,5 +118,5 @@ def _own(
     if validation_path is None:
         return read_path(path, encoding, split, validation_split)
     data = read_path(path, encoding, split)
-    asked = read_path(validation_path, encoding, validation_split)
-    return Data(data.table, asked.table)
+    queries = read_path(validation_path, encoding, validation_split)
+    return Data(data.table, queries.table)

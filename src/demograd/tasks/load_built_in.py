@@ -30,8 +30,8 @@ def load_built_in(
     if row.staicc is not None and source != "hub":
         return _packaged(name, row.staicc, template, tuple(words), row.notes)
     data = read_hub(row.hub)
-    known = label_words_of(dict(zip(row.hub.labels, words, strict=True)), data.table, row.hub.label)
-    return compose(name, template, known, Source(data, row.hub.label, row.hub.columns), row.notes)
+    mapping = label_words_of(dict(zip(row.hub.labels, words, strict=True)), data.table, row.hub.label)
+    return compose(name, template, mapping, Source(data, row.hub.label, row.hub.columns), row.notes)
 
 
 @lru_cache(maxsize=4)
@@ -67,18 +67,18 @@ def load_built_in_from_file(
             words = LabelWords(in_order, by_word)
         else:
             words = label_words_of(dict(zip(row.hub.labels, in_order, strict=True)), table, label_column)
-    columns = {ours: theirs for ours, theirs in row.hub.columns.items() if ours not in table.columns}
+    columns = {ours: column for ours, column in row.hub.columns.items() if ours not in table.columns}
     source = Source(data, label_column, columns)
     return compose(name, row.template if template is None else template, words, source, row.notes)
 
 
-def _in_class_order(name: str, row: BuiltIn, given: GivenLabelWords | None) -> tuple[str, ...]:
-    if given is None:
+def _in_class_order(name: str, row: BuiltIn, label_words: GivenLabelWords | None) -> tuple[str, ...]:
+    if label_words is None:
         return checked_words(row.label_words)
-    if isinstance(given, Mapping) or len(given) != len(row.label_words):
+    if isinstance(label_words, Mapping) or len(label_words) != len(row.label_words):
         raise UserError(
-            f"Label words {given!r} for the built-in task {name!r}",
+            f"Label words {label_words!r} for the built-in task {name!r}",
             f"a list of {len(row.label_words)} words in the order of {', '.join(row.label_words)}",
             "List one word per class",
         )
-    return checked_words(given)
+    return checked_words(label_words)

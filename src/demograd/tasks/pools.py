@@ -59,8 +59,8 @@ def split(examples: Sequence[Example], validation: Sequence[Example] | None = No
 
 def without_texts_of(used: Iterable[Example], examples: Iterable[Example]) -> list[Example]:
     """`examples` whose text is not that of any example in `used`, in order; labels do not matter."""
-    seen = {tuple(sorted(example.fields.items())) for example in used}
-    return [example for example in examples if tuple(sorted(example.fields.items())) not in seen]
+    used_texts = {tuple(sorted(example.fields.items())) for example in used}
+    return [example for example in examples if tuple(sorted(example.fields.items())) not in used_texts]
 
 
 def _shuffled(examples: Sequence[Example]) -> list[Example]:

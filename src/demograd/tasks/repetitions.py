@@ -15,23 +15,23 @@ def repetition_notes(name: str, rows: Sequence[Example], pools: Pools, left_out:
     Texts are the same here where they differ in case, white space and punctuation alone.
     """
     bare = dict(zip(map(id, rows), _bare(rows), strict=True))  # the pools hold the same objects
-    known = [(bare[id(example)], example.label) for example in rows]
+    labelled = [(bare[id(example)], example.label) for example in rows]
     labels: dict[str, set[int]] = defaultdict(set)
-    for text, label in known:
+    for text, label in labelled:
         labels[text].add(label)
     queries = [bare[id(example)] for example in pools.queries]
     shown = {bare[id(example)] for pool in (pools.training, pools.tuning) for example in pool}
     counts = {
-        "repeat another": len(known) - len(labels),
-        "have a text that comes with different labels": sum(len(labels[text]) > 1 for text, _ in known),
+        "repeat another": len(labelled) - len(labels),
+        "have a text that comes with different labels": sum(len(labels[text]) > 1 for text, _ in labelled),
         "of the queries repeat another query": sum(count - 1 for count in Counter(queries).values()),
         "of the queries have a text that may also be demonstrated": sum(text in shown for text in queries),
     }
     if not any(counts.values()):
         return []
-    said = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
+    listing = ", ".join(f"{count:,} {kind}" for kind, count in counts.items() if count)
     out = f"; {left_out:,} are left out, so that no query is word by word a demonstration" if left_out else ""
-    return [f"Of the {len(rows):,} examples of {name}, but for case, spaces and punctuation: {said}{out}."]
+    return [f"Of the {len(rows):,} examples of {name}, but for case, spaces and punctuation: {listing}{out}."]
 
 
 class _Letters(dict[int, int | None]):

@@ -24,10 +24,10 @@ def chosen_splits(name: str, splits: Mapping[str, Table], split: str | None, val
     """
     train = split or "train"
     validation = validation_split or ("validation" if "validation" in splits and train != "validation" else None)
-    for wanted in (train, validation):
-        if wanted is not None and wanted not in splits:
+    for required in (train, validation):
+        if required is not None and required not in splits:
             raise UserError(
-                f"{name[0].upper() + name[1:]} has no split {shortened(wanted)!r}",
+                f"{name[0].upper() + name[1:]} has no split {shortened(required)!r}",
                 f"one of {_listed(splits)}",
                 "Choose with split (to demonstrate) and validation_split (to ask)",
             )
@@ -38,8 +38,8 @@ def chosen_splits(name: str, splits: Mapping[str, Table], split: str | None, val
             "Leave validation_split out: queries then are a part of the split",
         )
     unused = [other for other in splits if other not in (train, validation)]
-    asked = f"from {validation}" if validation else f"from a part of {train}"
-    note = f"Of {name}, split {_listed(unused)} is not used: demonstrations come from {train}, queries {asked}."
+    origin = f"from {validation}" if validation else f"from a part of {train}"
+    note = f"Of {name}, split {_listed(unused)} is not used: demonstrations come from {train}, queries {origin}."
     return Data(splits[train], None if validation is None else splits[validation], (note,) if unused else ())
 
 

@@ -30,12 +30,12 @@ def read_staicc(name: str) -> Table:
     """
     folder = package_folder(PACKAGE)
     try:
-        found = version(PACKAGE)
+        installed = version(PACKAGE)
     except PackageNotFoundError:  # a folder of that name on the path, which pip knows nothing of
-        found = "unknown"
-    if found != VERSION:
+        installed = "unknown"
+    if installed != VERSION:
         expected = f"version {VERSION}, whose class order is known"
-        raise UserError(f"Package {PACKAGE} is version {found}", expected, _install_command())
+        raise UserError(f"Package {PACKAGE} is version {installed}", expected, _install_command())
     rows = read_rows(folder / "cached_dataset" / f"{name}.dataset")
     return Table(
         f"{PACKAGE} {VERSION} {name}",

@@ -64,12 +64,12 @@ def labelled_examples(
     numbered = label_column in table.class_names
     rows = [row for row, key in enumerate(keys) if not (numbered and key in ("", "-1") and key not in class_of_label)]
     cells = {}
-    for ours, theirs in columns.items():
-        column = table.column(theirs, "named by the template")
-        texts = cells[ours] = _checked(table, theirs, column, text_of, rows)
-        _refuse_rows(table, f"nothing in column {theirs!r}", [row for row in rows if not texts[row]])
+    for ours, name in columns.items():
+        column = table.column(name, "named by the template")
+        texts = cells[ours] = _checked(table, name, column, text_of, rows)
+        _refuse_rows(table, f"nothing in column {name!r}", [row for row in rows if not texts[row]])
         unreadable = [] if _is_unicode("".join(texts)) else [row for row in rows if not _is_unicode(texts[row])]
-        _refuse_rows(table, f"half a character (a lone surrogate) in column {theirs!r}", unreadable)
+        _refuse_rows(table, f"half a character (a lone surrogate) in column {name!r}", unreadable)
     _refuse_rows(table, f"nothing in label column {label_column!r}", [row for row in rows if not keys[row]])
     _refuse_labels(table, label_column, {row: keys[row] for row in rows}, class_of_label)
     return Labelled(
@@ -110,11 +110,11 @@ def _is_unicode(text: str) -> bool:
     return True
 
 
-def _refuse_rows(table: Table, what: str, rows: list[int], do: str = "Fill or remove these rows") -> None:
+def _refuse_rows(table: Table, content: str, rows: list[int], do: str = "Fill or remove these rows") -> None:
     if rows:
         count = "1 row has" if len(rows) == 1 else f"{len(rows)} rows have"
         raise UserError(
-            f"In {table.name} {count} {what} ({_numbered(rows)})",
+            f"In {table.name} {count} {content} ({_numbered(rows)})",
             "text in every cell that the task uses",
             do,
         )
@@ -133,12 +133,12 @@ def _refuse_labels(
             unknown.setdefault(key, []).append(row)
     if unknown:
         counts = [f"{shortened(key)!r} ({len(rows)} rows)" for key, rows in sorted(unknown.items())[:10]]
-        where = _numbered(sorted(row for rows in unknown.values() for row in rows))
-        known = [repr(shortened(key)) for key in class_of_label]
+        position = _numbered(sorted(row for rows in unknown.values() for row in rows))
+        keys = [repr(shortened(key)) for key in class_of_label]
         raise UserError(
             f"In {table.name} label column {label_column!r} has values that have no label word: "
-            f"{', '.join(counts)}{', …' if len(unknown) > 10 else ''}; {where}",
-            f"one of {', '.join(known[:20])}{', …' if len(known) > 20 else ''}",
+            f"{', '.join(counts)}{', …' if len(unknown) > 10 else ''}; {position}",
+            f"one of {', '.join(keys[:20])}{', …' if len(keys) > 20 else ''}",
             "Add them to label_words, or remove these rows",
         )
     if len(set(labels.values())) < 2:

@@ -59,8 +59,8 @@ class Task:
         `permutation` above 0 gives the same demonstrations in another order, a different one for every number.
         Raises UserError when k is under 1 or more than there are, or there are not so many orders.
         """
-        drawn = draw_demonstrations(self.pools.training, k, seed, len(self.label_words), balanced=balanced)
-        return reorder(drawn, seed, permutation)
+        demonstrations = draw_demonstrations(self.pools.training, k, seed, len(self.label_words), balanced=balanced)
+        return reorder(demonstrations, seed, permutation)
 
     def other_demonstrations(self, k: int = 16, seed: int = 0, balanced: bool = False) -> list[Example]:
         """A control: as many demonstrations, none with a text of `demonstrations(k, seed, balanced)`.

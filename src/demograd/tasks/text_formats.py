@@ -23,11 +23,11 @@ def read_delimited(text: str) -> dict[str, list[object]]:
     Raises ValueError or csv.Error for rows of another length than the header's, names that come twice, and quotes that
     do not close.
     """
-    line, said = text.partition("\n")[0].strip("\r"), None
-    if told := re.fullmatch(r"sep=(.)", line):  # a spreadsheet's note to itself
-        text, said = text.partition("\n")[2], told[1]
+    line, declared = text.partition("\n")[0].strip("\r"), None
+    if declaration := re.fullmatch(r"sep=(.)", line):  # a spreadsheet's note to itself
+        text, declared = text.partition("\n")[2], declaration[1]
         line = text.partition("\n")[0]
-    separator = said or _separator(line)
+    separator = declared or _separator(line)
     rows = _unquoted_rows(text) if separator == "\t" else None
     if rows is None:
         rows = [*_quoted_rows(text, separator)]
@@ -103,9 +103,9 @@ def _of_one_object(text: str) -> dict[str, list[object]] | None:
     first = next(iter(columns_of.values()), set[str]())
     alike = [name for name, columns in columns_of.items() if columns <= first or columns >= first]
     if len(alike) > 1:  # a list of classes beside the rows has other columns
-        named = ", ".join(map(quoted, alike[:5]))
+        names = ", ".join(map(quoted, alike[:5]))
         raise ValueError(
-            f"it holds several lists of rows ({named}): write each into a file of its own, and give the one with the "
+            f"it holds several lists of rows ({names}): write each into a file of its own, and give the one with the "
             "queries as validation_path"
         )
     rows = next((whole[name] for name in _ROWS_UNDER if isinstance(whole.get(name), list)), None)
@@ -130,11 +130,11 @@ def _lines(text: str) -> Iterator[tuple[int, object]]:
                 raise ValueError(f"line {number}: {error}") from error
 
 
-def _columns(rows: Iterator[tuple[int, object]] | enumerate[object], where: str) -> dict[str, list[object]]:
+def _columns(rows: Iterator[tuple[int, object]] | enumerate[object], unit: str) -> dict[str, list[object]]:
     objects: list[Mapping[str, object]] = []
     for number, row in rows:
         if not isinstance(row, dict):
-            raise ValueError(f"{where} {number} is not an object")
+            raise ValueError(f"{unit} {number} is not an object")
         objects.append(row)
     names = dict.fromkeys(name for row in objects for name in row)
     return {name: [row.get(name) for row in objects] for name in names}

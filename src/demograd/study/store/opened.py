@@ -110,7 +110,7 @@ def _check_same(path: Place, study: BaseModel) -> None:
         if _mark(path, study).is_file():
             return
         raise UserError(
-            f"{damaged.given}, and no file {_mark(path, study).name} beside it says that the run is of this study",
+            f"{damaged.problem}, and no file {_mark(path, study).name} beside it says that the run is of this study",
             "the study that was begun there",
             "Put study.yaml back as it was, give the settings it was written for, or choose another folder with --out",
         ) from damaged
@@ -125,7 +125,7 @@ def _check_same(path: Place, study: BaseModel) -> None:
         there = validated(type(study), kept)  # settings that an older version did not have get their defaults
     except UserError as error:
         raise UserError(
-            f"{path} holds a study that this version of demograd cannot read ({error.given})",
+            f"{path} holds a study that this version of demograd cannot read ({error.problem})",
             f"the version of demograd that began it, or a study in which: {error.expected}",
             "Choose another folder with --out, or go on with that version",
         ) from error

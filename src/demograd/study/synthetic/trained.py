@@ -11,7 +11,7 @@ from demograd.study.store.keys import settings_key
 from demograd.study.synthetic.schema import SyntheticStudy
 from demograd.study.synthetic.snapshots import Snapshots, by_step
 from demograd.study.watch import JobWatch
-from demograd.synthetic import SmallTransformer, TrainingDiverged, begun, train, width_of
+from demograd.synthetic import SmallTransformer, TrainingDiverged, best_start, train, width_of
 
 SNAPSHOT = "snapshots/"
 """How the names of tensors begin that are not those of the trained network."""
@@ -85,7 +85,7 @@ def train_cell(study: SyntheticStudy, cell: SyntheticCell, folder: RunFolder, wa
         for file in (checkpoint, on_the_way):
             file.unlink(missing_ok=True)
     if not checkpoint.is_file():
-        network = begun(
+        network = best_start(
             network.architecture,
             _width(study, cell),
             study.world(cell.world),

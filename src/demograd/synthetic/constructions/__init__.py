@@ -115,7 +115,7 @@ def _preconditioned_gd_plus_plus(seed: int) -> float:
 def _functional(kind: AttentionKind) -> Callable[[int], float]:
     def error(seed: int) -> float:
         problems, generator = random_problems(seed), Generator().manual_seed(seed + 1)
-        problems = Sequences(*(each / each.norm(dim=-1, keepdim=True) for each in vars(problems).values()))
+        problems = Sequences(*(points / points.norm(dim=-1, keepdim=True) for points in vars(problems).values()))
         etas = (0.3 * torch.rand(_size(generator, 1, 4), generator=generator) / problems.context).tolist()
         bandwidth = 0.5 + 1.5 * float(torch.rand(1, generator=generator))
         layers = functional_descent_layers(etas, problems.x.shape[-1], problems.y.shape[-1], bandwidth)

@@ -50,9 +50,9 @@ def functional_descent_error(
 
     for eta in steps:
         coefficients = coefficients + eta * (problems.y - f(problems.x))
-    predicted = f(problems.query_x[:, None]).squeeze(1)
-    found = predictions(run_layers(as_tokens(problems), layers, kind), outputs)
-    return float((found - predicted).abs().max())
+    target = f(problems.query_x[:, None]).squeeze(1)
+    predicted = predictions(run_layers(as_tokens(problems), layers, kind), outputs)
+    return float((predicted - target).abs().max())
 
 
 def _kappa(kind: AttentionKind, examples: Tensor, points: Tensor) -> Tensor:
