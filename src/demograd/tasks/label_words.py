@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from demograd.errors import UserError, shortened
-from demograd.tasks.cells import label_key, text_of
-from demograd.tasks.table import Table, label_keys
+from demograd.tasks.sources.cells import label_key, text_of
+from demograd.tasks.sources.table import Table, label_keys
 
 GivenLabelWords = Mapping[Any, str] | Sequence[str]
 """What a user may say: label value -> word, or words in class order."""

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from demograd.errors import UserError, shortened
 from demograd.paths import is_file
-from demograd.tasks.table import Table
-from demograd.tasks.text_formats import read_delimited, read_json
+from demograd.tasks.sources.table import Table
+from demograd.tasks.sources.text_formats import read_delimited, read_json
 
 _BOMS = {
     codecs.BOM_UTF8: "utf-8-sig",
@@ -86,7 +86,7 @@ def read_file(path: str | Path, encoding: str | None = None) -> Table:
     _check_encoding(encoding)
     try:
         if kind in _BINARY:
-            from demograd.tasks.arrow import read_arrow, read_parquet
+            from demograd.tasks.sources.arrow import read_arrow, read_parquet
 
             columns, class_names = (read_parquet if kind == ".parquet" else read_arrow)(path)
         else:
