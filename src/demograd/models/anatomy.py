@@ -207,7 +207,7 @@ def find_anatomy(network: Any) -> Anatomy:
         raise _not_supported(kind, str(error)) from error
     if not blocks:
         raise _not_supported(kind, "it has no layers")
-    if architecture.way_in is None and not network._can_set_attn_implementation():
+    if architecture.override is None and not network._can_set_attn_implementation():
         raise _not_supported(kind, "its attention does not go through transformers' AttentionInterface")
     unembedding = network.get_output_embeddings()
     if unembedding is None:

@@ -12,7 +12,7 @@ def _function(name: str) -> Callable[..., Any]:
 
 
 @dataclass(frozen=True)
-class WayIn:
+class AttentionOverride:
     """Into an attention that does not go through `AttentionInterface`: which of its methods stands aside, for what."""
 
     replaced_by: str
@@ -60,7 +60,7 @@ class Architecture:
     """Within the attention: its output projection, where the attention module adds the residual stream (BLOOM)."""
     forward_mode: bool = True
     """Whether all that it computes has a forward-mode derivative; BLOOM's own GELU has none."""
-    way_in: WayIn | None = None
+    override: AttentionOverride | None = None
     """Into an architecture that does not register its attention with `AttentionInterface`."""
     biased_by: str | None = None
     """Function that gives what is added to attention logits `[heads, keys]`, of configuration, positions `[keys]` and
@@ -111,18 +111,18 @@ ARCHITECTURES: dict[str, Architecture] = {
     "gpt_oss": Architecture(),
     "hyperclovax": Architecture(),
     "llama4_text": Architecture(),
-    "xglm": Architecture(final_norm="model.layer_norm", way_in=WayIn("ways_in.xglm")),
+    "xglm": Architecture(final_norm="model.layer_norm", override=AttentionOverride("attention_overrides.xglm")),
     "gptj": Architecture(
         blocks="transformer.h",
         attention="attn",
         final_norm="transformer.ln_f",
-        way_in=WayIn("ways_in.gptj", "_attn", "ways_in.gptj_rotary"),
+        override=AttentionOverride("attention_overrides.gptj", "_attn", "attention_overrides.gptj_rotary"),
     ),
     "gpt_neo": Architecture(
         blocks="transformer.h",
         attention="attn.attention",
         final_norm="transformer.ln_f",
-        way_in=WayIn("ways_in.gpt_neo", method="_attn"),
+        override=AttentionOverride("attention_overrides.gpt_neo", method="_attn"),
     ),
     "bloom": Architecture(
         forward_mode=False,
@@ -132,8 +132,8 @@ ARCHITECTURES: dict[str, Architecture] = {
         layout="interleaved",
         final_norm="transformer.ln_f",
         attention_output="dense",
-        way_in=WayIn("ways_in.bloom"),
-        biased_by="alibi.bloom_alibi",
+        override=AttentionOverride("attention_overrides.bloom"),
+        biased_by="attention_overrides.bloom_alibi",
         takes_positions=False,
     ),
     "falcon": Architecture(
@@ -142,8 +142,8 @@ ARCHITECTURES: dict[str, Architecture] = {
         fused="query_key_value",
         layout="interleaved",
         final_norm="transformer.ln_f",
-        way_in=WayIn("ways_in.falcon", rotated_by="ways_in.falcon_rotary"),
-        biased_by="alibi.falcon_alibi",
+        override=AttentionOverride("attention_overrides.falcon", rotated_by="attention_overrides.falcon_rotary"),
+        biased_by="attention_overrides.falcon_alibi",
     ),
     "bart": Architecture(blocks="model.decoder.layers", final_norm=None, norm_after_addition=True),
     "mbart": Architecture(blocks="model.decoder.layers", final_norm="model.decoder.layer_norm"),

@@ -57,7 +57,7 @@ def attention_masks(anatomy: Anatomy) -> list[Mask | None]:
 
 @torch.no_grad()
 def _ask(anatomy: Anatomy) -> list[Mask | None]:
-    if anatomy.architecture.way_in is not None:  # which says what it sees with every call
+    if anatomy.architecture.override is not None:  # which says what it sees with every call
         return [None] * len(anatomy.blocks)
     config = anatomy.network.config
     before = config._attn_implementation

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from demograd.models import Anatomy
+from demograd.observe.attention_hook import AttentionCall
 from demograd.observe.extras import OF_A_LAYER, Extra, LayerPass
-from demograd.observe.routing import AttentionCall
 from demograd.tasks.prompts import Prompts
 
 Place = Literal["projection", "after_norm"]

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from demograd.models import Anatomy
-from demograd.observe.packing import Segment
+from demograd.observe.packed import Segment
 from demograd.tasks.prompts import Prompts
 
 

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from demograd.synthetic.kernels import AttentionKind, activated
+from demograd.synthetic.attention import AttentionKind, activated
 from demograd.synthetic.sequences import Sequences
 from demograd.synthetic.tuning import Errors, mean_square, minimise
 

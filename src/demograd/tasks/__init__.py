@@ -9,11 +9,11 @@ if TYPE_CHECKING:
     from demograd.tasks.draws import can_keep_class_counts as can_keep_class_counts
     from demograd.tasks.draws import permute_labels as permute_labels
     from demograd.tasks.draws import released_orders as released_orders
-    from demograd.tasks.draws import released_queries as released_queries
     from demograd.tasks.load import load_task as load_task
     from demograd.tasks.prompts import Prompts as Prompts
     from demograd.tasks.prompts import TrainingSequence as TrainingSequence
     from demograd.tasks.sources.built_in import check_task_name as check_task_name
+    from demograd.tasks.sources.built_in import released_queries as released_queries
     from demograd.tasks.sources.built_in import task_names as task_names
     from demograd.tasks.sources.hub import no_downloads as no_downloads
     from demograd.tasks.statistics import Statistics as Statistics

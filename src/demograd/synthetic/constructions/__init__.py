@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
+from demograd.synthetic.attention import AttentionKind
 from demograd.synthetic.constructions.dual_form import DualForm, dual_form, dual_form_error
 from demograd.synthetic.constructions.functional import functional_descent_error, functional_descent_layers
 from demograd.synthetic.constructions.gradient_descent import (
@@ -27,7 +28,6 @@ from demograd.synthetic.constructions.preconditioned import (
     preconditioned_layer,
 )
 from demograd.synthetic.descent import Descent
-from demograd.synthetic.kernels import AttentionKind
 from demograd.synthetic.sequences import Sequences, Trajectories
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""Which way of observing fits a network: found by trying it on the network itself, at the length that it is used at."""
+"""Which way of observing fits a network, and whether it has forward-mode derivatives: tried on the network itself."""
 
 from dataclasses import replace
 from typing import Any, Literal
@@ -6,9 +6,14 @@ from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
+from torch.autograd import forward_ad
 
 from demograd.errors import UserError
-from demograd.models import Model
+from demograd.models import Anatomy, Model
+from demograd.observe.attention import causal_attention
+from demograd.observe.attention_hook import attention_routed
+from demograd.observe.first_order import experts_apart
+from demograd.observe.memory_limit import is_out_of_memory
 from demograd.observe.packed import packed_batches
 from demograd.observe.recorder import Recorder, stacked
 from demograd.observe.scoring import next_token_log_probs
@@ -212,3 +217,28 @@ def observed_log_probs(model: Model, prompts: Prompts, way: Fit) -> Tensor:
         log_probs = next_token_log_probs(model.anatomy, hidden.index_select(0, batch.last.to(hidden.device)))
         rows.update(zip((segment.query for segment in batch.segments), log_probs, strict=True))
     return torch.stack([rows[query] for query in range(len(prompts.queries))])
+
+
+_forward_mode: "WeakKeyDictionary[nn.Module, bool]" = WeakKeyDictionary()
+
+
+@torch.no_grad()
+def has_forward_mode(anatomy: Anatomy) -> bool:
+    """Whether all that this network computes has a forward-mode derivative; tried once per network, on two tokens."""
+    if anatomy.network not in _forward_mode:
+        _forward_mode[anatomy.network] = anatomy.architecture.forward_mode and _try_forward_mode(anatomy)
+    return _forward_mode[anatomy.network]
+
+
+def _try_forward_mode(anatomy: Anatomy) -> bool:
+    ids = torch.zeros(1, 2, dtype=torch.long, device=anatomy.device)
+    embeddings = anatomy.network.get_input_embeddings()(ids)
+    try:
+        with experts_apart(anatomy.network), attention_routed(anatomy, causal_attention), forward_ad.dual_level():
+            dual = forward_ad.make_dual(embeddings, torch.ones_like(embeddings))
+            anatomy.decoder(inputs_embeds=dual, use_cache=False)
+    except (NotImplementedError, RuntimeError) as error:
+        if is_out_of_memory(error):
+            raise
+        return False
+    return True
