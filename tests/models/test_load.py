@@ -21,7 +21,7 @@ from transformers import PreTrainedTokenizerFast
 from demograd.errors import UserError
 from demograd.models import BUILT_IN, Model, load_model
 from demograd.models.load import load_config, load_tokenizer
-from demograd.models.packaged import PackagedModel, installed_parts, joined, sha256
+from demograd.models.packaged import PackagedModel, installed_parts, write_joined, sha256
 
 MakeModel = Callable[..., Model]
 Save = Callable[..., Path]
@@ -220,7 +220,7 @@ def test_a_built_in_models_parts_are_joined_only_if_they_are_the_known_ones(
         with pytest.raises(UserError, match=f"not those that demograd knows.*{digest}.*pip install cut"):
             installed_parts("cut")
     else:
-        assert joined(installed_parts("cut"), tmp_path / "whole").read_bytes() == b"GGUFpart three"
+        assert write_joined(installed_parts("cut"), tmp_path / "whole").read_bytes() == b"GGUFpart three"
 
 
 def test_a_file_is_hashed_once_as_long_as_it_stays_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

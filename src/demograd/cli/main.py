@@ -205,7 +205,7 @@ def report(folder: Annotated[str, typer.Argument(help="A run folder.")]) -> None
 
 
 @app.command(name="list")
-def list_(
+def list_names(
     kind: Annotated[str, typer.Argument(help="tasks, models, methods, measures, metrics, claims or presets")],
     statistics: Annotated[bool, typer.Option("--statistics", help="Of tasks: sizes, and tokens of a model.")] = False,
     model: Annotated[str | None, typer.Option(help="With --statistics: whose tokenizer counts.")] = None,

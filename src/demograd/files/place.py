@@ -37,10 +37,10 @@ def place(text: str | Place) -> Place:
             "a path, or a URL such as s3://bucket/folder",
             "Name one, or leave it off",
         )
-    return _here(path) if is_here else _reached(text, protocol)
+    return _local_path(path) if is_here else _reached(text, protocol)
 
 
-def _here(path: str) -> Path:
+def _local_path(path: str) -> Path:
     try:
         return Path(path).expanduser()
     except RuntimeError as error:

@@ -6,7 +6,7 @@ from demograd.lazy import make_lazy
 
 if TYPE_CHECKING:
     from demograd.models.anatomy import Anatomy, find_anatomy
-    from demograd.models.architectures import ARCHITECTURES, Architecture
+    from demograd.models.architectures import ARCHITECTURES, PartNames
     from demograd.models.attention_overrides import eager_attention
     from demograd.models.load import DTYPES, load_model, load_tokenizer
     from demograd.models.model import Model
@@ -21,10 +21,10 @@ __all__ = [
     "BUILT_IN",
     "DTYPES",
     "Anatomy",
-    "Architecture",
     "Model",
     "ParameterSlice",
     "Part",
+    "PartNames",
     "Weights",
     "check_device_name",
     "check_dtype",

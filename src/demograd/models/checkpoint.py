@@ -15,7 +15,7 @@ DEQUANTISED = ("fp8", "mxfp8", "mxfp4")
 _WHOLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
 _NO_WEIGHTS = ("training_args.bin", "optimizer.bin", "scheduler.bin", "scaler.bin")
 """What training leaves beside a checkpoint under a name like that of weights."""
-_NAMED = 3
+_MOST_SHOWN = 3
 """Files that a message names before it counts the others."""
 
 
@@ -118,8 +118,8 @@ def check_files(folder: Path) -> str:
     )
     if not unread:
         return ""
-    others = f" and {len(unread) - _NAMED} others" if len(unread) > _NAMED else ""
-    return f"weights in the folder that are not read: {', '.join(unread[:_NAMED])}{others}"
+    others = f" and {len(unread) - _MOST_SHOWN} others" if len(unread) > _MOST_SHOWN else ""
+    return f"weights in the folder that are not read: {', '.join(unread[:_MOST_SHOWN])}{others}"
 
 
 def _shards(folder: Path) -> set[str]:
@@ -158,7 +158,7 @@ def _tensors(file: Path) -> Iterator[str]:
 _NUMBER = re.compile(r"(?<=\.)\d+(?=\.)")
 
 
-def check_weights(network: Any, loading_info: Mapping[str, Collection[str]]) -> str:
+def check_loaded_weights(network: Any, loading_info: Mapping[str, Collection[str]]) -> str:
     """A note on weights that the network has no place for, such as those of what sees; empty where there are none.
 
     Args:

@@ -13,12 +13,12 @@ from transformers import AutoModelForCausalLM
 from demograd.errors import UserError
 from demograd.models.checkpoint import (
     check_finite,
-    check_weights,
+    check_loaded_weights,
     say_what_is_tied,
 )
 from demograd.models.load_errors import loading
 from demograd.models.names import expanded
-from demograd.models.packaged import BUILT_IN, installed_parts, joined, sha256
+from demograd.models.packaged import BUILT_IN, installed_parts, sha256, write_joined
 from demograd.models.tokenizer import tokenizer_of
 from demograd.paths import is_file
 
@@ -85,7 +85,7 @@ def _not_writable(folder: Path, error: Exception) -> UserError:
 
 def _dequantise_at(place: Path, parts: list[Path], folder: Path) -> None:
     """Unpack into `place`, a folder for the time being, and move what is whole to `folder`."""
-    file = parts[0] if len(parts) == 1 else joined(parts, place / "whole.gguf")
+    file = parts[0] if len(parts) == 1 else write_joined(parts, place / "whole.gguf")
 
     def load() -> tuple[Any, Any]:
         tokenizer, _ = tokenizer_of(str(file.parent), {"gguf_file": file.name})
@@ -93,7 +93,7 @@ def _dequantise_at(place: Path, parts: list[Path], folder: Path) -> None:
             file.parent, gguf_file=file.name, dtype=torch.float32, output_loading_info=True
         )
         network, loading_info = loaded
-        check_weights(network, loading_info)
+        check_loaded_weights(network, loading_info)
         return network, tokenizer
 
     network, tokenizer = loading(str(file), load)
@@ -200,7 +200,7 @@ def _agrees(suffix: str, value: Any, config: Any) -> bool:
 
 
 def _rope_theta(config: Any) -> float | None:
-    """Of the layers with full attention, where others have their own."""
+    """The base of the rotary frequencies of the layers with full attention, where others have their own."""
     rope = getattr(config, "rope_parameters", None) or {}
     rope = rope.get("full_attention", rope)
     return rope.get("rope_theta", getattr(config, "rope_theta", None))

@@ -18,7 +18,7 @@ from demograd.models.checkpoint import (
     check_configuration,
     check_files,
     check_finite,
-    check_weights,
+    check_loaded_weights,
     refuse_adapter,
     say_what_is_tied,
 )
@@ -133,7 +133,7 @@ def _without_weights(name: str) -> Iterator[tuple[str, dict[str, str | None]]]:
     """
     parts = gguf_parts(name)
     if not parts or is_file(cache_folder(parts) / "config.json"):
-        place = _found(name)
+        place = _place_of(name)
         yield place.path, {"revision": place.revision}
     elif len(parts) == 1:
         yield str(parts[0].parent), {"gguf_file": parts[0].name}
@@ -146,14 +146,14 @@ def _saved_configuration(name: str) -> dict[str, Any]:
     """What a model's configuration file says; empty for a GGUF file."""
     if gguf_parts(name):
         return {}
-    place = _found(name)
+    place = _place_of(name)
     with only_earlier_downloads():  # the model has just been loaded
         return dict(PretrainedConfig.get_config_dict(place.path, revision=place.revision)[0])
 
 
 def tokenizer_file_of(name: str) -> Path | None:
     """The tokenizer.json of a model that has been loaded; None where it has none."""
-    place = _found(name)
+    place = _place_of(name)
     return tokenizer_file(place.path, place.revision)
 
 
@@ -173,14 +173,14 @@ class _Place:
 
 
 def _load_pretrained(name: str, dtype: torch.dtype) -> _Loaded:
-    place = _found(name)
+    place = _place_of(name)
     network, tokenizer, source, notes = _from_folder_or_hub(place, dtype)
     if place.description:  # the folder is one of demograd's own cache
         return network, tokenizer, place.description, (place.description, *notes)
     return network, tokenizer, source, notes
 
 
-def _found(name: str) -> _Place:
+def _place_of(name: str) -> _Place:
     path = expanded(name)
     if parts := gguf_parts(name):
         description = BUILT_IN[name].description if name in BUILT_IN else f"{path.name}, dequantised"
@@ -218,7 +218,7 @@ def _from_folder_or_hub(place: _Place, dtype: torch.dtype) -> _Loaded:
             use_safetensors=None if pickle_is_allowed() else True,
         )
         network, loading_info = loaded
-        return network, (tokenizer, (unread, quantised, check_weights(network, loading_info), rebuilt))
+        return network, (tokenizer, (unread, quantised, check_loaded_weights(network, loading_info), rebuilt))
 
     title = name if revision is None else f"{name}@{revision}"
     whole, (tokenizer, loading_notes) = loading(title, load)

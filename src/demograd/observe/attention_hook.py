@@ -51,7 +51,7 @@ class AttentionCall:
     chunk: int | None = None
     """A token sees only its own chunk of this many tokens (Llama 4); chunks are counted from the context's first."""
     sinks: Tensor | None = None
-    """Of each head [heads]: a logit beside those of the keys in the softmax, with no value behind it (GPT-OSS)."""
+    """A logit of each head [heads], beside those of the keys in the softmax, with no value behind it (GPT-OSS)."""
 
     def first_seen(self, tokens: Tensor) -> Tensor:
         """The first token that each of these sees, counted from the context's first token [...]."""

@@ -79,9 +79,9 @@ class LayerPass:
     last: Tensor
     """Row of each query's last token [segments]."""
     lengths: list[int]
-    """Of each query."""
+    """Tokens of each query."""
     first_position: int
-    """Of each query's first token."""
+    """Position of each query's first token."""
     demonstrations: Tensor
     """Which tokens of the context are demonstrations'."""
 

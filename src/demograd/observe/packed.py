@@ -34,11 +34,11 @@ class Segment:
     """Its number in the prompts."""
     tokens: list[int]
     depths: list[int]
-    """Of each token: how many tokens of this segment lead up to it."""
+    """How many tokens of this segment lead up to each token."""
     starts: list[int]
     """Where the query (0) and each branch begin."""
     length: int
-    """Of the query alone."""
+    """Tokens of the query alone."""
 
     @property
     def branches(self) -> list[tuple[int, int]]:
@@ -84,7 +84,7 @@ class Pack:
     branch_after: int
     """`answer_offset`: a branch sees its query up to and including this position."""
     first_position: int
-    """Of each segment's first token."""
+    """Position of each segment's first token."""
 
     def __post_init__(self) -> None:
         lengths = [len(segment.tokens) for segment in self.segments]

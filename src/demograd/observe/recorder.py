@@ -26,7 +26,7 @@ class Recorder:
     last: Tensor
     """The last token of each query, in the row of tokens."""
     lengths: list[int]
-    """Of each query."""
+    """Tokens of each query."""
     prompts: Prompts
     recorded: defaultdict[str, dict[int, Tensor]] = field(default_factory=lambda: defaultdict(dict))
     """By name of the field in `Observation`, then by layer."""

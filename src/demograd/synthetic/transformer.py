@@ -78,7 +78,7 @@ def width_of(dimension: int, *, system: bool) -> int:
 
 
 Masks = tuple[Bool[Tensor, "width width"], Bool[Tensor, "width width"]]
-"""Of QᵀK and of PV, as `products` gives them."""
+"""Masks of QᵀK and of PV, as `products` gives them."""
 
 
 def in_use(

@@ -121,7 +121,7 @@ class HeldOut:
     tuning_loss: float
     held_out_loss: float
     standard_error: float
-    """Of `excess`, from the spread over the problems of both."""
+    """Standard error of `excess`, from the spread over the problems of both."""
 
     @property
     def excess(self) -> float:

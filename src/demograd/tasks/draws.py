@@ -146,7 +146,7 @@ def can_keep_class_counts(labels: Sequence[int]) -> bool:
     return 2 * max(Counter(labels).values()) <= len(labels)
 
 
-_DRAWN = {
+_NOUNS = {
     Stream.DEMONSTRATIONS: ("demonstrations", "k"),
     Stream.QUERIES: ("queries", "queries"),
     Stream.TUNING: ("tuning queries", "queries"),
@@ -155,7 +155,7 @@ _DRAWN = {
 
 
 def _refuse_count(n: int, available: int, stream: Stream, kind: str = "") -> None:
-    noun, option = _DRAWN[stream]
+    noun, option = _NOUNS[stream]
     if n < 1:
         raise UserError(f"{quoted(n)} {noun} were asked for ({option})", "at least 1", "Ask for more")
     if n > available:

@@ -12,7 +12,7 @@ from demograd.tasks.encoding import Encoded, encode_with_answers
 from demograd.tasks.tokenizer import Tokenizer, bos_id, separator_ids
 
 MOST_ORDERS = 10_000
-"""Of one demonstration set. To tell orders apart, all those before one are drawn."""
+"""Orders of one demonstration set that are numbered. To tell orders apart, all those before one are drawn."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ LOSS_ON = ("all", "label")
 
 
 @dataclass(frozen=True)
-class Labelled:
+class LabelledTexts:
     """Texts with their classes."""
 
     texts: list[str]
@@ -94,8 +94,8 @@ class Labelled:
 
 def assemble_prompts(
     tokenizer: Tokenizer,
-    queries: Labelled,
-    demonstrations: Labelled,
+    queries: LabelledTexts,
+    demonstrations: LabelledTexts,
     answers: Sequence[str],
     *,
     separator: str,
@@ -138,7 +138,7 @@ def assemble_prompts(
 
 
 def assemble_training_sequences(
-    tokenizer: Tokenizer, demonstrations: Labelled, answers: Sequence[str], *, loss_on: str
+    tokenizer: Tokenizer, demonstrations: LabelledTexts, answers: Sequence[str], *, loss_on: str
 ) -> list[TrainingSequence]:
     """One sequence per demonstration. Raises UserError for all that `Task.training_sequences` names."""
     if loss_on not in LOSS_ON:
@@ -154,8 +154,8 @@ def assemble_training_sequences(
 
 def count_fitting(
     tokenizer: Tokenizer,
-    queries: Labelled,
-    demonstrations: Labelled,
+    queries: LabelledTexts,
+    demonstrations: LabelledTexts,
     answers: Sequence[str],
     context_window: int,
     separator: str,

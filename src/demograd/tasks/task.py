@@ -12,7 +12,7 @@ from demograd.tasks.draws import Stream, draw, draw_demonstrations, reorder
 from demograd.tasks.encoding import encode_with_answers, fitting_texts
 from demograd.tasks.pools import Pools
 from demograd.tasks.prompts import (
-    Labelled,
+    LabelledTexts,
     Prompts,
     TrainingSequence,
     assemble_prompts,
@@ -187,8 +187,8 @@ class Task:
             "log-probability of its tokens."
         ]
 
-    def _labelled(self, examples: Sequence[Example]) -> Labelled:
-        return Labelled(self._texts(examples), [example.label for example in examples])
+    def _labelled(self, examples: Sequence[Example]) -> LabelledTexts:
+        return LabelledTexts(self._texts(examples), [example.label for example in examples])
 
     def _texts(self, examples: Sequence[Example]) -> list[str]:
         return fill(self.template, (example.fields for example in examples))

@@ -62,7 +62,7 @@ class Construction:
     claim: str
     source: str
     error: Callable[[int], float]
-    """Of a random instance, by its seed: the largest difference between the matrices and what they should do."""
+    """For the seed of a random instance, the largest difference between the matrices and what they should do."""
 
 
 def random_problems(seed: int, *, outputs: int | None = None) -> Sequences:

@@ -41,7 +41,7 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Labelled:
+class LabelledRows:
     """The rows of a table that have a class, in order."""
 
     examples: list[Example]
@@ -51,7 +51,7 @@ class Labelled:
 
 def labelled_examples(
     table: Table, columns: Mapping[str, str], label_column: str, class_of_label: Mapping[str, int]
-) -> Labelled:
+) -> LabelledRows:
     """The rows of `table` as examples.
 
     `columns` maps a template's column to the table's. Where a source numbers its classes, -1 or nothing says that a row
@@ -72,7 +72,7 @@ def labelled_examples(
         _refuse_rows(table, f"half a character (a lone surrogate) in column {name!r}", unreadable)
     _refuse_rows(table, f"nothing in label column {label_column!r}", [row for row in rows if not keys[row]])
     _refuse_labels(table, label_column, {row: keys[row] for row in rows}, class_of_label)
-    return Labelled(
+    return LabelledRows(
         [Example({ours: texts[row] for ours, texts in cells.items()}, class_of_label[keys[row]]) for row in rows],
         len(keys) - len(rows),
     )
