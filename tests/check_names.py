@@ -16,9 +16,48 @@ from pathlib import Path
 from statistics import median
 
 BANNED = frozenset(
-    "asked begun called drawn each every found gathered given gone here it kept known made meant mended named of one "
-    "ones opened said seen taken their theirs them there these they those told tried wanted what where which who "
-    "whose".split(" ")
+    [
+        "asked",
+        "begun",
+        "called",
+        "drawn",
+        "each",
+        "every",
+        "found",
+        "gathered",
+        "given",
+        "gone",
+        "here",
+        "it",
+        "kept",
+        "known",
+        "made",
+        "meant",
+        "mended",
+        "named",
+        "of",
+        "one",
+        "ones",
+        "opened",
+        "said",
+        "seen",
+        "taken",
+        "their",
+        "theirs",
+        "them",
+        "there",
+        "these",
+        "they",
+        "those",
+        "told",
+        "tried",
+        "wanted",
+        "what",
+        "where",
+        "which",
+        "who",
+        "whose",
+    ]
 )
 FRAGMENT = 70
 """A file under so many lines that one file alone imports belongs into that file."""

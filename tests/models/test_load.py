@@ -21,7 +21,7 @@ from transformers import PreTrainedTokenizerFast
 from demograd.errors import UserError
 from demograd.models import BUILT_IN, Model, load_model
 from demograd.models.load import load_config, load_tokenizer
-from demograd.models.packaged import PackagedModel, installed_parts, write_joined, sha256
+from demograd.models.packaged import PackagedModel, installed_parts, sha256, write_joined
 
 MakeModel = Callable[..., Model]
 Save = Callable[..., Path]
