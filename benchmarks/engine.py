@@ -47,7 +47,7 @@ def tiny_model(folder: Path) -> str:
 
 
 def tiny_study(model: str, cells: int) -> Study:
-    """Of so many cells, in 20 worlds."""
+    """A study of so many cells, in 20 worlds."""
     rates = [1e-4 * (1 + number) for number in range(cells // (SEEDS * len(KS)))]
     return make_study(
         {

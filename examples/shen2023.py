@@ -55,7 +55,7 @@ def sparsity(model: Model, thresholds: Sequence[float] = THRESHOLDS) -> Table:
 
 
 def construction_sparsity(width: int) -> float:
-    """Of the four matrices by which one linear attention head makes one GD step on tokens (x, y), y a number.
+    """Share of zeros in the four matrices by which a linear attention head makes a GD step on tokens (x, y).
 
     W_K = W_Q = diag(I, 0), W_V = [[0, 0], [W₀, −1]], P = (η / N) I (von Oswald 2023a).
     """

@@ -212,6 +212,6 @@ def test_a_metric_of_the_table_is_the_function_that_it_names(name: str) -> None:
 def test_functions_that_the_table_of_architectures_names_are_there(kind: str) -> None:
     architecture = models.ARCHITECTURES[kind]
     assert architecture.biased_by is None or callable(architecture.position_bias)
-    if (way_in := architecture.way_in) is not None:
-        assert callable(way_in.function)
-        assert way_in.rotated_by is None or callable(way_in.rotary)
+    if (override := architecture.override) is not None:
+        assert callable(override.function)
+        assert override.rotated_by is None or callable(override.rotary)

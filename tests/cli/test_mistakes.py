@@ -9,7 +9,7 @@ from tests.study.conftest import small_model as small_model  # the fixture
 
 from demograd import study
 from demograd.cli import main
-from demograd.cli.main import _seeds, _words
+from demograd.cli.options import label_words_from, seeds_from
 
 
 @pytest.fixture(autouse=True)
@@ -199,12 +199,12 @@ def test_a_run_is_whole_in_the_folder_that_was_named_or_nowhere(
 
 @pytest.mark.parametrize(("text", "seeds"), [("3", [0, 1, 2]), ("3,", [3]), ("0,3,7", [0, 3, 7])])
 def test_a_comma_tells_seeds_from_a_count_of_them(text: str, seeds: list[int]) -> None:
-    assert _seeds(text) == seeds
+    assert seeds_from(text) == seeds
 
 
 def test_label_words_are_a_list_or_a_mapping() -> None:
-    assert _words("Bad, Good") == ["Bad", "Good"]
-    assert _words("neg=Not good, pos = a=b") == {"neg": "Not good", "pos": "a=b"}
+    assert label_words_from("Bad, Good") == ["Bad", "Good"]
+    assert label_words_from("neg=Not good, pos = a=b") == {"neg": "Not good", "pos": "a=b"}
 
 
 @pytest.mark.parametrize("value", ["nan", "-1", "inf", str(10**11), "1e400"])

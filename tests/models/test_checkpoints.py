@@ -211,7 +211,7 @@ def write_gguf(
 def test_a_gguf_file_is_read_whole_or_refused(
     how: dict[str, Any], message: str, backend: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("demograd.models.load.user_cache_path", lambda name: tmp_path / "cache")
+    monkeypatch.setattr("demograd.models.gguf.user_cache_path", lambda name: tmp_path / "cache")
     write_gguf(tmp_path / "tiny.gguf", backend, **how)
     if not message:
         model = load_model(str(tmp_path / "tiny.gguf"), device="cpu")

@@ -10,8 +10,8 @@ from tests.models.test_bos import byte_tokenizer
 from demograd import load_model
 from demograd.errors import UserError
 from demograd.models import BUILT_IN, Model
-from demograd.models.initialisation import set_initialisation
 from demograd.models.load import load_config
+from demograd.models.untrained import set_initialisation
 from demograd.study.store.inputs import network_fingerprint
 
 MakeModel = Callable[..., Model]

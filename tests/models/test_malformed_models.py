@@ -17,9 +17,9 @@ from tests.searches import examples
 from tests.study.conftest import small_model as small_model  # the fixture
 
 from demograd import UserError, load_model, observe
-from demograd.models.load import ALLOW_PICKLE
-from demograd.observe.fit import random_prompts, way_to_observe
+from demograd.observe.self_check import random_prompts, way_to_observe
 from demograd.study.plan.blueprint import blueprint_of
+from demograd.words import ALLOW_PICKLE
 
 QUICK = settings(
     max_examples=examples(15), suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]

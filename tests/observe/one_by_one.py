@@ -21,7 +21,7 @@ from demograd.tasks.prompts import Prompts
 
 
 @dataclass
-class Seen:
+class Attended:
     """One layer's attention at the last token."""
 
     logits: Tensor
@@ -43,7 +43,7 @@ class Seen:
         return of_heads.unflatten(0, (-1, self.heads_per_key)).mean(dim=1)
 
 
-_seen: dict[int, Seen] = {}
+_attended: dict[int, Attended] = {}
 
 
 def _textbook_attention(
@@ -61,7 +61,7 @@ def _textbook_attention(
     if (sinks := arguments.get("s_aux")) is not None:
         logits_and_sinks = torch.cat([logits_and_sinks, sinks.view(1, -1, 1, 1).expand(*logits.shape[:3], 1)], -1)
     weights = logits_and_sinks.softmax(-1)[..., : logits.shape[-1]]
-    _seen[module.layer_idx] = Seen(
+    _attended[module.layer_idx] = Attended(
         logits[0, :, -1], query[0, :, -1].flatten() * scaling, weights[0, :, -1], key[0], value[0], groups
     )
     return torch.einsum("bhqk,bhkd->bqhd", weights, value), weights
@@ -127,7 +127,7 @@ QUERY_KEY_VALUE = {"xglm": _of_xglm, "gpt_neo": _of_gpt_neo, "gptj": _of_gptj, "
 
 @contextmanager
 def _watched(model: Model) -> Iterator[dict[int, Tensor]]:
-    """Last-token attention outputs per layer, and attention logits in `_seen`, of passes inside this block."""
+    """Last-token attention outputs per layer, and attention logits in `_attended`, of passes inside this block."""
     outputs: dict[int, Tensor] = {}
     handles = []
 
@@ -147,7 +147,7 @@ def _watched(model: Model) -> Iterator[dict[int, Tensor]]:
                     weights = (logits + arguments["alibi"].view_as(logits) * module.head_dim**-0.5).softmax(-1)
                 else:
                     weights = output[1][0, :, -1]
-                _seen[layer] = Seen(logits, last, weights, key, value, shared)
+                _attended[layer] = Attended(logits, last, weights, key, value, shared)
 
         return hook
 
@@ -173,7 +173,7 @@ def one_by_one(model: Model, prompts: Prompts) -> Observation:
     for query in prompts.queries:
         with _watched(model) as outputs:
             logits = _run(model, prompts, prompts.context + query)
-            layers = [_seen[layer] for layer in range(len(outputs))]
+            layers = [_attended[layer] for layer in range(len(outputs))]
         rows = torch.stack([layer.logits for layer in layers])
         own = list(range(size, size + len(query)))
         records.append(

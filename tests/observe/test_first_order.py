@@ -20,7 +20,7 @@ EXTRAS: Any = ("next_token_log_probs", "context_logits", "query_vectors")
 
 
 def random_change(network: Any, size: float) -> dict[str, Tensor]:
-    """Of every parameter, embeddings and norms too."""
+    """A random change of every parameter, embeddings and norms too."""
     generator = torch.Generator().manual_seed(1)
     parameters = network.named_parameters()
     return {name: size * torch.randn(parameter.shape, generator=generator) for name, parameter in parameters}

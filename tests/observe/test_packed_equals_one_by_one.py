@@ -15,7 +15,7 @@ from torch import Tensor
 from demograd.models import ARCHITECTURES, Model
 from demograd.observe import AttentionCall, Observation, attention_routed, observe
 from demograd.observe.attention import partial_attention
-from demograd.observe.packing import Pack
+from demograd.observe.packed import Pack
 from demograd.tasks.prompts import Prompts
 
 from .one_by_one import EVERYTHING, differences, one_by_one

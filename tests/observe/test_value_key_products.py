@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from demograd.observe.value_key_products import last_token_weights, value_key_products, weighted_value_key_products
+from demograd.observe.extras import last_token_weights, value_key_products, weighted_value_key_products
 
 
 def test_products_by_hand() -> None:

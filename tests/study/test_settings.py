@@ -12,7 +12,7 @@ from demograd import UserError, read_study
 from demograd.study import Study, SyntheticStudy, make_study, preset_names
 from demograd.study.learning_rates import TABLE, best_rate, resolved
 from demograd.study.settings import members, validated
-from demograd.tasks.orders import MOST_ORDERS
+from demograd.tasks.prompts import MOST_ORDERS
 
 PRESETS = [name for name in preset_names() if isinstance(read_study(name), Study)]
 

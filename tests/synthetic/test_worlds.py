@@ -7,7 +7,7 @@ import torch
 from torch import Generator
 
 from demograd.synthetic import KernelRegression, LinearRegression, LinearSystem, Sequences, SineRegression
-from demograd.synthetic.kernels import gram
+from demograd.synthetic.attention import gram
 
 SPECTRUM = (4.0, 1.0, 0.25)
 

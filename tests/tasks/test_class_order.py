@@ -4,8 +4,8 @@ from functools import cache
 
 import pytest
 
-from demograd.tasks.builtin import built_in_tasks
-from demograd.tasks.staicc import read_staicc
+from demograd.tasks.sources.built_in import built_in_tasks
+from demograd.tasks.sources.staicc import read_staicc
 
 read = cache(read_staicc)
 

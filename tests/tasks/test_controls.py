@@ -6,8 +6,8 @@ import pytest
 
 from demograd.errors import UserError
 from demograd.tasks import Example, load_task, other_task, released_orders, released_queries, task_names
-from demograd.tasks.builtin import built_in_tasks
-from demograd.tasks.other_task import DEFAULTS
+from demograd.tasks.sources.built_in import built_in_tasks
+from demograd.tasks.task import DEFAULTS
 
 
 def test_another_task_is_the_next_that_shares_no_label_word(benchmark):

@@ -9,8 +9,8 @@ import pytest
 
 from demograd.errors import UserError
 from demograd.tasks import load_task, task_names
-from demograd.tasks.hub import _reason
-from demograd.tasks.staicc import package_folder, read_rows
+from demograd.tasks.sources.hub import _reason
+from demograd.tasks.sources.staicc import package_folder, read_rows
 
 TEMPLATE = "Review: {text} Sentiment:"
 WORDS = {"neg": "Negative", "pos": "Positive"}

@@ -5,7 +5,7 @@ from demograd.cli.printing import print_table, say
 from demograd.errors import unknown_name
 from demograd.metrics import METRICS
 from demograd.models import ARCHITECTURES, BUILT_IN
-from demograd.tasks.builtin import built_in_tasks
+from demograd.tasks.sources.built_in import built_in_tasks
 
 _LISTS = ("tasks", "models", "methods", "measures", "metrics", "claims", "presets")
 

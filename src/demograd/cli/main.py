@@ -13,13 +13,32 @@ import typer
 from demograd import files, models, tasks
 from demograd import report as reports
 from demograd import study as studies
-from demograd.cli.bounded import BoundedGroup
 from demograd.cli.cache import cache_app
+from demograd.cli.options import (
+    Address,
+    BoundedGroup,
+    Executor_,
+    Gpus,
+    K,
+    Many,
+    Memory,
+    Model_,
+    Out,
+    Pickle,
+    Queries,
+    RetryFailed,
+    RunsWith,
+    Set,
+    Threads,
+    counts_of_workers,
+    label_words_from,
+    numbers,
+    rates_from,
+    seeds_from,
+)
 from demograd.errors import LONGEST_PART, UserError, shortened
 from demograd.words import ALLOW_PICKLE, Weights
 
-MOST_SEEDS = 10_000
-"""That a count can stand for."""
 LONGEST_FIRST = 200
 """Characters of what a command says first, which may name a study or a model of any length."""
 app = typer.Typer(
@@ -46,36 +65,6 @@ def options(
     ] = False,
 ) -> None:
     """Does a language model learn from demonstrations in its prompt the way gradient descent would?"""
-
-
-Many = list[str] | None
-Model_ = Annotated[
-    str | None, typer.Option(help="Built-in name, hub name (owner/name@revision), folder, or GGUF file.")
-]
-K = Annotated[str | None, typer.Option("--k", "-k", help="Demonstrations: a number, or several by commas.")]
-Set = Annotated[
-    Many,
-    typer.Option("--set", help="Any setting of a study file: k=8,16 or methods.GD.epochs=2; repeatable."),
-]
-Pickle = Annotated[
-    bool,
-    typer.Option(
-        "--allow-pickle",
-        help="Also take weights in pickle files (pytorch_model.bin): whoever made such a file may run code of theirs "
-        "on this machine. Only for files that you trust.",
-    ),
-]
-Queries = Annotated[int | None, typer.Option(help="Test examples.")]
-RunsWith = Annotated[int | None, typer.Option("--workers", help="Processes, or Ray tasks, at once.")]
-Threads = Annotated[int | None, typer.Option(help="Of each worker; without it, the cores divided among them.")]
-Executor_ = Annotated[
-    str | None, typer.Option("--executor", help="in-process, processes (with --workers 2 or more), or ray.")
-]
-Address = Annotated[str | None, typer.Option(help="Of a Ray cluster; without it, RAY_ADDRESS, or one of its own.")]
-Gpus = Annotated[float, typer.Option(help="That a Ray task needs.")]
-Memory = Annotated[float | None, typer.Option(help="GB that a Ray task needs.")]
-Out = Annotated[str | None, typer.Option(help="Run folder, or a URL of one; the same command goes on there.")]
-RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Try again what failed before.")]
 
 
 @app.command()
@@ -133,15 +122,15 @@ def run(
         "checkpoints": checkpoint,
         "tasks": task,
         "template": template,
-        "label_words": _words(label_words),
+        "label_words": label_words_from(label_words),
         "label_column": label_column,
         "validation_path": validation,
         "split": split,
         "validation_split": validation_split,
         "encoding": encoding,
-        "k": _numbers("-k", k),
+        "k": numbers("-k", k),
         "queries": queries,
-        "seeds": _seeds(seeds),
+        "seeds": seeds_from(seeds),
         "methods": method,
         "weights": weights,
         "measures": measure,
@@ -171,7 +160,7 @@ def plan(
     workers: Annotated[str, typer.Option(help="How many workers to plan for, by commas.")] = "1",
 ) -> None:
     """Say what a study will take: cells, operations, memory and time. No weights are loaded, and none downloaded."""
-    counts = _counts(workers)
+    counts = counts_of_workers(workers)
     _say_first(f"Reading the study {study}")
     planned = _study(study, as_released, {"model": model, "tasks": task}, learning_rate, set_)
     if isinstance(planned, studies.SyntheticStudy):
@@ -197,7 +186,7 @@ def claims(
     """Say which of the papers' claims the data support, contradict, or cannot decide."""
     if folder is None:
         _say_first("Reading the study claims")
-        changes = {"model": model, "k": _numbers("-k", k), "queries": queries}
+        changes = {"model": model, "k": numbers("-k", k), "queries": queries}
         finished = _run(_study("claims", False, changes, learning_rate), out, studies.Workers(), retry_failed=False)
         typer.echo(f"Report: {reports.write_report(finished.folder.path).resolve()}")
         _print_claims(finished.folder.path)
@@ -216,7 +205,7 @@ def report(folder: Annotated[str, typer.Argument(help="A run folder.")]) -> None
 
 
 @app.command(name="list")
-def list_(
+def list_names(
     kind: Annotated[str, typer.Argument(help="tasks, models, methods, measures, metrics, claims or presets")],
     statistics: Annotated[bool, typer.Option("--statistics", help="Of tasks: sizes, and tokens of a model.")] = False,
     model: Annotated[str | None, typer.Option(help="With --statistics: whose tokenizer counts.")] = None,
@@ -317,7 +306,7 @@ def _study(
         models.check_name(model)
     rates = {method: values for method, values in plan.learning_rates.items() if method in plan.methods}
     if learning_rate:
-        return read(learning_rates=rates | _rates(learning_rate, list(plan.methods)))
+        return read(learning_rates=rates | rates_from(learning_rate, list(plan.methods)))
     return plan
 
 
@@ -354,79 +343,3 @@ def _end(finished: "studies.Run") -> None:
             err=True,
         )
         raise typer.Exit(1)
-
-
-def _numbers(option: str, text: str | None) -> list[int] | None:
-    if text is None:
-        return None
-    try:
-        return [int(part) for part in text.split(",")]
-    except ValueError as error:
-        raise UserError(f"{option} {text}", "whole numbers by commas", f"Try {option} 16 or {option} 4,8") from error
-
-
-def _counts(text: str) -> list[int]:
-    """`1,8,64`.
-
-    Raises:
-        UserError: it is something else.
-    """
-    try:
-        counts = [int(part) for part in text.split(",")]
-    except ValueError:
-        counts = []
-    if not counts or min(counts) < 1:
-        raise UserError(f"--workers {text}", "whole numbers from 1 on, by commas", "Try --workers 1,8,64")
-    return counts
-
-
-def _words(text: str | None) -> list[str] | dict[str, str] | None:
-    if text is None:
-        return None
-    parts = [part.strip() for part in text.split(",")]
-    if not any("=" in part for part in parts):
-        return parts
-    pairs = [part.partition("=") for part in parts]
-    labels = [label.strip() for label, _, _ in pairs]
-    if not all(equals for _, equals, _ in pairs) or len(set(labels)) < len(labels):
-        raise UserError(
-            f"--label-words {text}",
-            "words by commas, or label=word for every label, each label once",
-            "Try --label-words neg=Negative,pos=Positive",
-        )
-    return {label: word.strip() for label, (_, _, word) in zip(labels, pairs, strict=True)}
-
-
-def _seeds(text: str | None) -> list[int] | None:
-    if text is None:
-        return None
-    try:
-        numbers = [int(part) for part in text.removesuffix(",").split(",")]
-    except ValueError as error:
-        expected = "a count, or whole numbers by commas"
-        raise UserError(f"--seeds {text}", expected, "Try --seeds 5, --seeds 0,3,7 or --seeds 3,") from error
-    if "," in text:
-        return numbers
-    if not 1 <= numbers[0] <= MOST_SEEDS:
-        raise UserError(f"--seeds {text}", f"at least one demonstration set, at most {MOST_SEEDS:,}", "Try --seeds 5")
-    return list(range(numbers[0]))
-
-
-def _rates(texts: list[str], methods: list[Any]) -> dict[str, list[float]]:
-    """`0.001` counts for every method, `GD=0.001` for one."""
-    rates: dict[str, list[float]] = {}
-    for text in texts:
-        name, _, number = text.rpartition("=")
-        try:
-            rate = float(number)
-        except ValueError as error:
-            raise UserError(
-                f"--learning-rate {text}", "a number, or METHOD=number", "Try --learning-rate GD=0.001"
-            ) from error
-        if name and name not in methods:
-            expected = f"a method that runs: {', '.join(methods)}"
-            raise UserError(f"--learning-rate {text}", expected, "Add --method, or correct it")
-        for method in [name] if name else methods:
-            if rate not in rates.setdefault(method, []):
-                rates[method].append(rate)
-    return rates

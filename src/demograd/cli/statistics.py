@@ -7,7 +7,7 @@ from demograd.cli.printing import print_table, say
 from demograd.errors import UserError
 from demograd.models import load_tokenizer
 from demograd.tasks import Statistics, Task, load_task, no_downloads, task_statistics
-from demograd.tasks.builtin import built_in_tasks
+from demograd.tasks.sources.built_in import built_in_tasks
 from demograd.tasks.statistics import COUNTED, DRAWS
 
 

@@ -66,7 +66,7 @@ def check_seal(file: Path) -> None:
 
 
 def _digest(content: mmap.mmap, at: int) -> str:
-    """Of the whole file, with no seal."""
+    """SHA-256 of the whole file with zeros in place of the seal."""
     with memoryview(content) as view, view[:at] as before, view[at + len(NO_SEAL) :] as after:
         digest = hashlib.sha256(before)
         digest.update(NO_SEAL.encode())

@@ -21,7 +21,7 @@ from demograd.learn.training_queries import TrainingQueries
 from demograd.learn.update import History, apply_gradients, check_weights, clipping, gradient_norm, make_optimizer
 from demograd.models import Anatomy
 from demograd.observe.attention import causal_attention
-from demograd.observe.routing import Attend, attention_routed
+from demograd.observe.attention_hook import Attend, attention_routed
 from demograd.tasks.prompts import TrainingSequence
 
 

@@ -52,7 +52,7 @@ class _Settings:
             UserError: the network has not what is to be trained, or no derivative for `linearised`.
         """
         self.parameters.check(len(anatomy.blocks))
-        from demograd.observe.forward_mode import has_forward_mode  # with torch, which settings do without
+        from demograd.observe.self_check import has_forward_mode  # with torch, which settings do without
 
         if self.linearised and not has_forward_mode(anatomy):
             raise UserError(

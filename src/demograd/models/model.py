@@ -50,7 +50,7 @@ class Model:
     notes: tuple[str, ...] = ()
     """What a reader of the results must know about this model."""
     drawn_from: str = ""
-    """Of untrained weights: the fingerprint of the trained network whose twin this is."""
+    """The fingerprint, for untrained weights, of the trained network whose twin this is."""
     initialisation: str = ""
     """How widely untrained weights of this model are drawn, and who says so: a sentence."""
     change: Mapping[str, Tensor] | None = field(default=None, repr=False)

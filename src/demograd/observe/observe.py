@@ -11,14 +11,13 @@ from demograd.errors import UserError, unknown_name
 from demograd.models import Model
 from demograd.observe.extras import OF_DEMONSTRATIONS, SHARED, Extra
 from demograd.observe.first_order import evaluated, first_order
-from demograd.observe.fit import Fit, way_at_length
+from demograd.observe.memory_limit import Room
 from demograd.observe.observation import Observation
-from demograd.observe.packed import PackedBatch, packed_batches
-from demograd.observe.packing import Segment
-from demograd.observe.pressure import Room
+from demograd.observe.packed import PackedBatch, Segment, packed_batches
 from demograd.observe.recorder import Place, Recorder, stacked
 from demograd.observe.rotary import check_rotary
 from demograd.observe.scoring import label_scores
+from demograd.observe.self_check import Fit, way_at_length
 from demograd.observe.unpacked import UnpackedBatch, unpacked_batches
 from demograd.tasks.prompts import Prompts
 

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from demograd.models import Anatomy
+from demograd.observe.attention_hook import AttentionCall
 from demograd.observe.extras import OF_A_LAYER, Extra, LayerPass
-from demograd.observe.routing import AttentionCall
 from demograd.tasks.prompts import Prompts
 
 Place = Literal["projection", "after_norm"]
@@ -26,7 +26,7 @@ class Recorder:
     last: Tensor
     """The last token of each query, in the row of tokens."""
     lengths: list[int]
-    """Of each query."""
+    """Tokens of each query."""
     prompts: Prompts
     recorded: defaultdict[str, dict[int, Tensor]] = field(default_factory=lambda: defaultdict(dict))
     """By name of the field in `Observation`, then by layer."""

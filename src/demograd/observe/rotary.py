@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from demograd.errors import UserError
 from demograd.models import Anatomy
 from demograd.observe.attention import causal_attention
-from demograd.observe.routing import Attend, AttentionCall, attention_routed
+from demograd.observe.attention_hook import Attend, AttentionCall, attention_routed
 
 _checked: "WeakSet[nn.Module]" = WeakSet()
 _rotates: "WeakKeyDictionary[nn.Module, bool]" = WeakKeyDictionary()

@@ -4,11 +4,11 @@ import torch
 from torch import Tensor
 
 from demograd.models import Anatomy
-from demograd.observe.packing import Segment
+from demograd.observe.packed import Segment
 from demograd.tasks.prompts import Prompts
 
 
-def next_token_log_probs(anatomy: Anatomy, normed: Tensor) -> Tensor:
+def vocabulary_log_probs(anatomy: Anatomy, normed: Tensor) -> Tensor:
     """Log-probabilities, float32 `[rows, vocabulary]`, of hidden states after the final norm `[rows, hidden]`."""
     return anatomy.exact_logits(normed).log_softmax(dim=-1)
 

@@ -14,10 +14,10 @@ from transformers import DynamicCache
 from demograd.errors import UserError
 from demograd.models import Model
 from demograd.observe.attention import attention_logits, causal_attention
+from demograd.observe.attention_hook import AttentionCall, attention_routed
 from demograd.observe.first_order import copy_with_derivatives
-from demograd.observe.packing import Segment, segment
+from demograd.observe.packed import Segment, segment
 from demograd.observe.recorder import Recorder
-from demograd.observe.routing import AttentionCall, attention_routed
 from demograd.tasks.prompts import Prompts
 
 

@@ -5,8 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from demograd.published.caveats import caveats_of
-from demograd.published.tables import table
+from demograd.published.tables import caveats_of, table
 
 OVERALL = ("deutch2024-table1", "deutch2024-table2")
 """The tables of scores over all demonstration seeds and layers."""

@@ -19,8 +19,8 @@ from demograd.metrics import (
 )
 from demograd.models import Model
 from demograd.observe import Observation, observe
-from demograd.observe.fit import way_at_length
 from demograd.observe.rotary import has_rotary_keys
+from demograd.observe.self_check import way_at_length
 from demograd.study.cells import extras
 from demograd.study.measures import MEASURES, metrics_of_fine_tuning
 from demograd.study.prepare import Order, Prepared

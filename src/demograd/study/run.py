@@ -5,8 +5,8 @@ import time
 from demograd.errors import UserError
 from demograd.files import Place, check_writable
 from demograd.models import Model
-from demograd.observe.fit import Fit, random_prompts, way_at_length
 from demograd.observe.observe import check_place
+from demograd.observe.self_check import Fit, random_prompts, way_at_length
 from demograd.study.cells import cells, demonstrations_label, looks_at_prompts, worlds
 from demograd.study.claims import check_claims
 from demograd.study.demonstration_sets import DemonstrationSets

@@ -14,7 +14,7 @@ from demograd.study.measures import MEASURES
 from demograd.study.methods import make_method, named_methods, resolved_methods
 from demograd.study.settings import validated
 from demograd.study.values import AtLeastOne, Count, Device, FolderName, Many, OneOrMany, Order, Orders, Positive, Seed
-from demograd.tasks.cells import label_key
+from demograd.tasks.sources.cells import label_key
 from demograd.words import Dtype
 
 Rates = Annotated[list[Positive] | dict[str, Many[Positive]], OneOrMany()]

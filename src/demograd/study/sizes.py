@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from demograd.observe.packing import segment
+from demograd.observe.packed import segment
 from demograd.study.prepare import Prepared
 from demograd.tasks import Prompts, TrainingSequence
 

@@ -17,7 +17,7 @@ Learner = Callable[[Sequences], Tensor]
 
 @dataclass(frozen=True)
 class Comparison:
-    """Of two learners, problem by problem; infinite where one of them diverged."""
+    """How far two learners agree, problem by problem; infinite where one of them diverged."""
 
     prediction_difference: Float[Tensor, " sequences"]
     """‖ŷ − ŷ′‖."""

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from demograd.synthetic.kernels import AttentionKind, activated
+from demograd.synthetic.attention import AttentionKind, activated
 from demograd.synthetic.sequences import Sequences
 from demograd.synthetic.tuning import Errors, mean_square, minimise
 
@@ -52,7 +52,7 @@ def best_functional_steps(
         return minimise(errors, _beginning(steps, problems, kind, 1.0)).converged(), 1.0
 
     def with_bandwidth(on: Sequences) -> Errors:
-        """Of the steps and log b: b is positive."""
+        """Errors as a function of the steps and log b, since b is positive."""
         return lambda both: _errors(on, kind, both[:-1], both[-1].exp())
 
     part = min(STARTED_ON, len(problems.x) // 2)

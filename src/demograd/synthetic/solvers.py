@@ -5,9 +5,9 @@ from jaxtyping import Float
 from scipy.optimize import minimize_scalar
 from torch import Tensor
 
+from demograd.synthetic.attention import Kernel, gram
 from demograd.synthetic.constructions.mesa import mesa_predictions
 from demograd.synthetic.descent import squared_error
-from demograd.synthetic.kernels import Kernel, gram
 from demograd.synthetic.sequences import Sequences, Trajectories
 from demograd.synthetic.worlds import KernelRegression, LinearRegression, World
 

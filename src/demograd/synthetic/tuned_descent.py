@@ -29,7 +29,7 @@ NEAR = 0.3
 """Standard deviation of a start's entries about those of the best GD, relative to its rate."""
 
 
-class _Known(NamedTuple):
+class _Summary(NamedTuple):
     """All that a descent knows of problems, and what it is to predict."""
 
     squares: Tensor
@@ -41,7 +41,7 @@ class _Known(NamedTuple):
 
 def best_gradient_descent(steps: int, problems: Sequences) -> Descent:
     """GD with the one step size that is best on these problems, by line search."""
-    summary = _known_along_axes(problems)
+    summary = _summary_along_axes(problems)
 
     def loss(eta: float) -> float:
         etas = torch.full((steps,), eta).to(summary.squares)
@@ -79,7 +79,7 @@ def best_descent(
         a, *b = parts.expand(*parts.shape[:-3], steps, -1, -1).unbind(-4)
         return a, b[0] if curved else torch.zeros_like(a)
 
-    def errors(on: _Known, parameters: Tensor) -> Tensor:
+    def errors(on: _Summary, parameters: Tensor) -> Tensor:
         a, b = matrices(parameters)
         if preconditioned:
             predicted = descended(a, b, on.squares, on.products, on.query_x)
@@ -87,22 +87,22 @@ def best_descent(
             predicted = descended_along_axes(a[..., 0, 0], b[..., 0, 0], on.squares, on.products, on.query_x)
         return (predicted - on.query_y).flatten()
 
-    def jacobian(on: _Known, parameters: Tensor) -> Tensor:
+    def jacobian(on: _Summary, parameters: Tensor) -> Tensor:
         """Each problem with parameters of its own, all equal: one pass backward for each output gives all rows."""
         own = parameters.expand(len(on.query_x), -1).clone().requires_grad_()
         of_outputs = errors(on, own).unflatten(0, on.query_y.shape).sum(dim=0)
         rows = [torch.autograd.grad(output, own, retain_graph=True)[0] for output in of_outputs]
         return torch.stack(rows, dim=1).flatten(0, 1)
 
-    def tuned(start: Tensor, on: list[_Known], iterations: int) -> Minimum:
+    def tuned(start: Tensor, on: list[_Summary], iterations: int) -> Minimum:
         return minimise(
             [partial(errors, batch) for batch in on], start, [partial(jacobian, batch) for batch in on], iterations
         )
 
-    def loss(on: list[_Known], parameters: Tensor) -> float:
+    def loss(on: list[_Summary], parameters: Tensor) -> float:
         return float(mean_square([errors(batch, parameters) for batch in on]).nan_to_num(torch.inf))
 
-    know = _known if preconditioned else _known_along_axes
+    summarise = _summary if preconditioned else _summary_along_axes
     rate = best_gradient_descent(steps, problems).preconditioners[0, 0, 0]
     start = (rate * torch.eye(inputs, dtype=problems.x.dtype, device=problems.x.device)).expand(different, -1, -1)
     generator, candidates = Generator().manual_seed(0), []
@@ -111,11 +111,11 @@ def best_descent(
         a = start + away if n else start
         candidates.append(torch.stack([a, torch.zeros_like(a)][: 1 + curved]).flatten())
     for sequences, going_on in ROUNDS:
-        part, *others = [know(batch) for batch in problems.batches(min(sequences, len(problems.x) // 2))]
+        part, *others = [summarise(batch) for batch in problems.batches(min(sequences, len(problems.x) // 2))]
         candidates = sorted((tuned(at, [part], 40).parameters for at in candidates), key=partial(loss, others))[
             :going_on
         ]
-    batches = [know(batch) for batch in problems.batches(BATCH)]
+    batches = [summarise(batch) for batch in problems.batches(BATCH)]
     a, b = matrices(tuned(candidates[0], batches, 300).converged())
     everything = torch.eye(problems.x.shape[-1], dtype=problems.x.dtype, device=problems.x.device)
     if not preconditioned:
@@ -123,14 +123,14 @@ def best_descent(
     return Descent(a.clone(), b.clone(), problems.context)
 
 
-def _known(problems: Sequences) -> _Known:
-    return _Known(*moments(problems, problems.context), problems.query_x, problems.query_y)
+def _summary(problems: Sequences) -> _Summary:
+    return _Summary(*moments(problems, problems.context), problems.query_x, problems.query_y)
 
 
-def _known_along_axes(problems: Sequences) -> _Known:
+def _summary_along_axes(problems: Sequences) -> _Summary:
     squares, products = moments(problems, problems.context)
     eigenvalues, axes = torch.linalg.eigh(squares)
-    return _Known(eigenvalues, products @ axes, (problems.query_x[:, None] @ axes).squeeze(1), problems.query_y)
+    return _Summary(eigenvalues, products @ axes, (problems.query_x[:, None] @ axes).squeeze(1), problems.query_y)
 
 
 def best_sequential_step(problems: Sequences) -> float:

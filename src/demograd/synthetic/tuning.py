@@ -9,6 +9,7 @@ with the number of problems.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from math import isfinite
 
 import torch
 from jaxtyping import Float
@@ -107,3 +108,34 @@ def _normal_equations(
 def _forward(errors: Errors, parameters: Float[Tensor, " parameters"]) -> Float[Tensor, "errors parameters"]:
     directions = torch.eye(len(parameters), dtype=parameters.dtype, device=parameters.device)
     return torch.stack([torch.func.jvp(errors, (parameters,), (direction,))[1] for direction in directions], dim=1)
+
+
+TOLERATED = 0.02
+"""Share of the tuning loss by which the held-out loss may be higher without a word."""
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Mean squared errors on the problems that something was tuned on, and on as good as any others."""
+
+    tuning_loss: float
+    held_out_loss: float
+    standard_error: float
+    """Standard error of `excess`, from the spread over the problems of both."""
+
+    @property
+    def excess(self) -> float:
+        """Share of the tuning loss by which the held-out loss is higher; negative where it is lower."""
+        return self.held_out_loss / self.tuning_loss - 1
+
+    @property
+    def is_higher(self) -> bool:
+        """Whether the held-out loss is higher by more than is tolerated, and by a standard error more; or diverged."""
+        return not isfinite(self.excess) or self.excess - self.standard_error > TOLERATED
+
+
+def held_out(tuning: Float[Tensor, " problems"], fresh: Float[Tensor, " others"]) -> HeldOut:
+    """From the squared errors on the problems of tuning and on fresh ones, of which nothing was tuned or chosen."""
+    below, above = (float(errors.mean()) for errors in (tuning, fresh))
+    variance = sum(float(errors.var()) / len(errors) for errors in (tuning, fresh))
+    return HeldOut(below, above, variance**0.5 / below)

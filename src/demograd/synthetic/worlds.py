@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
-from demograd.synthetic.kernels import gram
+from demograd.synthetic.attention import gram
 from demograd.synthetic.sequences import Sequences, Trajectories
 from demograd.synthetic.settings import KernelSettings, LinearSettings, SineSettings, SystemSettings
 

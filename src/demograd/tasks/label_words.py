@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from demograd.errors import UserError, shortened
-from demograd.tasks.cells import label_key, text_of
-from demograd.tasks.table import Table, label_keys
+from demograd.tasks.sources.cells import label_key, text_of
+from demograd.tasks.sources.table import Table, label_keys
 
 GivenLabelWords = Mapping[Any, str] | Sequence[str]
 """What a user may say: label value -> word, or words in class order."""
@@ -23,7 +23,7 @@ class LabelWords:
     words: tuple[str, ...]
     class_of_label: Mapping[str, int]
     class_names: Sequence[str] = ()
-    """Of the numbers among the label values, where the source of the words' table declares them."""
+    """Names of the numbers among the label values, where the source of the words' table declares them."""
 
     def classes_in(self, table: Table, label_column: str) -> Mapping[str, int]:
         """The class of each label value of another table of the data set, which may number its classes otherwise.
@@ -94,7 +94,7 @@ def label_words_of(label_words: GivenLabelWords, table: Table, label_column: str
 
 
 def _with_booleans(class_of_label: dict[str, int]) -> dict[str, int]:
-    """Of two classes that are 0 and 1, or false and true, the other way to write them means the same."""
+    """Classes 0 and 1 are also false and true: both spellings, where the labels are one of the two pairs."""
     for other_form in (_BOOLEANS, {boolean: number for number, boolean in _BOOLEANS.items()}):
         if class_of_label.keys() == other_form.keys():
             return {**class_of_label, **{other_form[key]: index for key, index in class_of_label.items()}}

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from demograd.errors import UserError
-from demograd.models.load import pickle_is_allowed
+from demograd.models.load_errors import pickle_is_allowed
 from demograd.study import RunFolder, Watch
 from demograd.study.store.failures import attempt
 

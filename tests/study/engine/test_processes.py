@@ -10,9 +10,9 @@ from tests.study.engine.jobs import Dies, Mistaken, Tells, Writes
 from tests.study.test_run import Listening
 
 from demograd.errors import UserError
-from demograd.models.load import ALLOW_PICKLE
 from demograd.study import Study, Workers, run_study
 from demograd.study.engine import run_jobs
+from demograd.words import ALLOW_PICKLE
 
 
 class Hearing(Listening):

@@ -11,8 +11,8 @@ from tests.study.plan.flop_counter import counted
 from demograd import GradientDescent, LayerCausalGradientDescent, ParameterSubset, fine_tuned, observe
 from demograd.learn import Method
 from demograd.models import Model
-from demograd.observe.fit import way_at_length
 from demograd.observe.masks import attention_masks
+from demograd.observe.self_check import way_at_length
 from demograd.study.plan.blueprint import Blueprint, network_of
 from demograd.study.plan.flops import observing, training
 from demograd.study.sizes import prompt_sizes, sequence_sizes

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
+from demograd.synthetic.attention import AttentionKind
 from demograd.synthetic.constructions.dual_form import DualForm, dual_form, dual_form_error
 from demograd.synthetic.constructions.functional import functional_descent_error, functional_descent_layers
 from demograd.synthetic.constructions.gradient_descent import (
@@ -27,7 +28,6 @@ from demograd.synthetic.constructions.preconditioned import (
     preconditioned_layer,
 )
 from demograd.synthetic.descent import Descent
-from demograd.synthetic.kernels import AttentionKind
 from demograd.synthetic.sequences import Sequences, Trajectories
 
 __all__ = [
@@ -62,7 +62,7 @@ class Construction:
     claim: str
     source: str
     error: Callable[[int], float]
-    """Of a random instance, by its seed: the largest difference between the matrices and what they should do."""
+    """For the seed of a random instance, the largest difference between the matrices and what they should do."""
 
 
 def random_problems(seed: int, *, outputs: int | None = None) -> Sequences:

@@ -11,8 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from demograd.synthetic.attention import AttentionLayer, as_tokens, predictions, run_layers
-from demograd.synthetic.kernels import AttentionKind
+from demograd.synthetic.attention import AttentionKind, AttentionLayer, as_tokens, predictions, run_layers
 from demograd.synthetic.sequences import Sequences
 
 

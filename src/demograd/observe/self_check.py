@@ -1,4 +1,4 @@
-"""Which way of observing fits a network: found by trying it on the network itself, at the length that it is used at."""
+"""Which way of observing fits a network, and whether it has forward-mode derivatives: tried on the network itself."""
 
 from dataclasses import replace
 from typing import Any, Literal
@@ -6,12 +6,17 @@ from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
+from torch.autograd import forward_ad
 
 from demograd.errors import UserError
-from demograd.models import Model
+from demograd.models import Anatomy, Model
+from demograd.observe.attention import causal_attention
+from demograd.observe.attention_hook import attention_routed
+from demograd.observe.first_order import experts_apart
+from demograd.observe.memory_limit import is_out_of_memory
 from demograd.observe.packed import packed_batches
 from demograd.observe.recorder import Recorder, stacked
-from demograd.observe.scoring import next_token_log_probs
+from demograd.observe.scoring import vocabulary_log_probs
 from demograd.observe.unpacked import unpacked_batches
 from demograd.tasks.prompts import Prompts
 
@@ -27,7 +32,7 @@ OUTPUT_TOLERANCE = {"float32": 1e-2, "bfloat16": 0.4, "float16": 0.1}
 # A token that rounding sends to another expert makes another prompt of it: one such query does not decide.
 QUERIES_TRIED = 3
 
-_known: "WeakKeyDictionary[nn.Module, Fit]" = WeakKeyDictionary()
+_ways: "WeakKeyDictionary[nn.Module, Fit]" = WeakKeyDictionary()
 _at_length: "WeakKeyDictionary[nn.Module, tuple[tuple[int, int], Fit]]" = WeakKeyDictionary()
 """The most tokens, by which masks are made, and the last position that were tried; and what fitted."""
 
@@ -41,9 +46,9 @@ def way_to_observe(model: Model) -> Fit:
         UserError: it computes values that are not finite; or neither way gives its logits, so nothing that would be
             recorded could be trusted.
     """
-    if model.network not in _known:
-        _known[model.network] = _try(model)
-    return _known[model.network]
+    if model.network not in _ways:
+        _ways[model.network] = _try(model)
+    return _ways[model.network]
 
 
 def way_at_length(model: Model, prompts: Prompts) -> Fit:
@@ -114,7 +119,7 @@ def _of_tolerance(model: Model, observed: Pass, own: Pass) -> float:
 
 @torch.no_grad()
 def own_pass(model: Model, prompts: Prompts) -> Pass:
-    """Of the network's own forward pass over context and (only) query."""
+    """What to compare with, from the network's own forward pass over context and (only) query."""
     anatomy = model.anatomy
     (query,) = prompts.queries
     ids = torch.tensor([prompts.context + query], device=anatomy.device)
@@ -126,18 +131,18 @@ def own_pass(model: Model, prompts: Prompts) -> Pass:
     with recorder.watching(anatomy, "projection"):
         hidden = anatomy.decoder(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False, **positions)
     # the network's own way from the last hidden state to logits is compared in the first, short try
-    log_probs = next_token_log_probs(anatomy, hidden.last_hidden_state[0, -1:])
+    log_probs = vocabulary_log_probs(anatomy, hidden.last_hidden_state[0, -1:])
     return stacked(recorder.recorded["attention_output"])[0], log_probs[0].cpu()
 
 
 @torch.no_grad()
 def observed_pass(model: Model, prompts: Prompts, way: Fit) -> Pass:
-    """The same as observed."""
+    """The same quantities as `observe` records them."""
     (batch,) = packed_batches(model, prompts, most_tokens=1) if way == "packed" else unpacked_batches(model, prompts)
     recorder = Recorder(frozenset(), batch.last, [len(prompts.queries[0])], prompts)
     with recorder.watching(model.anatomy, "projection"):
         hidden = batch.forward(recorder)
-    log_probs = next_token_log_probs(model.anatomy, hidden[batch.last.to(hidden.device)])
+    log_probs = vocabulary_log_probs(model.anatomy, hidden[batch.last.to(hidden.device)])
     return stacked(recorder.recorded["attention_output"])[0], log_probs[0].cpu()
 
 
@@ -202,13 +207,38 @@ def reference_log_probs(model: Model, prompts: Prompts) -> Tensor:
 
 @torch.no_grad()
 def observed_log_probs(model: Model, prompts: Prompts, way: Fit) -> Tensor:
-    """The same as observed, in the order of the queries."""
+    """The same log-probabilities as `observe` records them, in the order of the queries."""
     batches = packed_batches(model, prompts, most_tokens=16) if way == "packed" else unpacked_batches(model, prompts)
     rows: dict[int, Tensor] = {}
     for batch in batches:
         hidden = batch.forward(
             Recorder(frozenset(), batch.last, [segment.length for segment in batch.segments], prompts)
         )
-        log_probs = next_token_log_probs(model.anatomy, hidden.index_select(0, batch.last.to(hidden.device)))
+        log_probs = vocabulary_log_probs(model.anatomy, hidden.index_select(0, batch.last.to(hidden.device)))
         rows.update(zip((segment.query for segment in batch.segments), log_probs, strict=True))
     return torch.stack([rows[query] for query in range(len(prompts.queries))])
+
+
+_forward_mode: "WeakKeyDictionary[nn.Module, bool]" = WeakKeyDictionary()
+
+
+@torch.no_grad()
+def has_forward_mode(anatomy: Anatomy) -> bool:
+    """Whether all that this network computes has a forward-mode derivative; tried once per network, on two tokens."""
+    if anatomy.network not in _forward_mode:
+        _forward_mode[anatomy.network] = anatomy.architecture.forward_mode and _try_forward_mode(anatomy)
+    return _forward_mode[anatomy.network]
+
+
+def _try_forward_mode(anatomy: Anatomy) -> bool:
+    ids = torch.zeros(1, 2, dtype=torch.long, device=anatomy.device)
+    embeddings = anatomy.network.get_input_embeddings()(ids)
+    try:
+        with experts_apart(anatomy.network), attention_routed(anatomy, causal_attention), forward_ad.dual_level():
+            dual = forward_ad.make_dual(embeddings, torch.ones_like(embeddings))
+            anatomy.decoder(inputs_embeds=dual, use_cache=False)
+    except (NotImplementedError, RuntimeError) as error:
+        if is_out_of_memory(error):
+            raise
+        return False
+    return True

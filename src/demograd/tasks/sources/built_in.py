@@ -1,4 +1,4 @@
-"""The built-in tasks: rows of `builtin.yaml`."""
+"""The built-in tasks: rows of `built_in.yaml`."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -9,7 +9,7 @@ import yaml
 
 from demograd.errors import unknown_name
 from demograd.paths import is_there
-from demograd.tasks.hub import HubSource
+from demograd.tasks.sources.hub import HubSource
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class BuiltIn:
 @cache
 def built_in_tasks() -> dict[str, BuiltIn]:
     """Every built-in task by name."""
-    rows = yaml.safe_load(files(__package__).joinpath("builtin.yaml").read_text(encoding="utf-8"))
+    rows = yaml.safe_load(files(__package__).joinpath("built_in.yaml").read_text(encoding="utf-8"))
     return {
         name: BuiltIn(**row | {"hub": HubSource(**row["hub"]), "notes": tuple(row.get("notes", ()))})
         for name, row in rows.items()
@@ -55,3 +55,9 @@ def check_task_name(name: str) -> None:
             "Name a file (.csv, .tsv, .json, .jsonl, .parquet, .arrow) or a folder, or a hub data set as hub:owner/name"
         )
         raise unknown_name("task", name, built_in_tasks(), do)
+
+
+def released_queries(name: str) -> int | None:
+    """How many queries the released runs asked of the built-in task `name`; None for one that they did not run."""
+    task = built_in_tasks().get(name.partition("=")[0])
+    return task.released_queries if task else None

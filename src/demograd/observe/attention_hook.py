@@ -13,8 +13,8 @@ from transformers import AttentionInterface
 
 from demograd.errors import UserError
 from demograd.models import Anatomy
-from demograd.models.architectures import WayIn
-from demograd.models.ways_in import AttendLayer
+from demograd.models.architectures import AttentionOverride
+from demograd.models.attention_overrides import AttendLayer
 from demograd.observe.masks import Mask, attention_masks
 
 
@@ -51,7 +51,7 @@ class AttentionCall:
     chunk: int | None = None
     """A token sees only its own chunk of this many tokens (Llama 4); chunks are counted from the context's first."""
     sinks: Tensor | None = None
-    """Of each head [heads]: a logit beside those of the keys in the softmax, with no value behind it (GPT-OSS)."""
+    """A logit of each head [heads], beside those of the keys in the softmax, with no value behind it (GPT-OSS)."""
 
     def first_seen(self, tokens: Tensor) -> Tensor:
         """The first token that each of these sees, counted from the context's first token [...]."""
@@ -96,7 +96,7 @@ def _interface(
         raise UserError(
             f"The attention of {type(module).__name__} takes {unknown_inputs}, which demograd does not know",
             "attention made of query, key, value, scaling, soft-capping and sinks",
-            "Use another model, or teach demograd.observe.routing what it means",
+            "Use another model, or teach demograd.observe.attention_hook what it means",
         )
     if scaling is None:
         scaling = query.shape[-1] ** -0.5
@@ -112,11 +112,11 @@ def _interface(
 AttentionInterface.register(_NAME, _interface)
 
 
-def _keep_rotary(way_in: WayIn | None, module: nn.Module, inputs: Any, arguments: dict[str, Any]) -> None:
+def _keep_rotary(override: AttentionOverride | None, module: nn.Module, inputs: Any, arguments: dict[str, Any]) -> None:
     """Before an attention module runs: it rotates with these, but does not hand them on to its interface."""
     positions = arguments.get("position_embeddings")
-    if way_in is not None and way_in.rotary is not None:
-        positions = way_in.rotary(module, arguments)
+    if override is not None and override.rotary is not None:
+        positions = override.rotary(module, arguments)
     if isinstance(
         positions, Tensor
     ):  # Llama 4: complex numbers, one for each pair of neighbours [batch, tokens, pairs]
@@ -129,17 +129,17 @@ def attention_routed(anatomy: Anatomy, attend: Attend) -> Iterator[None]:
     """Inside this block every layer of the network computes its attention with `attend`."""
     config = anatomy.network.config
     before = config._attn_implementation
-    way_in = anatomy.architecture.way_in
+    override = anatomy.architecture.override
     masks = attention_masks(anatomy)
     token, rotary_token, masks_token = _attend.set(attend), _rotary.set(None), _masks.set(masks)
-    keep_rotary = partial(_keep_rotary, way_in)
+    keep_rotary = partial(_keep_rotary, override)
     hooks = [attention.register_forward_pre_hook(keep_rotary, with_kwargs=True) for attention in anatomy.attentions]
     config._attn_implementation = _NAME
     with ExitStack() as stack:
-        if way_in is not None:
+        if override is not None:
             for layer, attention in enumerate(anatomy.attentions):
-                function = partial(way_in.function, attention, _attend_at(layer, anatomy))
-                stack.enter_context(_standing_in(function, attention, way_in.method))
+                function = partial(override.function, attention, _attend_at(layer, anatomy))
+                stack.enter_context(_standing_in(function, attention, override.method))
         try:
             yield
         finally:

@@ -14,7 +14,7 @@ _ROWS_UNDER = ("data", "rows", "records", "examples", "train")
 """Names under which a JSON object holds its rows."""
 
 
-def read_delimited(text: str) -> dict[str, list[object]]:
+def read_delimited_text(text: str) -> dict[str, list[object]]:
     """The columns of a CSV or TSV file, whose first line names them.
 
     Python's reader is used rather than that of pandas, which fills rows that are too short, or of pyarrow, which takes
@@ -72,7 +72,7 @@ def _unquoted_rows(text: str) -> list[tuple[int, list[str]]] | None:
     return lines
 
 
-def read_json(text: str) -> dict[str, list[object]]:
+def read_json_text(text: str) -> dict[str, list[object]]:
     """The columns of an array of objects, of an object of rows or columns, or of an object per line.
 
     Raises ValueError for anything else.

@@ -11,10 +11,10 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from demograd.models import Model, find_anatomy
 from demograd.observe import observe
-from demograd.observe.fit import random_prompts
+from demograd.observe.self_check import random_prompts
 
 WIDE = 2**16
-"""Of the feed-forward layer: a pass of 512 tokens needs some 134 MB for each of its activations, of 64 some 17 MB."""
+"""Width of the feed-forward layer: a pass of 512 tokens takes some 134 MB for an activation, of 64 some 17 MB."""
 
 
 @pytest.fixture(scope="module")

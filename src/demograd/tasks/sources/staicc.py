@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from demograd.errors import UserError
-from demograd.tasks.table import Table
+from demograd.tasks.sources.table import Table
 
 PACKAGE = "StaICC"
 VERSION = "0.1.1"
-"""The class order in `builtin.yaml` was checked against this version's rows."""
+"""The class order in `built_in.yaml` was checked against this version's rows."""
 
 
 class _PlainUnpickler(pickle.Unpickler):

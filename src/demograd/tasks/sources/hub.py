@@ -11,9 +11,8 @@ from pathlib import Path
 from demograd.errors import UserError, shortened
 from demograd.hub import downloads_are_off, hub_address, hub_answers, only_earlier_downloads, why_no_repository
 from demograd.paths import is_there
-from demograd.tasks.folders import table_of_dataset
-from demograd.tasks.splits import Data, chosen_splits
-from demograd.tasks.table import Table
+from demograd.tasks.sources.folders import table_of_dataset
+from demograd.tasks.sources.table import Data, Table, chosen_splits
 
 _MOST_SHOWN = 40
 """Configurations that a message spells out."""

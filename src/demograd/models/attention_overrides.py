@@ -1,14 +1,23 @@
-"""Ways in for architectures whose attention does not go through transformers' `AttentionInterface`.
+"""What architectures need whose attention does not go through transformers' `AttentionInterface`, or is not all there.
 
-While a network is routed, one method of each of its attention modules stands aside for a function of this file, which
-computes the same but leaves the attention itself to `attend`.
+While a network is hooked, one method of each of its attention modules is overridden by a function of this file, which
+computes the same but leaves the attention itself to `attend`. ALiBi (Press 2022) adds to a key's logit a bias that
+grows with the key's position: with slope s, s·j for the key at position j. That differs from −s·(i − j), of the paper,
+by s·i, which is the same for all keys that the query at i sees, so the softmax does not notice.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from torch import Tensor
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from transformers.models.bloom.modeling_bloom import build_alibi_tensor as bloom_table
 from transformers.models.falcon.modeling_falcon import apply_rotary_pos_emb
+from transformers.models.falcon.modeling_falcon import build_alibi_tensor as falcon_table
+
+from demograd.models.anatomy import Anatomy
 
 AttendLayer = Callable[..., Tensor]
 """Attention of one layer: `attend(query, key, value, scaling=…, window=None)` takes `[batch, heads, tokens, head_dim]`
@@ -98,3 +107,48 @@ def _split_by_group(fused: Tensor, groups: int, attention: Any) -> list[Tensor]:
     grouped = fused.unflatten(-1, (groups, -1, attention.head_dim))
     parts = grouped.split([grouped.shape[3] - 2, 1, 1], dim=3)
     return [part.flatten(2, 3).transpose(1, 2) for part in parts]
+
+
+def bloom_alibi(config: Any, positions: Int[Tensor, " keys"], dtype: torch.dtype) -> Float[Tensor, "heads keys"]:
+    """What BLOOM adds to the scaled logits of keys at these positions."""
+    return _alibi_at(positions, bloom_table, config, dtype)
+
+
+def falcon_alibi(
+    config: Any, positions: Int[Tensor, " keys"], dtype: torch.dtype
+) -> Float[Tensor, "heads keys"] | None:
+    """What Falcon adds; None where it has rotary positions. It is scaled with the logits, and rounded to bfloat16."""
+    if not config.alibi:
+        return None
+    return _alibi_at(positions, falcon_table, config, dtype) * config.head_dim**-0.5
+
+
+def _alibi_at(positions: Tensor, table: Any, config: Any, dtype: torch.dtype) -> Tensor:
+    # the networks' own tables, for their roundings, which are not the same at every position
+    positions_from_zero = torch.ones(1, int(positions.max()) + 1, dtype=torch.long)
+    return table(positions_from_zero, config.num_attention_heads, dtype)[:, 0].index_select(1, positions)
+
+
+@contextmanager
+def eager_attention(anatomy: Anatomy) -> Iterator[None]:
+    """Inside this block `output_attentions=True` gives the probabilities that the network attends with."""
+    config = anatomy.network.config
+    before = config._attn_implementation
+    config._attn_implementation = "eager"
+    falcons = anatomy.attentions if config.model_type == "falcon" else []
+    handles = [attention.register_forward_pre_hook(_alibi_once, with_kwargs=True) for attention in falcons]
+    try:
+        yield
+    finally:
+        config._attn_implementation = before
+        for handle in handles:
+            handle.remove()
+
+
+def _alibi_once(attention: nn.Module, inputs: tuple[Any, ...], arguments: dict[str, Any]) -> tuple[Any, Any]:
+    # transformers (5.23) adds ALiBi to Falcon's mask, for SDPA, and its eager attention then adds it once more. The
+    # mask's last entry, of a token for itself, is zero where it is a mask only.
+    mask, alibi = arguments["attention_mask"], arguments["alibi"]
+    if alibi is not None and mask[..., -1, -1].any():
+        arguments = {**arguments, "alibi": torch.zeros_like(alibi)}
+    return inputs, arguments

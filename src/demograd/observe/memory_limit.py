@@ -6,7 +6,7 @@ from typing import Protocol, TypeVar, runtime_checkable
 
 import torch
 
-from demograd.observe.packing import Segment
+from demograd.observe.packed import Segment
 
 Result = TypeVar("Result")
 Batch = TypeVar("Batch", bound="Divisible")

@@ -7,9 +7,8 @@ from typing import Any
 
 from demograd.errors import UserError, shortened
 from demograd.paths import is_there
-from demograd.tasks.files import SUFFIXES, read_file, suffix_of
-from demograd.tasks.splits import Data, chosen_splits
-from demograd.tasks.table import Table
+from demograd.tasks.sources.files import SUFFIXES, read_file, suffix_of
+from demograd.tasks.sources.table import Data, Table, chosen_splits
 
 _SPLIT_WORDS = {
     "train": ("train", "training"),
@@ -48,7 +47,7 @@ def read_path(
 
 def table_of_dataset(name: str, dataset: Any) -> Table:
     """A split as `datasets` has it; nothing in it (an image, a sound) is decoded."""
-    from demograd.tasks.arrow import columns_of
+    from demograd.tasks.sources.arrow import columns_of
 
     columns, _ = columns_of(dataset.with_format("arrow")[:])
     names = {column: feature.names for column, feature in dataset.features.items() if hasattr(feature, "names")}

@@ -1,11 +1,11 @@
-"""Columns of a data source, before anything is known about templates or classes."""
+"""Columns of a data source, before anything is known about templates or classes, and the splits that a task takes."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from demograd.errors import UserError, listed, shortened
-from demograd.tasks.cells import NotText, inside, label_key, text_of
-from demograd.tasks.example import Example
+from demograd.tasks.sources.cells import NotText, inside, label_key, text_of
+from demograd.tasks.template import Example
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Labelled:
+class LabelledRows:
     """The rows of a table that have a class, in order."""
 
     examples: list[Example]
@@ -51,7 +51,7 @@ class Labelled:
 
 def labelled_examples(
     table: Table, columns: Mapping[str, str], label_column: str, class_of_label: Mapping[str, int]
-) -> Labelled:
+) -> LabelledRows:
     """The rows of `table` as examples.
 
     `columns` maps a template's column to the table's. Where a source numbers its classes, -1 or nothing says that a row
@@ -72,7 +72,7 @@ def labelled_examples(
         _refuse_rows(table, f"half a character (a lone surrogate) in column {name!r}", unreadable)
     _refuse_rows(table, f"nothing in label column {label_column!r}", [row for row in rows if not keys[row]])
     _refuse_labels(table, label_column, {row: keys[row] for row in rows}, class_of_label)
-    return Labelled(
+    return LabelledRows(
         [Example({ours: texts[row] for ours, texts in cells.items()}, class_of_label[keys[row]]) for row in rows],
         len(keys) - len(rows),
     )
@@ -150,3 +150,44 @@ def _refuse_labels(
             "examples of at least two classes",
             "Give data in which there is something to tell apart",
         )
+
+
+@dataclass(frozen=True)
+class Data:
+    """What a source holds."""
+
+    table: Table
+    validation: Table | None = None
+    """Where queries come from; None: from a part of `table`."""
+    notes: tuple[str, ...] = ()
+
+
+def chosen_splits(name: str, splits: Mapping[str, Table], split: str | None, validation_split: str | None) -> Data:
+    """The splits `split` ("train" where none is named) and `validation_split` ("validation", where there is one).
+
+    A note says which others are not used. Raises UserError for a split that is not there, and for the same one twice.
+    """
+    train = split or "train"
+    validation = validation_split or ("validation" if "validation" in splits and train != "validation" else None)
+    for required in (train, validation):
+        if required is not None and required not in splits:
+            raise UserError(
+                f"{name[0].upper() + name[1:]} has no split {shortened(required)!r}",
+                f"one of {_listed(splits)}",
+                "Choose with split (to demonstrate) and validation_split (to ask)",
+            )
+    if validation == train:
+        raise UserError(
+            f"{name[0].upper() + name[1:]}: split and validation_split are both {shortened(train)!r}",
+            "two splits, so that no query is a demonstration",
+            "Leave validation_split out: queries then are a part of the split",
+        )
+    unused = [other for other in splits if other not in (train, validation)]
+    origin = f"from {validation}" if validation else f"from a part of {train}"
+    note = f"Of {name}, split {_listed(unused)} is not used: demonstrations come from {train}, queries {origin}."
+    return Data(splits[train], None if validation is None else splits[validation], (note,) if unused else ())
+
+
+def _listed(names: Mapping[str, Table] | list[str]) -> str:
+    shown = [shortened(name) for name in names]
+    return ", ".join(shown[:20]) + (f", … ({len(shown)} in all)" if len(shown) > 20 else "")

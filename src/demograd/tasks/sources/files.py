@@ -10,8 +10,8 @@ from pathlib import Path
 
 from demograd.errors import UserError, shortened
 from demograd.paths import is_file
-from demograd.tasks.table import Table
-from demograd.tasks.text_formats import read_delimited, read_json
+from demograd.tasks.sources.table import Table
+from demograd.tasks.sources.text_formats import read_delimited_text, read_json_text
 
 _BOMS = {
     codecs.BOM_UTF8: "utf-8-sig",
@@ -38,15 +38,15 @@ _DECOMPRESS: Mapping[str, Callable[[bytes], bytes]] = {
     ".zst": _zstd,
 }
 _READ_TEXT: Mapping[str, Callable[[str], Mapping[str, list[object]]]] = {
-    ".csv": read_delimited,
-    ".tsv": read_delimited,
-    ".json": read_json,
-    ".jsonl": read_json,
-    ".ndjson": read_json,
+    ".csv": read_delimited_text,
+    ".tsv": read_delimited_text,
+    ".json": read_json_text,
+    ".jsonl": read_json_text,
+    ".ndjson": read_json_text,
 }
 _BINARY = (".parquet", ".arrow", ".feather")
 SUFFIXES = (*_READ_TEXT, *_BINARY)
-"""Of files that can be read; those of text may have one of a compression behind it."""
+"""Suffixes of files that can be read; those of text may have one of a compression behind it."""
 
 
 def suffix_of(path: Path) -> str:
@@ -86,7 +86,7 @@ def read_file(path: str | Path, encoding: str | None = None) -> Table:
     _check_encoding(encoding)
     try:
         if kind in _BINARY:
-            from demograd.tasks.arrow import read_arrow, read_parquet
+            from demograd.tasks.sources.arrow import read_arrow, read_parquet
 
             columns, class_names = (read_parquet if kind == ".parquet" else read_arrow)(path)
         else:

@@ -1,9 +1,117 @@
-"""What a GGUF file says that transformers passes over: it would be another network, in silence."""
+"""GGUF files: dequantised once into the user's cache, and compared with the network that was made of them."""
 
+import os
+import tempfile
 from pathlib import Path
 from typing import Any
 
+import torch
+from platformdirs import user_cache_path
+from safetensors import SafetensorError
+from transformers import AutoModelForCausalLM
+
 from demograd.errors import UserError
+from demograd.models.checkpoint import (
+    check_finite,
+    check_loaded_weights,
+    say_what_is_tied,
+)
+from demograd.models.load_errors import loading
+from demograd.models.names import expanded
+from demograd.models.packaged import BUILT_IN, installed_parts, sha256, write_joined
+from demograd.models.tokenizer import tokenizer_of
+from demograd.paths import is_file
+
+MODELS = "DEMOGRAD_MODELS"
+"""The environment variable that names another folder for unpacked GGUF models."""
+
+
+_RULES = 2
+"""Raised when a GGUF file is read in another way than before."""
+
+
+def gguf_parts(name: str) -> list[Path]:
+    """The files of a built-in model, or the one that is named; none where it is no GGUF file."""
+    if name in BUILT_IN:
+        return installed_parts(name)
+    path = expanded(name)
+    return [path] if is_file(path) and path.suffix.lower() == ".gguf" else []
+
+
+def dequantised_folder(parts: list[Path]) -> str:
+    """The folder of the dequantised model: that takes a while, so it is kept in the user's cache as safetensors."""
+    folder = cache_folder(parts)
+    if not is_file(folder / "config.json"):
+        _dequantise_into(parts, folder)
+    return str(folder)
+
+
+def cache_folder(parts: list[Path]) -> Path:
+    """Its name says by which rules it was made: one of others (of files without some tensors) is not read."""
+    return models_folder() / f"{parts[0].stem}-{sha256(parts)[:16]}-{_RULES}"
+
+
+def models_folder() -> Path:
+    """The folder of all of them: what MODELS says, or this platform's place for caches."""
+    folder = os.environ.get(MODELS)
+    return expanded(folder) if folder else user_cache_path("demograd") / "models"
+
+
+def _dequantise_into(parts: list[Path], folder: Path) -> None:
+    """
+    Raises:
+        UserError: nothing can be written there, or the disk is full; the file is no whole model.
+    """
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = tempfile.TemporaryDirectory(dir=folder.parent)
+    except OSError as error:
+        raise _not_writable(folder.parent, error) from error
+    with unfinished as place:
+        try:
+            _dequantise_at(Path(place), parts, folder)
+        except (OSError, SafetensorError) as error:
+            raise _not_writable(folder.parent, error) from error
+
+
+def _not_writable(folder: Path, error: Exception) -> UserError:
+    reason = getattr(error, "strerror", None) or str(error)
+    return UserError(
+        f"A GGUF model is unpacked once, and {folder}, where it is kept, cannot be written ({reason})",
+        "a folder of yours on a disk with room for the model in 32 bit",
+        f"Name one in the environment variable {MODELS}, or mend that folder",
+    )
+
+
+def _dequantise_at(place: Path, parts: list[Path], folder: Path) -> None:
+    """Unpack into `place`, a folder for the time being, and move what is whole to `folder`."""
+    file = parts[0] if len(parts) == 1 else write_joined(parts, place / "whole.gguf")
+
+    def load() -> tuple[Any, Any]:
+        tokenizer, _ = tokenizer_of(str(file.parent), {"gguf_file": file.name})
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            file.parent, gguf_file=file.name, dtype=torch.float32, output_loading_info=True
+        )
+        network, loading_info = loaded
+        check_loaded_weights(network, loading_info)
+        return network, tokenizer
+
+    network, tokenizer = loading(str(file), load)
+    check_is_read_whole(file, network)
+    check_finite(network, file.name, "float32")
+    say_what_is_tied(network)
+    # while this record stands, transformers takes the network for quantised and refuses to save it
+    del network.config.quantization_config
+    network.is_quantized = False
+    network.hf_quantizer = None
+    network.save_pretrained(place / "model")
+    tokenizer.save_pretrained(place / "model")
+    try:
+        (place / "model").rename(folder)
+    except OSError:
+        if not folder.exists():  # else another process was faster
+            raise
+
 
 _NO_CHANGE = {
     "rope.scaling.factor": (0.0, 1.0),
@@ -92,7 +200,7 @@ def _agrees(suffix: str, value: Any, config: Any) -> bool:
 
 
 def _rope_theta(config: Any) -> float | None:
-    """Of the layers with full attention, where others have their own."""
+    """The base of the rotary frequencies of the layers with full attention, where others have their own."""
     rope = getattr(config, "rope_parameters", None) or {}
     rope = rope.get("full_attention", rope)
     return rope.get("rope_theta", getattr(config, "rope_theta", None))
