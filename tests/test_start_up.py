@@ -31,7 +31,7 @@ PACKAGES = ["demograd"] + [
         "report",
         "report.synthetic",
         "study",
-        "study.engine",
+        "study.workers",
         "study.plan",
         "synthetic",
         "tasks",

@@ -328,8 +328,6 @@ def _run(
 
     to = None if out is None else files.place(out)
     with ProgressBars() as bars:
-        if isinstance(plan, studies.SyntheticStudy):
-            return studies.run_synthetic(plan, to, bars, workers=workers, retry_failed=retry_failed)
         return studies.run_study(plan, to, bars, workers=workers, retry_failed=retry_failed)
 
 

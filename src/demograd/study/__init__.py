@@ -5,10 +5,9 @@ from typing import TYPE_CHECKING
 from demograd.lazy import make_lazy
 
 if TYPE_CHECKING:
-    from demograd.study.cells import Cell, World, cells
     from demograd.study.claim_table import claims
-    from demograd.study.engine import Workers
     from demograd.study.finished import Run
+    from demograd.study.language_model.grid import Cell, World, cells
     from demograd.study.measures import MEASURES
     from demograd.study.methods import method_descriptions
     from demograd.study.read import preset_names, read_study
@@ -18,9 +17,9 @@ if TYPE_CHECKING:
     from demograd.study.store.cache import Entry as CacheEntry
     from demograd.study.store.failures import Failure
     from demograd.study.store.folder import RunFolder
-    from demograd.study.synthetic.run import run_synthetic
     from demograd.study.synthetic.schema import SyntheticStudy
     from demograd.study.watch import Silent, Watch
+    from demograd.study.workers import Workers
 
 __all__ = [
     "MEASURES",
@@ -43,7 +42,6 @@ __all__ = [
     "preset_names",
     "read_study",
     "run_study",
-    "run_synthetic",
     "user_cache",
 ]
 

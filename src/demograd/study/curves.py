@@ -7,7 +7,7 @@ from itertools import product
 from torch import Tensor
 
 from demograd.metrics import at_equal_size, mean_over_sizes, specificity
-from demograd.study.gathered import Gathered, Untuned
+from demograd.study.language_model.groups import Gathered, Untuned
 from demograd.study.methods import options_json
 from demograd.study.rows import Row, similarity
 from demograd.study.schema import Study
