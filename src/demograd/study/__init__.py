@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from demograd.study.language_model.grid import Cell, World, cells
     from demograd.study.measures import MEASURES
     from demograd.study.methods import method_descriptions
+    from demograd.study.preset_groups import preset_groups, read_studies
     from demograd.study.read import preset_names, read_study
     from demograd.study.run import run_study
     from demograd.study.schema import Study, make_study
@@ -39,7 +40,9 @@ __all__ = [
     "claims",
     "make_study",
     "method_descriptions",
+    "preset_groups",
     "preset_names",
+    "read_studies",
     "read_study",
     "run_study",
     "user_cache",

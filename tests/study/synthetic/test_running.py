@@ -1,16 +1,14 @@
 """Running a synthetic study: stopped, damaged, in parallel, and where something cannot be had."""
 
 import shutil
-from importlib import import_module
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import torch
-from tests.study.conftest import small_settings
 from tests.study.synthetic.small import REGRESSION, SYSTEM, overall, study
 
-from demograd import UserError, open_run
+from demograd import UserError
 from demograd.report import write_report
 from demograd.study import Silent, Workers, run_study
 from demograd.study.results import write_results
@@ -104,13 +102,6 @@ def test_a_damaged_checkpoint_is_set_aside_aloud_and_training_begins_anew(
     pd.testing.assert_frame_equal(pd.read_parquet(again / "results.parquet"), table)
 
 
-def test_a_language_model_that_cannot_be_had_ends_the_run_before_any_training(tmp_path: Path) -> None:
-    beside = {"model": str(tmp_path / "no such model"), "tasks": ["sst2"], "k": 2, "queries": 4}
-    with pytest.raises(UserError, match="no such model"):
-        run_study(study(tmp_path, REGRESSION, language_model=beside), tmp_path / "run")
-    assert not (tmp_path / "run").exists()
-
-
 @pytest.mark.parametrize(("device", "words"), [("cuda:99", "cuda:99"), ("gpu", "'gpu'"), ("balanced", "balanced")])
 def test_a_device_that_is_not_there_is_named_before_the_folder_is_made(tmp_path: Path, device: str, words: str) -> None:
     with pytest.raises(UserError, match=words):
@@ -173,67 +164,3 @@ def test_a_training_that_fails_is_kept_as_failed_until_it_is_tried_again(
     assert run_study(small, again).failed == (failed,)
     assert run_study(small, again, retry_failed=True).failed == ()
     pd.testing.assert_frame_equal(pd.read_parquet(again / "results.parquet"), table)
-
-
-def test_what_failed_of_a_language_model_beside_has_failed_of_the_run(
-    tmp_path: Path, small_model: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def broken(*_: object) -> None:
-        raise ArithmeticError("fell over")
-
-    monkeypatch.setattr(import_module("demograd.study.language_model.units"), "measure", broken)
-    beside = small_settings(small_model, weights=["trained"], seeds=[0], queries=4, k=2, methods=["GD"])
-    beside = {name: value for name, value in beside.items() if name not in ("name", "device")}
-    small = study(
-        tmp_path,
-        REGRESSION,
-        worlds={"one": {"dimension": 2}},
-        networks={"linear": {}},
-        seeds=[0],
-        mixes=[],
-        references=["GD"],
-        language_model=beside,
-    )
-    assert [failure.error for failure in run_study(small, tmp_path / "run").failed] == ["ArithmeticError: fell over"]
-
-
-def test_the_language_model_beside_is_read_as_it_ran_and_not_as_it_was_given(
-    tmp_path: Path, small_model: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    swept = [[str(small_model), "sst2", "GD", 2, 0, 4, rate, -rate, "<s>"] for rate in (0.02, 0.03)]
-    columns = ["model", "task", "method", "k", "seed", "queries", "learning_rate", "label_log_likelihood", "bos"]
-    pd.DataFrame(swept, columns=columns).to_csv(tmp_path / "sweep.csv", index=False)
-    monkeypatch.setattr("demograd.study.learning_rates.TABLE", tmp_path / "sweep.csv")
-    beside = {
-        "model": str(small_model),
-        "weights": ["trained"],
-        "tasks": ["sst2", "cb"],
-        "optional_tasks": ["cb"],
-        "k": 2,
-        "seeds": [0],
-        "queries": 4,
-        "methods": ["GD"],
-        "controls": [],
-    }
-    small = study(
-        tmp_path,
-        REGRESSION,
-        worlds={"one": {"dimension": 2}},
-        networks={"linear": {}},
-        seeds=[0],
-        mixes=[],
-        scales=[],
-        contexts=[],
-        orders=None,
-        references=["GD"],
-        language_model=beside,
-    )
-    for run in (run_study(small, tmp_path / "run"), open_run(tmp_path / "run")):
-        assert run.failed == () and run.beside is not None and run.beside.beside is None
-        # the sweep chose the rate, and of cb there are no data
-        assert [(cell.world.task, cell.learning_rate) for cell in run.beside.cells()] == [("sst2", 0.02)]
-        zsl, _ = run.beside.observations(run.beside.cells()[0])
-        assert len(zsl.gold) == 4
-    (tmp_path / "run" / "language_model" / "study.yaml").unlink()
-    with pytest.raises(UserError, match="language model beside"):
-        _ = open_run(tmp_path / "run").beside
