@@ -19,7 +19,8 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from demograd.models import load_tokenizer
 from demograd.report import write_report
 from demograd.study import Run, Study, Workers, make_study, run_study
-from demograd.study.store.keys import cell_key
+from demograd.study.language_model.inputs import read_inputs
+from demograd.study.language_model.keys import cell_key
 
 SEEDS, KS = 10, (1, 2)
 
@@ -101,7 +102,7 @@ def measure(study: Study, out: Path, size: int) -> None:
 
 def own_work(run: Run) -> float:
     """Seconds of fine-tuning, observing and scoring."""
-    inputs = run.folder.inputs
+    inputs = read_inputs(run.folder)
     keys = (cell_key(run.study, cell, inputs) for cell in run.cells())
     return sum(run.folder.load_cell(key).facts["seconds"] for key in keys)
 

@@ -32,7 +32,7 @@ PACKAGES = ["demograd"] + [
         "report.synthetic",
         "statistics",
         "study",
-        "study.engine",
+        "study.workers",
         "study.plan",
         "synthetic",
         "tasks",

@@ -15,12 +15,13 @@ from tests.study.conftest import small_settings
 
 from demograd.statistics import SEEDS_FOR_SPECIFICITY, holm
 from demograd.study import RunFolder, Study, cells, make_study, run_study
-from demograd.study.cells import World
 from demograd.study.claim_sides import pairs
 from demograd.study.claims import check_claims
 from demograd.study.claims import claims as all_claims
+from demograd.study.language_model.grid import World
+from demograd.study.language_model.inputs import read_inputs
+from demograd.study.language_model.keys import cell_key
 from demograd.study.objections import Validity, objection_to
-from demograd.study.store.keys import cell_key
 
 Comparisons = dict[str, list[dict[str, Any]]]
 
@@ -54,13 +55,13 @@ def constructed(finished: tuple[Study, Path], tmp_path: Path) -> Callable[..., C
         folder.write_json("validity.json", [])  # as if the model had learned in context
         generator = torch.Generator().manual_seed(0)
         for cell in cells(study):
-            record = folder.load_cell(cell_key(study, cell, folder.inputs))
+            record = folder.load_cell(cell_key(study, cell, read_inputs(folder)))
             for name, score in (("FT/sim_aou", same), ("FT_other_demonstrations/sim_aou", other)):
                 noise = 0.05 * torch.randn(record.tensors[name].shape, generator=generator)
                 record.tensors[name] = score + noise
             record.tensors["FT/sim_aou"][:missing] = nan
             record.tensors["FT_other_demonstrations/sim_aou"][:missing] += 0.9
-            folder.save_cell(cell_key(study, cell, folder.inputs), replace(record))
+            folder.save_cell(cell_key(study, cell, read_inputs(folder)), replace(record))
         fewer = study.model_copy(update={"seeds": study.seeds[:seeds]})
         return comparisons(check_claims(fewer, folder))
 

@@ -12,9 +12,10 @@ from tests.study.conftest import small_settings
 
 from demograd.study import RunFolder, Study, cells, make_study, run_study
 from demograd.study.claims import check_claims
-from demograd.study.results import collect
+from demograd.study.language_model.inputs import read_inputs
+from demograd.study.language_model.keys import cell_key
+from demograd.study.results import rows_of, write_results
 from demograd.study.store.folder import CellRecord
-from demograd.study.store.keys import cell_key
 from demograd.study.validity import check_validity
 
 RATES = [0.001, 0.01, 0.1]
@@ -37,7 +38,7 @@ def table(finished: tuple[Study, RunFolder]) -> pd.DataFrame:
 def sizes(study: Study, folder: RunFolder, method: str, seed: int) -> list[float]:
     """‖u_FT‖ / ‖u_ICL‖ of one demonstration set at each rate."""
     records = [
-        folder.load_cell(cell_key(study, cell, folder.inputs))
+        folder.load_cell(cell_key(study, cell, read_inputs(folder)))
         for cell in cells(study)
         if cell.method == method and cell.world.seed == seed
     ]
@@ -91,7 +92,7 @@ def test_specificity_at_equal_size_is_the_difference_from_the_control_there(tabl
 
 def test_one_rate_each_makes_no_curve(finished: tuple[Study, RunFolder]) -> None:
     study, folder = finished
-    rows = collect(with_rates(study, RATES[:1], RATES[:1]), folder)
+    rows = write_results(folder, rows_of(with_rates(study, RATES[:1], RATES[:1]), folder))
     assert not rows.metric.str.contains("equal_size").any() and (rows.metric == "sim_aou").any()
 
 
@@ -99,9 +100,9 @@ def changed(study: Study, folder: RunFolder, to: Path, method: str, change: Call
     """A copy of the run in which `change` was applied to every cell of a method."""
     copy = RunFolder(shutil.copytree(folder.path, to / "changed"))
     for cell in (cell for cell in cells(study) if cell.method == method):
-        record = copy.load_cell(cell_key(study, cell, folder.inputs))
+        record = copy.load_cell(cell_key(study, cell, read_inputs(folder)))
         change(record)
-        copy.save_cell(cell_key(study, cell, folder.inputs), record)
+        copy.save_cell(cell_key(study, cell, read_inputs(folder)), record)
     return copy
 
 
@@ -113,7 +114,7 @@ def test_curves_that_share_no_size_have_no_score_at_one_but_a_reason(
 
     study, folder = finished
     apart = changed(study, folder, tmp_path, "LCGD", enlarge)
-    rows = whole(collect(study, apart), "sim_aou_at_equal_size")
+    rows = whole(write_results(apart, rows_of(study, apart)), "sim_aou_at_equal_size")
     assert len(rows) and set(rows.status) == {"the curves share no size"} and rows.value.isna().all()
     by_claim = {claim["name"]: claim["comparisons"] for claim in check_claims(study, apart)["claims"]}
     assert {comparison["reason"] for comparison in by_claim["lcgd-above-gd"]} == {
@@ -124,9 +125,9 @@ def test_curves_that_share_no_size_have_no_score_at_one_but_a_reason(
 def test_a_method_with_one_rate_has_no_curve_and_takes_none_from_the_others(finished: tuple[Study, RunFolder]) -> None:
     study, folder = finished
     single = with_rates(study, RATES, RATES[:1])
-    rows = whole(collect(single, folder), "sim_aou_at_equal_size")
+    rows = whole(write_results(folder, rows_of(single, folder)), "sim_aou_at_equal_size")
     assert set(rows.method) == {"GD"} and set(rows.status) == {"ok"}
-    collect(study, folder)
+    write_results(folder, rows_of(study, folder))
     by_claim = {claim["name"]: claim["comparisons"] for claim in check_claims(single, folder)["claims"]}
     why = "LCGD has one learning rate, so it has no curve to read at the other side's size of updates"
     assert {comparison["reason"] for comparison in by_claim["lcgd-above-gd"]} == {why}

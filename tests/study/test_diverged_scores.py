@@ -11,11 +11,12 @@ from tests.study.conftest import small_settings
 from demograd.cli.tables import print_claims, print_scores
 from demograd.report import read_run, write_report
 from demograd.study import Study, make_study, run_study
-from demograd.study.cells import cells
 from demograd.study.claims import check_claims
-from demograd.study.results import collect
+from demograd.study.language_model.grid import cells
+from demograd.study.language_model.inputs import read_inputs
+from demograd.study.language_model.keys import cell_key
+from demograd.study.results import rows_of, write_results
 from demograd.study.store.folder import CellRecord, RunFolder
-from demograd.study.store.keys import cell_key
 
 SETTINGS = ("FT", "FT_other_demonstrations")
 
@@ -35,7 +36,7 @@ def diverged(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> tup
     run = run_study(make_study(settings), tmp_path_factory.mktemp("runs") / "run")
     study, folder = run.study, run.folder
     assert isinstance(study, Study)
-    keys = [cell_key(study, cell, folder.inputs) for cell in cells(study)]
+    keys = [cell_key(study, cell, read_inputs(folder)) for cell in cells(study)]
     finished = {key: folder.load_cell(key) for key in keys}
 
     def made_so(n_cells: int) -> Path:
@@ -47,7 +48,7 @@ def diverged(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> tup
                 elif number == 1:
                     tensors[f"{setting}/sim_aou"][2, 0] = -inf
             RunFolder(folder.path).save_cell(key, CellRecord(tensors, record.facts))
-        collect(study, RunFolder(folder.path))
+        write_results(RunFolder(folder.path), rows_of(study, RunFolder(folder.path)))
         check_claims(study, RunFolder(folder.path))
         return folder.path
 

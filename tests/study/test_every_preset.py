@@ -22,19 +22,13 @@ SMALL = ["--k", "4", "--queries", "8", "--seeds", "1"]
 OPTIONS: dict[str, list[str]] = {
     "shen2023-metrics": ["--k", "1,4", "--queries", "8", "--seeds", "1"],
     "shen2023-order": [*SMALL, "--set", "orders=3"],
+    "shen2023-bridge-language-model": [*SMALL, "--set", "orders=3"],
     "shen2023-sparsity": [],
 }
 """Command-line options by preset, where they differ from `SMALL`."""
 SYNTHETIC = ["training.steps=60", "seeds=0,1", "tuning_sequences=2048", "test_sequences=4096"]
 """Overrides for synthetic presets: every network, world, reference and question stays, training is short."""
 OWN_TRAINING = {"steps": 60, "starts": 2, "trial": 20, "warmup": 10}
-BESIDE = [
-    "language_model.k=4",
-    "language_model.queries=8",
-    "language_model.seeds=0",
-    "orders=3",
-    "language_model.orders=3",
-]
 
 
 @pytest.fixture(scope="module")
@@ -60,9 +54,7 @@ def options(preset: str, checkpoints: list[str]) -> list[str]:
         for setting, value in OWN_TRAINING.items()
         if getattr(network.training, setting) is not None
     ]
-    return [
-        part for change in (*SYNTHETIC, *own, *(BESIDE if study.language_model else ())) for part in ("--set", change)
-    ]
+    return [part for change in (*SYNTHETIC, *own) for part in ("--set", change)]
 
 
 @pytest.mark.parametrize("preset", preset_names())

@@ -13,7 +13,7 @@ from transformers import AutoConfig, LlamaForCausalLM
 
 from demograd import UserError
 from demograd.study import Cell, Study, cells, make_study, run_study
-from demograd.study.cells import worlds
+from demograd.study.language_model.grid import worlds
 from demograd.study.learning_rates import resolved
 from demograd.study.load_tasks import load_tasks
 

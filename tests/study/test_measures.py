@@ -20,10 +20,11 @@ from demograd.metrics import implicit_update, random_attention_to_demonstrations
 from demograd.models import Model
 from demograd.observe.rotary import has_rotary_keys
 from demograd.study import cells, make_study, run_study
-from demograd.study.cells import World, extras
-from demograd.study.gathered import by_task_and_k
-from demograd.study.prepare import prepare
-from demograd.study.store.keys import cell_key, observation_key
+from demograd.study.language_model.grid import World, extras
+from demograd.study.language_model.groups import by_task_and_k
+from demograd.study.language_model.inputs import read_inputs
+from demograd.study.language_model.keys import cell_key, observation_key
+from demograd.study.language_model.prompts import prepare
 
 
 def ran(model: Path, out: Path, watch: Listening | None = None, **changes: Any) -> pd.DataFrame:
@@ -64,9 +65,11 @@ def test_chance_is_drawn_anew_for_each_demonstration_set(small_model: Path, tmp_
     folder = run_study(study, tmp_path / "out").folder
     model, tasks = load_model(str(small_model)), {"sst2": load_task("sst2")}
     for cell in cells(study):
-        icl = folder.load_observation(observation_key(study, cell.world, "ICL", folder.inputs))
+        icl = folder.load_observation(observation_key(study, cell.world, "ICL", read_inputs(folder)))
         spans = prepare(study, tasks, model, cell.world).icl.demonstration_spans
-        stored = folder.load_cell(cell_key(study, cell, folder.inputs)).tensors["FT/random_attention_kendall_by_token"]
+        stored = folder.load_cell(cell_key(study, cell, read_inputs(folder))).tensors[
+            "FT/random_attention_kendall_by_token"
+        ]
         expected = random_attention_to_demonstrations(icl, spans, seed=cell.world.seed).kendall_by_token
         assert torch.equal(stored, expected) and stored.abs().max() > 0
 
@@ -96,7 +99,7 @@ def test_an_order_on_which_training_diverges_is_said(
         with fine_tuned(*arguments, **options) as tuned:
             yield tuned
 
-    monkeypatch.setattr("demograd.study.measure.fine_tuned", diverges_third)
+    monkeypatch.setattr("demograd.study.language_model.cell.fine_tuned", diverges_third)
     table = ran(small_model, tmp_path / "out", measures=["order_sensitivity"], orders=4, seeds=[0])
     of_ft = table[(table.metric == "order_sensitivity") & (table.setting == "FT")]
     assert not of_ft.empty and of_ft.status.str.startswith("diverged at step 2").all() and of_ft.value.isna().all()

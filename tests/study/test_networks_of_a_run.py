@@ -53,7 +53,7 @@ def test_a_model_that_overflows_leaves_no_folder(small_model: Path, tmp_path: Pa
 
 
 def test_a_process_holds_one_network_and_loads_it_once(small_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from demograd.study.engine import loaded as module
+    from demograd.study.language_model import networks as module
 
     study, names = make_study(small_settings(small_model)), []
     load = module.load_model
@@ -108,8 +108,8 @@ def test_a_network_held_from_before_its_files_changed_is_loaded_anew(small_model
     from transformers import AutoModelForCausalLM
 
     from demograd.models import load_model
-    from demograd.study.engine.loaded import let_go, loaded
-    from demograd.study.store.inputs import network_fingerprint
+    from demograd.study.language_model.inputs import network_fingerprint
+    from demograd.study.language_model.networks import let_go, loaded
 
     changing = tmp_path / "changing"
     shutil.copytree(small_model, changing)

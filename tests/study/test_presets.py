@@ -14,9 +14,9 @@ from demograd import load_model, load_task, read_study, run_study
 from demograd.published import table as published_table
 from demograd.report import write_report
 from demograd.study import Study, preset_names
-from demograd.study.cells import worlds
-from demograd.study.engine.loaded import loaded
-from demograd.study.prepare import prepare
+from demograd.study.language_model.grid import worlds
+from demograd.study.language_model.networks import loaded
+from demograd.study.language_model.prompts import prepare
 
 SPECIFIC = {("sim_aou_specificity", "FT_other_demonstrations"), ("sim_am_delta_specificity", "FT_other_demonstrations")}
 FILLS: dict[str, set[tuple[str, str | None]]] = {

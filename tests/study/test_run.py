@@ -14,8 +14,8 @@ from tests.study.conftest import GENTLE, OVERFLOWS, small_settings
 from demograd import UserError, load_model, load_task, metrics, observe, statistics
 from demograd.files import read_json
 from demograd.study import Silent, Study, make_study, run_study
-from demograd.study.cells import World
-from demograd.study.prepare import prepare
+from demograd.study.language_model.grid import World
+from demograd.study.language_model.prompts import prepare
 
 
 class Listening(Silent):

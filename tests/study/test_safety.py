@@ -5,15 +5,14 @@ from pathlib import Path
 
 import pytest
 from tests.study.conftest import small_settings
-from tests.study.engine.jobs import Quotes
 from tests.study.test_run import Listening
+from tests.study.workers.jobs import Quotes
 
 from demograd.report import write_report
 from demograd.study import RunFolder, Workers, make_study, run_study
-from demograd.study.engine import run_jobs
-from demograd.study.store.failures import failures
+from demograd.study.store.failures import failures, without_secrets
 from demograd.study.store.keys import settings_key
-from demograd.study.store.secrets import without_secrets
+from demograd.study.workers import run_jobs
 
 MARKER = "s3cr3t-0123456789-marker"
 SECRETS = (
@@ -60,8 +59,8 @@ def test_no_secret_of_the_environment_is_in_a_run_folder_and_nothing_is_outside_
 def test_an_error_that_quotes_secrets_is_kept_and_told_without_them(
     small_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A library that signs requests might raise such an error; the traceback quotes the secret once more."""
-    from demograd.study.engine import world_job
+    """As a library that signs requests might; the traceback quotes it once more."""
+    from demograd.study.workers import world_job
 
     def quotes(*_: object) -> None:
         raise ArithmeticError(f"refused for {os.environ['HF_TOKEN']} by {os.environ['DATABASE_URL']}")

@@ -55,5 +55,7 @@ def print_list(kind: str) -> None:
             if isinstance(study, studies.SyntheticStudy)
         ]
         print_table(["synthetic preset", "what it is", "worlds", "context", "references"], small)
+        groups = [(name, row["about"], ", ".join(row["studies"])) for name, row in studies.preset_groups().items()]
+        print_table(["presets together", "what they are", "presets"], groups)
     else:
         raise unknown_name("list", kind, _LISTS, "Choose one of these")

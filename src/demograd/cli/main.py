@@ -140,13 +140,17 @@ def run(
         "bos": bos,
     }
     _say_first(f"Reading the study {study}")
-    pool = studies.Workers(executor, workers, threads, address, gpus, memory)
-    finished = _run(_study(study, as_released, changes, learning_rate, set_), out, pool, retry_failed)
+    who = studies.Workers(executor, workers, threads, address, gpus, memory)
+    plans = _studies(study, as_released, changes, learning_rate, set_)
+    folders = [out if out is None or len(plans) == 1 else f"{out.rstrip('/')}/{plan.name}" for plan in plans]
+    runs = [_run(plan, folder, who, retry_failed) for plan, folder in zip(plans, folders, strict=True)]
     from demograd.cli.tables import print_scores
 
-    print_scores(finished.folder.path)
-    typer.echo(f"Report: {reports.write_report(finished.folder.path).resolve()}")
-    _end(finished)
+    for finished in runs:
+        print_scores(finished.folder.path)
+        typer.echo(f"Report: {reports.write_report(finished.folder.path).resolve()}")
+    for finished in runs:
+        _end(finished)
 
 
 @app.command()
@@ -285,6 +289,18 @@ def _allow_pickle(allowed: bool) -> None:
         os.environ[ALLOW_PICKLE] = "1"
 
 
+def _studies(
+    name: str, as_released: bool, changes: dict[str, Any], learning_rate: Many, overrides: Many = None
+) -> "list[studies.Study | studies.SyntheticStudy]":
+    """All studies of a group of presets, or one."""
+    if name not in studies.preset_groups():
+        return [_study(name, as_released, changes, learning_rate, overrides)]
+    if learning_rate:
+        raise UserError(f"--learning-rate with {name}, of several studies", "one study", "Run its studies one by one")
+    given = {setting: value for setting, value in changes.items() if value not in (None, [])}
+    return studies.read_studies(name, as_released=as_released, overrides=overrides or (), **given)
+
+
 def _study(
     name: str, as_released: bool, changes: dict[str, Any], learning_rate: Many, overrides: Many = None
 ) -> "studies.Study | studies.SyntheticStudy":
@@ -317,8 +333,6 @@ def _run(
 
     to = None if out is None else files.place(out)
     with ProgressBars() as bars:
-        if isinstance(plan, studies.SyntheticStudy):
-            return studies.run_synthetic(plan, to, bars, workers=workers, retry_failed=retry_failed)
         return studies.run_study(plan, to, bars, workers=workers, retry_failed=retry_failed)
 
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from demograd.metrics import specificity
 from demograd.statistics import at_equal_size, mean_over_sizes
-from demograd.study.gathered import Gathered, Untuned
+from demograd.study.language_model.groups import Gathered, Untuned
 from demograd.study.methods import options_json
 from demograd.study.rows import Row, similarity
 from demograd.study.schema import Study

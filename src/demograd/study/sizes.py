@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from demograd.observe.packed import segment
-from demograd.study.prepare import Prepared
+from demograd.study.language_model.prompts import Prepared
 from demograd.tasks import Prompts, TrainingSequence
 
 

@@ -17,12 +17,12 @@ from tests.study.conftest import small_settings
 
 from demograd.models.load import load_tokenizer
 from demograd.study import Study, cells, make_study, read_study, run_study
-from demograd.study.cells import World
-from demograd.study.engine.loaded import Network
+from demograd.study.language_model.grid import World
+from demograd.study.language_model.networks import Network
+from demograd.study.language_model.prompts import Prepared, Reader
 from demograd.study.plan import plan_study
 from demograd.study.plan.blueprint import blueprint_of
 from demograd.study.plan.schedule import Job, makespan
-from demograd.study.prepare import Prepared, Reader
 from demograd.tasks import Prompts, Task, TrainingSequence
 
 A: Network = ("a", "trained", 0)
@@ -152,7 +152,7 @@ def test_orders_are_observed_where_nothing_is_fine_tuned(small_model: Path) -> N
 @pytest.fixture
 def preparations(monkeypatch: pytest.MonkeyPatch) -> list[World]:
     """The worlds whose demonstration sets have been prepared."""
-    module, prepared = import_module("demograd.study.demonstration_sets"), []
+    module, prepared = import_module("demograd.study.language_model.demonstration_sets"), []
     sound = module.prepare
 
     def counted(study: Study, tasks: dict[str, Task], reader: Reader, world: World) -> Prepared:

@@ -19,9 +19,9 @@ from demograd.files import Place, place
 from demograd.metrics import METRICS
 from demograd.study import Cache, RunFolder, make_study, run_study, user_cache
 from demograd.study.measures import MEASURES
-from demograd.study.store.computing import Computing
+from demograd.study.store.folder import Computing
 from demograd.study.store.keys import settings_key
-from demograd.study.store.opened import opened
+from demograd.study.store.session import opened
 
 
 @pytest.fixture

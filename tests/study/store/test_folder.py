@@ -18,12 +18,11 @@ from demograd.errors import UserError
 from demograd.files import Damaged, NoRoom, Place, place, read_yaml
 from demograd.observe import Observation
 from demograd.study import SyntheticStudy, make_study
+from demograd.study.language_model.inputs import Inputs, keep_inputs, read_inputs
 from demograd.study.settings import validated
 from demograd.study.store.folder import CellRecord, RunFolder
-from demograd.study.store.inputs import Inputs
 from demograd.study.store.keys import settings_key, study_key
-from demograd.study.store.mended import mended
-from demograd.study.store.opened import opened
+from demograd.study.store.session import mended, opened
 
 KILLED = "0123456789abcdef" * 2
 """The suffix of a temporary file whose writer was killed."""
@@ -72,7 +71,7 @@ def filled(path: Place) -> RunFolder:
     """A run folder with a file of each kind."""
     folder = RunFolder(path)
     with opened(folder, Settings(), nobody_listens):
-        folder.keep_inputs(Inputs({"model": "weights"}, {}, 1, "libraries"))
+        keep_inputs(folder, Inputs({"model": "weights"}, {}, 1, "libraries"))
         folder.save_cell(CELL, record())
         folder.observation(ZSL, observation, nobody_listens)
     return folder
@@ -91,7 +90,7 @@ def test_what_was_kept_is_read(path: Place) -> None:
     assert torch.equal(folder.load_cell(CELL).tensors["FT/sim_aou"], torch.ones(4, 2))
     again = folder.observation(ZSL, lambda: pytest.fail("observed twice"), nobody_listens)
     assert [row.shape[-1] for row in again.attention_logits] == [5, 6]
-    assert folder.inputs == Inputs({"model": "weights"}, {}, 1, "libraries")
+    assert read_inputs(folder) == Inputs({"model": "weights"}, {}, 1, "libraries")
 
 
 @pytest.mark.parametrize("name", ["inputs.json", "study.yaml"])

@@ -22,7 +22,7 @@ from demograd.errors import UserError
 from demograd.files import Place, check_writable, place
 from demograd.study import RunFolder, Study, make_study, run_study
 from demograd.study.store.failures import failed_keys, failures, keep_failure
-from demograd.study.store.opened import opened
+from demograd.study.store.session import opened
 
 
 @pytest.fixture(scope="module")

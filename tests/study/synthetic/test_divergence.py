@@ -12,7 +12,7 @@ from tests.study.synthetic.small import REGRESSION, overall, study
 from demograd.cli.tables import print_claims, print_scores
 from demograd.files import write_table
 from demograd.report import read_run, write_report
-from demograd.study import run_synthetic
+from demograd.study import run_study
 from demograd.study.results import as_table
 from demograd.study.rows import Row
 from demograd.study.synthetic.paired import loss_row, ratio_row, seeds_row
@@ -33,7 +33,7 @@ EXPLODING = {
 @pytest.fixture(scope="module")
 def exploded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("exploded")
-    return run_synthetic(study(folder, REGRESSION, **EXPLODING), folder / "run").folder.path
+    return run_study(study(folder, REGRESSION, **EXPLODING), folder / "run").folder.path
 
 
 def test_losses_that_are_all_infinite_are_called_diverged_counted_and_have_no_number(exploded: Path) -> None:

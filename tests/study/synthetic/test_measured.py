@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from tests.study.synthetic.small import REGRESSION, SYSTEM, overall, study
 
 from demograd.report import read_run, write_report
-from demograd.study import run_synthetic
+from demograd.study import run_study
 from demograd.study.synthetic.clamped import clamped_rows, clamped_share
 from demograd.study.synthetic.paired import blocks, loss_row, score_row
 from demograd.study.synthetic.sparsity import relative_sparsity
@@ -174,7 +174,7 @@ def test_matrices_of_a_trained_layer_stand_beside_the_theorys(regression: Path) 
 
 
 def test_a_linear_system_has_errors_time_by_time(tmp_path: Path) -> None:
-    folder = run_synthetic(study(tmp_path, SYSTEM), tmp_path / "run").folder.path
+    folder = run_study(study(tmp_path, SYSTEM), tmp_path / "run").folder.path
     table = pd.read_parquet(folder / "results.parquet")
     positions = overall(table, "loss_by_position")
     assert set(positions["at"]) == {1, 2, 3, 4, 5}

@@ -11,7 +11,7 @@ from demograd.study.synthetic.regression import tested as asked  # its names are
 from demograd.study.synthetic.regression.against import against_rows
 from demograd.study.synthetic.regression.margins import margin_rows
 from demograd.study.synthetic.regression.over_training import over_training_rows
-from demograd.study.synthetic.trained import Trained
+from demograd.study.synthetic.units import Trained
 from demograd.synthetic import SmallTransformer, seeded
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from tests.study.synthetic.small import REGRESSION, SYSTEM, study
 
-from demograd.study import run_synthetic
+from demograd.study import run_study
 from demograd.study.synthetic.notes import notes
 from demograd.study.synthetic.references import Wanted, checked, references_of, tune, tuned, tuning_problems
 from demograd.synthetic import mesa_predictions
@@ -31,7 +31,7 @@ def test_a_reference_that_is_worse_on_fresh_sequences_is_said_to_be(tmp_path: Pa
 
 def test_losses_on_tuning_and_on_fresh_sequences_are_kept_with_a_reference(tmp_path: Path) -> None:
     small = study(tmp_path, SYSTEM, networks={"linear": {}}, seeds=[0])
-    folder, world = run_synthetic(small, tmp_path / "run").folder, small.world("system")
+    folder, world = run_study(small, tmp_path / "run").folder, small.world("system")
     [file] = (folder.path / "cells").glob("*mesa-optimiser*.safetensors")
     record = folder.load_cell(file.stem)
     fresh = tuning_problems(small, world, held_out=True)

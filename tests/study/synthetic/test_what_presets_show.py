@@ -7,7 +7,7 @@ import pytest
 from tests.study.synthetic.small import overall
 
 from demograd import read_study
-from demograd.study import SyntheticStudy, run_synthetic
+from demograd.study import SyntheticStudy, run_study
 
 pytestmark = pytest.mark.slow
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 def results(preset: str, folder: Path) -> pd.DataFrame:
     study = read_study(preset, seeds=[0], scales=[], contexts=[], mixes=[])
     assert isinstance(study, SyntheticStudy)
-    return run_synthetic(study, folder).results()
+    return run_study(study, folder).results()
 
 
 def values(table: pd.DataFrame, metric: str, model: str) -> dict[str, float]:

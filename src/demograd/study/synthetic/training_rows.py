@@ -8,7 +8,7 @@ from demograd.statistics import over_seeds
 from demograd.study.rows import Row, number
 from demograd.study.synthetic.named import of_network
 from demograd.study.synthetic.spaced import spaced_steps
-from demograd.study.synthetic.trained import Trained
+from demograd.study.synthetic.units import Trained
 
 POINTS = 60
 """Of a curve, at most."""
