@@ -2,7 +2,7 @@
 
 from demograd.metrics import Decision, Verdict
 from demograd.report.finding import Finding
-from demograd.report.synthetic.numbers import seeds
+from demograd.report.networks import seeds
 
 
 def said(decision: Decision, yes: str, no: str) -> str:
