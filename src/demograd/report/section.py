@@ -131,7 +131,7 @@ class RegisteredSection:
     name: str
     """Its place in the page's address."""
     title: str
-    order: float
+    order: int
     make: MakeSection
 
 
@@ -141,7 +141,7 @@ GROUP = "demograd.sections"
 """The entry points by which a package brings sections of its own."""
 
 
-def section(title: str, order: float = 900, name: str = "") -> Callable[[MakeSection], MakeSection]:
+def section(title: str, order: int = 900, name: str = "") -> Callable[[MakeSection], MakeSection]:
     """Register a function `Run → Section | None` as a section of every page.
 
     Args:
@@ -152,7 +152,9 @@ def section(title: str, order: float = 900, name: str = "") -> Callable[[MakeSec
 
     def register(make: MakeSection) -> MakeSection:
         address = name or make.__name__.replace("_", "-")
-        SECTIONS[make.__module__, getattr(make, "__qualname__", address)] = RegisteredSection(address, title, order, make)
+        SECTIONS[make.__module__, getattr(make, "__qualname__", address)] = RegisteredSection(
+            address, title, order, make
+        )
         return make
 
     return register
