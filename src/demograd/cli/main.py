@@ -202,10 +202,10 @@ def claims(
 
 
 @app.command()
-def report(folder: Annotated[str, typer.Argument(help="A run folder.")]) -> None:
-    """Write the report of a run folder anew."""
-    path = files.run_folder(folder)  # before what is heavy is imported
-    typer.echo(f"Report: {reports.write_report(path).resolve()}")
+def report(folders: Annotated[list[str], typer.Argument(metavar="DIR...", help="Run folders.")]) -> None:
+    """Write the report of a run folder anew, or one page of several runs."""
+    paths = [files.run_folder(folder) for folder in folders]  # before what is heavy is imported
+    typer.echo(f"Report: {reports.write_report(*paths).resolve()}")
 
 
 @app.command(name="list")

@@ -12,10 +12,10 @@ import pandas as pd
 
 from demograd.columns import CONTROLS
 from demograd.metrics import METRICS
-from demograd.report.cell import Cell
+from demograd.report.numbers import Cell
 from demograd.report.run import Check
 from demograd.report.scores import Scores, overall
-from demograd.report.variant import WEIGHTS, Variant, method_label
+from demograd.report.subject import WEIGHTS, Variant, method_label
 from demograd.statistics import SEEDS_FOR_SPECIFICITY, Decision, Verdict, decide
 
 _CONTROL = {**CONTROLS, "FT_permuted_labels": "the same ones with permuted labels"}

@@ -3,7 +3,7 @@
 import pytest
 from tests.report.synthetic.rows import row
 
-from demograd.report.cell import Cell, cell
+from demograd.report.numbers import Cell, cell
 from demograd.report.synthetic.decision import lowest_loss, same_algorithm, standing_in_words, within
 from demograd.report.synthetic.positions import as_good_everywhere
 from demograd.statistics import Verdict

@@ -1,7 +1,7 @@
 """A decision in words."""
 
 from demograd.report.finding import Finding
-from demograd.report.synthetic.numbers import seeds
+from demograd.report.networks import seeds
 from demograd.statistics import Decision, Verdict
 
 

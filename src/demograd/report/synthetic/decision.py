@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from enum import StrEnum
 from math import floor
 
-from demograd.report.cell import Cell
-from demograd.report.synthetic.numbers import undecidable
+from demograd.report.networks import undecidable
+from demograd.report.numbers import Cell
 from demograd.statistics import Decision, Verdict
 
 SAME_LOSS = (0.98, 1.02)

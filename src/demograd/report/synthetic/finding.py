@@ -6,8 +6,8 @@ from typing import Any
 import pandas as pd
 
 from demograd.report.finding import FEW, Finding, listed
+from demograd.report.networks import by_seed, of_context, synthetic_rows
 from demograd.report.synthetic import claimed
-from demograd.report.synthetic.numbers import by_seed, of_context, synthetic_rows
 from demograd.statistics import Verdict
 
 Findings = dict[str, list[Finding]]
