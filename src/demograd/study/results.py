@@ -15,10 +15,10 @@ from demograd.study.cells import worlds
 from demograd.study.curves import curve_rows
 from demograd.study.gathered import Gathered, Untuned, by_task_and_k, failed_groups, untuned_groups
 from demograd.study.measures import MEASURES, NETWORK_MEASURES, metrics_of_fine_tuning
-from demograd.study.methods import options_json
 from demograd.study.rows import PER_QUERY, Row, number, performance, performance_over, similarity
 from demograd.study.schema import Study
 from demograd.study.scores import tuned_scores, untuned_scores
+from demograd.study.spec.methods import options_json
 from demograd.study.store.failures import load_or_failed
 from demograd.study.store.folder import RunFolder
 from demograd.study.store.keys import network_key

@@ -17,12 +17,12 @@ from demograd.study.engine.main_module import refuse_in_import
 from demograd.study.estimate import estimate
 from demograd.study.finished import Run
 from demograd.study.kept_notes import kept_notes
-from demograd.study.learning_rates import resolved
 from demograd.study.load_tasks import load_tasks
 from demograd.study.prepare import Reader
 from demograd.study.provenance import model_facts, model_notes, notes_of, provenance
 from demograd.study.results import collect
 from demograd.study.schema import Study
+from demograd.study.spec.learning_rates import resolved
 from demograd.study.store.computing import Computing
 from demograd.study.store.failures import failures, forget
 from demograd.study.store.folder import RunFolder

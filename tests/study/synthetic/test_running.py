@@ -202,7 +202,7 @@ def test_the_language_model_beside_is_read_as_it_ran_and_not_as_it_was_given(
     swept = [[str(small_model), "sst2", "GD", 2, 0, 4, rate, -rate, "<s>"] for rate in (0.02, 0.03)]
     columns = ["model", "task", "method", "k", "seed", "queries", "learning_rate", "label_log_likelihood", "bos"]
     pd.DataFrame(swept, columns=columns).to_csv(tmp_path / "sweep.csv", index=False)
-    monkeypatch.setattr("demograd.study.learning_rates.TABLE", tmp_path / "sweep.csv")
+    monkeypatch.setattr("demograd.study.spec.learning_rates.TABLE", tmp_path / "sweep.csv")
     beside = {
         "model": str(small_model),
         "weights": ["trained"],

@@ -10,7 +10,6 @@ import torch
 from demograd.study.cells import cells, cells_by_world, looks_at_prompts
 from demograd.study.demonstration_sets import DemonstrationSets
 from demograd.study.engine.loaded import Network, network_of
-from demograd.study.learning_rates import resolved
 from demograd.study.load_tasks import load_tasks
 from demograd.study.measures import NETWORK_MEASURES, metrics_of_fine_tuning
 from demograd.study.plan.blueprint import Blueprint, blueprint_of
@@ -23,6 +22,7 @@ from demograd.study.plan.work import WorldWork, work_of
 from demograd.study.prepare import reader_of
 from demograd.study.rows import similarity
 from demograd.study.schema import Study
+from demograd.study.spec.learning_rates import resolved
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from demograd.files import (
     write_yaml,
     written_whole,
 )
-from demograd.study.settings import validated
+from demograd.study.spec.validation import validated
 from demograd.study.store.folder import RunFolder
 from demograd.study.store.keys import study_content, study_key
 from demograd.study.store.lock import HOLDER, LOCK, locked

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from demograd import synthetic
 from demograd.study.schema import Study, make_study
-from demograd.study.values import (
+from demograd.study.spec.fields import (
     AtLeastOne,
     Count,
     Device,
