@@ -4,7 +4,7 @@
 
 Queries are a task's tuning queries, which no result uses, and the demonstration sets have seeds that no preset uses
 (1000 and on). Rows are added to the table that ships with demograd; what is there already is not run again. The rule,
-the rate with the highest mean over demonstration sets, is `demograd.study.learning_rates.best_rate`.
+the rate with the highest mean over demonstration sets, is `demograd.study.spec.learning_rates.best_rate`.
 """
 
 import argparse
@@ -13,8 +13,8 @@ import pandas as pd
 
 from demograd import Diverged, fine_tuned, load_model, load_task, metrics
 from demograd import observe as observed_on
-from demograd.study.learning_rates import TABLE, best_rate
-from demograd.study.methods import make_method, named_methods
+from demograd.study.spec.learning_rates import TABLE, best_rate
+from demograd.study.spec.methods import make_method, named_methods
 
 RATES = [3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1]
 FIRST_SEED = 1000

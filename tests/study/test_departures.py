@@ -4,7 +4,7 @@ import pytest
 
 from demograd import read_study
 from demograd.study import Study
-from demograd.study.departures import departures_of
+from demograd.study.spec.files import departures_of
 from demograd.study.store.keys import study_key
 
 

@@ -7,8 +7,8 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from demograd.study import Study, SyntheticStudy, preset_names, read_study
-from demograd.study.json_schema import json_schema
-from demograd.study.read import PRESETS
+from demograd.study.spec.files import PRESETS
+from demograd.study.spec.json_schema import json_schema
 
 VALIDATOR = Draft202012Validator(json_schema())
 

@@ -17,7 +17,7 @@ from tests.searches import examples
 from demograd import UserError
 from demograd.errors import LONGEST_MESSAGE
 from demograd.study import Study, SyntheticStudy, cells, preset_names, read_study
-from demograd.study.read import PRESETS
+from demograd.study.spec.files import PRESETS
 
 QUICK = settings(max_examples=examples(150), suppress_health_check=[HealthCheck.too_slow])
 WHOLE = {name: yaml.safe_load((PRESETS / f"{name}.yaml").read_text(encoding="utf-8")) for name in preset_names()}

@@ -10,8 +10,8 @@ from pydantic import BaseModel
 
 from demograd import UserError, read_study
 from demograd.study import Study, SyntheticStudy, make_study, preset_names
-from demograd.study.learning_rates import TABLE, best_rate, resolved
-from demograd.study.settings import members, validated
+from demograd.study.spec.learning_rates import TABLE, best_rate, resolved
+from demograd.study.spec.validation import members, validated
 from demograd.tasks.prompts import MOST_ORDERS
 
 PRESETS = [name for name in preset_names() if isinstance(read_study(name), Study)]

@@ -260,7 +260,7 @@ def check(
 @app.command()
 def schema() -> None:
     """Print the JSON schema of study files, with which an editor completes and checks them."""
-    from demograd.study.json_schema import json_schema
+    from demograd.study.spec.json_schema import json_schema
 
     typer.echo(json.dumps(json_schema(), indent=1, ensure_ascii=False))
 

@@ -9,10 +9,10 @@ from torch import Tensor
 from demograd.metrics import specificity
 from demograd.statistics import at_equal_size, mean_over_sizes
 from demograd.study.language_model.groups import Gathered, Untuned
-from demograd.study.methods import options_json
 from demograd.study.rows import Row, similarity
 from demograd.study.schema import Study
 from demograd.study.scores import Scores, common_size, read_curve, size_range, tuned_scores
+from demograd.study.spec.methods import options_json
 
 COMPARED = ("sim_aou", "sim_am_delta")
 Reading = Callable[[Tensor, Tensor], Tensor]

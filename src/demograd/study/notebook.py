@@ -7,10 +7,10 @@ from typing import Any
 from demograd.errors import UserError, quoted
 from demograd.files import place, read_yaml, run_folder
 from demograd.study.finished import Run
-from demograd.study.read import read_study
 from demograd.study.run import run_study
 from demograd.study.schema import Study, make_study
-from demograd.study.settings import validated
+from demograd.study.spec.files import read_study
+from demograd.study.spec.validation import validated
 from demograd.study.store.folder import RunFolder
 from demograd.study.synthetic.schema import SyntheticStudy
 from demograd.study.watch import Silent, Watch

@@ -17,10 +17,10 @@ from demograd.study.language_model.groups import Gathered, Untuned, by_task_and_
 from demograd.study.language_model.inputs import read_inputs
 from demograd.study.language_model.units import NetworkMeasurement, units_of
 from demograd.study.measures import MEASURES, NETWORK_MEASURES, metrics_of_fine_tuning
-from demograd.study.methods import options_json
 from demograd.study.rows import PER_QUERY, Row, number, performance, performance_over, similarity
 from demograd.study.schema import Study
 from demograd.study.scores import tuned_scores, untuned_scores
+from demograd.study.spec.methods import options_json
 from demograd.study.store.failures import load_or_failed
 from demograd.study.store.folder import RunFolder
 

@@ -11,9 +11,20 @@ from demograd.learn import Method
 from demograd.models import Weights
 from demograd.study.language_model.rules import WORLD_AXES, Axes, Exclusion, PairedAxis, Point, check_rules, is_kept
 from demograd.study.measures import MEASURES
-from demograd.study.methods import make_method, named_methods, resolved_methods
-from demograd.study.settings import validated
-from demograd.study.values import AtLeastOne, Count, Device, FolderName, Many, OneOrMany, Order, Orders, Positive, Seed
+from demograd.study.spec.fields import (
+    AtLeastOne,
+    Count,
+    Device,
+    FolderName,
+    Many,
+    OneOrMany,
+    Order,
+    Orders,
+    Positive,
+    Seed,
+)
+from demograd.study.spec.methods import make_method, named_methods, resolved_methods
+from demograd.study.spec.validation import validated
 from demograd.tasks.sources.cells import label_key
 from demograd.words import Dtype
 

@@ -19,7 +19,7 @@ from demograd.files import Damaged, NoRoom, Place, place, read_yaml
 from demograd.observe import Observation
 from demograd.study import SyntheticStudy, make_study
 from demograd.study.language_model.inputs import Inputs, keep_inputs, read_inputs
-from demograd.study.settings import validated
+from demograd.study.spec.validation import validated
 from demograd.study.store.folder import CellRecord, RunFolder
 from demograd.study.store.keys import settings_key, study_key
 from demograd.study.store.session import mended, opened

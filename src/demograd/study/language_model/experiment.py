@@ -19,11 +19,11 @@ from demograd.study.language_model.networks import Network, label, let_go, loade
 from demograd.study.language_model.notes import kept_notes, model_notes, notes_of
 from demograd.study.language_model.prompts import Reader
 from demograd.study.language_model.units import FineTuning, equipped, units_of
-from demograd.study.learning_rates import resolved
 from demograd.study.load_tasks import load_tasks
 from demograd.study.results import rows_of
 from demograd.study.rows import Row
 from demograd.study.schema import Study
+from demograd.study.spec.learning_rates import resolved
 from demograd.study.store.failures import without_secrets
 from demograd.study.store.folder import RunFolder
 from demograd.study.unit import Unit

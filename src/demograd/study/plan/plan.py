@@ -12,7 +12,6 @@ from demograd.study.language_model.grid import cells, cells_by_world
 from demograd.study.language_model.grid import networks as networks_of
 from demograd.study.language_model.networks import Network
 from demograd.study.language_model.prompts import reader_of
-from demograd.study.learning_rates import resolved
 from demograd.study.load_tasks import load_tasks
 from demograd.study.measures import NETWORK_MEASURES, metrics_of_fine_tuning
 from demograd.study.plan.blueprint import Blueprint, blueprint_of
@@ -24,6 +23,7 @@ from demograd.study.plan.schedule import Job, makespan
 from demograd.study.plan.work import WorldWork, work_of
 from demograd.study.rows import similarity
 from demograd.study.schema import Study
+from demograd.study.spec.learning_rates import resolved
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from demograd.files import (
     write_yaml,
     written_whole,
 )
-from demograd.study.settings import validated
+from demograd.study.spec.validation import validated
 from demograd.study.store.folder import RunFolder
 from demograd.study.store.keys import is_key, study_content, study_key
 

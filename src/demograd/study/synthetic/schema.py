@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from demograd import synthetic
-from demograd.study.values import (
+from demograd.study.spec.fields import (
     AtLeastOne,
     Count,
     Device,

@@ -1,16 +1,18 @@
 """Study files: presets and the user's own, of language models and of synthetic worlds."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from demograd.errors import UserError, unknown_name
-from demograd.study.departures import departures_of
-from demograd.study.overrides import overridden
 from demograd.study.schema import Study
-from demograd.study.settings import validated
+from demograd.study.spec.overrides import overridden
+from demograd.study.spec.validation import validated
+from demograd.study.spec.yaml_file import read_settings
 from demograd.study.synthetic.schema import SyntheticStudy
-from demograd.study.yaml_file import read_settings
 
 PRESETS = Path(__file__).parent / "presets"
 
@@ -72,3 +74,18 @@ def _as_released(released: dict[str, Any], changes: dict[str, Any]) -> dict[str,
 def _listed(value: Any) -> Any:
     """A study file may leave out the brackets of a list of one."""
     return value if isinstance(value, list | dict) else [value]
+
+
+def departures_of(settings: Mapping[str, Any]) -> list[str]:
+    """What a run that is asked to be as released does otherwise all the same: a sentence for each row of
+    `departures.yaml` that concerns a study with these settings."""
+    rows = yaml.safe_load(files(__package__).joinpath("departures.yaml").read_text(encoding="utf-8"))
+    return [row["says"] for row in rows.values() if _concerns(row.get("where", {}), settings)]
+
+
+def _concerns(where: Mapping[str, list[Any]], settings: Mapping[str, Any]) -> bool:
+    return all(set(values).intersection(_as_list(settings.get(name))) for name, values in where.items())
+
+
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from demograd.errors import UserError, unknown_name
 from demograd.learn import GradientDescent, LayerCausalGradientDescent, Method, ParameterSubset
-from demograd.study.settings import members
+from demograd.study.spec.validation import members
 
 KINDS: dict[str, type[GradientDescent] | type[LayerCausalGradientDescent]] = {
     "GD": GradientDescent,

@@ -8,8 +8,8 @@ from typing import Any
 import yaml
 
 from demograd.errors import unknown_name
-from demograd.study.read import read_study
 from demograd.study.schema import Study
+from demograd.study.spec.files import read_study
 from demograd.study.synthetic.schema import SyntheticStudy
 
 

@@ -6,8 +6,8 @@ from typing import Any
 import pandas as pd
 
 from demograd.errors import UserError
-from demograd.study.methods import named_methods
 from demograd.study.schema import Rates, Study, make_study
+from demograd.study.spec.methods import named_methods
 
 TABLE = Path(__file__).parent / "learning_rates.csv"
 """Columns: model, task, method, k, seed, queries, learning_rate, label_log_likelihood (mean over held-out tuning

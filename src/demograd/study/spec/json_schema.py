@@ -5,8 +5,8 @@ from typing import Any
 from pydantic import TypeAdapter
 from pydantic.json_schema import models_json_schema
 
-from demograd.study.methods import KINDS, named_methods
 from demograd.study.schema import Study
+from demograd.study.spec.methods import KINDS, named_methods
 from demograd.study.synthetic.schema import SyntheticStudy
 
 

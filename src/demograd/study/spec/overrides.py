@@ -8,8 +8,8 @@ from typing import Any, get_args
 from pydantic import BaseModel
 
 from demograd.errors import UserError, unknown_name
-from demograd.study.settings import annotations_at, members
-from demograd.study.yaml_file import parsed
+from demograd.study.spec.validation import annotations_at, members
+from demograd.study.spec.yaml_file import parsed
 
 _EXPECTED = "a value as a study file has it: 8, [8, 16], {epochs: 2}, or text in quotes"
 _NAMED = ("methods", "worlds", "networks")

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from demograd.errors import UserError, quoted, shortened, unknown_name
-from demograd.study.values import plain
+from demograd.study.spec.fields import plain
 
 Schema = TypeVar("Schema", bound=BaseModel)
 LONGEST_TEXT = 4000
