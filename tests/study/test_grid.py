@@ -14,7 +14,7 @@ from transformers import AutoConfig, LlamaForCausalLM
 from demograd import UserError
 from demograd.study import Cell, Study, cells, make_study, run_study
 from demograd.study.language_model.grid import worlds
-from demograd.study.load_tasks import load_tasks
+from demograd.study.language_model.load_tasks import load_tasks
 from demograd.study.spec.learning_rates import resolved
 
 RATES = {"learning_rates": {"GD": [0.1, 0.2], "LCGD": [0.3]}}

@@ -249,7 +249,7 @@ def check(
     models.check_device_name(device)
     _say_first(f"Loading {model}")
     from demograd.cli.tables import print_checks
-    from demograd.study.check import check_model
+    from demograd.self_check import check_model
 
     loaded = models.load_model(model, device=device, dtype=dtype)
     for note in loaded.notes:

@@ -145,7 +145,7 @@ def test_what_another_process_has_put_there_is_seen_at_once(bucket: Place) -> No
     url = str(bucket / "run")
 
     def fail(key: str) -> None:
-        keep_failure(RunFolder(place(url)), key, "a cell", "no memory", "", Listening())
+        keep_failure(RunFolder(place(url)), key, "a cell", "no memory", "", Listening().say)
 
     fail(CELL)
     folder = RunFolder(place(url))

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from demograd.study.language_model.grid import World, demonstrations_label, worlds
 from demograd.study.language_model.inputs import token_fingerprints
 from demograd.study.language_model.prompts import Prepared, Reader, prepare, reader_of
+from demograd.study.language_model.sizes import Sizes, sizes_of
 from demograd.study.schema import Study
-from demograd.study.sizes import Sizes, sizes_of
 from demograd.tasks import Task
 
 _Key = tuple[object, ...]

@@ -8,18 +8,18 @@ from typing import Any
 
 from demograd.errors import UserError
 from demograd.models import Model
-from demograd.observe.self_check import Fit, random_prompts, way_at_length
 from demograd.observe.observe import check_place
+from demograd.observe.self_check import Fit, random_prompts, way_at_length
 from demograd.study.claims import check_claims
 from demograd.study.experiment import Experiment
 from demograd.study.language_model.demonstration_sets import DemonstrationSets
 from demograd.study.language_model.grid import cells, demonstrations_label, networks, worlds
 from demograd.study.language_model.inputs import Inputs, inputs_of, keep_inputs, read_inputs
+from demograd.study.language_model.load_tasks import load_tasks
 from demograd.study.language_model.networks import Network, label, let_go, loaded
 from demograd.study.language_model.notes import kept_notes, model_notes, notes_of
 from demograd.study.language_model.prompts import Reader
 from demograd.study.language_model.units import FineTuning, equipped, units_of
-from demograd.study.load_tasks import load_tasks
 from demograd.study.results import rows_of
 from demograd.study.rows import Row
 from demograd.study.schema import Study

@@ -109,11 +109,3 @@ def _not_here(where: str, value: Any, known: Sequence[Any]) -> UserError:
         f"a value of this study: {', '.join(map(str, known))}",
         "A rule that excludes nothing is a mistake: correct or remove it",
     )
-
-
-def still_meant(axes: Axes, exclude: Sequence[Exclusion]) -> list[Exclusion]:
-    """The rules without the values that a smaller grid has not, and without those that name nothing there then."""
-    rest = [
-        {name: [one for one in values if one in axes[name]] for name, values in rule.named.items()} for rule in exclude
-    ]
-    return [Exclusion(**rule) for rule in rest if all(rule.values())]

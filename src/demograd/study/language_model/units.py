@@ -17,7 +17,7 @@ from demograd.study.measures import NETWORK_MEASURES
 from demograd.study.schema import Study
 from demograd.study.store.folder import RunFolder
 from demograd.study.unit import Unit
-from demograd.study.watch import JobWatch
+from demograd.study.workers.progress import JobWatch
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from demograd.learn import GradientDescent, LayerCausalGradientDescent, Method
 from demograd.learn.layer_causal import ROWS_READ_TOGETHER
+from demograd.study.language_model.sizes import PromptSizes, SequenceSizes, Trained
 from demograd.study.plan.blueprint import Blueprint
-from demograd.study.sizes import PromptSizes, SequenceSizes, Trained
 
 
 @dataclass(frozen=True)

@@ -18,16 +18,21 @@ from demograd.models.load import DTYPES
 from demograd.models.placement import check_device, placed
 from demograd.observe import Observation, observe
 from demograd.study.language_model.grid import extras
+from demograd.study.language_model.networks import THRESHOLDS
 from demograd.study.language_model.prompts import Prepared
+from demograd.study.language_model.sizes import prompt_sizes, sequence_sizes
 from demograd.study.plan.blueprint import Blueprint, network_of
 from demograd.study.plan.flops import observing, training
 from demograd.study.plan.work import WorldWork
 from demograd.study.schema import Study
-from demograd.study.sizes import prompt_sizes, sequence_sizes
 from demograd.tasks import Prompts, TrainingSequence
 
 QUERIES, SEQUENCES, REPEATS = 8, 2, 3
 """What is timed: enough to be past overheads, short beside a study."""
+READING = 2e9
+"""Bytes of weights a second, read from a file, converted and hashed; or gone through in memory."""
+FLOAT32 = 4
+"""Bytes: what single weights are compared in."""
 DEEP_BYTES = 128 << 20
 """Of the deeper network's layers: more than the caches hold, as the whole network's are."""
 
@@ -42,8 +47,6 @@ class Pace:
     """By method."""
     drawing: float = 0.0
     """Seconds that drawing random weights for the whole network takes."""
-    trying: float = 0.0
-    """Seconds that a run takes to do each kind of work once, for its estimate."""
 
     def seconds(self, study: Study, blueprint: Blueprint, work: WorldWork) -> float:
         """What one world takes."""
@@ -96,9 +99,17 @@ def pace_here(study: Study, blueprint: Blueprint, sample: Sample | None) -> Pace
     return _pace(blueprint, sample, timed)
 
 
-def pace_of(study: Study, model: Model, blueprint: Blueprint, sample: Sample) -> Pace:
-    """Timed on the network itself, once: a run waits for it."""
-    return _pace(blueprint, sample, [(blueprint.layers, _timed(study, model, sample, 1), 0.0)])
+def loading_seconds(study: Study, blueprint: Blueprint) -> float:
+    """Until the trained network is there."""
+    return blueprint.parameters * DTYPES[study.dtype].itemsize / READING
+
+
+def measuring_seconds(study: Study, blueprint: Blueprint, what: str) -> float:
+    """Of a measure of a network alone: `sparsity`, or `training_time`, for which the last checkpoint is loaded too."""
+    if what == "sparsity":
+        entries = sum(one.numel() for module in blueprint.anatomy.attentions for one in module.parameters())
+        return entries * FLOAT32 * (1 + len(THRESHOLDS)) / READING
+    return loading_seconds(study, blueprint) + 2 * blueprint.parameters * FLOAT32 / READING
 
 
 def in_words(seconds: float) -> str:
@@ -188,9 +199,6 @@ def _pace(blueprint: Blueprint, sample: Sample, timed: list[tuple[int, dict[str,
         },
         tuning={name: kind(f"tuning {name}") / flops[name] for name in sample.methods},
         drawing=_of_all_layers(blueprint, [(layers, drawing) for layers, _, drawing in timed]),
-        trying=_of_all_layers(
-            blueprint, [(layers, seconds["ZSL"] + sum(seconds.values())) for layers, seconds, _ in timed]
-        ),
     )
 
 

@@ -4,26 +4,39 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from heapq import heapify, heapreplace
 
 import torch
 
+from demograd.learn import GradientDescent
+from demograd.models import Weights
+from demograd.models.load import DTYPES
+from demograd.observe.observe import PACK_TOKENS
 from demograd.study.language_model.demonstration_sets import DemonstrationSets
 from demograd.study.language_model.grid import cells, cells_by_world
 from demograd.study.language_model.grid import networks as networks_of
+from demograd.study.language_model.load_tasks import load_tasks
 from demograd.study.language_model.networks import Network
 from demograd.study.language_model.prompts import reader_of
-from demograd.study.load_tasks import load_tasks
 from demograd.study.measures import NETWORK_MEASURES, metrics_of_fine_tuning
 from demograd.study.plan.blueprint import Blueprint, blueprint_of
 from demograd.study.plan.flops import Flops, observing, training
-from demograd.study.plan.memory import network_bytes, peak_bytes
-from demograd.study.plan.pace import Pace, Sample, pace_here, sample_of
-from demograd.study.plan.reading import loading_seconds, measuring_seconds
-from demograd.study.plan.schedule import Job, makespan
+from demograd.study.plan.pace import Pace, Sample, loading_seconds, measuring_seconds, pace_here, sample_of
 from demograd.study.plan.work import WorldWork, work_of
 from demograd.study.rows import similarity
 from demograd.study.schema import Study
 from demograd.study.spec.learning_rates import resolved
+
+MASTER = 4
+"""Bytes of a float32 number."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A world's work, or a measure of a network alone."""
+
+    network: Network
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -97,8 +110,7 @@ class Plan:
 
     def seconds(self, workers: int = 1) -> float:
         """From the start to the table, on workers that are each as fast as this process."""
-        trying = next((pace.trying for pace in self.paces.values()), 0.0) if self.study.methods else 0.0
-        return makespan(self.jobs, workers, self.loading) + self.starting + trying + self.table
+        return makespan(self.jobs, workers, self.loading) + self.starting + self.table
 
 
 def plan_study(study: Study, say: Callable[[str], None] = lambda sentence: None) -> Plan:
@@ -162,3 +174,53 @@ def _table_seconds(study: Study, work: Sequence[WorldWork], blueprints: Mapping[
     metrics = len(metrics_of_fine_tuning(study))
     each = metrics * (1 + 2 * len(study.controls))  # of FT, of each control, and the difference between the two
     return once * each * sum(rates for rates, _ in groups.values())
+
+
+def makespan(jobs: Sequence[Job], workers: int, loading: Callable[[Network], float]) -> float:
+    """Seconds until the last worker is done.
+
+    Jobs are handed out in order, those of one network together; a worker keeps the network that it loaded last.
+    """
+    free: list[tuple[float, int]] = [(0.0, worker) for worker in range(min(workers, len(jobs)))]
+    heapify(free)
+    holds: dict[int, Network] = {}
+    last = 0.0
+    for job in jobs:
+        begin, worker = free[0]
+        load = 0.0 if holds.get(worker) == job.network else loading(job.network)
+        holds[worker] = job.network
+        end = begin + load + job.seconds
+        heapreplace(free, (end, worker))
+        last = max(last, end)
+    return last
+
+
+def peak_bytes(study: Study, blueprint: Blueprint, work: WorldWork) -> int:
+    """The most bytes at once in a world; a graph keeps what blocks computed."""
+    itemsize = DTYPES[study.dtype].itemsize
+    weights = network_bytes(study, blueprint, work.world.weights)
+    observing = max((_observing(blueprint, one.sizes.context, itemsize) for one in work.observations), default=0)
+    tuning = 0
+    for one in work.tunings:
+        method = study.method(one.method, one.learning_rate)
+        trained = sum(blueprint.trained_entries(method.parameters).values())
+        adam = 2 * MASTER if method.optimizer == "adam" else 0
+        kept = trained * (itemsize + 2 * MASTER + adam)  # the original, its master and its gradient
+        tokens = max(sequence.tokens for sequences in one.trained for sequence in sequences)
+        graph_layers = blueprint.layers if isinstance(method, GradientDescent) else 1
+        activations = tokens * blueprint.activations_per_token * graph_layers * itemsize
+        logits = 3 * tokens * blueprint.vocabulary * MASTER
+        tuning = max(tuning, kept + activations + logits)
+    return weights + max(observing, tuning)
+
+
+def network_bytes(study: Study, blueprint: Blueprint, weights: Weights) -> int:
+    """Of weights: an untrained network is drawn beside the trained one; a checkpoint is held against the last."""
+    others = weights != "trained" or len(study.models) > 1
+    return blueprint.parameters * DTYPES[study.dtype].itemsize * (2 if others else 1)
+
+
+def _observing(blueprint: Blueprint, context: int, itemsize: int) -> int:
+    """A pack behind the context's keys and values."""
+    cache = 2 * context * blueprint.attention_width * blueprint.layers * itemsize
+    return cache + (PACK_TOKENS + context) * blueprint.activations_per_token * itemsize

@@ -6,8 +6,8 @@ from typing import Literal
 
 from demograd.study.language_model.grid import Cell, World
 from demograd.study.language_model.networks import Network, network_of
+from demograd.study.language_model.sizes import PromptSizes, Sizes, Trained
 from demograd.study.schema import Study
-from demograd.study.sizes import PromptSizes, Sizes, Trained
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ from typing import TypeVar
 from demograd.errors import UserError, shortened
 from demograd.files import NoRoom
 from demograd.study.store.folder import CellRecord, RunFolder
-from demograd.study.watch import JobWatch
 
 LONGEST = 200
 """Letters of an error that fit a table; more of it is in the failure's file."""
@@ -23,6 +22,8 @@ _SHORTEST_SECRET = 8
 _USER_IN_URL = re.compile(r"(?<=://)[^/\s@]+:[^/\s@]*@")
 HIDDEN = "***"
 Result = TypeVar("Result")
+Say = Callable[[str], None]
+"""Tells the user a sentence."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Failure:
         return f"failed: {shortened(' '.join(self.error.split()), LONGEST)}"
 
 
-def attempt(folder: RunFolder, key: str, what: str, work: Callable[[], Result], watch: JobWatch) -> Result | None:
+def attempt(folder: RunFolder, key: str, title: str, work: Callable[[], Result], say: Say) -> Result | None:
     """What `work` gives; None where it failed, which is kept with its traceback, and said.
 
     Raises:
@@ -58,17 +59,17 @@ def attempt(folder: RunFolder, key: str, what: str, work: Callable[[], Result], 
         if isinstance(error, NoRoom) or (isinstance(error, UserError) and not folder.has_any_cell()):
             raise
         trace = "".join(traceback.format_exception(error))
-        keep_failure(folder, key, what, f"{type(error).__name__}: {error}", trace, watch)
+        keep_failure(folder, key, title, f"{type(error).__name__}: {error}", trace, say)
         return None
 
 
-def keep_failure(folder: RunFolder, key: str, what: str, error: str, trace: str, watch: JobWatch) -> None:
+def keep_failure(folder: RunFolder, key: str, title: str, error: str, trace: str, say: Say) -> None:
     """Write `failures/<key>.json`, and say so; without secrets, which other libraries' errors may quote."""
     # shortened last: half a secret would not be known as such
     error, trace = shortened(without_secrets(error), LONGEST_ERROR), shortened(without_secrets(trace), LONGEST_TRACE)
-    failure = Failure(key, what, error, trace, datetime.now(UTC).isoformat(timespec="seconds"))
+    failure = Failure(key, title, error, trace, datetime.now(UTC).isoformat(timespec="seconds"))
     folder.write_json(_name(key), asdict(failure))
-    watch.say(f"{what} {failure.status}")
+    say(f"{title} {failure.status}")
 
 
 def failures(folder: RunFolder, keys: Iterable[str]) -> dict[str, Failure]:

@@ -12,21 +12,21 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from itertools import chain, count
 from multiprocessing import active_children, current_process, get_context
+from multiprocessing.connection import Connection
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 from multiprocessing.queues import SimpleQueue
 from pathlib import Path
+from threading import Thread
 
 import torch
 
 from demograd.errors import UserError
-from demograd.study.watch import Watch
-from demograd.study.workers import worker
-from demograd.study.workers.progress import EVERY, Message, tell
+from demograd.study.workers.progress import EVERY, Message, Sending, Watch, tell
 from demograd.study.workers.workers import Job
 
 KILLED = "the process that worked on it was killed; often the machine had no memory left"
-PRELOADED = [worker.__name__, "demograd.study.language_model.units", "demograd.study.synthetic.units"]
+PRELOADED = [__name__, "demograd.study.language_model.units", "demograd.study.synthetic.units"]
 """What jobs are made of: rooms import nothing before it is asked for, and each process would import it anew."""
 _TERMINATED = (0, None, -signal.SIGTERM)
 """Exit codes of processes that did nothing wrong: a pool that lost one of its processes terminates the others."""
@@ -92,7 +92,7 @@ def _pool(
     mine: set[BaseProcess] = set()
     lost: dict[int, Job] = {}
     begin = hears, messages, threads, Path.cwd(), dict(os.environ)
-    pool = ProcessPoolExecutor(number, context, initializer=worker.begin, initargs=begin)
+    pool = ProcessPoolExecutor(number, context, initializer=_begin, initargs=begin)
     try:
         while True:
             while not lost and len(running) < number and (job := next(jobs, None)) is not None:
@@ -143,10 +143,10 @@ def _submitted(pool: ProcessPoolExecutor, at: int, job: Job) -> "Future[None]":
     Where threads have no signal masks (Windows), the others hear it too.
     """
     if not hasattr(signal, "pthread_sigmask"):
-        return pool.submit(worker.run, at, job)
+        return pool.submit(_run, at, job)
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        return pool.submit(worker.run, at, job)
+        return pool.submit(_run, at, job)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
@@ -158,6 +158,39 @@ def _heard(messages: "SimpleQueue[Message]", taken: dict[str, int], watch: Watch
             taken[message.worker] = int(message.arguments[0])
         else:
             tell(watch, message)
+
+
+_messages: "SimpleQueue[Message]"
+"""In a worker process: where to tell the run how far it is."""
+
+
+def _begin(
+    hears: Connection, messages: "SimpleQueue[Message]", threads: int, folder: Path, environment: dict[str, str]
+) -> None:
+    """The first call in a worker process."""
+    global _messages
+    os.chdir(folder)  # these two may have changed since the process that it was forked from began
+    os.environ.clear()  # what was allowed then may not be now
+    os.environ.update(environment)
+    _messages = messages
+    torch.set_num_threads(threads)
+    Thread(target=_end_with_the_run, args=(hears,), daemon=True).start()
+
+
+def _end_with_the_run(hears: Connection) -> None:
+    """Nobody ever speaks; when the run ends, however it ends, its end of the line is closed."""
+    try:
+        hears.recv()
+    except EOFError:
+        os._exit(1)
+
+
+def _run(at: int, job: Job) -> None:
+    """Run a job in a worker process, by its number."""
+    watch = Sending(_messages.put, str(os.getpid()))
+    _messages.put(Message(watch.worker, "take", (at,)))
+    job.run(watch)
+    watch.finish()
 
 
 def refuse_in_import() -> None:

@@ -11,8 +11,7 @@ from typing import Any
 import torch
 
 from demograd.errors import UserError
-from demograd.study.watch import Watch
-from demograd.study.workers.progress import EVERY, Message, Sending, tell
+from demograd.study.workers.progress import EVERY, Message, Sending, Watch, tell
 from demograd.study.workers.workers import Job
 
 AHEAD = 256

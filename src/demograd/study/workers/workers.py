@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from demograd.errors import UserError, quoted, unknown_name
-from demograd.study.watch import JobWatch, Watch
+from demograd.study.workers.progress import JobWatch, Watch
 
 EXECUTORS = ("in-process", "processes", "ray")
 MOST_WORKERS, MOST_GPUS = 10_000, 1024

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from demograd.errors import UserError
-from demograd.study.language_model.rules import idle, still_meant
+from demograd.study.language_model.rules import Axes, Exclusion, idle
 from demograd.study.schema import Study, make_study
 from demograd.tasks import Task, load_task, other_task, task_names
 
@@ -58,7 +58,7 @@ def _of_these_tasks(study: Study, tasks: list[str]) -> Study:
             **{field: _without(gone, getattr(study, field)) for field in ("seeds", "queries", "learning_rates")},
         }
     )
-    rules = still_meant(smaller.axes, study.exclude)
+    rules = _still_meant(smaller.axes, study.exclude)
     useless = idle(smaller.grid(), rules)
     smaller = smaller.model_copy(update={"exclude": [one for at, one in enumerate(rules) if at not in useless]})
     if next(smaller.world_points(), None) is None:
@@ -75,3 +75,11 @@ def _without(names: Sequence[str], given: Any) -> Any:
     if not isinstance(given, dict):
         return given
     return {name: _without(names, below) for name, below in given.items() if name not in names}
+
+
+def _still_meant(axes: Axes, exclude: Sequence[Exclusion]) -> list[Exclusion]:
+    """The rules without the values that a smaller grid has not, and without those that name nothing there then."""
+    rest = [
+        {name: [one for one in values if one in axes[name]] for name, values in rule.named.items()} for rule in exclude
+    ]
+    return [Exclusion(**rule) for rule in rest if all(rule.values())]
