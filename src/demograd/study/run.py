@@ -25,7 +25,7 @@ from demograd.study.schema import Study
 from demograd.study.store.failures import Failure, failed_keys, failures, forget
 from demograd.study.store.folder import Computing, RunFolder
 from demograd.study.store.keys import path_safe, study_key
-from demograd.study.store.session import mended, opened
+from demograd.study.store.session import run_session, with_repair
 from demograd.study.unit import Batch, State, Unit, batches, forget_done, states
 from demograd.study.workers import Workers, run_jobs
 from demograd.study.workers.local import refuse_in_import
@@ -144,8 +144,8 @@ def run_study(
         )
         folder.write_json("provenance.json", {**machine, **experiment.facts(folder)})
 
-    with opened(folder, experiment.study, watch.say):
-        mended(folder, work, watch.say)
+    with run_session(folder, experiment.study, watch.say):
+        with_repair(folder, work, watch.say)
     return Run(folder, experiment.study)
 
 
@@ -172,8 +172,8 @@ def _compute(experiment: Experiment, units: list[Unit], folder: RunFolder, worke
         experiment.free()
     watch.start(sum(map(experiment.work, left)))
     computing = Computing(experiment.study.device, workers.threads_each)
-    theirs = replace(folder, path=folder.path.absolute(), computing=computing)  # a worker may stand elsewhere
-    jobs = (Batch(tuple(experiment.equipped(batch)), theirs) for batch in batches(left))
+    elsewhere = replace(folder, path=folder.path.absolute(), computing=computing)  # a worker may stand elsewhere
+    jobs = (Batch(tuple(experiment.equipped(batch)), elsewhere) for batch in batches(left))
     for _ in run_jobs(jobs, workers, watch):
         pass  # all that a job leaves is in the folder
 

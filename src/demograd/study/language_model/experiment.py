@@ -97,7 +97,7 @@ class LanguageModelExperiment(Experiment):
         for changed in keep_inputs(folder, self._preparation.inputs):
             say(f"{changed} is not what {folder.path} was begun with: its cells are run anew")
         sets = self._preparation.sets
-        k_used = {demonstrations_label(world): sets.of(world).k_used for world in worlds(self.study)}
+        k_used = {demonstrations_label(world): sets.set_of(world).k_used for world in worlds(self.study)}
         folder.write_json("demonstrations.json", k_used)
 
     def units(self, folder: RunFolder) -> list[Unit]:
@@ -106,7 +106,7 @@ class LanguageModelExperiment(Experiment):
 
     def work(self, unit: Unit) -> int:
         """Optimizer steps and queries of a cell; observations are shared, and not counted."""
-        return self._preparation.sets.of(unit.cell.world).work if isinstance(unit, FineTuning) else 0
+        return self._preparation.sets.set_of(unit.cell.world).work if isinstance(unit, FineTuning) else 0
 
     def equipped(self, batch: Sequence[Unit]) -> Sequence[Unit]:
         """The units with the token ids of their world."""
@@ -163,7 +163,7 @@ def _any_of(study: Study, name: str) -> Model:
 
 def _way_of(study: Study, model: Model, sets: DemonstrationSets) -> Fit:
     """How the model is observed, tried at the length of the longest prompts."""
-    sizes = [demonstration_set.sizes for demonstration_set in sets.known.values()]
+    sizes = [demonstration_set.sizes for demonstration_set in sets.by_key.values()]
     longest = max((prompts.context + prompts.longest for size in sizes for prompts in (size.zsl, *size.icl)), default=0)
     return way_at_length(model, random_prompts(model, context=max(12, longest - 7), lengths=(7,)))
 

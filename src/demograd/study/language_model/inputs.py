@@ -81,8 +81,10 @@ def what_changed(before: Inputs, now: Inputs) -> list[str]:
     numerics = ["how demograd computes"] if before.numerics != now.numerics else []
     libraries = ["what draws untrained weights"] if before.initialisation != now.initialisation else []
     # one that was not asked for before is no change of what was
-    known = before.versions
-    definitions = [f"the {name}" for name, is_now in now.versions.items() if known.get(name, is_now) != is_now]
+    versions_before = before.versions
+    definitions = [
+        f"the {name}" for name, is_now in now.versions.items() if versions_before.get(name, is_now) != is_now
+    ]
     return networks + tokens[:1] + numerics + libraries + definitions
 
 

@@ -50,12 +50,15 @@ class Pace:
 
     def seconds(self, study: Study, blueprint: Blueprint, work: WorldWork) -> float:
         """What one world takes."""
-        seconds = sum(self.observing[one.setting] * observing(blueprint, one.sizes).total for one in work.observations)
-        for one in work.tunings:
-            method = study.method(one.method, one.learning_rate)
-            tuned = sum(training(blueprint, trained, method).total for trained in one.trained)
-            after = self.observing.get(one.method, self.observing["FT"]) * observing(blueprint, one.after).total
-            seconds += one.rates * self.tuning[one.method] * tuned + one.count * after
+        seconds = sum(
+            self.observing[observation.setting] * observing(blueprint, observation.sizes).total
+            for observation in work.observations
+        )
+        for tuning in work.tunings:
+            method = study.method(tuning.method, tuning.learning_rate)
+            tuned = sum(training(blueprint, trained, method).total for trained in tuning.trained)
+            after = self.observing.get(tuning.method, self.observing["FT"]) * observing(blueprint, tuning.after).total
+            seconds += tuning.rates * self.tuning[tuning.method] * tuned + tuning.count * after
         return seconds
 
 
@@ -72,7 +75,11 @@ class Sample:
 
 def sample_of(study: Study, prepared: Prepared, work: Iterable[WorldWork]) -> Sample:
     """Of one demonstration set, and every method of the work."""
-    methods = {one.method: study.method(one.method, one.learning_rate) for each in work for one in each.tunings}
+    methods = {
+        tuning.method: study.method(tuning.method, tuning.learning_rate)
+        for world_work in work
+        for tuning in world_work.tunings
+    }
     return Sample(_few(prepared.zsl), _few(prepared.icl), prepared.training["FT"][:SEQUENCES], methods)
 
 
@@ -104,10 +111,10 @@ def loading_seconds(study: Study, blueprint: Blueprint) -> float:
     return blueprint.parameters * DTYPES[study.dtype].itemsize / READING
 
 
-def measuring_seconds(study: Study, blueprint: Blueprint, what: str) -> float:
+def measuring_seconds(study: Study, blueprint: Blueprint, measure: str) -> float:
     """Of a measure of a network alone: `sparsity`, or `training_time`, for which the last checkpoint is loaded too."""
-    if what == "sparsity":
-        entries = sum(one.numel() for module in blueprint.anatomy.attentions for one in module.parameters())
+    if measure == "sparsity":
+        entries = sum(parameter.numel() for module in blueprint.anatomy.attentions for parameter in module.parameters())
         return entries * FLOAT32 * (1 + len(THRESHOLDS)) / READING
     return loading_seconds(study, blueprint) + 2 * blueprint.parameters * FLOAT32 / READING
 
@@ -186,7 +193,7 @@ def _pace(blueprint: Blueprint, sample: Sample, timed: list[tuple[int, dict[str,
     def kind(name: str) -> float:
         return _of_all_layers(blueprint, [(layers, seconds[name]) for layers, seconds, _ in timed])
 
-    per_zsl, per_icl = (observing(blueprint, prompt_sizes(one)).total for one in (sample.zsl, sample.icl))
+    per_zsl, per_icl = (observing(blueprint, prompt_sizes(prompts)).total for prompts in (sample.zsl, sample.icl))
     trained = sequence_sizes(sample.sequences)
     flops = {name: training(blueprint, trained, method).total for name, method in sample.methods.items()}
     linearised = [name for name in sample.methods if name in timed[0][1]]

@@ -32,7 +32,7 @@ class Failure:
 
     key: str
     """Of the cell, the observations of a world, or the network's measure."""
-    what: str
+    title: str
     """The same, for people."""
     error: str
     """Type and message."""
@@ -68,14 +68,16 @@ def keep_failure(folder: RunFolder, key: str, title: str, error: str, trace: str
     # shortened last: half a secret would not be known as such
     error, trace = shortened(without_secrets(error), LONGEST_ERROR), shortened(without_secrets(trace), LONGEST_TRACE)
     failure = Failure(key, title, error, trace, datetime.now(UTC).isoformat(timespec="seconds"))
-    folder.write_json(_name(key), asdict(failure))
+    content = asdict(failure)
+    folder.write_json(_name(key), {"what": content.pop("title"), **content})
     say(f"{title} {failure.status}")
 
 
 def failures(folder: RunFolder, keys: Iterable[str]) -> dict[str, Failure]:
     """Those of the keys that failed, by key."""
-    there = failed_keys(folder)
-    return {key: Failure(**folder.read_json(_name(key))) for key in keys if key in there}
+    failed = failed_keys(folder)
+    read = {key: _read(folder, key) for key in keys if key in failed}
+    return {key: failure for key, failure in read.items() if failure is not None}
 
 
 def failed_keys(folder: RunFolder) -> set[str]:
@@ -85,10 +87,9 @@ def failed_keys(folder: RunFolder) -> set[str]:
 
 def load_or_failed(folder: RunFolder, key: str, settings: Iterable[str] = ()) -> CellRecord:
     """A finished cell; one that failed has no numbers, and that for the status of all its settings."""
-    kept = None if folder.has_cell(key) else folder.read_json(_name(key))
-    if kept is None:
+    failure = None if folder.has_cell(key) else _read(folder, key)
+    if failure is None:
         return folder.load_cell(key)
-    failure = Failure(**kept)
     why = {"status": failure.status, "losses": [], "gradient_norms": []}
     return CellRecord({}, {"failed": failure.status, "settings": dict.fromkeys(settings, why)})
 
@@ -97,6 +98,11 @@ def forget(folder: RunFolder, keys: Iterable[str]) -> None:
     """Let what failed be tried again."""
     for key in keys:
         (folder.path / _name(key)).unlink(missing_ok=True)
+
+
+def _read(folder: RunFolder, key: str) -> Failure | None:
+    content = folder.read_json(_name(key))
+    return None if content is None else Failure(title=content.pop("what"), **content)
 
 
 def _name(key: str) -> str:

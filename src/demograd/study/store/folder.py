@@ -35,8 +35,8 @@ class Computing:
     threads: int
     """Of each worker."""
 
-    def here(self) -> str:
-        """In words, where it is asked: equal only where the same numbers come out bit for bit."""
+    def in_words(self) -> str:
+        """What this machine computes on: equal only where the same numbers come out bit for bit."""
         threads = "1 thread" if self.threads == 1 else f"{self.threads} threads"
         return f"{_device(self.device)}, {threads}, torch {torch.__version__}"
 
@@ -113,13 +113,13 @@ class RunFolder:
 
     def set_aside(self, damaged: Sequence[Damaged], say: Callable[[str], None]) -> None:
         """Move damaged files into `damaged/`, and say so."""
-        for one in damaged:
-            move(one.file, self.path / "damaged")
-        for has_seal, what in ((True, "are damaged"), (False, f"have no seal ({WITHOUT_SEAL})")):
-            names = [one.file.name for one in damaged if one.has_seal == has_seal]
+        for problem in damaged:
+            move(problem.file, self.path / "damaged")
+        for has_seal, words in ((True, "are damaged"), (False, f"have no seal ({WITHOUT_SEAL})")):
+            names = [problem.file.name for problem in damaged if problem.has_seal == has_seal]
             if names:
                 say(
-                    f"{len(names)} of the files in {self.path} {what}: they are set aside in damaged/, and made anew "
+                    f"{len(names)} of the files in {self.path} {words}: they are set aside in damaged/, and made anew "
                     f"({', '.join(names[:3])}{', …' if len(names) > 3 else ''})"
                 )
 
@@ -157,7 +157,7 @@ class RunFolder:
 
     @property
     def _computed_on(self) -> str:
-        return "" if self.computing is None else self.computing.here()
+        return "" if self.computing is None else self.computing.in_words()
 
     def _alone_with(self, key: str) -> Any:
         if not isinstance(self.path, Path):

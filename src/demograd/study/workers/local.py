@@ -22,7 +22,7 @@ from threading import Thread
 import torch
 
 from demograd.errors import UserError
-from demograd.study.workers.progress import EVERY, Message, Sending, Watch, tell
+from demograd.study.workers.progress import INTERVAL, Message, Sending, Watch, tell
 from demograd.study.workers.workers import Job
 
 KILLED = "the process that worked on it was killed; often the machine had no memory left"
@@ -88,7 +88,7 @@ def _pool(
     messages: SimpleQueue[Message] = context.SimpleQueue()
     hears, lifeline = context.Pipe(duplex=False)
     numbers, running = count(), dict[Future[None], tuple[int, Job]]()
-    taken: dict[str, int] = {}  # process → number of its job
+    job_numbers: dict[str, int] = {}  # process → number of its job
     mine: set[BaseProcess] = set()
     lost: dict[int, Job] = {}
     begin = hears, messages, threads, Path.cwd(), dict(os.environ)
@@ -102,8 +102,8 @@ def _pool(
                 except BrokenProcessPool:
                     lost[at] = job
             mine |= set(active_children()) - others
-            done = wait(running, timeout=EVERY, return_when=FIRST_COMPLETED).done
-            _heard(messages, taken, watch)
+            done = wait(running, timeout=INTERVAL, return_when=FIRST_COMPLETED).done
+            _heard(messages, job_numbers, watch)
             for future in done:
                 at, job = running.pop(future)
                 try:
@@ -120,10 +120,10 @@ def _pool(
         pool.shutdown(wait=True, cancel_futures=True)
         lifeline.close()
         hears.close()
-    _heard(messages, taken, watch)
-    if lost and not taken and any((process.exitcode or 0) > 0 for process in mine):
+    _heard(messages, job_numbers, watch)
+    if lost and not job_numbers and any((process.exitcode or 0) > 0 for process in mine):
         raise _no_worker_began()
-    guilty = {taken.get(str(process.pid)) for process in mine if process.exitcode not in _TERMINATED}
+    guilty = {job_numbers.get(str(process.pid)) for process in mine if process.exitcode not in _TERMINATED}
     blamed = guilty & lost.keys() or lost.keys()
     return [job for at, job in lost.items() if at in blamed], [job for at, job in lost.items() if at not in blamed]
 
@@ -151,11 +151,11 @@ def _submitted(pool: ProcessPoolExecutor, at: int, job: Job) -> "Future[None]":
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _heard(messages: "SimpleQueue[Message]", taken: dict[str, int], watch: Watch) -> None:
+def _heard(messages: "SimpleQueue[Message]", job_numbers: dict[str, int], watch: Watch) -> None:
     while not messages.empty():
         message = messages.get()
         if message.name == "take":
-            taken[message.worker] = int(message.arguments[0])
+            job_numbers[message.worker] = int(message.arguments[0])
         else:
             tell(watch, message)
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
-EVERY = 0.1
+INTERVAL = 0.1
 """Seconds between two messages that only count on."""
 
 
@@ -13,7 +13,7 @@ EVERY = 0.1
 class JobWatch(Protocol):
     """Told how far a job is: a part of a run, maybe elsewhere."""
 
-    def begin(self, what: str, setting: str, total: int, worker: str = "") -> None:
+    def begin(self, title: str, setting: str, total: int, worker: str = "") -> None:
         """A setting of a cell begins: so many queries, or so many steps; `worker` tells who does it, among several."""
 
     def done(self, so_far: int, worker: str = "") -> None:
@@ -35,7 +35,7 @@ class Silent:
     """Watches without a word."""
 
     def start(self, work: int) -> None: ...
-    def begin(self, what: str, setting: str, total: int, worker: str = "") -> None: ...
+    def begin(self, title: str, setting: str, total: int, worker: str = "") -> None: ...
     def done(self, so_far: int, worker: str = "") -> None: ...
     def say(self, sentence: str) -> None: ...
 
@@ -60,13 +60,13 @@ class Sending:
     """The last count, while it is too early to send it."""
     sent: float = field(default_factory=time.monotonic)
 
-    def begin(self, what: str, setting: str, total: int, worker: str = "") -> None:
+    def begin(self, title: str, setting: str, total: int, worker: str = "") -> None:
         self._send_held()
-        self.send(Message(self.worker, "begin", (what, setting, total)))
+        self.send(Message(self.worker, "begin", (title, setting, total)))
 
     def done(self, so_far: int, worker: str = "") -> None:
         self.held = Message(self.worker, "done", (so_far,))
-        if time.monotonic() - self.sent > EVERY:
+        if time.monotonic() - self.sent > INTERVAL:
             self._send_held()
 
     def say(self, sentence: str) -> None:

@@ -69,9 +69,9 @@ class Workers:
                 f"--workers {self.number} with --executor in-process", "one worker", "Try --executor processes"
             )
         of_ray = {"--address": self.address, "--gpus": self.gpus, "--memory": self.memory}
-        if self.executor != "ray" and (given := [name for name, value in of_ray.items() if value]):
+        if self.executor != "ray" and (ray_only := [name for name, value in of_ray.items() if value]):
             raise UserError(
-                f"{given[0]} without Ray",
+                f"{ray_only[0]} without Ray",
                 "a task of a Ray cluster, which has resources",
                 "Add --executor ray, or leave it off",
             )
