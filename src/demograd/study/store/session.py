@@ -57,9 +57,9 @@ def run_session(folder: RunFolder, study: BaseModel, say: Callable[[str], None])
     """Make the folder, or accept one that holds this very study, and keep other runs out of it (where it is local).
 
     Every file is checked once, here: what is damaged is set aside, so that the run makes it anew. Behind a URL cells
-    and observations are not, since each would have to be fetched; they are when they are read (`with_repair`). A folder that
-    was made here, or what was made in one, goes again where a `UserError` ends the block before there is a finished
-    cell.
+    and observations are not checked here, since each would have to be fetched, but when they are read (`with_repair`).
+    A folder that was made here, or what was made in one, goes again where a `UserError` ends the block before there is
+    a finished cell.
 
     Raises:
         UserError: it holds another study, or something else, or is in use, or cannot be written.
