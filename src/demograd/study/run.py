@@ -33,7 +33,7 @@ from demograd.study.workers.on_ray import check_reachable
 from demograd.study.workers.progress import Silent, Watch
 
 _PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "scipy", "pandas", "safetensors", "gguf")
-"""Whose versions the provenance names."""
+"""Packages whose versions the provenance names."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Run:
         return f"Run({str(self.folder.path)!r}, study {self.study.name!r}, {experiment_of(self.study).size})"
 
     def results(self) -> pd.DataFrame:
-        """One number a row (docs/run-folder.md).
+        """The results table, one number a row (docs/run-folder.md).
 
         Raises:
             UserError: the run has not ended.
@@ -91,7 +91,7 @@ class Run:
 
     @cached_property
     def failed(self) -> tuple[Failure, ...]:
-        """What could not be measured, each with its traceback."""
+        """Failures, each with its traceback."""
         units = experiment_of(self.study).units(self.folder)
         return tuple(failures(self.folder, [unit.key for unit in units]).values())
 

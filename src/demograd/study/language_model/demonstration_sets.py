@@ -19,7 +19,7 @@ _Key = tuple[object, ...]
 
 @dataclass(frozen=True)
 class DemonstrationSet:
-    """What is kept of one."""
+    """What a run remembers of a demonstration set: its token ids would not fit into memory."""
 
     k_used: int
     """Demonstrations that fit the context window."""
@@ -33,10 +33,10 @@ class DemonstrationSet:
 
 
 class DemonstrationSets:
-    """All of a study's; models that read alike share them."""
+    """All demonstration sets of a study; models whose tokenizers read alike share them."""
 
     def __init__(self, study: Study, tasks: dict[str, Task], first: Reader) -> None:
-        """`first`: of the study's first model. Texts that are too long for any of its models are left out for all.
+        """`first`: the reader of the study's first model. Texts too long for any of its models are left out for all.
 
         Raises:
             UserError: see `Task.within_window`.
@@ -44,7 +44,7 @@ class DemonstrationSets:
         self.study, self.tasks = study, dict(tasks)
         self.readers = {first.name: first}
         self.task_notes: list[str] = []
-        """What a reader must know of the tasks as these models read them."""
+        """Sentences for the page: the tasks as these models read them."""
         if any(worlds(study)):
             self._read_tasks()
         self.by_key: dict[_Key, DemonstrationSet] = {}
@@ -73,7 +73,7 @@ class DemonstrationSets:
 
     @property
     def notes(self) -> list[str]:
-        """What a reader of the results must know of the tasks and of the demonstrations drawn."""
+        """Sentences for the page: the tasks, and the demonstrations drawn."""
         return self.task_notes + self._label_notes()
 
     def _label_notes(self) -> list[str]:
@@ -103,7 +103,7 @@ class DemonstrationSets:
 
     @property
     def fingerprints(self) -> dict[str, Mapping[str, str]]:
-        """By `demonstrations_label`."""
+        """`demonstrations_label` → setting → fingerprint of its token ids."""
         return {demonstrations_label(world): self.set_of(world).fingerprints for world in worlds(self.study)}
 
     def _read_tasks(self) -> None:

@@ -33,7 +33,7 @@ from demograd.tasks import Task
 
 @dataclass(frozen=True)
 class Preparation:
-    """What was found out before the run: demonstration sets, networks, and what a reader must know of them."""
+    """Facts gathered before the run: demonstration sets, networks, and sentences about them for the page."""
 
     sets: DemonstrationSets
     inputs: Inputs
@@ -122,7 +122,7 @@ class LanguageModelExperiment(Experiment):
         check_claims(self.study, folder)
 
     def device(self) -> str:
-        """Of the first model."""
+        """The device of the first model."""
         return self._preparation.device
 
     def facts(self, folder: RunFolder) -> dict[str, Any]:
@@ -178,7 +178,7 @@ def _check_methods(study: Study, model: Model, sets: DemonstrationSets) -> None:
 
 
 def _model_facts(model: Model) -> dict[str, str]:
-    """What the provenance says of a pretrained network, also where the model is an untrained twin of it."""
+    """Facts of a pretrained network for the provenance, also where the model is an untrained twin of it."""
     return {
         "name": model.name,
         "fingerprint": model.pretrained_fingerprint,

@@ -1,4 +1,4 @@
-"""What a reader must know of a run of language models: of its models and settings, and of how its files were made."""
+"""Sentences for the page of a run of language models: about its models and settings, and how its files were made."""
 
 from collections.abc import Iterable, Iterator
 
@@ -16,13 +16,13 @@ from demograd.tasks import prompt_notes
 
 
 def model_notes(study: Study, model: Model) -> list[str]:
-    """What a reader must know of a model, whichever of its states was loaded."""
+    """Notes about a model, whichever of its states was loaded."""
     untrained = any(weights != "trained" for weights in study.weights)
     return [*model.notes, *([model.initialisation] if untrained else [])]
 
 
 def notes_of(study: Study, model: Model, *, can_align: bool) -> list[str]:
-    """What a reader must know of the model and the settings; `can_align`: see `measure.can_align`, of the longest."""
+    """Notes about the model and the settings; `can_align`: whether its longest prompts can be aligned."""
     notes = [*study.notes, *model_notes(study, model), *prompt_notes(model.tokenizer, study.separator)]
     if study.answer_prefix != " ":
         notes.append(f"Between text and answer stands {study.answer_prefix!r}, not a space.")
@@ -47,7 +47,7 @@ def notes_of(study: Study, model: Model, *, can_align: bool) -> list[str]:
 
 
 def kept_notes(units: Iterable[Unit], folder: RunFolder) -> list[str]:
-    """Of all that is finished, whichever run or worker made it, each note once; in the order of the grid."""
+    """Notes about all finished files, whichever run or worker made them, each once, in the order of the grid."""
     files = [*_finished_files(units, folder)]
     notes = list(dict.fromkeys(note for file_notes, _, _ in files for note in file_notes))
     computed_on = dict.fromkeys(computing for _, computing, _ in files if computing)

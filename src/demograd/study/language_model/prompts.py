@@ -1,4 +1,4 @@
-"""Everything that can be wrong is found here, before a run folder exists: tasks, demonstrations, tokens."""
+"""Token ids of a demonstration set, made before a run folder exists: what is wrong with a task is found here."""
 
 import hashlib
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ from demograd.tasks.draws import reorder
 
 @dataclass(frozen=True)
 class Reader:
-    """What prompts need of a model, which is here before its weights are."""
+    """Tokenizer and context window of a model: all that prompts need, without its weights."""
 
     name: str
     tokenizer: Any
@@ -161,7 +161,7 @@ def _other_orders(demonstrations: list[Example], seed: int, permutation: int, co
 def _fitting(
     study: Study, task: Task, model: Model | Reader, queries: list[Example], demonstrations: list[Example]
 ) -> list[Example]:
-    """Those that fit the context window: dropped from the end, in ICL and FT alike."""
+    """The demonstrations that fit the context window: dropped from the end, in ICL and FT alike."""
     if model.context_window is None:
         return demonstrations
     return task.fitting_demonstrations(

@@ -29,7 +29,7 @@ class NetworkMeasurement(Unit):
     study: Study = field(repr=False)
     network: Network
     fingerprint: str
-    """Of the pretrained network."""
+    """Fingerprint of the pretrained network."""
     measure: str
 
     def __str__(self) -> str:
@@ -49,7 +49,7 @@ class PromptObservations(Unit):
     study: Study = field(repr=False)
     world: World
     fingerprint: str
-    """Of the pretrained network."""
+    """Fingerprint of the pretrained network."""
     zsl_key: str
     icl_key: str
     orders_key: str | None

@@ -29,15 +29,15 @@ class LayerSizes:
 
 @dataclass(frozen=True, eq=False)
 class Blueprint:
-    """One model of a study."""
+    """The shape of a model of a study."""
 
     name: str
     config: Any = field(repr=False)
-    """Of the language model, without what sees."""
+    """Configuration of the language model, without its vision part."""
 
     @cached_property
     def anatomy(self) -> Anatomy:
-        """Of a network whose tensors have shapes and no numbers.
+        """Anatomy of a network whose tensors have shapes and no numbers.
 
         Raises:
             UserError: a configuration that no network has, or a shape that demograd does not know.
@@ -59,7 +59,7 @@ class Blueprint:
 
     @cached_property
     def sizes(self) -> list[LayerSizes]:
-        """Of each layer."""
+        """Sizes of each layer."""
         return [self._sizes_of(layer) for layer in range(self.layers)]
 
     def _sizes_of(self, layer: int) -> LayerSizes:
@@ -110,7 +110,7 @@ class Blueprint:
 
     @cached_property
     def parameters(self) -> int:
-        """Of the whole network; tied ones once."""
+        """Number of parameters of the whole network; tied ones once."""
         return sum(parameter.numel() for parameter in self.anatomy.network.parameters())
 
 

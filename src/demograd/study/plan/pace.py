@@ -28,13 +28,13 @@ from demograd.study.schema import Study
 from demograd.tasks import Prompts, TrainingSequence
 
 QUERIES, SEQUENCES, REPEATS = 8, 2, 3
-"""What is timed: enough to be past overheads, short beside a study."""
+"""Queries, sequences and repeats that are timed: enough to be past overheads, short beside a study."""
 READING = 2e9
 """Bytes of weights a second, read from a file, converted and hashed; or gone through in memory."""
 FLOAT32 = 4
 """Bytes: what single weights are compared in."""
 DEEP_BYTES = 128 << 20
-"""Of the deeper network's layers: more than the caches hold, as the whole network's are."""
+"""Size of the deeper network's layers: more than the caches hold, as the whole network's are."""
 
 
 @dataclass(frozen=True)
@@ -42,14 +42,14 @@ class Pace:
     """Seconds per operation of one model, by kind of work."""
 
     observing: Mapping[str, float]
-    """By setting: ZSL, ICL; `FT` and a method's name, where it is observed otherwise than ZSL."""
+    """Setting → seconds: ZSL, ICL; `FT`, and a method's name where it is observed otherwise than ZSL."""
     tuning: Mapping[str, float]
-    """By method."""
+    """Method → seconds."""
     drawing: float = 0.0
     """Seconds that drawing random weights for the whole network takes."""
 
     def seconds(self, study: Study, blueprint: Blueprint, work: WorldWork) -> float:
-        """What one world takes."""
+        """Seconds that one world takes."""
         seconds = sum(
             self.observing[observation.setting] * observing(blueprint, observation.sizes).total
             for observation in work.observations
@@ -70,11 +70,11 @@ class Sample:
     icl: Prompts
     sequences: list[TrainingSequence]
     methods: Mapping[str, Method]
-    """By name."""
+    """Name → method."""
 
 
 def sample_of(study: Study, prepared: Prepared, work: Iterable[WorldWork]) -> Sample:
-    """Of one demonstration set, and every method of the work."""
+    """A sample of one demonstration set, with every method of the work."""
     methods = {
         tuning.method: study.method(tuning.method, tuning.learning_rate)
         for world_work in work
@@ -112,7 +112,7 @@ def loading_seconds(study: Study, blueprint: Blueprint) -> float:
 
 
 def measuring_seconds(study: Study, blueprint: Blueprint, measure: str) -> float:
-    """Of a measure of a network alone: `sparsity`, or `training_time`, for which the last checkpoint is loaded too."""
+    """Seconds of a network measure: `sparsity`, or `training_time`, for which the last checkpoint is loaded too."""
     if measure == "sparsity":
         entries = sum(parameter.numel() for module in blueprint.anatomy.attentions for parameter in module.parameters())
         return entries * FLOAT32 * (1 + len(THRESHOLDS)) / READING

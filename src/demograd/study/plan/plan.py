@@ -41,7 +41,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a study will do."""
+    """The work, memory and time of a study."""
 
     study: Study
     """With every learning rate filled in."""
@@ -50,7 +50,7 @@ class Plan:
     work: Sequence[WorldWork]
     """In every world; none where only networks are measured."""
     blueprints: Mapping[str, Blueprint]
-    """By model; checkpoints of one model share one."""
+    """Model → blueprint; checkpoints of one model share one."""
     paces: Mapping[str, Pace]
     starting: float
     """Seconds in which tasks are loaded and prompts are made, as measured while planning."""
@@ -59,7 +59,7 @@ class Plan:
 
     @property
     def measured(self) -> list[str]:
-        """What is measured on each network alone."""
+        """Measures of each network alone."""
         return [measure for measure in NETWORK_MEASURES if measure in self.study.measures]
 
     @property
@@ -68,7 +68,7 @@ class Plan:
 
     @cached_property
     def flops(self) -> Flops:
-        """Of all networks' passes."""
+        """Operations of all networks' passes."""
         whole = Flops()
         for world_work in self.work:
             blueprint = self.blueprints[world_work.world.model]
@@ -118,7 +118,7 @@ class Plan:
 
 
 def plan_study(study: Study, say: Callable[[str], None] = lambda sentence: None) -> Plan:
-    """What running the study will take; no weights are loaded, and none downloaded.
+    """Plan the run of a study; no weights are loaded, and none downloaded.
 
     Raises:
         UserError: something in the study cannot work.
@@ -149,7 +149,7 @@ def plan_study(study: Study, say: Callable[[str], None] = lambda sentence: None)
 
 
 def _sample(study: Study, work: Sequence[WorldWork], sets: DemonstrationSets) -> Sample | None:
-    """Of the world in the middle, by the length of its prompts, of those that do most; None where there is none."""
+    """A sample of the world of median prompt length among those with most methods; None where there is no world."""
     if not work:
         return None
     most = max(len(world_work.tunings) for world_work in work)
@@ -223,7 +223,7 @@ def peak_bytes(study: Study, blueprint: Blueprint, work: WorldWork) -> int:
 
 
 def network_bytes(study: Study, blueprint: Blueprint, weights: Weights) -> int:
-    """Of weights: an untrained network is drawn beside the trained one; a checkpoint is held against the last."""
+    """Bytes of weights: an untrained network is drawn beside the trained one, a checkpoint compared with the last."""
     others = weights != "trained" or len(study.models) > 1
     return blueprint.parameters * DTYPES[study.dtype].itemsize * (2 if others else 1)
 

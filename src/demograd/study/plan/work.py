@@ -1,4 +1,4 @@
-"""What a run does, world by world: observations and fine-tunings, each shared one once."""
+"""The work of a run, world by world: observations and fine-tunings; a shared observation counts once."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class Tuning:
     rates: int
     """How many there are."""
     trained: tuple[Trained, ...]
-    """What is trained on, at each rate: demonstrations, controls', and other orders of the demonstrations."""
+    """Training data at each rate: demonstrations, controls', and other orders of the demonstrations."""
     after: PromptSizes
 
     @property
@@ -39,7 +39,7 @@ class Tuning:
 
 @dataclass(frozen=True)
 class WorldWork:
-    """What is done in one world; it is handed out whole."""
+    """The work in one world, which one worker does."""
 
     world: World
     observations: list[Observing]

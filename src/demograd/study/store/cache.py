@@ -28,7 +28,7 @@ class Entry:
 
     kind: Kind
     title: str
-    """What it was in the study that measured it first."""
+    """Its title in the study that measured it first."""
     file: Path
     size: int
     """Bytes."""
@@ -40,11 +40,11 @@ class Entry:
 
 @dataclass(frozen=True)
 class Pruned:
-    """What was to be dropped."""
+    """The outcome of pruning."""
 
     dropped: Sequence[Entry]
     remaining: Sequence[Entry]
-    """What the system did not let go: of another user, or on a disk that cannot be written."""
+    """Files that could not be removed: another user's, or on a disk that cannot be written."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Cache:
         return True
 
     def entries(self) -> Iterator[Entry]:
-        """All of them, but for what others drop meanwhile; what is not the cache's is left alone.
+        """All entries, but for those that others drop meanwhile; files of other names are left alone.
 
         Raises:
             UserError: the folder cannot be read.
@@ -101,7 +101,7 @@ class Cache:
                     yield from _entry(kind, match["title"], file)
 
     def unfinished(self) -> Iterator[Entry]:
-        """What writers have begun: those that were killed have left it.
+        """Unfinished files, which writers that were killed have left.
 
         Raises:
             UserError: the folder cannot be read.

@@ -1,4 +1,4 @@
-"""What failed in a run, kept beside what was finished: the others go on, and nobody tries it again unasked."""
+"""Failures of a run, kept beside its cells: the others go on, and a failed unit is tried again on request only."""
 
 import os
 import re
@@ -31,9 +31,9 @@ class Failure:
     """Something that could not be measured."""
 
     key: str
-    """Of the cell, the observations of a world, or the network's measure."""
+    """Key of the unit that failed."""
     title: str
-    """The same, for people."""
+    """Title of the unit that failed."""
     error: str
     """Type and message."""
     traceback: str
@@ -47,7 +47,7 @@ class Failure:
 
 
 def attempt(folder: RunFolder, key: str, title: str, work: Callable[[], Result], say: Say) -> Result | None:
-    """What `work` gives; None where it failed, which is kept with its traceback, and said.
+    """Result of `work`; None where it failed, which is kept with its traceback, and said.
 
     Raises:
         UserError: a setting cannot work, and nothing is finished yet: who gave it can mend it at once; or the disk is
@@ -74,19 +74,19 @@ def keep_failure(folder: RunFolder, key: str, title: str, error: str, trace: str
 
 
 def failures(folder: RunFolder, keys: Iterable[str]) -> dict[str, Failure]:
-    """Those of the keys that failed, by key."""
+    """Key → failure, for those of the keys that failed."""
     failed = failed_keys(folder)
     read = {key: _read(folder, key) for key in keys if key in failed}
     return {key: failure for key, failure in read.items() if failure is not None}
 
 
 def failed_keys(folder: RunFolder) -> set[str]:
-    """Everything that failed in this folder."""
+    """Keys of all failures in this folder."""
     return {file.stem for file in (folder.path / "failures").glob("*.json")}
 
 
 def load_or_failed(folder: RunFolder, key: str, settings: Iterable[str] = ()) -> CellRecord:
-    """A finished cell; one that failed has no numbers, and that for the status of all its settings."""
+    """A finished cell; a failed one has no numbers, and the failure as the status of all its settings."""
     failure = None if folder.has_cell(key) else _read(folder, key)
     if failure is None:
         return folder.load_cell(key)

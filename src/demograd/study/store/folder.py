@@ -28,22 +28,22 @@ from demograd.study.store.cache import Cache, Kind, user_cache
 
 @dataclass(frozen=True)
 class Computing:
-    """What a run computes on, as it was asked for: which device that is, each machine that works says itself."""
+    """Requested device and threads of a run; which device that is, each working machine finds out itself."""
 
     device: str
     """As a study has it: `auto`, `balanced`, `cpu`, `cuda`, …"""
     threads: int
-    """Of each worker."""
+    """Threads of each worker."""
 
     def in_words(self) -> str:
-        """What this machine computes on: equal only where the same numbers come out bit for bit."""
+        """Device, threads and library of this machine: equal only where the same numbers come out bit for bit."""
         threads = "1 thread" if self.threads == 1 else f"{self.threads} threads"
         return f"{_device(self.device)}, {threads}, torch {torch.__version__}"
 
 
 @dataclass(frozen=True)
 class CellRecord:
-    """What is kept of a finished cell."""
+    """The numbers and facts of a finished cell."""
 
     tensors: dict[str, Tensor]
     """`<setting>/<metric>`: [queries, layers] or [queries, layers, heads]; `<setting>/label_log_probs`."""
@@ -57,7 +57,7 @@ class RunFolder:
 
     path: Place
     computing: Computing | None = None
-    """What whoever works with it computes on; None: it is only read, and nothing comes from the cache."""
+    """Device and threads of the process that works with it; None: the folder is only read, without the cache."""
 
     def has_cell(self, key: str) -> bool:
         """Whether this cell is finished: here, or in another study that computed on the same."""
@@ -128,7 +128,7 @@ class RunFolder:
         write_json(self.path / name, content)
 
     def read_json(self, name: str) -> Any:
-        """What `write_json` kept; None where there is nothing.
+        """The content that `write_json` kept; None where there is none.
 
         Raises:
             Damaged: the file is not what was written.

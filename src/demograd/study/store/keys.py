@@ -15,7 +15,7 @@ from demograd.study.schema import Study
 NUMERICS = 5
 """Raised when a change of the code changes numbers: cells of another version are run again."""
 _DIGITS = 32
-"""Of the hash, hexadecimal: that two of a billion cells share one is less likely than 1 in 10^20."""
+"""Hexadecimal digits of the hash: that two of a billion cells share one is less likely than 1 in 10^20."""
 
 
 def settings_key(title: str, settings: dict[str, Any]) -> str:

@@ -129,7 +129,7 @@ def _is_new(path: Place, study: BaseModel) -> bool:
 
 
 def _check_same(path: Place, study: BaseModel) -> None:
-    """By its `study.yaml`; where that is not as it was written, and says nothing, by the mark beside it."""
+    """Compare with its `study.yaml`; where that is not as it was written, look for the mark beside it."""
     try:
         settings = read_yaml(path / STUDY)
     except Damaged as damaged:
@@ -215,7 +215,7 @@ def _described(holder: Path) -> str:
 
 
 def with_repair(folder: RunFolder, work: Callable[[], Result], say: Callable[[str], None]) -> Result:
-    """What `work` gives; where it reads a damaged file, all of the folder's are checked, and it works once more.
+    """Result of `work`; where it reads a damaged file, all files are checked, and it works once more.
 
     Args:
         folder: where it reads and writes, opened.
@@ -233,7 +233,7 @@ def with_repair(folder: RunFolder, work: Callable[[], Result], say: Callable[[st
 
 
 def damaged_files(path: Place, *, large: bool) -> list[Damaged]:
-    """Those that are not as they were written; with `large`, also of cells and observations, all of which are read."""
+    """Files that are not as they were written; with `large`, also cells and observations, all of which are read."""
     folders = {**_SMALL, **_LARGE} if large else _SMALL
     return [damaged for file in _stored(path, folders) if (damaged := _damage(file)) is not None]
 

@@ -27,7 +27,7 @@ from demograd.study.workers.workers import Job
 
 KILLED = "the process that worked on it was killed; often the machine had no memory left"
 PRELOADED = [__name__, "demograd.study.language_model.units", "demograd.study.synthetic.units"]
-"""What jobs are made of: rooms import nothing before it is asked for, and each process would import it anew."""
+"""Modules that jobs need: packages import lazily, and each process would import them anew."""
 _TERMINATED = (0, None, -signal.SIGTERM)
 """Exit codes of processes that did nothing wrong: a pool that lost one of its processes terminates the others."""
 

@@ -25,7 +25,7 @@ PATIENCE = 5.0
 KILLED = "the Ray worker that worked on it was killed, time and again"
 
 Resources = Mapping[str, float]
-"""By Ray's names: CPU, GPU, and memory in bytes."""
+"""Ray's name of a resource → amount: CPU, GPU, and memory in bytes."""
 
 
 def on_ray(
@@ -181,7 +181,7 @@ def _settings() -> dict[str, str]:
 
 
 def _shortage(ray: Any, request: Resources) -> str | None:
-    """What each job asks for and what the nodes have, in words; None: a node has it, if maybe not now.
+    """A sentence on what a job requests and what the nodes have; None: a node has it, if maybe not now.
 
     It is no mistake yet: a cluster that grows by itself is told of it by Ray, and may get such a node.
     """
