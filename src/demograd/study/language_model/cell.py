@@ -22,7 +22,7 @@ from demograd.observe import Observation, observe
 from demograd.observe.rotary import has_rotary_keys
 from demograd.observe.self_check import way_at_length
 from demograd.study.language_model.grid import extras
-from demograd.study.language_model.prompts import Order, Prepared
+from demograd.study.language_model.prompts import Order, Prepared, other_trainings
 from demograd.study.measures import MEASURES, metrics_of_fine_tuning
 from demograd.study.schema import Study
 from demograd.study.store.folder import CellRecord
@@ -109,7 +109,6 @@ def measure(
             record_training_queries=wants_queries,
         )
     if "order_sensitivity" in study.measures and settings["FT"]["status"] == "ok":
-        others = [order.training for order in prepared.orders if order.training != prepared.training["FT"]]
         facts = [
             _fine_tune(
                 study,
@@ -120,7 +119,7 @@ def measure(
                 lambda tuned, ft: spread.add(ft),
                 partial(progress, "FT, another order"),
             )
-            for sequences in others
+            for sequences in other_trainings(study, prepared)
         ]
         failed = next((one["status"] for one in facts if one["status"] != "ok"), None)
         settings["FT"]["order_sensitivity"] = failed or "ok"
