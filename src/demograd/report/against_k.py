@@ -7,13 +7,13 @@ from demograd.report.drawing import keys
 from demograd.report.intervals import said_of_points
 from demograd.report.lines import Axis, line_chart
 from demograd.report.one_rate import SAID, at_one_rate
-from demograd.report.score_tables import REORDERED
 from demograd.report.scores import Scores
 from demograd.report.section import Figure, Section
 from demograd.report.variant import Variant
+from demograd.words import Setting
 
 METRICS_SHOWN = ("accuracy", "token_overlap", "overlap_cosine_similarity", "sim_aou")
-_SETTINGS = {"ZSL": "ZSL", "ICL": "ICL", REORDERED: "ICL, reordered", "FT": "FT"}
+_SETTINGS = (Setting.ZSL, Setting.ICL, Setting.ICL_REORDERED, Setting.FT)
 _LEAD = (
     "ICL, fine-tuning by each method, and ICL with the same demonstrations in another order: how much of ICL there is "
     "to be matched at all."
@@ -58,13 +58,13 @@ def against_k_section(scores: Scores) -> Section | None:
 
 
 def _label(of: Variant, setting: str) -> str:
-    return f"FT by {of.method}" if setting == "FT" else _SETTINGS[setting]
+    return f"FT by {of.method}" if setting == Setting.FT else Setting(setting).words
 
 
 def _figure(data: pd.DataFrame, title: str) -> Figure:
     if data["weights"].nunique() > 1:
         data = data.assign(label=data["label"] + ", " + data["weights"])
-    in_order = data.sort_values("setting", key=lambda column: column.map(list(_SETTINGS).index), kind="stable")
+    in_order = data.sort_values("setting", key=lambda column: column.map(_SETTINGS.index), kind="stable")
     legend = keys(list(dict.fromkeys(in_order["label"])))
     k = Axis("k", "log", ticks=tuple(sorted(set(data["x"]))))
     charts = [

@@ -15,8 +15,9 @@ from demograd.report.points import points
 from demograd.report.scores import LEADING, Scores
 from demograd.report.section import Chart, Figure, Key, Section
 from demograd.report.variant import WEIGHTS, Variant, method_label, world_labels
+from demograd.words import Setting
 
-SAME, CONTROL = "FT", "FT_other_demonstrations"
+SAME, CONTROL = Setting.FT, Setting.FT_OTHER_DEMONSTRATIONS
 
 
 def layers_section(results: pd.DataFrame, scores: Scores) -> Section | None:

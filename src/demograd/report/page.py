@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from demograd.columns import NOISE_CEILING
 from demograd.errors import UserError
 from demograd.files import Place, written_whole
 from demograd.metrics import METRICS, SEEDS_FOR_SPECIFICITY, SEEDS_TO_DECIDE
@@ -141,12 +140,5 @@ def _methods(run: Run, scores: Scores) -> list[dict[str, Any]]:
 
 def _definitions(run: Run) -> list[Any]:
     """The metrics that the page shows."""
-    shown = {
-        str(name)
-        .removesuffix("_at_equal_size")
-        .removesuffix("_over_sizes")
-        .removesuffix("_specificity")
-        .removesuffix(NOISE_CEILING)
-        for name in run.results["metric"].unique()
-    }
+    shown = set(run.results["metric"])
     return [metric for name, metric in METRICS.items() if name in shown]

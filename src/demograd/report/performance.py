@@ -1,14 +1,14 @@
 """What the model predicts in each setting: accuracy and its like, which show whether there is in-context learning."""
 
-from demograd.columns import CONTROLS
 from demograd.metrics import METRICS
 from demograd.report.scores import Scores
 from demograd.report.section import Head, Row, Section, Table, entry, grouped
 from demograd.report.variant import Variant, in_order, row_words, world_labels
+from demograd.words import Control, Setting
 
 FEW = 24
 """Rows that are all shown at once; in a longer run, those of fine-tuning have to be opened."""
-_SETTINGS = ("ZSL", "ICL", "FT", *CONTROLS)
+_SETTINGS = (Setting.ZSL, Setting.ICL, Setting.FT, *(control.setting for control in Control))
 
 
 def performance_section(scores: Scores) -> Section | None:
@@ -33,7 +33,7 @@ def performance_section(scores: Scores) -> Section | None:
     if not lines:
         return None
     heads = (Head("setting, weights"), *(Head(METRICS[name].title) for name in metrics))
-    untuned = [(world, row) for world, row in lines if row.name in ("ZSL", "ICL")]
+    untuned = [(world, row) for world, row in lines if row.name in (Setting.ZSL, Setting.ICL)]
     if len(lines) <= FEW:
         tables = [Table(heads, grouped(lines))]
     else:
@@ -41,14 +41,10 @@ def performance_section(scores: Scores) -> Section | None:
     return Section("performance", "What the model predicts", "", tuple(tables))
 
 
-def _row(scores: Scores, of: Variant, setting: str, metrics: list[str], variants: list[Variant]) -> Row:
+def _row(scores: Scores, of: Variant, setting: Setting, metrics: list[str], variants: list[Variant]) -> Row:
     among = [other for other in variants if other.method == of.method and of.method]
-    under = (f"on {CONTROLS[setting]}",) if setting in CONTROLS else ()
+    control = setting.control
+    under = (f"on {control.words}",) if control else ()
     entries = tuple(entry(scores.get(of, name, setting)) for name in metrics)
     name = f"FT by {of.method}" if of.method else setting
     return Row(name, entries, of.weights, (*under, *row_words(of, among)))
-
-
-def in_words(setting: str) -> str:
-    """`FT on permuted labels`."""
-    return f"FT on {CONTROLS[setting]}" if setting in CONTROLS else setting

@@ -4,18 +4,20 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from demograd.report.scores import plain
 from demograd.report.variant import Variant, variant
 
 
 def points(results: pd.DataFrame, metric: str, setting: str = "FT") -> pd.DataFrame:
     """A metric over all demonstration sets and queries, in all detail: columns variant, layer, at, value, low, high,
     conditional."""
-    rows = results[
-        (results["metric"] == metric)
-        & (results["setting"] == setting)
-        & results[["seed", "head", "step"]].isna().all(axis=1)
-        & (results["selection"] == "all")
-        & results["task"].notna()
+    rows = plain(results)
+    rows = rows[
+        (rows["metric"] == metric)
+        & (rows["setting"] == setting)
+        & rows[["seed", "head", "step"]].isna().all(axis=1)
+        & (rows["selection"] == "all")
+        & rows["task"].notna()
     ]
     return pd.DataFrame(
         {

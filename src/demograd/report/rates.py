@@ -3,26 +3,23 @@
 One rate per method is one point on a curve: which method looks more like ICL can depend on where it was taken.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import pandas as pd
 
-from demograd.columns import CONTROLS
 from demograd.metrics import METRICS
 from demograd.report.cell import Cell, cell, number
 from demograd.report.drawing import keys
 from demograd.report.intervals import said_of_cells
 from demograd.report.lines import Axis, line_chart
-from demograd.report.scores import LEADING, SPECIFICITY, Scores
+from demograd.report.scores import LEADING, Scores
 from demograd.report.section import NOTHING, Chart, Figure, Head, Row, Section, Table, entry, grouped
 from demograd.report.variant import Variant, in_order, variant, world_labels
+from demograd.words import Control, Reading
 
 SIZE = "update_size_ratio"
-READINGS = {
-    "_at_equal_size": "at equal size of the update",
-    "_over_sizes": "over all sizes of the update that the methods share",
-}
-"""What the results append to the name of a score that is read between the rates that were run."""
+READINGS = (Reading.AT_EQUAL_SIZE, Reading.OVER_SIZES)
+"""Of a score between the rates that were run."""
 _RATE = Axis("learning rate", "log")
 _RATIO = Axis("‖u_FT‖ / ‖u_ICL‖", "log")
 _LEAD = (
@@ -40,7 +37,7 @@ def rates_section(results: pd.DataFrame, scores: Scores) -> Section | None:
         here = [each for each in tuned if worlds[each] == world]
         if len({(each.method, each.weights, each.learning_rate) for each in here}) > len(_lines(here)):
             figures.append(_figure(scores, here, world if len(set(worlds.values())) > 1 else ""))
-    read = (_read_between(results, name, suffix) for name in LEADING for suffix in READINGS)
+    read = (_read_between(results, name, reading) for name in LEADING for reading in READINGS)
     parts = (*figures, *(table for table in read if table))
     return Section("rates", "Against the learning rate", _LEAD, parts) if parts else None
 
@@ -58,7 +55,8 @@ def _figure(scores: Scores, here: list[Variant], title: str) -> Figure:
     sizes = {each: scores.get(each, SIZE, "FT") for each in here}
     rates = {each: each.learning_rate for each in here}
     ratios = {each: size.value for each, size in sizes.items()}
-    control = next((one for one in CONTROLS if any(scores.of(name + SPECIFICITY, one) for name in LEADING)), None)
+    compared = {control for _, metric, control in scores.specificities if metric in LEADING}
+    control = next((control for control in Control if control in compared), None)
     charts: list[Chart | None] = []
     drawn = [*sizes.values()]
     for name in LEADING:
@@ -66,9 +64,9 @@ def _figure(scores: Scores, here: list[Variant], title: str) -> Figure:
         drawn += of.values()
         charts.append(line_chart(_data(rates, of), f"{score} by rate", _RATE, Axis(score, zero=True), legend))
         if control:
-            differences = {each: scores.get(each, name + SPECIFICITY, control) for each in here}
+            differences = {each: scores.specificity(each, name, control) for each in here}
             drawn += differences.values()
-            axis = Axis(f"specificity vs {CONTROLS[control]}", zero=True)
+            axis = Axis(f"specificity vs {control.words}", zero=True)
             charts.append(line_chart(_data(rates, differences), f"{score} specificity by rate", _RATE, axis, legend))
         by_size = _data(ratios, of)
         charts.append(
@@ -96,30 +94,33 @@ def _data(x: Mapping[Variant, float | None], y: Mapping[Variant, Cell]) -> pd.Da
     ).astype({"x": float, "y": float, "low": float, "high": float})
 
 
-def _read_between(results: pd.DataFrame, name: str, suffix: str) -> Table | None:
+def _read_between(results: pd.DataFrame, name: str, reading: Reading) -> Table | None:
     """A score and its specificities where all methods' updates are alike in size."""
-    asked = [(name + suffix, "FT"), *((name + SPECIFICITY + suffix, control) for control in CONTROLS)]
     rows = results[
-        results["metric"].isin({metric for metric, _ in asked}) & results[["seed", "layer"]].isna().all(axis=1)
+        (results["metric"] == name) & (results["reading"] == reading) & results[["seed", "layer"]].isna().all(axis=1)
     ]
     if rows.empty:
         return None
-    found = {(variant(row), row["metric"], row["setting"]): row for row in rows.to_dict("records")}
-    variants = in_order(each for each, _, _ in found)
-    asked = [one for one in asked if any((metric, setting) == one for _, metric, setting in found)]
+    by_control = {
+        (variant(row), None if pd.isna(row["versus"]) else Control(row["versus"])): row
+        for row in rows.to_dict("records")
+    }
+    variants = in_order(each for each, _ in by_control)
+    compared = {control for _, control in by_control}
+    controls = [control for control in (None, *Control) if control in compared]
     worlds = world_labels(variants)
     lines = []
     for each in variants:
-        of = [found.get((each, metric, setting)) for metric, setting in asked]
-        at = next((row["at"] for row in of if row is not None and pd.notna(row["at"])), None)
-        entries = tuple(NOTHING if row is None else entry(cell(row)) for row in of)
+        own = [by_control.get((each, control)) for control in controls]
+        at = next((row["at"] for row in own if row is not None and pd.notna(row["at"])), None)
+        entries = tuple(NOTHING if row is None else entry(cell(row)) for row in own)
         size = (f"at ‖u_FT‖ / ‖u_ICL‖ = {number(at)}",) if at is not None else ()
         lines.append((worlds[each], Row(each.method or "", entries, each.weights, size)))
-    title, note = f"{METRICS[name].title} {READINGS[suffix]}", "Read between the rates that were run."
-    return Table((Head("method, weights"), *_heads(name, asked)), grouped(lines), title, note)
+    title, note = f"{METRICS[name].title} {reading.words}", "Read between the rates that were run."
+    return Table((Head("method, weights"), *_heads(name, controls)), grouped(lines), title, note)
 
 
-def _heads(name: str, asked: list[tuple[str, str]]) -> Iterator[Head]:
-    for metric, setting in asked:
-        specific = "specificity " if SPECIFICITY in metric else ""
-        yield Head(f"{METRICS[name].title} {specific}".strip(), f"vs {CONTROLS[setting]}" if specific else "")
+def _heads(name: str, controls: Sequence[Control | None]) -> Iterator[Head]:
+    for control in controls:
+        title = METRICS[name].title
+        yield Head(title) if control is None else Head(f"{title} specificity", f"vs {control.words}")

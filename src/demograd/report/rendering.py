@@ -7,11 +7,11 @@ from typing import Any
 
 import jinja2
 
-from demograd.columns import COLUMNS
 from demograd.report.finding import Finding
 from demograd.report.run import Run
 from demograd.report.section import Section
 from demograd.report.svg import NUMBER
+from demograd.words import COLUMNS
 
 _FILES = {
     "results.parquet": "every number of this page and those behind it, one a row",

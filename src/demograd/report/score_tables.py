@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 
-from demograd.columns import NOISE_CEILING
 from demograd.report.cell import Cell
 from demograd.report.scores import Column, Scores, columns
 from demograd.report.section import NOTHING, Entry, Head, Row, Section, Table, entry, grouped
 from demograd.report.variant import Variant, row_words, world_labels
+from demograd.words import Setting
 
-REORDERED = "ICL_reordered"
+REORDERED = Setting.ICL_REORDERED
 FEW = 12
 """Rows of a table that is always open; in a longer run, one has to open all but the first."""
 WIDEST = 6
@@ -54,13 +54,13 @@ def _table(scores: Scores, title: str, group: Sequence[Column], rows: Sequence[V
         if not is_untuned:
             lines += [(world, row) for row in _reference(scores, each, group) if (world, row) not in lines]
         among = [other for other in rows if worlds.get(other) == world and other.method == each.method]
-        entries = tuple(entry(scores.get(each, column.metric, column.setting)) for column in group)
+        entries = tuple(entry(scores.column(each, column)) for column in group)
         lines.append(
             (world, Row(each.method or "ICL", entries, each.weights, () if is_untuned else row_words(each, among)))
         )
     heads = (
         Head("setting, weights" if is_untuned else "method, weights"),
-        *(Head(column.title, f"vs {column.against}" if column.against else "") for column in group),
+        *(Head(column.title, f"vs {column.versus.words}" if column.versus else "") for column in group),
     )
     is_folded = "other forms" in title or (len(lines) > FEW and title != "Specificity")
     return Table(heads, grouped(lines), title, folded=title if is_folded else "")
@@ -68,13 +68,15 @@ def _table(scores: Scores, title: str, group: Sequence[Column], rows: Sequence[V
 
 def _reference(scores: Scores, each: Variant, group: Sequence[Column]) -> Iterator[Row]:
     """ICL under another order of its demonstrations, where that was observed."""
-    found = [scores.cells.get((each.untuned, column.metric, REORDERED)) for column in group if column.setting == "FT"]
-    if any(found):
-        cells = [scores.cells.get((each.untuned, column.metric, REORDERED)) for column in group]
+    cells = [
+        scores.cells.get((each.untuned, column.metric, REORDERED))
+        if column.setting == Setting.FT and column.versus is None
+        else None
+        for column in group
+    ]
+    if any(cells):
         entries = (
-            _with_ceiling(cell, scores.cells.get((each.untuned, column.metric + NOISE_CEILING, REORDERED)))
-            if cell is not None and column.setting == "FT"
-            else NOTHING
+            NOTHING if cell is None else _with_ceiling(cell, scores.ceilings.get((each.untuned, column.metric)))
             for column, cell in zip(group, cells, strict=True)
         )
         yield Row("ICL, reordered", tuple(entries), each.weights, tone="reference")

@@ -7,8 +7,9 @@ from typing import Any
 import pandas as pd
 
 from demograd.report.options import options_text
+from demograd.words import Weights
 
-WEIGHTS = ("trained", "trained_embeddings", "norms_only", "no_training")
+WEIGHTS = tuple(Weights)
 """In the order in which tables show them; others follow."""
 
 FIELD_TITLES = {"learning_rate": "learning rate", "record_at": "recorded at"}

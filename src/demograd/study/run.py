@@ -32,6 +32,7 @@ from demograd.study.store.opened import opened
 from demograd.study.validity import check_validity, gates_in_words
 from demograd.study.watch import Silent, Watch
 from demograd.study.working_folder import working_folder
+from demograd.words import Weights
 
 
 def run_study(
@@ -158,7 +159,7 @@ def _any_of(study: Study, name: str) -> Model:
 
 
 def _any_state(study: Study, name: str) -> Network:
-    return name, "trained" if "trained" in study.weights else study.weights[0], 0
+    return name, Weights.TRAINED if Weights.TRAINED in study.weights else study.weights[0], 0
 
 
 def _way_of(study: Study, model: Model, sets: DemonstrationSets) -> Fit:

@@ -9,8 +9,9 @@ import pandas as pd
 
 from demograd.metrics import SEEDS_TO_DECIDE
 from demograd.report.cell import Cell, cell
+from demograd.words import Setting
 
-NETWORK, CONSTRUCTION, REFERENCE = "TF", "construction", "reference"
+NETWORK, CONSTRUCTION, REFERENCE = Setting.TF, Setting.CONSTRUCTION, Setting.REFERENCE
 """The settings: a small trained transformer, weights that theory gives, and an algorithm without weights."""
 _DIGITS = 3
 """That count, at least: a claim may turn on 2 % of a loss."""

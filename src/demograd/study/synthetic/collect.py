@@ -1,13 +1,12 @@
 """From trained networks and tuned references to the tidy table (docs/run-folder.md) and the matrices for heat maps."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pandas as pd
 
-from demograd.columns import COLUMNS
 from demograd.files import read_table, write_table
 from demograd.study.results import as_table
-from demograd.study.rows import Row
 from demograd.study.store.folder import RunFolder
 from demograd.study.synthetic.constructed import construction_rows
 from demograd.study.synthetic.matrices import matrices
@@ -20,6 +19,7 @@ from demograd.study.synthetic.system_rows import system_rows
 from demograd.study.synthetic.trained import SyntheticCell, Trained
 from demograd.study.synthetic.training_rows import training_rows
 from demograd.synthetic import seeded
+from demograd.words import COLUMNS, Row
 
 
 def collect(
@@ -36,7 +36,7 @@ def collect(
             for name in study.networks
         }
         rows += (
-            {"task": world, "k": study.context, "dtype": "float32", **row}
+            Row(task=world, k=study.context, dtype="float32") | row
             for row in _of_world(study, world, references[world], here)
         )
     table = as_table(rows)
@@ -52,7 +52,7 @@ def _of_world(
     study: SyntheticStudy, name: str, references: list[Tuned], networks: dict[str, dict[int, Trained]]
 ) -> Iterator[Row]:
     yield from training_rows(networks)
-    yield from ({**of_reference(one), "metric": "loss", "status": one.status} for one in references if not one.learner)
+    yield from (replace(of_reference(one), metric="loss", status=one.status) for one in references if not one.learner)
     references = [one for one in references if one.learner]
     if study.sparsity:
         yield from sparsity_rows(study, name, references, networks)
