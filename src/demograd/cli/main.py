@@ -142,13 +142,16 @@ def run(
     _say_first(f"Reading the study {study}")
     who = studies.Workers(executor, workers, threads, address, gpus, memory)
     plans = _studies(study, as_released, changes, learning_rate, set_)
-    folders = [out if out is None or len(plans) == 1 else f"{out.rstrip('/')}/{plan.name}" for plan in plans]
-    runs = [_run(plan, folder, who, retry_failed) for plan, folder in zip(plans, folders, strict=True)]
     from demograd.cli.tables import print_scores
 
-    for finished in runs:
-        print_scores(finished.folder.path)
-        typer.echo(f"Report: {reports.write_report(finished.folder.path).resolve()}")
+    runs = []
+    for plan in plans:
+        folder = out if out is None or len(plans) == 1 else f"{out.rstrip('/')}/{plan.name}"
+        runs.append(_run(plan, folder, who, retry_failed))
+        print_scores(runs[-1].folder.path)
+        typer.echo(f"Report: {reports.write_report(runs[-1].folder.path).resolve()}")
+    if len(runs) > 1:
+        typer.echo(f"All on one page: {reports.write_report(*(run.folder.path for run in runs)).resolve()}")
     for finished in runs:
         _end(finished)
 
@@ -297,8 +300,8 @@ def _studies(
         return [_study(name, as_released, changes, learning_rate, overrides)]
     if learning_rate:
         raise UserError(f"--learning-rate with {name}, of several studies", "one study", "Run its studies one by one")
-    given = {setting: value for setting, value in changes.items() if value not in (None, [])}
-    return studies.read_studies(name, as_released=as_released, overrides=overrides or (), **given)
+    settings = {setting: value for setting, value in changes.items() if value not in (None, [])}
+    return studies.read_studies(name, as_released=as_released, overrides=overrides or (), **settings)
 
 
 def _study(
