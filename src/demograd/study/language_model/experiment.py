@@ -8,7 +8,7 @@ from typing import Any
 
 from demograd.errors import UserError
 from demograd.models import Model
-from demograd.observe.fit import Fit, random_prompts, way_at_length
+from demograd.observe.self_check import Fit, random_prompts, way_at_length
 from demograd.observe.observe import check_place
 from demograd.study.claims import check_claims
 from demograd.study.experiment import Experiment
