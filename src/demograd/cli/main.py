@@ -213,7 +213,7 @@ def report(folders: Annotated[list[str], typer.Argument(metavar="DIR...", help="
 
 @app.command(name="list")
 def list_names(
-    kind: Annotated[str, typer.Argument(help="tasks, models, methods, measures, metrics, claims or presets")],
+    kind: Annotated[str, typer.Argument(help="tasks, models, methods, measures, metrics, claims, presets or sections")],
     statistics: Annotated[bool, typer.Option("--statistics", help="Of tasks: sizes, and tokens of a model.")] = False,
     model: Annotated[str | None, typer.Option(help="With --statistics: whose tokenizer counts.")] = None,
     task: Annotated[Many, typer.Option(help="With --statistics: these tasks, or cb=FILE; repeatable.")] = None,
