@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 from tests.report.rows import METHODS, checkpoints, claims, options, row, run_of
 
-from demograd.report.claims import deciding_p
 from demograd.report.section import Figure, Row, Section, Table
 from demograd.report.sections.against_k import against_k
 from demograd.report.sections.alpha import alpha
 from demograd.report.sections.attention import attention
+from demograd.report.sections.claims import claims as claims_section
+from demograd.report.sections.claims import deciding_p
 from demograd.report.sections.corrected import corrected
 from demograd.report.sections.gradient_norms import gradient_norms
 from demograd.report.sections.implicit_update import implicit_update
@@ -22,7 +23,6 @@ from demograd.report.sections.rates import rates
 from demograd.report.sections.scores import scores
 from demograd.report.sections.sparsity import sparsity, zeros_of_construction
 from demograd.report.sections.training import training_time
-from demograd.report.sections.verdicts import claims as claims_section
 from demograd.report.subject import DEFAULTS, options_text
 
 RATES = (0.001, 0.004, 0.016)
