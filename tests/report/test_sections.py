@@ -162,12 +162,12 @@ def test_what_no_paper_measured_has_nothing_beside_it() -> None:
 
 def _curve() -> list[dict[str, Any]]:
     return [
-        row(metric, setting, value, method="GD", learning_rate=rate)
+        row(metric, "FT", value, method="GD", learning_rate=rate, versus=control)
         for rate, size in zip(RATES, (0.1, 0.4, 1.6), strict=True)
-        for metric, setting, value in (
-            ("sim_aou", "FT", 0.3),
-            ("update_size_ratio", "FT", size),
-            ("sim_aou_specificity", "FT_permuted_labels", 0.1),
+        for metric, value, control in (
+            ("sim_aou", 0.3, None),
+            ("update_size_ratio", size, None),
+            ("sim_aou", 0.1, "permuted_labels"),
         )
     ]
 
@@ -191,12 +191,12 @@ def test_one_rate_each_is_no_curve() -> None:
 
 
 def test_methods_at_equal_size_are_compared_in_a_table_that_names_the_size() -> None:
-    equal = {"learning_rate": None, "method_options": None, "at": 0.7}
+    equal = {"learning_rate": None, "method_options": None, "at": 0.7, "reading": "at_equal_size"}
     rows = [
         *_curve(),
-        row("sim_aou_at_equal_size", "FT", 0.31, method="GD", **equal),
-        row("sim_aou_specificity_at_equal_size", "FT_permuted_labels", 0.04, method="GD", **equal),
-        row("sim_aou_over_sizes", "FT", 0.35, method="GD", **equal | {"at": None}),
+        row("sim_aou", "FT", 0.31, method="GD", **equal),
+        row("sim_aou", "FT", 0.04, method="GD", versus="permuted_labels", **equal),
+        row("sim_aou", "FT", 0.35, method="GD", **equal | {"at": None, "reading": "over_sizes"}),
     ]
     table, over_sizes = tables(rates(run_of(*rows)))
     (only,) = rows_of(table)
@@ -362,7 +362,7 @@ def test_the_reordering_reference_stands_above_ft_with_its_noise_ceiling() -> No
         run_of(
             row("sim_aou", "FT", 0.3, method="GD"),
             row("sim_aou", "ICL_reordered", 0.49),
-            row("sim_aou_noise_ceiling", "ICL_reordered", 0.66, n=90, n_missing=10),
+            row("sim_aou", "ICL_reordered", 0.66, reading="noise_ceiling", n=90, n_missing=10),
             row("sim_am", "FT", 0.99, method="GD"),
             row("sim_am", "ICL_reordered", 0.98),
         )
