@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from demograd.learn import GradientDescent, LayerCausalGradientDescent, Method
 from demograd.learn.layer_causal import ROWS_READ_TOGETHER
+from demograd.study.language_model.sizes import PromptSizes, SequenceSizes, Trained
 from demograd.study.plan.blueprint import Blueprint
-from demograd.study.sizes import PromptSizes, SequenceSizes, Trained
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def observing(blueprint: Blueprint, prompts: PromptSizes) -> Flops:
 
 def training(blueprint: Blueprint, sequences: Trained, method: Method) -> Flops:
     """All steps of a method on these demonstrations."""
-    return sum((_training_one(blueprint, one, method) for one in sequences), Flops()).times(method.epochs)
+    return sum((_training_one(blueprint, sequence, method) for sequence in sequences), Flops()).times(method.epochs)
 
 
 def _training_one(blueprint: Blueprint, sequence: SequenceSizes, method: Method) -> Flops:
@@ -49,8 +49,8 @@ def _training_one(blueprint: Blueprint, sequence: SequenceSizes, method: Method)
         return _pass(blueprint, sequence.tokens, sequence.learned, method)
     whole = Flops()
     for tokens in range(1, sequence.tokens):  # each token behind those before it, which predict the next one
-        one = _pass(blueprint, tokens, 1, method)
-        whole += one if tokens >= sequence.tokens - sequence.learned else Flops(one.forward)
+        flops = _pass(blueprint, tokens, 1, method)
+        whole += flops if tokens >= sequence.tokens - sequence.learned else Flops(flops.forward)
     return whole
 
 
