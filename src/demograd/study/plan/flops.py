@@ -1,4 +1,4 @@
-"""Floating-point operations of a study's work, from sizes and token counts; a product and its addition are two.
+"""Floating-point operations of observing, from sizes and token counts; those of training each method knows itself."""
 
 Counted are matrix products and attention, as `torch.utils.flop_counter` counts them: attention over the whole square of
 queries and keys, and its backward pass as two and a half forward ones (a fused kernel computes the logits again). In
