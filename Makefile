@@ -2,6 +2,10 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# folders whose names `make check` reads
+NAMED := $(addprefix src/demograd/,models observe files tasks synthetic published cli errors.py hub.py lazy.py paths.py) \
+	$(addprefix tests/,models observe tasks synthetic published cli examples parity conftest.py check_names.py searches.py \
+	test_errors.py test_files.py test_hub.py test_start_up.py) benchmarks examples
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
 .PHONY: demo test test-slow check bench install clean
@@ -21,6 +25,7 @@ check: $(VENV)/.installed-test
 	$(BIN)/ruff format --check src tests benchmarks examples
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python tests/check_names.py $(NAMED)
 
 bench: install
 	$(BIN)/python benchmarks/speed.py

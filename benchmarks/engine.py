@@ -19,7 +19,8 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from demograd.models import load_tokenizer
 from demograd.report import write_report
 from demograd.study import Run, Study, Workers, make_study, run_study
-from demograd.study.store.keys import cell_key
+from demograd.study.language_model.inputs import read_inputs
+from demograd.study.language_model.keys import cell_key
 
 SEEDS, KS = 10, (1, 2)
 
@@ -47,7 +48,7 @@ def tiny_model(folder: Path) -> str:
 
 
 def tiny_study(model: str, cells: int) -> Study:
-    """Of so many cells, in 20 worlds."""
+    """A study of so many cells, in 20 worlds."""
     rates = [1e-4 * (1 + number) for number in range(cells // (SEEDS * len(KS)))]
     return make_study(
         {
@@ -66,7 +67,7 @@ def tiny_study(model: str, cells: int) -> Study:
 
 
 def main() -> None:
-    sizes = [int(one) for one in sys.argv[1:]] or [1_000, 10_000]
+    sizes = [int(size) for size in sys.argv[1:]] or [1_000, 10_000]
     with tempfile.TemporaryDirectory() as folder:
         os.environ["DEMOGRAD_CACHE"] = f"{folder}/cache"  # with what was measured before there would be no work
         model = tiny_model(Path(folder) / "model")
@@ -101,7 +102,7 @@ def measure(study: Study, out: Path, size: int) -> None:
 
 def own_work(run: Run) -> float:
     """Seconds of fine-tuning, observing and scoring."""
-    inputs = run.folder.inputs
+    inputs = read_inputs(run.folder)
     keys = (cell_key(run.study, cell, inputs) for cell in run.cells())
     return sum(run.folder.load_cell(key).facts["seconds"] for key in keys)
 

@@ -37,21 +37,21 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("--threads", type=int, default=2)
     arguments.add_argument("--repeats", type=int, default=5)
-    given = arguments.parse_args()
-    torch.set_num_threads(given.threads)
+    options = arguments.parse_args()
+    torch.set_num_threads(options.threads)
     smol = load_model("smollm2-135m")
     task = load_task("mr")
     real = task.prompts(smol.tokenizer, task.queries(50), task.demonstrations(32))
     demonstrations = task.training_sequences(smol.tokenizer, task.demonstrations(4))
-    print(f"torch {torch.__version__}, {given.threads} threads, float32, median of {given.repeats}")
+    print(f"torch {torch.__version__}, {options.threads} threads, float32, median of {options.repeats}")
     for name, model, prompts in (
         ("smollm2-135m, MR, k = 32", smol, real),
         ("random XGLM 12 x 768", random_xglm(), random_prompts(947, 50, 30)),
     ):
         print(f"\n{name}: context {len(prompts.context)}, {len(prompts.queries)} queries")
-        packed_observation(model, prompts, given.repeats)
+        packed_observation(model, prompts, options.repeats)
     print("\nfine-tuning, smollm2-135m, one step per demonstration")
-    fine_tuning(smol, demonstrations, given.repeats)
+    fine_tuning(smol, demonstrations, options.repeats)
     print(f"\npeak memory of this process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.1f} GiB")
 
 
@@ -67,11 +67,11 @@ def packed_observation(model: Model, prompts: Prompts, repeats: int) -> None:
         with torch.inference_mode(), attention_routed(model.anatomy, causal_attention):
             model.network(input_ids=whole, use_cache=False, logits_to_keep=1)
 
-    packed, one, matmul = medians(repeats, lambda: observe(model, prompts), one_by_one, lambda: square @ square)
+    packed, separate, matmul = medians(repeats, lambda: observe(model, prompts), one_by_one, lambda: square @ square)
     n, c = len(prompts.queries), len(prompts.context)
     q = sum(map(len, prompts.queries)) / n
     # the reference is timed on a prompt of the median length and scaled to the mean one
-    per_query = one * (c + q) / whole.shape[1]
+    per_query = separate * (c + q) / whole.shape[1]
     ratio, allowed = per_query * n / packed, (c + q) / (c / n + q)
     done = operations(model, prompts) / packed
     machine = 2 * size**3 / matmul

@@ -29,23 +29,23 @@ def main() -> None:
     arguments.add_argument("--k", type=int, default=8)
     arguments.add_argument("--seeds", type=int, default=2)
     arguments.add_argument("--queries", type=int, default=48)
-    given = arguments.parse_args()
-    model = load_model(given.model)
+    options = arguments.parse_args()
+    model = load_model(options.model)
     table = pd.read_csv(TABLE)
-    for task_name in given.tasks:
+    for task_name in options.tasks:
         task = load_task(task_name)
-        prompts = task.prompts(model.tokenizer, task.tuning_queries(given.queries))
-        for seed in range(FIRST_SEED, FIRST_SEED + given.seeds):
-            sequences = task.training_sequences(model.tokenizer, task.demonstrations(given.k, seed))
-            for name in given.methods:
-                for rate in given.rates:
+        prompts = task.prompts(model.tokenizer, task.tuning_queries(options.queries))
+        for seed in range(FIRST_SEED, FIRST_SEED + options.seeds):
+            sequences = task.training_sequences(model.tokenizer, task.demonstrations(options.k, seed))
+            for name in options.methods:
+                for rate in options.rates:
                     key = {
-                        "model": given.model,
+                        "model": options.model,
                         "task": task_name,
                         "method": name,
-                        "k": given.k,
+                        "k": options.k,
                         "seed": seed,
-                        "queries": given.queries,
+                        "queries": options.queries,
                         "learning_rate": rate,
                         "bos": model.tokenizer.bos_token,
                     }

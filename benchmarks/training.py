@@ -52,15 +52,15 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("--threads", type=int, default=2)
     arguments.add_argument("--steps", type=int, default=100)
-    given = arguments.parse_args()
-    torch.set_num_threads(given.threads)
+    options = arguments.parse_args()
+    torch.set_num_threads(options.threads)
     machine = matmul_rate()
-    print(f"torch {torch.__version__}, {given.threads} threads, float32; matmul {machine / 1e9:.0f} GFLOP/s")
+    print(f"torch {torch.__version__}, {options.threads} threads, float32; matmul {machine / 1e9:.0f} GFLOP/s")
     for name, architecture, world, context in ROWS:
         batch, system = 512, isinstance(world, LinearSystem)
         width = width_of(world.dimension, system=system)
         network = SmallTransformer(architecture, width, seed=0)
-        seconds = step_seconds(network, world, context, batch, given.steps)
+        seconds = step_seconds(network, world, context, batch, options.steps)
         rate = operations(architecture, width, context, batch, causal=system) / seconds
         drawing = medians(partial(world.draw, batch, context, torch.Generator().manual_seed(0)), 50)
         print(

@@ -8,7 +8,7 @@ whether other demonstrations would have scored the same.
 import argparse
 from math import nan
 
-from demograd import GradientDescent, Model, Task, fine_tuned, load_model, load_task, metrics, observe
+from demograd import GradientDescent, Model, Task, fine_tuned, load_model, load_task, metrics, observe, statistics
 
 Table = dict[str, tuple[float, float, float]]
 """Score → over all queries, over corrected queries, by chance; NaN is missing."""
@@ -34,8 +34,8 @@ def compare(model: Model, task: Task, k: int, n_queries: int, learning_rate: flo
 
     def row(scores, chance=None):
         """Means over heads, queries and layers; a score without a baseline has none."""
-        by_chance = nan if chance is None else metrics.aggregate(chance).value
-        return metrics.aggregate(scores).value, metrics.aggregate(scores[corrected]).value, by_chance
+        by_chance = nan if chance is None else statistics.aggregate(chance).value
+        return statistics.aggregate(scores).value, statistics.aggregate(scores[corrected]).value, by_chance
 
     return {
         "Rec2FTP": row(metrics.rec2ftp(zsl, icl, ft)[:, None], metrics.rec2ftp_base_rate(zsl, icl)[:, None]),
@@ -55,9 +55,11 @@ def main(arguments: list[str] | None = None) -> Table:
     parser.add_argument("--k", type=int, default=16, help="demonstrations")
     parser.add_argument("--queries", type=int, default=48)
     parser.add_argument("--learning-rate", type=float, default=0.003)
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
 
-    table = compare(load_model(given.model), load_task(given.task), given.k, given.queries, given.learning_rate)
+    table = compare(
+        load_model(options.model), load_task(options.task), options.k, options.queries, options.learning_rate
+    )
     print(f"{'':40}{'all':>10}{'corrected':>12}{'chance':>10}")
     for name, (over_all, over_corrected, chance) in table.items():
         print(f"{name:40}{over_all:10.3f}{over_corrected:12.3f}{chance:10.3f}")

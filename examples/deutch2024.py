@@ -21,6 +21,7 @@ from demograd import (
     load_task,
     metrics,
     observe,
+    statistics,
 )
 
 Method = GradientDescent | LayerCausalGradientDescent
@@ -56,10 +57,10 @@ def similarities(model: Model, task: Task, k: int, n_queries: int, method: Metho
     scores = {}
     for title, metric in (("SimAOU", metrics.sim_aou), ("SimAM_Δ", metrics.sim_am_delta)):
         of_same, of_other = metric(zsl, icl, same), metric(zsl, icl, other)
-        scores[title] = metrics.aggregate(of_same).value
-        scores[f"{title} specificity"] = metrics.aggregate(metrics.specificity(of_same, of_other)).value
-    scores["SimAOU_norm"] = metrics.aggregate(metrics.sim_aou_norm(zsl, icl, same)).value
-    scores["SimAM"] = metrics.aggregate(metrics.sim_am(zsl, icl, same)).value
+        scores[title] = statistics.aggregate(of_same).value
+        scores[f"{title} specificity"] = statistics.aggregate(metrics.specificity(of_same, of_other)).value
+    scores["SimAOU_norm"] = statistics.aggregate(metrics.sim_aou_norm(zsl, icl, same)).value
+    scores["SimAM"] = statistics.aggregate(metrics.sim_am(zsl, icl, same)).value
     return scores
 
 
@@ -72,18 +73,18 @@ def main(arguments: list[str] | None = None) -> dict[tuple[str, str], Scores]:
     parser.add_argument("--queries", type=int, default=32)
     parser.add_argument("--gd-rate", type=float, default=0.003)
     parser.add_argument("--lcgd-rate", type=float, default=0.001)
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
 
     methods = {
-        "GD": GradientDescent(learning_rate=given.gd_rate),
-        "LCGD": LayerCausalGradientDescent(learning_rate=given.lcgd_rate),
+        "GD": GradientDescent(learning_rate=options.gd_rate),
+        "LCGD": LayerCausalGradientDescent(learning_rate=options.lcgd_rate),
     }
-    task = load_task(given.task)
+    task = load_task(options.task)
     table = {("unrelated updates", "–"): unrelated_updates()}
     for weights in WEIGHTS:
-        model = load_model(given.model, weights=weights)
+        model = load_model(options.model, weights=weights)
         for name, method in methods.items():
-            table[weights, name] = similarities(model, task, given.k, given.queries, method)
+            table[weights, name] = similarities(model, task, options.k, options.queries, method)
 
     titles = list(table["trained", "GD"])
     print(f"{'':26}" + "".join(f"{title:>20}" for title in titles))

@@ -55,7 +55,7 @@ def sparsity(model: Model, thresholds: Sequence[float] = THRESHOLDS) -> Table:
 
 
 def construction_sparsity(width: int) -> float:
-    """Of the four matrices by which one linear attention head makes one GD step on tokens (x, y), y a number.
+    """Share of zeros in the four matrices by which a linear attention head makes a GD step on tokens (x, y).
 
     W_K = W_Q = diag(I, 0), W_V = [[0, 0], [W₀, −1]], P = (η / N) I (von Oswald 2023a).
     """
@@ -72,10 +72,10 @@ def main(arguments: list[str] | None = None) -> Table:
     parser.add_argument("--queries", type=int, default=24)
     parser.add_argument("--orders", type=int, default=10)
     parser.add_argument("--learning-rate", type=float, default=0.003)
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
 
-    model, task = load_model(given.model), load_task(given.task)
-    table = behaviour(model, task, given.k, given.queries, given.orders, given.learning_rate) | sparsity(model)
+    model, task = load_model(options.model), load_task(options.task)
+    table = behaviour(model, task, options.k, options.queries, options.orders, options.learning_rate) | sparsity(model)
     for name, value in table.items():
         print(f"{name:40}{value:12.3g}")
     return table

@@ -33,11 +33,11 @@ def main(arguments: list[str] | None = None) -> dict[str, float]:
     parser.add_argument("--dimension", type=int, default=10)
     parser.add_argument("--context", type=int, default=10)
     parser.add_argument("--steps", type=int, default=3000)
-    given = parser.parse_args(arguments)
-    world, n = LinearRegression(given.dimension), given.context
+    options = parser.parse_args(arguments)
+    world, n = LinearRegression(options.dimension), options.context
 
-    network = SmallTransformer(Architecture(attention="linear", layers=1), width=given.dimension + 1, seed=0)
-    train(network, world, n, Training(steps=given.steps), seed=0)
+    network = SmallTransformer(Architecture(attention="linear", layers=1), width=options.dimension + 1, seed=0)
+    train(network, world, n, Training(steps=options.steps), seed=0)
     network.requires_grad_(False)
 
     gd = best_gradient_descent(1, world.draw(16384, n, seeded("tuning", 0)))

@@ -144,15 +144,15 @@ def random_network(
         settings["n_positions"] = 128
     else:
         settings["max_position_embeddings"] = 128
-    made = AutoConfig.for_model(kind.split()[0], **settings | changes)
+    full_config = AutoConfig.for_model(kind.split()[0], **settings | changes)
     # transformers' eager Falcon adds ALiBi twice: in its mask, and once more
     attention = "sdpa" if kind == "falcon alibi" else "eager"
-    network = AutoModelForCausalLM.from_config(made, attn_implementation=attention).eval().requires_grad_(False)
+    network = AutoModelForCausalLM.from_config(full_config, attn_implementation=attention).eval().requires_grad_(False)
     generator = torch.Generator().manual_seed(seed)
     for name, parameter in sorted(network.named_parameters()):
-        drawn = 0.2 * torch.randn(parameter.shape, generator=generator)
+        noise = 0.2 * torch.randn(parameter.shape, generator=generator)
         is_norm = parameter.dim() == 1 and name.endswith("weight")
-        parameter.copy_(drawn + 1 if is_norm else drawn)
+        parameter.copy_(noise + 1 if is_norm else noise)
     return network.to(dtype)
 
 
@@ -198,19 +198,19 @@ def random_model() -> Callable[..., Model]:
 @pytest.fixture(scope="session")
 def golden_network() -> Any:
     """The fixture's network: fairseq's decoder is Hugging Face's XGLM under other names."""
-    told = json.loads((GOLDEN / "config.json").read_text())
+    golden = json.loads((GOLDEN / "config.json").read_text())
     config = XGLMConfig(
-        vocab_size=told["vocab"],
-        d_model=told["dim"],
-        ffn_dim=told["ffn"],
-        num_layers=told["layers"],
-        attention_heads=told["heads"],
+        vocab_size=golden["vocab"],
+        d_model=golden["dim"],
+        ffn_dim=golden["ffn"],
+        num_layers=golden["layers"],
+        attention_heads=golden["heads"],
         activation_function="gelu",
         scale_embedding=True,
         tie_word_embeddings=True,
-        bos_token_id=told["bos_id"],
-        pad_token_id=told["pad_id"],
-        eos_token_id=told["eos_id"],
+        bos_token_id=golden["bos_id"],
+        pad_token_id=golden["pad_id"],
+        eos_token_id=golden["eos_id"],
     )
     network = XGLMForCausalLM(config).eval().requires_grad_(False)
     prefix = "decoder."

@@ -83,7 +83,7 @@ def test_whatever_its_parts_a_message_is_bounded_and_says_what_to_do(long: str) 
 
 def test_only_the_long_words_of_a_long_part_are_shortened() -> None:
     error = UserError(f"File {LONG_WORD} has no column {LONG_TEXT!r} (named by the template)", "a column", "Rename it")
-    assert error.given.endswith("(named by the template)") and " has no column 'film after film " in error.given
+    assert error.problem.endswith("(named by the template)") and " has no column 'film after film " in error.problem
 
 
 def test_the_nearest_of_a_million_names_is_said() -> None:
@@ -95,9 +95,9 @@ def test_the_nearest_of_a_million_names_is_said() -> None:
 
 def message_of(*arguments: str, capsys: pytest.CaptureFixture[str]) -> str:
     assert call(*arguments) == 2
-    told = capsys.readouterr().err
-    assert "Traceback" not in told
-    return told
+    message = capsys.readouterr().err
+    assert "Traceback" not in message
+    return message
 
 
 FILE = ["--template", TEMPLATE, "--label-words", "bad=Negative,good=Positive"]
@@ -148,10 +148,10 @@ FILE = ["--template", TEMPLATE, "--label-words", "bad=Negative,good=Positive"]
 def test_arguments_of_any_length_have_a_bounded_message(
     arguments: list[str], do: str, long: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    told = message_of(*[argument.format(long) for argument in arguments], capsys=capsys)
-    told = " ".join(re.sub("[╭╮╰╯─│]", "", told).split())  # the frame of typer's own messages
-    assert len(told) <= LONGEST_MESSAGE + len("demograd: "), len(told)
-    assert any(words in told for words in do.split("|")), told
+    message = message_of(*[argument.format(long) for argument in arguments], capsys=capsys)
+    message = " ".join(re.sub("[╭╮╰╯─│]", "", message).split())  # the frame of typer's own messages
+    assert len(message) <= LONGEST_MESSAGE + len("demograd: "), len(message)
+    assert any(words in message for words in do.split("|")), message
     assert list(Path().iterdir()) == [], "nothing is written where a mistake is refused"
 
 
@@ -160,8 +160,8 @@ def test_a_ray_cluster_that_the_environment_names_is_asked_before_a_folder_is_ma
     address: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("RAY_ADDRESS", address)
-    told = message_of("run", "--executor", "ray", capsys=capsys)
-    assert f"No Ray cluster at {address} (its port is no number)" in " ".join(told.split())
+    message = message_of("run", "--executor", "ray", capsys=capsys)
+    assert f"No Ray cluster at {address} (its port is no number)" in " ".join(message.split())
     assert list(Path().iterdir()) == []
 
 
@@ -244,10 +244,10 @@ def test_study_files_of_any_length(content: str) -> None:
     Path("mine.yaml").write_text(content)
     with pytest.raises(UserError) as error:
         read_study("mine.yaml")
-    told = str(error.value)
-    assert len(told) <= LONGEST_MESSAGE
-    of_the_file = "mine.yaml" in told and told.endswith("Mend it there.")
-    assert of_the_file or re.search(r"Correct (the name|name|k)\.$", told)
+    message = str(error.value)
+    assert len(message) <= LONGEST_MESSAGE
+    of_the_file = "mine.yaml" in message and message.endswith("Mend it there.")
+    assert of_the_file or re.search(r"Correct (the name|name|k)\.$", message)
 
 
 @pytest.mark.parametrize(

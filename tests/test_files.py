@@ -51,8 +51,8 @@ def _write_tensors(file: Place) -> None:
 
 
 def _read_tensors(file: Place) -> Any:
-    with sealed_tensors(file) as opened:
-        return {name: opened.get_tensor(name).tolist() for name in sorted(opened.keys())}, opened.metadata()["facts"]
+    with sealed_tensors(file) as tensors:
+        return {name: tensors.get_tensor(name).tolist() for name in sorted(tensors.keys())}, tensors.metadata()["facts"]
 
 
 FORMATS: dict[str, tuple[Callable[[Place], None], Callable[[Place], Any]]] = {
@@ -106,9 +106,9 @@ def test_no_changed_byte_goes_unnoticed(stored: tuple[Path, Any], data: st.DataO
 def test_no_missing_or_added_end_goes_unnoticed(stored: tuple[Path, Any], data: st.DataObject) -> None:
     file, read = stored
     content = file.read_bytes()
-    kept = data.draw(st.integers(0, len(content) - 1))
+    length = data.draw(st.integers(0, len(content) - 1))
     copy = file.with_name(f"damaged-{file.name}")
-    for damaged in (content[:kept], content + content[kept:]):
+    for damaged in (content[:length], content + content[length:]):
         copy.write_bytes(damaged)
         with pytest.raises(Damaged):
             read(copy)
@@ -156,7 +156,7 @@ def test_a_writer_that_is_killed_leaves_a_whole_file(tmp_path: Path) -> None:
     """SIGKILL, at whatever moment of a write; two writers at a time."""
     file, random = tmp_path / "file.json", Random(0)
     write_json(file, {"numbers": [-1]})
-    seen = set()
+    versions = set()
     for _ in range(25):
         writers = [_forked(lambda number: write_json(file, {"numbers": [number] * 5000})) for _ in range(2)]
         time.sleep(random.uniform(0.002, 0.06))
@@ -165,8 +165,8 @@ def test_a_writer_that_is_killed_leaves_a_whole_file(tmp_path: Path) -> None:
             os.waitpid(writer, 0)
         numbers = set(read_json(file)["numbers"])
         assert len(numbers) == 1
-        seen |= numbers
-    assert len(seen) > 1, "they wrote"
+        versions |= numbers
+    assert len(versions) > 1, "they wrote"
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -264,20 +264,20 @@ def test_a_url_that_nothing_answers_is_said_whatever_its_library_raises(
 
 def test_what_lies_behind_http_is_read_and_nothing_is_sent_to_it(tmp_path: Path) -> None:
     (tmp_path / "facts.json").write_text("{}")
-    asked = list[str]()
+    requests = list[str]()
 
     class Server(SimpleHTTPRequestHandler):
-        def log_message(self, format: str, *told: Any) -> None:
-            asked.append(str(told[0]).split()[0])
+        def log_message(self, format: str, *arguments: Any) -> None:
+            requests.append(str(arguments[0]).split()[0])
 
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Server, directory=tmp_path)) as server:
         Thread(target=server.serve_forever, daemon=True).start()
-        there = place(f"http://127.0.0.1:{server.server_port}")
+        location = place(f"http://127.0.0.1:{server.server_port}")
         with pytest.raises(UserError, match="can only be read"):
-            check_writable(there)
-        assert (there / "facts.json").read_text() == "{}"
+            check_writable(location)
+        assert (location / "facts.json").read_text() == "{}"
         server.shutdown()
-    assert {*asked} <= {"GET", "HEAD"}
+    assert {*requests} <= {"GET", "HEAD"}
 
 
 def test_trying_whether_a_url_can_be_written_leaves_nothing_there() -> None:

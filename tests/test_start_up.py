@@ -30,8 +30,9 @@ PACKAGES = ["demograd"] + [
         "published",
         "report",
         "report.synthetic",
+        "statistics",
         "study",
-        "study.engine",
+        "study.workers",
         "study.plan",
         "synthetic",
         "tasks",
@@ -42,11 +43,11 @@ COMMAND = "import sys; sys.argv = ['demograd', *sys.argv[1:]]; from demograd.cli
 
 def _loaded(code: str, *arguments: str, cwd: Path | None = None) -> tuple[set[str], int, str]:
     """The heavy modules that a new process has at its end, its exit code, and what it printed on standard error."""
-    told = (
+    printed = (
         "import atexit, json, sys\n"
         "atexit.register(lambda: print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules}))))\n" + code
     )
-    ended = subprocess.run([sys.executable, "-c", told, *arguments], capture_output=True, text=True, cwd=cwd)
+    ended = subprocess.run([sys.executable, "-c", printed, *arguments], capture_output=True, text=True, cwd=cwd)
     return HEAVY & set(json.loads(ended.stdout.splitlines()[-1])), ended.returncode, ended.stderr
 
 
@@ -55,9 +56,9 @@ def test_importing_demograd_loads_nothing_heavy() -> None:
     assert (heavy, code) == (set(), 0)
 
 
-@pytest.mark.parametrize("what", ["tasks", "models", "methods", "measures", "metrics", "claims", "presets"])
-def test_lists_load_nothing_heavy(what: str) -> None:
-    assert _loaded(COMMAND, "list", what)[:2] == (set(), 0)
+@pytest.mark.parametrize("kind", ["tasks", "models", "methods", "measures", "metrics", "claims", "presets"])
+def test_lists_load_nothing_heavy(kind: str) -> None:
+    assert _loaded(COMMAND, "list", kind)[:2] == (set(), 0)
 
 
 @pytest.mark.parametrize(
@@ -87,7 +88,7 @@ def test_help_schema_and_cache_load_nothing_heavy(
 
 
 @pytest.mark.parametrize(
-    ("command", "named"),
+    ("command", "message"),
     [
         ("--nosuch", "--nosuch"),
         ("run --nosuch", "--nosuch"),
@@ -123,10 +124,10 @@ def test_help_schema_and_cache_load_nothing_heavy(
         ("cache prune", "--older-than"),
     ],
 )
-def test_mistakes_are_answered_before_anything_heavy_is_loaded(command: str, named: str, tmp_path: Path) -> None:
-    heavy, code, told = _loaded(COMMAND, *command.split(), cwd=tmp_path)
+def test_mistakes_are_answered_before_anything_heavy_is_loaded(command: str, message: str, tmp_path: Path) -> None:
+    heavy, code, stderr = _loaded(COMMAND, *command.split(), cwd=tmp_path)
     assert (heavy, code) == (set(), 2)
-    assert named in told
+    assert message in stderr
 
 
 def test_a_run_says_what_it_does_before_anything_heavy_is_loaded(tmp_path: Path) -> None:
@@ -137,9 +138,9 @@ def test_a_run_says_what_it_does_before_anything_heavy_is_loaded(tmp_path: Path)
         "    if how.get('err'): sys.exit(7)\n"
         "typer.echo = echo\n"
     )
-    heavy, code, told = _loaded(first + COMMAND, "run", "quickstart", cwd=tmp_path)
+    heavy, code, stderr = _loaded(first + COMMAND, "run", "quickstart", cwd=tmp_path)
     assert (heavy, code) == (set(), 7)
-    assert told.splitlines() == ["Reading the study quickstart …"]
+    assert stderr.splitlines() == ["Reading the study quickstart …"]
 
 
 @pytest.mark.parametrize("name", PACKAGES)
@@ -193,8 +194,8 @@ def test_a_metric_of_the_table_is_the_function_that_it_names(name: str) -> None:
     metric = metrics.METRICS[name]
     signature = inspect.signature(metric.function)
     parameters = list(signature.parameters.values())
-    assert tuple(one.name for one in parameters[: len(metric.arguments)]) == metric.arguments
-    assert all(one.default is not one.empty for one in parameters[len(metric.arguments) :])
+    assert tuple(parameter.name for parameter in parameters[: len(metric.arguments)]) == metric.arguments
+    assert all(parameter.default is not parameter.empty for parameter in parameters[len(metric.arguments) :])
     shape = getattr(signature.return_annotation, "dim_str", None)
     if shape is not None:
         heads = {"head": "heads", "layer_pair": "layers"}.get(metric.per, "")
@@ -211,6 +212,6 @@ def test_a_metric_of_the_table_is_the_function_that_it_names(name: str) -> None:
 def test_functions_that_the_table_of_architectures_names_are_there(kind: str) -> None:
     architecture = models.ARCHITECTURES[kind]
     assert architecture.biased_by is None or callable(architecture.position_bias)
-    if (way_in := architecture.way_in) is not None:
-        assert callable(way_in.function)
-        assert way_in.rotated_by is None or callable(way_in.rotary)
+    if (override := architecture.override) is not None:
+        assert callable(override.function)
+        assert override.rotated_by is None or callable(override.rotary)

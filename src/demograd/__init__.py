@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from demograd.lazy import make_lazy
 
 if TYPE_CHECKING:
-    from demograd import metrics
+    from demograd import metrics, statistics
     from demograd.errors import UserError
     from demograd.learn import Diverged, GradientDescent, LayerCausalGradientDescent, ParameterSubset, fine_tuned
     from demograd.models import Model, load_model
@@ -41,6 +41,7 @@ __all__ = [
     "read_study",
     "run",
     "run_study",
+    "statistics",
 ]
 
 make_lazy(__name__)

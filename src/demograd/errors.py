@@ -21,21 +21,21 @@ class UserError(Exception):
     than LONGEST_MESSAGE: of a part that is too long, first long words and quotations are shortened, then its middle.
     """
 
-    def __init__(self, given: str, expected: str, do: str) -> None:
+    def __init__(self, problem: str, expected: str, do: str) -> None:
         """Each part is a sentence or a clause without its final full stop."""
-        self.given, self.expected, self.do = map(_fitting, (given, expected, do))
-        super().__init__(f"{self.given}. Expected: {self.expected}. {self.do}.")
+        self.problem, self.expected, self.do = map(_fitting, (problem, expected, do))
+        super().__init__(f"{self.problem}. Expected: {self.expected}. {self.do}.")
 
     def __reduce__(self) -> tuple[type["UserError"], tuple[str, str, str]]:
         """It crosses from a worker to the command line; for whom it is one of this kind, whatever it was."""
-        return UserError, (self.given, self.expected, self.do)
+        return UserError, (self.problem, self.expected, self.do)
 
 
-def unknown_name(kind: str, name: str, known: Iterable[str], do: str) -> UserError:
-    """The error for a name that is not among `known`, naming the nearest ones."""
-    options = sorted(known)
-    as_given = {option.lower(): option for option in options}
-    near = [as_given[close] for close in get_close_matches(shortened(name).lower(), as_given, n=3, cutoff=0.5)]
+def unknown_name(kind: str, name: str, names: Iterable[str], do: str) -> UserError:
+    """The error for a name that is not among `names`, with the nearest ones."""
+    options = sorted(names)
+    spellings = {option.lower(): option for option in options}
+    near = [spellings[close] for close in get_close_matches(shortened(name).lower(), spellings, n=3, cutoff=0.5)]
     hint = f"Did you mean {' or '.join(map(shortened, near))}? {do}" if near else do
     return UserError(f"Unknown {shortened(kind)} {quoted(name)}", f"one of {listed(options)}", hint)
 

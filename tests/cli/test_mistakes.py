@@ -9,7 +9,7 @@ from tests.study.conftest import small_model as small_model  # the fixture
 
 from demograd import study
 from demograd.cli import main
-from demograd.cli.main import _seeds, _words
+from demograd.cli.options import label_words_from, seeds_from
 
 
 @pytest.fixture(autouse=True)
@@ -189,22 +189,22 @@ def test_a_run_is_whole_in_the_folder_that_was_named_or_nowhere(
         f"--out={out}",
     ]
     assert call("run", *FILE, *arguments) == (2 if message else 0)
-    told, folder = capsys.readouterr().err, Path(out.replace("~/", "home/"))
+    stderr, folder = capsys.readouterr().err, Path(out.replace("~/", "home/"))
     written = {file for file in Path().rglob("*") if file.is_file()} - {Path("reviews.jsonl")}
     if message:
-        assert message in told and "Traceback" not in told and written == set()
+        assert message in stderr and "Traceback" not in stderr and written == set()
     else:
         assert folder / "results.parquet" in written and all(file.is_relative_to(folder) for file in written)
 
 
-@pytest.mark.parametrize(("given", "seeds"), [("3", [0, 1, 2]), ("3,", [3]), ("0,3,7", [0, 3, 7])])
-def test_a_comma_tells_seeds_from_a_count_of_them(given: str, seeds: list[int]) -> None:
-    assert _seeds(given) == seeds
+@pytest.mark.parametrize(("text", "seeds"), [("3", [0, 1, 2]), ("3,", [3]), ("0,3,7", [0, 3, 7])])
+def test_a_comma_tells_seeds_from_a_count_of_them(text: str, seeds: list[int]) -> None:
+    assert seeds_from(text) == seeds
 
 
 def test_label_words_are_a_list_or_a_mapping() -> None:
-    assert _words("Bad, Good") == ["Bad", "Good"]
-    assert _words("neg=Not good, pos = a=b") == {"neg": "Not good", "pos": "a=b"}
+    assert label_words_from("Bad, Good") == ["Bad", "Good"]
+    assert label_words_from("neg=Not good, pos = a=b") == {"neg": "Not good", "pos": "a=b"}
 
 
 @pytest.mark.parametrize("value", ["nan", "-1", "inf", str(10**11), "1e400"])
@@ -226,17 +226,17 @@ def test_the_self_checks_pass_on_a_sound_model(small_model: Path, capsys: pytest
     assert printed.count("passed") == 6 and "FAILED" not in printed
 
 
-@pytest.mark.parametrize("what", ["tasks", "models", "methods", "metrics", "presets"])
-def test_every_list_names_what_it_should(what: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert call("list", what) == 0
-    named = {
+@pytest.mark.parametrize("kind", ["tasks", "models", "methods", "metrics", "presets"])
+def test_every_list_names_what_it_should(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("list", kind) == 0
+    names = {
         "tasks": "agnews",
         "models": "smollm2-135m",
         "methods": "LCGD",
         "metrics": "sim_am_delta",
         "presets": "quickstart",
     }
-    assert named[what] in capsys.readouterr().out
+    assert names[kind] in capsys.readouterr().out
 
 
 def test_statistics_are_of_the_tasks_that_are_here_with_the_models_own_tokenizer(

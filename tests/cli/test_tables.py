@@ -11,7 +11,7 @@ from demograd.cli.tables import print_claims, print_scores
 from demograd.files import write_json
 from demograd.report import read_run
 
-Said = Callable[[], str]
+Printed = Callable[[], str]
 
 
 @pytest.fixture
@@ -22,17 +22,19 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def said(capsys: pytest.CaptureFixture[str]) -> Said:
+def printed(capsys: pytest.CaptureFixture[str]) -> Printed:
     return lambda: " ".join(capsys.readouterr().out.split())
 
 
-def test_verdicts_at_one_learning_rate_each_are_counted(folder: Path, said: Said) -> None:
+def test_verdicts_at_one_learning_rate_each_are_counted(folder: Path, printed: Printed) -> None:
     print_scores(folder)
-    assert "1 supported, 1 contradicted, 13 undecided (7 at one learning rate each); see" in said()
+    assert "1 supported, 1 contradicted, 13 undecided (7 at one learning rate each); see" in printed()
 
 
-def test_of_a_claim_of_equality_the_p_shown_is_of_a_difference_beyond_the_margin(folder: Path, said: Said) -> None:
+def test_of_a_claim_of_equality_the_p_shown_is_of_a_difference_beyond_the_margin(
+    folder: Path, printed: Printed
+) -> None:
     print_claims(read_run(folder))
-    of_many = said().partition("The claim of many")[2]
+    of_many = printed().partition("The claim of many")[2]
     assert "0.21" in of_many and "0.0004" not in of_many
     assert "Here p is of a difference beyond the margin, but where the claim is contradicted." in of_many

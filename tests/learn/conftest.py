@@ -1,4 +1,4 @@
-"""Training sequences of random tokens, and which entries of a network's parameters are keys and values."""
+"""Training sequences of random tokens, and masks of a network's key and value parameters."""
 
 from collections.abc import Callable
 from typing import Any
@@ -29,13 +29,13 @@ def random_sequences() -> Callable[..., list[TrainingSequence]]:
 
 @pytest.fixture(scope="session")
 def keys_and_values() -> Callable[[Any], dict[str, Tensor]]:
-    """True where an entry of a parameter is part of a key or value projection; written down from the model cards' code.
+    """A function that masks the entries of key and value projections, by parameter; from the code of the model cards.
 
     Parameters without such entries are left out. The fused layouts are those of `conftest.CONFIGS`: 4 heads of 16.
     """
 
     def find(network: Any) -> dict[str, Tensor]:
-        found = {}
+        masks = {}
         for name, parameter in network.named_parameters():
             mask = torch.zeros(parameter.shape, dtype=torch.bool)
             if ".k_proj." in name or ".v_proj." in name:
@@ -51,7 +51,7 @@ def keys_and_values() -> Callable[[Any], dict[str, Tensor]]:
             elif ".query_key_value." in name:  # Falcon 7B: 64 queries, 16 keys, 16 values
                 mask[64:] = True
             if mask.any() and ".encoder_attn." not in name:
-                found[name] = mask
-        return found
+                masks[name] = mask
+        return masks
 
     return find

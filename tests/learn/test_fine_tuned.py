@@ -1,4 +1,4 @@
-"""Inside the block the weights are tuned; after it every bit is what it was, however the block ended."""
+"""Inside the block the weights are tuned; after it every bit is restored, however the block ended."""
 
 import copy
 from collections.abc import Callable
@@ -44,8 +44,8 @@ class Interrupted(Exception):
 
 
 def bits(network: Any) -> dict[str, Tensor]:
-    """Every parameter and buffer as integers, so that not even the sign of a zero may change."""
-    return {name: one.detach().view(torch.uint8).clone() for name, one in network.state_dict().items()}
+    """All parameters and buffers as integers, so that not even the sign of a zero may change."""
+    return {name: tensor.detach().view(torch.uint8).clone() for name, tensor in network.state_dict().items()}
 
 
 def assert_as_before(network: Any, before: dict[str, Tensor]) -> None:
@@ -116,7 +116,7 @@ def test_a_learning_rate_of_zero_changes_nothing(
     before = bits(model.network)
     still = type(method)(**{**vars(method), "learning_rate": 0.0})
     with fine_tuned(model, random_sequences(8, 5), still) as tuned:
-        assert all(torch.equal(one, before[name]) for name, one in bits(tuned.network).items())
+        assert all(torch.equal(tensor, before[name]) for name, tensor in bits(tuned.network).items())
         assert (tuned.gradient_norms > 0).all()
         assert tuned.losses.isfinite().all()
 
@@ -175,7 +175,7 @@ def test_what_is_observed_inside_is_the_tuned_model_and_afterwards_the_old_one(
 
 
 def test_training_teaches_the_demonstrations(random_model: MakeModel, random_sequences: MakeSequences) -> None:
-    """The direction is downhill: repeated on one demonstration, every method lowers its own loss at every step."""
+    """Repeated on one demonstration, every method lowers its own loss at every step."""
     model, sequences = random_model("llama"), random_sequences(12) * 4
     methods = [make(learning_rate=0.003) for make in (GradientDescent, LayerCausalGradientDescent)]
     for method in [*methods, GradientDescent(learning_rate=0.001, optimizer="adam")]:
@@ -190,9 +190,9 @@ def test_progress_counts_steps(random_model: MakeModel, random_sequences: MakeSe
         (GradientDescent(learning_rate=0.01, epochs=2, step="batch"), 2),
         (LayerCausalGradientDescent(learning_rate=0.01), 3),
     ):
-        seen: list[int] = []
-        with fine_tuned(model, sequences, method, on_step=seen.append) as tuned:
-            assert seen == list(range(1, steps + 1))
+        reported: list[int] = []
+        with fine_tuned(model, sequences, method, on_step=reported.append) as tuned:
+            assert reported == list(range(1, steps + 1))
             assert tuned.losses.shape == (steps,)
             assert tuned.gradient_norms.shape == (3, steps)
 

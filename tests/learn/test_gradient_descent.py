@@ -45,9 +45,9 @@ KINDS = [
 def own_loss(network: Any, batch: list[TrainingSequence]) -> Tensor:
     """The loss that the Hugging Face network computes itself, averaged over demonstrations."""
     losses = []
-    for one in batch:
-        tokens = torch.tensor(one.tokens)
-        labels = torch.where(torch.tensor(one.loss_mask), tokens, -100)
+    for sequence in batch:
+        tokens = torch.tensor(sequence.tokens)
+        labels = torch.where(torch.tensor(sequence.loss_mask), tokens, -100)
         if network.config.model_type == "bart":  # alone among these, it does not shift the labels itself
             labels = torch.cat([labels[1:], torch.tensor([-100])])
         losses.append(network(input_ids=tokens[None], labels=labels[None], use_cache=False).loss)
@@ -61,7 +61,7 @@ def trained_by_torch(
     optimizer: Callable[..., Any],
     clip: float = float("inf"),
 ) -> tuple[dict[str, Tensor], list[float], list[dict[str, Tensor]]]:
-    """Parameters afterwards, the loss before each step, and each step's gradients."""
+    """The trained parameters, the loss before each step, and each step's gradients."""
     network = copy.deepcopy(network)
     parameters = dict(network.named_parameters())
     for name in masks:
@@ -78,19 +78,22 @@ def trained_by_torch(
         gradients.append({name: parameters[name].grad.clone() for name in masks})
         torch.nn.utils.clip_grad_norm_([parameters[name] for name in masks], clip)
         steps.step()
-    return {name: one.detach() for name, one in parameters.items()}, losses, gradients
+    return {name: parameter.detach() for name, parameter in parameters.items()}, losses, gradients
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_step_is_torchs_own_on_the_networks_own_loss(
     kind: str, random_model: MakeModel, random_sequences: MakeSequences, keys_and_values: Find
 ) -> None:
-    """Weights, losses and gradient norms; and what is neither key nor value, queries in fused matrices too, stays."""
+    """Weights, losses and gradient norms agree; all but keys and values stay, queries in fused matrices too."""
     model, sequences = random_model(kind), random_sequences(12, 7, 9)
     masks = keys_and_values(model.network)
-    before = {name: one.clone() for name, one in model.network.named_parameters()}
+    before = {name: parameter.clone() for name, parameter in model.network.named_parameters()}
     expected, losses, gradients = trained_by_torch(
-        model.network, [[one] for one in sequences], masks, lambda parameters: torch.optim.SGD(parameters, lr=0.01)
+        model.network,
+        [[sequence] for sequence in sequences],
+        masks,
+        lambda parameters: torch.optim.SGD(parameters, lr=0.01),
     )
     with fine_tuned(model, sequences, GradientDescent(learning_rate=0.01)) as tuned:
         for name, parameter in tuned.network.named_parameters():
@@ -129,7 +132,7 @@ def test_other_optimizers_and_batches_are_torchs_own(
     keys_and_values: Find,
 ) -> None:
     model, sequences = random_model("qwen3"), random_sequences(12, 7, 9)
-    batches = [sequences] if settings.get("step") == "batch" else [[one] for one in sequences]
+    batches = [sequences] if settings.get("step") == "batch" else [[sequence] for sequence in sequences]
     expected, losses, _ = trained_by_torch(
         model.network, batches * settings["epochs"], keys_and_values(model.network), optimizer
     )
@@ -145,9 +148,9 @@ def test_a_step_by_token_learns_from_that_token_alone(
     model, sequences = random_model("qwen3"), random_sequences(9, 6)
     # torch is given every beginning of a demonstration whose last token counts, with nothing but that token to learn
     batches = [
-        [TrainingSequence(one.tokens[: place + 1], [False] * place + [True])]
-        for one in sequences
-        for place, counts in enumerate(one.loss_mask)
+        [TrainingSequence(sequence.tokens[: place + 1], [False] * place + [True])]
+        for sequence in sequences
+        for place, counts in enumerate(sequence.loss_mask)
         if counts
     ]
     expected, losses, _ = trained_by_torch(
@@ -167,11 +170,14 @@ def test_a_step_by_token_learns_from_that_token_alone(
 def test_all_parameters_learn_as_torch_teaches_them(
     kind: str, random_model: MakeModel, random_sequences: MakeSequences
 ) -> None:
-    """Tied embeddings once, with the gradients of both their uses (Gemma 2, GPT-2, OPT)."""
+    """Tied embeddings learn once, with the gradients of both their uses (Gemma 2, GPT-2, OPT)."""
     model, sequences = random_model(kind), random_sequences(12, 7)
-    masks = {name: torch.ones_like(one, dtype=torch.bool) for name, one in model.network.named_parameters()}
+    masks = {name: torch.ones_like(parameter, dtype=torch.bool) for name, parameter in model.network.named_parameters()}
     expected, losses, _ = trained_by_torch(
-        model.network, [[one] for one in sequences], masks, lambda parameters: torch.optim.SGD(parameters, lr=0.01)
+        model.network,
+        [[sequence] for sequence in sequences],
+        masks,
+        lambda parameters: torch.optim.SGD(parameters, lr=0.01),
     )
     method = GradientDescent(learning_rate=0.01, parameters=ParameterSubset(which="all"))
     with fine_tuned(model, sequences, method) as tuned:
@@ -189,13 +195,15 @@ def test_clipping_is_by_the_norm_over_all_that_is_trained(
     clip = norms.median().item()  # so that some steps are clipped and some are not
     masks = keys_and_values(model.network)
     expected, losses, gradients = trained_by_torch(
-        model.network, [[one] for one in sequences], masks, lambda p: torch.optim.SGD(p, lr=0.01), clip
+        model.network, [[sequence] for sequence in sequences], masks, lambda p: torch.optim.SGD(p, lr=0.01), clip
     )
     with fine_tuned(model, sequences, GradientDescent(learning_rate=0.01, clip=clip)) as tuned:
         for name, parameter in tuned.network.named_parameters():
             torch.testing.assert_close(parameter, expected[name], rtol=1e-5, atol=2e-6, msg=name)
     assert tuned.losses.tolist() == pytest.approx(losses, rel=1e-5)
-    before_clipping = [torch.cat([one.flatten() for one in step.values()]).norm().item() for step in gradients]
+    before_clipping = [
+        torch.cat([gradient.flatten() for gradient in step.values()]).norm().item() for step in gradients
+    ]
     total = tuned.gradient_norms.square().sum(dim=0).sqrt().tolist()
     assert total == pytest.approx(before_clipping, rel=1e-4)
     assert min(total) < clip < max(total)

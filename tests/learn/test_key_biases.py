@@ -17,7 +17,7 @@ ADAM = GradientDescent(learning_rate=0.01, optimizer="adam", epochs=2)
 
 
 def key_biases(model: Model) -> Tensor:
-    """[layers, heads, head_dim]"""
+    """The key biases [layers, heads, head_dim]."""
     architecture, biases = model.anatomy.architecture, []
     for attention in model.anatomy.attentions:
         bias = attention.get_submodule(architecture.fused or architecture.key).bias.detach()
@@ -30,7 +30,7 @@ def key_biases(model: Model) -> Tensor:
 def moved(
     model: Model, sequences: list[TrainingSequence], method: GradientDescent | LayerCausalGradientDescent
 ) -> Tensor:
-    """How far fine-tuning moves the key biases."""
+    """The change of the key biases by fine-tuning."""
     before = key_biases(model)
     with fine_tuned(model, sequences, method) as tuned:
         change = (key_biases(tuned) - before).abs()
@@ -60,7 +60,7 @@ def test_where_all_dimensions_are_rotated_adam_moves_them_all(
 def test_where_some_dimensions_are_rotated_adam_moves_those_alone(
     random_model: Make, random_sequences: Callable[..., list[TrainingSequence]]
 ) -> None:
-    """GPT-NeoX rotates the first half of each head here."""
+    """This GPT-NeoX rotates the first half of each head."""
     model = random_model("gpt_neox")
     change = moved(model, random_sequences(12, 9), ADAM)
     assert (change[..., 8:] == 0).all() and change[..., :8].min() > 0
@@ -77,9 +77,11 @@ def test_all_else_that_adam_trains_it_still_does(
     random_model: Make, random_sequences: Callable[..., list[TrainingSequence]]
 ) -> None:
     model = random_model("opt")
-    before = {name: one.detach().clone() for name, one in model.network.named_parameters()}
+    before = {name: parameter.detach().clone() for name, parameter in model.network.named_parameters()}
     with fine_tuned(model, random_sequences(12, 9), ADAM) as tuned:
-        changed = {name for name, one in tuned.network.named_parameters() if not torch.equal(one, before[name])}
+        changed = {
+            name for name, parameter in tuned.network.named_parameters() if not torch.equal(parameter, before[name])
+        }
     ends = {name.partition("self_attn.")[2] for name in changed}
     assert ends == {"k_proj.weight", "v_proj.weight", "v_proj.bias"}
 

@@ -1,4 +1,4 @@
-"""LCGD: a layer learns from its own readout and from nothing above it; against naive implementations written here."""
+"""LCGD: a layer learns from its own readout and from nothing above it; held against naive implementations."""
 
 import copy
 from collections.abc import Callable
@@ -21,7 +21,7 @@ READOUTS = ["block", "attention_residual", "attention"]
 
 
 def read_out(network: Any, hidden: Tensor) -> Tensor:
-    """U of Deutch 2024 §4.3, spelled out for each architecture that is tried here."""
+    """U of Deutch 2024 §4.3, spelled out for each architecture of these tests."""
     kind = network.config.model_type
     if kind == "opt":
         decoder = network.model.decoder
@@ -41,27 +41,27 @@ def blocks(network: Any) -> list[Any]:
 
 
 def attention_projection(block: Any) -> Any:
-    """Whose output is the attention output; BLOOM's attention itself already holds the sum with the residual."""
+    """The module whose output is the attention output; BLOOM's attention returns the sum with the residual."""
     if hasattr(block, "self_attention"):
         return block.self_attention.dense
     return block.attn if hasattr(block, "attn") else block.self_attn
 
 
-def naive_step(network: Any, one: TrainingSequence, readout: str) -> list[Tensor]:
-    """Each layer's loss, on a whole graph whose only special thing is that every block's input is detached."""
-    seen: dict[tuple[str, int], Tensor] = {}
+def naive_step(network: Any, sequence: TrainingSequence, readout: str) -> list[Tensor]:
+    """The loss of each layer, on one graph in which every block's input is detached."""
+    outputs: dict[tuple[str, int], Tensor] = {}
     handles = []
 
-    def keep(what: str, layer: int) -> Any:
+    def keep(part: str, layer: int) -> Any:
         def hook(module: Any, inputs: Any, output: Any) -> None:
-            seen[what, layer] = output[0] if isinstance(output, tuple) else output
+            outputs[part, layer] = output[0] if isinstance(output, tuple) else output
 
         return hook
 
     def detach(layer: int) -> Any:
         def hook(module: Any, inputs: Any) -> Any:
-            seen["input", layer] = inputs[0].detach()
-            return (seen["input", layer], *inputs[1:])
+            outputs["input", layer] = inputs[0].detach()
+            return (outputs["input", layer], *inputs[1:])
 
         return hook
 
@@ -69,22 +69,22 @@ def naive_step(network: Any, one: TrainingSequence, readout: str) -> list[Tensor
         handles.append(block.register_forward_pre_hook(detach(layer)))
         handles.append(block.register_forward_hook(keep("block", layer)))
         handles.append(attention_projection(block).register_forward_hook(keep("attention", layer)))
-    tokens = torch.tensor(one.tokens)
+    tokens = torch.tensor(sequence.tokens)
     network(input_ids=tokens[None], use_cache=False)
     for handle in handles:
         handle.remove()
-    labels = torch.where(torch.tensor(one.loss_mask), tokens, -100)[1:]
+    labels = torch.where(torch.tensor(sequence.loss_mask), tokens, -100)[1:]
     losses = []
     for layer, block in enumerate(blocks(network)):
-        attention = seen["attention", layer]
+        attention = outputs["attention", layer]
         if readout == "attention_residual":
             # what the block adds to the residual stream: Gemma 2 and OLMo 2 norm it first, Granite scales it
             if network.config.model_type in ("gemma2", "olmo2"):
                 attention = block.post_attention_layernorm(attention)
             if network.config.model_type == "granite":
                 attention = attention * 0.5
-            attention = attention + seen["input", layer]
-        read = seen["block", layer] if readout == "block" else attention
+            attention = attention + outputs["input", layer]
+        read = outputs["block", layer] if readout == "block" else attention
         losses.append(cross_entropy(read_out(network, read[0, :-1]), labels))
     return losses
 
@@ -97,15 +97,15 @@ def naive(
     optimizer: Callable[..., Any] = lambda parameters: torch.optim.SGD(parameters, lr=0.01),
     clip: float = float("inf"),
 ) -> tuple[dict[str, Tensor], list[float], list[list[float]]]:
-    """Parameters afterwards, summed losses, and gradient norms [steps][layers]."""
+    """The trained parameters, the summed losses, and the gradient norms [steps][layers]."""
     network = copy.deepcopy(network)
     parameters = dict(network.named_parameters())
     for name in masks:
         parameters[name].requires_grad_(True)
     steps = optimizer([parameters[name] for name in masks])
     losses, norms = [], []
-    for one in sequences:
-        by_layer = naive_step(network, one, readout)
+    for sequence in sequences:
+        by_layer = naive_step(network, sequence, readout)
         losses.append(sum(loss.item() for loss in by_layer))
         gradients = torch.autograd.grad(sum(by_layer), [parameters[name] for name in masks])
         masked = {name: gradient * masks[name] for name, gradient in zip(masks, gradients, strict=True)}
@@ -123,7 +123,7 @@ def naive(
             own = [parameters[name] for name in masks if f".{layer}." in name]
             torch.nn.utils.clip_grad_norm_(own, clip)
         steps.step()
-    return {name: one.detach() for name, one in parameters.items()}, losses, norms
+    return {name: parameter.detach() for name, parameter in parameters.items()}, losses, norms
 
 
 @pytest.mark.parametrize("readout", READOUTS)
@@ -157,7 +157,7 @@ def test_every_readout_is_what_a_naive_implementation_computes(
     deep = {} if layers == 3 else {"num_hidden_layers": layers}
     model, sequences = random_model(kind, **deep), random_sequences(12, 7, 9)
     masks = keys_and_values(model.network)
-    before = {name: one.clone() for name, one in model.network.named_parameters()}
+    before = {name: parameter.clone() for name, parameter in model.network.named_parameters()}
     expected, losses, norms = naive(model.network, sequences, masks, readout)
     with fine_tuned(model, sequences, LayerCausalGradientDescent(learning_rate=0.01, readout=readout)) as tuned:
         for name, parameter in tuned.network.named_parameters():
@@ -176,7 +176,7 @@ def test_every_readout_is_what_a_naive_implementation_computes(
 def test_tokens_outside_a_window_or_chunk_teach_nothing(
     kind: str, random_model: MakeModel, random_sequences: MakeSequences, keys_and_values: Find
 ) -> None:
-    """Sequences of more than two windows of 7, against the network's own masks, without which the losses are others."""
+    """Sequences are longer than two windows of 7; without the network's own masks the losses differ."""
     model, sequences = random_model(kind), random_sequences(19, 16)
     expected, losses, norms = naive(model.network, sequences, keys_and_values(model.network), "block")
     with fine_tuned(model, sequences, LayerCausalGradientDescent(learning_rate=0.01)) as tuned:
@@ -218,13 +218,13 @@ def test_other_optimizers_are_torchs_own_in_every_layer(
 def test_all_parameters_of_a_block_learn_from_its_own_readout(
     kind: str, random_model: MakeModel, random_sequences: MakeSequences
 ) -> None:
-    """Norms and MLP too, but neither the readout nor the embeddings, with which it may be tied."""
+    """Norms and MLP learn too, but neither the readout nor the embeddings, with which it may be tied."""
     model, sequences = random_model(kind), random_sequences(12, 7)
-    of_blocks = {id(one) for block in model.anatomy.blocks for one in block.parameters()}
+    of_blocks = {id(parameter) for block in model.anatomy.blocks for parameter in block.parameters()}
     masks = {
-        name: torch.ones_like(one, dtype=torch.bool)
-        for name, one in model.network.named_parameters()
-        if id(one) in of_blocks
+        name: torch.ones_like(parameter, dtype=torch.bool)
+        for name, parameter in model.network.named_parameters()
+        if id(parameter) in of_blocks
     }
     expected, losses, norms = naive(model.network, sequences, masks, "block")
     method = LayerCausalGradientDescent(learning_rate=0.01, parameters=ParameterSubset(which="all"))
@@ -238,7 +238,7 @@ def test_all_parameters_of_a_block_learn_from_its_own_readout(
 def test_clipping_is_layer_by_layer(
     random_model: MakeModel, random_sequences: MakeSequences, keys_and_values: Find
 ) -> None:
-    """A layer with a small gradient keeps it, whatever the others do."""
+    """A layer with a small gradient keeps its gradient, whatever the size of the others."""
     model, sequences = random_model("llama"), random_sequences(12, 7)
     masks = keys_and_values(model.network)
     _, _, unclipped = naive(model.network, sequences, masks, "block")
@@ -254,18 +254,18 @@ def test_clipping_is_layer_by_layer(
 def naive_by_token(
     network: Any, sequences: list[TrainingSequence], rate: float, learning: range, windows: tuple[int, ...] = ()
 ) -> tuple[dict[str, Tensor], list[float]]:
-    """One update per token of a llama's `learning` layers; what each block saw for earlier tokens is stored.
+    """Update the `learning` layers of a llama once per token, with every block's inputs for earlier tokens stored.
 
-    Of its layers, which see everything, a network like it may have some that see `windows` alone.
+    With `windows`, each layer sees only so many tokens, as in networks that are like llama but have windows.
     """
     network = copy.deepcopy(network)
     trained = [
-        [one for name, one in layer.named_parameters() if ".k_proj." in name or ".v_proj." in name]
+        [parameter for name, parameter in layer.named_parameters() if ".k_proj." in name or ".v_proj." in name]
         for layer in network.model.layers
     ]
     for parameters in trained:
-        for one in parameters:
-            one.requires_grad_(True)
+        for projection in parameters:
+            projection.requires_grad_(True)
     losses = []
     for sequence in sequences:
         stored = [torch.zeros(1, 0, network.config.hidden_size) for _ in network.model.layers]
@@ -291,14 +291,14 @@ def naive_by_token(
                     parameter -= rate * gradient
             if counts:
                 losses.append(total)
-    return {name: one.detach() for name, one in network.named_parameters()}, losses
+    return {name: parameter.detach() for name, parameter in network.named_parameters()}, losses
 
 
 @pytest.mark.parametrize(("layers", "learning"), [(3, range(3)), (6, range(6)), (6, range(2, 4))])
 def test_token_steps_are_what_a_naive_implementation_computes(
     layers: int, learning: range, random_model: MakeModel, random_sequences: MakeSequences
 ) -> None:
-    """Layers that do not learn hold their inputs as those that do."""
+    """Layers that do not learn store their inputs like those that do."""
     model, sequences = random_model("llama", num_hidden_layers=layers), random_sequences(9, 6)
     expected, losses = naive_by_token(model.network, sequences, rate=0.01, learning=learning)
     steps: list[int] = []
@@ -307,7 +307,7 @@ def test_token_steps_are_what_a_naive_implementation_computes(
     with fine_tuned(model, sequences, method, on_step=steps.append) as tuned:
         for name, parameter in tuned.network.named_parameters():
             torch.testing.assert_close(parameter, expected[name], rtol=1e-5, atol=5e-6, msg=name)
-    counted = sum(sum(one.loss_mask) for one in sequences)
+    counted = sum(sum(sequence.loss_mask) for sequence in sequences)
     assert tuned.losses.tolist() == pytest.approx(losses, rel=1e-5)
     assert steps == list(range(1, counted + 1))
     assert tuned.gradient_norms.shape == (layers, counted)
@@ -331,13 +331,13 @@ def test_token_steps_behind_a_window_are_what_a_naive_implementation_computes(
 def test_token_steps_are_not_demonstration_steps(
     readout: Any, random_model: MakeModel, random_sequences: MakeSequences
 ) -> None:
-    """A token's loss is not divided by the number of tokens; with one counted token both steps are the same."""
+    """The loss of a token is not divided by the number of tokens; with one counted token both steps are the same."""
     model, (sequence,) = random_model("llama"), random_sequences(8)
     last_only = TrainingSequence(sequence.tokens, [False] * 7 + [True])
 
-    def values(step: Any, one: TrainingSequence) -> Tensor:
+    def values(step: Any, sequence: TrainingSequence) -> Tensor:
         method = LayerCausalGradientDescent(learning_rate=0.01, step=step, readout=readout)
-        with fine_tuned(model, [one], method):
+        with fine_tuned(model, [sequence], method):
             return model.network.model.layers[1].self_attn.v_proj.weight.clone()
 
     before = model.network.model.layers[1].self_attn.v_proj.weight
@@ -346,11 +346,11 @@ def test_token_steps_are_not_demonstration_steps(
     assert by_token.norm() > 2 * by_demonstration.norm()
 
 
-def with_other_layers_above(model: Model, make: MakeModel, kept: int) -> Model:
-    """The model, but its blocks from `kept` on are another model's."""
+def with_other_layers_above(model: Model, make: MakeModel, cut: int) -> Model:
+    """The model with the blocks of another model from block `cut` on."""
     other = make("llama", num_hidden_layers=6)
     drawn_anew = make("llama", num_hidden_layers=6, seed=1)
-    for layer in range(kept, 6):
+    for layer in range(cut, 6):
         other.network.model.layers[layer].load_state_dict(drawn_anew.network.model.layers[layer].state_dict())
     assert torch.equal(other.network.lm_head.weight, model.network.lm_head.weight)
     return other
@@ -365,34 +365,34 @@ def with_other_layers_above(model: Model, make: MakeModel, kept: int) -> Model:
     ],
     ids=[*READOUTS, "token", "no softmax gradient"],
 )
-@pytest.mark.parametrize("kept", [2, 5])
+@pytest.mark.parametrize("cut", [2, 5])
 def test_replacing_the_layers_above_changes_nothing_below(
-    kept: int, method: Method, random_model: MakeModel, random_sequences: MakeSequences
+    cut: int, method: Method, random_model: MakeModel, random_sequences: MakeSequences
 ) -> None:
-    below, above = updates_of_both(kept, method, random_model, random_sequences)
-    for one, other in below:
-        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-8)
-    assert all((one - other).norm() > 0.1 * one.norm() for one, other in above)
+    below, above = updates_of_both(cut, method, random_model, random_sequences)
+    for original, other in below:
+        torch.testing.assert_close(original, other, rtol=1e-5, atol=1e-8)
+    assert all((original - other).norm() > 0.1 * original.norm() for original, other in above)
 
 
 def test_replacing_the_layers_above_changes_what_gd_learns_below(
     random_model: MakeModel, random_sequences: MakeSequences
 ) -> None:
     below, _ = updates_of_both(2, GradientDescent(learning_rate=0.01), random_model, random_sequences)
-    assert all((one - other).norm() > 0.1 * one.norm() for one, other in below)
+    assert all((original - other).norm() > 0.1 * original.norm() for original, other in below)
 
 
-def updates_of_both(kept: int, method: Method, make: MakeModel, sequences: MakeSequences) -> Any:
-    """Pairs of updates of the layers below and above the cut, before and after the layers above were replaced."""
+def updates_of_both(cut: int, method: Method, make: MakeModel, sequences: MakeSequences) -> Any:
+    """Pairs of updates of the layers below and above the cut, with the model's and with other layers above."""
     model = make("llama", num_hidden_layers=6)
     results = []
-    for one in (model, with_other_layers_above(model, make, kept)):
-        layers = one.network.model.layers
+    for variant in (model, with_other_layers_above(model, make, cut)):
+        layers = variant.network.model.layers
         before = [layer.self_attn.v_proj.weight.clone() for layer in layers]
-        with fine_tuned(one, sequences(12, 7, 9), method):
+        with fine_tuned(variant, sequences(12, 7, 9), method):
             results.append([layer.self_attn.v_proj.weight - old for layer, old in zip(layers, before, strict=True)])
     pairs = list(zip(*results, strict=True))
-    return pairs[:kept], pairs[kept:]
+    return pairs[:cut], pairs[cut:]
 
 
 def test_without_the_softmax_derivative_only_the_values_learn(
@@ -401,13 +401,15 @@ def test_without_the_softmax_derivative_only_the_values_learn(
     """Within one step the values' own gradient does not pass through the softmax, so it is the same."""
     model, sequences = random_model("gemma2"), random_sequences(12)
     attentions = [layer.self_attn for layer in model.network.model.layers]
-    keys = [one.k_proj.weight.clone() for one in attentions]
+    keys = [attention.k_proj.weight.clone() for attention in attentions]
     learned = []
     for softmax_gradient in (True, False):
         method = LayerCausalGradientDescent(learning_rate=0.01, softmax_gradient=softmax_gradient)
         with fine_tuned(model, sequences, method) as tuned:
-            learned.append([one.v_proj.weight.clone() for one in attentions])
-            unchanged = [torch.equal(one.k_proj.weight, key) for one, key in zip(attentions, keys, strict=True)]
+            learned.append([attention.v_proj.weight.clone() for attention in attentions])
+            unchanged = [
+                torch.equal(attention.k_proj.weight, key) for attention, key in zip(attentions, keys, strict=True)
+            ]
             assert all(unchanged) if not softmax_gradient else not any(unchanged)
         assert (tuned.gradient_norms > 0).all()
     for with_derivative, without in zip(*learned, strict=True):
@@ -415,7 +417,7 @@ def test_without_the_softmax_derivative_only_the_values_learn(
 
 
 class SavedBytes:
-    """How much memory the graphs hold that exist at one time: what autograd saved and has not let go."""
+    """A counter of the bytes that autograd's graphs save at one time, and of their maximum."""
 
     def __init__(self) -> None:
         self.now = self.most = 0

@@ -1,4 +1,4 @@
-"""Linearised FT is the tangent of FT: what a tiny learning rate does, and not what a large one does."""
+"""Linearised FT is the tangent of FT: it agrees with a tiny learning rate, and not with a large one."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -38,8 +38,10 @@ def test_it_is_what_a_tiny_rate_does_and_not_what_a_large_one_does(
     ratios = []
     for rate in (5e-4, 0.1):
         plain, linear = (after(model, sequences, method, learning_rate=rate, linearised=on) for on in (False, True))
-        for what in ("attention_output", "label_log_probs"):
-            full, first_order = (getattr(one, what) - getattr(before, what) for one in (plain, linear))
+        for field in ("attention_output", "label_log_probs"):
+            full, first_order = (
+                getattr(observation, field) - getattr(before, field) for observation in (plain, linear)
+            )
             ratios.append(((full - first_order).norm() / first_order.norm()).item())
     assert max(ratios[:2]) < 0.1 and max(ratios[:2]) < ratios[2] / 3 and ratios[3] > 0.1, ratios
 
@@ -48,15 +50,17 @@ def test_the_weights_are_back_before_anything_is_observed_and_the_change_is_what
     random_model: MakeModel, random_sequences: MakeSequences
 ) -> None:
     model, sequences = random_model("phi3"), random_sequences(12, 9)
-    before = {name: one.clone() for name, one in model.network.named_parameters()}
+    before = {name: parameter.clone() for name, parameter in model.network.named_parameters()}
     with fine_tuned(model, sequences, GradientDescent(learning_rate=0.01)) as tuned:
         assert tuned.change is None
-        change = {name: one - before[name] for name, one in tuned.network.named_parameters()}
+        change = {name: parameter - before[name] for name, parameter in tuned.network.named_parameters()}
     with fine_tuned(model, sequences, GradientDescent(learning_rate=0.01, linearised=True)) as tuned:
         assert tuned.change is not None and set(tuned.change) == {name for name in change if "qkv_proj" in name}
-        for name, one in tuned.network.named_parameters():
-            assert torch.equal(one, before[name])
-            torch.testing.assert_close(tuned.change.get(name, torch.zeros_like(one)), change[name], rtol=0, atol=1e-7)
+        for name, parameter in tuned.network.named_parameters():
+            assert torch.equal(parameter, before[name])
+            torch.testing.assert_close(
+                tuned.change.get(name, torch.zeros_like(parameter)), change[name], rtol=0, atol=1e-7
+            )
         with pytest.raises(ValueError, match="trained further"), fine_tuned(tuned, sequences, tuned.method):
             pass
     assert observe(model, PROMPTS).label_log_probs.isfinite().all()
@@ -65,7 +69,7 @@ def test_the_weights_are_back_before_anything_is_observed_and_the_change_is_what
 def test_in_16_bit_the_change_includes_what_rounding_would_lose(
     random_model: MakeModel, random_sequences: MakeSequences
 ) -> None:
-    """A step of 2e-5 moves hardly a bfloat16 weight, but its derivative is not lost."""
+    """A step of 2e-5 hardly moves a bfloat16 weight, but its derivative is not lost."""
     model, sequences = random_model("llama", dtype=torch.bfloat16), random_sequences(12)
     model = replace(model, dtype="bfloat16")
     with fine_tuned(model, sequences, GradientDescent(learning_rate=2e-5, linearised=True)) as tuned:

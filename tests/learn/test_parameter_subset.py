@@ -1,4 +1,4 @@
-"""What is trained is the subset that was asked for, in every architecture; everything else keeps its bits."""
+"""Training moves the chosen subset of the parameters, in every architecture; all else stays bit for bit."""
 
 from collections.abc import Callable
 from typing import Any
@@ -66,15 +66,15 @@ def test_two_layers_have_no_thirds() -> None:
 
 
 def moved_by(model: Model, sequences: list[TrainingSequence], method: Any) -> dict[str, Tensor]:
-    """Per parameter, which entries training changed."""
-    before = {name: one.clone() for name, one in model.network.named_parameters()}
+    """The entries that training changed, as a mask per parameter."""
+    before = {name: parameter.clone() for name, parameter in model.network.named_parameters()}
     with fine_tuned(model, sequences, method) as tuned:
         moved = {
-            name: one.view(torch.int32) != before[name].view(torch.int32)
-            for name, one in tuned.network.named_parameters()
+            name: parameter.view(torch.int32) != before[name].view(torch.int32)
+            for name, parameter in tuned.network.named_parameters()
         }
-    for name, one in model.network.named_parameters():
-        assert torch.equal(one.view(torch.uint8), before[name].view(torch.uint8)), f"{name} was not put back"
+    for name, parameter in model.network.named_parameters():
+        assert torch.equal(parameter.view(torch.uint8), before[name].view(torch.uint8)), f"{name} was not put back"
     return moved
 
 
@@ -101,11 +101,11 @@ def test_values_of_one_layer_are_all_that_moves(
     subset = ParameterSubset(which="value", layers=1)
     moved = moved_by(model, random_sequences(12, 9), make(learning_rate=0.05, parameters=subset))
     masks = keys_and_values(model.network)
-    for name, one in moved.items():
-        allowed = value_only(masks[name], name) if name in masks and ".1." in name else torch.zeros_like(one)
-        assert not one[~allowed].any(), name
+    for name, changed in moved.items():
+        allowed = value_only(masks[name], name) if name in masks and ".1." in name else torch.zeros_like(changed)
+        assert not changed[~allowed].any(), name
         if allowed.any():
-            assert one[allowed].float().mean() > 0.9, name
+            assert changed[allowed].float().mean() > 0.9, name
 
 
 @BOTH
@@ -122,7 +122,7 @@ def test_layers_that_are_not_trained_have_no_gradient_norm(
 def test_lcgd_learns_the_same_in_its_first_step_whichever_other_layers_learn(
     random_model: MakeModel, random_sequences: MakeSequences
 ) -> None:
-    """Each layer is its own problem; in GD, too, the first gradient does not know what else will move."""
+    """Each layer is a problem of its own; in GD, too, the first gradient does not depend on which layers will move."""
     model, sequences = random_model("llama"), random_sequences(12)
     for make in (GradientDescent, LayerCausalGradientDescent):
         norms = []
@@ -137,7 +137,7 @@ def test_all_means_the_network_in_gd_and_the_blocks_in_lcgd(
     kind: str, random_model: MakeModel, random_sequences: MakeSequences
 ) -> None:
     model = random_model(kind)
-    in_blocks = {id(one) for block in model.anatomy.blocks for one in block.parameters()}
+    in_blocks = {id(parameter) for block in model.anatomy.blocks for parameter in block.parameters()}
     by_name = dict(model.network.named_parameters())
     # BART's blocks have an attention to an encoder, which a decoder alone does not use
     used = {name for name in by_name if "encoder_attn" not in name}
@@ -150,7 +150,7 @@ def test_all_means_the_network_in_gd_and_the_blocks_in_lcgd(
     ):
         subset = ParameterSubset(which="all", layers=layers)
         moved = moved_by(model, random_sequences(12, 9), make(learning_rate=0.05, parameters=subset))
-        names = {name for name, one in moved.items() if one.any()}
+        names = {name for name, changed in moved.items() if changed.any()}
         assert names <= expected
         # without rotary positions a key's bias adds the same to all logits, which the softmax ignores
         assert all(name.endswith("k_proj.bias") for name in expected - names)
@@ -169,27 +169,31 @@ def test_a_fraction_is_the_same_share_of_entries_in_every_step(
         return moved_by(model, sequences, make(learning_rate=0.05, parameters=subset))
 
     first = moved()
-    shares = [one[masks[name]].float().mean().item() for name, one in first.items() if name in masks and one.dim() > 1]
+    shares = [
+        changed[masks[name]].float().mean().item()
+        for name, changed in first.items()
+        if name in masks and changed.dim() > 1
+    ]
     assert all(0.15 < share < 0.25 for share in shares), "of every matrix"
-    assert not any(one[~masks.get(name, torch.zeros_like(one))].any() for name, one in first.items())
+    assert not any(changed[~masks.get(name, torch.zeros_like(changed))].any() for name, changed in first.items())
     # a part of the parameters is trained at the very same entries as it is among all
     of_one_layer = moved(which="value", layers=1)
-    entries = sum(one.sum().item() for one in of_one_layer.values())
-    assert 0 < entries < sum(one.sum().item() for one in first.values()) / 3
-    assert all((first[name] | ~one).float().mean() > 0.999 for name, one in of_one_layer.items())
-    assert any(not torch.equal(one, first[name]) for name, one in moved(seed=1).items())
+    entries = sum(changed.sum().item() for changed in of_one_layer.values())
+    assert 0 < entries < sum(changed.sum().item() for changed in first.values()) / 3
+    assert all((first[name] | ~changed).float().mean() > 0.999 for name, changed in of_one_layer.items())
+    assert any(not torch.equal(changed, first[name]) for name, changed in moved(seed=1).items())
 
 
 def test_a_drawn_share_depends_on_seed_and_name_alone() -> None:
-    drawn = drawn_entries("0.key.weight", 100_000, 0.1, seed=0)
-    assert drawn.float().mean().item() == pytest.approx(0.1, abs=0.003)  # three standard deviations
-    assert torch.equal(drawn, drawn_entries("0.key.weight", 100_000, 0.1, seed=0))
+    entries = drawn_entries("0.key.weight", 100_000, 0.1, seed=0)
+    assert entries.float().mean().item() == pytest.approx(0.1, abs=0.003)  # three standard deviations
+    assert torch.equal(entries, drawn_entries("0.key.weight", 100_000, 0.1, seed=0))
     for other in (drawn_entries("1.key.weight", 100_000, 0.1, 0), drawn_entries("0.key.weight", 100_000, 0.1, 1)):
-        assert (drawn & other).float().mean().item() == pytest.approx(0.01, abs=0.001), "independent"
+        assert (entries & other).float().mean().item() == pytest.approx(0.01, abs=0.001), "independent"
 
 
 def test_a_plain_mapping_becomes_a_method() -> None:
-    """As a study file holds it: names and lists, no objects; a misspelt name is an error."""
+    """A study file has names and lists, no objects; a misspelt name is an error."""
     make = TypeAdapter(GradientDescent).validate_python
     subset = {"which": "value", "layers": [1, -1], "fraction": 0.5}
     assert make({"learning_rate": 0.1, "parameters": subset, "clip": 1}) == GradientDescent(
@@ -201,24 +205,24 @@ def test_a_plain_mapping_becomes_a_method() -> None:
 
 
 def test_a_label_names_what_is_not_the_default() -> None:
-    one, other = GradientDescent, LayerCausalGradientDescent
+    gd, lcgd = GradientDescent, LayerCausalGradientDescent
     labels = {
-        one(learning_rate=0.1).label: "GD",
-        one(learning_rate=0.1, step="token", momentum=0.9, epochs=3).label: "GD, by token, momentum 0.9, 3 epochs",
-        one(
+        gd(learning_rate=0.1).label: "GD",
+        gd(learning_rate=0.1, step="token", momentum=0.9, epochs=3).label: "GD, by token, momentum 0.9, 3 epochs",
+        gd(
             learning_rate=0.1, step="batch", clip=1.5, linearised=True
         ).label: "GD, full batch, clipped at 1.5, linearised",
-        one(
+        gd(
             learning_rate=0.1, optimizer="adam", parameters=ParameterSubset("value", "deep")
         ).label: "GD, Adam, value only, deep third",
-        one(
+        gd(
             learning_rate=0.1, parameters=ParameterSubset("all", -2, 0.05, 3)
         ).label: "GD, all parameters, layer -2, 5 % of entries (seed 3)",
-        other(learning_rate=0.1).label: "LCGD",
-        other(
+        lcgd(learning_rate=0.1).label: "LCGD",
+        lcgd(
             learning_rate=0.1, readout="attention", step="token", softmax_gradient=False
         ).label: "LCGD, read from attention, by token, no softmax derivative",
-        other(learning_rate=0.1, parameters=ParameterSubset(layers=(1, 3))).label: "LCGD, layers 1 to 3",
+        lcgd(learning_rate=0.1, parameters=ParameterSubset(layers=(1, 3))).label: "LCGD, layers 1 to 3",
     }
     for label, expected in labels.items():
         assert label == expected

@@ -1,4 +1,4 @@
-"""The readout's loss, piece by piece over the vocabulary, is torch's cross-entropy over the whole of it in float64."""
+"""The readout's loss, piece by piece over the vocabulary, is torch's cross-entropy over all of it in float64."""
 
 import copy
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from demograd.models import Model, find_anatomy
 
 MakeModel = Callable[..., Model]
 PIECE = 20
-"""Of a vocabulary of 97: four whole pieces and one of 17."""
+"""The tokens of a piece: a vocabulary of 97 has four whole pieces and one of 17."""
 FIRST, MIDDLE, LAST = 3, 50, 95
 """Tokens of the first, a middle and the last piece."""
 
@@ -26,7 +26,7 @@ def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def exact(network: Any, hidden: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """Torch's loss and gradient, everything in float64."""
+    """The loss and gradient of torch, everything in float64."""
     anatomy = find_anatomy(copy.deepcopy(network).double())
     hidden = hidden.double().requires_grad_()
     losses = cross_entropy(anatomy.readout(hidden), targets, reduction="none")
@@ -34,17 +34,17 @@ def exact(network: Any, hidden: Tensor, targets: Tensor) -> tuple[Tensor, Tensor
 
 
 def plain(network: Any, hidden: Tensor, targets: Tensor) -> Tensor:
-    """Torch's gradient in the network's own precision."""
+    """The gradient of torch in the network's own precision."""
     hidden = hidden.clone().requires_grad_()
     return torch.autograd.grad(cross_entropy(find_anatomy(network).readout(hidden), targets, reduction="sum"), hidden)[
         0
     ]
 
 
-def relative(found: Tensor, expected: Tensor) -> float:
-    """The largest error of a row, as a share of that row's size."""
-    found, expected = (each.double().view(len(each), -1) for each in (found, expected))
-    return ((found - expected).norm(dim=1) / expected.norm(dim=1)).max().item()
+def relative(actual: Tensor, expected: Tensor) -> float:
+    """The largest error of a row, as a share of that row's norm."""
+    actual, expected = (rows.double().view(len(rows), -1) for rows in (actual, expected))
+    return ((actual - expected).norm(dim=1) / expected.norm(dim=1)).max().item()
 
 
 def some_hidden(model: Model, rows: int = 12) -> Tensor:
@@ -53,7 +53,7 @@ def some_hidden(model: Model, rows: int = 12) -> Tensor:
 
 
 TARGETS = torch.tensor([0, FIRST, PIECE - 1, PIECE, PIECE + 1, MIDDLE, 79, 80, LAST, 96, FIRST, LAST])
-"""Both ends of the vocabulary and both sides of a border between pieces."""
+"""Tokens at both ends of the vocabulary and on both sides of a border between pieces."""
 
 
 @pytest.mark.parametrize("kind", ["llama", "gemma2", "cohere", "granite", "gptj", "opt", "gpt2"])
@@ -61,7 +61,7 @@ TARGETS = torch.tensor([0, FIRST, PIECE - 1, PIECE, PIECE + 1, MIDDLE, 79, 80, L
 def test_pieces_of_a_vocabulary_add_up_to_the_cross_entropy_over_all_of_it(
     random_model: MakeModel, kind: str, dtype: torch.dtype, allowed: float
 ) -> None:
-    """With a soft cap (Gemma 2), a factor (Cohere), a divisor (Granite), a bias (GPT-J), a projection (OPT)."""
+    """Readouts have a soft cap (Gemma 2), factor (Cohere), divisor (Granite), bias (GPT-J) or projection (OPT)."""
     model = random_model(kind, dtype=dtype)
     hidden = some_hidden(model)
     losses, gradient = exact(model.network, hidden, TARGETS)
@@ -79,7 +79,7 @@ def test_pieces_of_a_vocabulary_add_up_to_the_cross_entropy_over_all_of_it(
 def test_a_larger_logit_may_turn_up_in_any_piece(
     random_model: MakeModel, order: str, largest: int, target: int
 ) -> None:
-    """Logits from −12 to 12 along the vocabulary, or so far apart that a piece's exponentials would overflow."""
+    """Logits go from −12 to 12 along the vocabulary, or so far apart that a piece's exponentials would overflow."""
     model = random_model("gptj")
     bias = torch.linspace(-largest, largest, 97)
     model.anatomy.unembedding.bias.data.copy_(bias if order == "rising" else bias.flip(0))
@@ -114,7 +114,7 @@ def test_where_the_target_is_nearly_certain_the_small_gradient_is_exact(
 def test_in_16_bit_the_gradient_is_exact_where_plain_cross_entropy_has_none_left(
     random_model: MakeModel, dtype: torch.dtype, allowed: float, lead: float
 ) -> None:
-    """Up to the rounding of the logits themselves; at a lead of 10 nats torch's own is wrong by 18 to 100 %."""
+    """The gradient is exact up to the rounding of the logits; at a lead of 10 nats torch's is wrong by 18 to 100 %."""
     model = random_model("gptj", dtype=dtype)
     model.anatomy.unembedding.bias.data[MIDDLE] += lead
     hidden, targets = some_hidden(model), torch.full((12,), MIDDLE)

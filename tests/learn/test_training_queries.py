@@ -1,4 +1,4 @@
-"""Query vectors of training tokens: as the network is when it is about to learn from them."""
+"""Query vectors of training tokens, from the network just before it learns from them."""
 
 from collections.abc import Callable
 from typing import Any
@@ -26,7 +26,7 @@ RATE = 0.05
 
 
 def queries_now(model: Model, kind: str, tokens: list[int]) -> Tensor:
-    """[tokens, layers, heads × head_dim], caught where the network computes them."""
+    """Query vectors [tokens, layers, heads × head_dim], recorded where the network computes them."""
     caught: list[Tensor] = []
     place, scaling = KINDS[kind]
     handles = [
@@ -55,7 +55,7 @@ def test_each_demonstration_is_asked_before_its_own_update_and_after_those_befor
 ) -> None:
     model, sequences = random_model(kind), random_sequences(12, 7, 9)
     got = recorded(model, sequences, make(learning_rate=RATE, epochs=epochs))
-    assert [len(one) for one in got] == [12, 7, 9]
+    assert [len(vectors) for vectors in got] == [12, 7, 9]
     untrained = queries_now(model, kind, sequences[2].tokens)
     for number, sequence in enumerate(sequences):
         if number == 0:
@@ -73,18 +73,18 @@ def test_each_demonstration_is_asked_before_its_own_update_and_after_those_befor
 def test_a_batch_is_asked_before_its_one_update(random_model: MakeModel, random_sequences: MakeSequences) -> None:
     model, sequences = random_model("llama"), random_sequences(12, 7)
     got = recorded(model, sequences, GradientDescent(learning_rate=RATE, step="batch", epochs=2))
-    for one, sequence in zip(got, sequences, strict=True):
-        torch.testing.assert_close(one, queries_now(model, "llama", sequence.tokens), rtol=1e-4, atol=1e-5)
+    for vectors, sequence in zip(got, sequences, strict=True):
+        torch.testing.assert_close(vectors, queries_now(model, "llama", sequence.tokens), rtol=1e-4, atol=1e-5)
 
 
 def test_by_token_each_token_is_asked_before_it_is_learned_from(
     random_model: MakeModel, random_sequences: MakeSequences
 ) -> None:
-    """Tokens that do not count, and the last one, from which nothing is learned, are asked in their turn."""
+    """Tokens that do not count, and the last one, which teaches nothing, have their query vectors in their turn."""
     model, (first, second) = random_model("llama"), random_sequences(9, 6)
     method = GradientDescent(learning_rate=RATE, step="token")
     got = recorded(model, [first, second], method)
-    assert [len(one) for one in got] == [9, 6]
+    assert [len(vectors) for vectors in got] == [9, 6]
     for place in range(len(second.tokens)):
         # what was learned up to here: the first demonstration, and the beginning of the second
         tokens, mask = second.tokens[: place + 1], second.loss_mask[: place + 1]
@@ -97,10 +97,10 @@ def test_by_token_each_token_is_asked_before_it_is_learned_from(
 def test_lcgd_by_token_asks_every_token_once(random_model: MakeModel, random_sequences: MakeSequences) -> None:
     model, sequences = random_model("llama"), random_sequences(9, 6)
     still = LayerCausalGradientDescent(learning_rate=0.0, step="token")
-    for one, sequence in zip(recorded(model, sequences, still), sequences, strict=True):
-        torch.testing.assert_close(one, queries_now(model, "llama", sequence.tokens), rtol=1e-4, atol=1e-5)
+    for vectors, sequence in zip(recorded(model, sequences, still), sequences, strict=True):
+        torch.testing.assert_close(vectors, queries_now(model, "llama", sequence.tokens), rtol=1e-4, atol=1e-5)
     moving = recorded(model, sequences, LayerCausalGradientDescent(learning_rate=RATE, step="token"))
-    assert [one.shape for one in moving] == [(9, 3, 64), (6, 3, 64)]
+    assert [vectors.shape for vectors in moving] == [(9, 3, 64), (6, 3, 64)]
 
 
 def test_recording_changes_nothing_that_is_learned(random_model: MakeModel, random_sequences: MakeSequences) -> None:
@@ -115,5 +115,5 @@ def test_recording_changes_nothing_that_is_learned(random_model: MakeModel, rand
         for record in (False, True):
             with fine_tuned(model, sequences, method, record_training_queries=record) as tuned:
                 assert (tuned.training_queries is not None) == record
-                learned.append([one.clone() for one in tuned.network.parameters()])
-        assert all(torch.equal(one, other) for one, other in zip(*learned, strict=True)), method
+                learned.append([parameter.clone() for parameter in tuned.network.parameters()])
+        assert all(torch.equal(parameter, other) for parameter, other in zip(*learned, strict=True)), method

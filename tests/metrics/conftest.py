@@ -13,7 +13,7 @@ Make = Callable[..., Observation]
 
 @pytest.fixture
 def observation() -> Make:
-    """Make an observation of `queries` queries; what is not given is random, from `seed`."""
+    """A function that makes an observation of `queries` queries; arguments left out are random, from `seed`."""
 
     def make(
         *,
@@ -26,8 +26,8 @@ def observation() -> Make:
         dtype: str = "float32",
     ) -> Observation:
         random = torch.Generator().manual_seed(seed)
-        for given in (outputs, rows, log_probs, gold):
-            queries = queries if given is None else len(given)
+        for argument in (outputs, rows, log_probs, gold):
+            queries = queries if argument is None else len(argument)
         layers = outputs.shape[1] if outputs is not None else rows[0].shape[0] if rows else 2
         if outputs is None:
             outputs = torch.randn(queries, layers, 8, generator=random)

@@ -16,13 +16,16 @@ from demograd.tasks.prompts import Prompts
 from .conftest import Make
 
 BOS_AND_SEPARATORS = 50.0
-"""Their logits: attention to them would drown all else."""
+"""Logits of BOS and separators, so large that attention to them would outweigh all else."""
 
 
 def settings(
     observation: Make, icl: Sequence[float], ft: Sequence[float], lengths: Sequence[int]
 ) -> tuple[Observation, Observation, list[tuple[int, int]], list[Tensor]]:
-    """One query, one layer; the attention weights of each demonstration token in ICL and in FT, up to a factor."""
+    """ICL, FT, spans and training products for one query and one layer.
+
+    The arguments are attention weights of each demonstration token in ICL and in FT, up to a factor.
+    """
     context, spans, training = [BOS_AND_SEPARATORS], [], []
     for length in lengths:
         start, before = len(context), sum(end - begin for begin, end in spans)
@@ -32,51 +35,51 @@ def settings(
         training.append(torch.stack([of_tokens, torch.full_like(of_tokens, 9.0)], dim=-1)[:, None])
     row = torch.tensor(context)
     heads = torch.stack([row + 3, torch.full_like(row, -1.0), -torch.ones_like(row)])  # only their sum counts
-    made = observation(queries=1, outputs=torch.ones(1, 1, 8))
+    base = observation(queries=1, outputs=torch.ones(1, 1, 8))
     # the query's vector (1, 0): its inner products are the training tokens' first components
     query = torch.tensor([[[1.0, 0.0]]])
     return (
-        dataclasses.replace(made, context_logits=heads[None, None]),
-        dataclasses.replace(made, query_vectors=query, rotated_query_vectors=-query),
+        dataclasses.replace(base, context_logits=heads[None, None]),
+        dataclasses.replace(base, query_vectors=query, rotated_query_vectors=-query),
         spans,
         training,
     )
 
 
 def test_kendall_by_hand(observation: Make) -> None:
-    """Of ten pairs of tokens three are turned round. The demonstrations weigh .2 .3 .5 and .3 .45 .25: two of three."""
-    given = settings(observation, [0.05, 0.15, 0.3, 0.24, 0.26], [0.1, 0.2, 0.45, 0.14, 0.11], (2, 1, 2))
-    found = attention_to_demonstrations(*given)
-    assert found.kendall_by_token.item() == pytest.approx(0.4)
-    assert found.kendall_by_demonstration.item() == pytest.approx(-1 / 3)
-    assert found.recall_by_token.isnan().all()
-    assert found.recall_by_demonstration.isnan().all()
+    """Three of ten pairs of tokens are reversed. The demonstrations weigh .2 .3 .5 and .3 .45 .25: two of three."""
+    arguments = settings(observation, [0.05, 0.15, 0.3, 0.24, 0.26], [0.1, 0.2, 0.45, 0.14, 0.11], (2, 1, 2))
+    agreement = attention_to_demonstrations(*arguments)
+    assert agreement.kendall_by_token.item() == pytest.approx(0.4)
+    assert agreement.kendall_by_demonstration.item() == pytest.approx(-1 / 3)
+    assert agreement.recall_by_token.isnan().all()
+    assert agreement.recall_by_demonstration.isnan().all()
 
 
 def test_tied_weights_count_half_a_pair_as_in_tau_b(observation: Make) -> None:
     """Pairs of (1, 1, 2) and (1, 2, 3): two agree, one is tied in ICL; τ_b = 2 / √(2 · 3)."""
-    found = attention_to_demonstrations(*settings(observation, [1, 1, 2], [1, 2, 3], (1, 1, 1)))
-    assert found.kendall_by_token.item() == pytest.approx(2 / 6**0.5)
+    agreement = attention_to_demonstrations(*settings(observation, [1, 1, 2], [1, 2, 3], (1, 1, 1)))
+    assert agreement.kendall_by_token.item() == pytest.approx(2 / 6**0.5)
 
 
 def test_recall_of_the_five_most_attended_demonstrations_by_hand(observation: Make) -> None:
     """ICL attends most to the third to seventh; FT to the first two and the last three: three in common."""
-    given = settings(observation, [1, 2, 3, 4, 5, 6, 7], [9, 8, 1, 2, 5, 6, 7], [1] * 7)
-    found = attention_to_demonstrations(*given)
-    assert found.recall_by_demonstration.item() == pytest.approx(3 / 5)
-    assert found.recall_by_token.isnan().all()
+    arguments = settings(observation, [1, 2, 3, 4, 5, 6, 7], [9, 8, 1, 2, 5, 6, 7], [1] * 7)
+    agreement = attention_to_demonstrations(*arguments)
+    assert agreement.recall_by_demonstration.item() == pytest.approx(3 / 5)
+    assert agreement.recall_by_token.isnan().all()
     five = attention_to_demonstrations(*settings(observation, [1, 2, 3, 4, 5], [9, 8, 1, 2, 5], [1] * 5))
     assert five.recall_by_demonstration.isnan().all()
 
 
 def test_recall_of_the_hundred_most_attended_tokens_by_hand(observation: Make) -> None:
-    """Of 130 tokens in opposite orders the middle 70 are in both hundreds."""
+    """The middle 70 of 130 tokens in opposite orders are in both hundreds."""
     rising = [1.0 + token for token in range(130)]
-    given = settings(observation, rising, rising[::-1], [65, 65])
-    found = attention_to_demonstrations(*given)
-    assert found.recall_by_token.item() == pytest.approx(0.7)
-    assert found.kendall_by_token.item() == pytest.approx(-1)
-    random = random_attention_to_demonstrations(given[0], given[2])
+    arguments = settings(observation, rising, rising[::-1], [65, 65])
+    agreement = attention_to_demonstrations(*arguments)
+    assert agreement.recall_by_token.item() == pytest.approx(0.7)
+    assert agreement.kendall_by_token.item() == pytest.approx(-1)
+    random = random_attention_to_demonstrations(arguments[0], arguments[2])
     assert random.recall_by_token.item() == pytest.approx(100 / 130)
     assert random.recall_by_demonstration.isnan().all()
 
@@ -88,14 +91,14 @@ def test_weights_too_small_for_a_float_still_have_an_order(observation: Make) ->
     icl = dataclasses.replace(icl, context_logits=logits.expand(1, 1, 3, -1) / 3)
     products = torch.tensor([[0.0, -2000, -4000], [0, -3000, 0]])  # BOS first
     training = [torch.stack([row, row], dim=-1)[:, None] for row in products]
-    found = attention_to_demonstrations(icl, ft, spans, training)
-    assert found.kendall_by_token.item() == pytest.approx(1 / 3)  # (−4, −3, −2, 0) and (−2, −4, −3, 0): two turned
+    agreement = attention_to_demonstrations(icl, ft, spans, training)
+    assert agreement.kendall_by_token.item() == pytest.approx(1 / 3)  # (−4, −3, −2, 0) and (−2, −4, −3, 0): two turned
 
 
 def test_one_demonstration_has_no_order(observation: Make) -> None:
-    found = attention_to_demonstrations(*settings(observation, [1, 2, 3], [1, 2, 3], (3,)))
-    assert found.kendall_by_demonstration.isnan().all()
-    assert found.kendall_by_token.item() == pytest.approx(1)
+    agreement = attention_to_demonstrations(*settings(observation, [1, 2, 3], [1, 2, 3], (3,)))
+    assert agreement.kendall_by_demonstration.isnan().all()
+    assert agreement.kendall_by_token.item() == pytest.approx(1)
 
 
 def test_random_weights_agree_with_none_by_as_much_as_chance_allows(observation: Make) -> None:
@@ -130,8 +133,10 @@ def test_demonstrations_and_training_sequences_of_other_lengths_are_refused(obse
 def test_a_query_that_stands_among_the_demonstrations_is_found_by_inner_products(
     random_model: Callable[..., Model],
 ) -> None:
-    """Before rotary positions a token's query vector at layer 0 is its own alone: that of the query's last token meets
-    the same token in the demonstrations with its own squared length, wherever that stands."""
+    """Before rotary positions, a token's query vector at layer 0 depends on the token alone.
+
+    The inner product of the query's last token and the same token in the demonstrations is therefore its squared norm.
+    """
     model = random_model("llama")
     demonstrations, query = [[4, 9, 5, 21, 22, 23], [6, 11, 24, 25, 26, 27, 28]], [9]
     context = [0, *demonstrations[0], 1, *demonstrations[1], 1]
@@ -142,10 +147,10 @@ def test_a_query_that_stands_among_the_demonstrations_is_found_by_inner_products
     products = torch.cat(before)[:, 0] @ observed.query_vectors[0, 0]
     assert products[2].item() == pytest.approx(observed.query_vectors[0, 0].square().sum().item(), rel=1e-4)
     spans = prompts.demonstration_spans
-    found = attention_to_demonstrations(observed, observed, spans, before)
-    assert found.kendall_by_token.shape == (1, 3)
+    agreement = attention_to_demonstrations(observed, observed, spans, before)
+    assert agreement.kendall_by_token.shape == (1, 3)
     turned = attention_to_demonstrations(observed, observed, spans, after, rotated=True)
-    assert not torch.equal(found.kendall_by_token, turned.kendall_by_token)
+    assert not torch.equal(agreement.kendall_by_token, turned.kendall_by_token)
 
 
 def trained_on(model: Model, demonstrations: list[list[int]], rotated: bool) -> list[Tensor]:

@@ -18,14 +18,14 @@ from .conftest import Make
 W_ZSL = torch.tensor([[1.0, 2], [3, 4]])
 
 
-def one(matrix: Tensor) -> Tensor:
-    """One query, one layer, one key-value head."""
+def single(matrix: Tensor) -> Tensor:
+    """The matrix as one query, one layer, one key-value head."""
     return matrix[None, None, None]
 
 
 @pytest.fixture
 def blank(observation: Make) -> Observation:
-    """One query, one layer."""
+    """An observation of one query and one layer."""
     return observation(queries=1, outputs=torch.ones(1, 1, 8))
 
 
@@ -35,31 +35,31 @@ def with_heads(blank: Observation, heads: int) -> Observation:
 
 def test_implicit_update_by_hand(blank: Observation) -> None:
     """ΔW_ICL is 7 in one corner; FT adds 3 there and 4 elsewhere: cos = 3/5."""
-    zsl = dataclasses.replace(blank, value_key_products=one(W_ZSL), weighted_value_key_products=one(W_ZSL))
-    changed = one(W_ZSL + torch.tensor([[3.0, 0], [4, 0]]))
+    zsl = dataclasses.replace(blank, value_key_products=single(W_ZSL), weighted_value_key_products=single(W_ZSL))
+    changed = single(W_ZSL + torch.tensor([[3.0, 0], [4, 0]]))
     ft = dataclasses.replace(zsl, value_key_products=changed, weighted_value_key_products=changed)
     corner = torch.tensor([[7.0, 0], [0, 0]])
     icl = dataclasses.replace(
-        blank, context_value_key_products=corner[None, None], weighted_context_value_key_products=one(corner)
+        blank, context_value_key_products=corner[None, None], weighted_context_value_key_products=single(corner)
     )
     assert metrics.implicit_update(zsl, icl, ft).item() == pytest.approx(0.6)
     assert metrics.implicit_update_weighted(zsl, icl, ft).item() == pytest.approx(0.6)
 
 
 def test_weighted_and_plain_products_are_not_mixed_up(blank: Observation) -> None:
-    zsl = dataclasses.replace(blank, value_key_products=one(W_ZSL), weighted_value_key_products=one(-W_ZSL))
-    ft = dataclasses.replace(zsl, value_key_products=one(2 * W_ZSL), weighted_value_key_products=one(2 * W_ZSL))
+    zsl = dataclasses.replace(blank, value_key_products=single(W_ZSL), weighted_value_key_products=single(-W_ZSL))
+    ft = dataclasses.replace(zsl, value_key_products=single(2 * W_ZSL), weighted_value_key_products=single(2 * W_ZSL))
     plain, weighted = torch.tensor([[1.0, 0], [0, 0]]), torch.tensor([[0.0, 0], [0, 1]])
     icl = dataclasses.replace(
-        blank, context_value_key_products=plain[None, None], weighted_context_value_key_products=one(weighted)
+        blank, context_value_key_products=plain[None, None], weighted_context_value_key_products=single(weighted)
     )
     assert metrics.implicit_update(zsl, icl, ft).item() == pytest.approx(1 / 30**0.5)
     assert metrics.implicit_update_weighted(zsl, icl, ft).item() == pytest.approx(4 / 30**0.5)
 
 
 def test_where_ft_changes_no_key_and_no_value_there_is_no_update_to_compare(blank: Observation) -> None:
-    zsl = dataclasses.replace(blank, value_key_products=one(W_ZSL), context_value_key_products=W_ZSL[None, None])
-    ft = dataclasses.replace(zsl, value_key_products=one(W_ZSL * (1 + 1e-7)))
+    zsl = dataclasses.replace(blank, value_key_products=single(W_ZSL), context_value_key_products=W_ZSL[None, None])
+    ft = dataclasses.replace(zsl, value_key_products=single(W_ZSL * (1 + 1e-7)))
     assert metrics.implicit_update(zsl, zsl, ft).isnan().all()
 
 
@@ -79,7 +79,7 @@ def test_validity_by_hand(blank: Observation) -> None:
 
 
 def test_query_heads_meet_the_matrix_of_the_key_head_that_they_share(blank: Observation) -> None:
-    """Four query heads, two key heads whose matrices are orthogonal on q = (1, 0)."""
+    """Four query heads share two key heads, whose matrices are orthogonal on q = (1, 0)."""
     turn = torch.tensor([[0.0, -1], [1, 0]])
     blank = with_heads(blank, 4)
     zsl = dataclasses.replace(blank, head_outputs=torch.ones(1, 1, 4, 2))
@@ -114,10 +114,10 @@ def test_for_linear_attention_the_dual_form_is_exact_and_for_softmax_it_is_not(b
 
     scores = []
     for attend in (linear_attention, softmax_attention):
-        zsl = dataclasses.replace(blank, head_outputs=one(attend(query, key[30:], value[30:])))
+        zsl = dataclasses.replace(blank, head_outputs=single(attend(query, key[30:], value[30:])))
         icl = dataclasses.replace(
             blank,
-            head_outputs=one(attend(query, key, value)),
+            head_outputs=single(attend(query, key, value)),
             rotated_query_vectors=query[None, None],
             context_value_key_products=(value[:30].T @ key[:30])[None, None],
         )

@@ -1,4 +1,4 @@
-"""Facts about next-token distributions: what two settings share, and what the order of demonstrations changes."""
+"""Facts about next-token distributions: their overlap between settings, and their sensitivity to the order."""
 
 import dataclasses
 from math import sqrt
@@ -8,14 +8,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from demograd import metrics
+from demograd import metrics, statistics
 from demograd.observe.observation import Observation
 
 from .conftest import Make
 
 
 def predicting(make: Make, *probabilities: list[float]) -> Observation:
-    """One query per distribution."""
+    """Observations of one query per distribution."""
     log_probs = torch.tensor(probabilities).log()
     return dataclasses.replace(make(queries=len(probabilities)), next_token_log_probs=log_probs)
 
@@ -58,7 +58,7 @@ def test_more_top_tokens_than_there_are_is_refused(observation: Make) -> None:
 
 
 def test_order_sensitivity_by_hand(observation: Make) -> None:
-    """Probabilities 0.2 and 0.4 under two orders: deviation 0.1 · √2; so of the other token; of a third, none."""
+    """Probabilities of two tokens are 0.2 and 0.4 under two orders, deviation 0.1 · √2; that of a third is constant."""
     orders = [
         predicting(observation, [0.2, 0.6, 0.2], [0.5, 0.3, 0.2]),
         predicting(observation, [0.4, 0.4, 0.2], [0.5, 0.3, 0.2]),
@@ -71,7 +71,7 @@ def test_order_sensitivity_by_hand(observation: Make) -> None:
 def random_orders(make: Make, n: int) -> list[Observation]:
     random = torch.Generator().manual_seed(0)
     log_probs = [torch.randn(4, 50, generator=random).log_softmax(-1) for _ in range(n)]
-    return [dataclasses.replace(make(), next_token_log_probs=each) for each in log_probs]
+    return [dataclasses.replace(make(), next_token_log_probs=distribution) for distribution in log_probs]
 
 
 def test_orders_one_at_a_time_give_the_deviation_of_all(observation: Make) -> None:
@@ -109,6 +109,6 @@ def test_the_noise_ceiling_is_what_the_common_part_scores(observation: Make) -> 
 def test_the_noise_ceiling_is_taken_value_by_value_and_what_has_none_is_counted() -> None:
     """√0.04 and √0.64 average 0.5, while √ of their mean is 0.58; −0.3 has no root, and is missing like NaN."""
     ceilings = metrics.noise_ceiling(torch.tensor([[0.04, 0.64], [-0.3, torch.nan]]))
-    whole = metrics.aggregate(ceilings)
+    whole = statistics.aggregate(ceilings)
     assert whole.value == pytest.approx(0.5) and (whole.n, whole.n_missing) == (2, 2)
     assert metrics.noise_ceiling(torch.zeros(1)).item() == 0

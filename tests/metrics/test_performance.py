@@ -1,4 +1,4 @@
-"""Facts about how well a model predicts, and about which queries count."""
+"""Facts about predictions: how right they are, and which queries count."""
 
 from math import log
 
@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from demograd import metrics
+from demograd import metrics, statistics
 from demograd.observe import Observation
 
 from .conftest import Make
@@ -20,17 +20,17 @@ def binary(*scores: float) -> Tensor:
 
 
 def test_accuracy_and_f1_by_hand(observation: Make) -> None:
-    """Predicted 0 0 1 1 2 against gold 0 1 1 1 0: F1 is 1/2, 4/5 and, for the class that is never gold, 0."""
-    made = observation(log_probs=torch.eye(4)[[0, 0, 1, 1, 2]] - 5, gold=[0, 1, 1, 1, 0])
-    assert metrics.accuracy(made) == pytest.approx(0.6)
-    assert metrics.macro_f1(made) == pytest.approx((0.5 + 0.8 + 0) / 3)
-    assert metrics.correct(made).tolist() == [True, False, True, True, False]
+    """Predictions 0 0 1 1 2 against gold 0 1 1 1 0: F1 is 1/2, 4/5 and, for the class that is never gold, 0."""
+    observed = observation(log_probs=torch.eye(4)[[0, 0, 1, 1, 2]] - 5, gold=[0, 1, 1, 1, 0])
+    assert metrics.accuracy(observed) == pytest.approx(0.6)
+    assert metrics.macro_f1(observed) == pytest.approx((0.5 + 0.8 + 0) / 3)
+    assert metrics.correct(observed).tolist() == [True, False, True, True, False]
 
 
 def test_label_likelihood_by_hand(observation: Make) -> None:
-    made = observation(log_probs=torch.tensor([[0.1, 0.3], [0.02, 0.06]]).log(), gold=[1, 0])
-    assert metrics.label_log_likelihood(made).tolist() == pytest.approx([log(0.3), log(0.02)])
-    assert metrics.normalised_label_log_likelihood(made).tolist() == pytest.approx([log(0.75), log(0.25)])
+    observed = observation(log_probs=torch.tensor([[0.1, 0.3], [0.02, 0.06]]).log(), gold=[1, 0])
+    assert metrics.label_log_likelihood(observed).tolist() == pytest.approx([log(0.3), log(0.02)])
+    assert metrics.normalised_label_log_likelihood(observed).tolist() == pytest.approx([log(0.75), log(0.25)])
 
 
 def test_auc_counts_pairs_and_half_of_the_ties(observation: Make) -> None:
@@ -38,8 +38,8 @@ def test_auc_counts_pairs_and_half_of_the_ties(observation: Make) -> None:
     scores, gold = random.integers(0, 6, size=60).astype(float), random.integers(0, 2, size=60)
     pairs = [(a > b) + (a == b) / 2 for a in scores[gold == 1] for b in scores[gold == 0]]
     assert len(set(scores)) < 60 and 0 < np.mean(pairs) < 1
-    made = observation(log_probs=binary(*scores), gold=gold.tolist())
-    assert metrics.auc(made) == pytest.approx(np.mean(pairs), abs=1e-12)
+    observed = observation(log_probs=binary(*scores), gold=gold.tolist())
+    assert metrics.auc(observed) == pytest.approx(np.mean(pairs), abs=1e-12)
 
 
 def test_auc_of_three_classes_averages_one_against_the_rest(observation: Make) -> None:
@@ -48,17 +48,17 @@ def test_auc_of_three_classes_averages_one_against_the_rest(observation: Make) -
     log_probs = torch.from_numpy(np.log(p))
     gold = random.integers(0, 3, size=40)  # class 3 is never gold, and is left out
     by_class = [np.mean([(a > b) + (a == b) / 2 for a in p[gold == c, c] for b in p[gold != c, c]]) for c in range(3)]
-    made = observation(log_probs=log_probs - torch.arange(40.0)[:, None], gold=gold.tolist())
-    assert metrics.auc(made) == pytest.approx(np.mean(by_class), abs=1e-12)
+    observed = observation(log_probs=log_probs - torch.arange(40.0)[:, None], gold=gold.tolist())
+    assert metrics.auc(observed) == pytest.approx(np.mean(by_class), abs=1e-12)
 
 
 def test_auc_counts_a_query_as_often_as_it_was_drawn(observation: Make) -> None:
-    """Scores 1, 2, 3 and 3, of which the second and the last are of class 1."""
-    made = observation(log_probs=binary(1, 2, 3, 3), gold=[0, 1, 0, 1])
-    once, twice, none = metrics.resampled_auc(made, np.array([[0, 1, 2, 3], [1, 1, 1, 2], [0, 0, 2, 2]]))
+    """Scores are 1, 2, 3 and 3; the second and the last are of class 1."""
+    observed = observation(log_probs=binary(1, 2, 3, 3), gold=[0, 1, 0, 1])
+    once, twice, none = metrics.resampled_auc(observed, np.array([[0, 1, 2, 3], [1, 1, 1, 2], [0, 0, 2, 2]]))
     assert once == (1 + 0 + 1 + 0.5) / 4  # 2 > 1, 2 < 3, 3 > 1, 3 = 3
     assert twice == 0 and np.isnan(none)
-    assert metrics.resampled_auc(made, np.array([[0, 0, 2, 3]])) == (2 + 0.5) / 3
+    assert metrics.resampled_auc(observed, np.array([[0, 0, 2, 3]])) == (2 + 0.5) / 3
 
 
 def test_auc_sees_order_where_a_normalised_probability_rounds_to_one(observation: Make) -> None:
@@ -70,11 +70,11 @@ def test_auc_of_one_class_is_missing(observation: Make) -> None:
 
 
 def test_calibration_mends_a_biased_model(observation: Make) -> None:
-    made = observation(log_probs=binary(5, 6, 7, 9, 8), gold=[0, 0, 1, 1, 0])
-    assert metrics.accuracy(made) == pytest.approx(0.4)
+    observed = observation(log_probs=binary(5, 6, 7, 9, 8), gold=[0, 0, 1, 1, 0])
+    assert metrics.accuracy(observed) == pytest.approx(0.4)
     # the median, 7, is half a hit
-    assert metrics.calibrated_correct(made).tolist() == [1, 1, 0.5, 1, 0]
-    assert metrics.calibrated_accuracy(made) == pytest.approx(0.7)
+    assert metrics.calibrated_correct(observed).tolist() == [1, 1, 0.5, 1, 0]
+    assert metrics.calibrated_accuracy(observed) == pytest.approx(0.7)
 
 
 def test_calibrated_accuracy_of_three_classes_is_missing(observation: Make) -> None:
@@ -107,7 +107,7 @@ def test_rec2ftp_by_hand(observation: Make) -> None:
 def test_an_icl_that_always_says_the_other_class_recalls_everything_and_so_does_its_base_rate(
     observation: Make,
 ) -> None:
-    """ZSL always says 0, ICL always 1: whichever queries FT mends, ICL has them right, FT or no FT."""
+    """ZSL always predicts 0 and ICL always 1: whichever queries FT corrects, ICL has them right, with or without FT."""
     gold = [1, 1, 1, 1, 0]
     zsl, icl, ft = (observation(log_probs=binary(*s), gold=gold) for s in ([-1] * 5, [1] * 5, (1, -1, 1, -1, -1)))
     assert metrics.rec2ftp(zsl, icl, ft).nanmean().item() == metrics.rec2ftp_base_rate(zsl, icl).nanmean().item() == 1
@@ -124,25 +124,31 @@ def test_rec2ftp_above_its_base_rate_is_their_difference_and_its_influences(obse
     n = 400
     signs = [(torch.rand(n, generator=generator) < share).int() * 2 - 1 for share in (0.4, 0.6, 0.5)]
 
-    def of(keep: slice | list[int]) -> list[Observation]:
+    def subset(keep: slice | list[int]) -> list[Observation]:
         return [observation(log_probs=binary(*sign[keep].tolist()), gold=[1] * len(sign[keep])) for sign in signs]
 
     def by_hand(three: list[Observation]) -> float:
         return float(metrics.rec2ftp(*three).nanmean() - metrics.rec2ftp_base_rate(*three[:2]).nanmean())
 
-    everything = of(slice(None))
+    everything = subset(slice(None))
     values = metrics.rec2ftp_above_base_rate(*everything)
     assert values.nanmean().item() == pytest.approx(by_hand(everything), abs=1e-6)
     counted = (~values.isnan()).nonzero().flatten().tolist()
     assert counted == (signs[0] < 0).nonzero().flatten().tolist()
     for left_out in counted[:12]:
-        without = by_hand(of([i for i in range(n) if i != left_out]))
+        without = by_hand(subset([i for i in range(n) if i != left_out]))
         influence = values[left_out].item() - values.nanmean().item()
         assert without - by_hand(everything) == pytest.approx(-influence / (len(counted) - 1), abs=2e-4)
     mistakes = (signs[0] < 0).nonzero().flatten()
-    for mended, is_told in ((0, False), (9, False), (10, True), (len(mistakes) - 10, True), (len(mistakes) - 9, False)):
+    for n_corrected, is_told in (
+        (0, False),
+        (9, False),
+        (10, True),
+        (len(mistakes) - 10, True),
+        (len(mistakes) - 9, False),
+    ):
         ft = signs[0].clone()
-        ft[mistakes[:mended]] = 1
+        ft[mistakes[:n_corrected]] = 1
         three = [*everything[:2], observation(log_probs=binary(*ft.tolist()), gold=[1] * n)]
         assert metrics.rec2ftp_above_base_rate(*three).isnan().all() != is_told
 
@@ -150,6 +156,33 @@ def test_rec2ftp_above_its_base_rate_is_their_difference_and_its_influences(obse
 def test_an_empty_corrected_selection_is_missing_not_zero(observation: Make) -> None:
     right = observation(log_probs=binary(1, 1, 1, 1), gold=[1, 1, 1, 1])
     selected = metrics.selected(right, right, right, "corrected")
-    score = metrics.aggregate(torch.ones(4, 2, 3)[selected])
+    score = statistics.aggregate(torch.ones(4, 2, 3)[selected])
     assert np.isnan(score.value)
     assert (score.n, score.n_missing) == (0, 0)
+
+
+def test_an_interval_of_auc_holds_the_auc(observation: Make) -> None:
+    random = torch.Generator().manual_seed(0)
+    gold = [q % 2 for q in range(60)]
+    signal = torch.tensor(gold)[:, None] * torch.tensor([0.0, 1.0])
+    seeds = [observation(log_probs=signal + torch.randn(60, 2, generator=random), gold=gold) for _ in range(5)]
+    interval = statistics.statistic_interval(lambda s, queries: metrics.resampled_auc(seeds[s], queries), 5, 60)
+    value = statistics.over_seeds([metrics.auc(o) for o in seeds]).mean
+    assert interval is not None and interval.low < value < interval.high
+    assert 0.05 < interval.high - interval.low < 0.4
+
+
+def test_each_sets_auc_has_the_interval_it_has_alone(observation: Make) -> None:
+    random = torch.Generator().manual_seed(3)
+    gold = [q % 3 for q in range(30)]
+    one_class = [observation(log_probs=torch.randn(30, 3, generator=random), gold=[0] * 30)]
+    sets = [observation(log_probs=torch.randn(30, 3, generator=random), gold=gold) for _ in range(3)] + one_class
+
+    def auc(number: int, queries: np.ndarray) -> np.ndarray:
+        return metrics.resampled_auc(sets[number], queries)
+
+    whole, each = statistics.statistic_intervals(auc, 4, 30)
+    assert whole == statistics.statistic_interval(auc, 4, 30) and whole is not None and whole.n_seeds == 3
+    assert each[3] is None
+    for number, interval in enumerate(each[:3]):
+        assert interval == statistics.statistic_interval(lambda _, q, at=number: auc(at, q), 1, 30, over="queries")

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from demograd import metrics
+from demograd import metrics, statistics
 
 from .conftest import Make
 
@@ -15,17 +15,17 @@ E = torch.eye(8)
 
 
 def outputs(*vectors: Tensor) -> Tensor:
-    """One layer, one query per vector."""
+    """Attention outputs of one layer, with one query per vector."""
     return torch.stack(vectors)[:, None]
 
 
 def one_row(*logits: float) -> list[Tensor]:
-    """One query, one layer, one head."""
+    """An attention row of one query, one layer, one head."""
     return [torch.tensor(logits, dtype=torch.float32)[None, None]]
 
 
 def per_layer(scores: Tensor) -> list[float]:
-    return [layer.value for layer in metrics.per_layer(scores)]
+    return [layer.value for layer in statistics.per_layer(scores)]
 
 
 def test_orthogonal_updates_score_a_quarter_under_normalisation_and_zero_without(observation: Make) -> None:
@@ -60,7 +60,7 @@ def test_a_change_common_to_all_queries_is_gone_once_the_mean_is_removed(observa
 
 
 def test_the_mean_that_is_removed_is_one_of_queries_that_count(observation: Make) -> None:
-    """A third query that FT does not change leaves the scores of the other two as they are, and is missing itself."""
+    """A third query that FT does not change leaves the scores of the other two alone, and is missing itself."""
     icl = [E[7] + 10 * E[0] + E[1], E[7] + 10 * E[0] - E[1], E[7] + 30 * E[3]]
     ft = [E[7] + 10 * E[0] + E[1] + E[2], E[7] + 10 * E[0] - E[1] - E[2], E[7]]
     zsl = [E[7]] * 3
@@ -129,7 +129,7 @@ def test_an_update_below_resolution_is_missing_and_counted(observation: Make, dt
     small = observation(outputs=outputs(E[0] + size[0] * E[1], E[0] + size[1] * E[1]), dtype=dtype)
     large = observation(outputs=outputs(E[0] + E[1], E[0] + E[1]), dtype=dtype)
     for icl, ft in ((small, large), (large, small)):
-        score = metrics.aggregate(metrics.sim_aou(zsl, icl, ft))
+        score = statistics.aggregate(metrics.sim_aou(zsl, icl, ft))
         assert (score.value, score.n, score.n_missing) == (pytest.approx(1, abs=1e-3), 1, 1)
         assert metrics.sim_aou_norm(zsl, icl, ft).isnan().flatten().tolist() == [True, False]
     assert metrics.update_size_ratio(zsl, small, large).isnan().flatten().tolist() == [True, False]
@@ -138,7 +138,7 @@ def test_an_update_below_resolution_is_missing_and_counted(observation: Make, dt
 
 
 def test_what_centring_leaves_of_a_row_must_be_above_the_resolution_of_the_row(observation: Make) -> None:
-    """Of 100 + 1e-4, float32 keeps the sum to 4e-6: the small part is noise, though all that is left when centred."""
+    """A sum of 100 and 1e-4 is exact to 4e-6 in float32: the small part is noise, though all that centring leaves."""
     rows = [one_row(100, 100 + d, 100) for d in (0, 1e-4, 2e-4)]
     zsl, icl, ft = (observation(rows=row) for row in rows)
     assert metrics.sim_am(zsl, icl, ft).item() == pytest.approx(1)
@@ -157,11 +157,11 @@ def test_a_row_of_one_token_has_a_sign_and_nothing_to_centre(observation: Make) 
 
 
 def test_a_zero_vector_has_no_direction(observation: Make) -> None:
-    zero, one = observation(outputs=outputs(0 * E[0])), observation(outputs=outputs(E[0]))
-    assert metrics.sim_aou(zero, one, one).item() == 1
-    assert metrics.sim_aou(zero, zero, one).isnan().all()
-    assert metrics.sim_aou_norm(zero, one, one).isnan().all()
-    assert metrics.relative_update_size(zero, one).isnan().all()
+    zero, unit = observation(outputs=outputs(0 * E[0])), observation(outputs=outputs(E[0]))
+    assert metrics.sim_aou(zero, unit, unit).item() == 1
+    assert metrics.sim_aou(zero, zero, unit).isnan().all()
+    assert metrics.sim_aou_norm(zero, unit, unit).isnan().all()
+    assert metrics.relative_update_size(zero, unit).isnan().all()
 
 
 def test_infinite_values_are_refused_with_the_name_of_the_setting(observation: Make) -> None:
@@ -233,7 +233,7 @@ def test_alpha_by_hand(observation: Make) -> None:
 def test_every_metric_of_observations_returns_what_the_table_says(observation: Make) -> None:
     shapes = {"head": (4, 2, 3), "layer": (4, 2), "layer_pair": (4, 2, 2), "query": (4,)}
     random = torch.Generator().manual_seed(0)
-    given = [
+    observations = [
         dataclasses.replace(
             observation(seed=seed), next_token_log_probs=torch.randn(4, 30, generator=random).log_softmax(-1)
         )
@@ -243,11 +243,11 @@ def test_every_metric_of_observations_returns_what_the_table_says(observation: M
     for name, metric in metrics.METRICS.items():
         if metric.per == "model" or metric.kind in ("attention", "dual form"):  # which have tests of their own
             continue
-        arguments = [given] if metric.arguments == ("orders",) else given[: len(metric.arguments)]
+        arguments = [observations] if metric.arguments == ("orders",) else observations[: len(metric.arguments)]
         result = metric.function(*arguments)
         assert result.shape == shapes[metric.per] if metric.per in shapes else isinstance(result, float), name
         present = torch.as_tensor(result)[~torch.as_tensor(result).isnan()]
         assert ((metric.bounds[0] <= present) & (present <= metric.bounds[1])).all(), name
         if metric.needs:
             with pytest.raises(ValueError, match="holds no next-token distribution"):
-                metric.function(*([lacking] if arguments == [given] else lacking[: len(metric.arguments)]))
+                metric.function(*([lacking] if arguments == [observations] else lacking[: len(metric.arguments)]))

@@ -1,4 +1,4 @@
-"""Facts about a model's weights alone: how sparse they are, and how far apart two states lie."""
+"""Facts about a model's weights alone: their sparsity, and the distance of two states."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from demograd import metrics
 
 
 def test_the_share_of_small_weights_by_hand() -> None:
-    """Layer 0: |w| = 1, 2, 3, 0 and 5; layer 3: 1 and 1. A weight at the threshold is not under it."""
+    """Layer 0 has |w| = 1, 2, 3, 0 and 5; layer 3 has 1 and 1. A weight at the threshold is not under it."""
     matrices = {3: [torch.ones(1, 2)], 0: [torch.tensor([[1.0, -2.0], [3.0, 0.0]]), torch.tensor([-5.0])]}
     expected = torch.tensor([[0.2, 0.6], [0.0, 1.0]])
     torch.testing.assert_close(metrics.sparsity_ratio(matrices, [1.0, 2.5]), expected)
@@ -35,8 +35,8 @@ def test_parameter_distance_by_hand() -> None:
 
 
 def test_no_distance_is_relative_to_zero() -> None:
-    zero, one = torch.zeros(2), torch.ones(2)
-    distance = metrics.parameter_distance([("bias", one), ("weight", 3 * one)], [("bias", zero), ("weight", one)])
+    zero, unit = torch.zeros(2), torch.ones(2)
+    distance = metrics.parameter_distance([("bias", unit), ("weight", 3 * unit)], [("bias", zero), ("weight", unit)])
     assert np.isnan(distance.by_name["bias"]) and distance.n_missing == 1
     assert distance.mean == pytest.approx(2)
     assert distance.total == pytest.approx((10 / 2) ** 0.5)

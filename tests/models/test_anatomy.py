@@ -40,10 +40,10 @@ def test_what_is_called_a_key_or_value_parameter_moves_keys_or_values_and_nothin
 ) -> None:
     model = random_model(kind)
     before = attention_inputs(model, layer)
-    for one in model.anatomy.key_value_parameters(layer):
-        if one.part == part:
-            noise = torch.randn(one.read().shape, generator=torch.Generator().manual_seed(1))
-            one.write(one.read() + 0.1 * noise)
+    for parameter in model.anatomy.key_value_parameters(layer):
+        if parameter.part == part:
+            noise = torch.randn(parameter.read().shape, generator=torch.Generator().manual_seed(1))
+            parameter.write(parameter.read() + 0.1 * noise)
     after = attention_inputs(model, layer)
     for name in {"query", "key", "value"} - {part}:
         assert torch.equal(after[name], before[name]), f"{name} vectors must keep their bits"
@@ -57,18 +57,18 @@ def test_key_and_value_parameters_are_all_there_is_to_the_keys_and_values(kind: 
     """With all of them zero, there is neither key nor value left; the slices overlap nowhere."""
     model = random_model(kind)
     network = model.network
-    seen = {id(parameter): torch.zeros(parameter.shape) for parameter in network.parameters()}
+    marks = {id(parameter): torch.zeros(parameter.shape) for parameter in network.parameters()}
     names = set()
     for layer in range(3):
-        for one in model.anatomy.key_value_parameters(layer):
-            marked = torch.ones_like(one.of(seen[id(one.parameter)]))
-            if one.index is None:
-                seen[id(one.parameter)] += marked
+        for part in model.anatomy.key_value_parameters(layer):
+            marked = torch.ones_like(part.select(marks[id(part.parameter)]))
+            if part.index is None:
+                marks[id(part.parameter)] += marked
             else:
-                seen[id(one.parameter)].index_add_(one.dim, one.index, marked)
-            names.add(one.name)
-            one.write(torch.zeros_like(one.read()))
-    assert max(count.max() for count in seen.values()) == 1
+                marks[id(part.parameter)].index_add_(part.dim, part.index, marked)
+            names.add(part.name)
+            part.write(torch.zeros_like(part.read()))
+    assert max(count.max() for count in marks.values()) == 1
     per_layer = 4 if any("bias" in name for name in names) else 2
     assert len(names) == 3 * per_layer
     inputs = attention_inputs(model, 1)
@@ -82,7 +82,7 @@ def test_writing_a_slice_keeps_every_bit_around_it(random_model: MakeModel) -> N
     model = random_model("gpt_neox")
     parameter = model.network.gpt_neox.layers[1].attention.query_key_value.weight
     before = parameter.clone()
-    (key,) = [one for one in model.anatomy.key_value_parameters(1) if one.name == "1.key.weight"]
+    (key,) = [part for part in model.anatomy.key_value_parameters(1) if part.name == "1.key.weight"]
     key.write(key.read() + 1)
     rows = parameter.view(4, 3, 16, 64)
     assert torch.equal(rows[:, [0, 2]], before.view(4, 3, 16, 64)[:, [0, 2]])
@@ -132,7 +132,7 @@ def test_an_unknown_architecture_that_is_built_like_llama_is_taken_as_one() -> N
     )
     assert "helium" not in ARCHITECTURES
     anatomy = find_anatomy(HeliumForCausalLM(config).eval())
-    assert [one.name for one in anatomy.key_value_parameters(1)] == ["1.key.weight", "1.value.weight"]
+    assert [part.name for part in anatomy.key_value_parameters(1)] == ["1.key.weight", "1.value.weight"]
 
 
 @pytest.mark.parametrize("name", ["CodeGen", "Mpt"])

@@ -124,7 +124,7 @@ def test_a_checkpoint_that_is_read_otherwise_than_it_says_has_a_note(change: Cha
     change(folder)
     model = load_model(str(folder), device="cpu")
     assert model.fingerprint == before
-    assert any(note.replace("\\", "") in said for said in model.notes), model.notes
+    assert any(note.replace("\\", "") in sentence for sentence in model.notes), model.notes
 
 
 def test_a_tokenizer_that_is_declared_as_another_class_reads_as_its_file_says(folder: Path) -> None:
@@ -211,7 +211,7 @@ def write_gguf(
 def test_a_gguf_file_is_read_whole_or_refused(
     how: dict[str, Any], message: str, backend: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("demograd.models.load.user_cache_path", lambda name: tmp_path / "cache")
+    monkeypatch.setattr("demograd.models.gguf.user_cache_path", lambda name: tmp_path / "cache")
     write_gguf(tmp_path / "tiny.gguf", backend, **how)
     if not message:
         model = load_model(str(tmp_path / "tiny.gguf"), device="cpu")

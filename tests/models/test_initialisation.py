@@ -10,9 +10,9 @@ from tests.models.test_bos import byte_tokenizer
 from demograd import load_model
 from demograd.errors import UserError
 from demograd.models import BUILT_IN, Model
-from demograd.models.initialisation import set_initialisation
 from demograd.models.load import load_config
-from demograd.study.store.inputs import network_fingerprint
+from demograd.models.untrained import set_initialisation
+from demograd.study.language_model.inputs import network_fingerprint
 
 MakeModel = Callable[..., Model]
 
@@ -36,17 +36,17 @@ def test_a_twin_is_drawn_as_its_configuration_says_or_as_is_asked_for(folder: st
     own = load_model(folder, weights="no_training")
     assert spread(own) == pytest.approx(0.05, rel=0.05)
     assert own.notes == ("untrained weights are drawn with initializer_range 0.05, as its configuration says",)
-    asked = load_model(folder, weights="no_training", initializer_range=0.5)
-    assert spread(asked) == pytest.approx(0.5, rel=0.05)
-    assert "0.5, as asked for" in asked.initialisation
+    requested = load_model(folder, weights="no_training", initializer_range=0.5)
+    assert spread(requested) == pytest.approx(0.5, rel=0.05)
+    assert "0.5, as asked for" in requested.initialisation
     assert load_model(folder).notes == (), "of a trained network it is no matter"
 
 
 def test_cells_of_twins_that_are_drawn_otherwise_have_other_names(folder: str) -> None:
     states = {
-        (weights, asked): network_fingerprint(load_model(folder, weights=weights, initializer_range=asked))
+        (weights, deviation): network_fingerprint(load_model(folder, weights=weights, initializer_range=deviation))
         for weights in ("trained", "no_training")
-        for asked in (None, 0.05, 0.5)
+        for deviation in (None, 0.05, 0.5)
     }
     assert states["trained", None] == states["no_training", None] == states["trained", 0.05]
     assert states["trained", 0.5] == states["no_training", 0.5] != states["trained", None]
@@ -70,15 +70,15 @@ def test_a_gguf_file_does_not_say_it(random_model: MakeModel) -> None:
 @pytest.mark.parametrize("kind", ["xglm", "opt"])
 def test_architectures_that_call_it_otherwise(kind: str, random_model: MakeModel) -> None:
     network = random_model(kind).network
-    said = set_initialisation(network.config, {"init_std": 0.02}, 0.3, None, kind)
-    assert "init_std 0.3" in said
+    sentence = set_initialisation(network.config, {"init_std": 0.02}, 0.3, None, kind)
+    assert "init_std 0.3" in sentence
     assert network.config.init_std == 0.3
 
 
-@pytest.mark.parametrize("asked", [0.0, -0.02, float("nan"), float("inf")])
-def test_what_is_no_standard_deviation_is_refused(asked: float, folder: str) -> None:
+@pytest.mark.parametrize("deviation", [0.0, -0.02, float("nan"), float("inf")])
+def test_what_is_no_standard_deviation_is_refused(deviation: float, folder: str) -> None:
     with pytest.raises(UserError, match="a standard deviation above zero"):
-        load_model(folder, initializer_range=asked)
+        load_model(folder, initializer_range=deviation)
 
 
 def test_the_built_in_models_carry_theirs() -> None:

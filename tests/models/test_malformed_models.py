@@ -17,9 +17,9 @@ from tests.searches import examples
 from tests.study.conftest import small_model as small_model  # the fixture
 
 from demograd import UserError, load_model, observe
-from demograd.models.load import ALLOW_PICKLE
-from demograd.observe.fit import random_prompts, way_to_observe
+from demograd.observe.self_check import random_prompts, way_to_observe
 from demograd.study.plan.blueprint import blueprint_of
+from demograd.words import ALLOW_PICKLE
 
 QUICK = settings(
     max_examples=examples(15), suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
@@ -38,7 +38,7 @@ def copied(model: Path) -> Iterator[Path]:
 
 def is_model_or_message(folder: Path) -> bool:
     """Whether it can be planned with, loaded and observed; or else one message that a person can read."""
-    before = sorted(one.name for one in folder.rglob("*"))
+    before = sorted(path.name for path in folder.rglob("*"))
     try:
         assert blueprint_of(str(folder)).layers > 0
         model = load_model(str(folder), device="cpu")
@@ -47,7 +47,7 @@ def is_model_or_message(folder: Path) -> bool:
         assert 0 < len(str(error)) < 3000 and str(error).encode()
         return False
     finally:
-        assert sorted(one.name for one in folder.rglob("*")) == before
+        assert sorted(path.name for path in folder.rglob("*")) == before
     return True
 
 

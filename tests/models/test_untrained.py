@@ -37,7 +37,7 @@ def is_embedding(name: str) -> bool:
 
 
 def parameters(network: Any) -> dict[str, Tensor]:
-    return {name: one.detach().clone() for name, one in network.named_parameters()}
+    return {name: parameter.detach().clone() for name, parameter in network.named_parameters()}
 
 
 @EACH_WEIGHTS
@@ -48,15 +48,15 @@ def test_what_is_kept_is_kept_bit_for_bit_and_the_rest_is_not(kind: str, weights
     before = parameters(trained)
     fresh = parameters(untrained(trained, weights, seed=3))
     assert fresh.keys() == before.keys()
-    kept = {
+    copied = {
         name
         for name in before
         if (weights != "no_training" and is_norm(name)) or (weights == "trained_embeddings" and is_embedding(name))
     }
     for name in before:
-        assert torch.equal(fresh[name], before[name]) == (name in kept), name
+        assert torch.equal(fresh[name], before[name]) == (name in copied), name
     if weights != "no_training":
-        norms = [name for name in kept if is_norm(name)]
+        norms = [name for name in copied if is_norm(name)]
         # OLMo's norms have no parameters
         assert (len(norms) > 0) == (kind != "olmo")
         if kind in ("qwen3", "gemma3_text", "olmo2"):
@@ -64,9 +64,9 @@ def test_what_is_kept_is_kept_bit_for_bit_and_the_rest_is_not(kind: str, weights
         final = find_anatomy(trained).final_norm
         if final is not None and list(final.parameters()):
             (name,) = [name for name, module in trained.named_modules() if module is final]
-            assert f"{name}.weight" in kept
-    for name, one in trained.named_parameters():
-        assert torch.equal(one, before[name]), "the trained network is not changed"
+            assert f"{name}.weight" in copied
+    for name, parameter in trained.named_parameters():
+        assert torch.equal(parameter, before[name]), "the trained network is not changed"
 
 
 @EACH_KIND
@@ -79,27 +79,29 @@ def test_what_is_drawn_is_drawn_by_the_architectures_own_initialisation(kind: st
     config = trained.config
     std = getattr(config, "initializer_range", None) or getattr(config, "init_std", 0.02)
     few: list[Tensor] = []  # four in a layer: only those of all layers together are enough to have a deviation
-    for name, one in untrained(trained, "no_training", seed=0).named_parameters():
+    for name, parameter in untrained(trained, "no_training", seed=0).named_parameters():
         if kind == "gpt_oss" and name.endswith(("self_attn.sinks", "mlp.router.bias")):
-            few.append(one.detach())
+            few.append(parameter.detach())
         elif name.endswith("bias"):
-            assert not one.any(), name
-        elif one.dim() > 1 and not is_norm(name):
+            assert not parameter.any(), name
+        elif parameter.dim() > 1 and not is_norm(name):
             # GPT-2 draws projections into the residual stream smaller, by √(2 × layers)
-            assert 0.8 * std / 6**0.5 < one.std() < 1.2 * std, name
+            assert 0.8 * std / 6**0.5 < parameter.std() < 1.2 * std, name
         else:
-            assert one.unique().numel() == 1, name
+            assert parameter.unique().numel() == 1, name
     if kind == "gpt_oss":
-        drawn = torch.cat(few)
-        assert drawn.unique().numel() == len(drawn) == 3 * (4 + 4)
-        assert 0.6 * std < drawn.std() < 1.4 * std
+        values = torch.cat(few)
+        assert values.unique().numel() == len(values) == 3 * (4 + 4)
+        assert 0.6 * std < values.std() < 1.4 * std
 
 
 @EACH_KIND
 def test_tied_embeddings_stay_tied(kind: str, random_model: MakeModel) -> None:
     trained = random_model(kind).network
     fresh = untrained(trained, "trained_embeddings", seed=0)
-    tied = [one.get_input_embeddings().weight is one.get_output_embeddings().weight for one in (trained, fresh)]
+    tied = [
+        network.get_input_embeddings().weight is network.get_output_embeddings().weight for network in (trained, fresh)
+    ]
     assert tied[0] == tied[1]
 
 
@@ -109,10 +111,10 @@ def test_the_seed_says_which_weights(weights: Any, random_model: MakeModel) -> N
     state = torch.random.get_rng_state()
     first, again, other = (parameters(untrained(trained, weights, seed)) for seed in (0, 0, 1))
     assert all(torch.equal(first[name], again[name]) for name in first)
-    drawn = [name for name in first if not is_norm(name)]
+    fresh = [name for name in first if not is_norm(name)]
     if weights == "trained_embeddings":
-        drawn = [name for name in drawn if not is_embedding(name)]
-    assert not any(torch.equal(first[name], other[name]) for name in drawn)
+        fresh = [name for name in fresh if not is_embedding(name)]
+    assert not any(torch.equal(first[name], other[name]) for name in fresh)
     assert torch.equal(torch.random.get_rng_state(), state), "nothing else that draws numbers is disturbed"
 
 
@@ -124,8 +126,8 @@ def test_16_bit_weights_are_the_float32_ones_rounded(kind: str, random_model: Ma
     for parameter in half_trained.parameters():
         parameter.data = parameter.data.bfloat16()
     half = untrained(half_trained, "norms_only", seed=0)
-    for name, one in exact.named_parameters():
-        assert torch.equal(half.get_parameter(name), one.bfloat16()), name
+    for name, value in exact.named_parameters():
+        assert torch.equal(half.get_parameter(name), value.bfloat16()), name
     for name, buffer in half_trained.named_buffers():
         assert half.get_buffer(name).dtype == buffer.dtype
         assert torch.equal(half.get_buffer(name), buffer), name

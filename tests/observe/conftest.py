@@ -24,11 +24,11 @@ def random_prompts() -> Callable[..., Prompts]:
             return torch.randint(3, 97, (count,), generator=generator).tolist()
 
         half = context // 2
-        given = {
+        fields = {
             "candidates": [[5], [6, 7, 8], [9, 10]],
-            "gold": [which % 3 for which in range(len(lengths))],
+            "gold": [query % 3 for query in range(len(lengths))],
             "demonstration_spans": [(1, half), (half + 1, context - 1)] if half > 2 else [(0, context)],
         }
-        return Prompts([0, *tokens(context - 1)], [tokens(length) for length in lengths], **given | settings)
+        return Prompts([0, *tokens(context - 1)], [tokens(length) for length in lengths], **fields | settings)
 
     return make

@@ -21,7 +21,7 @@ from demograd.tasks.prompts import Prompts
 
 
 @dataclass
-class Seen:
+class Attended:
     """One layer's attention at the last token."""
 
     logits: Tensor
@@ -43,7 +43,7 @@ class Seen:
         return of_heads.unflatten(0, (-1, self.heads_per_key)).mean(dim=1)
 
 
-_seen: dict[int, Seen] = {}
+_attended: dict[int, Attended] = {}
 
 
 def _textbook_attention(
@@ -61,7 +61,7 @@ def _textbook_attention(
     if (sinks := arguments.get("s_aux")) is not None:
         logits_and_sinks = torch.cat([logits_and_sinks, sinks.view(1, -1, 1, 1).expand(*logits.shape[:3], 1)], -1)
     weights = logits_and_sinks.softmax(-1)[..., : logits.shape[-1]]
-    _seen[module.layer_idx] = Seen(
+    _attended[module.layer_idx] = Attended(
         logits[0, :, -1], query[0, :, -1].flatten() * scaling, weights[0, :, -1], key[0], value[0], groups
     )
     return torch.einsum("bhqk,bhkd->bqhd", weights, value), weights
@@ -84,41 +84,41 @@ def _projected(module: Any, hidden: Tensor, heads: int) -> QueryKeyValue:
     return query, key, value
 
 
-def _of_xglm(module: Any, hidden: Tensor, named: Any) -> QueryKeyValue:
+def _of_xglm(module: Any, hidden: Tensor, arguments: Any) -> QueryKeyValue:
     query, key, value = _projected(module, hidden, module.num_heads)
     return query * module.scaling, key, value
 
 
-def _of_gpt_neo(module: Any, hidden: Tensor, named: Any) -> QueryKeyValue:
+def _of_gpt_neo(module: Any, hidden: Tensor, arguments: Any) -> QueryKeyValue:
     return _projected(module, hidden, module.num_heads)
 
 
-def _of_gptj(module: Any, hidden: Tensor, named: Any) -> QueryKeyValue:
+def _of_gptj(module: Any, hidden: Tensor, arguments: Any) -> QueryKeyValue:
     # of each head, the first dimensions turn in pairs of neighbours
     size, angle = (
         module.rotary_dim,
-        named["position_ids"][0, :, None] * 10000.0 ** (-torch.arange(0, module.rotary_dim, 2) / module.rotary_dim),
+        arguments["position_ids"][0, :, None] * 10000.0 ** (-torch.arange(0, module.rotary_dim, 2) / module.rotary_dim),
     )
     turn = torch.polar(torch.ones_like(angle), angle)
     query, key, value = _projected(module, hidden, module.num_attention_heads)
-    for one in (query, key):
-        pairs = torch.view_as_complex(one[..., :size].reshape(*one.shape[:2], -1, 2))
-        one[..., :size] = torch.view_as_real(pairs * turn).flatten(-2)
+    for vectors in (query, key):
+        pairs = torch.view_as_complex(vectors[..., :size].reshape(*vectors.shape[:2], -1, 2))
+        vectors[..., :size] = torch.view_as_real(pairs * turn).flatten(-2)
     return query * module.head_dim**-0.5, key, value
 
 
-def _of_bloom(module: Any, hidden: Tensor, named: Any) -> QueryKeyValue:
+def _of_bloom(module: Any, hidden: Tensor, arguments: Any) -> QueryKeyValue:
     query, key, value = module._reshape(module.query_key_value(hidden))
     return query[0] * module.head_dim**-0.5, key[0], value[0]
 
 
-def _of_falcon(module: Any, hidden: Tensor, named: Any) -> QueryKeyValue:
-    query, key, value = (one.transpose(1, 2) for one in module._split_heads(module.query_key_value(hidden)))
+def _of_falcon(module: Any, hidden: Tensor, arguments: Any) -> QueryKeyValue:
+    query, key, value = (tensor.transpose(1, 2) for tensor in module._split_heads(module.query_key_value(hidden)))
     if module.config.new_decoder_architecture:  # which repeats each group's key and value
         shared = module.num_heads // module.num_kv_heads
         key, value = key[:, ::shared], value[:, ::shared]
-    if named["alibi"] is None:
-        query, key = apply_rotary_pos_emb(query, key, *named["position_embeddings"])
+    if arguments["alibi"] is None:
+        query, key = apply_rotary_pos_emb(query, key, *arguments["position_embeddings"])
     return query[0] * module.head_dim**-0.5, key[0], value[0]
 
 
@@ -127,27 +127,27 @@ QUERY_KEY_VALUE = {"xglm": _of_xglm, "gpt_neo": _of_gpt_neo, "gptj": _of_gptj, "
 
 @contextmanager
 def _watched(model: Model) -> Iterator[dict[int, Tensor]]:
-    """Last-token attention outputs per layer, and attention logits in `_seen`, of passes inside this block."""
+    """Last-token attention outputs per layer, and attention logits in `_attended`, of passes inside this block."""
     outputs: dict[int, Tensor] = {}
     handles = []
 
     kind = model.network.config.model_type
 
     def keep(layer: int) -> Any:
-        def hook(module: Any, inputs: Any, named: Any, output: Any) -> None:
+        def hook(module: Any, inputs: Any, arguments: Any, output: Any) -> None:
             hidden = output[0] if isinstance(output, tuple) else output
             # BLOOM's attention adds the residual stream, its second argument
             outputs[layer] = (hidden - inputs[1] if kind == "bloom" else hidden)[0, -1]
             if kind in QUERY_KEY_VALUE:
-                query, *others = QUERY_KEY_VALUE[kind](module, named.get("hidden_states", *inputs[:1]), named)
+                query, *others = QUERY_KEY_VALUE[kind](module, arguments.get("hidden_states", *inputs[:1]), arguments)
                 shared = len(query) // len(others[0])
-                key, value = (one.repeat_interleave(shared, 0) for one in others)
+                key, value = (tensor.repeat_interleave(shared, 0) for tensor in others)
                 logits, last = torch.einsum("hd,hkd->hk", query[:, -1], key), query[:, -1].flatten()
                 if output[1] is None:  # Falcon with ALiBi, which must not be asked for its weights
-                    weights = (logits + named["alibi"].view_as(logits) * module.head_dim**-0.5).softmax(-1)
+                    weights = (logits + arguments["alibi"].view_as(logits) * module.head_dim**-0.5).softmax(-1)
                 else:
                     weights = output[1][0, :, -1]
-                _seen[layer] = Seen(logits, last, weights, key, value, shared)
+                _attended[layer] = Attended(logits, last, weights, key, value, shared)
 
         return hook
 
@@ -173,7 +173,7 @@ def one_by_one(model: Model, prompts: Prompts) -> Observation:
     for query in prompts.queries:
         with _watched(model) as outputs:
             logits = _run(model, prompts, prompts.context + query)
-            layers = [_seen[layer] for layer in range(len(outputs))]
+            layers = [_attended[layer] for layer in range(len(outputs))]
         rows = torch.stack([layer.logits for layer in layers])
         own = list(range(size, size + len(query)))
         records.append(
@@ -182,21 +182,27 @@ def one_by_one(model: Model, prompts: Prompts) -> Observation:
                 "attention_logits": rows[..., size:],
                 "context_logits": rows[..., :size],
                 "rotated_query_vectors": torch.stack([layer.query for layer in layers]),
-                "head_outputs": torch.stack([torch.einsum("hk,hkv->hv", one.weights, one.value) for one in layers]),
-                "value_key_products": torch.stack([one.products(own, weighted=False) for one in layers]),
-                "weighted_value_key_products": torch.stack([one.products(own, weighted=True) for one in layers]),
-                "context_value_key_products": torch.stack([one.products(shown, weighted=False) for one in layers]),
+                "head_outputs": torch.stack(
+                    [torch.einsum("hk,hkv->hv", layer.weights, layer.value) for layer in layers]
+                ),
+                "value_key_products": torch.stack([layer.products(own, weighted=False) for layer in layers]),
+                "weighted_value_key_products": torch.stack([layer.products(own, weighted=True) for layer in layers]),
+                "context_value_key_products": torch.stack([layer.products(shown, weighted=False) for layer in layers]),
                 "weighted_context_value_key_products": torch.stack(
-                    [one.products(shown, weighted=True) for one in layers]
+                    [layer.products(shown, weighted=True) for layer in layers]
                 ),
                 "next_token_log_probs": logits[prompts.answer_offset].log_softmax(-1),
-                "label_log_probs": torch.stack([_score(model, prompts, query, one) for one in prompts.candidates]),
+                "label_log_probs": torch.stack(
+                    [_score(model, prompts, query, candidate) for candidate in prompts.candidates]
+                ),
             }
         )
-    stacked = {name: torch.stack([one[name] for one in records]) for name in records[0] if name != "attention_logits"}
+    stacked = {
+        name: torch.stack([record[name] for record in records]) for name in records[0] if name != "attention_logits"
+    }
     stacked["context_value_key_products"] = stacked["context_value_key_products"][0]
     return Observation(
-        attention_logits=[one["attention_logits"] for one in records], gold=torch.tensor(prompts.gold), **stacked
+        attention_logits=[record["attention_logits"] for record in records], gold=torch.tensor(prompts.gold), **stacked
     )
 
 
@@ -211,13 +217,13 @@ def _run(model: Model, prompts: Prompts, tokens: list[int]) -> Tensor:
     positions = torch.arange(len(tokens))
     positions[len(prompts.context) :] += prompts.first_query_position - len(prompts.context)
     # a network that takes no position_ids counts by itself
-    named = {} if prompts.query_position is None else {"position_ids": positions[None]}
+    arguments = {} if prompts.query_position is None else {"position_ids": positions[None]}
     # without a mask, transformers takes a jump in the positions for the start of another sequence
     everything = torch.ones(1, len(tokens), dtype=torch.long)
     ids = torch.tensor([tokens])
     if model.network.config.model_type in QUERY_KEY_VALUE and model.network.config._attn_implementation == "eager":
-        named["output_attentions"] = True
-    return model.network(input_ids=ids, attention_mask=everything, use_cache=False, **named).logits[0]
+        arguments["output_attentions"] = True
+    return model.network(input_ids=ids, attention_mask=everything, use_cache=False, **arguments).logits[0]
 
 
 EVERYTHING = tuple(get_args(Extra))
@@ -234,10 +240,10 @@ def differences(observed: Observation, reference: Observation) -> dict[str, floa
     """Per recorded field, the largest absolute difference over the largest absolute value of the reference."""
     result = {}
     for name in RECORDED:
-        pair = [getattr(one, name) for one in (observed, reference)]
+        pair = [getattr(observation, name) for observation in (observed, reference)]
         if name == "attention_logits":
             pair = [torch.cat([row.flatten() for row in rows]) for rows in pair]
-        mine, theirs = pair
-        assert mine.shape == theirs.shape, name
-        result[name] = ((mine - theirs).abs().max() / theirs.abs().max()).item()
+        mine, expected = pair
+        assert mine.shape == expected.shape, name
+        result[name] = ((mine - expected).abs().max() / expected.abs().max()).item()
     return result

@@ -53,7 +53,9 @@ def test_chunks_are_known(random_model: Callable[..., Model]) -> None:
 def own_log_probs(model: Model, prompts: Prompts) -> Tensor:
     with torch.no_grad():
         ids = [torch.tensor([prompts.context + query]) for query in prompts.queries]
-        return torch.stack([model.network(input_ids=one, use_cache=False).logits[0, -1] for one in ids]).log_softmax(-1)
+        return torch.stack(
+            [model.network(input_ids=tokens, use_cache=False).logits[0, -1] for tokens in ids]
+        ).log_softmax(-1)
 
 
 def test_behind_a_context_longer_than_the_window_it_is_what_the_network_computes(
@@ -95,9 +97,9 @@ def test_what_fits_no_way_at_this_length_is_refused(
 
     rotary = model.network.model.rotary_emb
     rotary.register_forward_pre_hook(
-        lambda module, args, named: (
+        lambda module, args, arguments: (
             args,
-            {**named, "position_ids": turn(module, (args[0], named["position_ids"]))[1]},
+            {**arguments, "position_ids": turn(module, (args[0], arguments["position_ids"]))[1]},
         ),
         with_kwargs=True,
     )

@@ -46,11 +46,11 @@ def test_softmax_of_the_recorded_logits_is_the_networks_own_attention(
     observed = observe(model, prompts, extras=EVERYTHING)
     assert observed.context_logits is not None
     hidden = 0
-    for which, query in enumerate(prompts.queries):
+    for number, query in enumerate(prompts.queries):
         ids = torch.tensor([prompts.context + query])
         maps = model.network(input_ids=ids, use_cache=False, output_attentions=True).attentions
         expected = torch.stack([attention[0, :, -1] for attention in maps])
-        logits = torch.cat([observed.context_logits[which], observed.attention_logits[which]], dim=-1)
+        logits = torch.cat([observed.context_logits[number], observed.attention_logits[number]], dim=-1)
         masked = expected == 0
         hidden += int(masked.sum())
         probabilities = logits.masked_fill(masked, -torch.inf).softmax(-1)
@@ -113,7 +113,9 @@ def test_16_bit_models_are_recorded_in_float32_and_near_what_float32_says(
     for field in dataclasses.fields(observed):
         value = getattr(observed, field.name)
         tensors = value if isinstance(value, list) else [value]
-        assert all(one.dtype in (torch.float32, torch.int64) for one in tensors if isinstance(one, torch.Tensor))
+        assert all(
+            tensor.dtype in (torch.float32, torch.int64) for tensor in tensors if isinstance(tensor, torch.Tensor)
+        )
     error = (observed.attention_output - exact.attention_output).norm() / exact.attention_output.norm()
     assert 1e-5 < error < 0.05
 
@@ -128,13 +130,13 @@ def test_an_observation_comes_back_from_its_file_bit_for_bit(
         observed.save(tmp_path / f"{number}.safetensors")
         back = Observation.load(tmp_path / f"{number}.safetensors")
         for field in dataclasses.fields(Observation):
-            mine, theirs = getattr(observed, field.name), getattr(back, field.name)
+            mine, loaded = getattr(observed, field.name), getattr(back, field.name)
             if isinstance(mine, torch.Tensor):
-                assert torch.equal(mine, theirs), field.name
+                assert torch.equal(mine, loaded), field.name
             elif isinstance(mine, list):
-                assert all(torch.equal(a, b) for a, b in zip(mine, theirs, strict=True)), field.name
+                assert all(torch.equal(a, b) for a, b in zip(mine, loaded, strict=True)), field.name
             else:
-                assert mine == theirs, field.name
+                assert mine == loaded, field.name
         assert torch.equal(back.predictions, observed.label_log_probs.argmax(-1))
 
 
@@ -216,11 +218,11 @@ def test_an_interrupted_pass_leaves_the_network_as_it_was(
 
 
 def test_progress_counts_queries(random_model: MakeModel, random_prompts: MakePrompts) -> None:
-    seen: list[int] = []
-    observe(random_model("llama"), random_prompts(), pack_tokens=16, on_progress=seen.append)
-    assert seen == sorted(seen)
-    assert len(seen) > 1
-    assert seen[-1] == 6
+    counts: list[int] = []
+    observe(random_model("llama"), random_prompts(), pack_tokens=16, on_progress=counts.append)
+    assert counts == sorted(counts)
+    assert len(counts) > 1
+    assert counts[-1] == 6
 
 
 def test_rotary_factors_that_change_between_context_and_queries_are_refused(random_model: MakeModel) -> None:
@@ -278,7 +280,7 @@ def test_a_description_is_one_line_of_shapes_and_counts(random_model: MakeModel,
     assert repr(observed) == (
         "Observation(6 queries, 3 layers of 64, 4 heads, 3 classes, context_logits [6, 3, 4, 14], float32)"
     )
-    parameters = sum(one.numel() for one in model.network.parameters())
+    parameters = sum(parameter.numel() for parameter in model.network.parameters())
     assert "\n" not in repr(model) and f"GPT2LMHeadModel, 3 layers of 64, {parameters:,} parameters" in repr(model)
     assert repr(TrainingSequence([0, 5, 6], [False, True, True])) == (
         "TrainingSequence(3 tokens, 2 of which count in the loss)"

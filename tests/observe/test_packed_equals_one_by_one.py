@@ -15,7 +15,7 @@ from torch import Tensor
 from demograd.models import ARCHITECTURES, Model
 from demograd.observe import AttentionCall, Observation, attention_routed, observe
 from demograd.observe.attention import partial_attention
-from demograd.observe.packing import Pack
+from demograd.observe.packed import Pack
 from demograd.tasks.prompts import Prompts
 
 from .one_by_one import EVERYTHING, differences, one_by_one
@@ -85,8 +85,8 @@ def test_packed_equals_one_by_one(kind: str, shape: dict, random_model: MakeMode
     model, prompts = random_model(kind), random_prompts(**shape)
     observed = observe(model, prompts, extras=EVERYTHING, pack_tokens=24)
     assert observed.notes == ()
-    found = differences(observed, one_by_one(model, prompts))
-    assert max(found.values()) < TOLERANCE, found
+    differing = differences(observed, one_by_one(model, prompts))
+    assert max(differing.values()) < TOLERANCE, differing
     assert observed.gold.tolist() == prompts.gold
 
 
@@ -98,8 +98,8 @@ def test_a_network_that_counts_positions_by_itself_is_observed_unpacked_and_says
     model, prompts = random_model(kind), random_prompts(candidates=candidates, answer_offset=-2)
     observed = observe(model, prompts, extras=EVERYTHING)
     assert "packing does not fit" in " ".join(observed.notes)
-    found = differences(observed, one_by_one(model, prompts))
-    assert max(found.values()) < TOLERANCE, found
+    differing = differences(observed, one_by_one(model, prompts))
+    assert max(differing.values()) < TOLERANCE, differing
 
 
 @pytest.mark.parametrize("kind", ALIBI)
@@ -152,7 +152,7 @@ def test_packed_equals_one_by_one_whatever_the_prompts(
     models: dict[str, Model],
     random_prompts: MakePrompts,
 ) -> None:
-    candidates = [list(range(10 * which + 3, 10 * which + 3 + length)) for which, length in enumerate(answers)]
+    candidates = [list(range(10 * label + 3, 10 * label + 3 + length)) for label, length in enumerate(answers)]
     gold = [0] * len(lengths)
     prompts = random_prompts(context, lengths, candidates=candidates, gold=gold, answer_offset=answer_offset)
     observed = observe(models[kind], prompts, extras=EVERYTHING, pack_tokens=pack_tokens)
@@ -185,9 +185,9 @@ def test_the_comparison_sees_a_neighbour_that_leaks(
     reference = one_by_one(model, prompts)
     assert worst(observe(model, prompts, extras=EVERYTHING), reference) < TOLERANCE
     monkeypatch.setattr(Pack, "_inside", leaking)
-    found = differences(observe(model, prompts, extras=EVERYTHING), reference)
-    assert found["attention_output"] > 500 * TOLERANCE
-    assert found["next_token_log_probs"] > 500 * TOLERANCE
+    differing = differences(observe(model, prompts, extras=EVERYTHING), reference)
+    assert differing["attention_output"] > 500 * TOLERANCE
+    assert differing["next_token_log_probs"] > 500 * TOLERANCE
 
 
 @pytest.mark.parametrize("kind", PACKED)
@@ -199,9 +199,9 @@ def test_the_comparison_sees_positions_shifted_by_one(
     # Llama 4's chunks of 7 are counted by index: behind 14 tokens, a query would rotate against itself alone
     model, prompts = random_model(kind), random_prompts(context=17)
     shifted = random_prompts(context=17, query_position=len(prompts.context) + 1)
-    found = differences(observe(model, shifted, extras=EVERYTHING), one_by_one(model, prompts))
-    assert found["attention_output"] > 500 * TOLERANCE
-    assert found["context_logits"] > 500 * TOLERANCE
+    differing = differences(observe(model, shifted, extras=EVERYTHING), one_by_one(model, prompts))
+    assert differing["attention_output"] > 500 * TOLERANCE
+    assert differing["context_logits"] > 500 * TOLERANCE
 
 
 def test_a_model_that_packing_breaks_is_noticed_when_it_is_first_observed(
@@ -233,13 +233,13 @@ def test_packs_and_order_and_neighbours_change_nothing(random_model: MakeModel, 
     for pack_tokens in (1, 13, 30):
         assert worst(observe(model, prompts, extras=EVERYTHING, pack_tokens=pack_tokens), whole) < TOLERANCE
     order = [3, 0, 5, 1, 4, 2]
-    queries = [prompts.queries[one] for one in order]
+    queries = [prompts.queries[query] for query in order]
     turned = dataclasses.replace(prompts, queries=queries, gold=[0] * len(order))
     other = observe(model, turned, extras=EVERYTHING)
-    for place, one in enumerate(order):
-        torch.testing.assert_close(other.attention_output[place], whole.attention_output[one], rtol=1e-4, atol=1e-5)
-        torch.testing.assert_close(other.attention_logits[place], whole.attention_logits[one], rtol=1e-4, atol=1e-5)
-        torch.testing.assert_close(other.label_log_probs[place], whole.label_log_probs[one], rtol=1e-4, atol=1e-5)
+    for place, query in enumerate(order):
+        torch.testing.assert_close(other.attention_output[place], whole.attention_output[query], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(other.attention_logits[place], whole.attention_logits[query], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(other.label_log_probs[place], whole.label_log_probs[query], rtol=1e-4, atol=1e-5)
     alone = Prompts(prompts.context, prompts.queries[2:3], prompts.candidates, [0])
     torch.testing.assert_close(
         observe(model, alone).attention_output[0], whole.attention_output[2], rtol=1e-4, atol=1e-5

@@ -60,14 +60,14 @@ def before_rotation(attention: Any, hidden: Tensor, config: Any) -> Tensor:
 @contextmanager
 def attention_inputs(model: Model) -> Iterator[list[Tensor]]:
     """The last token's hidden state as it enters each attention module."""
-    seen: list[Tensor] = []
+    queries: list[Tensor] = []
 
     def keep(module: Any, inputs: Any, arguments: Any) -> None:
-        seen.append(arguments.get("hidden_states", *inputs[:1])[0, -1])
+        queries.append(arguments.get("hidden_states", *inputs[:1])[0, -1])
 
-    hooks = [one.register_forward_pre_hook(keep, with_kwargs=True) for one in model.anatomy.attentions]
+    hooks = [attention.register_forward_pre_hook(keep, with_kwargs=True) for attention in model.anatomy.attentions]
     try:
-        yield seen
+        yield queries
     finally:
         for hook in hooks:
             hook.remove()
@@ -132,10 +132,10 @@ def test_in_16_bit_the_rounded_rotation_is_undone_as_well_as_its_result_is_known
 ) -> None:
     model, prompts = random_model("llama", dtype=dtype), random_prompts(lengths=(3,), context=1)
     object.__setattr__(model, "dtype", str(dtype).removeprefix("torch."))
-    found = observe(model, prompts, extras=["query_vectors"]).query_vectors
+    vectors = observe(model, prompts, extras=["query_vectors"]).query_vectors
     expected = own_queries(model, prompts).float() / 4
-    assert found is not None
-    assert ((found - expected).norm() / expected.norm()).item() < 4 * torch.finfo(dtype).eps
+    assert vectors is not None
+    assert ((vectors - expected).norm() / expected.norm()).item() < 4 * torch.finfo(dtype).eps
 
 
 def test_a_layer_that_leaves_its_positions_unused_without_saying_so_is_refused(random_model: MakeModel) -> None:
@@ -170,7 +170,7 @@ def test_a_rotation_in_an_unknown_form_is_refused(
     from transformers.models.llama import modeling_llama
 
     rotate = modeling_llama.apply_rotary_pos_emb
-    monkeypatch.setattr(modeling_llama, "apply_rotary_pos_emb", lambda *given: rotate(*given))
+    monkeypatch.setattr(modeling_llama, "apply_rotary_pos_emb", lambda *arguments: rotate(*arguments))
     model = random_model("llama")
     with pytest.raises(UserError, match="LlamaAttention cannot be undone"):
         observe(model, random_prompts(), extras=["query_vectors"])

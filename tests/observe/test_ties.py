@@ -37,7 +37,7 @@ def near_model(random_model: MakeModel, kind: str, distance: float, dtype: torch
 
 
 def predicted(observation: Observation, order: tuple[int, ...]) -> list[int]:
-    return [order[which] for which in observation.predictions.tolist()]
+    return [order[label] for label in observation.predictions.tolist()]
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
@@ -46,10 +46,10 @@ def test_16_bit_tells_words_apart_whose_logits_it_rounds_to_one(
     kind: str, dtype: torch.dtype, random_model: MakeModel
 ) -> None:
     model = near_model(random_model, kind, 0.02, dtype)
-    here = [(order, observe(model, prompts(order))) for order in ((11, 12), (12, 11))]
-    assert not any(observation.tied.any() for _, observation in here)
-    assert predicted(here[0][1], here[0][0]) == predicted(here[1][1], here[1][0])
-    assert torch.equal(here[0][1].label_log_probs, here[1][1].label_log_probs.flip(-1))
+    observations = [(order, observe(model, prompts(order))) for order in ((11, 12), (12, 11))]
+    assert not any(observation.tied.any() for _, observation in observations)
+    assert predicted(observations[0][1], observations[0][0]) == predicted(observations[1][1], observations[1][0])
+    assert torch.equal(observations[0][1].label_log_probs, observations[1][1].label_log_probs.flip(-1))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=str)

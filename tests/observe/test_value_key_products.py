@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from demograd.observe.value_key_products import last_token_weights, value_key_products, weighted_value_key_products
+from demograd.observe.extras import last_token_weights, value_key_products, weighted_value_key_products
 
 
 def test_products_by_hand() -> None:
@@ -18,8 +18,8 @@ def test_weights_are_averaged_over_the_heads_that_share_a_key() -> None:
     """Two key heads, two query heads each: the first pair weighs the tokens ½ and ¼ on average, the second 0 and 1."""
     value, key = torch.tensor([[[1.0, 2], [1, 0]]] * 2), torch.tensor([[[3.0, 4], [0, 5]]] * 2)
     weights = torch.tensor([[[0.75, 0.25], [0.25, 0.25], [0, 1], [0, 1]]])
-    found = weighted_value_key_products(weights, value, key)
-    assert found.tolist() == [[[[1.5, 3.25], [3, 4]], [[0, 5], [0, 0]]]]
+    products = weighted_value_key_products(weights, value, key)
+    assert products.tolist() == [[[[1.5, 3.25], [3, 4]], [[0, 5], [0, 0]]]]
 
 
 def test_weights_of_the_last_token_by_hand() -> None:

@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from demograd import metrics
+from demograd import metrics, statistics
 from demograd.learn import GradientDescent, LayerCausalGradientDescent, TunedModel, fine_tuned
 from demograd.models import Model, find_anatomy
 from demograd.observe import Observation, observe
@@ -28,7 +28,8 @@ METHODS = {
     "lcgd": LayerCausalGradientDescent(learning_rate=DATA["lr"]),
 }
 SEQUENCES = [
-    TrainingSequence(one["tokens"], [False, *map(bool, one["gpt_loss_mask"][1:])]) for one in DATA["ft"]["sequences"]
+    TrainingSequence(record["tokens"], [False, *map(bool, record["gpt_loss_mask"][1:])])
+    for record in DATA["ft"]["sequences"]
 ]
 
 
@@ -36,9 +37,9 @@ def prompts(setting: str) -> Prompts:
     """All is recorded at the first class's answer token, which ends every query; answers are scored before it."""
     return Prompts(
         context=DATA["icl_context_tokens"] if setting == "icl" else [0],
-        queries=[one["zs_src_tokens"][1:] for one in DATA["valid"]],
+        queries=[record["zs_src_tokens"][1:] for record in DATA["valid"]],
         candidates=[[label] for label in DATA["label_token_ids"]],
-        gold=[one["gold"] for one in DATA["valid"]],
+        gold=[record["gold"] for record in DATA["valid"]],
         answer_offset=-2,
     )
 
@@ -80,27 +81,27 @@ FT = pytest.mark.parametrize("method", list(METHODS))
 
 def test_the_fixtures_icl_prompts_are_its_context_and_its_zero_shot_queries() -> None:
     """So that one shared context with the queries behind it is the fixture's own prompt, token for token."""
-    for one in DATA["valid"]:
-        assert one["icl_src_tokens"] == DATA["icl_context_tokens"] + one["zs_src_tokens"][1:]
+    for record in DATA["valid"]:
+        assert record["icl_src_tokens"] == DATA["icl_context_tokens"] + record["zs_src_tokens"][1:]
 
 
 @SETTINGS
 def test_activations_logits_and_predictions(setting: str, file: str, observed: Any) -> None:
-    mine, theirs = observed(setting), np.load(GOLDEN / f"{file}.npz")
-    near(mine.attention_output, theirs["self_attn_out_hiddens"])
-    for row, expected, length in zip(mine.attention_logits, theirs["attn_map"], theirs["qlen"], strict=True):
+    mine, golden = observed(setting), np.load(GOLDEN / f"{file}.npz")
+    near(mine.attention_output, golden["self_attn_out_hiddens"])
+    for row, expected, length in zip(mine.attention_logits, golden["attn_map"], golden["qlen"], strict=True):
         assert np.isnan(expected[..., :-length]).all(), "the rest is padding"
         near(row, expected[..., -length:])
-    near(mine.context_logits.sum(dim=2), theirs["attn_map_ctx_sum_over_heads"])
-    near(mine.label_log_probs, theirs["option_logprob"])
-    assert mine.predictions.tolist() == theirs["pred_label"].tolist()
-    assert mine.gold.tolist() == theirs["gold_label"].tolist()
-    if "attn_q_last" in theirs:
-        near(mine.query_vectors, theirs["attn_q_last"])
+    near(mine.context_logits.sum(dim=2), golden["attn_map_ctx_sum_over_heads"])
+    near(mine.label_log_probs, golden["option_logprob"])
+    assert mine.predictions.tolist() == golden["pred_label"].tolist()
+    assert mine.gold.tolist() == golden["gold_label"].tolist()
+    if "attn_q_last" in golden:
+        near(mine.query_vectors, golden["attn_q_last"])
 
 
-def near(mine: Tensor, theirs: Any, tolerance: float = ACTIVATIONS) -> None:
-    torch.testing.assert_close(mine, torch.as_tensor(theirs), rtol=0, atol=tolerance)
+def near(mine: Tensor, golden: Any, tolerance: float = ACTIVATIONS) -> None:
+    torch.testing.assert_close(mine, torch.as_tensor(golden), rtol=0, atol=tolerance)
 
 
 @FT
@@ -108,7 +109,7 @@ def test_the_loss_before_each_step(method: str, tuned: Any) -> None:
     expected = json.loads((GOLDEN / method / "ft_losses.json").read_text())
     with tuned(method) as result:
         losses = result.losses.tolist()
-    assert [sum(one.loss_mask) for one in SEQUENCES] == expected["n_loss_tokens"]
+    assert [sum(sequence.loss_mask) for sequence in SEQUENCES] == expected["n_loss_tokens"]
     assert losses == pytest.approx(expected["loss_mean_per_token_nats"], abs=1e-5)
 
 
@@ -133,7 +134,7 @@ def losses_by_layer(model: Model, sequence: TrainingSequence) -> list[float]:
     for handle in handles:
         handle.remove()
     logits = [model.network.lm_head(model.network.model.layer_norm(hidden.view(len(tokens), -1))) for hidden in outputs]
-    return [torch.nn.functional.cross_entropy(one[:-1], tokens[1:], reduction="sum").item() for one in logits]
+    return [torch.nn.functional.cross_entropy(rows[:-1], tokens[1:], reduction="sum").item() for rows in logits]
 
 
 @FT
@@ -141,7 +142,7 @@ def test_key_and_value_weights_after_fine_tuning(method: str, tuned: Any) -> Non
     """Not the key biases: their true gradient is zero, because softmax ignores what is common to all keys."""
     expected = np.load(GOLDEN / method / "kv_after_ft.npz")
     with tuned(method) as result:
-        parameters = {name: one.clone() for name, one in result.network.named_parameters()}
+        parameters = {name: parameter.clone() for name, parameter in result.network.named_parameters()}
     compared = [name for name in expected if not name.endswith("k_proj.bias")]
     assert len(compared) == 4 * 3
     for name in compared:
@@ -153,11 +154,15 @@ def test_every_score_of_every_layer(method: str, observed: Any) -> None:
     expected = json.loads((GOLDEN / method / "metrics.json").read_text())
     zsl, icl, ft = settings = observed("zs"), observed("icl"), observed(method)
     unit = [
-        replace(one, attention_output=one.attention_output / one.attention_output.norm(dim=-1, keepdim=True))
-        for one in settings
+        replace(
+            observation,
+            attention_output=observation.attention_output / observation.attention_output.norm(dim=-1, keepdim=True),
+        )
+        for observation in settings
     ]
     probabilities = [
-        replace(one, attention_logits=[row.softmax(-1) for row in one.attention_logits]) for one in settings
+        replace(observation, attention_logits=[row.softmax(-1) for row in observation.attention_logits])
+        for observation in settings
     ]
     scores = {
         "SimAOU_normalize_True": metrics.sim_aou_norm(zsl, icl, ft),
@@ -171,7 +176,7 @@ def test_every_score_of_every_layer(method: str, observed: Any) -> None:
         "SimAM_ICL_vs_ZS_diff_False": metrics.sim_am(zsl, icl, zsl),
     }
     for name, score in scores.items():
-        assert [layer.value for layer in metrics.per_layer(score)] == pytest.approx(expected[name], abs=SCORES), name
+        assert [layer.value for layer in statistics.per_layer(score)] == pytest.approx(expected[name], abs=SCORES), name
     for setting, name in ((zsl, "zs"), (icl, "icl"), (ft, "ftzs")):
         assert metrics.accuracy(setting) == expected[f"acc_{name}"]
         assert setting.predictions.tolist() == expected[f"pred_{name}"]

@@ -8,7 +8,8 @@ import torch
 
 from demograd import published
 from demograd.errors import UserError
-from demograd.metrics import METRICS, aggregate, over_seeds
+from demograd.metrics import METRICS
+from demograd.statistics import aggregate, over_seeds
 
 LOGGED = ("sim_aou_norm", "sim_am_delta")
 
@@ -142,6 +143,6 @@ def test_like_stands_beside_like_where_a_label_is_probably_wrong():
 
 def test_what_nobody_published_is_left_out_and_the_order_kept():
     rows = pd.concat([measured(task="trec"), measured(task="cb=my.jsonl"), measured(method="LCGD", task="agnews")])
-    found = published.beside(rows)
-    assert found["task"].to_list() == ["cb=my.jsonl", "cb=my.jsonl", "agnews"]
-    assert found["published"].to_list() == [0.11, 0.11, 0.13]
+    compared = published.beside(rows)
+    assert compared["task"].to_list() == ["cb=my.jsonl", "cb=my.jsonl", "agnews"]
+    assert compared["published"].to_list() == [0.11, 0.11, 0.13]

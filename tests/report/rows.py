@@ -12,6 +12,7 @@ import pandas as pd
 from demograd.columns import COLUMNS
 from demograd.files import read_yaml, write_json, write_table, write_yaml
 from demograd.learn import GradientDescent, LayerCausalGradientDescent
+from demograd.report import Run
 
 RATES = {"GD": 0.001, "LCGD": 0.003}
 METHODS = {"GD": GradientDescent, "LCGD": LayerCausalGradientDescent}
@@ -49,6 +50,16 @@ def row(metric: str, setting: str | None, value: float | None, **about: Any) -> 
         "value": value,
         **about,
     }
+
+
+def table(rows: Iterable[dict[str, Any]]) -> pd.DataFrame:
+    return pd.DataFrame(list(rows), columns=list(COLUMNS))
+
+
+def run_of(*rows: dict[str, Any], study: dict[str, Any] | None = None, **facts: Any) -> Run:
+    """A run of these rows that was never written to a folder."""
+    about = {"validity": (), "provenance": {}, "claims": {"correction": "", "claims": []}, **facts}
+    return Run(Path("run"), study or {}, table(rows), **about)
 
 
 def options(method: str) -> str:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from demograd.metrics import Verdict
 from demograd.report import Finding, finding, findings, read_run
+from demograd.statistics import Verdict
 
 MakeRun = Callable[..., Path]
 

@@ -13,7 +13,7 @@ from tests.report.rows import claims, row, write_everything, write_results
 from demograd.files import read_json, write_json, write_table
 from demograd.metrics import METRICS
 from demograd.report import finding, read_run, write_report
-from demograd.report.svg import static_svg
+from demograd.report.charts.drawing import static_svg
 
 MakeRun = Callable[..., Path]
 EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"

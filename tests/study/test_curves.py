@@ -1,4 +1,4 @@
-"""Facts about several learning rates: methods are compared where their updates are of one size, not at one rate."""
+"""Facts about several learning rates: methods are compared at equal size of their updates, not at equal rate."""
 
 import math
 import shutil
@@ -12,9 +12,10 @@ from tests.study.conftest import small_settings
 
 from demograd.study import RunFolder, Study, cells, make_study, run_study
 from demograd.study.claims import check_claims
-from demograd.study.results import collect
+from demograd.study.language_model.inputs import read_inputs
+from demograd.study.language_model.keys import cell_key
+from demograd.study.results import rows_of, write_results
 from demograd.study.store.folder import CellRecord
-from demograd.study.store.keys import cell_key
 from demograd.study.validity import check_validity
 
 RATES = [0.001, 0.01, 0.1]
@@ -37,7 +38,7 @@ def table(finished: tuple[Study, RunFolder]) -> pd.DataFrame:
 def sizes(study: Study, folder: RunFolder, method: str, seed: int) -> list[float]:
     """‖u_FT‖ / ‖u_ICL‖ of one demonstration set at each rate."""
     records = [
-        folder.load_cell(cell_key(study, cell, folder.inputs))
+        folder.load_cell(cell_key(study, cell, read_inputs(folder)))
         for cell in cells(study)
         if cell.method == method and cell.world.seed == seed
     ]
@@ -49,14 +50,14 @@ def whole(table: pd.DataFrame, metric: str) -> pd.DataFrame:
 
 
 def with_rates(study: Study, gd: list[float], lcgd: list[float]) -> Study:
-    """The same study with some of its rates, which finds its cells in the same folder."""
+    """The same study with some of its rates; its cells are in the same folder."""
     return study.model_copy(update={"learning_rates": {"GD": gd, "LCGD": lcgd}})
 
 
 def test_a_row_at_equal_size_lies_between_the_rates_beside_that_size(
     finished: tuple[Study, RunFolder], table: pd.DataFrame
 ) -> None:
-    """Score against the logarithm of the size, set by set: worked out here from the rows at each rate."""
+    """The score is linear in the logarithm of the size, set by set; the test computes it from the rows at each rate."""
     rows = whole(table, "sim_aou_at_equal_size")
     [at] = rows["at"].unique()
     for method in ("GD", "LCGD"):
@@ -91,17 +92,17 @@ def test_specificity_at_equal_size_is_the_difference_from_the_control_there(tabl
 
 def test_one_rate_each_makes_no_curve(finished: tuple[Study, RunFolder]) -> None:
     study, folder = finished
-    rows = collect(with_rates(study, RATES[:1], RATES[:1]), folder)
+    rows = write_results(folder, rows_of(with_rates(study, RATES[:1], RATES[:1]), folder))
     assert not rows.metric.str.contains("equal_size").any() and (rows.metric == "sim_aou").any()
 
 
 def changed(study: Study, folder: RunFolder, to: Path, method: str, change: Callable[[CellRecord], None]) -> RunFolder:
-    """A copy of the run in which this was done to every cell of a method."""
+    """A copy of the run in which `change` was applied to every cell of a method."""
     copy = RunFolder(shutil.copytree(folder.path, to / "changed"))
     for cell in (cell for cell in cells(study) if cell.method == method):
-        record = copy.load_cell(cell_key(study, cell, folder.inputs))
+        record = copy.load_cell(cell_key(study, cell, read_inputs(folder)))
         change(record)
-        copy.save_cell(cell_key(study, cell, folder.inputs), record)
+        copy.save_cell(cell_key(study, cell, read_inputs(folder)), record)
     return copy
 
 
@@ -113,24 +114,30 @@ def test_curves_that_share_no_size_have_no_score_at_one_but_a_reason(
 
     study, folder = finished
     apart = changed(study, folder, tmp_path, "LCGD", enlarge)
-    rows = whole(collect(study, apart), "sim_aou_at_equal_size")
+    rows = whole(write_results(apart, rows_of(study, apart)), "sim_aou_at_equal_size")
     assert len(rows) and set(rows.status) == {"the curves share no size"} and rows.value.isna().all()
-    found = {claim["name"]: claim["comparisons"] for claim in check_claims(study, apart)["claims"]}
-    assert {one["reason"] for one in found["lcgd-above-gd"]} == {"the two sides reach no common size of updates"}
+    by_claim = {claim["name"]: claim["comparisons"] for claim in check_claims(study, apart)["claims"]}
+    assert {comparison["reason"] for comparison in by_claim["lcgd-above-gd"]} == {
+        "the two sides reach no common size of updates"
+    }
 
 
 def test_a_method_with_one_rate_has_no_curve_and_takes_none_from_the_others(finished: tuple[Study, RunFolder]) -> None:
     study, folder = finished
     single = with_rates(study, RATES, RATES[:1])
-    rows = whole(collect(single, folder), "sim_aou_at_equal_size")
+    rows = whole(write_results(folder, rows_of(single, folder)), "sim_aou_at_equal_size")
     assert set(rows.method) == {"GD"} and set(rows.status) == {"ok"}
-    collect(study, folder)
-    found = {claim["name"]: claim["comparisons"] for claim in check_claims(single, folder)["claims"]}
+    write_results(folder, rows_of(study, folder))
+    by_claim = {claim["name"]: claim["comparisons"] for claim in check_claims(single, folder)["claims"]}
     why = "LCGD has one learning rate, so it has no curve to read at the other side's size of updates"
-    assert {one["reason"] for one in found["lcgd-above-gd"]} == {why}
-    assert {one["difference"] for one in found["lcgd-above-gd"]} == {None}
-    of_gd = [one for one in found["specificity"] if "GD" in one["compared"] and "LCGD" not in one["compared"]]
-    assert of_gd and all("at ‖u_FT‖ / ‖u_ICL‖ = " in one["compared"] for one in of_gd)
+    assert {comparison["reason"] for comparison in by_claim["lcgd-above-gd"]} == {why}
+    assert {comparison["difference"] for comparison in by_claim["lcgd-above-gd"]} == {None}
+    of_gd = [
+        comparison
+        for comparison in by_claim["specificity"]
+        if "GD" in comparison["compared"] and "LCGD" not in comparison["compared"]
+    ]
+    assert of_gd and all("at ‖u_FT‖ / ‖u_ICL‖ = " in comparison["compared"] for comparison in of_gd)
 
 
 def test_a_side_that_diverged_is_told_as_that_and_not_as_missing(
@@ -141,34 +148,41 @@ def test_a_side_that_diverged_is_told_as_that_and_not_as_missing(
 
     study, folder = finished
     diverged = changed(study, folder, tmp_path, "LCGD", diverge)
-    for of in (study, with_rates(study, RATES[:1], RATES[:1])):
-        found = {claim["name"]: claim["comparisons"] for claim in check_claims(of, diverged)["claims"]}
-        assert len(found["lcgd-above-gd"]) == 2
-        for one in found["lcgd-above-gd"]:
-            assert one["verdict"] == "undecided" and one["difference"] is None
-            assert one["reason"].startswith("LCGD diverged at step 2 (loss) (3 of 3 demonstration sets)")
-        assert not any("LCGD" in one["compared"] for one in found["gd-and-lcgd-differ"])  # α was not asked for
+    for variant in (study, with_rates(study, RATES[:1], RATES[:1])):
+        by_claim = {claim["name"]: claim["comparisons"] for claim in check_claims(variant, diverged)["claims"]}
+        assert len(by_claim["lcgd-above-gd"]) == 2
+        for comparison in by_claim["lcgd-above-gd"]:
+            assert comparison["verdict"] == "undecided" and comparison["difference"] is None
+            assert comparison["reason"].startswith("LCGD diverged at step 2 (loss) (3 of 3 demonstration sets)")
+        assert not any(
+            "LCGD" in comparison["compared"] for comparison in by_claim["gd-and-lcgd-differ"]
+        )  # α was not asked for
 
 
 def test_methods_at_one_rate_each_are_told_to_be_compared_so(finished: tuple[Study, RunFolder]) -> None:
     study, folder = finished
-    found = {
+    by_claim = {
         claim["name"]: claim["comparisons"]
         for claim in check_claims(with_rates(study, RATES[:1], RATES[:1]), folder)["claims"]
     }
-    assert all(one["one_rate_each"] and "one learning rate each" in one["reason"] for one in found["lcgd-above-gd"])
-    assert not any(one["one_rate_each"] or "each" in one["reason"] for one in found["specificity"])
+    assert all(
+        comparison["one_rate_each"] and "one learning rate each" in comparison["reason"]
+        for comparison in by_claim["lcgd-above-gd"]
+    )
+    assert not any(
+        comparison["one_rate_each"] or "each" in comparison["reason"] for comparison in by_claim["specificity"]
+    )
 
 
 def test_methods_with_several_rates_are_claimed_about_at_equal_size(finished: tuple[Study, RunFolder]) -> None:
     study, folder = finished
-    found = {claim["name"]: claim["comparisons"] for claim in check_claims(study, folder)["claims"]}
-    compared = [one["compared"] for one in found["lcgd-above-gd"]]
-    assert len(compared) == 2 and all("at ‖u_FT‖ / ‖u_ICL‖ = " in what for what in compared)
+    by_claim = {claim["name"]: claim["comparisons"] for claim in check_claims(study, folder)["claims"]}
+    compared = [comparison["compared"] for comparison in by_claim["lcgd-above-gd"]]
+    assert len(compared) == 2 and all("at ‖u_FT‖ / ‖u_ICL‖ = " in title for title in compared)
     check_validity(with_rates(study, RATES[:1], RATES[:1]), folder)
     alone = check_claims(with_rates(study, RATES[:1], RATES[:1]), folder)
-    compared = [one["compared"] for claim in alone["claims"] for one in claim["comparisons"]]
-    assert compared and not any("‖u_FT‖" in what for what in compared)
+    compared = [comparison["compared"] for claim in alone["claims"] for comparison in claim["comparisons"]]
+    assert compared and not any("‖u_FT‖" in title for title in compared)
 
 
 def test_a_rate_that_wrecks_the_model_is_no_objection_to_what_is_compared_at_a_smaller_size(
@@ -186,7 +200,7 @@ def test_a_rate_that_wrecks_the_model_is_no_objection_to_what_is_compared_at_a_s
         "message": "",
     }
     folder.write_json("validity.json", [wrecked])
-    for of, objection in ((study, False), (with_rates(study, RATES[2:], RATES[:1]), True)):
-        found = {claim["name"]: claim["comparisons"] for claim in check_claims(of, folder)["claims"]}
-        reasons = {one["reason"] for one in found["lcgd-above-gd"]}
+    for variant, objection in ((study, False), (with_rates(study, RATES[2:], RATES[:1]), True)):
+        by_claim = {claim["name"]: claim["comparisons"] for claim in check_claims(variant, folder)["claims"]}
+        reasons = {comparison["reason"] for comparison in by_claim["lcgd-above-gd"]}
         assert any(reason.startswith("updates of an absurd size") for reason in reasons) == objection

@@ -1,4 +1,4 @@
-"""What was done to the data of a study stands in its provenance and on its page."""
+"""Notes about a study's data stand in its provenance and on its page."""
 
 import html
 import json
@@ -11,9 +11,9 @@ from tests.study.conftest import small_settings
 from demograd.errors import UserError
 from demograd.report import write_report
 from demograd.study import make_study, run_study
-from demograd.study.demonstration_sets import DemonstrationSets
+from demograd.study.language_model.demonstration_sets import DemonstrationSets
+from demograd.study.language_model.prompts import reader_of
 from demograd.study.load_tasks import load_tasks
-from demograd.study.prepare import reader_of
 
 
 def settings(model: Path, path: Path, **changes: object) -> dict[str, object]:
@@ -32,7 +32,7 @@ def settings(model: Path, path: Path, **changes: object) -> dict[str, object]:
 
 
 def write(path: Path, long: int) -> Path:
-    """Sixty films in Latin-1, `long` of which are a novel's length; one comes again in capitals."""
+    """Write sixty film reviews in Latin-1, `long` of them as long as a novel; one comes again in capitals."""
     texts = [f"größer {i}" + " and more" * (400 * (i < long)) for i in range(60)]
     lines = [f"{text};{i % 2}" for i, text in enumerate([*texts, "GRÖSSER 41"])]
     path.write_bytes("\n".join(["text;label", *lines]).encode("latin-1"))

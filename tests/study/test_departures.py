@@ -1,4 +1,4 @@
-"""A study that is asked for as released says what is not, and only what concerns it."""
+"""A study `as_released` lists its departures from the released runs, and only those that concern it."""
 
 import pytest
 
@@ -16,9 +16,9 @@ def notes(preset: str, **changes: object) -> str:
 
 def test_what_the_released_runs_did_otherwise_is_said() -> None:
     of_table1, of_table2 = notes("deutch2024-table1"), notes("deutch2024-table2")
-    for said in (of_table1, of_table2):
-        assert all(word in said for word in ("splits", "phrases", "loss is not scaled", "conversion"))
-        assert "but not in" not in said
+    for text in (of_table1, of_table2):
+        assert all(word in text for word in ("splits", "phrases", "loss is not scaled", "conversion"))
+        assert "but not in" not in text
     assert "fairseq, which the released runs" in of_table1
     assert "weights are drawn" not in of_table2, "it has none"
 
@@ -27,9 +27,9 @@ def test_what_the_released_runs_did_otherwise_is_said() -> None:
     ("changes", "name"), [({"model": "smollm2-135m"}, "model, learning_rates"), ({"k": 4}, "k"), ({"k": 32}, "")]
 )
 def test_what_the_user_set_otherwise_is_said(changes: dict[str, object], name: str) -> None:
-    said = notes("deutch2024-table2", **changes)
-    assert (f"as released, but not in {name}," in said) == bool(name)
-    assert ("but not in" in said) == bool(name)
+    text = notes("deutch2024-table2", **changes)
+    assert (f"as released, but not in {name}," in text) == bool(name)
+    assert ("but not in" in text) == bool(name)
 
 
 def test_an_override_is_otherwise_too() -> None:
@@ -41,7 +41,8 @@ def test_an_override_is_otherwise_too() -> None:
 def test_only_what_concerns_a_study_is_said_and_its_numbers_do_not_depend_on_it() -> None:
     settings = {"tasks": ["mr"], "weights": ["trained"], "model": "a/b", "selections": ["all"]}
     assert not any(
-        "SST2" in said or "weights are drawn" in said or "conversion" in said for said in departures_of(settings)
+        "SST2" in sentence or "weights are drawn" in sentence or "conversion" in sentence
+        for sentence in departures_of(settings)
     )
     plain = read_study("deutch2024-table2")
     assert isinstance(plain, Study) and plain.notes == []

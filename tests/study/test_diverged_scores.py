@@ -1,4 +1,4 @@
-"""A score of a language model that is not finite: named and counted in table, claims, page and terminal."""
+"""Scores of a language model that are not finite are named and counted in table, claims, page and terminal."""
 
 from collections.abc import Callable
 from math import inf
@@ -11,18 +11,19 @@ from tests.study.conftest import small_settings
 from demograd.cli.tables import print_claims, print_scores
 from demograd.report import read_run, write_report
 from demograd.study import Study, make_study, run_study
-from demograd.study.cells import cells
 from demograd.study.claims import check_claims
-from demograd.study.results import collect
+from demograd.study.language_model.grid import cells
+from demograd.study.language_model.inputs import read_inputs
+from demograd.study.language_model.keys import cell_key
+from demograd.study.results import rows_of, write_results
 from demograd.study.store.folder import CellRecord, RunFolder
-from demograd.study.store.keys import cell_key
 
 SETTINGS = ("FT", "FT_other_demonstrations")
 
 
 @pytest.fixture(scope="module")
 def diverged(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Study, Callable[[int], Path]]:
-    """A study of five demonstration sets, and its folder where SimAOU is infinite: of one value of set 1, or of all."""
+    """A study of five demonstration sets, and its folder with an infinite SimAOU: one value of set 1, or all values."""
     settings = small_settings(
         small_model,
         weights=["trained"],
@@ -35,7 +36,7 @@ def diverged(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> tup
     run = run_study(make_study(settings), tmp_path_factory.mktemp("runs") / "run")
     study, folder = run.study, run.folder
     assert isinstance(study, Study)
-    keys = [cell_key(study, cell, folder.inputs) for cell in cells(study)]
+    keys = [cell_key(study, cell, read_inputs(folder)) for cell in cells(study)]
     finished = {key: folder.load_cell(key) for key in keys}
 
     def made_so(n_cells: int) -> Path:
@@ -47,7 +48,7 @@ def diverged(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> tup
                 elif number == 1:
                     tensors[f"{setting}/sim_aou"][2, 0] = -inf
             RunFolder(folder.path).save_cell(key, CellRecord(tensors, record.facts))
-        collect(study, RunFolder(folder.path))
+        write_results(RunFolder(folder.path), rows_of(study, RunFolder(folder.path)))
         check_claims(study, RunFolder(folder.path))
         return folder.path
 
@@ -65,23 +66,30 @@ def test_it_has_no_mean_no_test_and_its_name_everywhere(
     for metric in ("sim_aou", "sim_aou_specificity"):
         rows = table[(table.metric == metric) & table.layer.isna() & table.method.notna()]
         whole = rows[rows.seed.isna() & (rows.setting != "FT_permuted_labels")].iloc[0]
-        asked = whole.n + whole.n_missing
-        n_infinite = 1 if n_cells == 1 else asked
+        n_values = whole.n + whole.n_missing
+        n_infinite = 1 if n_cells == 1 else n_values
         assert pd.isna(whole.value) and pd.isna(whole.ci_low) and whole.n_missing >= n_infinite
-        verb = "value is" if asked == 1 else "values is" if n_infinite == 1 else "values are"
-        assert whole.status == f"diverged: {n_infinite} of {asked} {verb} not finite"
+        verb = "value is" if n_values == 1 else "values is" if n_infinite == 1 else "values are"
+        assert whole.status == f"diverged: {n_infinite} of {n_values} {verb} not finite"
         has_value = rows[rows.seed.notna()].groupby("seed").value.first().notna()
         assert has_value.tolist() == ([True, False, True, True, True] if n_cells == 1 else [False] * 5)
     # what did not diverge is as it was
     assert table[(table.metric == "accuracy") & (table.setting == "FT") & table.seed.isna()].value.notna().all()
 
     run = read_run(path)
-    compared = [one for claim in run.claims["claims"] for one in claim["comparisons"] if "SimAOU" in one["compared"]]
-    affected = [one for one in compared if "not finite" in one["reason"]]
-    assert affected and all(one["verdict"] == "undecided" and one["difference"] is None for one in affected)
+    compared = [
+        comparison
+        for claim in run.claims["claims"]
+        for comparison in claim["comparisons"]
+        if "SimAOU" in comparison["compared"]
+    ]
+    affected = [comparison for comparison in compared if "not finite" in comparison["reason"]]
+    assert affected and all(
+        comparison["verdict"] == "undecided" and comparison["difference"] is None for comparison in affected
+    )
     page = write_report(path).read_text(encoding="utf-8")
     assert "not finite" in page and ">inf<" not in page and ">nan<" not in page
     print_scores(path)
     print_claims(run)
-    said = capsys.readouterr().out
-    assert "diverged" in said and "not finite" in said and "nan" not in said
+    output = capsys.readouterr().out
+    assert "diverged" in output and "not finite" in output and "nan" not in output

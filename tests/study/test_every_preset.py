@@ -1,6 +1,7 @@
-"""Every preset through the real command line to its page, small: tens of minutes, so behind `make test-slow`.
+"""Every preset through the real command line to its page, small: tens of minutes, hence `make test-slow`.
 
-Each language model is the preset's own with real weights, but for checkpoints, which no machine without a hub has.
+Each language model is the preset's own with real weights; only checkpoints are small models, since a machine without
+a hub has none.
 """
 
 import subprocess
@@ -21,24 +22,18 @@ SMALL = ["--k", "4", "--queries", "8", "--seeds", "1"]
 OPTIONS: dict[str, list[str]] = {
     "shen2023-metrics": ["--k", "1,4", "--queries", "8", "--seeds", "1"],
     "shen2023-order": [*SMALL, "--set", "orders=3"],
+    "shen2023-bridge-language-model": [*SMALL, "--set", "orders=3"],
     "shen2023-sparsity": [],
 }
-"""Of the command line, where they are other than `SMALL`."""
+"""Command-line options by preset, where they differ from `SMALL`."""
 SYNTHETIC = ["training.steps=60", "seeds=0,1", "tuning_sequences=2048", "test_sequences=4096"]
-"""Every network, world, reference and question of a synthetic preset, of networks that are trained a little."""
+"""Overrides for synthetic presets: every network, world, reference and question stays, training is short."""
 OWN_TRAINING = {"steps": 60, "starts": 2, "trial": 20, "warmup": 10}
-BESIDE = [
-    "language_model.k=4",
-    "language_model.queries=8",
-    "language_model.seeds=0",
-    "orders=3",
-    "language_model.orders=3",
-]
 
 
 @pytest.fixture(scope="module")
 def checkpoints(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """Two states of one small model."""
+    """Two checkpoints of one small model."""
     folder = tmp_path_factory.mktemp("checkpoints")
     for state in ("early", "late"):
         torch.manual_seed(len(state))
@@ -48,7 +43,7 @@ def checkpoints(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 def options(preset: str, checkpoints: list[str]) -> list[str]:
-    """What makes a preset small."""
+    """Options that make a preset small."""
     study = read_study(preset)
     if not isinstance(study, SyntheticStudy):
         states = [part for state in checkpoints for part in ("--checkpoint", state)]
@@ -59,9 +54,7 @@ def options(preset: str, checkpoints: list[str]) -> list[str]:
         for setting, value in OWN_TRAINING.items()
         if getattr(network.training, setting) is not None
     ]
-    return [
-        part for change in (*SYNTHETIC, *own, *(BESIDE if study.language_model else ())) for part in ("--set", change)
-    ]
+    return [part for change in (*SYNTHETIC, *own) for part in ("--set", change)]
 
 
 @pytest.mark.parametrize("preset", preset_names())

@@ -1,4 +1,4 @@
-"""Facts about the grid: the product of the lists, less what the rules take out."""
+"""Facts about the grid: the product of the lists, without what the rules exclude."""
 
 import json
 import shutil
@@ -13,7 +13,7 @@ from transformers import AutoConfig, LlamaForCausalLM
 
 from demograd import UserError
 from demograd.study import Cell, Study, cells, make_study, run_study
-from demograd.study.cells import worlds
+from demograd.study.language_model.grid import worlds
 from demograd.study.load_tasks import load_tasks
 from demograd.study.spec.learning_rates import resolved
 
@@ -24,8 +24,8 @@ def study_of(**settings: object) -> Study:
     return make_study({**RATES, "seeds": [0, 1], **settings})
 
 
-def told(study: Study) -> set[tuple[object, ...]]:
-    """Every cell by its task, k, weights, method and rate, of the first seed."""
+def grid_points(study: Study) -> set[tuple[object, ...]]:
+    """Cells of the first seed, each as task, k, weights, method and rate."""
     return {
         (cell.world.task, cell.world.k, cell.world.weights, cell.method, cell.learning_rate)
         for cell in cells(study)
@@ -43,7 +43,7 @@ def test_a_rule_takes_out_the_cells_that_match_all_of_it() -> None:
     study = study_of(
         tasks=["sst2", "mr"], k=[2, 4], exclude=[{"task": "mr", "k": 4}, {"k": 2, "learning_rate": [0.2, 0.3]}]
     )
-    assert told(study) == {
+    assert grid_points(study) == {
         ("sst2", 2, "trained", "GD", 0.1),
         ("mr", 2, "trained", "GD", 0.1),
         ("sst2", 4, "trained", "GD", 0.1),
@@ -59,16 +59,16 @@ def test_a_world_without_a_method_is_not_observed() -> None:
 
 def test_paired_lists_are_gone_through_together() -> None:
     study = study_of(tasks=["sst2", "mr", "subj"], k=[2, 4, 8], methods=["LCGD"], pair=[["task", "k"]])
-    assert {each[:2] for each in told(study)} == {("sst2", 2), ("mr", 4), ("subj", 8)}
+    assert {point[:2] for point in grid_points(study)} == {("sst2", 2), ("mr", 4), ("subj", 8)}
     study = study_of(weights=["trained", "no_training"], pair=[["weights", "method"]])
-    assert {each[2:4] for each in told(study)} == {("trained", "GD"), ("no_training", "LCGD")}
+    assert {point[2:4] for point in grid_points(study)} == {("trained", "GD"), ("no_training", "LCGD")}
 
 
 def test_rates_may_be_named_model_by_model() -> None:
     rates = {"GD": {"a/b": [0.1], "c/d": {"sst2": [0.2], "mr": [0.3]}}}
     study = make_study({"model": ["a/b", "c/d"], "tasks": ["sst2", "mr"], "methods": ["GD"], "learning_rates": rates})
-    found = {(cell.world.model, cell.world.task): cell.learning_rate for cell in cells(study)}
-    assert found == {("a/b", "sst2"): 0.1, ("a/b", "mr"): 0.1, ("c/d", "sst2"): 0.2, ("c/d", "mr"): 0.3}
+    by_world = {(cell.world.model, cell.world.task): cell.learning_rate for cell in cells(study)}
+    assert by_world == {("a/b", "sst2"): 0.1, ("a/b", "mr"): 0.1, ("c/d", "sst2"): 0.2, ("c/d", "mr"): 0.3}
 
 
 @pytest.mark.parametrize(
@@ -164,9 +164,9 @@ MISSING = {"tasks": ["sst2", "gone.csv"], "optional_tasks": ["gone.csv"]}
 def test_without_a_task_a_study_has_no_rules_about_it_and_can_be_opened_again(
     settings: dict[str, object], left: list[dict[str, object]]
 ) -> None:
-    said: list[str] = []
-    study, _ = load_tasks(study_of(**MISSING, **settings), said.append)
-    assert "gone.csv is left out" in said[0]
+    sentences: list[str] = []
+    study, _ = load_tasks(study_of(**MISSING, **settings), sentences.append)
+    assert "gone.csv is left out" in sentences[0]
     assert study.tasks == ["sst2"] and [rule.named for rule in study.exclude] == left
     assert "gone.csv" not in str(study.model_dump()) and make_study(study.model_dump(mode="json")) == study
 
@@ -178,9 +178,9 @@ def test_a_study_of_which_a_missing_task_leaves_nothing_says_so() -> None:
 
 
 def test_a_method_of_which_nothing_is_left_is_named() -> None:
-    said: list[str] = []
-    load_tasks(study_of(exclude=[{"method": "GD", "learning_rate": [0.1, 0.2]}]), said.append)
-    assert said == ["exclude and pair leave no cell of GD"]
+    sentences: list[str] = []
+    load_tasks(study_of(exclude=[{"method": "GD", "learning_rate": [0.1, 0.2]}]), sentences.append)
+    assert sentences == ["exclude and pair leave no cell of GD"]
 
 
 def test_a_grid_with_holes_runs_to_a_table_of_what_is_left(small_model: Path, tmp_path: Path) -> None:
@@ -195,7 +195,7 @@ def test_a_grid_with_holes_runs_to_a_table_of_what_is_left(small_model: Path, tm
 
 
 def test_models_of_other_shapes_stand_in_one_table(small_model: Path, tmp_path: Path) -> None:
-    """Other layers, widths and tokenizers: each model reads the same demonstrations with its own."""
+    """The models differ in layers, width and tokenizer; each reads the same demonstrations with its own tokenizer."""
     other = tmp_path / "other"
     shutil.copytree(small_model, other)
     changes = {"num_hidden_layers": 3, "hidden_size": 48, "max_position_embeddings": 60}

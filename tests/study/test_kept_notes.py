@@ -1,4 +1,4 @@
-"""What the provenance says of finished work does not depend on which run did it."""
+"""The provenance of finished work does not depend on the run that did it."""
 
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from demograd.study import Workers, make_study, run_study
 
 @pytest.fixture
 def unpacked_model(small_model: Path, tmp_path: Path) -> Path:
-    """A network whose every observation has a note: that it is not packed."""
+    """A network whose observations are not packed, which a note of each observation says."""
     tokenizer, folder = AutoTokenizer.from_pretrained(small_model), tmp_path / "bart"
     torch.manual_seed(7)  # not 0: untrained weights of seed 0 would be these very ones
     BartForCausalLM(
@@ -56,7 +56,7 @@ def test_a_run_that_is_killed_before_its_provenance_is_written_tells_the_same(
 
 
 def test_ties_are_counted_over_all_that_was_observed(small_model: Path, tmp_path: Path) -> None:
-    """Both label words have one row in the unembedding, so every answer of ZSL, ICL and FT is tied."""
+    """Both label words have the same row in the unembedding, so every answer of ZSL, ICL and FT is tied."""
     network, tokenizer = AutoModelForCausalLM.from_pretrained(small_model), AutoTokenizer.from_pretrained(small_model)
     first, second = (tokenizer(word)["input_ids"][0] for word in (" Negative", " Positive"))
     with torch.no_grad():
@@ -80,7 +80,7 @@ def test_ties_are_counted_over_all_that_was_observed(small_model: Path, tmp_path
 def test_a_study_that_comes_whole_from_the_cache_tells_the_same(
     small_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And of other threads nothing comes; what a folder has of them is used, and said."""
+    """The cache gives nothing from other threads; a folder's own results from other threads are used, with a note."""
     monkeypatch.setenv("DEMOGRAD_CACHE", str(tmp_path / "cache"))
     study = make_study(small_settings(small_model, seeds=[0], queries=4, k=1, methods=["GD"], controls=[]))
 
@@ -89,15 +89,15 @@ def test_a_study_that_comes_whole_from_the_cache_tells_the_same(
         run_study(study, out, watch, workers=Workers(threads=threads))
         return watch, out, read_json(out / "provenance.json")
 
-    (_, one, ran), (watch, two, came) = run("one", 1), run("two", 1)
-    assert watch.begun == [] and (one / "results.parquet").read_bytes() == (two / "results.parquet").read_bytes()
+    (_, first, ran), (watch, second, came) = run("one", 1), run("two", 1)
+    assert watch.started == [] and (first / "results.parquet").read_bytes() == (second / "results.parquet").read_bytes()
     assert came["models"] == ran["models"] and set(ran["models"]) == {"trained", "no_training, seed 0"}
     assert came["models"]["trained"]["source"] == str(small_model)
     assert came["notes"] == ran["notes"] and not any("several settings" in note for note in ran["notes"])
 
     watch, _, _ = run("three", 2)
-    assert [setting for _, setting in watch.begun] == ["ZSL", "ICL", "FT"] * 2
-    for cell in (two / "cells").iterdir():
+    assert [setting for _, setting in watch.started] == ["ZSL", "ICL", "FT"] * 2
+    for cell in (second / "cells").iterdir():
         cell.unlink()
-    (said,) = (note for note in run("two", 2)[2]["notes"] if "several settings" in note)
-    assert ", 1 thread, torch" in said and ", 2 threads, torch" in said
+    (sentence,) = (note for note in run("two", 2)[2]["notes"] if "several settings" in note)
+    assert ", 1 thread, torch" in sentence and ", 2 threads, torch" in sentence

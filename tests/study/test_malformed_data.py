@@ -1,4 +1,4 @@
-"""Whatever a data file holds, it is a task whose prompts can be made, or one message; and nothing is written."""
+"""Any data file gives a task whose prompts can be made, or one message, and nothing is written."""
 
 import csv
 import io
@@ -54,7 +54,7 @@ COLUMNS = st.sampled_from(["text", "label", "Text", "text ", "x", "", "label"])
 
 
 def is_task_or_message(path: Path, tokenizer: Any) -> bool:
-    """Whether it is a task; or else one message that a person can read."""
+    """Whether the file is a task; otherwise its message must be readable."""
     try:
         task = load_task(path, template=TEMPLATE, label_words=WORDS)
         demonstrations, queries = task.demonstrations(2, 0), task.queries(1)
@@ -76,7 +76,7 @@ def of_file(name: str, content: bytes, tokenizer: Any) -> bool:
         path = Path(folder) / name
         path.write_bytes(content)
         result = is_task_or_message(path, tokenizer)
-        assert [one.name for one in Path(folder).iterdir()] == [name]
+        assert [file.name for file in Path(folder).iterdir()] == [name]
         return result
 
 
@@ -185,7 +185,7 @@ def test_the_command_line_says_it_once_and_ends_with_2(
     message = capsys.readouterr().err
     assert all(word in message for word in words), message
     assert message.count("demograd:") == 1 and "Traceback" not in message and len(message) < 3000
-    assert [one.name for one in Path().iterdir()] == [name]
+    assert [file.name for file in Path().iterdir()] == [name]
 
 
 @pytest.mark.parametrize("name", ["m" * 300, "m" * 300 + ".csv", "a/" * 1900 + "b.csv", "nul\0l.csv", "~nobody/x.csv"])

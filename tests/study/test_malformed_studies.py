@@ -1,4 +1,4 @@
-"""Whatever a study file holds, it is a study or one message: never a traceback, and nothing is written."""
+"""Any study file gives a study or one message, never a traceback, and nothing is written."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -48,11 +48,11 @@ def study_file(content: bytes) -> Iterator[Path]:
         file = Path(folder) / "mine.yaml"
         file.write_bytes(content)
         yield file
-        assert [one.name for one in Path(folder).iterdir()] == ["mine.yaml"]
+        assert [file.name for file in Path(folder).iterdir()] == ["mine.yaml"]
 
 
 def is_study_or_message(content: bytes) -> bool:
-    """Whether it is a study, all of which can be kept and counted; or else one message that a person can read."""
+    """Whether the file is a study that can be dumped and counted; otherwise its message must be readable."""
     with study_file(content) as file:
         try:
             study = read_study(str(file))
@@ -60,8 +60,8 @@ def is_study_or_message(content: bytes) -> bool:
             message = str(error)
             assert 0 < len(message) <= LONGEST_MESSAGE and message.encode() and "\0" not in message
             return False
-    kept = yaml.safe_dump(study.model_dump(mode="json"), allow_unicode=True).encode()
-    assert yaml.safe_load(kept) == study.model_dump(mode="json")
+    dumped = yaml.safe_dump(study.model_dump(mode="json"), allow_unicode=True).encode()
+    assert yaml.safe_load(dumped) == study.model_dump(mode="json")
     assert Path(study.name).name == study.name and study.name not in (".", "..")
     if isinstance(study, Study) and set(study.methods) <= set(study.learning_rates):
         assert all(cell.learning_rate > 0 for cell in islice(cells(study), 100))

@@ -1,4 +1,4 @@
-"""Facts about what a study measures: on which queries, in which orders, and what it says where there is nothing."""
+"""Facts about measures: their queries, their orders, and their messages where there is nothing to measure."""
 
 import gc
 import weakref
@@ -20,14 +20,15 @@ from demograd.metrics import implicit_update, random_attention_to_demonstrations
 from demograd.models import Model
 from demograd.observe.rotary import has_rotary_keys
 from demograd.study import cells, make_study, run_study
-from demograd.study.cells import World, extras
-from demograd.study.gathered import by_task_and_k
-from demograd.study.prepare import prepare
-from demograd.study.store.keys import cell_key, observation_key
+from demograd.study.language_model.grid import World, extras
+from demograd.study.language_model.groups import by_task_and_k
+from demograd.study.language_model.inputs import read_inputs
+from demograd.study.language_model.keys import cell_key, observation_key
+from demograd.study.language_model.prompts import prepare
 
 
 def ran(model: Path, out: Path, watch: Listening | None = None, **changes: Any) -> pd.DataFrame:
-    """The results of GD on trained weights, without controls."""
+    """The results of a run of GD on trained weights, without controls."""
     settings = {"weights": ["trained"], "controls": [], "methods": ["GD"], "learning_rates": {"GD": [0.01]}}
     run_study(make_study(small_settings(model, **{**settings, **changes})), out, watch)
     return pd.read_parquet(out / "results.parquet")
@@ -40,8 +41,8 @@ def test_pairs_of_layers_over_corrected_queries_are_not_those_over_all(small_mod
     pairs = table[(table.metric == "layer_by_layer_sim_aou") & (table.setting == "FT")]
     plain = table[(table.metric == "sim_aou") & table.layer.isna() & table.seed.isna() & (table.setting == "FT")]
     for selection in ("all", "corrected"):
-        (asked,) = plain[plain.selection == selection].n / 2  # two layers
-        assert (pairs[pairs.selection == selection].n == asked).all()
+        (n_queries,) = plain[plain.selection == selection].n / 2  # two layers
+        assert (pairs[pairs.selection == selection].n == n_queries).all()
     assert set(pairs[pairs.selection == "corrected"].n) != set(pairs[pairs.selection == "all"].n)
 
 
@@ -64,17 +65,19 @@ def test_chance_is_drawn_anew_for_each_demonstration_set(small_model: Path, tmp_
     folder = run_study(study, tmp_path / "out").folder
     model, tasks = load_model(str(small_model)), {"sst2": load_task("sst2")}
     for cell in cells(study):
-        icl = folder.load_observation(observation_key(study, cell.world, "ICL", folder.inputs))
+        icl = folder.load_observation(observation_key(study, cell.world, "ICL", read_inputs(folder)))
         spans = prepare(study, tasks, model, cell.world).icl.demonstration_spans
-        kept = folder.load_cell(cell_key(study, cell, folder.inputs)).tensors["FT/random_attention_kendall_by_token"]
+        stored = folder.load_cell(cell_key(study, cell, read_inputs(folder))).tensors[
+            "FT/random_attention_kendall_by_token"
+        ]
         expected = random_attention_to_demonstrations(icl, spans, seed=cell.world.seed).kendall_by_token
-        assert torch.equal(kept, expected) and kept.abs().max() > 0
+        assert torch.equal(stored, expected) and stored.abs().max() > 0
 
 
 def test_no_order_is_trained_on_twice(small_model: Path, tmp_path: Path) -> None:
     watch = Listening()
     table = ran(small_model, tmp_path / "out", watch, measures=["order_sensitivity"], orders=4, seeds=[0])
-    settings = [setting for _, setting in watch.begun]
+    settings = [setting for _, setting in watch.started]
     assert (settings.count("FT"), settings.count("FT, another order")) == (1, 3)
     assert (settings.count("ICL"), settings.count("ICL, another order")) == (1, 3)
     spread = table[(table.metric == "order_sensitivity") & table.seed.isna()].set_index("setting").value
@@ -84,19 +87,19 @@ def test_no_order_is_trained_on_twice(small_model: Path, tmp_path: Path) -> None
 def test_an_order_on_which_training_diverges_is_said(
     small_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Divergence on one order alone depends on the data: here the third training of the run is made to diverge."""
+    """Divergence on one order alone depends on the data: this test makes the run's third training diverge."""
     trained = 0
 
     @contextmanager
-    def diverges_third(*given: Any, **named: Any) -> Iterator[Any]:
+    def diverges_third(*arguments: Any, **options: Any) -> Iterator[Any]:
         nonlocal trained
         trained += 1
         if trained == 3:
             raise Diverged(2, "the loss")
-        with fine_tuned(*given, **named) as tuned:
+        with fine_tuned(*arguments, **options) as tuned:
             yield tuned
 
-    monkeypatch.setattr("demograd.study.measure.fine_tuned", diverges_third)
+    monkeypatch.setattr("demograd.study.language_model.cell.fine_tuned", diverges_third)
     table = ran(small_model, tmp_path / "out", measures=["order_sensitivity"], orders=4, seeds=[0])
     of_ft = table[(table.metric == "order_sensitivity") & (table.setting == "FT")]
     assert not of_ft.empty and of_ft.status.str.startswith("diverged at step 2").all() and of_ft.value.isna().all()
@@ -140,7 +143,7 @@ def test_released_runs_trained_also_on_what_their_prompts_could_not_show(small_m
 
 
 def test_what_a_finished_task_loaded_is_let_go_before_the_next(small_model: Path, tmp_path: Path) -> None:
-    """Observations of many tasks, with what the implicit update needs, are more than a laptop holds."""
+    """Observations of many tasks, with what the implicit update needs, do not fit into a laptop's memory."""
     study = make_study(
         small_settings(
             small_model,
@@ -167,7 +170,7 @@ def test_what_a_finished_task_loaded_is_let_go_before_the_next(small_model: Path
 
 
 def implicit(table: pd.DataFrame) -> pd.Series:
-    """The implicit update's three numbers over everything."""
+    """The three numbers of the implicit update over everything."""
     rows = table[table.metric.str.startswith("implicit_update") & table.seed.isna() & table.layer.isna()]
     return rows[rows.setting == "FT"].set_index("metric").value
 
@@ -175,8 +178,10 @@ def implicit(table: pd.DataFrame) -> pd.Series:
 def test_the_implicit_update_of_a_rotary_model_is_taken_where_queries_stand_in_icl(
     small_model: Path, tmp_path: Path
 ) -> None:
-    """Aligned throughout or for this alone, ΔW_FT is the same; the same query where it stands without demonstrations
-    gives another, in a frame that is rotated against ICL's."""
+    """ΔW_FT is the same whether all positions are aligned or only those for this measure.
+
+    The same query at its position without demonstrations gives another ΔW_FT, in a frame rotated against ICL's.
+    """
     changes: dict[str, Any] = {"measures": ["implicit_update"], "seeds": [0], "queries": 4}
     alone = implicit(ran(small_model, tmp_path / "alone", **changes))
     throughout = implicit(ran(small_model, tmp_path / "throughout", align_positions=True, **changes))
@@ -202,7 +207,7 @@ def test_the_implicit_update_of_a_rotary_model_is_taken_where_queries_stand_in_i
 def test_where_rotary_queries_cannot_be_put_elsewhere_the_implicit_update_is_missing_and_named(
     small_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No architecture of today is rotary and cannot be packed: here one is called so."""
+    """No known architecture is rotary and cannot be packed: the test declares one unpackable."""
     for module in ("measure", "run"):
         monkeypatch.setattr(f"demograd.study.{module}.way_at_length", lambda model, prompts: "unpacked")
     table = ran(small_model, tmp_path / "out", measures=["implicit_update"], seeds=[0], queries=4)

@@ -1,4 +1,4 @@
-"""Networks of a run: which weights they have, that each is loaded once, and what is wrong with one."""
+"""Networks of a run: which weights they have, that each is loaded once, and how their faults are reported."""
 
 import shutil
 from copy import deepcopy
@@ -34,8 +34,8 @@ def test_other_weights_under_the_same_name_are_other_cells(small_model: Path, tm
         network.model.layers[0].mlp.up_proj.weight[0, 0] += 1
     network.save_pretrained(copy)
     run_study(study, tmp_path / "out", again)
-    assert any("is not what" in sentence and str(copy) in sentence for sentence in again.said)
-    assert [setting for _, setting in again.begun][:3] == ["ZSL", "ICL", "FT"]
+    assert any("is not what" in sentence and str(copy) in sentence for sentence in again.sentences)
+    assert [setting for _, setting in again.started][:3] == ["ZSL", "ICL", "FT"]
     assert not before.value.equals(results(tmp_path / "out").value)
 
 
@@ -53,7 +53,7 @@ def test_a_model_that_overflows_leaves_no_folder(small_model: Path, tmp_path: Pa
 
 
 def test_a_process_holds_one_network_and_loads_it_once(small_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from demograd.study.engine import loaded as module
+    from demograd.study.language_model import networks as module
 
     study, names = make_study(small_settings(small_model)), []
     load = module.load_model
@@ -65,17 +65,17 @@ def test_a_process_holds_one_network_and_loads_it_once(small_model: Path, monkey
 
     monkeypatch.setattr(module, "load_model", counted)
     module.let_go()
-    wanted = [("trained", 0), ("no_training", 0), ("norms_only", 0), ("norms_only", 1)]
-    for weights, seed in (one for one in wanted for _ in range(3)):
+    expected = [("trained", 0), ("no_training", 0), ("norms_only", 0), ("norms_only", 1)]
+    for weights, seed in (network for network in expected for _ in range(3)):
         module.loaded(study, (str(small_model), weights, seed))  # type: ignore[arg-type]
-    assert names == wanted
+    assert names == expected
 
 
 def test_the_self_check_sees_a_window_that_is_ignored(small_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from transformers import MistralConfig, MistralForCausalLM
 
     from demograd.models import Model, find_anatomy
-    from demograd.observe.packing import Pack
+    from demograd.observe.packed import Pack
     from demograd.study.check import check_model
 
     torch.manual_seed(0)
@@ -108,8 +108,8 @@ def test_a_network_held_from_before_its_files_changed_is_loaded_anew(small_model
     from transformers import AutoModelForCausalLM
 
     from demograd.models import load_model
-    from demograd.study.engine.loaded import let_go, loaded
-    from demograd.study.store.inputs import network_fingerprint
+    from demograd.study.language_model.inputs import network_fingerprint
+    from demograd.study.language_model.networks import let_go, loaded
 
     changing = tmp_path / "changing"
     shutil.copytree(small_model, changing)

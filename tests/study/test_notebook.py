@@ -1,4 +1,4 @@
-"""A run in a notebook: its table, its observations and its failures, read when they are asked for."""
+"""A run in a notebook: its table, observations and failures are read on demand."""
 
 import inspect
 from dataclasses import replace
@@ -57,7 +57,7 @@ def test_paths_are_texts_and_what_failed_is_told_where_it_is_asked_for(
         raise ArithmeticError("a bit fell over")
 
     settings = small_settings(small_model, weights="trained", methods=["GD"], seeds=0, queries=4, controls=[])
-    monkeypatch.setattr(import_module("demograd.study.engine.world_job"), "observe_untuned", broken)
+    monkeypatch.setattr(import_module("demograd.study.language_model.units"), "observe_untuned", broken)
     run = demograd.run(settings, tmp_path / "out", model=small_model, k=(2,))
     assert run.study.model == str(small_model)  # type: ignore[union-attr]
     (cell,) = run.cells()

@@ -22,7 +22,7 @@ def test_commas_make_a_list_and_one_value_is_itself() -> None:
 
 
 def test_tasks_that_a_user_names_are_not_optional() -> None:
-    """Some of the preset's are: those whose data a machine may not have."""
+    """The preset has optional tasks: those whose data a machine may not have."""
     by_path = read_study("deutch2024-table2", overrides=["tasks=sst2,subj"])
     by_name = read_study("deutch2024-table2", tasks=["sst2", "subj"])
     assert isinstance(by_name, Study)
@@ -84,19 +84,12 @@ def test_a_synthetic_study_is_changed_below_its_names_too() -> None:
             f"{network}.attention=relu",
             f"{network}.training.steps=5",
             "references=GD",
-            "language_model.tasks=sst2",
-            "language_model.template=null",
-            "language_model.loss_on=label",
-            "language_model.learning_rates.GD=0.1",
         ],
     )
     assert isinstance(study, SyntheticStudy)
     assert study.worlds["linear regression"].spectrum == [2]  # type: ignore[union-attr]
     assert study.networks["linear, 1 layer"].attention == "relu"
     assert study.networks["linear, 1 layer"].training.steps == 5 and study.references == ["GD"]
-    beside = study.language_model_beside()
-    assert beside is not None and (beside.tasks, beside.template, beside.loss_on) == (["sst2"], None, "label")
-    assert beside.learning_rates == {"GD": [0.1]}
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Facts about the presets: each runs, small, and writes the rows that it is for; released settings are published."""
+"""Facts about the presets: each runs, small, and writes the rows of its paper; released settings are published."""
 
 import json
 from collections.abc import Callable
@@ -14,9 +14,9 @@ from demograd import load_model, load_task, read_study, run_study
 from demograd.published import table as published_table
 from demograd.report import write_report
 from demograd.study import Study, preset_names
-from demograd.study.cells import worlds
-from demograd.study.engine.loaded import loaded
-from demograd.study.prepare import prepare
+from demograd.study.language_model.grid import worlds
+from demograd.study.language_model.networks import loaded
+from demograd.study.language_model.prompts import prepare
 
 SPECIFIC = {("sim_aou_specificity", "FT_other_demonstrations"), ("sim_am_delta_specificity", "FT_other_demonstrations")}
 FILLS: dict[str, set[tuple[str, str | None]]] = {
@@ -56,7 +56,7 @@ FILLS: dict[str, set[tuple[str, str | None]]] = {
     "shen2023-sparsity": {("sparsity_ratio", None)},
     "shen2023-training-time": {("parameter_distance", None), ("accuracy", "ICL"), ("accuracy", "ZSL")},
 }
-"""Preset → (metric, setting) of which it must have a number."""
+"""Metrics and settings that must have a number, by preset."""
 PRESETS = [name for name in preset_names() if isinstance(read_study(name), Study)]
 
 SMALLER: dict[str, dict[str, Any]] = {"shen2023-metrics": {"k": [1, 3]}, "shen2023-order": {"k": 3, "orders": 3}}
@@ -64,7 +64,7 @@ Results = Callable[[str], tuple[Path, pd.DataFrame]]
 
 
 def save(folder: Path, tokenizer: Any, seed: int) -> Path:
-    """Three layers, so that there are a middle and a deep one."""
+    """Save a model of three layers, so that there are a middle and a deep layer."""
     torch.manual_seed(seed)
     config = LlamaConfig(
         vocab_size=len(tokenizer),
@@ -91,7 +91,7 @@ def checkpoints(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 def small(name: str, checkpoints: list[str], **changes: Any) -> Study:
-    """A preset in a small form: one task, one demonstration set, few queries; nothing that says what it measures."""
+    """A preset in a small form, with the same measures: one task, one demonstration set, few queries."""
     settings = {
         "model": checkpoints[0],
         "tasks": ["sst2"],
@@ -111,16 +111,16 @@ def small(name: str, checkpoints: list[str], **changes: Any) -> Study:
 
 @pytest.fixture(scope="module")
 def results(checkpoints: list[str], tmp_path_factory: pytest.TempPathFactory) -> Results:
-    """A small run of a preset, once, and its table."""
+    """A function that runs a preset small, once, and returns its folder and table."""
     done: dict[str, tuple[Path, pd.DataFrame]] = {}
 
-    def of(name: str) -> tuple[Path, pd.DataFrame]:
+    def run_of(name: str) -> tuple[Path, pd.DataFrame]:
         if name not in done:
             folder = run_study(small(name, checkpoints), tmp_path_factory.mktemp("runs") / name).folder.path
             done[name] = folder, pd.read_parquet(folder / "results.parquet")
         return done[name]
 
-    return of
+    return run_of
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -128,7 +128,8 @@ def test_every_preset_runs_and_writes_the_rows_that_it_is_for(name: str, results
     folder, table = results(name)
     numbers = table[table.value.notna()]
     written = {
-        (metric, None if pd.isna(of) else of) for metric, of in zip(numbers.metric, numbers.setting, strict=True)
+        (metric, None if pd.isna(setting) else setting)
+        for metric, setting in zip(numbers.metric, numbers.setting, strict=True)
     }
     assert FILLS[name] <= written
     assert set(table.method.dropna()) == set(read_study(name).methods)
@@ -153,7 +154,7 @@ def test_the_figures_have_a_norm_for_each_layer_and_step_and_a_score_for_each_pa
     assert (norms.value > 0).all()
     pairs = table[(table.metric == "layer_by_layer_sim_aou") & (table.setting == "FT") & (table.method == "GD")]
     assert len(pairs) == 9 and {(row.layer, row["at"]) for _, row in pairs.iterrows()} == {
-        (one, other) for one in range(3) for other in range(3)
+        (layer, other) for layer in range(3) for other in range(3)
     }
     same = pairs[pairs.layer == pairs["at"]].set_index("layer").value
     sim_aou = table[(table.metric == "sim_aou") & (table.setting == "FT") & (table.method == "GD")]

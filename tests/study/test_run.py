@@ -1,4 +1,4 @@
-"""Facts about running a study: the same numbers, nothing done twice, nothing lost, nothing bad averaged in."""
+"""Facts about running a study: the same numbers, nothing done twice, nothing lost, no failed score in a mean."""
 
 import json
 import math
@@ -11,37 +11,37 @@ import torch
 import yaml
 from tests.study.conftest import GENTLE, OVERFLOWS, small_settings
 
-from demograd import UserError, load_model, load_task, metrics, observe
+from demograd import UserError, load_model, load_task, metrics, observe, statistics
 from demograd.files import read_json
 from demograd.study import Silent, Study, make_study, run_study
-from demograd.study.cells import World
-from demograd.study.prepare import prepare
+from demograd.study.language_model.grid import World
+from demograd.study.language_model.prompts import prepare
 
 
 class Listening(Silent):
-    """Remembers what was begun and said."""
+    """A listener that records settings and sentences."""
 
     def __init__(self) -> None:
-        self.begun: list[tuple[str, str]] = []
-        self.said: list[str] = []
+        self.started: list[tuple[str, str]] = []
+        self.sentences: list[str] = []
 
-    def begin(self, what: str, setting: str, total: int, worker: str = "") -> None:
-        self.begun.append((what, setting))
+    def begin(self, title: str, setting: str, total: int, worker: str = "") -> None:
+        self.started.append((title, setting))
 
     def say(self, sentence: str) -> None:
-        self.said.append(sentence)
+        self.sentences.append(sentence)
 
 
 class StoppedAt(Listening):
-    """Interrupts the run when the given number of settings was begun."""
+    """A listener that interrupts the run at the setting with the given number."""
 
     def __init__(self, limit: int) -> None:
         super().__init__()
         self.limit = limit
 
-    def begin(self, what: str, setting: str, total: int, worker: str = "") -> None:
-        super().begin(what, setting, total, worker)
-        if len(self.begun) == self.limit:
+    def begin(self, title: str, setting: str, total: int, worker: str = "") -> None:
+        super().begin(title, setting, total, worker)
+        if len(self.started) == self.limit:
             raise KeyboardInterrupt
 
 
@@ -58,7 +58,7 @@ def finished(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> tup
 
 def test_zero_shot_and_in_context_are_observed_once_and_shared(finished: tuple[Study, Path, Listening]) -> None:
     _, _, watch = finished
-    settings = [setting for _, setting in watch.begun]
+    settings = [setting for _, setting in watch.started]
     # trained: one ZSL for all seeds; untrained: one for each draw of the weights. ICL: one for each seed
     assert (settings.count("ZSL"), settings.count("ICL")) == (1 + 3, 3 + 3)
     assert settings.count("FT") == settings.count("FT_other_demonstrations") == 12
@@ -68,7 +68,7 @@ def test_the_same_command_runs_no_finished_cell_again(finished: tuple[Study, Pat
     study, out, _ = finished
     before, again = (out / "results.parquet").read_bytes(), Listening()
     run_study(study, out, again)
-    assert again.begun == [] and any("12 of 12 cells" in sentence for sentence in again.said)
+    assert again.started == [] and any("12 of 12 cells" in sentence for sentence in again.sentences)
     assert (out / "results.parquet").read_bytes() == before
 
 
@@ -79,12 +79,12 @@ def test_a_stopped_run_goes_on_to_the_same_table(finished: tuple[Study, Path, Li
     assert not (tmp_path / "out" / "results.parquet").exists()
     rest = Listening()
     run_study(study, tmp_path / "out", rest)
-    assert len(rest.begun) < len(watch.begun)
+    assert len(rest.started) < len(watch.started)
     assert (tmp_path / "out" / "results.parquet").read_bytes() == (uninterrupted / "results.parquet").read_bytes()
 
 
 def test_a_score_in_the_table_is_the_score_of_the_library(finished: tuple[Study, Path, Listening]) -> None:
-    """The whole way again by the public functions, for one number."""
+    """The public functions give the table's number again, from the model to the mean."""
     from demograd import GradientDescent, fine_tuned
 
     study, out, _ = finished
@@ -101,17 +101,17 @@ def test_a_score_in_the_table_is_the_score_of_the_library(finished: tuple[Study,
     table = results(out)
     row = table[(table.weights == "trained") & (table.method == "GD") & (table.seed == 1) & table.layer.isna()]
     plain = row[(row.metric == "sim_am_delta") & (row.setting == "FT")].value.item()
-    assert plain == pytest.approx(metrics.aggregate(scores["FT"]).value, abs=1e-6)
+    assert plain == pytest.approx(statistics.aggregate(scores["FT"]).value, abs=1e-6)
     difference = metrics.specificity(scores["FT"], scores["other"])
     specific = row[(row.metric == "sim_am_delta_specificity") & (row.setting == "FT_other_demonstrations")].value.item()
-    assert specific == pytest.approx(metrics.aggregate(difference).value, abs=1e-6)
+    assert specific == pytest.approx(statistics.aggregate(difference).value, abs=1e-6)
 
 
 def test_the_table_has_its_columns_and_no_not_a_number(finished: tuple[Study, Path, Listening]) -> None:
     table = results(finished[1])
     contract = Path(__file__).parents[2] / "docs" / "run-folder.md"
-    named = [line.split("|")[1] for line in contract.read_text().splitlines() if line.startswith("| `")]
-    assert all(f"`{column}`" in "".join(named) for column in table.columns)
+    documented = [line.split("|")[1] for line in contract.read_text().splitlines() if line.startswith("| `")]
+    assert all(f"`{column}`" in "".join(documented) for column in table.columns)
     assert not any(isinstance(value, float) and math.isnan(value) for value in table.value.dropna())
     assert set(table.status) <= {"ok", "missing"}
     # layer 0 of a rotary model: the query's own logits cannot depend on the demonstrations
@@ -134,7 +134,7 @@ def test_the_mean_over_sets_and_its_spread_are_those_of_the_sets(finished: tuple
 def test_zero_shot_of_trained_weights_does_not_vary_with_the_demonstrations(
     finished: tuple[Study, Path, Listening],
 ) -> None:
-    """One observation, however many demonstration sets there are; untrained weights are drawn anew for each."""
+    """All demonstration sets share one observation; untrained weights are drawn anew for each set."""
     table = results(finished[1])
     zsl = table[(table.setting == "ZSL") & (table.metric == "accuracy") & (table.task == finished[0].tasks[0])]
     trained, untrained = zsl[zsl.weights == "trained"], zsl[zsl.weights == "no_training"]
@@ -175,7 +175,7 @@ def test_a_method_that_diverges_is_recorded_as_that(steep_model: Path, tmp_path:
     diverged = table[(table.learning_rate == OVERFLOWS) & (table.metric == "sim_aou")]
     assert diverged.value.isna().all() and diverged.status.str.contains("diverged at step [0-9]").all()
     assert "3 of 3 demonstration sets" in diverged[diverged.seed.isna()].status.iloc[0]
-    assert any("diverged at step" in sentence for sentence in watch.said)
+    assert any("diverged at step" in sentence for sentence in watch.sentences)
     assert (table[(table.learning_rate == GENTLE) & (table.metric == "sim_aou")].status == "ok").all()
 
 
@@ -185,7 +185,7 @@ def test_demonstrations_that_do_not_fit_are_dropped_said_and_recorded(small_mode
     run_study(make_study(settings), tmp_path / "out", watch)
     used = set(results(tmp_path / "out").k_used)
     assert len(used) == 1 and 1 < used.pop() < 40
-    assert any("of 40 demonstrations fit the context window of 512" in sentence for sentence in watch.said)
+    assert any("of 40 demonstrations fit the context window of 512" in sentence for sentence in watch.sentences)
 
 
 def test_a_folder_of_another_study_is_refused_and_left_alone(
@@ -202,30 +202,30 @@ def test_aligned_positions_make_zero_shot_depend_on_the_demonstrations(small_mod
     settings = small_settings(small_model, weights=["trained"], methods=["GD"], seeds=[0, 1], align_positions=True)
     study, watch = make_study(settings), Listening()
     run_study(study, tmp_path / "out", watch)
-    assert [setting for _, setting in watch.begun].count("ZSL") == 2
+    assert [setting for _, setting in watch.started].count("ZSL") == 2
 
 
 def test_a_claim_rests_on_the_sets_that_have_a_value() -> None:
-    """Five demonstration sets, one of them all missing: four are too few to decide, and the table says four."""
-    from demograd.report.cell import cell
+    """One of five demonstration sets is all missing: four are too few to decide, and the table says four."""
+    from demograd.report.numbers import cell
     from demograd.study.rows import over_sets
 
     scores = [torch.rand(20, 3) + 1 for _ in range(5)]
     scores[2] = torch.full((20, 3), torch.nan)
-    row = over_sets([metrics.aggregate(one) for one in scores], metrics.stack_seeds(scores), (-2.0, 2.0))
+    row = over_sets([statistics.aggregate(values) for values in scores], statistics.stack_seeds(scores), (-2.0, 2.0))
     assert row["n_seeds"] == 4
     columns = {"status": "ok", "n_missing": 60, "interval": None, "ci_low": None, "ci_high": None}
-    assert metrics.decide(cell({**columns, **row}).interval).verdict == "undecided"
+    assert statistics.decide(cell({**columns, **row}).interval).verdict == "undecided"
 
 
 def test_an_empty_selection_is_missing_for_a_reason_of_its_own() -> None:
     from demograd.study.rows import over_sets
 
     unselected = torch.full((2, 20, 3), torch.nan)
-    row = over_sets([metrics.aggregate(torch.ones(0, 3))] * 2, unselected, (-1.0, 1.0))
+    row = over_sets([statistics.aggregate(torch.ones(0, 3))] * 2, unselected, (-1.0, 1.0))
     assert (row["value"], row["n"], row["n_missing"], row["status"]) == (None, 0, 0, "nothing selected")
     assert "status" not in over_sets(
-        [metrics.aggregate(one) for one in unselected], unselected, (-1.0, 1.0)
+        [statistics.aggregate(values) for values in unselected], unselected, (-1.0, 1.0)
     )  # asked for, and missing
 
 
@@ -240,7 +240,7 @@ def test_an_order_is_one_of_the_same_demonstrations_also_where_some_do_not_fit(s
         )
         for permutation in (0, 1)
     )
-    tokens = [[tuple(sequence.tokens) for sequence in one.training["FT"]] for one in (first, second)]
+    tokens = [[tuple(sequence.tokens) for sequence in prepared.training["FT"]] for prepared in (first, second)]
     assert first.k_used == second.k_used < 40
     assert tokens[0] != tokens[1] and sorted(tokens[0]) == sorted(tokens[1])
 
@@ -269,7 +269,7 @@ def test_what_cannot_be_read_is_made_anew(finished: tuple[Study, Path, Listening
         file = next((copy / damaged).iterdir())
         file.write_bytes(file.read_bytes()[:-10])
     run_study(study, copy, watch)
-    assert len(watch.begun) == 1 + 3  # an observation, and a cell's FT with its two controls
+    assert len(watch.started) == 1 + 3  # an observation, and a cell's FT with its two controls
     assert (copy / "results.parquet").read_bytes() == (out / "results.parquet").read_bytes()
 
 
@@ -285,8 +285,8 @@ def test_damaged_records_are_set_aside_said_and_made_anew(
         (copy / name).write_bytes(content)
         damaged[name] = content
     run_study(study, copy, watch)
-    assert not watch.begun
-    assert any("4 of the files" in sentence and "set aside in damaged/" in sentence for sentence in watch.said)
+    assert not watch.started
+    assert any("4 of the files" in sentence and "set aside in damaged/" in sentence for sentence in watch.sentences)
     for name, content in damaged.items():
         assert (copy / "damaged" / name).read_bytes() == content
         if name != "provenance.json":  # which has the time in it

@@ -1,4 +1,4 @@
-"""Facts about studies: what they refuse, and where learning rates come from."""
+"""Facts about a study's settings: which are refused, and where learning rates come from."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +12,7 @@ from demograd import UserError, read_study
 from demograd.study import Study, SyntheticStudy, make_study, preset_names
 from demograd.study.spec.learning_rates import TABLE, best_rate, resolved
 from demograd.study.spec.validation import members, validated
-from demograd.tasks.orders import MOST_ORDERS
+from demograd.tasks.prompts import MOST_ORDERS
 
 PRESETS = [name for name in preset_names() if isinstance(read_study(name), Study)]
 
@@ -59,30 +59,34 @@ REQUIRED = {"dimension": 2, "kernel": "relu"}
 
 
 def true_for_a_number(annotation: Any) -> Iterator[Any]:
-    """Values of this type that are right, but for one number in them, in whose place is `True`."""
-    for one in members(annotation):
-        if one in (int, float):
+    """Valid values of this type, but with `True` in the place of one number."""
+    for member in members(annotation):
+        if member in (int, float):
             yield True
-        elif get_origin(one) in (list, dict):
-            wraps = (lambda below: [below]) if get_origin(one) is list else (lambda below: {"sst2": below})
-            yield from map(wraps, true_for_a_number(get_args(one)[-1]))
-        elif isinstance(one, type) and issubclass(one, BaseModel):
-            kinds = {name: get_args(of.annotation)[0] for name, of in one.model_fields.items() if name == "kind"}
-            rest = kinds | {name: value for name, value in REQUIRED.items() if name in one.model_fields}
-            for name, of in one.model_fields.items():
-                yield from (rest | {name: below} for below in true_for_a_number(of.annotation))
+        elif get_origin(member) in (list, dict):
+            wraps = (lambda below: [below]) if get_origin(member) is list else (lambda below: {"sst2": below})
+            yield from map(wraps, true_for_a_number(get_args(member)[-1]))
+        elif isinstance(member, type) and issubclass(member, BaseModel):
+            kinds = {
+                name: get_args(field.annotation)[0] for name, field in member.model_fields.items() if name == "kind"
+            }
+            rest = kinds | {name: value for name, value in REQUIRED.items() if name in member.model_fields}
+            for name, field in member.model_fields.items():
+                yield from (rest | {name: below} for below in true_for_a_number(field.annotation))
 
 
 @pytest.mark.parametrize(("schema", "at_least"), [(Study, 14), (SyntheticStudy, 41)])
 def test_true_is_no_number_in_any_field(schema: type[BaseModel], at_least: int) -> None:
-    """To Python it is 1, so that `k: yes` would run with one demonstration."""
+    """Python takes `True` for 1, so that `k: yes` would run with one demonstration."""
     whole = {"kind": "synthetic", "worlds": {"w": {"dimension": 2}}, "networks": {"n": {}}}
     rest = whole if schema is SyntheticStudy else {}
-    tried = [
-        rest | {name: value} for name, of in schema.model_fields.items() for value in true_for_a_number(of.annotation)
+    examples = [
+        rest | {name: value}
+        for name, field in schema.model_fields.items()
+        for value in true_for_a_number(field.annotation)
     ]
-    assert len(tried) >= at_least
-    for settings in tried:
+    assert len(examples) >= at_least
+    for settings in examples:
         with pytest.raises(UserError, match=r"= True.* Expected: a number; YAML reads yes, on and true as true"):
             validated(schema, settings)
 
@@ -135,9 +139,9 @@ def test_a_study_file_is_named_after_itself_and_may_be_overridden(tmp_path: Path
 def test_every_preset_is_a_study_with_rates_for_all_its_methods(name: str) -> None:
     study, sources = resolved(read_study(name))
     for method in study.methods:
-        named = method in read_study(name).learning_rates
-        assert named or set(study.learning_rates[method]) == set(study.tasks)
-        assert ("named in the study" if named else "sweep") in sources[method]
+        is_named = method in read_study(name).learning_rates
+        assert is_named or set(study.learning_rates[method]) == set(study.tasks)
+        assert ("named in the study" if is_named else "sweep") in sources[method]
 
 
 @pytest.mark.parametrize("name", ["deutch2024-table1", "deutch2024-table2"])

@@ -1,4 +1,4 @@
-"""Facts about ICL over training, on a small transformer that learns to learn in context while the test watches.
+"""Facts about ICL over training, on a small transformer that the test trains until it learns in context.
 
 Every training episode is lines `noise cue label` under a mapping from cues to labels drawn for that episode alone: what
 a cue means is in the context or nowhere. Two layers learn to look it up after some hundred steps, all at once.
@@ -26,13 +26,13 @@ from demograd.report import write_report
 CUES, LABELS, NOISE = 4, 16, 16
 LINES, EPISODES = 12, 32
 EARLY, LATER, MOST_STEPS, ATTEMPTS = 100, 150, 3000, 6
-"""Steps: of the second checkpoint, between the last ones, and at which to begin again from other weights; how often."""
+"""The step of the second checkpoint, steps between the last ones, steps before a restart, and the number of starts."""
 MASTERED = 0.97
-"""Of the labels that a context tells, how many the last 20 episodes' batches have right once the ability is there.
+"""The accuracy on labels that the context determines, over the last 20 batches, at which the network learns in context.
 
-When it appears depends on the order of sums: with ten seeds, in float32 and float64, it did between steps 743 and
-2,687, in one of twenty at 3,329, and in one not in 5,000. So training is watched for it and goes on from there, or
-begins anew. 150 and 300 steps later 0.966 to 1.0 of them were right.
+The step at which it does depends on the order of sums: with ten seeds, in float32 and float64, it lay between 743 and
+2,687, in one of twenty at 3,329, and in one beyond 5,000. So training is watched for it and goes on from there, or
+begins anew. The accuracy 150 and 300 steps later was 0.966 to 1.0.
 """
 CHECKPOINTS = ("at the start", "early", "mastered", "later", "last")
 WORDS = [
@@ -45,7 +45,7 @@ ID = {word: number for number, word in enumerate(WORDS)}
 
 
 def word_tokenizer() -> PreTrainedTokenizerFast:
-    """A word is a token, and so is the end of a line."""
+    """A tokenizer with one token per word and one for the end of a line."""
     tokenizer = Tokenizer(models.WordLevel(ID, unk_token="<unk>"))
     line_ends = pre_tokenizers.Split("\n", "isolated")
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([line_ends, pre_tokenizers.Split(Regex(" +"), "removed")])
@@ -55,7 +55,7 @@ def word_tokenizer() -> PreTrainedTokenizerFast:
 
 
 def episodes(generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Token ids [episodes, 1 + 4 × lines] as prompts have them, and the same with all but the labels masked."""
+    """Token ids [episodes, 1 + 4 × lines] as prompts have them, and the same with all tokens but the labels masked."""
 
     def draw(count: int, *shape: int) -> Tensor:
         return torch.randint(count, shape, generator=generator)
@@ -76,7 +76,7 @@ def accuracy_on_repeated_cues(logits: Tensor, tokens: Tensor) -> float:
 
 
 def trained(folder: Path) -> list[Path]:
-    """The checkpoints of the first seed with which the ability comes in time."""
+    """The checkpoints of the first seed that learns in context within the given steps."""
     for seed in range(ATTEMPTS):
         checkpoints = [*trained_from(seed, folder / f"seed-{seed}")]
         if len(checkpoints) == len(CHECKPOINTS):
@@ -85,7 +85,7 @@ def trained(folder: Path) -> list[Path]:
 
 
 def trained_from(seed: int, folder: Path) -> Iterator[Path]:
-    """The checkpoints, each saved when training has come to it; without the last, where the ability did not come."""
+    """The checkpoints of one seed, each saved at its step; the last only where the model learned in context."""
     torch.manual_seed(seed)
     network = LlamaForCausalLM(
         LlamaConfig(
@@ -126,7 +126,7 @@ def trained_from(seed: int, folder: Path) -> Iterator[Path]:
 
 
 def write_task(file: Path) -> None:
-    """One fixed meaning of the cues; no two texts are the same, so a query shares its cue with demonstrations only."""
+    """Write a task with one fixed meaning of the cues; all texts differ, so queries share only cues."""
     with file.open("w", newline="") as out:
         rows = csv.writer(out)
         rows.writerow(["text", "label"])
@@ -185,9 +185,9 @@ def test_the_parameters_move_on_whether_or_not_the_ability_is_there(run: Trained
 
 
 def test_that_the_ability_stays_as_it_is_is_contradicted_here(run: Trained) -> None:
-    """Shen 2023 finds it in Pythia's first checkpoints already; these reach back to before."""
-    [one] = next(claim["comparisons"] for claim in run.claims if claim["name"] == "icl-early")
-    assert (one["verdict"], one["n_seeds"]) == ("contradicted", 5) and one["difference"] > 0.4
+    """Shen 2023 finds in-context learning in Pythia's first checkpoints; these checkpoints begin before it."""
+    [comparison] = next(claim["comparisons"] for claim in run.claims if claim["name"] == "icl-early")
+    assert (comparison["verdict"], comparison["n_seeds"]) == ("contradicted", 5) and comparison["difference"] > 0.4
 
 
 def test_the_page_shows_in_context_learning_beside_the_parameters(run: Trained) -> None:

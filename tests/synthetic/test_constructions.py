@@ -110,30 +110,30 @@ def test_the_expected_loss_is_the_mean_over_drawn_problems(task: str) -> None:
         w = w @ torch.linalg.inv(root)
     y = torch.einsum("sni,si->sn", x, w)[..., None]
     a = skewed(best_preconditioner(COVARIANCE, 6, task))
-    drawn = Sequences(x[:, :-1], y[:, :-1], x[:, -1], y[:, -1])
-    found = predictions(run_layers(as_tokens(drawn), [preconditioned_layer(a, 6)]))
-    assert (found - drawn.query_y).square().mean() == pytest.approx(
+    sequences = Sequences(x[:, :-1], y[:, :-1], x[:, -1], y[:, -1])
+    predicted = predictions(run_layers(as_tokens(sequences), [preconditioned_layer(a, 6)]))
+    assert (predicted - sequences.query_y).square().mean() == pytest.approx(
         float(expected_loss(a, COVARIANCE, 6, task)), rel=0.02
     )
 
 
 @pytest.mark.parametrize("kind", ["linear", "relu", "exponential", "softmax"])
 def test_attention_of_one_kind_is_no_functional_gd_of_another(kind: str) -> None:
-    layers, given = functional_descent_layers([0.05, 0.03], 3, 2), problems()
-    found = predictions(run_layers(as_tokens(given), layers, kind), outputs=2)
+    layers, sequences = functional_descent_layers([0.05, 0.03], 3, 2), problems()
+    predicted = predictions(run_layers(as_tokens(sequences), layers, kind), outputs=2)
     for other in ("linear", "relu", "exponential", "softmax"):
-        off = (found - functional_descent(given, [0.05, 0.03], other)).abs().max()
+        off = (predicted - functional_descent(sequences, [0.05, 0.03], other)).abs().max()
         assert off < EXACT if kind == other else off > WRONG
 
 
 @pytest.mark.parametrize("kind", ["linear", "relu", "exponential", "softmax"])
 def test_a_bandwidth_is_a_factor_of_the_step_size_for_linear_and_relu_attention_alone(kind: str) -> None:
     layers = functional_descent_layers([0.05, 0.03], 3, 2, bandwidth=1.5)
-    given = Sequences(*(each / each.norm(dim=-1, keepdim=True) for each in vars(problems()).values()))
-    found = predictions(run_layers(as_tokens(given), layers, kind), outputs=2)
-    assert (found - functional_descent(given, [0.05, 0.03], kind, bandwidth=1.5)).abs().max() < EXACT
-    assert functional_descent_error(layers, given, [0.05, 0.03], kind) > WRONG
-    off = (found - functional_descent(given, [0.075, 0.045], kind)).abs().max()
+    sequences = Sequences(*(points / points.norm(dim=-1, keepdim=True) for points in vars(problems()).values()))
+    predicted = predictions(run_layers(as_tokens(sequences), layers, kind), outputs=2)
+    assert (predicted - functional_descent(sequences, [0.05, 0.03], kind, bandwidth=1.5)).abs().max() < EXACT
+    assert functional_descent_error(layers, sequences, [0.05, 0.03], kind) > WRONG
+    off = (predicted - functional_descent(sequences, [0.075, 0.045], kind)).abs().max()
     assert off < EXACT if kind in ("linear", "relu") else off > WRONG
 
 

@@ -34,16 +34,16 @@ def test_what_is_in_use_changes_predictions_and_what_is_idle_does_not(
     masks = in_use(layers, 2, shared=shared, mlp=bool(mlp), by_inputs=by_inputs)
     for n, both in enumerate(masks[:1] if shared else masks):
         for name, mask in zip(("key", "value"), both, strict=True):
-            found = [[changes(name, n, row, column) for column in range(WIDTH)] for row in range(WIDTH)]
-            assert mask.tolist() == found
+            changing = [[changes(name, n, row, column) for column in range(WIDTH)] for row in range(WIDTH)]
+            assert mask.tolist() == changing
 
 
 def test_one_layer_reads_the_query_by_its_x_and_writes_its_y_alone() -> None:
-    [(asked, moved)] = in_use(1, 2)
-    assert asked.tolist() == [[True] * 3, [True] * 3, [False] * 3]
+    [(qk, moved)] = in_use(1, 2)
+    assert qk.tolist() == [[True] * 3, [True] * 3, [False] * 3]
     assert moved.tolist() == [[False] * 3, [False] * 3, [True] * 3]
 
 
 def test_keys_and_queries_that_see_x_alone_use_no_y_at_any_layer() -> None:
-    for asked, _ in in_use(2, 2, by_inputs=True):
-        assert asked.tolist() == [[True, True, False], [True, True, False], [False] * 3]
+    for qk, _ in in_use(2, 2, by_inputs=True):
+        assert qk.tolist() == [[True, True, False], [True, True, False], [False] * 3]

@@ -111,7 +111,7 @@ def applicable(case: Case) -> Iterator[tuple[str, AttentionLayer]]:
     """Those after which QᵀK or PV is another matrix; else the layer is the same layer."""
     for name, mutated in mutations(case):
         both = zip(products(mutated), products(case.layers[0]), strict=True)
-        if not all(torch.allclose(one, other) for one, other in both):
+        if not all(torch.allclose(first, other) for first, other in both):
             yield name, mutated
 
 
@@ -120,13 +120,15 @@ def test_a_wrong_sign_or_transpose_anywhere_is_seen(name: str) -> None:
     case = CASES[name]
     assert case.error(case.layers) < EXACT
     wrong = dict(applicable(case))
-    assert {what.split(" ")[2] for what in wrong if what.startswith("sign")} == set(MATRICES)
-    for what, mutated in wrong.items():
-        assert case.error([mutated, *case.layers[1:]]) > WRONG, what
+    assert {mutation.split(" ")[2] for mutation in wrong if mutation.startswith("sign")} == set(MATRICES)
+    for mutation, mutated in wrong.items():
+        assert case.error([mutated, *case.layers[1:]]) > WRONG, mutation
 
 
 def test_constructions_that_are_not_symmetric_have_transposes_to_be_seen() -> None:
-    transposes = {name: {what for what, _ in applicable(case) if "transposed" in what} for name, case in CASES.items()}
+    transposes = {
+        name: {mutation for mutation, _ in applicable(case) if "transposed" in mutation} for name, case in CASES.items()
+    }
     assert transposes["GD from W₀"] == {"transposed value"}
     assert transposes["preconditioned GD++"] == {"transposed query", "transposed value", "transposed QᵀK"}
     assert "transposed QᵀK" in transposes["mesa-optimiser"]
@@ -134,34 +136,34 @@ def test_constructions_that_are_not_symmetric_have_transposes_to_be_seen() -> No
 
 @pytest.mark.parametrize("name", [name for name in CASES if name != "mesa-optimiser"])
 def test_the_query_must_begin_at_minus_w0_x(name: str) -> None:
-    layers, given = CASES[name].layers, problems()
-    begin = -given.query_x @ W0.mT if name == "GD from W₀" else torch.zeros_like(given.query_y)
+    layers, sequences = CASES[name].layers, problems()
+    begin = -sequences.query_x @ W0.mT if name == "GD from W₀" else torch.zeros_like(sequences.query_y)
     kind = name.split(", ")[1] if "functional" in name else "linear"
     if "functional" in name:
-        right = functional_descent(given, [0.05, 0.03], kind)
+        right = functional_descent(sequences, [0.05, 0.03], kind)
     elif name == "preconditioned GD++":
-        right = DESCENT(given)
+        right = DESCENT(sequences)
     elif name == "GD++":
-        right = gd_plus_plus_descent(given)
+        right = gd_plus_plus_descent(sequences)
     else:
-        right = gradient_descent(given)
-    for start, is_right in ((begin, True), (begin + 0.1, False), (given.query_x @ W0.mT, False)):
-        found = predictions(run_layers(as_tokens(given, start), layers, kind), OUTPUTS)
-        assert ((found - right).abs().max() < EXACT) == is_right
+        right = gradient_descent(sequences)
+    for start, is_right in ((begin, True), (begin + 0.1, False), (sequences.query_x @ W0.mT, False)):
+        predicted = predictions(run_layers(as_tokens(sequences, start), layers, kind), OUTPUTS)
+        assert ((predicted - right).abs().max() < EXACT) == is_right
 
 
-def gradient_descent(given: Sequences) -> Tensor:
-    w = W0.expand(len(given.x), -1, -1)
+def gradient_descent(sequences: Sequences) -> Tensor:
+    w = W0.expand(len(sequences.x), -1, -1)
     for eta in STEPS:
-        w = w - eta / CONTEXT * (given.x @ w.mT - given.y).mT @ given.x
-    return (w @ given.query_x[..., None]).squeeze(-1)
+        w = w - eta / CONTEXT * (sequences.x @ w.mT - sequences.y).mT @ sequences.x
+    return (w @ sequences.query_x[..., None]).squeeze(-1)
 
 
-def gd_plus_plus_descent(given: Sequences) -> Tensor:
+def gd_plus_plus_descent(sequences: Sequences) -> Tensor:
     """The construction's γ multiplies XXᵀ, the descent's B n⁻¹ XXᵀ A."""
-    etas, gammas = (torch.tensor(each, dtype=torch.float64)[:, None, None] for each in (STEPS, CURVATURE))
+    etas, gammas = (torch.tensor(sizes, dtype=torch.float64)[:, None, None] for sizes in (STEPS, CURVATURE))
     everything = torch.eye(INPUTS, dtype=torch.float64)
-    return Descent(etas * everything, CONTEXT * gammas / etas * everything, CONTEXT)(given)
+    return Descent(etas * everything, CONTEXT * gammas / etas * everything, CONTEXT)(sequences)
 
 
 @settings(max_examples=examples(40))
@@ -177,15 +179,15 @@ def test_a_descent_is_the_layers_built_of_it_and_the_recursion_on_the_examples_t
     seed: int, inputs: int, outputs: int, context: int, steps: int, size: float
 ) -> None:
     a, b = (size / inputs * normal(steps, inputs, inputs, seed=seed + n) for n in (1, 2))
-    descent, drawn = Descent(a, b, context), problems(inputs, outputs, context, seed)
-    assert descent_error(descent_layers(descent, outputs), drawn, descent) < EXACT
-    x, residual, query = drawn.x, drawn.y, drawn.query_x[..., None]
-    predicted = torch.zeros_like(drawn.query_y)
+    descent, sequences = Descent(a, b, context), problems(inputs, outputs, context, seed)
+    assert descent_error(descent_layers(descent, outputs), sequences, descent) < EXACT
+    x, residual, query = sequences.x, sequences.y, sequences.query_x[..., None]
+    predicted = torch.zeros_like(sequences.query_y)
     for a_k, b_k in zip(a, b, strict=True):
         step, curved = residual.mT @ x @ a_k / context, b_k @ x.mT @ x @ a_k / context
         predicted = predicted + (step @ query).squeeze(-1)
         residual, x, query = residual - x @ step.mT, x - x @ curved.mT, query - curved @ query
-    assert (descent(drawn) - predicted).abs().max() < EXACT
+    assert (descent(sequences) - predicted).abs().max() < EXACT
 
 
 @settings(max_examples=examples(40))

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import torch
 
-from demograd.synthetic import Architecture, LinearRegression, SmallTransformer, Training, begun, train
+from demograd.synthetic import Architecture, LinearRegression, SmallTransformer, Training, best_start, train
 
 ANISOTROPIC = LinearRegression(5, spectrum=(4.0, 2.0, 1.0, 0.5, 0.25), rotation=0)
 SHORT = Training(steps=150, batch=256, warmup=15)
@@ -21,19 +21,25 @@ def test_the_best_of_several_beginnings_goes_on_where_its_trial_ended() -> None:
     # of seed 3, the first beginning ends at a loss that the best of seven has long left behind
     assert min(losses) < 0.6 * losses[0]
     best = alone[losses.index(min(losses))]
-    found = begun(Architecture(), 6, ANISOTROPIC, 20, several, seed=3)
-    assert all(torch.equal(one, other) for one, other in zip(found.parameters(), best.parameters(), strict=True))
+    chosen = best_start(Architecture(), 6, ANISOTROPIC, 20, several, seed=3)
+    assert all(
+        torch.equal(parameter, other) for parameter, other in zip(chosen.parameters(), best.parameters(), strict=True)
+    )
 
 
 def test_a_single_beginning_is_not_trained_at_all() -> None:
-    found, new = begun(Architecture(), 6, ANISOTROPIC, 20, SHORT, seed=3), SmallTransformer(Architecture(), 6, 3)
-    assert all(torch.equal(one, other) for one, other in zip(found.parameters(), new.parameters(), strict=True))
+    network, new = best_start(Architecture(), 6, ANISOTROPIC, 20, SHORT, seed=3), SmallTransformer(Architecture(), 6, 3)
+    assert all(
+        torch.equal(parameter, other) for parameter, other in zip(network.parameters(), new.parameters(), strict=True)
+    )
 
 
 def test_where_all_trials_diverge_the_first_beginning_is_left_untrained() -> None:
     too_fast = replace(SHORT, learning_rate=1e6, clip=1e9, starts=2, trial=20)
-    found, new = (
-        begun(Architecture(layers=3), 6, ANISOTROPIC, 20, too_fast, 3),
+    network, new = (
+        best_start(Architecture(layers=3), 6, ANISOTROPIC, 20, too_fast, 3),
         SmallTransformer(Architecture(layers=3), 6, 3),
     )
-    assert all(torch.equal(one, other) for one, other in zip(found.parameters(), new.parameters(), strict=True))
+    assert all(
+        torch.equal(parameter, other) for parameter, other in zip(network.parameters(), new.parameters(), strict=True)
+    )

@@ -47,9 +47,9 @@ def test_a_layer_of_linear_attention_learns_one_gd_step() -> None:
     losses = train(network, WORLD, 6, Training(steps=1500, batch=256, learning_rate=0.02), seed=0)
     test = WORLD.draw(4000, 6, seeded("test", 0))
     gd = best_gradient_descent(1, WORLD.draw(8000, 6, seeded("tuning", 0), dtype=torch.float64))
-    of_gd, found = (float(squared_error(each(test), test.query_y).mean().detach()) for each in (gd, network))
+    of_gd, of_network = (float(squared_error(learner(test), test.query_y).mean().detach()) for learner in (gd, network))
     assert losses[0] > 1.5 * losses[-1]
-    assert found == pytest.approx(of_gd, rel=0.02)
+    assert of_network == pytest.approx(of_gd, rel=0.02)
     assert compare(network, gd, test).sensitivity_cosine.nanmean() > 0.99
     # what it does is GD's step, but not in the construction's few weights: of these, 3 in 4 are zero
     weights = torch.cat([parameter.flatten() for parameter in network.parameters()])
@@ -124,10 +124,10 @@ def test_linear_attention_is_the_same_with_weights_between_tokens_written_out() 
 
 @pytest.mark.parametrize("kind", ["linear", "relu", "exponential", "softmax"])
 def test_causal_attention_does_not_look_ahead(kind: str) -> None:
-    drawn = LinearSystem(2).draw(3, 8, Generator().manual_seed(0))
+    trajectories = LinearSystem(2).draw(3, 8, Generator().manual_seed(0))
     layer = SmallTransformer(Architecture(heads=2), 8, 0).layers()[0]
-    cut = Trajectories(drawn.states[:, :5])
-    whole, part = (attended_causally(system_tokens(each.states), layer, kind) for each in (drawn, cut))
+    cut = Trajectories(trajectories.states[:, :5])
+    whole, part = (attended_causally(system_tokens(system.states), layer, kind) for system in (trajectories, cut))
     assert torch.allclose(whole[:, :5], part, atol=1e-6)
 
 
@@ -157,19 +157,19 @@ def test_scaling_to_compare_weights_changes_nothing_that_the_layer_does() -> Non
 
 def test_the_effective_preconditioner_is_read_off_a_construction_and_off_two_heads() -> None:
     a = torch.tensor([[0.5, 0.2, 0.0], [0.1, 0.4, 0.3], [0.0, 0.1, 0.7]])
-    one = preconditioned_layer(a, 6)
-    assert torch.allclose(effective_preconditioner(one, 6), a, atol=1e-6)
-    half = AttentionLayer(*(torch.cat([m, m]) for m in (one.key, 0.5 * one.query, one.value, one.projection)))
+    layer = preconditioned_layer(a, 6)
+    assert torch.allclose(effective_preconditioner(layer, 6), a, atol=1e-6)
+    half = AttentionLayer(*(torch.cat([m, m]) for m in (layer.key, 0.5 * layer.query, layer.value, layer.projection)))
     assert torch.allclose(effective_preconditioner(half, 6), a, atol=1e-6)
 
 
 def test_sensitivities_of_opposite_learners_are_opposite() -> None:
     problems = WORLD.draw(20, 6, Generator().manual_seed(0))
     gd = best_gradient_descent(1, problems)
-    found = compare(gd, lambda given: -2 * gd(given), problems)
-    assert found.sensitivity_cosine.tolist() == pytest.approx([-1.0] * 20)
-    assert torch.allclose(found.prediction_difference, 3 * gd(problems).norm(dim=-1))
-    flat = compare(gd, lambda given: 0 * gd(given), problems)
+    comparison = compare(gd, lambda sequences: -2 * gd(sequences), problems)
+    assert comparison.sensitivity_cosine.tolist() == pytest.approx([-1.0] * 20)
+    assert torch.allclose(comparison.prediction_difference, 3 * gd(problems).norm(dim=-1))
+    flat = compare(gd, lambda sequences: 0 * gd(sequences), problems)
     assert flat.sensitivity_cosine.isnan().all()
 
 
@@ -177,6 +177,6 @@ def test_order_spread_of_a_learner_that_only_sees_the_first_example() -> None:
     """Two orders give y₁ and y₂: their deviation is |y₁ − y₂| / √2, over the root mean square of all predictions."""
     problems = WORLD.draw(50, 2, Generator().manual_seed(0))
     orders = [torch.tensor([0, 1]), torch.tensor([1, 0])]
-    found = order_spread(lambda given: given.y[:, 0], problems, orders)
+    spread = order_spread(lambda sequences: sequences.y[:, 0], problems, orders)
     y = problems.y[..., 0].double()
-    assert torch.allclose(found, (y[:, 0] - y[:, 1]).abs() / 2**0.5 / y.square().mean().sqrt())
+    assert torch.allclose(spread, (y[:, 0] - y[:, 1]).abs() / 2**0.5 / y.square().mean().sqrt())

@@ -44,8 +44,8 @@ def test_the_line_search_finds_the_best_step_and_more_freedom_is_better_on_fresh
     gd = best_gradient_descent(2, tuning)
     eta = gd.preconditioners[0, 0, 0]
     for other in (0.98, 1.02):
-        there = Descent(other * gd.preconditioners, gd.curvature, gd.context)
-        assert loss(there(tuning), tuning) > loss(gd(tuning), tuning)
+        scaled = Descent(other * gd.preconditioners, gd.curvature, gd.context)
+        assert loss(scaled(tuning), tuning) > loss(gd(tuning), tuning)
     assert torch.equal(gd.preconditioners, eta * torch.eye(3).double().expand(2, 3, 3))
     rates, curved, preconditioned, both = (
         loss(best_descent(2, tuning, preconditioned=preconditioned, curved=curved)(fresh), fresh)
@@ -61,20 +61,20 @@ def test_functional_gd_is_the_construction_and_its_rates_are_the_best(kind: str)
     best, bandwidth = best_functional_steps(2, problems, kind)
     assert bandwidth == 1.0
     layers = functional_descent_layers(best.tolist(), 3)
-    found = functional_descent(problems, best, kind)
-    assert torch.allclose(found, predictions(run_layers(as_tokens(problems), layers, kind)))
+    predicted = functional_descent(problems, best, kind)
+    assert torch.allclose(predicted, predictions(run_layers(as_tokens(problems), layers, kind)))
     for n in range(2):
         for change in (0.97, 1.03):
             other = best.clone()
             other[n] *= change
-            assert loss(functional_descent(problems, other, kind), problems) > loss(found, problems)
+            assert loss(functional_descent(problems, other, kind), problems) > loss(predicted, problems)
 
 
 def test_the_best_preconditioner_of_one_step_is_ahns() -> None:
     world = LinearRegression(3, spectrum=(4.0, 1.0, 0.25), rotation=1)
-    found = best_descent(1, draw(world, 60_000, 12), preconditioned=True, curved=False)
+    tuned = best_descent(1, draw(world, 60_000, 12), preconditioned=True, curved=False)
     best = best_preconditioner(world.covariance(), 12)
-    assert float((found.preconditioners[0] - best).norm() / best.norm()) < 0.03
+    assert float((tuned.preconditioners[0] - best).norm() / best.norm()) < 0.03
 
 
 ANISOTROPIC = draw(LinearRegression(3, spectrum=(4.0, 1.0, 0.25)), 4000, 10, seed=3)
@@ -112,7 +112,7 @@ def test_no_small_change_of_the_best_descent_is_better() -> None:
     least, generator = loss(best(ANISOTROPIC), ANISOTROPIC), Generator().manual_seed(0)
     for _ in range(20):
         change = (1 + 0.01 * torch.randn(2, 3, 3, generator=generator).double() for _ in range(2))
-        a, b = (one * by for one, by in zip((best.preconditioners, best.curvature), change, strict=True))
+        a, b = (matrix * by for matrix, by in zip((best.preconditioners, best.curvature), change, strict=True))
         assert loss(Descent(a, b, best.context)(ANISOTROPIC), ANISOTROPIC) > least
     assert not best.curvature[-1].any()  # no prediction depends on it: it stays where it was
 
@@ -140,37 +140,45 @@ def test_the_best_bandwidth_beats_one_on_fresh_problems_and_no_other_is_better(k
     problems, fresh = draw(world, 4000, 8), draw(world, 4000, 8, seed=1)
     steps, bandwidth = best_functional_steps(2, problems, kind, any_bandwidth=True)
     textbook, _ = best_functional_steps(2, problems, kind)
-    found = functional_descent(fresh, steps, kind, bandwidth)
+    predicted = functional_descent(fresh, steps, kind, bandwidth)
     assert abs(bandwidth - 1) > 0.1
-    assert loss(found, fresh) < 0.99 * loss(functional_descent(fresh, textbook, kind), fresh)
+    assert loss(predicted, fresh) < 0.99 * loss(functional_descent(fresh, textbook, kind), fresh)
     least = loss(functional_descent(problems, steps, kind, bandwidth), problems)
     for change in (0.95, 1.05):
         assert loss(functional_descent(problems, steps, kind, change * bandwidth), problems) > least
 
 
 def test_a_bandwidth_of_linear_attention_is_one() -> None:
-    (steps, one), (same, _) = (
+    (steps, bandwidth), (same, _) = (
         best_functional_steps(2, ANISOTROPIC, "linear", any_bandwidth=any_bandwidth) for any_bandwidth in (True, False)
     )
-    assert one == 1.0 and torch.equal(steps, same)
+    assert bandwidth == 1.0 and torch.equal(steps, same)
 
 
 def test_the_best_mesa_optimiser_is_the_best_polynomial_of_the_states_covariance() -> None:
     """Whatever its γ: with another, other η make the same predictions."""
-    drawn = LinearSystem(3, noise=0.3, contraction=0.95).draw(200, 8, Generator().manual_seed(0), dtype=torch.float64)
+    trajectories = LinearSystem(3, noise=0.3, contraction=0.95).draw(
+        200, 8, Generator().manual_seed(0), dtype=torch.float64
+    )
 
-    def of(steps: torch.Tensor, curvature: torch.Tensor) -> float:
-        return float(squared_error(mesa_predictions(drawn, steps, curvature)[:, :-1], drawn.states[:, 1:]).mean())
+    def loss_of(steps: torch.Tensor, curvature: torch.Tensor) -> float:
+        return float(
+            squared_error(mesa_predictions(trajectories, steps, curvature)[:, :-1], trajectories.states[:, 1:]).mean()
+        )
 
-    steps, curvature = best_mesa_layers(3, drawn)
-    least = of(steps, curvature)
+    steps, curvature = best_mesa_layers(3, trajectories)
+    least = loss_of(steps, curvature)
     for n in range(3):
         for change in (0.97, 1.03):
             other = steps.clone()
             other[n] *= change
-            assert of(other, curvature) > least
+            assert loss_of(other, curvature) > least
     free = minimise(
-        [lambda both: (mesa_predictions(drawn, both[:3], both[3:])[:, :-1] - drawn.states[:, 1:]).flatten()],
+        [
+            lambda both: (
+                mesa_predictions(trajectories, both[:3], both[3:])[:, :-1] - trajectories.states[:, 1:]
+            ).flatten()
+        ],
         torch.cat([steps * 0.5, curvature * 1.5]),
     )
     assert 3 * free.loss == pytest.approx(least, rel=1e-4)

@@ -25,9 +25,9 @@ IN_THE_VALLEY = torch.tensor([-1.2, 1.0], dtype=torch.float64)
 
 
 def test_tuning_finds_the_bottom_of_a_curved_valley_and_says_when_it_has_not() -> None:
-    found = minimise([curved_valley], IN_THE_VALLEY)
-    assert found.converged().tolist() == pytest.approx([1.0, 1.0])
-    assert found.loss < 1e-12
+    minimum = minimise([curved_valley], IN_THE_VALLEY)
+    assert minimum.converged().tolist() == pytest.approx([1.0, 1.0])
+    assert minimum.loss < 1e-12
     with pytest.raises(NotConverged, match="ran out"):
         minimise([curved_valley], IN_THE_VALLEY, iterations=5).converged()
     with pytest.raises(NotConverged, match="is inf where tuning begins"):
@@ -53,8 +53,8 @@ def test_errors_in_batches_have_the_minimum_of_all_of_them_at_once() -> None:
     a, b = torch.randn(30, 3, generator=Generator().manual_seed(0)).double().split([2, 1], dim=1)
     start = torch.zeros(2, dtype=torch.float64)
     batches = [lambda at, a=a, b=b: a @ at - b[:, 0] for a, b in zip(a.split(7), b.split(7), strict=True)]
-    found = minimise(batches, start).converged()
-    assert torch.allclose(found, torch.linalg.lstsq(a, b).solution[:, 0], atol=1e-6)
+    parameters = minimise(batches, start).converged()
+    assert torch.allclose(parameters, torch.linalg.lstsq(a, b).solution[:, 0], atol=1e-6)
 
 
 def test_what_is_tuned_on_few_problems_is_seen_to_be_worse_on_fresh_ones() -> None:
@@ -74,9 +74,9 @@ def test_what_is_tuned_on_few_problems_is_seen_to_be_worse_on_fresh_ones() -> No
 
 def test_a_held_out_loss_is_higher_where_more_than_its_standard_error_says_so() -> None:
     tuning, fresh = torch.tensor([1.0, 3.0]), torch.tensor([2.0, 4.0])
-    found = held_out(tuning, fresh)
+    comparison = held_out(tuning, fresh)
     # means 2 and 3; each mean has variance 2 / 2, so their difference has √2, of 2
-    assert (found.excess, found.standard_error) == pytest.approx((0.5, 2**0.5 / 2))
-    assert not found.is_higher
+    assert (comparison.excess, comparison.standard_error) == pytest.approx((0.5, 2**0.5 / 2))
+    assert not comparison.is_higher
     assert held_out(tuning.repeat(100), fresh.repeat(100)).is_higher
     assert not held_out(tuning.repeat(10_000), 1.01 * tuning.repeat(10_000)).is_higher

@@ -7,7 +7,7 @@ import torch
 from torch import Generator
 
 from demograd.synthetic import KernelRegression, LinearRegression, LinearSystem, Sequences, SineRegression
-from demograd.synthetic.kernels import gram
+from demograd.synthetic.attention import gram
 
 SPECTRUM = (4.0, 1.0, 0.25)
 
@@ -19,10 +19,10 @@ def seeded(seed: int = 0) -> Generator:
 def test_normal_inputs_have_the_covariance_asked_for_and_tasks_its_inverse() -> None:
     world = LinearRegression(3, spectrum=SPECTRUM, rotation=0, task="inverse")
     assert torch.linalg.eigvalsh(world.covariance()).tolist() == pytest.approx(sorted(SPECTRUM))
-    drawn = world.draw(100_000, 4, seeded(), dtype=torch.float64)
-    flat = drawn.x.reshape(-1, 3)
+    sequences = world.draw(100_000, 4, seeded(), dtype=torch.float64)
+    flat = sequences.x.reshape(-1, 3)
     assert torch.allclose(flat.mT @ flat / len(flat), world.covariance(), atol=0.05)
-    w = torch.linalg.solve(drawn.x[:, :3], drawn.y[:, :3]).squeeze(-1)
+    w = torch.linalg.solve(sequences.x[:, :3], sequences.y[:, :3]).squeeze(-1)
     assert torch.allclose(w.mT @ w / len(w), torch.linalg.inv(world.covariance()), atol=0.1)
 
 
@@ -44,13 +44,13 @@ def test_noise_is_added_to_examples_and_query_and_sparse_tasks_have_as_many_comp
 
 @pytest.mark.parametrize("kernel", ["linear", "exponential"])
 def test_a_kernel_world_covaries_as_its_kernel(kernel: str) -> None:
-    drawn = KernelRegression(3, kernel, noise=0.1).draw(200_000, 1, seeded(), dtype=torch.float64)
-    covariance = drawn.y[:, 0, 0] * drawn.query_y[:, 0]
-    expected = gram(kernel, drawn.x, drawn.query_x[:, None])[:, 0, 0]
+    sequences = KernelRegression(3, kernel, noise=0.1).draw(200_000, 1, seeded(), dtype=torch.float64)
+    covariance = sequences.y[:, 0, 0] * sequences.query_y[:, 0]
+    expected = gram(kernel, sequences.x, sequences.query_x[:, None])[:, 0, 0]
     near = expected > expected.quantile(0.8)
     assert covariance[near].mean() == pytest.approx(float(expected[near].mean()), rel=0.03)
     itself = 1.0 if kernel == "linear" else torch.e
-    assert drawn.query_y.var() == pytest.approx(itself + 0.01, rel=0.02)
+    assert sequences.query_y.var() == pytest.approx(itself + 0.01, rel=0.02)
 
 
 def test_the_relu_kernel_is_not_positive_semidefinite() -> None:
@@ -67,10 +67,10 @@ def test_without_its_negative_eigenvalues_the_relu_kernel_gives_no_process() -> 
 
 
 def test_a_sine_goes_from_minus_to_plus_its_amplitude() -> None:
-    drawn = SineRegression().draw(1000, 200, seeded())
-    amplitudes = drawn.y.abs().amax(dim=(1, 2))
+    sequences = SineRegression().draw(1000, 200, seeded())
+    amplitudes = sequences.y.abs().amax(dim=(1, 2))
     assert amplitudes.min() < 0.5 < 4.5 < amplitudes.max() <= 5.0
-    assert drawn.x.abs().max() <= 5.0
+    assert sequences.x.abs().max() <= 5.0
 
 
 def test_a_linear_system_keeps_its_length_but_for_noise() -> None:
@@ -99,10 +99,10 @@ def test_the_orthogonal_matrices_are_uniform() -> None:
     [LinearRegression(3), KernelRegression(3, "relu"), SineRegression(), LinearRegression(2, nonzero=1, noise=1.0)],
 )
 def test_the_same_seed_draws_the_same_problems(world: LinearRegression) -> None:
-    one, same, other = (world.draw(5, 4, seeded(seed)) for seed in (1, 1, 2))
-    assert all(torch.equal(a, b) for a, b in zip(vars(one).values(), vars(same).values(), strict=True))
-    assert not torch.equal(one.x, other.x)
-    assert isinstance(one, Sequences)
+    first, same, other = (world.draw(5, 4, seeded(seed)) for seed in (1, 1, 2))
+    assert all(torch.equal(a, b) for a, b in zip(vars(first).values(), vars(same).values(), strict=True))
+    assert not torch.equal(first.x, other.x)
+    assert isinstance(first, Sequences)
 
 
 def test_impossible_worlds_are_refused() -> None:
@@ -118,7 +118,9 @@ def test_released_and_published_ranges_of_von_oswald_can_both_be_had() -> None:
     )
     assert torch.equal(released.x, published.x / 2) and 0.49 < released.x.abs().max() <= 0.5
     sines = [SineRegression(largest_amplitude=most).draw(1000, 50, seeded()) for most in (5.0, 0.5)]
-    largest, smallest = ([of(sine.y.abs().amax(dim=1)).item() for sine in sines] for of in (torch.amax, torch.amin))
+    largest, smallest = (
+        [extreme(sine.y.abs().amax(dim=1)).item() for sine in sines] for extreme in (torch.amax, torch.amin)
+    )
     assert largest == pytest.approx([5, 0.5], rel=0.01) and min(smallest) > 0.05
     assert SineRegression().largest_amplitude == 5 and LinearRegression(5, inputs="uniform").half_width == 1
 

@@ -43,7 +43,9 @@ def test_it_stands_in_prompts_and_training_sequences(template: str, prefix: str,
 
 
 def test_it_is_part_of_what_a_task_is(file: Path) -> None:
-    tasks = [load_task(file, template="{text} =", label_words=WORDS, answer_prefix=one) for one in (" ", "", "\n")]
+    tasks = [
+        load_task(file, template="{text} =", label_words=WORDS, answer_prefix=prefix) for prefix in (" ", "", "\n")
+    ]
     assert len({task.fingerprint for task in tasks}) == 3
     assert tasks[0].fingerprint == load_task(file, template="{text} =", label_words=WORDS).fingerprint
 

@@ -113,10 +113,10 @@ def test_numbers_for_classes_are_not_guessed_at(tmp_path):
 
 
 def test_a_built_in_task_on_a_file_takes_a_second_file_other_words_and_a_template(tmp_path):
-    asked = write(tmp_path, [{**row, "sentence": "asked " + row["sentence"]} for row in ROWS], "asked.jsonl")
+    queries = write(tmp_path, [{**row, "sentence": "asked " + row["sentence"]} for row in ROWS], "asked.jsonl")
     task = load_task(
         f"sst2={write(tmp_path, ROWS)}",
-        validation_path=asked,
+        validation_path=queries,
         template="{sentence} It was",
         label_words=["bad", "good"],
     )

@@ -113,8 +113,8 @@ def test_words_that_are_the_class_names_in_another_order_are_not_guessed_at(tmp_
 @pytest.mark.parametrize("words", [WORDS, ["Negative", "Positive"]])
 def test_a_second_file_that_numbers_its_classes_otherwise_is_read_by_their_names(tmp_path, words):
     path = parquet(tmp_path / "a.parquet", FILMS, NUMBERS, ["bad", "good"])
-    asked = parquet(tmp_path / "b.parquet", [f"asked {i}" for i in range(N)], NUMBERS, ["good", "bad"])
-    task = load_task(path, validation_path=asked, template=TEMPLATE, label_words=words)
+    queries = parquet(tmp_path / "b.parquet", [f"asked {i}" for i in range(N)], NUMBERS, ["good", "bad"])
+    task = load_task(path, validation_path=queries, template=TEMPLATE, label_words=words)
     assert all(e.label == 1 - int(e.fields["text"].split()[1]) % 2 for e in task.pools.queries)
     assert all(e.label == int(e.fields["text"].split()[1]) % 2 for e in task.pools.training)
 
@@ -122,11 +122,11 @@ def test_a_second_file_that_numbers_its_classes_otherwise_is_read_by_their_names
 def test_rows_without_a_gold_label_are_left_out_and_counted(tmp_path):
     numbers = [-1 if i in (3, 4) else i % 2 for i in range(N)]
     films = ["" if i == 3 else text for i, text in enumerate(FILMS)]
-    named = load_task(
+    by_name = load_task(
         parquet(tmp_path / "a.parquet", films, numbers, ["bad", "good"]), template=TEMPLATE, label_words=WORDS
     )
-    assert len(texts(named)) == N - 2
-    assert any("2 of 30 rows" in note and "no gold label" in note for note in named.notes)
+    assert len(texts(by_name)) == N - 2
+    assert any("2 of 30 rows" in note and "no gold label" in note for note in by_name.notes)
     with pytest.raises(UserError, match=r"'-1' \(2 rows\); data row 4, 5"):
         load_task(
             parquet(tmp_path / "b.parquet", FILMS, numbers), template=TEMPLATE, label_words=["Negative", "Positive"]
@@ -161,10 +161,10 @@ def test_repeated_and_contradictory_texts_are_counted(tmp_path):
 
 def test_queries_that_may_be_demonstrated_but_for_punctuation_are_counted(tmp_path):
     rows = [(f"film {i}", ("bad", "good")[i % 2]) for i in range(40)]
-    asked = [("Film 1.", "good"), ("film 2", "bad"), ("another", "good")]
+    queries = [("Film 1.", "good"), ("film 2", "bad"), ("another", "good")]
     task = load_task(
         csv(tmp_path / "a.csv", rows),
-        validation_path=csv(tmp_path / "b.csv", asked),
+        validation_path=csv(tmp_path / "b.csv", queries),
         template=TEMPLATE,
         label_words=WORDS,
     )

@@ -4,8 +4,8 @@ from functools import cache
 
 import pytest
 
-from demograd.tasks.builtin import built_in_tasks
-from demograd.tasks.staicc import read_staicc
+from demograd.tasks.sources.built_in import built_in_tasks
+from demograd.tasks.sources.staicc import read_staicc
 
 read = cache(read_staicc)
 
@@ -93,8 +93,8 @@ def test_rows_whose_class_nobody_doubts_have_the_right_word(name):
     rows = list(zip(table.columns["text"], table.columns["label"], strict=True))
     for start, word in UNMISTAKABLE[name].items():
         whole = [label for text, label in rows if text.strip() == start]
-        found = whole or [label for text, label in rows if text.startswith(start)]
-        assert {task.label_words[label] for label in found} == {word}, start
+        labels = whole or [label for text, label in rows if text.startswith(start)]
+        assert {task.label_words[label] for label in labels} == {word}, start
 
 
 @pytest.mark.parametrize("name", UNMISTAKABLE)

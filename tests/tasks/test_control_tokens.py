@@ -93,11 +93,11 @@ def test_a_text_that_takes_more_than_half_the_window_is_left_out_and_counted():
     fits, too_long = "a" * (20 - spare), "a" * (21 - spare)
     task = task_of([fits, "b", too_long, "c", "d", "e", "f", "g"], ("good", "dull"))
     smaller = task.within_window(tokenizer, window)
-    kept = [
+    ordinary = [
         [e.fields["text"] for e in pool]
         for pool in (smaller.pools.training, smaller.pools.tuning, smaller.pools.queries)
     ]
-    assert kept == [[fits, "b", "c", "d", "e", "f", "g"], [fits, "b", "c"], [fits, "b", "c", "d", "e"]]
+    assert ordinary == [[fits, "b", "c", "d", "e", "f", "g"], [fits, "b", "c"], [fits, "b", "c", "d", "e"]]
     (note,) = smaller.notes
     assert "1 demonstrations, 1 tuning queries, 1 queries are left out" in note and "41 tokens" in note
     for query in smaller.pools.queries:

@@ -6,8 +6,8 @@ import pytest
 
 from demograd.errors import UserError
 from demograd.tasks import Example, load_task, other_task, released_orders, released_queries, task_names
-from demograd.tasks.builtin import built_in_tasks
-from demograd.tasks.other_task import DEFAULTS
+from demograd.tasks.sources.built_in import built_in_tasks
+from demograd.tasks.task import DEFAULTS
 
 
 def test_another_task_is_the_next_that_shares_no_label_word(benchmark):
@@ -39,11 +39,11 @@ def test_what_is_borrowed_shares_no_word_with_any_other_built_in_task():
 def test_released_runs_showed_and_trained_permutations_in_different_orders(mr):
     shown = mr.demonstrations(8, seed=5)
     assert released_orders(shown, seed=5, permutation=0) == (shown, shown)
-    drawn = {permutation: released_orders(shown, seed=5, permutation=permutation) for permutation in (1, 2)}
-    orders = [order for both in drawn.values() for order in both]
+    by_permutation = {permutation: released_orders(shown, seed=5, permutation=permutation) for permutation in (1, 2)}
+    orders = [order for pair in by_permutation.values() for order in pair]
     texts = [tuple(example.fields["text"] for example in order) for order in orders]
     assert all(sorted(order) == sorted(texts[0]) for order in texts)
-    assert all(one != another for one, another in combinations(texts, 2))
+    assert all(order != another for order, another in combinations(texts, 2))
     with pytest.raises(UserError, match="0 to 4"):
         released_orders(shown, seed=5, permutation=5)
 
@@ -55,8 +55,8 @@ def test_a_released_order_is_numpys_legacy_permutation():
 
 
 def test_released_runs_asked_as_many_queries_as_their_validation_data_had():
-    asked = {name: released_queries(name) for name in task_names()}
-    assert asked == {
+    counts = {name: released_queries(name) for name in task_names()}
+    assert counts == {
         "sst2": 872,
         "sst5": 1101,
         "mr": 1066,

@@ -169,9 +169,9 @@ def test_what_datasets_saved_to_disk_is_read_with_its_class_names(tmp_path, spli
     saved = datasets.DatasetDict(parts) if splits else parts["train"].filter(lambda row: row["text"] != "train 3")
     saved.save_to_disk(tmp_path / "saved")
     task = load(tmp_path / "saved", label_words={"good": "Positive", "bad": "Negative"})
-    every = [*task.pools.training, *task.pools.tuning, *task.pools.queries]
-    assert all((int(e.fields["text"].split()[1]) % 2 == 1) == (e.label == 0) for e in every)
-    assert len(every) == (60 if splits else 29)
+    examples = [*task.pools.training, *task.pools.tuning, *task.pools.queries]
+    assert all((int(e.fields["text"].split()[1]) % 2 == 1) == (e.label == 0) for e in examples)
+    assert len(examples) == (60 if splits else 29)
     assert all(e.fields["text"].startswith("validation" if splits else "train") for e in task.pools.queries)
 
 

@@ -35,8 +35,8 @@ def test_a_source_with_its_own_validation_split_is_asked_about_that():
     pools = split(training, validation)
     assert len(pools.queries) == 2000 and set(texts(pools.queries)) <= set(texts(validation))
     assert len(pools.tuning) == 6
-    asked = "v3" in texts(pools.queries)
-    assert ("v3" in texts(pools.training) + texts(pools.tuning)) is not asked
+    is_query = "v3" in texts(pools.queries)
+    assert ("v3" in texts(pools.training) + texts(pools.tuning)) is not is_query
 
 
 def test_the_split_and_the_draws_never_change(mr):
@@ -114,7 +114,7 @@ def test_permuted_labels_are_all_wrong_and_keep_the_counts_of_the_classes(counts
         wrong = permute_labels(shown, len(counts), seed)
         assert texts(wrong) == texts(shown)
         assert all(a.label != b.label for a, b in zip(shown, wrong, strict=True))
-        assert Counter(one.label for one in wrong) == Counter(labels)
+        assert Counter(example.label for example in wrong) == Counter(labels)
         if len({count for count in counts if count}) == 1:  # each class is called by one other name
             assert len({(a.label, b.label) for a, b in zip(shown, wrong, strict=True)}) == len(set(labels))
 
@@ -130,15 +130,15 @@ def test_where_one_class_has_more_than_half_wrong_labels_come_as_near_as_they_ca
     for seed in range(20):
         wrong = permute_labels(shown, len(counts), seed)
         assert all(a.label != b.label for a, b in zip(shown, wrong, strict=True))
-        found = Counter(one.label for one in wrong)
-        assert found[labels[0] if counts[0] > 1 else 1] == permuted[labels[0] if counts[0] > 1 else 1]
-        assert sorted(found.values()) == sorted(count for count in permuted if count)
+        wrong_counts = Counter(example.label for example in wrong)
+        assert wrong_counts[labels[0] if counts[0] > 1 else 1] == permuted[labels[0] if counts[0] > 1 else 1]
+        assert sorted(wrong_counts.values()) == sorted(count for count in permuted if count)
 
 
 def test_permuted_labels_do_not_depend_on_the_order_of_the_demonstrations():
     shown = [Example({"text": str(i)}, label) for i, label in enumerate((0, 0, 1, 1, 2, 2, 2, 3))]
-    by_text = {one.fields["text"]: one.label for one in permute_labels(shown, 4, 5)}
-    assert {one.fields["text"]: one.label for one in permute_labels(shown[::-1], 4, 5)} == by_text
+    by_text = {example.fields["text"]: example.label for example in permute_labels(shown, 4, 5)}
+    assert {example.fields["text"]: example.label for example in permute_labels(shown[::-1], 4, 5)} == by_text
 
 
 def test_impossible_counts_name_what_there_is(mr):

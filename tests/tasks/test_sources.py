@@ -9,8 +9,8 @@ import pytest
 
 from demograd.errors import UserError
 from demograd.tasks import load_task, task_names
-from demograd.tasks.hub import _reason
-from demograd.tasks.staicc import package_folder, read_rows
+from demograd.tasks.sources.hub import _reason
+from demograd.tasks.sources.staicc import package_folder, read_rows
 
 TEMPLATE = "Review: {text} Sentiment:"
 WORDS = {"neg": "Negative", "pos": "Positive"}
@@ -71,8 +71,8 @@ def test_numbers_and_booleans_become_text(tmp_path):
 
 
 def test_a_second_file_is_where_queries_come_from(tmp_path):
-    asked = csv_file(tmp_path, [(f"asked {i}", y) for i, (_, y) in enumerate(ROWS)], name="asked.csv")
-    task = load_task(csv_file(tmp_path), template=TEMPLATE, label_words=WORDS, validation_path=asked)
+    queries = csv_file(tmp_path, [(f"asked {i}", y) for i, (_, y) in enumerate(ROWS)], name="asked.csv")
+    task = load_task(csv_file(tmp_path), template=TEMPLATE, label_words=WORDS, validation_path=queries)
     assert all(e.fields["text"].startswith("asked") for e in task.pools.queries) and len(task.pools.queries) == 30
     assert all(e.fields["text"].startswith("review") for e in task.pools.training + task.pools.tuning)
 
@@ -282,9 +282,11 @@ def write_configurations(folder, names):
 @pytest.mark.parametrize("count", [3, 60])
 def test_configurations_of_a_hub_data_set_are_named(hub_folder, tmp_path, count):
     write_configurations(tmp_path / "someone" / "many", [f"lang{i:02}" for i in range(count)])
-    with pytest.raises(UserError, match=r"several configurations.*'lang00', 'lang01'.*hub:someone/many/lang00") as told:
+    with pytest.raises(
+        UserError, match=r"several configurations.*'lang00', 'lang01'.*hub:someone/many/lang00"
+    ) as error:
         load_task("hub:someone/many", template=TEMPLATE, label_words=["a", "b"])
-    assert ("60 in all" in str(told.value)) == (count == 60) and len(str(told.value)) < 1000
+    assert ("60 in all" in str(error.value)) == (count == 60) and len(str(error.value)) < 1000
     with pytest.raises(UserError, match=r"no configuration 'klingon'.*'lang02'"):
         load_task("hub:someone/many/klingon", template=TEMPLATE, label_words=["a", "b"])
     task = load_task("hub:someone/many/lang01", template=TEMPLATE, label_words=["a", "b"])

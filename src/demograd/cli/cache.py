@@ -12,7 +12,7 @@ cache_app = typer.Typer(help="Finished cells and observations of all studies.", 
 
 
 @cache_app.command(name="list")
-def list_() -> None:
+def list_entries() -> None:
     """What is in the cache, the newest first."""
     from rich.console import Console
     from rich.table import Column, Table

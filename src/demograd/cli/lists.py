@@ -5,43 +5,43 @@ from demograd.cli.printing import print_table, say
 from demograd.errors import unknown_name
 from demograd.metrics import METRICS
 from demograd.models import ARCHITECTURES, BUILT_IN
-from demograd.tasks.builtin import built_in_tasks
+from demograd.tasks.sources.built_in import built_in_tasks
 
 _LISTS = ("tasks", "models", "methods", "measures", "metrics", "claims", "presets")
 
 
-def print_list(what: str) -> None:
+def print_list(kind: str) -> None:
     """Print what demograd knows by name.
 
     Raises:
         UserError: there is no such list.
     """
-    if what == "tasks":
+    if kind == "tasks":
         rows = [(name, " / ".join(task.label_words), task.template) for name, task in built_in_tasks().items()]
         print_table(["task", "label words", "template"], rows)
         say(
             "Any other: hub:owner/name, or a CSV, JSONL or Parquet file with --template and --label-words; "
             "cb=FILE is a built-in task on your own file."
         )
-    elif what == "models":
+    elif kind == "models":
         print_table(["model", "what it is"], [(name, model.description) for name, model in BUILT_IN.items()])
         say(
             "Any other: a hub name, a local folder, or a GGUF file, of an architecture such as "
             + ", ".join(sorted(ARCHITECTURES))
             + "; see `demograd check`."
         )
-    elif what == "methods":
+    elif kind == "methods":
         print_table(["method", "what it does"], list(studies.method_descriptions().items()))
         say("A study file may define its own: see docs/study.md.")
-    elif what == "measures":
+    elif kind == "measures":
         print_table(["measure", "what it is"], [(name, measure.about) for name, measure in studies.MEASURES.items()])
-    elif what == "claims":
+    elif kind == "claims":
         claims = [(name, row["claim"], row["source"], row["needs"]) for name, row in studies.claims().items()]
         print_table(["claim", "what it says", "source", "needs"], claims)
-    elif what == "metrics":
+    elif kind == "metrics":
         metrics = [(name, metric.title, metric.definition, metric.source) for name, metric in METRICS.items()]
         print_table(["metric", "title", "definition", "source"], metrics)
-    elif what == "presets":
+    elif kind == "presets":
         presets = {name: studies.read_study(name) for name in studies.preset_names()}
         grids = [
             (name, study.about, ", ".join(study.tasks), ", ".join(map(str, study.k)), ", ".join(study.methods))
@@ -55,5 +55,7 @@ def print_list(what: str) -> None:
             if isinstance(study, studies.SyntheticStudy)
         ]
         print_table(["synthetic preset", "what it is", "worlds", "context", "references"], small)
+        groups = [(name, row["about"], ", ".join(row["studies"])) for name, row in studies.preset_groups().items()]
+        print_table(["presets together", "what they are", "presets"], groups)
     else:
-        raise unknown_name("list", what, _LISTS, "Choose one of these")
+        raise unknown_name("list", kind, _LISTS, "Choose one of these")

@@ -13,13 +13,32 @@ import typer
 from demograd import files, models, tasks
 from demograd import report as reports
 from demograd import study as studies
-from demograd.cli.bounded import BoundedGroup
 from demograd.cli.cache import cache_app
+from demograd.cli.options import (
+    Address,
+    BoundedGroup,
+    Executor_,
+    Gpus,
+    K,
+    Many,
+    Memory,
+    Model_,
+    Out,
+    Pickle,
+    Queries,
+    RetryFailed,
+    RunsWith,
+    Set,
+    Threads,
+    counts_of_workers,
+    label_words_from,
+    numbers,
+    rates_from,
+    seeds_from,
+)
 from demograd.errors import LONGEST_PART, UserError, shortened
 from demograd.words import ALLOW_PICKLE, Weights
 
-MOST_SEEDS = 10_000
-"""That a count can stand for."""
 LONGEST_FIRST = 200
 """Characters of what a command says first, which may name a study or a model of any length."""
 app = typer.Typer(
@@ -31,12 +50,12 @@ app = typer.Typer(
 app.add_typer(cache_app, name="cache")
 
 
-def _print_version(wanted: bool) -> bool:
-    if wanted:
+def _print_version(requested: bool) -> bool:
+    if requested:
         libraries = ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers"))
         typer.echo(f"demograd {version('demograd')} (Python {platform.python_version()}, {libraries})")
         raise typer.Exit
-    return wanted
+    return requested
 
 
 @app.callback()
@@ -46,36 +65,6 @@ def options(
     ] = False,
 ) -> None:
     """Does a language model learn from demonstrations in its prompt the way gradient descent would?"""
-
-
-Many = list[str] | None
-Model_ = Annotated[
-    str | None, typer.Option(help="Built-in name, hub name (owner/name@revision), folder, or GGUF file.")
-]
-K = Annotated[str | None, typer.Option("--k", "-k", help="Demonstrations: a number, or several by commas.")]
-Set = Annotated[
-    Many,
-    typer.Option("--set", help="Any setting of a study file: k=8,16 or methods.GD.epochs=2; repeatable."),
-]
-Pickle = Annotated[
-    bool,
-    typer.Option(
-        "--allow-pickle",
-        help="Also take weights in pickle files (pytorch_model.bin): whoever made such a file may run code of theirs "
-        "on this machine. Only for files that you trust.",
-    ),
-]
-Queries = Annotated[int | None, typer.Option(help="Test examples.")]
-RunsWith = Annotated[int | None, typer.Option("--workers", help="Processes, or Ray tasks, at once.")]
-Threads = Annotated[int | None, typer.Option(help="Of each worker; without it, the cores divided among them.")]
-Executor_ = Annotated[
-    str | None, typer.Option("--executor", help="in-process, processes (with --workers 2 or more), or ray.")
-]
-Address = Annotated[str | None, typer.Option(help="Of a Ray cluster; without it, RAY_ADDRESS, or one of its own.")]
-Gpus = Annotated[float, typer.Option(help="That a Ray task needs.")]
-Memory = Annotated[float | None, typer.Option(help="GB that a Ray task needs.")]
-Out = Annotated[str | None, typer.Option(help="Run folder, or a URL of one; the same command goes on there.")]
-RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Try again what failed before.")]
 
 
 @app.command()
@@ -133,15 +122,15 @@ def run(
         "checkpoints": checkpoint,
         "tasks": task,
         "template": template,
-        "label_words": _words(label_words),
+        "label_words": label_words_from(label_words),
         "label_column": label_column,
         "validation_path": validation,
         "split": split,
         "validation_split": validation_split,
         "encoding": encoding,
-        "k": _numbers("-k", k),
+        "k": numbers("-k", k),
         "queries": queries,
-        "seeds": _seeds(seeds),
+        "seeds": seeds_from(seeds),
         "methods": method,
         "weights": weights,
         "measures": measure,
@@ -152,12 +141,16 @@ def run(
     }
     _say_first(f"Reading the study {study}")
     who = studies.Workers(executor, workers, threads, address, gpus, memory)
-    finished = _run(_study(study, as_released, changes, learning_rate, set_), out, who, retry_failed)
+    plans = _studies(study, as_released, changes, learning_rate, set_)
+    folders = [out if out is None or len(plans) == 1 else f"{out.rstrip('/')}/{plan.name}" for plan in plans]
+    runs = [_run(plan, folder, who, retry_failed) for plan, folder in zip(plans, folders, strict=True)]
     from demograd.cli.tables import print_scores
 
-    print_scores(finished.folder.path)
-    typer.echo(f"Report: {reports.write_report(finished.folder.path).resolve()}")
-    _end(finished)
+    for finished in runs:
+        print_scores(finished.folder.path)
+        typer.echo(f"Report: {reports.write_report(finished.folder.path).resolve()}")
+    for finished in runs:
+        _end(finished)
 
 
 @app.command()
@@ -171,7 +164,7 @@ def plan(
     workers: Annotated[str, typer.Option(help="How many workers to plan for, by commas.")] = "1",
 ) -> None:
     """Say what a study will take: cells, operations, memory and time. No weights are loaded, and none downloaded."""
-    counts = _counts(workers)
+    counts = counts_of_workers(workers)
     _say_first(f"Reading the study {study}")
     planned = _study(study, as_released, {"model": model, "tasks": task}, learning_rate, set_)
     if isinstance(planned, studies.SyntheticStudy):
@@ -197,7 +190,7 @@ def claims(
     """Say which of the papers' claims the data support, contradict, or cannot decide."""
     if folder is None:
         _say_first("Reading the study claims")
-        changes = {"model": model, "k": _numbers("-k", k), "queries": queries}
+        changes = {"model": model, "k": numbers("-k", k), "queries": queries}
         finished = _run(_study("claims", False, changes, learning_rate), out, studies.Workers(), retry_failed=False)
         typer.echo(f"Report: {reports.write_report(finished.folder.path).resolve()}")
         _print_claims(finished.folder.path)
@@ -209,34 +202,34 @@ def claims(
 
 
 @app.command()
-def report(folder: Annotated[str, typer.Argument(help="A run folder.")]) -> None:
-    """Write the report of a run folder anew."""
-    path = files.run_folder(folder)  # before what is heavy is imported
-    typer.echo(f"Report: {reports.write_report(path).resolve()}")
+def report(folders: Annotated[list[str], typer.Argument(metavar="DIR...", help="Run folders.")]) -> None:
+    """Write the report of a run folder anew, or one page of several runs."""
+    paths = [files.run_folder(folder) for folder in folders]  # before what is heavy is imported
+    typer.echo(f"Report: {reports.write_report(*paths).resolve()}")
 
 
 @app.command(name="list")
-def list_(
-    what: Annotated[str, typer.Argument(help="tasks, models, methods, measures, metrics, claims or presets")],
+def list_names(
+    kind: Annotated[str, typer.Argument(help="tasks, models, methods, measures, metrics, claims or presets")],
     statistics: Annotated[bool, typer.Option("--statistics", help="Of tasks: sizes, and tokens of a model.")] = False,
     model: Annotated[str | None, typer.Option(help="With --statistics: whose tokenizer counts.")] = None,
     task: Annotated[Many, typer.Option(help="With --statistics: these tasks, or cb=FILE; repeatable.")] = None,
 ) -> None:
     """List what demograd knows by name."""
-    if statistics and what == "tasks":
+    if statistics and kind == "tasks":
         from demograd.cli.statistics import print_statistics
 
         print_statistics(model or "smollm2-135m", task)
     elif statistics or model or task:
         raise UserError(
-            f"--statistics, --model or --task for the list {what}",
+            f"--statistics, --model or --task for the list {kind}",
             "the list tasks, with --statistics",
             "Try demograd list tasks --statistics",
         )
     else:
         from demograd.cli.lists import print_list
 
-        print_list(what)
+        print_list(kind)
 
 
 @app.command()
@@ -296,11 +289,23 @@ def _allow_pickle(allowed: bool) -> None:
         os.environ[ALLOW_PICKLE] = "1"
 
 
+def _studies(
+    name: str, as_released: bool, changes: dict[str, Any], learning_rate: Many, overrides: Many = None
+) -> "list[studies.Study | studies.SyntheticStudy]":
+    """All studies of a group of presets, or one."""
+    if name not in studies.preset_groups():
+        return [_study(name, as_released, changes, learning_rate, overrides)]
+    if learning_rate:
+        raise UserError(f"--learning-rate with {name}, of several studies", "one study", "Run its studies one by one")
+    given = {setting: value for setting, value in changes.items() if value not in (None, [])}
+    return studies.read_studies(name, as_released=as_released, overrides=overrides or (), **given)
+
+
 def _study(
     name: str, as_released: bool, changes: dict[str, Any], learning_rate: Many, overrides: Many = None
 ) -> "studies.Study | studies.SyntheticStudy":
-    given = {setting: value for setting, value in changes.items() if value not in (None, [])}
-    read = partial(studies.read_study, name, as_released=as_released, overrides=overrides or (), **given)
+    settings = {setting: value for setting, value in changes.items() if value not in (None, [])}
+    read = partial(studies.read_study, name, as_released=as_released, overrides=overrides or (), **settings)
     plan = read()
     if isinstance(plan, studies.SyntheticStudy):
         if learning_rate:
@@ -315,9 +320,9 @@ def _study(
             tasks.check_task_name(task)
     for model in plan.models:
         models.check_name(model)
-    rates = {method: of for method, of in plan.learning_rates.items() if method in plan.methods}
+    rates = {method: values for method, values in plan.learning_rates.items() if method in plan.methods}
     if learning_rate:
-        return read(learning_rates=rates | _rates(learning_rate, list(plan.methods)))
+        return read(learning_rates=rates | rates_from(learning_rate, list(plan.methods)))
     return plan
 
 
@@ -328,8 +333,6 @@ def _run(
 
     to = None if out is None else files.place(out)
     with ProgressBars() as bars:
-        if isinstance(plan, studies.SyntheticStudy):
-            return studies.run_synthetic(plan, to, bars, workers=workers, retry_failed=retry_failed)
         return studies.run_study(plan, to, bars, workers=workers, retry_failed=retry_failed)
 
 
@@ -354,79 +357,3 @@ def _end(finished: "studies.Run") -> None:
             err=True,
         )
         raise typer.Exit(1)
-
-
-def _numbers(option: str, given: str | None) -> list[int] | None:
-    if given is None:
-        return None
-    try:
-        return [int(part) for part in given.split(",")]
-    except ValueError as error:
-        raise UserError(f"{option} {given}", "whole numbers by commas", f"Try {option} 16 or {option} 4,8") from error
-
-
-def _counts(given: str) -> list[int]:
-    """`1,8,64`.
-
-    Raises:
-        UserError: it is something else.
-    """
-    try:
-        counts = [int(part) for part in given.split(",")]
-    except ValueError:
-        counts = []
-    if not counts or min(counts) < 1:
-        raise UserError(f"--workers {given}", "whole numbers from 1 on, by commas", "Try --workers 1,8,64")
-    return counts
-
-
-def _words(given: str | None) -> list[str] | dict[str, str] | None:
-    if given is None:
-        return None
-    parts = [part.strip() for part in given.split(",")]
-    if not any("=" in part for part in parts):
-        return parts
-    pairs = [part.partition("=") for part in parts]
-    labels = [label.strip() for label, _, _ in pairs]
-    if not all(equals for _, equals, _ in pairs) or len(set(labels)) < len(labels):
-        raise UserError(
-            f"--label-words {given}",
-            "words by commas, or label=word for every label, each label once",
-            "Try --label-words neg=Negative,pos=Positive",
-        )
-    return {label: word.strip() for label, (_, _, word) in zip(labels, pairs, strict=True)}
-
-
-def _seeds(given: str | None) -> list[int] | None:
-    if given is None:
-        return None
-    try:
-        numbers = [int(part) for part in given.removesuffix(",").split(",")]
-    except ValueError as error:
-        expected = "a count, or whole numbers by commas"
-        raise UserError(f"--seeds {given}", expected, "Try --seeds 5, --seeds 0,3,7 or --seeds 3,") from error
-    if "," in given:
-        return numbers
-    if not 1 <= numbers[0] <= MOST_SEEDS:
-        raise UserError(f"--seeds {given}", f"at least one demonstration set, at most {MOST_SEEDS:,}", "Try --seeds 5")
-    return list(range(numbers[0]))
-
-
-def _rates(given: list[str], methods: list[Any]) -> dict[str, list[float]]:
-    """`0.001` counts for every method, `GD=0.001` for one."""
-    rates: dict[str, list[float]] = {}
-    for one in given:
-        name, _, number = one.rpartition("=")
-        try:
-            rate = float(number)
-        except ValueError as error:
-            raise UserError(
-                f"--learning-rate {one}", "a number, or METHOD=number", "Try --learning-rate GD=0.001"
-            ) from error
-        if name and name not in methods:
-            expected = f"a method that runs: {', '.join(methods)}"
-            raise UserError(f"--learning-rate {one}", expected, "Add --method, or correct it")
-        for method in [name] if name else methods:
-            if rate not in rates.setdefault(method, []):
-                rates[method].append(rate)
-    return rates

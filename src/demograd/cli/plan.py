@@ -32,8 +32,8 @@ def _lines(plan: Plan) -> list[tuple[str, str]]:
     if plan.measured:
         lines.append(("measured alone", f"{networks}: {', '.join(plan.measured)}"))
     if plan.work:
-        observations = sum(len(one.observations) for one in plan.work)
-        tunings = sum(tuning.count for one in plan.work for tuning in one.tunings)
+        observations = sum(len(unit.observations) for unit in plan.work)
+        tunings = sum(tuning.count for unit in plan.work for tuning in unit.tunings)
         lines.append(("observations", f"{observations:,} without fine-tuning, {tunings:,} after one"))
     return [
         *lines,

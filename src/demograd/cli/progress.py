@@ -48,13 +48,13 @@ class ProgressBars:
         """All the work there is."""
         self.progress.update(self.whole, description="all cells", total=work, unit="steps and queries")
 
-    def begin(self, what: str, setting: str, total: int, worker: str = "") -> None:
+    def begin(self, title: str, setting: str, total: int, worker: str = "") -> None:
         """A setting of a cell begins."""
         line = self._line(worker)
         line.so_far, line.counts = 0, setting.startswith("FT")
         unit = "steps, then queries" if line.counts else "queries"
-        whose = f"{worker} · " if worker else ""
-        self.progress.reset(line.bar, description=f"{whose}{what} · {setting}", total=total, visible=True, unit=unit)
+        prefix = f"{worker} · " if worker else ""
+        self.progress.reset(line.bar, description=f"{prefix}{title} · {setting}", total=total, visible=True, unit=unit)
 
     def done(self, so_far: int, worker: str = "") -> None:
         """So much of the setting is done; the shared ZSL and ICL observations are not counted in the whole."""

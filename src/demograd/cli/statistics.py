@@ -7,7 +7,7 @@ from demograd.cli.printing import print_table, say
 from demograd.errors import UserError
 from demograd.models import load_tokenizer
 from demograd.tasks import Statistics, Task, load_task, no_downloads, task_statistics
-from demograd.tasks.builtin import built_in_tasks
+from demograd.tasks.sources.built_in import built_in_tasks
 from demograd.tasks.statistics import COUNTED, DRAWS
 
 
@@ -28,7 +28,7 @@ def print_statistics(model: str, tasks: Sequence[str] | None) -> None:
         except UserError as error:
             if tasks:
                 raise
-            rows.append((name, "–", "–", "–", error.given, *["–"] * 5))
+            rows.append((name, "–", "–", "–", error.problem, *["–"] * 5))
         else:
             rows.append((name, *_statistics(task_statistics(task, tokenizer, window), task)))
     print_table(columns, rows)
@@ -37,13 +37,13 @@ def print_statistics(model: str, tasks: Sequence[str] | None) -> None:
         say(f"fit: demonstrations in {window} tokens with the longest query, fewest and median of {DRAWS} draws.")
 
 
-def _statistics(found: Statistics, task: Task) -> tuple[str, ...]:
-    balance = [f"{word} {share:.0%}" for word, share in zip(task.label_words, found.class_shares, strict=True)]
-    tokens, fitting = found.tokens, found.fitting
+def _statistics(counts: Statistics, task: Task) -> tuple[str, ...]:
+    balance = [f"{word} {share:.0%}" for word, share in zip(task.label_words, counts.class_shares, strict=True)]
+    tokens, fitting = counts.tokens, counts.fitting
     return (
-        str(found.training),
-        str(found.tuning),
-        str(found.queries),
+        str(counts.training),
+        str(counts.tuning),
+        str(counts.queries),
         ", ".join(balance),
         f"{tokens.mean:.1f}",
         f"{tokens.median:g}",

@@ -10,8 +10,8 @@ from rich.text import Text
 
 from demograd.cli.printing import print_table, say
 from demograd.files import Place
-from demograd.metrics import Verdict
 from demograd.report import Run, deciding_p, finding, network_table, read_run, score_table, synthetic_finding
+from demograd.statistics import Verdict
 from demograd.study.check import CheckResult
 
 _AT_A_GLANCE = ("SimAOU specificity vs other demonstrations", "SimAOU", "SimAOU_norm", "SimAM", "SimAM_Δ")
@@ -35,20 +35,23 @@ def print_scores(folder: Place) -> None:
     if metrics:  # none where only networks or distributions were looked at: the report has them
         _print_metrics(scores, metrics)
     say(finding(run.results, run.validity).sentence)
-    compared = [one for claim in run.claims["claims"] for one in claim["comparisons"]]
+    compared = [comparison for claim in run.claims["claims"] for comparison in claim["comparisons"]]
     if compared:
-        verdicts, unfair = Counter(one["verdict"] for one in compared), sum(one["one_rate_each"] for one in compared)
-        told = ", ".join(f"{verdicts[verdict]} {verdict}" for verdict in Verdict)
+        verdicts, unfair = (
+            Counter(comparison["verdict"] for comparison in compared),
+            sum(comparison["one_rate_each"] for comparison in compared),
+        )
+        summary = ", ".join(f"{verdicts[verdict]} {verdict}" for verdict in Verdict)
         how = f" ({unfair} at one learning rate each)" if unfair else ""
-        say(f"Comparisons behind the papers' claims: {told}{how}; see demograd claims {folder}")
+        say(f"Comparisons behind the papers' claims: {summary}{how}; see demograd claims {folder}")
 
 
 def _print_networks(run: Run) -> None:
     """Small transformers beside what they are held against, world by world; the report has the intervals."""
     networks = network_table(run)
-    for world, here in networks.groupby("world", sort=False) if len(networks) else ():
+    for world, rows in networks.groupby("world", sort=False) if len(networks) else ():
         say(f"In {world}:")
-        plain = here.drop(columns="world").map(lambda cell: cell.split(" [")[0])
+        plain = rows.drop(columns="world").map(lambda cell: cell.split(" [")[0])
         print_table([str(name) for name in plain], [tuple(line) for line in plain.itertuples(index=False)])
     say(synthetic_finding(run).sentence)
 
@@ -75,11 +78,13 @@ def print_claims(run: Run) -> None:
             console.print(Text(f"{claim['claim']} ({claim['source']})", style="bold"))
             print_table(
                 ["verdict", "compared", "difference", "95 % interval", "Hedges g", "corrected p"],
-                [_comparison(one) for one in claim["comparisons"]],
+                [_comparison(comparison) for comparison in claim["comparisons"]],
             )
-            if of := {deciding_p(one)[1] for one in claim["comparisons"]} - {""}:
-                say(f"Here p is {', '.join(of)}, but where the claim is contradicted.")
-            for reason in dict.fromkeys(one["reason"] for one in claim["comparisons"] if one["p_corrected"] is None):
+            if subject := {deciding_p(comparison)[1] for comparison in claim["comparisons"]} - {""}:
+                say(f"Here p is {', '.join(subject)}, but where the claim is contradicted.")
+            for reason in dict.fromkeys(
+                comparison["reason"] for comparison in claim["comparisons"] if comparison["p_corrected"] is None
+            ):
                 say(f"Not tested: {reason}.")
             console.print()
     if any(claim["comparisons"] for claim in claims_):
@@ -89,22 +94,26 @@ def print_claims(run: Run) -> None:
             say(f"Cannot be decided here: {claim['claim']} ({claim['source']}). It needs {claim['needs']}.")
 
 
-def _comparison(one: dict[str, Any]) -> tuple[str, ...]:
-    bounds = "" if one["ci_low"] is None else f"[{_signed(one['ci_low'])}, {_signed(one['ci_high'])}]"
-    compared = f"{one['task']}, k {one['k']}: {one['compared']}"
+def _comparison(comparison: dict[str, Any]) -> tuple[str, ...]:
+    bounds = (
+        "" if comparison["ci_low"] is None else f"[{_signed(comparison['ci_low'])}, {_signed(comparison['ci_high'])}]"
+    )
+    compared = f"{comparison['task']}, k {comparison['k']}: {comparison['compared']}"
     return (
-        one["verdict"],
+        comparison["verdict"],
         compared,
-        _signed(one["difference"]),
+        _signed(comparison["difference"]),
         bounds,
-        _plain(one["effect_size"]),
-        _plain(deciding_p(one)[0]),
+        _plain(comparison["effect_size"]),
+        _plain(deciding_p(comparison)[0]),
     )
 
 
 def print_checks(results: Sequence[CheckResult]) -> None:
     """Each self-check, what was measured and what was allowed."""
-    rows = [(one.name, "passed" if one.passed else "FAILED", one.measured, one.allowed) for one in results]
+    rows = [
+        (result.name, "passed" if result.passed else "FAILED", result.measured, result.allowed) for result in results
+    ]
     print_table(["check", "result", "measured", "allowed"], rows)
 
 

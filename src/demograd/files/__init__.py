@@ -6,8 +6,17 @@ from demograd.lazy import make_lazy
 
 if TYPE_CHECKING:
     from demograd.files.abilities import lock_where_possible, missing_abilities
-    from demograd.files.place import Place, local_copy, make_folder, move, place, remove
-    from demograd.files.run_folder import check_holds, run_folder
+    from demograd.files.place import (
+        Place,
+        check_holds,
+        check_writable,
+        local_copy,
+        make_folder,
+        move,
+        place,
+        remove,
+        run_folder,
+    )
     from demograd.files.seal import WITHOUT_SEAL, Damaged, check_seal, write_sealed
     from demograd.files.sealed import (
         read_json,
@@ -20,7 +29,6 @@ if TYPE_CHECKING:
         write_yaml,
     )
     from demograd.files.whole import NoRoom, unfinished_files, written_whole
-    from demograd.files.writable import check_writable
 
 __all__ = [
     "WITHOUT_SEAL",

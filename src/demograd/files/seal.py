@@ -43,10 +43,10 @@ def write_sealed(file: Place, write: Callable[[Path], Any]) -> None:
     def with_seal(unfinished: Path) -> None:
         write(unfinished)
         with unfinished.open("r+b") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            found = _SEAL.search(content)
-            assert found is not None, "what is written must have a place for the seal"
-            stream.seek(found.start(1))
-            stream.write(_digest(content, found.start(1)).encode())
+            match = _SEAL.search(content)
+            assert match is not None, "what is written must have a place for the seal"
+            stream.seek(match.start(1))
+            stream.write(_digest(content, match.start(1)).encode())
 
     written_whole(file, with_seal)
 
@@ -60,13 +60,13 @@ def check_seal(file: Path) -> None:
     if not file.stat().st_size:  # what cannot be mapped
         raise Damaged(file, has_seal=False)
     with file.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        found = _SEAL.search(content)
-        if found is None or _digest(content, found.start(1)).encode() != found[1]:
-            raise Damaged(file, has_seal=found is not None)
+        match = _SEAL.search(content)
+        if match is None or _digest(content, match.start(1)).encode() != match[1]:
+            raise Damaged(file, has_seal=match is not None)
 
 
 def _digest(content: mmap.mmap, at: int) -> str:
-    """Of the whole file, with no seal."""
+    """SHA-256 of the whole file with zeros in place of the seal."""
     with memoryview(content) as view, view[:at] as before, view[at + len(NO_SEAL) :] as after:
         digest = hashlib.sha256(before)
         digest.update(NO_SEAL.encode())

@@ -79,8 +79,8 @@ def sealed_tensors(file: Place) -> Iterator[Any]:
     """What `safe_open` gives."""
     with local_copy(file) as path:
         _check(file, path)
-        with safe_open(path, framework="pt") as opened:
-            yield opened
+        with safe_open(path, framework="pt") as tensors:
+            yield tensors
 
 
 def _read(file: Place, read: Callable[[Path], Content]) -> Content:

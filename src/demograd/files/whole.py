@@ -13,7 +13,7 @@ from upath import UPath
 
 from demograd.errors import UserError
 from demograd.files.abilities import sync
-from demograd.files.place import Place, told
+from demograd.files.place import Place, error_line
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -53,7 +53,7 @@ def _put(file: UPath, write: Callable[[Path], Any]) -> None:
             file.fs.put_file(str(copy), file.path)
         except Exception as error:  # whatever the library raises that the file system stands on
             raise NoRoom(
-                f"{file} cannot be written ({told(error)})",
+                f"{file} cannot be written ({error_line(error)})",
                 "a URL where you may write",
                 "Mend it and run the same command again: what is finished is kept",
             ) from error
@@ -79,5 +79,5 @@ def unfinished_files(folder: Path) -> list[Path]:
 
 def _is_full(error: Exception) -> bool:
     """safetensors tells the system's error in words alone."""
-    told = re.search(r"os error (\d+)", str(error))
-    return getattr(error, "errno", None) in _FULL or (told is not None and int(told[1]) in _FULL)
+    code = re.search(r"os error (\d+)", str(error))
+    return getattr(error, "errno", None) in _FULL or (code is not None and int(code[1]) in _FULL)

@@ -17,7 +17,7 @@ from torch import Tensor
 from demograd.models import Anatomy
 from demograd.models.parameters import fused_rows
 from demograd.observe.attention import causal_attention
-from demograd.observe.routing import AttentionCall, attention_routed
+from demograd.observe.attention_hook import AttentionCall, attention_routed
 
 TOKENS = 12
 """Of the pass that finds them: positions enough for the slowest rotation to show in float32."""

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from demograd.observe import AttentionCall, query_vectors
-from demograd.observe.routing import Attend
+from demograd.observe.attention_hook import Attend
 from demograd.tasks.prompts import TrainingSequence
 
 

@@ -1,4 +1,4 @@
-"""Pure functions of observations, and the statistics over them.
+"""Pure functions of observations (`demograd.statistics`: what is made of their values).
 
 NaN is *missing*: counted, and never averaged in. An infinite value *diverged*: there is no mean of which it is part.
 """
@@ -8,15 +8,6 @@ from typing import TYPE_CHECKING
 from demograd.lazy import make_lazy
 
 if TYPE_CHECKING:
-    from demograd.metrics.aggregation import Aggregate as Aggregate
-    from demograd.metrics.aggregation import SeedScore as SeedScore
-    from demograd.metrics.aggregation import aggregate as aggregate
-    from demograd.metrics.aggregation import difference as difference
-    from demograd.metrics.aggregation import diverged as diverged
-    from demograd.metrics.aggregation import mean_over_heads as mean_over_heads
-    from demograd.metrics.aggregation import over_seeds as over_seeds
-    from demograd.metrics.aggregation import per_layer as per_layer
-    from demograd.metrics.aggregation import stack_seeds as stack_seeds
     from demograd.metrics.alpha import alpha as alpha
     from demograd.metrics.am import sim_am as sim_am
     from demograd.metrics.am import sim_am_centred as sim_am_centred
@@ -29,26 +20,11 @@ if TYPE_CHECKING:
     from demograd.metrics.attention_to_demonstrations import (
         random_attention_to_demonstrations as random_attention_to_demonstrations,
     )
-    from demograd.metrics.claims import ClaimDecision as ClaimDecision
-    from demograd.metrics.claims import decide_all as decide_all
-    from demograd.metrics.decision import SEEDS_FOR_SPECIFICITY as SEEDS_FOR_SPECIFICITY
-    from demograd.metrics.decision import SEEDS_TO_DECIDE as SEEDS_TO_DECIDE
-    from demograd.metrics.decision import Decision as Decision
-    from demograd.metrics.decision import Verdict as Verdict
-    from demograd.metrics.decision import decide as decide
-    from demograd.metrics.equal_size import at_equal_size as at_equal_size
-    from demograd.metrics.equal_size import common_sizes as common_sizes
-    from demograd.metrics.equal_size import mean_over_sizes as mean_over_sizes
-    from demograd.metrics.holm import Corrected as Corrected
-    from demograd.metrics.holm import holm as holm
     from demograd.metrics.implicit_update import DualFormCheck as DualFormCheck
     from demograd.metrics.implicit_update import check_dual_form as check_dual_form
     from demograd.metrics.implicit_update import implicit_update as implicit_update
     from demograd.metrics.implicit_update import implicit_update_validity as implicit_update_validity
     from demograd.metrics.implicit_update import implicit_update_weighted as implicit_update_weighted
-    from demograd.metrics.interval import Interval as Interval
-    from demograd.metrics.interval import Over as Over
-    from demograd.metrics.interval import ResampledInterval as ResampledInterval
     from demograd.metrics.layer_by_layer import layer_by_layer_sim_aou as layer_by_layer_sim_aou
     from demograd.metrics.learning import Change as Change
     from demograd.metrics.learning import Learning as Learning
@@ -62,9 +38,6 @@ if TYPE_CHECKING:
     from demograd.metrics.noise_ceiling import noise_ceiling as noise_ceiling
     from demograd.metrics.order_sensitivity import OrderSensitivity as OrderSensitivity
     from demograd.metrics.order_sensitivity import order_sensitivity as order_sensitivity
-    from demograd.metrics.paired_test import PairedTest as PairedTest
-    from demograd.metrics.paired_test import hedges_g as hedges_g
-    from demograd.metrics.paired_test import paired_test as paired_test
     from demograd.metrics.parameter_distance import ParameterDistance as ParameterDistance
     from demograd.metrics.parameter_distance import parameter_distance as parameter_distance
     from demograd.metrics.performance import accuracy as accuracy
@@ -84,15 +57,9 @@ if TYPE_CHECKING:
     from demograd.metrics.rec2ftp import rec2ftp_above_base_rate as rec2ftp_above_base_rate
     from demograd.metrics.rec2ftp import rec2ftp_base_rate as rec2ftp_base_rate
     from demograd.metrics.resolution import resolution as resolution
-    from demograd.metrics.selection import only as only
     from demograd.metrics.selection import selected as selected
     from demograd.metrics.sparsity import sparsity_ratio as sparsity_ratio
     from demograd.metrics.specificity import specificity as specificity
-    from demograd.metrics.statistics import conditional_interval as conditional_interval
-    from demograd.metrics.statistics import conditional_intervals as conditional_intervals
-    from demograd.metrics.statistics import interval_over_demonstrations as interval_over_demonstrations
-    from demograd.metrics.statistics import statistic_interval as statistic_interval
-    from demograd.metrics.statistics import statistic_intervals as statistic_intervals
     from demograd.metrics.table import METRICS as METRICS
     from demograd.metrics.token_overlap import overlap_cosine_similarity as overlap_cosine_similarity
     from demograd.metrics.token_overlap import token_overlap as token_overlap

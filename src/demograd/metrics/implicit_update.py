@@ -15,11 +15,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from demograd.metrics.aggregation import aggregate, over_seeds
 from demograd.metrics.comparable import require_same_queries
 from demograd.metrics.extra import extra
 from demograd.metrics.resolution import cosine, resolution
 from demograd.observe.observation import Observation
+from demograd.statistics.aggregate import aggregate, over_seeds
 
 LEAST_VALID = 0.5
 """Below this mean cosine the linear dual form does not describe the heads (method.md)."""

@@ -11,8 +11,6 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from demograd.metrics.comparable import require_same_queries
-from demograd.metrics.decision import SEEDS_TO_DECIDE
-from demograd.metrics.interval import Interval, Over
 from demograd.metrics.performance import (
     auc,
     calibrated_correct,
@@ -21,8 +19,9 @@ from demograd.metrics.performance import (
     normalised_label_log_likelihood,
     resampled_auc,
 )
-from demograd.metrics.statistics import conditional_interval, interval_over_demonstrations, statistic_interval
 from demograd.observe.observation import Observation
+from demograd.statistics.intervals import conditional_interval, interval_over_demonstrations, statistic_interval
+from demograd.statistics.verdict import SEEDS_TO_DECIDE, Interval, Over
 
 OPENING = ("AUC", "calibrated accuracy", "likelihood among the label words")
 """Any of these that improves opens a gate."""
@@ -130,7 +129,7 @@ def check_learning(
         interval = interval_of_mean(gain, level=level, resamples=resamples, seed=seed)
         return Change(measure, gain.mean().item(), _of_shares(interval) if is_share else interval)
 
-    def auc_gain(s: int, queries: Int[np.ndarray, "resamples chosen"]) -> Float[np.ndarray, " resamples"]:
+    def auc_gain(s: int, queries: Int[np.ndarray, "resamples queries_of_resample"]) -> Float[np.ndarray, " resamples"]:
         before, after = pairs[s]
         return resampled_auc(after, queries) - resampled_auc(before, queries)
 

@@ -5,8 +5,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from demograd.metrics.resampling import times_chosen
 from demograd.observe.observation import Observation
+from demograd.statistics.bootstrap import times_resampled
 
 
 def correct(observation: Observation) -> Bool[Tensor, " queries"]:
@@ -48,11 +48,11 @@ def auc(observation: Observation) -> float:
 
 
 def resampled_auc(
-    observation: Observation, queries: Int[np.ndarray, "resamples chosen"]
+    observation: Observation, queries: Int[np.ndarray, "resamples queries_of_resample"]
 ) -> Float[np.ndarray, " resamples"]:
     """`auc` of each row of query indices, for the bootstrap (`statistic_interval`)."""
     scores, gold = _log_odds(observation).numpy(), observation.gold.numpy()
-    times = times_chosen(queries, len(gold))
+    times = times_resampled(queries, len(gold))
     one_vs_rest = [_rank_auc(scores[:, c], gold == c, times) for c in range(scores.shape[-1])]
     total, present = np.nansum(one_vs_rest, axis=0), np.isfinite(one_vs_rest).sum(axis=0)
     return np.where(present > 0, total / np.maximum(present, 1), np.nan)

@@ -3,7 +3,7 @@
 from typing import Literal
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool
 from torch import Tensor
 
 from demograd.metrics.comparable import require_same_queries
@@ -31,12 +31,3 @@ def selected(
             return torch.ones_like(zsl.gold, dtype=torch.bool)
         case "corrected":
             return ~correct(zsl) & correct(icl) & correct(ft)
-
-
-def only(scores: Float[Tensor, "queries *rest"], selection: Bool[Tensor, " queries"]) -> Float[Tensor, "queries *rest"]:
-    """The scores with NaN at the queries that are not selected, so that seeds which select different queries can be
-    stacked (`stack_seeds`), resampled and tested: their means are those of `scores[selection]`.
-
-    Count with `aggregate(scores[selection])`: a query that was not asked for is not a missing one.
-    """
-    return torch.where(selection.reshape(-1, *[1] * (scores.ndim - 1)), scores, torch.nan)

@@ -3,7 +3,7 @@
 from jaxtyping import Float
 from torch import Tensor
 
-from demograd.metrics.aggregation import difference
+from demograd.statistics.aggregate import difference
 
 
 def specificity(

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from demograd.metrics.decision import SEEDS_FOR_SPECIFICITY, SEEDS_TO_DECIDE
+from demograd.statistics.verdict import SEEDS_FOR_SPECIFICITY, SEEDS_TO_DECIDE
 
 SIZES = (0.01, 100.0)
 """Between which the median ‖u_FT‖ / ‖u_ICL‖ counts. A cosine does not see length, so a run that hardly moved the

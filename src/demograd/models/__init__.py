@@ -6,14 +6,14 @@ from demograd.lazy import make_lazy
 
 if TYPE_CHECKING:
     from demograd.models.anatomy import Anatomy, find_anatomy
-    from demograd.models.architectures import ARCHITECTURES, Architecture
-    from demograd.models.eager import eager_attention
-    from demograd.models.final_norm import without_final_norm
+    from demograd.models.architectures import ARCHITECTURES, PartNames
+    from demograd.models.attention_overrides import eager_attention
     from demograd.models.load import DTYPES, load_model, load_tokenizer
     from demograd.models.model import Model
     from demograd.models.names import check_device_name, check_dtype, check_name
     from demograd.models.packaged import BUILT_IN
     from demograd.models.parameters import ParameterSlice, Part
+    from demograd.models.untrained import without_final_norm
     from demograd.words import Weights
 
 __all__ = [
@@ -21,10 +21,10 @@ __all__ = [
     "BUILT_IN",
     "DTYPES",
     "Anatomy",
-    "Architecture",
     "Model",
     "ParameterSlice",
     "Part",
+    "PartNames",
     "Weights",
     "check_device_name",
     "check_dtype",

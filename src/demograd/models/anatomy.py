@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from demograd.errors import UserError, unknown_name
-from demograd.models.architectures import ARCHITECTURES, Architecture
+from demograd.models.architectures import ARCHITECTURES, PartNames
 from demograd.models.parameters import ParameterSlice, Part, fused_rows
 
 _CONVERTED_ROWS = 8192
-"""Of a 16-bit unembedding, that are in float32 at a time."""
+"""Rows of a 16-bit unembedding that are in float32 at a time."""
 
 _LATENT = (
     "its latent attention makes keys and values of one low-rank vector that both share, so it has no key "
@@ -49,7 +49,7 @@ class Anatomy:
 
     network: Any
     """The Hugging Face module."""
-    architecture: Architecture
+    architecture: PartNames
     blocks: list[nn.Module] = field(repr=False)
     attentions: list[nn.Module] = field(repr=False)
     """The attention module of each block."""
@@ -189,7 +189,7 @@ def find_anatomy(network: Any) -> Anatomy:
             can neither be routed through `AttentionInterface` nor replaced.
     """
     kind = network.config.model_type
-    architecture = ARCHITECTURES.get(kind, Architecture())
+    architecture = ARCHITECTURES.get(kind, PartNames())
     if why := _why_not(network):
         raise UserError(
             f"{kind} is an architecture that cannot be measured: {why}",
@@ -207,7 +207,7 @@ def find_anatomy(network: Any) -> Anatomy:
         raise _not_supported(kind, str(error)) from error
     if not blocks:
         raise _not_supported(kind, "it has no layers")
-    if architecture.way_in is None and not network._can_set_attn_implementation():
+    if architecture.override is None and not network._can_set_attn_implementation():
         raise _not_supported(kind, "its attention does not go through transformers' AttentionInterface")
     unembedding = network.get_output_embeddings()
     if unembedding is None:
@@ -242,4 +242,4 @@ def _not_supported(kind: str, why: str) -> UserError:
             "Check that the installed transformers version is one that demograd supports",
         )
     error = unknown_name("architecture", kind, ARCHITECTURES, "Add a row to demograd.models.ARCHITECTURES")
-    return UserError(f"{error.given} ({why})", error.expected, error.do)
+    return UserError(f"{error.problem} ({why})", error.expected, error.do)

@@ -12,7 +12,7 @@ def _function(name: str) -> Callable[..., Any]:
 
 
 @dataclass(frozen=True)
-class WayIn:
+class AttentionOverride:
     """Into an attention that does not go through `AttentionInterface`: which of its methods stands aside, for what."""
 
     replaced_by: str
@@ -35,7 +35,7 @@ class WayIn:
 
 
 @dataclass(frozen=True)
-class Architecture:
+class PartNames:
     """How one architecture names its parts; the defaults are Llama's, which most follow."""
 
     blocks: str = "model.layers"
@@ -60,7 +60,7 @@ class Architecture:
     """Within the attention: its output projection, where the attention module adds the residual stream (BLOOM)."""
     forward_mode: bool = True
     """Whether all that it computes has a forward-mode derivative; BLOOM's own GELU has none."""
-    way_in: WayIn | None = None
+    override: AttentionOverride | None = None
     """Into an architecture that does not register its attention with `AttentionInterface`."""
     biased_by: str | None = None
     """Function that gives what is added to attention logits `[heads, keys]`, of configuration, positions `[keys]` and
@@ -74,57 +74,57 @@ class Architecture:
         return None if self.biased_by is None else _function(self.biased_by)
 
 
-_GEMMA = Architecture(post_attention_norm="post_attention_layernorm")
+_GEMMA = PartNames(post_attention_norm="post_attention_layernorm")
 
-ARCHITECTURES: dict[str, Architecture] = {
-    "llama": Architecture(),
-    "mistral": Architecture(),
-    "qwen2": Architecture(),
-    "qwen3": Architecture(),
-    "gemma": Architecture(),
+ARCHITECTURES: dict[str, PartNames] = {
+    "llama": PartNames(),
+    "mistral": PartNames(),
+    "qwen2": PartNames(),
+    "qwen3": PartNames(),
+    "gemma": PartNames(),
     "gemma2": _GEMMA,
     "gemma3_text": _GEMMA,
-    "granite": Architecture(),
-    "cohere": Architecture(),
-    "olmo": Architecture(),
+    "granite": PartNames(),
+    "cohere": PartNames(),
+    "olmo": PartNames(),
     "olmo2": _GEMMA,
-    "smollm3": Architecture(),
-    "stablelm": Architecture(),
-    "starcoder2": Architecture(),
-    "phi": Architecture(final_norm="model.final_layernorm"),
-    "phi3": Architecture(fused="qkv_proj"),
-    "opt": Architecture(
+    "smollm3": PartNames(),
+    "stablelm": PartNames(),
+    "starcoder2": PartNames(),
+    "phi": PartNames(final_norm="model.final_layernorm"),
+    "phi3": PartNames(fused="qkv_proj"),
+    "opt": PartNames(
         blocks="model.decoder.layers",
         final_norm="model.decoder.final_layer_norm",
         project_out="model.decoder.project_out",
     ),
-    "gpt2": Architecture(
+    "gpt2": PartNames(
         blocks="transformer.h", attention="attn", fused="c_attn", fused_output_dim=1, final_norm="transformer.ln_f"
     ),
-    "gpt_neox": Architecture(
+    "gpt_neox": PartNames(
         blocks="gpt_neox.layers",
         attention="attention",
         fused="query_key_value",
         layout="interleaved",
         final_norm="gpt_neox.final_layer_norm",
     ),
-    "gpt_oss": Architecture(),
-    "hyperclovax": Architecture(),
-    "llama4_text": Architecture(),
-    "xglm": Architecture(final_norm="model.layer_norm", way_in=WayIn("ways_in.xglm")),
-    "gptj": Architecture(
+    "gpt_oss": PartNames(),
+    "hyperclovax": PartNames(),
+    "llama4_text": PartNames(),
+    "xglm": PartNames(final_norm="model.layer_norm", override=AttentionOverride("attention_overrides.xglm")),
+    "gptj": PartNames(
         blocks="transformer.h",
         attention="attn",
         final_norm="transformer.ln_f",
-        way_in=WayIn("ways_in.gptj", "_attn", "ways_in.gptj_rotary"),
+        override=AttentionOverride("attention_overrides.gptj", "_attn", "attention_overrides.gptj_rotary"),
     ),
-    "gpt_neo": Architecture(
+    "gpt_neo": PartNames(
         blocks="transformer.h",
         attention="attn.attention",
         final_norm="transformer.ln_f",
-        way_in=WayIn("ways_in.gpt_neo", method="_attn"),
+        override=AttentionOverride("attention_overrides.gpt_neo", method="_attn"),
     ),
-    "bloom": Architecture(
+    "bloom": PartNames(
         forward_mode=False,
         blocks="transformer.h",
         attention="self_attention",
@@ -132,19 +132,19 @@ ARCHITECTURES: dict[str, Architecture] = {
         layout="interleaved",
         final_norm="transformer.ln_f",
         attention_output="dense",
-        way_in=WayIn("ways_in.bloom"),
-        biased_by="alibi.bloom_alibi",
+        override=AttentionOverride("attention_overrides.bloom"),
+        biased_by="attention_overrides.bloom_alibi",
         takes_positions=False,
     ),
-    "falcon": Architecture(
+    "falcon": PartNames(
         blocks="transformer.h",
         attention="self_attention",
         fused="query_key_value",
         layout="interleaved",
         final_norm="transformer.ln_f",
-        way_in=WayIn("ways_in.falcon", rotated_by="ways_in.falcon_rotary"),
-        biased_by="alibi.falcon_alibi",
+        override=AttentionOverride("attention_overrides.falcon", rotated_by="attention_overrides.falcon_rotary"),
+        biased_by="attention_overrides.falcon_alibi",
     ),
-    "bart": Architecture(blocks="model.decoder.layers", final_norm=None, norm_after_addition=True),
-    "mbart": Architecture(blocks="model.decoder.layers", final_norm="model.decoder.layer_norm"),
+    "bart": PartNames(blocks="model.decoder.layers", final_norm=None, norm_after_addition=True),
+    "mbart": PartNames(blocks="model.decoder.layers", final_norm="model.decoder.layer_norm"),
 }

@@ -1,9 +1,12 @@
-"""Whether a checkpoint is a causal language model that is read whole: its configuration, its files."""
+"""Whether a checkpoint is a causal language model that is read whole: its configuration, its files, its weights."""
 
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+from torch import Tensor
 
 from demograd.errors import UserError
 
@@ -12,7 +15,7 @@ DEQUANTISED = ("fp8", "mxfp8", "mxfp4")
 _WHOLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
 _NO_WEIGHTS = ("training_args.bin", "optimizer.bin", "scheduler.bin", "scaler.bin")
 """What training leaves beside a checkpoint under a name like that of weights."""
-_NAMED = 3
+_MOST_SHOWN = 3
 """Files that a message names before it counts the others."""
 
 
@@ -115,8 +118,8 @@ def check_files(folder: Path) -> str:
     )
     if not unread:
         return ""
-    others = f" and {len(unread) - _NAMED} others" if len(unread) > _NAMED else ""
-    return f"weights in the folder that are not read: {', '.join(unread[:_NAMED])}{others}"
+    others = f" and {len(unread) - _MOST_SHOWN} others" if len(unread) > _MOST_SHOWN else ""
+    return f"weights in the folder that are not read: {', '.join(unread[:_MOST_SHOWN])}{others}"
 
 
 def _shards(folder: Path) -> set[str]:
@@ -150,3 +153,83 @@ def _tensors(file: Path) -> Iterator[str]:
             yield from content.keys()
     except (SafetensorError, OSError):
         return
+
+
+_NUMBER = re.compile(r"(?<=\.)\d+(?=\.)")
+
+
+def check_loaded_weights(network: Any, loading_info: Mapping[str, Collection[str]]) -> str:
+    """A note on weights that the network has no place for, such as those of what sees; empty where there are none.
+
+    Args:
+        network: as loaded.
+        found: what transformers tells of the loading (`output_loading_info`).
+
+    Raises:
+        ValueError: parameters without weights, which would be random numbers; or weights of more layers than the
+            network has, so that a part of a model would be measured as the whole.
+    """
+    if missing := sorted(loading_info["missing_keys"]):
+        others = f", nor for {len(missing) - 1} other parameters" if missing[1:] else ""
+        raise ValueError(f"there are no weights for {missing[0]}{others}")
+    left = sorted(loading_info["unexpected_keys"])
+    if too_many := [*_of_layers_too_many(network, left)]:
+        others = f", and {len(too_many) - 1} others" if too_many[1:] else ""
+        raise ValueError(f"it has weights of more layers than its configuration says: {too_many[0]}{others}")
+    return f"weights that the network has no place for are left out: {left[0]}, {len(left)} in all" if left else ""
+
+
+def _of_layers_too_many(network: Any, names: list[str]) -> Iterator[str]:
+    """Those that are a parameter of the network's in all but their numbers, where it has no module of that number."""
+    modules = {name for name, _ in network.named_modules()}
+    kinds = {_NUMBER.sub("#", name) for name, _ in network.named_parameters()}
+    for name in names:
+        for path in (name, f"{network.base_model_prefix}.{name}"):  # a base model may have been saved alone
+            numbered = {path[: number.end()] for number in _NUMBER.finditer(path)}
+            if _NUMBER.sub("#", path) in kinds and not numbered <= modules:
+                yield name
+                break
+
+
+def check_finite(network: Any, name: str, dtype: str) -> None:
+    """Pass once over a network's parameters; `name`, `dtype`: what the user gave, for the message.
+
+    Raises:
+        UserError: some are NaN or infinite.
+    """
+    wrong = [key for key, parameter in network.named_parameters() if not _is_finite(parameter)]
+    if not wrong:
+        return
+    parameter = network.get_parameter(wrong[0])
+    number = int((~parameter.isfinite()).sum())
+    others = f", and {len(wrong) - 1} other parameters hold some too" if wrong[1:] else ""
+    raise UserError(
+        f"Weights of {name} are not finite in {dtype}: {number} of the {parameter.numel()} values of "
+        f"{wrong[0]} are NaN or infinite{others}",
+        "numbers",
+        "Download or convert it again"
+        + (", or try --dtype bfloat16 or float32: float16 ends at 65504" if dtype == "float16" else ""),
+    )
+
+
+def _is_finite(values: Tensor) -> bool:
+    """The least and the greatest say it without a mask as large as the weights."""
+    if not values.numel():
+        return True
+    least, greatest = values.aminmax()
+    return bool(least.isfinite() and greatest.isfinite())
+
+
+def say_what_is_tied(network: Any) -> str:
+    """Make the configuration say of a network's own embeddings whether they are one matrix; a note where it did not.
+
+    A checkpoint may hold a head of its own under a configuration that says "tied": transformers then keeps both, but
+    would tie them in an untrained twin.
+    """
+    config, head = network.config, network.get_output_embeddings()
+    if head is None or not getattr(config, "tie_word_embeddings", False):
+        return ""
+    if head.weight is network.get_input_embeddings().weight:
+        return ""
+    config.tie_word_embeddings = False
+    return "the configuration says that input and output embeddings are one matrix; the file holds two: both are kept"

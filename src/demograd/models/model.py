@@ -16,8 +16,8 @@ from demograd.words import Weights
 
 def context_window(config: Any) -> int | None:
     """The most tokens that a model of this configuration takes (BLOOM: that it was trained on), where it says so."""
-    found = (getattr(config, name, None) for name in ("max_position_embeddings", "n_positions", "seq_length"))
-    return next((length for length in found if length), None)
+    lengths = (getattr(config, name, None) for name in ("max_position_embeddings", "n_positions", "seq_length"))
+    return next((length for length in lengths if length), None)
 
 
 def fingerprint(network: Any) -> str:
@@ -50,7 +50,7 @@ class Model:
     notes: tuple[str, ...] = ()
     """What a reader of the results must know about this model."""
     drawn_from: str = ""
-    """Of untrained weights: the fingerprint of the trained network whose twin this is."""
+    """The fingerprint, for untrained weights, of the trained network whose twin this is."""
     initialisation: str = ""
     """How widely untrained weights of this model are drawn, and who says so: a sentence."""
     change: Mapping[str, Tensor] | None = field(default=None, repr=False)
@@ -59,12 +59,12 @@ class Model:
 
     def __repr__(self) -> str:
         """One line: what it is, and its size."""
-        parameters = sum(one.numel() for one in self.network.parameters())
+        parameters = sum(parameter.numel() for parameter in self.network.parameters())
         size = f"{len(self.anatomy.blocks)} layers of {self.network.config.hidden_size}, {parameters:,} parameters"
-        drawn = "" if self.weights == "trained" else f", seed {self.seed}"
+        seed = "" if self.weights == "trained" else f", seed {self.seed}"
         return (
             f"Model({self.name!r}, {type(self.network).__name__}, {size}, "
-            f"{self.weights}{drawn}, {self.dtype} on {self.anatomy.device})"
+            f"{self.weights}{seed}, {self.dtype} on {self.anatomy.device})"
         )
 
     @property

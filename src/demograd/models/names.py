@@ -14,7 +14,7 @@ DEVICES = ("auto", "balanced", "cpu", "cuda", "mps", "xpu")
 """The kinds that a message names."""
 _OTHER_DEVICES = ("hpu", "meta", "mlu", "mtia", "musa", "npu", "privateuseone", "xla")
 """Kinds that torch may know besides; whether this machine has one is asked of torch."""
-_MEANT = {"gpu": "cuda", "nvidia": "cuda", "metal": "mps", "apple": "mps"}
+_DEVICE_OF_WORD = {"gpu": "cuda", "nvidia": "cuda", "metal": "mps", "apple": "mps"}
 
 
 def check_name(name: str) -> None:
@@ -78,5 +78,5 @@ def check_device_name(name: str) -> None:
     """Raises: UserError where no machine has such a device."""
     kind = name.partition(":")[0]
     if kind not in (*DEVICES, *_OTHER_DEVICES):
-        meant = _MEANT.get(kind.lower())
-        raise unknown_name("device", name, DEVICES, f"Try --device auto{f' or --device {meant}' if meant else ''}")
+        similar = _DEVICE_OF_WORD.get(kind.lower())
+        raise unknown_name("device", name, DEVICES, f"Try --device auto{f' or --device {similar}' if similar else ''}")

@@ -19,7 +19,7 @@ class PackagedModel:
     parts: tuple[tuple[str, str], ...]
     """Package, and file in it."""
     sha256: str
-    """Of the parts end to end."""
+    """SHA-256 of the parts end to end."""
     install: str
     description: str
     initializer_range: float | None = None
@@ -78,7 +78,7 @@ def installed_parts(name: str) -> list[Path]:
 
 
 def sha256(files: Iterable[Path]) -> str:
-    """Of the files end to end; read once, as long as they stay as they are."""
+    """SHA-256 of the files end to end; read once, as long as they stay as they are."""
     return _sha256(tuple((file, file.stat().st_size, file.stat().st_mtime_ns) for file in files))
 
 
@@ -93,7 +93,7 @@ def _sha256(files: tuple[tuple[Path, int, int], ...]) -> str:
     return digest.hexdigest()
 
 
-def joined(files: Iterable[Path], into: Path) -> Path:
+def write_joined(files: Iterable[Path], into: Path) -> Path:
     """Write the files end to end."""
     with into.open("wb") as whole:
         for file in files:

@@ -22,7 +22,7 @@ class ParameterSlice:
     index: Tensor | None = None
     """Positions along `dim` that belong to this part; None: all of them."""
 
-    def of(self, tensor: Tensor) -> Tensor:
+    def select(self, tensor: Tensor) -> Tensor:
         """This part of a tensor shaped like the parameter (itself, or its gradient); a copy where there is an index."""
         if self.index is None:
             return tensor
@@ -30,7 +30,7 @@ class ParameterSlice:
 
     def read(self) -> Tensor:
         """A copy of the values."""
-        values = self.of(self.parameter.detach())
+        values = self.select(self.parameter.detach())
         return values.clone() if self.index is None else values
 
     def write(self, values: Tensor) -> None:
@@ -50,7 +50,7 @@ class ParameterSlice:
     def only(self, chosen: Tensor) -> "ParameterSlice":
         """The entries of this slice where `chosen`, a mask `[entries of the slice]`, is true."""
         entries = torch.arange(self.parameter.numel(), device=self.parameter.device).view(self.parameter.shape)
-        return replace(self, dim=None, index=self.of(entries).flatten()[chosen.to(entries.device)])
+        return replace(self, dim=None, index=self.select(entries).flatten()[chosen.to(entries.device)])
 
 
 def fused_rows(config: Any, layout: Literal["stacked", "interleaved"]) -> dict[Part, Tensor]:

@@ -8,7 +8,7 @@ from accelerate.utils import get_balanced_memory
 
 from demograd.errors import UserError
 
-_KNOWN = "auto, cpu, a device that torch sees, or balanced: over all CUDA devices"
+_CHOICES = "auto, cpu, a device that torch sees, or balanced: over all CUDA devices"
 
 
 def check_device(name: str) -> str:
@@ -23,7 +23,7 @@ def check_device(name: str) -> str:
         if torch.cuda.device_count() < 2:
             raise UserError(
                 f"Device 'balanced' needs several CUDA devices; here are {torch.cuda.device_count()}",
-                _KNOWN,
+                _CHOICES,
                 "Try --device auto",
             )
         return name
@@ -31,7 +31,7 @@ def check_device(name: str) -> str:
         torch.zeros(1, device=torch.device(name)).item()  # `meta` holds nothing that could be read
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise UserError(
-            f"Device {name!r} cannot be used here ({str(error).splitlines()[0]})", _KNOWN, "Try --device auto"
+            f"Device {name!r} cannot be used here ({str(error).splitlines()[0]})", _CHOICES, "Try --device auto"
         ) from error
     return name
 

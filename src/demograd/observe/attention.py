@@ -7,8 +7,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
+from demograd.observe.attention_hook import AttentionCall
 from demograd.observe.first_order import has_derivative
-from demograd.observe.routing import AttentionCall
 
 # The kernel behind scaled_dot_product_attention on a CPU, by its own name because it alone tells the normaliser. It is
 # not public: on a torch without it, the products below do the same in three times the time.

@@ -1,17 +1,59 @@
-"""What can be recorded on request of one layer's attention, each as a function of that layer's pass."""
+"""What can be recorded on request of one layer's attention, each as a function of that layer's pass.
+
+Sums of v kᵀ over tokens are the weight matrix that linear attention over those tokens amounts to (its dual form).
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from demograd.observe.attention import attention_logits, position_bias
+from demograd.observe.attention import attention_logits, position_bias, softmax_with_sinks
+from demograd.observe.attention_hook import AttentionCall
 from demograd.observe.rotary import query_vectors
-from demograd.observe.routing import AttentionCall
-from demograd.observe.value_key_products import last_token_weights, value_key_products, weighted_value_key_products
 from demograd.words import Extra
+
+
+def value_key_products(
+    value: Float[Tensor, "kv_heads tokens value_dim"], key: Float[Tensor, "kv_heads tokens key_dim"]
+) -> Float[Tensor, "kv_heads value_dim key_dim"]:
+    """Σ_i v_i k_iᵀ per key-value head (Dai 2023, eq. for W_ZSL and ΔW_ICL)."""
+    return torch.einsum("gtv,gtk->gvk", value, key)
+
+
+def weighted_value_key_products(
+    weights: Float[Tensor, "queries heads tokens"],
+    value: Float[Tensor, "kv_heads tokens value_dim"],
+    key: Float[Tensor, "kv_heads tokens key_dim"],
+) -> Float[Tensor, "queries kv_heads value_dim key_dim"]:
+    """Σ_i a_i v_i k_iᵀ, a_i being averaged over the query heads that share a key-value head."""
+    of_groups = weights.unflatten(1, (key.shape[0], -1)).mean(dim=2)
+    return torch.einsum("qgt,gtv,gtk->qgvk", of_groups, value, key)
+
+
+def last_token_weights(
+    logits: Float[Tensor, "queries heads keys"],
+    last: Int[Tensor, " queries"],
+    first: Int[Tensor, " queries"],
+    sinks: Float[Tensor, " heads"] | None = None,
+) -> Float[Tensor, "queries heads keys"]:
+    """The attention probabilities of each query's last token, from its logits against all keys.
+
+    Args:
+        logits: of the context's keys, then of the query's own; what stands behind its last token (padding, branches)
+            gets nothing.
+        last: where the last token stands among the keys.
+        first: the first of the keys that it sees.
+        sinks: logits beside them, which take their part (GPT-OSS).
+    """
+    keys = torch.arange(logits.shape[-1], device=last.device)
+    visible = (keys <= last[:, None]) & (keys >= first[:, None])
+    masked = logits.masked_fill(~visible[:, None].to(logits.device), -torch.inf)
+    return softmax_with_sinks(masked[:, :, None], sinks)[:, :, 0]
+
 
 OF_DEMONSTRATIONS: frozenset[Extra] = frozenset({"context_value_key_products", "weighted_context_value_key_products"})
 """Those that need demonstrations in the context."""
@@ -37,9 +79,9 @@ class LayerPass:
     last: Tensor
     """Row of each query's last token [segments]."""
     lengths: list[int]
-    """Of each query."""
+    """Tokens of each query."""
     first_position: int
-    """Of each query's first token."""
+    """Position of each query's first token."""
     demonstrations: Tensor
     """Which tokens of the context are demonstrations'."""
 
@@ -76,35 +118,35 @@ class LayerPass:
     def of_demonstrations(self) -> tuple[Tensor, Tensor]:
         """The same of the demonstrations' tokens."""
         tokens = self.demonstrations.to(self.context_key.device)
-        value, key = (one[0].index_select(1, tokens).float() for one in (self.context_value, self.context_key))
+        value, key = (tensor[0].index_select(1, tokens).float() for tensor in (self.context_value, self.context_key))
         return value, key
 
 
-def _weighted_own(one: LayerPass) -> Tensor:
+def _weighted_own(layer: LayerPass) -> Tensor:
     """[segments, key_value_heads, value_dim, key_dim]"""
-    products, context = [], one.context_key.shape[2]
-    for segment, length in enumerate(one.lengths):
-        weights = one.weights[segment : segment + 1, :, context : context + length]
-        products.append(weighted_value_key_products(weights, *one.own_of(segment)))
+    products, context = [], layer.context_key.shape[2]
+    for segment, length in enumerate(layer.lengths):
+        weights = layer.weights[segment : segment + 1, :, context : context + length]
+        products.append(weighted_value_key_products(weights, *layer.own_of(segment)))
     return torch.cat(products)
 
 
-def _weighted_demonstrations(one: LayerPass) -> Tensor:
+def _weighted_demonstrations(layer: LayerPass) -> Tensor:
     """[segments, key_value_heads, value_dim, key_dim]"""
-    weights = one.weights.index_select(2, one.demonstrations.to(one.weights.device))
-    return weighted_value_key_products(weights, *one.of_demonstrations)
+    weights = layer.weights.index_select(2, layer.demonstrations.to(layer.weights.device))
+    return weighted_value_key_products(weights, *layer.of_demonstrations)
 
 
 OF_A_LAYER: dict[Extra, Callable[[LayerPass], Tensor]] = {
-    "context_logits": lambda one: one.context_logits,
-    "query_vectors": lambda one: query_vectors(one.call)[one.rows],
-    "rotated_query_vectors": lambda one: query_vectors(one.call, rotated=True)[one.rows],
-    "head_outputs": lambda one: one.output[0].index_select(0, one.rows).float(),
-    "value_key_products": lambda one: torch.stack(
-        [value_key_products(*one.own_of(segment)) for segment in range(len(one.lengths))]
+    "context_logits": lambda layer: layer.context_logits,
+    "query_vectors": lambda layer: query_vectors(layer.call)[layer.rows],
+    "rotated_query_vectors": lambda layer: query_vectors(layer.call, rotated=True)[layer.rows],
+    "head_outputs": lambda layer: layer.output[0].index_select(0, layer.rows).float(),
+    "value_key_products": lambda layer: torch.stack(
+        [value_key_products(*layer.own_of(segment)) for segment in range(len(layer.lengths))]
     ),
     "weighted_value_key_products": _weighted_own,
-    "context_value_key_products": lambda one: value_key_products(*one.of_demonstrations)[None],
+    "context_value_key_products": lambda layer: value_key_products(*layer.of_demonstrations)[None],
     "weighted_context_value_key_products": _weighted_demonstrations,
 }
 """How each is made; the first dimension is the segments, or has size one where they share it."""

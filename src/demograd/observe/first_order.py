@@ -65,12 +65,14 @@ class _CloneTensors(TorchFunctionMode):
 
 def evaluated(observation: Observation) -> Observation:
     """Value plus derivative of every tensor that is kept."""
-    return replace(observation, **{one.name: _evaluated(getattr(observation, one.name)) for one in fields(observation)})
+    return replace(
+        observation, **{field.name: _evaluated(getattr(observation, field.name)) for field in fields(observation)}
+    )
 
 
 def _evaluated(value: Any) -> Any:
     if isinstance(value, list):
-        return [_evaluated(one) for one in value]
+        return [_evaluated(entry) for entry in value]
     if not isinstance(value, Tensor):
         return value
     primal, tangent = forward_ad.unpack_dual(value)

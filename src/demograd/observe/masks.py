@@ -22,7 +22,7 @@ _NAME = "demograd's masks"
 
 @dataclass(frozen=True)
 class Mask:
-    """Of the tokens up to itself, a token sees all, a window of them, or its chunk."""
+    """Which tokens a token sees of those up to itself: all, a window, or its chunk."""
 
     window: int | None = None
     """It sees this many tokens back, itself included."""
@@ -31,16 +31,16 @@ class Mask:
 
 
 @dataclass(frozen=True)
-class _Asked:
+class _MaskRequest:
     """A mask that a network asked for."""
 
     sees: Callable[..., Any]
-    """Of batch, head, query and key: whether this query sees this key."""
+    """Function of batch, head, query and key: whether this query sees this key."""
     size: int | None
-    """Of a window or chunk."""
+    """Tokens of a window or chunk; None: neither."""
 
 
-_known: "WeakKeyDictionary[nn.Module, list[Mask | None]]" = WeakKeyDictionary()
+_masks: "WeakKeyDictionary[nn.Module, list[Mask | None]]" = WeakKeyDictionary()
 _layers: ContextVar[dict[int, Any]] = ContextVar("layers")
 
 
@@ -50,14 +50,14 @@ def attention_masks(anatomy: Anatomy) -> list[Mask | None]:
     Raises:
         UserError: a mask is neither causal nor a sliding window nor chunks.
     """
-    if anatomy.network not in _known:
-        _known[anatomy.network] = _ask(anatomy)
-    return _known[anatomy.network]
+    if anatomy.network not in _masks:
+        _masks[anatomy.network] = _request_masks(anatomy)
+    return _masks[anatomy.network]
 
 
 @torch.no_grad()
-def _ask(anatomy: Anatomy) -> list[Mask | None]:
-    if anatomy.architecture.way_in is not None:  # which says what it sees with every call
+def _request_masks(anatomy: Anatomy) -> list[Mask | None]:
+    if anatomy.architecture.override is not None:  # which says what it sees with every call
         return [None] * len(anatomy.blocks)
     config = anatomy.network.config
     before = config._attn_implementation
@@ -71,9 +71,9 @@ def _ask(anatomy: Anatomy) -> list[Mask | None]:
     finally:
         config._attn_implementation = before
         _layers.reset(token)
-    asked = {layer: one for layer, one in layers.items() if isinstance(one, _Asked)}
-    kinds = {id(one): _mask(anatomy, one) for one in asked.values()}
-    return [kinds[id(asked[layer])] if layer in asked else None for layer in range(len(anatomy.blocks))]
+    requests = {layer: request for layer, request in layers.items() if isinstance(request, _MaskRequest)}
+    kinds = {id(request): _mask(anatomy, request) for request in requests.values()}
+    return [kinds[id(requests[layer])] if layer in requests else None for layer in range(len(anatomy.blocks))]
 
 
 def _keep(
@@ -84,25 +84,25 @@ def _keep(
     return query.new_zeros(query.shape[0], query.shape[2], query.shape[1], value.shape[-1]), None
 
 
-def _asked(*, mask_function: Callable[..., Any], local_size: int | None = None, **_: Any) -> _Asked:
-    return _Asked(mask_function, local_size)
+def _mask_request(*, mask_function: Callable[..., Any], local_size: int | None = None, **_: Any) -> _MaskRequest:
+    return _MaskRequest(mask_function, local_size)
 
 
 AttentionInterface.register(_NAME, _keep)
-AttentionMaskInterface.register(_NAME, _asked)
+AttentionMaskInterface.register(_NAME, _mask_request)
 
 
-def _mask(anatomy: Anatomy, asked: _Asked) -> Mask:
+def _mask(anatomy: Anatomy, request: _MaskRequest) -> Mask:
     """
     Raises:
         UserError: it is none that demograd knows.
     """
-    size = asked.size
+    size = request.size
     near = {0, 1, 2, 3, 4, 5} if size is None else {0, 1, size - 1, size, size + 1, 2 * size - 1, 2 * size}
     tokens = torch.tensor(sorted(near))
     query, key, first = tokens[:, None], tokens[None], torch.zeros(1, dtype=torch.long)
     device = anatomy.device
-    sees = torch.as_tensor(asked.sees(first.to(device), first.to(device), query.to(device), key.to(device))).cpu()
+    sees = torch.as_tensor(request.sees(first.to(device), first.to(device), query.to(device), key.to(device))).cpu()
     causal = key <= query
     kinds = {Mask(): causal}
     if size is not None:

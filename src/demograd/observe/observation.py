@@ -110,7 +110,7 @@ class Observation:
         )
 
 
-_EXTRAS = [one.name for one in fields(Observation) if one.default is None and one.name != "tie_order"]
+_EXTRAS = [column.name for column in fields(Observation) if column.default is None and column.name != "tie_order"]
 
 
 def tied(label_log_probs: Float[Tensor, "queries classes"]) -> Bool[Tensor, " queries"]:

@@ -11,14 +11,13 @@ from demograd.errors import UserError, unknown_name
 from demograd.models import Model
 from demograd.observe.extras import OF_DEMONSTRATIONS, SHARED, Extra
 from demograd.observe.first_order import evaluated, first_order
-from demograd.observe.fit import Fit, way_at_length
+from demograd.observe.memory_limit import Room
 from demograd.observe.observation import Observation
-from demograd.observe.packed import PackedBatch, packed_batches
-from demograd.observe.packing import Segment
-from demograd.observe.pressure import Room
+from demograd.observe.packed import PackedBatch, Segment, packed_batches
 from demograd.observe.recorder import Place, Recorder, stacked
 from demograd.observe.rotary import check_rotary
 from demograd.observe.scoring import label_scores
+from demograd.observe.self_check import Fit, way_at_length
 from demograd.observe.unpacked import UnpackedBatch, unpacked_batches
 from demograd.tasks.prompts import Prompts
 
@@ -69,24 +68,24 @@ def observe(
         UserError: the context and a query do not fit the model's context window, the model cannot be observed, or
             an extra cannot be had here.
     """
-    wanted = frozenset(extras)
-    for extra in wanted - set(get_args(Extra)):
+    requested = frozenset(extras)
+    for extra in requested - set(get_args(Extra)):
         raise unknown_name("extra", extra, get_args(Extra), "Record one of these")
-    _check_demonstrations(prompts, wanted)
+    _check_demonstrations(prompts, requested)
     check_place(model, place)
     _check_length(model, prompts)
     way = way_at_length(model, prompts)
-    if "query_vectors" in wanted:
+    if "query_vectors" in requested:
         check_rotary(model.anatomy)
     with first_order(model.network, model.change):
-        return evaluated(_observed(model, prompts, way, wanted, place, pack_tokens, on_progress))
+        return evaluated(_observed(model, prompts, way, requested, place, pack_tokens, on_progress))
 
 
 def _observed(
     model: Model,
     prompts: Prompts,
     way: Fit,
-    wanted: frozenset[Extra],
+    requested: frozenset[Extra],
     place: Place,
     pack_tokens: int,
     on_progress: Callable[[int], None] | None,
@@ -95,12 +94,12 @@ def _observed(
     batches = packed_batches(model, prompts, pack_tokens) if way == "packed" else unpacked_batches(model, prompts)
 
     def forward(batch: PackedBatch | UnpackedBatch) -> _Part:
-        recorder = Recorder(wanted, batch.last, [one.length for one in batch.segments], prompts)
+        recorder = Recorder(requested, batch.last, [segment.length for segment in batch.segments], prompts)
         with recorder.watching(model.anatomy, place):
             normed = batch.forward(recorder)
         scores, at_answer = label_scores(model.anatomy, prompts, batch.segments, normed)
-        kept = at_answer.cpu() if "next_token_log_probs" in wanted else None
-        return _Part(recorder, batch.segments, scores.cpu(), kept)
+        next_token = at_answer.cpu() if "next_token_log_probs" in requested else None
+        return _Part(recorder, batch.segments, scores.cpu(), next_token)
 
     parts: list[_Part] = []
     room, done = Room(), 0
@@ -123,10 +122,12 @@ def check_place(model: Model, place: Place) -> None:
         raise UserError(f"place after_norm for {model.name}", expected, "Read the output after its projection")
 
 
-def _check_demonstrations(prompts: Prompts, wanted: frozenset[Extra]) -> None:
-    if not prompts.demonstration_spans and (needing := wanted & OF_DEMONSTRATIONS):
-        given = f"{' and '.join(sorted(needing))} of prompts without demonstrations"
-        raise UserError(given, "prompts of the ICL setting", "Leave that out here, or give the prompts demonstrations")
+def _check_demonstrations(prompts: Prompts, requested: frozenset[Extra]) -> None:
+    if not prompts.demonstration_spans and (needing := requested & OF_DEMONSTRATIONS):
+        problem = f"{' and '.join(sorted(needing))} of prompts without demonstrations"
+        raise UserError(
+            problem, "prompts of the ICL setting", "Leave that out here, or give the prompts demonstrations"
+        )
 
 
 def _check_length(model: Model, prompts: Prompts) -> None:
@@ -147,29 +148,31 @@ def _check_rotary_scaling(model: Model, prompts: Prompts) -> None:
     """longrope (Phi-3) takes other rotary factors for a whole pass that reaches past the original window: a context
     encoded on one side of that limit cannot serve queries on the other."""
     parameters = getattr(model.network.config, "rope_parameters", None) or {}
-    of_layers = [one for one in (parameters, *parameters.values()) if isinstance(one, dict)]  # or of each kind of layer
-    rope = next((one for one in of_layers if one.get("rope_type") == "longrope"), None)
+    of_layers = [
+        layer for layer in (parameters, *parameters.values()) if isinstance(layer, dict)
+    ]  # or of each kind of layer
+    rope = next((layer for layer in of_layers if layer.get("rope_type") == "longrope"), None)
     if rope is None:
         return
     limit = rope.get("original_max_position_embeddings") or model.network.config.original_max_position_embeddings
     first = prompts.first_query_position
     ends = [len(prompts.context), *(first + len(query) for query in prompts.queries)]
     if min(ends) <= limit < max(ends) + max(len(candidate) for candidate in prompts.candidates) - 1:
-        given = f"Context and queries end on both sides of token {limit}, where {model.name} changes its positions"
-        raise UserError(given, "all of them on one side", "Use fewer demonstrations, or more")
+        problem = f"Context and queries end on both sides of token {limit}, where {model.name} changes its positions"
+        raise UserError(problem, "all of them on one side", "Use fewer demonstrations, or more")
 
 
 def _assembled(model: Model, prompts: Prompts, parts: list[_Part], notes: tuple[str, ...]) -> Observation:
     """One observation, its queries in the order of the prompts."""
-    order = torch.tensor([one.query for part in parts for one in part.segments]).argsort()
+    order = torch.tensor([segment.query for part in parts for segment in part.segments]).argsort()
 
     def in_order(tensors: list[Tensor]) -> Tensor:
         return torch.cat(tensors)[order]
 
     logits: dict[int, Tensor] = {}
     for part in parts:
-        for one, rows in zip(part.segments, stacked(part.recorder.recorded["attention_logits"]), strict=True):
-            logits[one.query] = rows[..., : one.length].clone()
+        for segment, rows in zip(part.segments, stacked(part.recorder.recorded["attention_logits"]), strict=True):
+            logits[segment.query] = rows[..., : segment.length].clone()
     recorded = {name: [stacked(part.recorder.recorded[name]) for part in parts] for name in parts[0].recorder.recorded}
     del recorded["attention_logits"]
     tensors: dict[str, Any] = {name: recorded.pop(name)[0][0] for name in SHARED if name in recorded}
@@ -182,6 +185,6 @@ def _assembled(model: Model, prompts: Prompts, parts: list[_Part], notes: tuple[
         next_token_log_probs=in_order(next_token) if next_token else None,
         dtype=model.dtype,
         notes=notes,
-        tie_order=torch.tensor(sorted(range(len(prompts.candidates)), key=lambda which: prompts.candidates[which])),
+        tie_order=torch.tensor(sorted(range(len(prompts.candidates)), key=lambda label: prompts.candidates[label])),
         **tensors,
     )

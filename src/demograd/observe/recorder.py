@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from demograd.models import Anatomy
+from demograd.observe.attention_hook import AttentionCall
 from demograd.observe.extras import OF_A_LAYER, Extra, LayerPass
-from demograd.observe.routing import AttentionCall
 from demograd.tasks.prompts import Prompts
 
 Place = Literal["projection", "after_norm"]
@@ -26,7 +26,7 @@ class Recorder:
     last: Tensor
     """The last token of each query, in the row of tokens."""
     lengths: list[int]
-    """Of each query."""
+    """Tokens of each query."""
     prompts: Prompts
     recorded: defaultdict[str, dict[int, Tensor]] = field(default_factory=lambda: defaultdict(dict))
     """By name of the field in `Observation`, then by layer."""
@@ -41,7 +41,7 @@ class Recorder:
     def record(self, call: AttentionCall, own_logits: Tensor, context: tuple[Tensor, Tensor], output: Tensor) -> None:
         """Keep this layer's `own_logits`, and what else was asked for (see `LayerPass`; `context`: key and value)."""
         self.recorded["attention_logits"][call.layer] = own_logits
-        one = LayerPass(
+        layer = LayerPass(
             call,
             own_logits,
             *context,
@@ -52,7 +52,7 @@ class Recorder:
             self.demonstrations,
         )
         for extra in self.extras & OF_A_LAYER.keys():
-            self.recorded[extra][call.layer] = OF_A_LAYER[extra](one)
+            self.recorded[extra][call.layer] = OF_A_LAYER[extra](layer)
 
     @contextmanager
     def watching(self, anatomy: Anatomy, place: Place) -> Iterator[None]:

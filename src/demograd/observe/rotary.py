@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from demograd.errors import UserError
 from demograd.models import Anatomy
 from demograd.observe.attention import causal_attention
-from demograd.observe.routing import Attend, AttentionCall, attention_routed
+from demograd.observe.attention_hook import Attend, AttentionCall, attention_routed
 
 _checked: "WeakSet[nn.Module]" = WeakSet()
 _rotates: "WeakKeyDictionary[nn.Module, bool]" = WeakKeyDictionary()
@@ -48,8 +48,8 @@ def before_rotation(call: AttentionCall) -> Float[Tensor, "batch heads tokens he
     if call.rotary is None or not getattr(call.rotary.module, "use_rope", True):
         return query
     cos, sin = (
-        one.to(query.device, torch.promote_types(one.dtype, torch.float32))
-        for one in (call.rotary.cos, call.rotary.sin)
+        table.to(query.device, torch.promote_types(table.dtype, torch.float32))
+        for table in (call.rotary.cos, call.rotary.sin)
     )
     scale = cos**2 + sin**2
     if (
@@ -79,13 +79,13 @@ def _rotation(module: nn.Module) -> Any:
 
 def _in_gptj_form(rotation: Any, q: Tensor, k: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, ...]:
     """GPT-J's takes `[batch, tokens, heads, dim]`, and one cosine and sine for each pair of neighbours."""
-    return tuple(rotation(one.transpose(1, 2), sin[..., ::2], cos[..., ::2]).transpose(1, 2) for one in (q, k))
+    return tuple(rotation(vectors.transpose(1, 2), sin[..., ::2], cos[..., ::2]).transpose(1, 2) for vectors in (q, k))
 
 
 def _in_complex_form(rotation: Any, q: Tensor, k: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, ...]:
     """Llama 4's takes `[batch, tokens, heads, dim]`, and one complex number for each pair of neighbours."""
     turns = torch.complex(cos[..., ::2], sin[..., ::2])
-    return tuple(one.transpose(1, 2) for one in rotation(q.transpose(1, 2), k.transpose(1, 2), turns))
+    return tuple(vectors.transpose(1, 2) for vectors in rotation(q.transpose(1, 2), k.transpose(1, 2), turns))
 
 
 @torch.no_grad()
@@ -135,7 +135,9 @@ def has_rotary_keys(anatomy: Anatomy) -> bool:
 
 def _run_on_one_token_repeated(anatomy: Anatomy, attend: Attend) -> None:
     ids = torch.full((1, 7), int(anatomy.network.config.vocab_size) - 1, device=anatomy.device)
-    hooks = [one.register_forward_pre_hook(_repeat_first_token, with_kwargs=True) for one in anatomy.attentions]
+    hooks = [
+        attention.register_forward_pre_hook(_repeat_first_token, with_kwargs=True) for attention in anatomy.attentions
+    ]
     try:
         with attention_routed(anatomy, attend):
             anatomy.decoder(input_ids=ids, use_cache=False)

@@ -4,11 +4,11 @@ import torch
 from torch import Tensor
 
 from demograd.models import Anatomy
-from demograd.observe.packing import Segment
+from demograd.observe.packed import Segment
 from demograd.tasks.prompts import Prompts
 
 
-def next_token_log_probs(anatomy: Anatomy, normed: Tensor) -> Tensor:
+def vocabulary_log_probs(anatomy: Anatomy, normed: Tensor) -> Tensor:
     """Log-probabilities, float32 `[rows, vocabulary]`, of hidden states after the final norm `[rows, hidden]`."""
     return anatomy.exact_logits(normed).log_softmax(dim=-1)
 
@@ -24,19 +24,19 @@ def label_scores(anatomy: Anatomy, prompts: Prompts, segments: list[Segment], no
         segments: one per query, laid end to end in `normed`.
         normed: hidden states of all tokens after the final norm `[tokens, hidden]`.
     """
-    starts = torch.tensor([0, *(len(one.tokens) for one in segments)]).cumsum(0)[:-1]
-    answers = starts + torch.tensor([one.length for one in segments]) + prompts.answer_offset
+    starts = torch.tensor([0, *(len(segment.tokens) for segment in segments)]).cumsum(0)[:-1]
+    answers = starts + torch.tensor([segment.length for segment in segments]) + prompts.answer_offset
     hidden = normed.index_select(0, answers.to(normed.device))
     logits = anatomy.exact_logits(hidden)
     total = logits.logsumexp(dim=-1)
     of_classes = [_log_probs(anatomy, hidden, total, candidate[:1]) for candidate in prompts.candidates]
-    branches = [(which, candidate) for which, candidate in enumerate(prompts.candidates) if len(candidate) > 1]
-    for number, (which, candidate) in enumerate(branches, start=1):
-        begins = starts + torch.tensor([one.starts[number] for one in segments])
+    branches = [(label, candidate) for label, candidate in enumerate(prompts.candidates) if len(candidate) > 1]
+    for number, (label, candidate) in enumerate(branches, start=1):
+        begins = starts + torch.tensor([segment.starts[number] for segment in segments])
         rows = (begins[:, None] + torch.arange(len(candidate) - 1)).flatten().to(normed.device)
         after = normed.index_select(0, rows)
         rest = _log_probs(anatomy, after, anatomy.exact_logits(after).logsumexp(dim=-1), candidate[1:])
-        of_classes[which] = torch.cat([of_classes[which], rest], dim=-1)
+        of_classes[label] = torch.cat([of_classes[label], rest], dim=-1)
     scores = torch.stack([log_probs.mean(dim=-1) for log_probs in of_classes], dim=-1)
     return scores, logits.log_softmax(dim=-1)
 
@@ -50,6 +50,6 @@ def _log_probs(anatomy: Anatomy, hidden: Tensor, total: Tensor, tokens: list[int
         total: log of the summed exponentials of all logits `[segments × tokens]`.
         tokens: the same for every segment.
     """
-    each = torch.tensor(tokens).repeat(len(hidden) // len(tokens))
-    log_probs = anatomy.exact_logits_of(hidden, each) - total
+    targets = torch.tensor(tokens).repeat(len(hidden) // len(tokens))
+    log_probs = anatomy.exact_logits_of(hidden, targets) - total
     return log_probs.clamp(max=0).unflatten(0, (-1, len(tokens)))

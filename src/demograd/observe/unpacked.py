@@ -14,10 +14,10 @@ from transformers import DynamicCache
 from demograd.errors import UserError
 from demograd.models import Model
 from demograd.observe.attention import attention_logits, causal_attention
+from demograd.observe.attention_hook import AttentionCall, attention_routed
 from demograd.observe.first_order import copy_with_derivatives
-from demograd.observe.packing import Segment, segment
+from demograd.observe.packed import Segment, segment
 from demograd.observe.recorder import Recorder
-from demograd.observe.routing import AttentionCall, attention_routed
 from demograd.tasks.prompts import Prompts
 
 
@@ -41,7 +41,7 @@ class UnpackedBatch:
 
     def forward(self, recorder: Recorder) -> Tensor:
         """Hidden states after the final norm `[tokens, hidden]`, laid out as in a pack; the recorder keeps the rest."""
-        (one,) = self.segments
+        (query,) = self.segments
 
         def attend(call: AttentionCall) -> Tensor:
             own = call.query.shape[-2]
@@ -53,10 +53,10 @@ class UnpackedBatch:
             recorder.record(of_query, last.squeeze(1)[None], context, output)
             return output
 
-        parts = [self._continued(one.tokens[: one.length], attend)]
-        for start, end in one.branches:
-            prefix = one.tokens[: one.length + self.branch_after + 1]
-            parts.append(self._continued(prefix + one.tokens[start:end], causal_attention)[len(prefix) :])
+        parts = [self._continued(query.tokens[: query.length], attend)]
+        for start, end in query.branches:
+            prefix = query.tokens[: query.length + self.branch_after + 1]
+            parts.append(self._continued(prefix + query.tokens[start:end], causal_attention)[len(prefix) :])
         return torch.cat(parts)
 
     def _continued(self, tokens: list[int], attend: Any) -> Tensor:

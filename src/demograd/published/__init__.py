@@ -6,9 +6,9 @@ from demograd.lazy import make_lazy
 
 if TYPE_CHECKING:
     from demograd.published.beside import beside as beside
-    from demograd.published.caveats import Caveat as Caveat
-    from demograd.published.caveats import caveats as caveats
-    from demograd.published.caveats import caveats_of as caveats_of
+    from demograd.published.tables import Caveat as Caveat
+    from demograd.published.tables import caveats as caveats
+    from demograd.published.tables import caveats_of as caveats_of
     from demograd.published.tables import table as table
     from demograd.published.tables import table_names as table_names
 

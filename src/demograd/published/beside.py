@@ -5,8 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from demograd.published.caveats import caveats_of
-from demograd.published.tables import table
+from demograd.published.tables import caveats_of, table
 
 OVERALL = ("deutch2024-table1", "deutch2024-table2")
 """The tables of scores over all demonstration seeds and layers."""
@@ -42,8 +41,8 @@ def beside(measured: pd.DataFrame) -> pd.DataFrame:
     A number that is probably not what its label says stands beside both: what the label names, and what it holds.
     A task from a user's own file (`cb=my.jsonl`) stands beside the built-in task's numbers.
     """
-    named = measured.assign(task_name=measured["task"].str.partition("=")[0], order=range(len(measured)))
-    joined = named.merge(_published(), left_on=["weights", "task_name", "method", "metric"], right_on=_PUBLISHED_SAME)
+    renamed = measured.assign(task_name=measured["task"].str.partition("=")[0], order=range(len(measured)))
+    joined = renamed.merge(_published(), left_on=["weights", "task_name", "method", "metric"], right_on=_PUBLISHED_SAME)
     joined = joined.assign(
         difference=joined["value"] - joined["published"], same_model=joined["model"] == joined["published_model"]
     )
@@ -59,18 +58,23 @@ def _published() -> pd.DataFrame:
 
 def _rows(number: Mapping[Any, Any]) -> Iterator[dict[str, Any]]:
     """A number as its label says, and, where that is probably wrong, as what it most probably holds."""
-    known = caveats_of(number)
-    told = {
+    known_caveats = caveats_of(number)
+    columns = {
         "published": number["mean"],
         "published_std": number["std"],
         "published_n_seeds": number["n_seeds"],
         "published_model": number["model"],
         "source": number["source"],
-        "caveats": tuple(caveat.says for caveat in known),
+        "caveats": tuple(caveat.says for caveat in known_caveats),
     }
     label = {f"published_{column}": number[column] for column in _SAME}
-    yield {**label, **told, "read_as": None}
-    held = {column: value for caveat in known for column, value in caveat.read_as.items()}
+    yield {**label, **columns, "read_as": None}
+    held = {column: value for caveat in known_caveats for column, value in caveat.read_as.items()}
     if held:
         read_as = ", ".join(f"{column} = {value}" for column, value in held.items())
-        yield {**label, **{f"published_{column}": value for column, value in held.items()}, **told, "read_as": read_as}
+        yield {
+            **label,
+            **{f"published_{column}": value for column, value in held.items()},
+            **columns,
+            "read_as": read_as,
+        }

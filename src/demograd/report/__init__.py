@@ -9,12 +9,20 @@ if TYPE_CHECKING:
     from demograd.report.finding import Finding as Finding
     from demograd.report.finding import finding as finding
     from demograd.report.finding import findings as findings
+    from demograd.report.networks import network_table as network_table
+    from demograd.report.page import synthetic_finding as synthetic_finding
     from demograd.report.page import write_report as write_report
     from demograd.report.run import Check as Check
     from demograd.report.run import Run as Run
     from demograd.report.run import read_run as read_run
     from demograd.report.scores import score_table as score_table
-    from demograd.report.synthetic import network_table as network_table
-    from demograd.report.synthetic import synthetic_finding as synthetic_finding
+    from demograd.report.section import Entry as Entry
+    from demograd.report.section import Figure as Figure
+    from demograd.report.section import Group as Group
+    from demograd.report.section import Head as Head
+    from demograd.report.section import Row as Row
+    from demograd.report.section import Section as Section
+    from demograd.report.section import Table as Table
+    from demograd.report.section import section as section
 
 make_lazy(__name__)

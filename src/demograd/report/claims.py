@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from demograd.columns import CONTROLS
-from demograd.report.cell import Cell, number, scientific
+from demograd.report.numbers import Cell, number, scientific
 from demograd.report.section import NOTHING, Entry, Group, Head, Row, Section, Table, Tone, entry
 
 FEW = 8
@@ -53,7 +53,7 @@ def claims_section(claims: Mapping[str, Any]) -> Section | None:
     if any(one["one_rate_each"] for claim in tested for one in claim["comparisons"]):
         notes.append(ONE_RATE_EACH)
     lead = _LEAD if tested else "This run has both sides of none of the claims."
-    return Section("claims", "The papers’ claims", lead, (*glance, *tables), tuple(notes))
+    return Section((*glance, *tables), lead, tuple(notes))
 
 
 def _untested(claims: Sequence[Mapping[str, Any]]) -> list[Table]:

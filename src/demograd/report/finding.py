@@ -11,11 +11,12 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from demograd.columns import CONTROLS
-from demograd.metrics import METRICS, SEEDS_FOR_SPECIFICITY, Decision, Verdict, decide
-from demograd.report.cell import Cell
+from demograd.metrics import METRICS
+from demograd.report.numbers import Cell
 from demograd.report.run import Check
 from demograd.report.scores import Scores, overall
-from demograd.report.variant import WEIGHTS, Variant, method_label
+from demograd.report.subject import WEIGHTS, Variant, method_label
+from demograd.statistics import SEEDS_FOR_SPECIFICITY, Decision, Verdict, decide
 
 _CONTROL = {**CONTROLS, "FT_permuted_labels": "the same ones with permuted labels"}
 NEEDED = ("FT_other_demonstrations", "FT_permuted_labels")

@@ -1,141 +1,178 @@
-"""The report: one HTML file that needs no network and runs no script."""
+"""The report: one HTML file of one or several runs that needs no network and runs no script."""
 
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
 from typing import Any
 
-from demograd.columns import NOISE_CEILING
+import jinja2
+
+from demograd.columns import COLUMNS, NOISE_CEILING
 from demograd.errors import UserError
 from demograd.files import Place, written_whole
-from demograd.metrics import METRICS, SEEDS_FOR_SPECIFICITY, SEEDS_TO_DECIDE
-from demograd.report.against_k import against_k_section
-from demograd.report.alpha import alpha_section
-from demograd.report.attention_to_demonstrations import attention_section
-from demograd.report.claims import claims_section
-from demograd.report.corrected import corrected_section
-from demograd.report.finding import finding, findings
-from demograd.report.gradient_norms import gradient_norms_section
-from demograd.report.implicit_update import implicit_update_section
-from demograd.report.layer_chart import layers_section
-from demograd.report.layer_pairs import layer_pairs_section
-from demograd.report.not_ok import missing_section
-from demograd.report.order_sensitivity import order_sensitivity_section
-from demograd.report.performance import performance_section
-from demograd.report.published import published_section
-from demograd.report.rates import rates_section
-from demograd.report.rendering import rendered
+from demograd.metrics import METRICS
+from demograd.report.charts.drawing import NUMBER
+from demograd.report.finding import Finding, finding, findings
+from demograd.report.networks import DEFINITIONS, NETWORK, REFERENCE
+from demograd.report.notes import page_notes
 from demograd.report.run import Run, read_run
-from demograd.report.score_tables import score_section
-from demograd.report.scores import Scores, overall
-from demograd.report.section import Section
-from demograd.report.sparsity import sparsity_section
-from demograd.report.synthetic import synthetic_page
-from demograd.report.training_time import training_time_section
-from demograd.report.validity import validity_section
+from demograd.report.section import registered_sections
+from demograd.report.synthetic.finding import first_finding, synthetic_findings
+from demograd.statistics import SEEDS_FOR_SPECIFICITY, SEEDS_TO_DECIDE
+
+_FILES = {
+    "results.parquet": "every number of this page and those behind it, one a row",
+    "study.yaml": "the settings, defaults filled in",
+    "validity.json": "the validity checks",
+    "claims.json": "the claims, with every comparison",
+    "matrices.json": "trained weights beside the theoretical ones",
+    "provenance.json": "versions, machine, fingerprints and notes",
+    "report.html": "this page",
+}
 
 
-def write_report(folder: Place) -> Place:
-    """Write `report.html` into a run folder, whole or not at all, and return where it is.
+def write_report(*runs: Run | Place, to: Place | None = None) -> Place:
+    """Write one page of these runs, whole or not at all, and return its path.
 
-    **Raises:** UserError if the folder is no run folder (`read_run`), or cannot be written.
+    Args:
+        runs: run folders, or runs that were read; each has its own heading where there are several.
+        to: the page's path. By default `report.html` in the folder of a single run, and `A+B.html` beside the folders
+            `A` and `B`.
+
+    Raises:
+        UserError: a folder is no run folder (`read_run`), the page cannot be written, or there is no run.
     """
-    page = render(read_run(folder))
-    path = folder / "report.html"
+    if not runs:
+        raise UserError("No run folder", "at least one", "Name the folder that `demograd run --out` named")
+    read = [run if isinstance(run, Run) else read_run(run) for run in runs]
+    path = read[0].path / "report.html"
+    if len(read) > 1:
+        path = read[0].path.resolve().parent / f"{'+'.join(run.path.resolve().name for run in read)}.html"
+    page = render(*read)
     try:
-        written_whole(path, lambda unfinished: unfinished.write_text(page, encoding="utf-8"))
+        written_whole(to or path, lambda unfinished: unfinished.write_text(page, encoding="utf-8"))
     except OSError as error:
         raise UserError(
-            f"{path} cannot be written ({error.strerror})", "a folder of yours", "Check its permissions"
+            f"{to or path} cannot be written ({error.strerror})", "a folder of yours", "Check its permissions"
         ) from error
-    return path
+    return to or path
 
 
-def render(run: Run) -> str:
-    """The page as text, of whatever kind the run is."""
-    if run.is_synthetic:
-        return synthetic_page(run)
-    scores = overall(run.results)
-    return rendered(
-        "page.html.j2",
-        run,
-        finding(run.results, run.validity),
-        findings(run.results, run.validity),
-        _sections(run, scores),
-        heading=_heading(run),
+def render(*runs: Run) -> str:
+    """The page as text. What comes from a run is untrusted and escaped; the charts have been checked."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    prefixes = [f"run-{i}-" for i in range(1, len(runs) + 1)] if len(runs) > 1 else [""]
+    return environment.get_template("page.html.j2").render(
+        views=[_view(run, prefix) for run, prefix in zip(runs, prefixes, strict=True)],
+        number_word=NUMBER,
+        next_number=count(1).__next__,
+        result_columns=COLUMNS,
         seeds_to_decide=SEEDS_TO_DECIDE,
         seeds_for_specificity=SEEDS_FOR_SPECIFICITY,
-        claims=claims_section(run.claims),
-        claims_are_tested=any(claim["comparisons"] for claim in run.claims["claims"]),
-        notes=_fewer_demonstrations(run) + list(run.provenance.get("notes", [])),
-        methods=_methods(run, scores),
-        definitions=_definitions(run),
     )
 
 
-def _sections(run: Run, scores: Scores) -> list[Section | None]:
-    """In the order of the page; what the run did not measure is not there."""
-    results = run.results
-    return [
-        validity_section(run.validity, has_prompts=bool(results["task"].notna().any())),
-        score_section(scores),
-        published_section(scores, run.study),
-        rates_section(results, scores),
-        against_k_section(scores),
-        layers_section(results, scores),
-        alpha_section(results, scores),
-        layer_pairs_section(results, scores),
-        gradient_norms_section(results, scores),
-        order_sensitivity_section(scores),
-        attention_section(scores),
-        implicit_update_section(results, scores),
-        training_time_section(results, scores, run.study),
-        sparsity_section(results),
-        performance_section(scores),
-        corrected_section(results, scores),
-        missing_section(results),
-    ]
+def synthetic_finding(run: Run) -> Finding:
+    """The sentence that the page of a synthetic run begins with."""
+    return first_finding(synthetic_findings(run.results, run.study["context"], run.study["worlds"]))
+
+
+def _view(run: Run, prefix: str) -> dict[str, Any]:
+    """What the template shows of one run; its addresses begin with `prefix`."""
+    first, conclusions = _findings(run)
+    sections = list(_sections(run, prefix))
+    return {
+        "run": run,
+        "prefix": prefix,
+        "heading": _heading_of_networks(run) if run.is_synthetic else _heading(run),
+        "finding": first,
+        "findings": conclusions,
+        "claims_are_tested": any(claim["comparisons"] for claim in run.claims["claims"]),
+        "before_notes": [view for view in sections if view["order"] < 0],
+        "sections": [view for view in sections if view["order"] >= 0],
+        "notes": page_notes(run, conclusions),
+        "methods": _methods(run),
+        "definitions": _definitions(run),
+        "files": {name: words for name, words in _FILES.items() if name == "report.html" or (run.path / name).exists()},
+    }
+
+
+def _findings(run: Run) -> tuple[Finding, list[Finding]]:
+    """The sentence that the run's page begins with, and the findings that it sums up."""
+    if not run.is_synthetic:
+        return finding(run.results, run.validity), findings(run.results, run.validity)
+    claims = synthetic_findings(run.results, run.study["context"], run.study["worlds"])
+    return first_finding(claims), [conclusion for conclusions in claims.values() for conclusion in conclusions]
+
+
+def _sections(run: Run, prefix: str) -> Iterator[dict[str, Any]]:
+    """In the order of the page; a section is left out that the run measured nothing of."""
+    for registered in registered_sections():
+        try:
+            section = registered.make(run)
+        except Exception as error:
+            error.add_note(f"in the section {registered.name} of the page")
+            raise
+        if section is not None:
+            title = section.title or registered.title
+            address = f"{prefix}{registered.name}"
+            yield {"name": address, "title": title, "section": section, "order": registered.order}
+
+
+def _distinct(run: Run, column: str) -> list[Any]:
+    return list(run.results[column].dropna().unique())
 
 
 def _heading(run: Run) -> dict[str, Any]:
     results = run.results
-
-    def distinct(column: str) -> list[Any]:
-        return list(results[column].dropna().unique())
-
     return {
-        "models": distinct("model"),
-        "tasks": distinct("task"),
-        "k": [int(k) for k in sorted(distinct("k"))],
+        "kicker": "does learning from the prompt look like fine-tuning?",
+        "title": (", ".join(_distinct(run, "model")), "on", ", ".join(_distinct(run, "task"))),
+        "k": [int(k) for k in sorted(_distinct(run, "k"))],
         "seeds": [int(seed) for seed in sorted(results["seed"][results["task"].notna()].dropna().unique())],
-        "weights": distinct("weights"),
-        "methods": distinct("method"),
+        "weights": _distinct(run, "weights"),
+        "methods": _distinct(run, "method"),
     }
 
 
-def _fewer_demonstrations(run: Run) -> list[str]:
-    """Where not all k demonstrations fitted the context window, in words."""
-    used = run.results[["task", "k", "k_used", "seed"]].dropna().drop_duplicates()
-    seeds: dict[tuple[str, int, int], list[int]] = {}
-    for task, k, k_used, seed in used.itertuples(index=False):
-        if k_used < k:
-            seeds.setdefault((str(task), int(k), int(k_used)), []).append(int(seed))
-    return [
-        f"On {task}, {k_used} of {k} demonstrations fitted the context window (seed{'s' * (len(of) > 1)} "
-        f"{', '.join(map(str, sorted(of)))}); ICL and FT both used those only."
-        for (task, k, k_used), of in seeds.items()
-    ]
+def _heading_of_networks(run: Run) -> dict[str, Any]:
+    losses = run.results[run.results["metric"].isin(["loss", "training_loss", "loss_by_position"])]
+    networks, references = (losses[losses["setting"] == setting] for setting in (NETWORK, REFERENCE))
+    systems = {world["kind"] == "system" for world in run.study["worlds"].values()}
+    return {
+        "kicker": "is what a transformer learns in its context gradient descent?",
+        "title": ("Small transformers", "in", ", ".join(losses["task"].dropna().unique())),
+        "in_context": "states" if systems == {True} else "examples or states" if True in systems else "examples",
+        "networks": list(networks["model"].dropna().unique()),
+        "references": list(references["method"].dropna().unique()),
+        "seeds": sorted(int(seed) for seed in networks["seed"].dropna().unique()),
+    }
 
 
-def _methods(run: Run, scores: Scores) -> list[dict[str, Any]]:
-    """Each method with its options, rates, and where the rates come from."""
+def _methods(run: Run) -> list[dict[str, Any]]:
+    """The methods with their options, rates, and the source of the rates."""
+    if run.is_synthetic:
+        return []
     sources = run.provenance.get("learning_rate_source")
-    tuned = scores.tuned()
+    variants = run.scores.tuned()
+
+    def texts(method: str | None, column: str) -> list[str]:
+        return list(dict.fromkeys(variant.texts[column] for variant in variants if variant.method == method))
+
     return [
         {
-            "name": name,
-            "options": "; ".join(dict.fromkeys(each.texts["method_options"] for each in tuned if each.method == name)),
-            "rates": ", ".join(dict.fromkeys(each.texts["learning_rate"] for each in tuned if each.method == name)),
-            "source": sources.get(name, "not recorded") if isinstance(sources, dict) else "not recorded",
+            "name": method,
+            "options": "; ".join(texts(method, "method_options")),
+            "rates": ", ".join(texts(method, "learning_rate")),
+            "source": sources.get(method, "not recorded") if isinstance(sources, dict) else "not recorded",
         }
-        for name in dict.fromkeys(each.method for each in tuned)
+        for method in dict.fromkeys(variant.method for variant in variants)
     ]
 
 
@@ -149,4 +186,4 @@ def _definitions(run: Run) -> list[Any]:
         .removesuffix(NOISE_CEILING)
         for name in run.results["metric"].unique()
     }
-    return [metric for name, metric in METRICS.items() if name in shown]
+    return [metric for name, metric in {**DEFINITIONS, **METRICS}.items() if name in shown]

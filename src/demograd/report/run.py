@@ -1,6 +1,7 @@
 """Reading a run folder (docs/run-folder.md), and refusing what is not one."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from math import inf
 from typing import Any
 
@@ -10,6 +11,8 @@ import pyarrow as pa
 from demograd.columns import COLUMNS
 from demograd.errors import UserError
 from demograd.files import Place, check_holds, read_json, read_table, read_yaml
+from demograd.report.networks import CONSTRUCTION, NETWORK, REFERENCE, of_context, synthetic_rows
+from demograd.report.scores import Scores, overall
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ class Matrices:
     network: str
     seed: int
     layer: int
-    what: str
+    product: str
     """`KᵀQ` or `PV`."""
     trained: list[list[float]]
     theories: dict[str, list[list[float]]]
@@ -64,14 +67,29 @@ class Run:
     provenance: dict[str, Any]
     """Empty if the folder has none."""
     claims: dict[str, Any]
-    """What the run says of each claim: `correction`, and `claims` with their `comparisons`."""
+    """The verdicts on the claims: `correction`, and `claims` with their `comparisons`."""
     matrices: tuple[Matrices, ...] = ()
-    """Of a synthetic run; empty if the folder has none."""
+    """The weights of a synthetic run's networks; empty if the folder has none."""
 
     @property
     def is_synthetic(self) -> bool:
         """Whether small transformers were trained in made worlds, and no language model was asked."""
         return self.study.get("kind") == "synthetic"
+
+    @cached_property
+    def scores(self) -> Scores:
+        """The language model's numbers over all demonstration sets, layers, heads and steps."""
+        return overall(self.results[~self.results["setting"].isin([NETWORK, CONSTRUCTION, REFERENCE])])
+
+    @cached_property
+    def networks(self) -> pd.DataFrame:
+        """The rows of small transformers, constructions and references over all training seeds."""
+        return synthetic_rows(self.results)
+
+    @cached_property
+    def networks_at_context(self) -> pd.DataFrame:
+        """Those with as many examples as the networks were trained on."""
+        return of_context(self.networks, self.study.get("context"))
 
 
 def read_run(folder: Place) -> Run:
@@ -87,9 +105,7 @@ def read_run(folder: Place) -> Run:
     checks = _readable(
         folder / "validity.json", lambda path: tuple(Check(**check) for check in read_json(path)), missing=()
     )
-    matrices = _readable(
-        folder / "matrices.json", lambda path: tuple(Matrices(**each) for each in read_json(path)), missing=()
-    )
+    matrices = _readable(folder / "matrices.json", lambda path: tuple(map(read_matrices, read_json(path))), missing=())
     claims = _readable(folder / "claims.json", read_json, missing={"correction": "", "claims": []})
     for name, content in (("study.yaml", study), ("provenance.json", provenance), ("claims.json", claims)):
         if not isinstance(content, dict):
@@ -99,6 +115,11 @@ def read_run(folder: Place) -> Run:
     if absent:
         raise _unreadable(folder / "study.yaml", f"a synthetic study without {' and '.join(absent)}")
     return run
+
+
+def read_matrices(record: dict[str, Any]) -> Matrices:
+    """The matrices of one record of `matrices.json`, where `product` is called `what`."""
+    return Matrices(**{"product" if name == "what" else name: value for name, value in record.items()})
 
 
 def _results(path: Place) -> pd.DataFrame:

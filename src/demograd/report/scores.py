@@ -1,18 +1,22 @@
-"""The score table: a row per method and weights, a column per score, specificity first."""
+"""The numbers of a language model's run: by variant, metric and setting; as a table; as points of charts."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import inf, log
 from typing import Any
 
 import pandas as pd
 
 from demograd.columns import CONTROLS
 from demograd.metrics import METRICS
-from demograd.report.cell import NOT_MEASURED, Cell, cell
-from demograd.report.variant import Variant, in_order, telling_fields, variant
+from demograd.report.numbers import NOT_MEASURED, Cell, cell
+from demograd.report.subject import Variant, in_order, telling_fields, variant
 
 LEADING = ("sim_aou", "sim_am_delta")
 """The scores that a reader sees first."""
+NEAREST_RATE_NOTE = "Of several learning rates: the one whose update is nearest to ICL’s in size."
+REORDERED = "ICL_reordered"
+"""The setting of ICL with the same demonstrations in another order."""
 SPECIFICITY = "_specificity"
 """What the results append to a metric's name for its difference from a control."""
 
@@ -26,22 +30,23 @@ class Scores:
 
     def tuned(self, selection: str = "all") -> list[Variant]:
         """The variants with a fine-tuning method, in the order of tables."""
-        return in_order(each for each, _, _ in self.cells if each.method is not None and each.selection == selection)
+        variants = (variant for variant, _, _ in self.cells)
+        return in_order(variant for variant in variants if variant.method and variant.selection == selection)
 
-    def of(self, metric: str, setting: str) -> dict[Variant, Cell]:
-        """One number of every variant that has it, in the order of tables."""
-        found = {each: cell for (each, *what), cell in self.cells.items() if what == [metric, setting]}
-        return {each: found[each] for each in in_order(found)}
+    def by_variant(self, metric: str, setting: str) -> dict[Variant, Cell]:
+        """The number of each variant that has it, in the order of tables."""
+        cells = {variant: cell for (variant, *key), cell in self.cells.items() if key == [metric, setting]}
+        return {variant: cells[variant] for variant in in_order(cells)}
 
-    def get(self, of: Variant, metric: str, setting: str) -> Cell:
-        """A variant's number; one that does not depend on fine-tuning is found whatever the method.
+    def get(self, variant: Variant, metric: str, setting: str) -> Cell:
+        """A variant's number; that of the untuned model where it does not depend on fine-tuning.
 
         A specificity that is not there says why the scores under it are not.
         """
-        found = self.cells.get((of, metric, setting)) or self.cells.get((of.untuned, metric, setting))
-        if found or not metric.endswith(SPECIFICITY):
-            return found or NOT_MEASURED
-        parts = [self.get(of, metric.removesuffix(SPECIFICITY), each) for each in ("FT", setting)]
+        cell = self.cells.get((variant, metric, setting)) or self.cells.get((variant.untuned, metric, setting))
+        if cell or not metric.endswith(SPECIFICITY):
+            return cell or NOT_MEASURED
+        parts = [self.get(variant, metric.removesuffix(SPECIFICITY), name) for name in ("FT", setting)]
         why = next((part.status for part in parts if part.status != "ok"), NOT_MEASURED.status)
         return replace(NOT_MEASURED, status=why)
 
@@ -75,12 +80,12 @@ def overall(results: pd.DataFrame) -> Scores:
 def columns(scores: Scores) -> dict[str, list[Column]]:
     """The score table's columns that were measured, in groups: specificity leads, plain scores follow."""
     similarities = [name for name, metric in METRICS.items() if metric.kind == "similarity" and metric.has_layers]
-    of_ft = [name for name in similarities if METRICS[name].arguments == ("zsl", "icl", "ft")]
-    others = [name for name in of_ft if name not in LEADING]
+    tuned = [name for name in similarities if METRICS[name].arguments == ("zsl", "icl", "ft")]
+    others = [name for name in tuned if name not in LEADING]
     groups = {
         "Specificity": _specificities(LEADING),
-        "Attention outputs": [_of_ft(name) for name in of_ft if "aou" in name],
-        "Attention logits": [_of_ft(name) for name in of_ft if "sim_am" in name],
+        "Attention outputs": [_of_ft(name) for name in tuned if "aou" in name],
+        "Attention logits": [_of_ft(name) for name in tuned if "sim_am" in name],
         "What is predicted": [
             _of_ft("rec2ftp"),
             Column("rec2ftp_base_rate", "ICL", METRICS["rec2ftp_base_rate"].title),
@@ -120,7 +125,7 @@ def score_table(results: pd.DataFrame) -> pd.DataFrame:
     table: dict[str, list[Any]] = {name.replace("_", " "): [row.texts[name] for row in rows] for name in shown}
     for column in (column for group in columns(scores).values() for column in group):
         cells = [scores.get(row, column.metric, column.setting) for row in rows]
-        table[column.name] = [f"{each.text} {each.bounds}{' conditional' * each.marked}".strip() for each in cells]
+        table[column.name] = [f"{cell.text} {cell.bounds}{' conditional' * cell.marked}".strip() for cell in cells]
     return pd.DataFrame(table)
 
 
@@ -134,3 +139,48 @@ def _specificities(names: Sequence[str]) -> list[Column]:
         for name in names
         for setting, control in CONTROLS.items()
     ]
+
+
+def at_one_rate(scores: Scores) -> dict[Variant, bool]:
+    """The variants for figures that cannot show all rates, each with whether it stands for several: the one nearest to
+    ‖u_FT‖ / ‖u_ICL‖ = 1."""
+
+    def distance(variant: Variant) -> float:
+        ratio = scores.get(variant, "update_size_ratio", "FT").value
+        return abs(log(ratio)) if ratio else inf
+
+    rivals: dict[tuple[object, ...], list[Variant]] = {}
+    for rival in scores.tuned():
+        about = (rival.task, rival.k, rival.model, rival.method, rival.weights)
+        rivals.setdefault(about, []).append(rival)
+    return {min(variants, key=distance): len(variants) > 1 for variants in rivals.values()}
+
+
+def points(results: pd.DataFrame, metric: str, setting: str = "FT") -> pd.DataFrame:
+    """A metric over all demonstration sets and queries, in all detail: columns variant, layer, at, value, low, high,
+    conditional."""
+    rows = results[
+        (results["metric"] == metric)
+        & (results["setting"] == setting)
+        & results[["seed", "head", "step"]].isna().all(axis=1)
+        & (results["selection"] == "all")
+        & results["task"].notna()
+    ]
+    columns = {"value": "value", "low": "ci_low", "high": "ci_high"}
+    return pd.DataFrame(
+        {
+            "variant": [variant(row) for row in rows.to_dict("records")],
+            "layer": rows["layer"].to_numpy(),
+            "at": rows["at"].to_numpy(),
+            **{name: rows[column].to_numpy(dtype=float, na_value=float("nan")) for name, column in columns.items()},
+            "conditional": (rows["interval"] == "conditional").to_numpy(),
+        }
+    )
+
+
+def points_by_layer(results: pd.DataFrame, metric: str, labels: Mapping[Variant, str]) -> pd.DataFrame:
+    """The points of these variants in each layer, as `line_chart` takes them: x is the layer, y the value."""
+    chosen = points(results, metric).dropna(subset=["layer"])
+    chosen = chosen[chosen["variant"].isin(list(labels))]
+    names = [labels[variant] for variant in chosen["variant"]]
+    return chosen.assign(label=names, x=chosen["layer"].astype(float), y=chosen["value"])

@@ -1,13 +1,20 @@
-"""What a page is made of: sections of tables and figures. Their files say what is in them, the template how they look.
+"""What a page is made of: registered sections of tables and figures. The template says how they look.
 
-All texts are plain: the template escapes them. The one exception is a chart, which `svg.py` has checked.
+All texts are plain: the template escapes them. The one exception is a chart, which `charts/drawing.py` has checked.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from importlib import import_module
+from importlib.metadata import entry_points
+from pkgutil import iter_modules
+from typing import TYPE_CHECKING, Literal
 
-from demograd.report.cell import Cell
+from demograd.errors import UserError
+from demograd.report.numbers import Cell
+
+if TYPE_CHECKING:
+    from demograd.report.run import Run
 
 Tone = Literal["", "absent", "flagged", "supported", "contradicted", "undecided", "reference"]
 """How an entry looks, besides what it says: no meaning is in colour alone."""
@@ -19,7 +26,7 @@ class Entry:
 
     text: str
     std: str = ""
-    """The deviation that goes with it."""
+    """Its standard deviation."""
     under: tuple[str, ...] = ()
     """Smaller lines beneath."""
     tone: Tone = ""
@@ -69,7 +76,7 @@ class Table:
     title: str = ""
     note: str = ""
     folded: str = ""
-    """What a reader sees of a table that has to be opened; empty: it is open."""
+    """The summary of a table that has to be opened; empty: it is open."""
 
 
 @dataclass(frozen=True)
@@ -104,14 +111,74 @@ class Figure:
 
 @dataclass(frozen=True)
 class Section:
-    """One part of the page."""
+    """What one part of the page says of one run."""
+
+    parts: tuple[Table | Figure, ...]
+    lead: str = ""
+    notes: tuple[str, ...] = ()
+    title: str = ""
+    """In place of the one that the section was registered with."""
+
+
+MakeSection = Callable[["Run"], Section | None]
+"""What a run has to say under a title; None where it has nothing to say."""
+
+
+@dataclass(frozen=True)
+class RegisteredSection:
+    """A section that every page asks for."""
 
     name: str
     """Its place in the page's address."""
     title: str
-    lead: str
-    parts: tuple[Table | Figure, ...]
-    notes: tuple[str, ...] = ()
+    order: int
+    make: MakeSection
+
+
+SECTIONS: dict[tuple[str, str], RegisteredSection] = {}
+"""By module and function, so that a notebook's cell that is run again replaces its section."""
+GROUP = "demograd.sections"
+"""The entry points by which a package brings sections of its own."""
+
+
+def section(title: str, order: int = 900, name: str = "") -> Callable[[MakeSection], MakeSection]:
+    """Register a function `Run → Section | None` as a section of every page.
+
+    Args:
+        title: the heading.
+        order: pages sort by it. Below zero stands beside the finding, before the notes; the package's own end at 1000.
+        name: the section's place in the page's address; the function's name where it is left out.
+    """
+
+    def register(make: MakeSection) -> MakeSection:
+        address = name or make.__name__.replace("_", "-")
+        SECTIONS[make.__module__, getattr(make, "__qualname__", address)] = RegisteredSection(
+            address, title, order, make
+        )
+        return make
+
+    return register
+
+
+def registered_sections() -> list[RegisteredSection]:
+    """All sections in the order of the page: the package's own, those of installed packages, and those of a script.
+
+    Raises:
+        UserError: an installed package's entry point cannot be loaded.
+    """
+    package = import_module("demograd.report.sections")
+    for module in iter_modules(package.__path__, f"{package.__name__}."):
+        import_module(module.name)
+    for point in entry_points(group=GROUP):
+        try:
+            point.load()
+        except Exception as error:
+            raise UserError(
+                f"the section {point.name} of an installed package cannot be loaded ({error})",
+                f"{point.value} to be a function under @section",
+                "Mend or uninstall that package",
+            ) from error
+    return sorted(SECTIONS.values(), key=lambda registered: registered.order)
 
 
 def entry(cell: Cell) -> Entry:
@@ -122,10 +189,18 @@ def entry(cell: Cell) -> Entry:
     return Entry(value, std, tuple(filter(None, under)), tone)
 
 
-def grouped(rows: Sequence[tuple[str, Row]]) -> tuple[Group, ...]:
+def grouped(rows: Iterable[tuple[str, Row]]) -> tuple[Group, ...]:
     """Rows by the title of their group; the title of a single group is left out."""
     groups: dict[str, list[Row]] = {}
     for title, row in rows:
         groups.setdefault(title, []).append(row)
-    every = tuple(Group(title, tuple(of)) for title, of in groups.items())
-    return every if len(every) > 1 else tuple(replace(group, title="") for group in every)
+    titled = tuple(Group(title, tuple(members)) for title, members in groups.items())
+    return titled if len(titled) > 1 else tuple(replace(group, title="") for group in titled)
+
+
+def figure(
+    charts: Iterable[Chart | None], caption: str = "", title: str = "", legend: Sequence[Key] = (), small: bool = False
+) -> tuple[Figure, ...]:
+    """A figure of the charts that there was something to draw of; nothing where there was none."""
+    drawings = tuple(filter(None, charts))
+    return (Figure(drawings, caption, title, tuple(legend), small),) if drawings else ()

@@ -5,22 +5,22 @@ from typing import TYPE_CHECKING
 from demograd.lazy import make_lazy
 
 if TYPE_CHECKING:
-    from demograd.study.cells import Cell, World, cells
     from demograd.study.claim_table import claims
-    from demograd.study.engine import Workers
     from demograd.study.finished import Run
+    from demograd.study.language_model.grid import Cell, World, cells
     from demograd.study.measures import MEASURES
     from demograd.study.run import run_study
     from demograd.study.schema import Study, make_study
     from demograd.study.spec.files import preset_names, read_study
     from demograd.study.spec.methods import method_descriptions
+    from demograd.study.spec.preset_groups import preset_groups, read_studies
     from demograd.study.store.cache import Cache, user_cache
     from demograd.study.store.cache import Entry as CacheEntry
     from demograd.study.store.failures import Failure
     from demograd.study.store.folder import RunFolder
-    from demograd.study.synthetic.run import run_synthetic
     from demograd.study.synthetic.schema import SyntheticStudy
     from demograd.study.watch import Silent, Watch
+    from demograd.study.workers import Workers
 
 __all__ = [
     "MEASURES",
@@ -40,10 +40,11 @@ __all__ = [
     "claims",
     "make_study",
     "method_descriptions",
+    "preset_groups",
     "preset_names",
+    "read_studies",
     "read_study",
     "run_study",
-    "run_synthetic",
     "user_cache",
 ]
 

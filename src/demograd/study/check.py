@@ -11,8 +11,14 @@ from demograd.models import Model, eager_attention
 from demograd.models.load import tokenizer_file_of
 from demograd.models.tokenizer import PROBE, texts_read_otherwise
 from demograd.observe import Observation, observe
-from demograd.observe.fit import TOLERANCE, random_prompts, reference_log_probs, relative_difference, way_at_length
 from demograd.observe.masks import attention_masks
+from demograd.observe.self_check import (
+    TOLERANCE,
+    random_prompts,
+    reference_log_probs,
+    relative_difference,
+    way_at_length,
+)
 from demograd.tasks import Prompts, TrainingSequence
 
 

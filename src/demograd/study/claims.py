@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from demograd.metrics import (
+from demograd.statistics import (
     SEEDS_TO_DECIDE,
     ClaimDecision,
     PairedTest,
@@ -22,7 +22,7 @@ from demograd.metrics import (
 )
 from demograd.study.claim_sides import Side, in_words, pairs
 from demograd.study.claim_table import claims
-from demograd.study.gathered import Gathered, Untuned, by_task_and_k
+from demograd.study.language_model.groups import Gathered, Untuned, by_task_and_k
 from demograd.study.objections import Validity, invalid_worlds, objection_to, unresolved
 from demograd.study.rows import number
 from demograd.study.schema import Study

@@ -6,8 +6,9 @@ from itertools import product
 
 from torch import Tensor
 
-from demograd.metrics import at_equal_size, mean_over_sizes, specificity
-from demograd.study.gathered import Gathered, Untuned
+from demograd.metrics import specificity
+from demograd.statistics import at_equal_size, mean_over_sizes
+from demograd.study.language_model.groups import Gathered, Untuned
 from demograd.study.rows import Row, similarity
 from demograd.study.schema import Study
 from demograd.study.scores import Scores, common_size, read_curve, size_range, tuned_scores

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from demograd.errors import UserError
-from demograd.study.grid import idle, still_meant
+from demograd.study.language_model.rules import idle, still_meant
 from demograd.study.schema import Study, make_study
 from demograd.tasks import Task, load_task, other_task, task_names
 

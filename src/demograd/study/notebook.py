@@ -6,16 +6,15 @@ from typing import Any
 
 from demograd.errors import UserError, quoted
 from demograd.files import place, read_yaml, run_folder
-from demograd.study.engine import Workers
 from demograd.study.finished import Run
 from demograd.study.run import run_study
 from demograd.study.schema import Study, make_study
 from demograd.study.spec.files import read_study
 from demograd.study.spec.validation import validated
 from demograd.study.store.folder import RunFolder
-from demograd.study.synthetic.run import run_synthetic
 from demograd.study.synthetic.schema import SyntheticStudy
 from demograd.study.watch import Silent, Watch
+from demograd.study.workers import Workers
 
 
 class Speaking(Silent):
@@ -61,10 +60,7 @@ def run(
     elif settings:
         study = validated(type(study), {**study.model_dump(exclude_unset=True), **settings})
     folder = None if out is None else place(out)
-    watch = watch or Speaking()
-    if isinstance(study, SyntheticStudy):
-        return run_synthetic(study, folder, watch, workers=workers, retry_failed=retry_failed)
-    return run_study(study, folder, watch, workers=workers, retry_failed=retry_failed)
+    return run_study(study, folder, watch or Speaking(), workers=workers, retry_failed=retry_failed)
 
 
 def open_run(folder: str | Path) -> Run:

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 
 from demograd.metrics import METRICS, check_resolution, check_update_size
-from demograd.study.cells import World
 from demograd.study.claim_sides import Side, is_tuned
-from demograd.study.gathered import Gathered
+from demograd.study.language_model.grid import World
+from demograd.study.language_model.groups import Gathered
 from demograd.study.scores import Scores, partner, size_curve
 from demograd.study.store.folder import RunFolder
 from demograd.study.validity import cell_label

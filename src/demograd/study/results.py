@@ -10,10 +10,12 @@ from torch import Tensor
 
 from demograd.columns import COLUMNS, CONTROLS, NOISE_CEILING
 from demograd.files import write_table
-from demograd.metrics import METRICS, OF_A_CEILING, aggregate, noise_ceiling, selected, specificity
-from demograd.study.cells import worlds
+from demograd.metrics import METRICS, OF_A_CEILING, noise_ceiling, selected, specificity
+from demograd.statistics import aggregate
 from demograd.study.curves import curve_rows
-from demograd.study.gathered import Gathered, Untuned, by_task_and_k, failed_groups, untuned_groups
+from demograd.study.language_model.groups import Gathered, Untuned, by_task_and_k, failed_groups, untuned_groups
+from demograd.study.language_model.inputs import read_inputs
+from demograd.study.language_model.units import NetworkMeasurement, units_of
 from demograd.study.measures import MEASURES, NETWORK_MEASURES, metrics_of_fine_tuning
 from demograd.study.rows import PER_QUERY, Row, number, performance, performance_over, similarity
 from demograd.study.schema import Study
@@ -21,7 +23,6 @@ from demograd.study.scores import tuned_scores, untuned_scores
 from demograd.study.spec.methods import options_json
 from demograd.study.store.failures import load_or_failed
 from demograd.study.store.folder import RunFolder
-from demograd.study.store.keys import network_key
 
 INTEGERS = ["seed", "permutation", "k", "k_used", "layer", "head", "step", "n", "n_missing", "n_seeds"]
 NUMBERS = ["learning_rate", "at", "value", "std", "ci_low", "ci_high"]
@@ -33,9 +34,9 @@ ROWS = 5_000
 PERFORMANCE = (*PER_QUERY, "auc", "macro_f1")
 
 
-def collect(study: Study, folder: RunFolder) -> pd.DataFrame:
-    """Write `results.parquet` from the cells and observations of a folder, and return it."""
-    rows, tables = _rows(study, folder), list[pd.DataFrame]()
+def write_results(folder: RunFolder, rows: Iterator[Row]) -> pd.DataFrame:
+    """Write `results.parquet`, and return it."""
+    tables = list[pd.DataFrame]()
     # a part at a time: as dictionaries, all rows of a large study would not fit into memory
     while part := list(islice(rows, ROWS)):
         tables.append(as_table(part))
@@ -44,7 +45,8 @@ def collect(study: Study, folder: RunFolder) -> pd.DataFrame:
     return table
 
 
-def _rows(study: Study, folder: RunFolder) -> Iterator[Row]:
+def rows_of(study: Study, folder: RunFolder) -> Iterator[Row]:
+    """All rows of a study of language models, from the cells and observations of a folder."""
     yield from _of_networks(study, folder)
     for untuned in untuned_groups(study, folder):
         yield from (_completed(study, untuned, row) for row in _untuned(study, untuned))
@@ -194,24 +196,24 @@ def _steps(group: Gathered, setting: str) -> Iterator[Row]:
 
 def _of_networks(study: Study, folder: RunFolder) -> Iterator[Row]:
     """What was measured on networks alone: per layer and over all; nothing is sampled, so there is no interval."""
-    networks = dict.fromkeys((world.model, world.weights, world.initialisation) for world in worlds(study))
-    for model, weights, initialisation in networks:
+    for unit in units_of(study, read_inputs(folder)):
+        if not isinstance(unit, NetworkMeasurement):
+            continue
+        model, weights, initialisation = unit.network
         about = {
             "model": model,
             "weights": weights,
             "dtype": study.dtype,
             "seed": None if weights == "trained" else initialisation,
         }
-        for what, metric in NETWORK_MEASURES.items():
-            if what in study.measures:
-                record = load_or_failed(folder, network_key(study, model, weights, initialisation, what, folder.inputs))
-                if "failed" in record.facts:
-                    yield {**about, "metric": metric, "status": record.facts["failed"]}
-                    continue
-                thresholds = record.facts.get("thresholds", [None])
-                values = record.tensors[metric].reshape(-1, len(thresholds))
-                for at, column in zip(thresholds, values.T, strict=True):
-                    yield from ({**about, **row, "metric": metric, "at": at} for row in _by_layer(column))
+        metric, record = NETWORK_MEASURES[unit.measure], load_or_failed(folder, unit.key)
+        if "failed" in record.facts:
+            yield {**about, "metric": metric, "status": record.facts["failed"]}
+            continue
+        thresholds = record.facts.get("thresholds", [None])
+        values = record.tensors[metric].reshape(-1, len(thresholds))
+        for at, column in zip(thresholds, values.T, strict=True):
+            yield from ({**about, **row, "metric": metric, "at": at} for row in _by_layer(column))
 
 
 def _by_layer(values: Tensor) -> Iterator[Row]:

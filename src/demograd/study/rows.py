@@ -11,26 +11,28 @@ from torch import Tensor
 from demograd.columns import NOISE_CEILING
 from demograd.metrics import (
     METRICS,
+    calibrated_correct,
+    credit,
+    format_log_likelihood,
+    label_log_likelihood,
+    normalised_label_log_likelihood,
+    resampled_auc,
+)
+from demograd.observe import Observation
+from demograd.statistics import (
     Aggregate,
     Interval,
     Over,
     aggregate,
-    calibrated_correct,
     conditional_interval,
     conditional_intervals,
-    credit,
     diverged,
-    format_log_likelihood,
     interval_over_demonstrations,
-    label_log_likelihood,
-    normalised_label_log_likelihood,
     only,
     over_seeds,
-    resampled_auc,
     stack_seeds,
     statistic_intervals,
 )
-from demograd.observe import Observation
 
 Row = dict[str, Any]
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from demograd.errors import unknown_name
 from demograd.learn import Method
 from demograd.models import Weights
-from demograd.study.grid import WORLD_AXES, Axes, Exclusion, PairedAxis, Point, check_rules, is_kept
+from demograd.study.language_model.rules import WORLD_AXES, Axes, Exclusion, PairedAxis, Point, check_rules, is_kept
 from demograd.study.measures import MEASURES
 from demograd.study.spec.fields import (
     AtLeastOne,
@@ -25,7 +25,7 @@ from demograd.study.spec.fields import (
 )
 from demograd.study.spec.methods import make_method, named_methods, resolved_methods
 from demograd.study.spec.validation import validated
-from demograd.tasks.cells import label_key
+from demograd.tasks.sources.cells import label_key
 from demograd.words import Dtype
 
 Rates = Annotated[list[Positive] | dict[str, Many[Positive]], OneOrMany()]

@@ -5,8 +5,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from demograd.metrics import METRICS, alpha, common_sizes, credit, mean_over_heads
-from demograd.study.gathered import Gathered, Untuned
+from demograd.metrics import METRICS, alpha, credit
+from demograd.statistics import common_sizes, mean_over_heads
+from demograd.study.language_model.groups import Gathered, Untuned
 from demograd.study.measures import metrics_of_fine_tuning
 from demograd.study.schema import Study
 

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from demograd.observe.packing import segment
-from demograd.study.prepare import Prepared
+from demograd.observe.packed import segment
+from demograd.study.language_model.prompts import Prepared
 from demograd.tasks import Prompts, TrainingSequence
 
 

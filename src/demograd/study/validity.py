@@ -12,7 +12,7 @@ from demograd.metrics import (
     check_seeds,
     check_update_size,
 )
-from demograd.study.gathered import Gathered, Untuned, untuned_groups
+from demograd.study.language_model.groups import Gathered, Untuned, untuned_groups
 from demograd.study.measures import metrics_of_fine_tuning
 from demograd.study.schema import Study
 from demograd.study.store.folder import RunFolder

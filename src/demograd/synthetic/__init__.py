@@ -37,10 +37,7 @@ if TYPE_CHECKING:
     from demograd.synthetic.constructions.mesa import mesa_predictions
     from demograd.synthetic.descent import Descent, sequential_descent, squared_error
     from demograd.synthetic.functional_descent import best_functional_steps, functional_descent
-    from demograd.synthetic.held_out import HeldOut, held_out
-    from demograd.synthetic.in_use import Masks, in_use
-    from demograd.synthetic.seeds import seeded
-    from demograd.synthetic.sequences import Sequences, Trajectories
+    from demograd.synthetic.sequences import Sequences, Trajectories, seeded
     from demograd.synthetic.settings import Architecture, AttentionKind, Kernel, Training
     from demograd.synthetic.solvers import (
         best_mesa_layers,
@@ -52,11 +49,10 @@ if TYPE_CHECKING:
         regularised_least_squares,
         ridge,
     )
-    from demograd.synthetic.starts import begun
-    from demograd.synthetic.training import TrainingDiverged, mean_loss, train
-    from demograd.synthetic.transformer import SmallTransformer, width_of
+    from demograd.synthetic.training import TrainingDiverged, best_start, mean_loss, train
+    from demograd.synthetic.transformer import Masks, SmallTransformer, in_use, width_of
     from demograd.synthetic.tuned_descent import best_descent, best_gradient_descent, best_sequential_step
-    from demograd.synthetic.tuning import NotConverged
+    from demograd.synthetic.tuning import HeldOut, NotConverged, held_out
     from demograd.synthetic.worlds import KernelRegression, LinearRegression, LinearSystem, SineRegression, World
 
 __all__ = [
@@ -85,7 +81,6 @@ __all__ = [
     "as_tokens",
     "attended",
     "attended_causally",
-    "begun",
     "best_descent",
     "best_functional_steps",
     "best_gradient_descent",
@@ -94,6 +89,7 @@ __all__ = [
     "best_preconditioner",
     "best_ridge",
     "best_sequential_step",
+    "best_start",
     "compare",
     "descent_layers",
     "effective_preconditioner",

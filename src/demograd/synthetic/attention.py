@@ -11,8 +11,30 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from demograd.synthetic.kernels import AttentionKind, activated
 from demograd.synthetic.sequences import Sequences
+from demograd.synthetic.settings import AttentionKind, Kernel
+
+
+def activated(
+    kind: AttentionKind, products: Float[Tensor, "*batch queries keys"]
+) -> Float[Tensor, "*batch queries keys"]:
+    """Attention weights from products ⟨query, key⟩; softmax is over keys, the others are pointwise (Cheng 2024)."""
+    match kind:
+        case "linear":
+            return products
+        case "relu":
+            return products.relu()
+        case "exponential":
+            return products.exp()
+        case "softmax":
+            return products.softmax(dim=-1)
+
+
+def gram(
+    kernel: Kernel, u: Float[Tensor, "*batch n inputs"], v: Float[Tensor, "*batch m inputs"]
+) -> Float[Tensor, "*batch n m"]:
+    """K(u_i, v_j): ⟨u, v⟩, its positive part, or its exponential."""
+    return activated(kernel, u @ v.mT)
 
 
 @dataclass(frozen=True)
@@ -41,16 +63,16 @@ def attended(
     last_only: bool = False,
 ) -> Float[Tensor, "sequences updated width"]:
     """All tokens after a layer, or the last alone. The last is the query: it is no key."""
-    keys, asking = tokens[:, :-1], tokens[:, -1:] if last_only else tokens
-    update = torch.zeros_like(asking)
+    keys, queries = tokens[:, :-1], tokens[:, -1:] if last_only else tokens
+    update = torch.zeros_like(queries)
     for key, query, value, projection in zip(*layer.matrices(), strict=True):
-        asked, moved = query.mT @ key, (projection @ value).mT
+        qk, pv_transposed = query.mT @ key, (projection @ value).mT
         if kind == "linear":
             # Σ_i e_i e_iᵀ first: a matrix as wide as a token, however many keys there are
-            update = update + asking @ (asked @ (keys.mT @ keys) @ moved)
+            update = update + queries @ (qk @ (keys.mT @ keys) @ pv_transposed)
         else:
-            update = update + activated(kind, asking @ asked @ keys.mT) @ (keys @ moved)
-    return asking + update
+            update = update + activated(kind, queries @ qk @ keys.mT) @ (keys @ pv_transposed)
+    return queries + update
 
 
 def attended_causally(
@@ -60,14 +82,14 @@ def attended_causally(
 
     Softmax's weights sum to 1 over them; other attention takes the mean over them.
     """
-    seen = torch.ones(tokens.shape[1], tokens.shape[1], dtype=torch.bool, device=tokens.device).tril()
+    visible = torch.ones(tokens.shape[1], tokens.shape[1], dtype=torch.bool, device=tokens.device).tril()
     update = torch.zeros_like(tokens)
     for key, query, value, projection in zip(*layer.matrices(), strict=True):
         products = tokens @ (query.mT @ key) @ tokens.mT
         if kind == "softmax":
-            weights = activated(kind, products.masked_fill(~seen, -torch.inf))
+            weights = activated(kind, products.masked_fill(~visible, -torch.inf))
         else:
-            weights = activated(kind, products).masked_fill(~seen, 0.0) / seen.sum(dim=1, keepdim=True)
+            weights = activated(kind, products).masked_fill(~visible, 0.0) / visible.sum(dim=1, keepdim=True)
         update = update + weights @ (tokens @ (projection @ value).mT)
     return tokens + update
 

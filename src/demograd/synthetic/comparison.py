@@ -17,7 +17,7 @@ Learner = Callable[[Sequences], Tensor]
 
 @dataclass(frozen=True)
 class Comparison:
-    """Of two learners, problem by problem; infinite where one of them diverged."""
+    """How far two learners agree, problem by problem; infinite where one of them diverged."""
 
     prediction_difference: Float[Tensor, " sequences"]
     """‖ŷ − ŷ′‖."""
@@ -27,9 +27,11 @@ class Comparison:
     """‖∂ŷ/∂x − ∂ŷ′/∂x‖."""
 
 
-def compare(one: Learner, other: Learner, problems: Sequences) -> Comparison:
+def compare(first: Learner, other: Learner, problems: Sequences) -> Comparison:
     """Both learners on the same problems (von Oswald 2023a, figure 2)."""
-    (predicted, sensitivity), (also, as_sensitive) = (_with_sensitivity(each, problems) for each in (one, other))
+    (predicted, sensitivity), (also, as_sensitive) = (
+        _with_sensitivity(learner, problems) for learner in (first, other)
+    )
     cosine = cosine_similarity(sensitivity, as_sensitive, dim=-1)
     is_flat = (sensitivity.norm(dim=-1) == 0) | (as_sensitive.norm(dim=-1) == 0)
     distance = infinite_if_undefined((sensitivity - as_sensitive).norm(dim=-1))
@@ -56,11 +58,11 @@ def order_spread(learner: Learner, problems: Sequences, orders: Sequence[Tensor]
     What Shen 2023 calls order sensitivity, where a prediction is a number and not a distribution over words. Infinite
     for all where the learner diverged on any, for then there is no root mean square.
     """
-    found = torch.stack([learner(problems.reordered(order)).double() for order in orders])
-    scale = found.square().sum(dim=-1).mean().sqrt()
+    predicted = torch.stack([learner(problems.reordered(order)).double() for order in orders])
+    scale = predicted.square().sum(dim=-1).mean().sqrt()
     if not scale.isfinite():
-        return torch.full_like(found[0, ..., 0], torch.inf)
-    return found.std(dim=0).norm(dim=-1) / scale
+        return torch.full_like(predicted[0, ..., 0], torch.inf)
+    return predicted.std(dim=0).norm(dim=-1) / scale
 
 
 def products(layer: AttentionLayer) -> tuple[Float[Tensor, "heads width width"], Float[Tensor, "heads width width"]]:
@@ -73,9 +75,9 @@ def scaled_like(layer: AttentionLayer, like: AttentionLayer) -> AttentionLayer:
 
     What a linear layer does does not depend on c, so its weights cannot be compared before this. K and P become I.
     """
-    (asked, moved), (_, moved_there) = products(layer), products(like)
-    c = moved[:, -1:, -1:] / moved_there[:, -1:, -1:]
-    return _from_products(c * asked, moved / c)
+    (qk, pv), (_, target_pv) = products(layer), products(like)
+    c = pv[:, -1:, -1:] / target_pv[:, -1:, -1:]
+    return _from_products(c * qk, pv / c)
 
 
 def interpolated(trained: AttentionLayer, constructed: AttentionLayer, mix: float) -> AttentionLayer:
@@ -83,8 +85,8 @@ def interpolated(trained: AttentionLayer, constructed: AttentionLayer, mix: floa
 
     **Source:** von Oswald 2023a, figure 2 (there the mean of the two).
     """
-    here, there = products(scaled_like(trained, constructed)), products(constructed)
-    return _from_products(*((1 - mix) * one + mix * other for one, other in zip(here, there, strict=True)))
+    own, target = products(scaled_like(trained, constructed)), products(constructed)
+    return _from_products(*((1 - mix) * product + mix * other for product, other in zip(own, target, strict=True)))
 
 
 def effective_preconditioner(layer: AttentionLayer, context: int) -> Float[Tensor, "inputs inputs"]:
@@ -94,8 +96,8 @@ def effective_preconditioner(layer: AttentionLayer, context: int) -> Float[Tenso
     Terms without y_i, or with its square, are no step of gradient descent; training makes them vanish.
     """
     total = torch.zeros_like(layer.key[0, :-1, :-1])
-    for asked, moved in zip(*products(layer), strict=True):
-        m, p = asked.mT, moved[-1]
+    for qk, pv in zip(*products(layer), strict=True):
+        m, p = qk.mT, pv[-1]
         total = total - context * (p[-1] * m[:-1, :-1] + torch.outer(p[:-1], m[-1, :-1]))
     return total
 
@@ -107,6 +109,6 @@ def _with_sensitivity(learner: Learner, problems: Sequences) -> tuple[Tensor, Te
     return predicted.detach(), gradient
 
 
-def _from_products(asked: Tensor, moved: Tensor) -> AttentionLayer:
-    everything = torch.eye(asked.shape[-1], dtype=asked.dtype, device=asked.device).expand_as(asked)
-    return AttentionLayer(everything, asked.mT, moved, everything)
+def _from_products(qk: Tensor, pv: Tensor) -> AttentionLayer:
+    everything = torch.eye(qk.shape[-1], dtype=qk.dtype, device=qk.device).expand_as(qk)
+    return AttentionLayer(everything, qk.mT, pv, everything)

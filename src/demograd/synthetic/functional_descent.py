@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from demograd.synthetic.kernels import AttentionKind, activated
+from demograd.synthetic.attention import AttentionKind, activated
 from demograd.synthetic.sequences import Sequences
 from demograd.synthetic.tuning import Errors, mean_square, minimise
 
@@ -48,23 +48,26 @@ def best_functional_steps(
         NotConverged: no optimum was found.
     """
     if not any_bandwidth or kind in ("linear", "relu"):
-        errors = [partial(_errors, each, kind) for each in problems.batches(BATCH)]
+        errors = [partial(_errors, batch, kind) for batch in problems.batches(BATCH)]
         return minimise(errors, _beginning(steps, problems, kind, 1.0)).converged(), 1.0
 
     def with_bandwidth(on: Sequences) -> Errors:
-        """Of the steps and log b: b is positive."""
+        """Errors as a function of the steps and log b, since b is positive."""
         return lambda both: _errors(on, kind, both[:-1], both[-1].exp())
 
     part = min(STARTED_ON, len(problems.x) // 2)
-    started_on, *others = [with_bandwidth(each) for each in problems.batches(part)]
-    begun = []
+    started_on, *others = [with_bandwidth(batch) for batch in problems.batches(part)]
+    candidates = []
     for b in BEGINNINGS:
         log = torch.tensor([b]).to(problems.y).log()
         start = torch.cat([_beginning(steps, problems, kind, b), log])
-        begun.append(minimise([started_on], start, iterations=60).parameters)
-    start = min(begun, key=lambda both: float(mean_square([each(both) for each in others]).nan_to_num(torch.inf)))
-    found = minimise([with_bandwidth(each) for each in problems.batches(BATCH)], start).converged()
-    return found[:-1], float(found[-1].exp())
+        candidates.append(minimise([started_on], start, iterations=60).parameters)
+    start = min(
+        candidates,
+        key=lambda both: float(mean_square([batch_errors(both) for batch_errors in others]).nan_to_num(torch.inf)),
+    )
+    optimum = minimise([with_bandwidth(batch) for batch in problems.batches(BATCH)], start).converged()
+    return optimum[:-1], float(optimum[-1].exp())
 
 
 def _errors(

@@ -1,9 +1,12 @@
-"""What a synthetic world gives out: in-context learning problems, many at once."""
+"""In-context learning problems, many at once, and the streams of random numbers that they are drawn from."""
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
+import numpy as np
+import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Generator, Tensor
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,7 @@ class Sequences:
 
     def batches(self, size: int) -> list["Sequences"]:
         """The same problems in batches of at most so many."""
-        parts = zip(*(each.split(size) for each in (self.x, self.y, self.query_x, self.query_y)), strict=True)
+        parts = zip(*(values.split(size) for values in (self.x, self.y, self.query_x, self.query_y)), strict=True)
         return [Sequences(*part) for part in parts]
 
     def reordered(self, order: Tensor) -> "Sequences":
@@ -35,3 +38,17 @@ class Trajectories:
     """States of dynamical systems: each state is to be predicted from those before it."""
 
     states: Float[Tensor, "sequences times state"]
+
+
+Purpose = Literal["weights", "training", "tuning", "test"]
+_PURPOSES: tuple[Purpose, ...] = ("weights", "training", "tuning", "test")
+
+
+def seeded(purpose: Purpose, seed: int, device: str | torch.device = "cpu", *, again: int = 0) -> Generator:
+    """A generator of its own for each purpose and seed, and each time that they are needed `again`.
+
+    They are hashed together: torch's generator on a CPU keeps 32 bits of a seed, so that seeds which differ above
+    them, as sums of large numbers do, would draw the same.
+    """
+    [hashed] = np.random.SeedSequence([_PURPOSES.index(purpose), seed, *([again] if again else [])]).generate_state(1)
+    return Generator(device=device).manual_seed(int(hashed))

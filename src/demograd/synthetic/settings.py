@@ -1,4 +1,4 @@
-"""What worlds, networks and their training are told. A study file says all of it, and is checked without torch."""
+"""Settings of worlds, networks and their training. A study file says all of it, and is checked without torch."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -10,7 +10,7 @@ Inputs = Literal["normal", "uniform", "sphere"]
 
 @dataclass(frozen=True)
 class LinearSettings:
-    """Of `LinearRegression`."""
+    """Settings of `LinearRegression`."""
 
     dimension: int
     inputs: Inputs = "normal"
@@ -26,7 +26,7 @@ class LinearSettings:
     nonzero: int | None = None
     """How many components of w are not zero; None: all."""
     half_width: float = 1.0
-    """Of uniform inputs: U(−1, 1) in von Oswald 2023a's text; ½ in the code released with it, U(−½, ½)."""
+    """h of uniform inputs: U(−1, 1) in von Oswald 2023a's text; ½ in the code released with it, U(−½, ½)."""
 
     def __post_init__(self) -> None:
         if self.spectrum is not None and len(self.spectrum) != self.dimension:
@@ -47,7 +47,7 @@ class LinearSettings:
 
 @dataclass(frozen=True)
 class KernelSettings:
-    """Of `KernelRegression`."""
+    """Settings of `KernelRegression`."""
 
     dimension: int
     kernel: Kernel = "linear"
@@ -57,13 +57,13 @@ class KernelSettings:
 
 @dataclass(frozen=True)
 class SineSettings:
-    """Of `SineRegression`."""
+    """Settings of `SineRegression`."""
 
     noise: float = 0.0
     dimension: int = 1
     smallest_amplitude: float = 0.1
     largest_amplitude: float = 5.0
-    """Of a: 5 in Finn 2017 and in the text of von Oswald 2023a, 0.5 in its released code."""
+    """Upper end of a: 5 in Finn 2017 and in the text of von Oswald 2023a, 0.5 in its released code."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.smallest_amplitude <= self.largest_amplitude:
@@ -72,7 +72,7 @@ class SineSettings:
 
 @dataclass(frozen=True)
 class SystemSettings:
-    """Of `LinearSystem`."""
+    """Settings of `LinearSystem`."""
 
     dimension: int
     noise: float = 0.1

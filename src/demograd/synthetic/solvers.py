@@ -5,9 +5,9 @@ from jaxtyping import Float
 from scipy.optimize import minimize_scalar
 from torch import Tensor
 
+from demograd.synthetic.attention import Kernel, gram
 from demograd.synthetic.constructions.mesa import mesa_predictions
 from demograd.synthetic.descent import squared_error
-from demograd.synthetic.kernels import Kernel, gram
 from demograd.synthetic.sequences import Sequences, Trajectories
 from demograd.synthetic.worlds import KernelRegression, LinearRegression, World
 
@@ -46,8 +46,8 @@ def kernel_regression(problems: Sequences, kernel: Kernel, noise_variance: float
     points = torch.cat([problems.x, problems.query_x[:, None]], dim=1).double()
     eigenvalues, axes = torch.linalg.eigh(gram(kernel, points, points))
     k = axes @ (eigenvalues.clamp(min=0)[..., None] * axes.mT)
-    known = k[:, :-1, :-1] + noise_variance * torch.eye(problems.context, dtype=k.dtype, device=k.device)
-    weights = torch.linalg.pinv(known, hermitian=True, rtol=1e-10) @ problems.y.double()
+    covariance = k[:, :-1, :-1] + noise_variance * torch.eye(problems.context, dtype=k.dtype, device=k.device)
+    weights = torch.linalg.pinv(covariance, hermitian=True, rtol=1e-10) @ problems.y.double()
     return (k[:, -1:, :-1] @ weights).squeeze(1).to(problems.y)
 
 
@@ -65,10 +65,10 @@ def posterior_mean(world: World, problems: Sequences) -> Float[Tensor, "sequence
             root = torch.linalg.cholesky(precision).to(problems.x.device)  # w = root⁻ᵀ z, and least norm is z's
             white = Sequences(
                 *(
-                    torch.linalg.solve_triangular(root, each.double()[..., None], upper=False).squeeze(-1)
+                    torch.linalg.solve_triangular(root, points.double()[..., None], upper=False).squeeze(-1)
                     if name.endswith("x")
-                    else each.double()
-                    for name, each in vars(problems).items()
+                    else points.double()
+                    for name, points in vars(problems).items()
                 )
             )
             return least_squares(white).to(problems.y)
@@ -103,7 +103,7 @@ def best_mesa_layers(
     states = trajectories.states
     curvature = torch.full((layers,), 0.5 / float(states.square().mean()), dtype=states.dtype, device=states.device)
     of_each = torch.stack(
-        [mesa_predictions(trajectories, one, curvature)[:, :-1].flatten() for one in torch.eye(layers).to(states)],
+        [mesa_predictions(trajectories, unit, curvature)[:, :-1].flatten() for unit in torch.eye(layers).to(states)],
         dim=1,
     )
     steps = torch.linalg.lstsq(of_each, states[:, 1:].reshape(-1, 1)).solution.squeeze(-1)

@@ -5,7 +5,8 @@ stopped draws what it would have drawn, and ends with the same weights bit for b
 """
 
 from collections.abc import Callable
-from math import cos, pi
+from dataclasses import replace
+from math import cos, inf, pi
 
 import torch
 from jaxtyping import Float
@@ -13,10 +14,9 @@ from torch import Generator, Tensor
 
 from demograd.files import Place, sealed_tensors, write_tensors
 from demograd.synthetic.descent import squared_error
-from demograd.synthetic.seeds import seeded
-from demograd.synthetic.sequences import Sequences, Trajectories
+from demograd.synthetic.sequences import Sequences, Trajectories, seeded
 from demograd.synthetic.settings import Training
-from demograd.synthetic.transformer import SmallTransformer
+from demograd.synthetic.transformer import Architecture, SmallTransformer
 from demograd.synthetic.worlds import LinearSystem, World
 
 
@@ -102,11 +102,45 @@ def _save(
 def _restore(
     file: Place, network: SmallTransformer, adam: torch.optim.Adam, losses: Tensor, generator: Generator
 ) -> int:
-    with sealed_tensors(file) as kept, torch.no_grad():
+    with sealed_tensors(file) as checkpoint, torch.no_grad():
         for name, parameter in network.named_parameters():
-            parameter.copy_(kept.get_tensor(f"weights/{name}"))
-            moments = {moment: kept.get_tensor(f"adam/{moment}/{name}") for moment in ("step", "exp_avg", "exp_avg_sq")}
+            parameter.copy_(checkpoint.get_tensor(f"weights/{name}"))
+            moments = {
+                moment: checkpoint.get_tensor(f"adam/{moment}/{name}") for moment in ("step", "exp_avg", "exp_avg_sq")
+            }
             adam.state[parameter] = {name: moment.to(parameter.device) for name, moment in moments.items()}
-        losses.copy_(kept.get_tensor("losses"))
-        generator.set_state(kept.get_tensor("generator"))
-        return int(kept.get_tensor("steps"))
+        losses.copy_(checkpoint.get_tensor("losses"))
+        generator.set_state(checkpoint.get_tensor("generator"))
+        return int(checkpoint.get_tensor("steps"))
+
+
+LAST = 10
+"""One in so many steps of a trial counts: its last ones."""
+
+
+def best_start(
+    architecture: Architecture,
+    width: int,
+    world: World | LinearSystem,
+    context: int,
+    training: Training,
+    seed: int,
+    device: torch.device | str = "cpu",
+) -> SmallTransformer:
+    """A network as it is after the trial that went best; untrained where there is but one start, or all diverged.
+
+    Trials draw the batches with which training itself begins: what goes on afterwards sees those once more.
+    """
+    networks = [SmallTransformer(architecture, width, seed, start).to(device) for start in range(training.starts)]
+    trial = replace(training, steps=training.trial, warmup=training.warmup * training.trial // training.steps)
+
+    def loss_after_trial(network: SmallTransformer) -> float:
+        try:
+            return float(train(network, world, context, trial, seed)[-max(1, training.trial // LAST) :].mean())
+        except TrainingDiverged:
+            return inf
+
+    losses = [loss_after_trial(network) for network in networks] if training.starts > 1 else [inf]
+    if min(losses) == inf:
+        return SmallTransformer(architecture, width, seed).to(device)
+    return networks[losses.index(min(losses))]

@@ -4,13 +4,12 @@ from collections import deque
 from collections.abc import Iterator
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from demograd.synthetic.attention import AttentionLayer, as_tokens, attended, attended_causally, predictions
 from demograd.synthetic.constructions.mesa import PARTS, system_tokens
-from demograd.synthetic.seeds import seeded
-from demograd.synthetic.sequences import Sequences, Trajectories
+from demograd.synthetic.sequences import Sequences, Trajectories, seeded
 from demograd.synthetic.settings import Architecture
 
 
@@ -23,24 +22,24 @@ class SmallTransformer(nn.Module):
         self.architecture = architecture
         generator = seeded("weights", seed, again=start)
 
-        def drawn(*shape: int, fan: int) -> nn.Parameter:
+        def parameter(*shape: int, fan: int) -> nn.Parameter:
             return nn.Parameter(architecture.initial_scale / fan**0.5 * torch.randn(shape, generator=generator))
 
         different = 1 if architecture.shared else architecture.layers
         square = (different, architecture.heads, width, width)
-        self.key, self.query, self.value, self.projection = (drawn(*square, fan=width) for _ in range(4))
+        self.key, self.query, self.value, self.projection = (parameter(*square, fan=width) for _ in range(4))
         if architecture.mlp:
-            self.into_mlp = drawn(different, architecture.mlp, width, fan=width)
-            self.out_of_mlp = drawn(different, width, architecture.mlp, fan=architecture.mlp)
+            self.into_mlp = parameter(different, architecture.mlp, width, fan=width)
+            self.out_of_mlp = parameter(different, width, architecture.mlp, fan=architecture.mlp)
 
     def layers(self) -> list[AttentionLayer]:
         """The attention layers in the order in which they run; shared ones are there as often as they run."""
         weights: tuple[Tensor, ...] = (self.key, self.query, self.value, self.projection)
-        which = [0 if self.architecture.shared else n for n in range(self.architecture.layers)]
+        positions = [0 if self.architecture.shared else n for n in range(self.architecture.layers)]
         if self.architecture.by_inputs:
             is_x = torch.ones_like(self.key[0]).index_fill(-1, torch.tensor([-1], device=self.key.device), 0.0)
             weights = (self.key * is_x, self.query * is_x, self.value, self.projection)
-        return [AttentionLayer(*(weight[n] for weight in weights)) for n in which]
+        return [AttentionLayer(*(weight[n] for weight in weights)) for n in positions]
 
     def forward(self, problems: Sequences | Trajectories) -> Tensor:
         """Predictions: of the queries' y `[sequences, outputs]`, or of each next state `[sequences, times, state]`."""
@@ -76,3 +75,31 @@ class SmallTransformer(nn.Module):
 def width_of(dimension: int, *, system: bool) -> int:
     """A token's width: (x, y) of a regression problem with one output, or the four parts of a linear system's."""
     return PARTS * dimension if system else dimension + 1
+
+
+Masks = tuple[Bool[Tensor, "width width"], Bool[Tensor, "width width"]]
+"""Masks of QᵀK and of PV, as `products` gives them."""
+
+
+def in_use(
+    layers: int, inputs: int, outputs: int = 1, *, shared: bool = False, mlp: bool = False, by_inputs: bool = False
+) -> list[Masks]:
+    """For each layer of a network that predicts a query's y from (x, 0), whatever its attention: what can matter.
+
+    Of a layer's update PV Σ_i e_i κ(e_iᵀ KᵀQ e), all layers but the last use everything, since the examples' x and y
+    are the next layer's keys, queries and values. The last one is read in the query's y alone: the rows of PV that give
+    x are idle, unless an MLP reads x. And the one layer of a network that has no other sees a query whose y is 0: the
+    rows of QᵀK that the query's y multiplies are idle. A shared layer uses what it uses at any of its places. With keys
+    and queries `by_inputs`, the rows and columns of QᵀK that any y multiplies are idle in every layer.
+    """
+    width = inputs + outputs
+    masks = []
+    for n in range(layers):
+        qk, pv = (torch.ones(width, width, dtype=torch.bool) for _ in range(2))
+        if n == layers - 1 and not (shared and layers > 1):
+            pv[:inputs] = mlp
+            qk[inputs:] = layers > 1
+        if by_inputs:
+            qk[inputs:], qk[:, inputs:] = False, False
+        masks.append((qk, pv))
+    return masks

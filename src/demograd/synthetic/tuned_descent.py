@@ -29,7 +29,7 @@ NEAR = 0.3
 """Standard deviation of a start's entries about those of the best GD, relative to its rate."""
 
 
-class _Known(NamedTuple):
+class _Summary(NamedTuple):
     """All that a descent knows of problems, and what it is to predict."""
 
     squares: Tensor
@@ -41,18 +41,18 @@ class _Known(NamedTuple):
 
 def best_gradient_descent(steps: int, problems: Sequences) -> Descent:
     """GD with the one step size that is best on these problems, by line search."""
-    known = _known_along_axes(problems)
+    summary = _summary_along_axes(problems)
 
     def loss(eta: float) -> float:
-        etas = torch.full((steps,), eta).to(known.squares)
-        predicted = descended_along_axes(etas, 0 * etas, known.squares, known.products, known.query_x)
-        return float(squared_error(predicted, known.query_y).mean())
+        etas = torch.full((steps,), eta).to(summary.squares)
+        predicted = descended_along_axes(etas, 0 * etas, summary.squares, summary.products, summary.query_x)
+        return float(squared_error(predicted, summary.query_y).mean())
 
     # beyond 2 / (largest mean eigenvalue) GD diverges on average: there is no best step there
     largest = float(torch.linalg.eigvalsh((problems.x.mT @ problems.x / problems.context).mean(dim=0))[-1])
-    found = minimize_scalar(loss, bounds=(0.0, 2.0 / largest), method="bounded", options={"xatol": 1e-5 / largest})
+    minimum = minimize_scalar(loss, bounds=(0.0, 2.0 / largest), method="bounded", options={"xatol": 1e-5 / largest})
     everything = torch.eye(problems.x.shape[-1], dtype=problems.x.dtype, device=problems.x.device)
-    preconditioners = float(found.x) * everything.expand(steps, -1, -1)
+    preconditioners = float(minimum.x) * everything.expand(steps, -1, -1)
     return Descent(preconditioners, 0 * preconditioners, problems.context)
 
 
@@ -79,7 +79,7 @@ def best_descent(
         a, *b = parts.expand(*parts.shape[:-3], steps, -1, -1).unbind(-4)
         return a, b[0] if curved else torch.zeros_like(a)
 
-    def errors(on: _Known, parameters: Tensor) -> Tensor:
+    def errors(on: _Summary, parameters: Tensor) -> Tensor:
         a, b = matrices(parameters)
         if preconditioned:
             predicted = descended(a, b, on.squares, on.products, on.query_x)
@@ -87,48 +87,50 @@ def best_descent(
             predicted = descended_along_axes(a[..., 0, 0], b[..., 0, 0], on.squares, on.products, on.query_x)
         return (predicted - on.query_y).flatten()
 
-    def jacobian(on: _Known, parameters: Tensor) -> Tensor:
+    def jacobian(on: _Summary, parameters: Tensor) -> Tensor:
         """Each problem with parameters of its own, all equal: one pass backward for each output gives all rows."""
         own = parameters.expand(len(on.query_x), -1).clone().requires_grad_()
         of_outputs = errors(on, own).unflatten(0, on.query_y.shape).sum(dim=0)
-        rows = [torch.autograd.grad(each, own, retain_graph=True)[0] for each in of_outputs]
+        rows = [torch.autograd.grad(output, own, retain_graph=True)[0] for output in of_outputs]
         return torch.stack(rows, dim=1).flatten(0, 1)
 
-    def tuned(start: Tensor, on: list[_Known], iterations: int) -> Minimum:
+    def tuned(start: Tensor, on: list[_Summary], iterations: int) -> Minimum:
         return minimise(
-            [partial(errors, each) for each in on], start, [partial(jacobian, each) for each in on], iterations
+            [partial(errors, batch) for batch in on], start, [partial(jacobian, batch) for batch in on], iterations
         )
 
-    def loss(on: list[_Known], parameters: Tensor) -> float:
-        return float(mean_square([errors(each, parameters) for each in on]).nan_to_num(torch.inf))
+    def loss(on: list[_Summary], parameters: Tensor) -> float:
+        return float(mean_square([errors(batch, parameters) for batch in on]).nan_to_num(torch.inf))
 
-    know = _known if preconditioned else _known_along_axes
+    summarise = _summary if preconditioned else _summary_along_axes
     rate = best_gradient_descent(steps, problems).preconditioners[0, 0, 0]
     start = (rate * torch.eye(inputs, dtype=problems.x.dtype, device=problems.x.device)).expand(different, -1, -1)
-    generator, found = Generator().manual_seed(0), []
+    generator, candidates = Generator().manual_seed(0), []
     for n in range(STARTS):
         away = NEAR * rate * torch.randn(start.shape, generator=generator, dtype=start.dtype).to(start)
         a = start + away if n else start
-        found.append(torch.stack([a, torch.zeros_like(a)][: 1 + curved]).flatten())
+        candidates.append(torch.stack([a, torch.zeros_like(a)][: 1 + curved]).flatten())
     for sequences, going_on in ROUNDS:
-        part, *others = [know(each) for each in problems.batches(min(sequences, len(problems.x) // 2))]
-        found = sorted((tuned(at, [part], 40).parameters for at in found), key=partial(loss, others))[:going_on]
-    known = [know(each) for each in problems.batches(BATCH)]
-    a, b = matrices(tuned(found[0], known, 300).converged())
+        part, *others = [summarise(batch) for batch in problems.batches(min(sequences, len(problems.x) // 2))]
+        candidates = sorted((tuned(at, [part], 40).parameters for at in candidates), key=partial(loss, others))[
+            :going_on
+        ]
+    batches = [summarise(batch) for batch in problems.batches(BATCH)]
+    a, b = matrices(tuned(candidates[0], batches, 300).converged())
     everything = torch.eye(problems.x.shape[-1], dtype=problems.x.dtype, device=problems.x.device)
     if not preconditioned:
         a, b = a * everything, b * everything
     return Descent(a.clone(), b.clone(), problems.context)
 
 
-def _known(problems: Sequences) -> _Known:
-    return _Known(*moments(problems, problems.context), problems.query_x, problems.query_y)
+def _summary(problems: Sequences) -> _Summary:
+    return _Summary(*moments(problems, problems.context), problems.query_x, problems.query_y)
 
 
-def _known_along_axes(problems: Sequences) -> _Known:
+def _summary_along_axes(problems: Sequences) -> _Summary:
     squares, products = moments(problems, problems.context)
     eigenvalues, axes = torch.linalg.eigh(squares)
-    return _Known(eigenvalues, products @ axes, (problems.query_x[:, None] @ axes).squeeze(1), problems.query_y)
+    return _Summary(eigenvalues, products @ axes, (problems.query_x[:, None] @ axes).squeeze(1), problems.query_y)
 
 
 def best_sequential_step(problems: Sequences) -> float:
@@ -138,5 +140,5 @@ def best_sequential_step(problems: Sequences) -> float:
     def loss(step: float) -> float:
         return float(squared_error(sequential_descent(problems, step), problems.query_y).mean())
 
-    found = minimize_scalar(loss, bounds=(0.0, 2.0 / largest), method="bounded", options={"xatol": 1e-5 / largest})
-    return float(found.x)
+    minimum = minimize_scalar(loss, bounds=(0.0, 2.0 / largest), method="bounded", options={"xatol": 1e-5 / largest})
+    return float(minimum.x)

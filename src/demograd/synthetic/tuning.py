@@ -9,6 +9,7 @@ with the number of problems.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from math import isfinite
 
 import torch
 from jaxtyping import Float
@@ -62,9 +63,9 @@ def minimise(
 
     Without `jacobians`, one for each batch, they are forward differentiation's: one pass for each parameter.
     """
-    jacobians = [partial(_forward, each) for each in errors] if jacobians is None else jacobians
+    jacobians = [partial(_forward, batch) for batch in errors] if jacobians is None else jacobians
     parameters, damping, gain = start, 1e-2, 1.0
-    left = [each(parameters) for each in errors]
+    left = [batch(parameters) for batch in errors]
     loss = mean_square(left)
     if not loss.isfinite():
         return Minimum(parameters, float(loss), 0.0, done=False)
@@ -74,14 +75,14 @@ def minimise(
         scale = curvature.diagonal().clamp(min=1e-12 * float(curvature.diagonal().max())).diag()
         while damping < 1e12:
             step = torch.linalg.solve_ex(curvature + damping * scale, slope).result
-            there = [each(parameters - step) for each in errors]
-            if (new := mean_square(there)) < loss:
+            residuals = [batch(parameters - step) for batch in errors]
+            if (new := mean_square(residuals)) < loss:
                 break
             damping *= 4
         else:  # no step goes down, however short: this is the bottom, to rounding
             return Minimum(parameters, float(loss), 0.0, done=True)
         gain = float(1 - new / loss)
-        parameters, left, loss = parameters - step, there, new
+        parameters, left, loss = parameters - step, residuals, new
         if gain < GAIN and damping <= 1:  # under a heavier damping steps are short, and so are gains
             return Minimum(parameters, float(loss), gain, done=True)
         damping /= 3
@@ -106,4 +107,35 @@ def _normal_equations(
 
 def _forward(errors: Errors, parameters: Float[Tensor, " parameters"]) -> Float[Tensor, "errors parameters"]:
     directions = torch.eye(len(parameters), dtype=parameters.dtype, device=parameters.device)
-    return torch.stack([torch.func.jvp(errors, (parameters,), (one,))[1] for one in directions], dim=1)
+    return torch.stack([torch.func.jvp(errors, (parameters,), (direction,))[1] for direction in directions], dim=1)
+
+
+TOLERATED = 0.02
+"""Share of the tuning loss by which the held-out loss may be higher without a word."""
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Mean squared errors on the problems that something was tuned on, and on as good as any others."""
+
+    tuning_loss: float
+    held_out_loss: float
+    standard_error: float
+    """Standard error of `excess`, from the spread over the problems of both."""
+
+    @property
+    def excess(self) -> float:
+        """Share of the tuning loss by which the held-out loss is higher; negative where it is lower."""
+        return self.held_out_loss / self.tuning_loss - 1
+
+    @property
+    def is_higher(self) -> bool:
+        """Whether the held-out loss is higher by more than is tolerated, and by a standard error more; or diverged."""
+        return not isfinite(self.excess) or self.excess - self.standard_error > TOLERATED
+
+
+def held_out(tuning: Float[Tensor, " problems"], fresh: Float[Tensor, " others"]) -> HeldOut:
+    """From the squared errors on the problems of tuning and on fresh ones, of which nothing was tuned or chosen."""
+    below, above = (float(errors.mean()) for errors in (tuning, fresh))
+    variance = sum(float(errors.var()) / len(errors) for errors in (tuning, fresh))
+    return HeldOut(below, above, variance**0.5 / below)

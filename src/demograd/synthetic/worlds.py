@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
-from demograd.synthetic.kernels import gram
+from demograd.synthetic.attention import gram
 from demograd.synthetic.sequences import Sequences, Trajectories
 from demograd.synthetic.settings import KernelSettings, LinearSettings, SineSettings, SystemSettings
 
@@ -124,8 +124,8 @@ class SineRegression(SineSettings):
         """So many problems of `context` examples and a query; `scale` multiplies every x before y is computed."""
 
         def uniform(low: float, high: float, *shape: int) -> Tensor:
-            drawn = torch.rand(sequences, *shape, 1, generator=generator, device=generator.device, dtype=dtype)
-            return low + (high - low) * drawn
+            unit = torch.rand(sequences, *shape, 1, generator=generator, device=generator.device, dtype=dtype)
+            return low + (high - low) * unit
 
         x = scale * uniform(-5.0, 5.0, context + 1)
         y = uniform(self.smallest_amplitude, self.largest_amplitude, 1) * torch.sin(x + uniform(0.0, pi, 1))

@@ -21,7 +21,7 @@ _HTML = re.compile(
 )
 """Tags of text. Control has the names of some others: <s>, <summary>, <source>, and in capitals <PRE>."""
 
-_known: WeakKeyDictionary[Any, tuple[int, Encode | None, frozenset[int]]] = WeakKeyDictionary()
+_encoders: WeakKeyDictionary[Any, tuple[int, Encode | None, frozenset[int]]] = WeakKeyDictionary()
 """Tokenizer -> its number of tokens, an encoder of a copy of it, and its control tokens: a copy may take a second."""
 
 
@@ -46,10 +46,10 @@ def ordinary(tokenizer: Any) -> tuple[Encode, frozenset[int]]:
     Special tokens are left out as well, and neither BOS nor EOS is added.
     """
     size = len(tokenizer) if hasattr(tokenizer, "__len__") else -1
-    known = _known.get(tokenizer)
-    if known is None or known[0] != size:
-        known = _known[tokenizer] = (size, *_copied(tokenizer))
-    _, encode, control = known
+    entry = _encoders.get(tokenizer)
+    if entry is None or entry[0] != size:
+        entry = _encoders[tokenizer] = (size, *_copied(tokenizer))
+    _, encode, control = entry
     return encode or _split_special(tokenizer), control
 
 
@@ -75,7 +75,7 @@ def _copied(tokenizer: Any) -> tuple[Encode | None, frozenset[int]]:
 
 
 def _without(backend: Any, control: frozenset[int]) -> Encode:
-    """Of a fast tokenizer: in its copy the control tokens are special, and special tokens are split."""
+    """An encoder from a copy of a fast tokenizer, in which control tokens are special, and special tokens are split."""
     content = json.loads(backend.to_str())
     for token in content["added_tokens"]:
         token["special"] = token["special"] or token["id"] in control
@@ -87,8 +87,10 @@ def _without(backend: Any, control: frozenset[int]) -> Encode:
 
 
 def _with_vocabulary(tokenizer: Any, vocabulary: dict[str, int]) -> Encode:
-    """Of a tokenizer in Python, which with `split_special_tokens` would pass over all that was added: these words are
-    looked for first, and what is between them is encoded."""
+    """An encoder from a tokenizer in Python: the words of the vocabulary are found first, what is between is encoded.
+
+    With `split_special_tokens` alone the tokenizer would pass over all words that were added.
+    """
     words = type(tokenizer.tokens_trie)([*vocabulary])
     between = _split_special(copy.copy(tokenizer))
 

@@ -1,17 +1,18 @@
-"""Seeded draws of examples, and their controls. Every draw is a function of recorded whole numbers."""
+"""Seeded draws of examples, their orders, and their controls. Every draw is a function of recorded whole numbers."""
 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from enum import IntEnum
 from math import factorial
+from typing import NamedTuple
 
 import numpy as np
 
 from demograd.errors import UserError, quoted
-from demograd.tasks.example import Example
-from demograd.tasks.orders import MOST_ORDERS
 from demograd.tasks.pools import without_texts_of
+from demograd.tasks.prompts import MOST_ORDERS
+from demograd.tasks.template import Example
 
 
 class Stream(IntEnum):
@@ -66,19 +67,19 @@ def _take(order: Sequence[Example], k: int, quota: Counter[int] | None) -> list[
         _refuse_count(k, len(order), Stream.DEMONSTRATIONS, " that are not already used")
         return list(order[:k])
     left = quota.copy()
-    taken = []
+    chosen = []
     for example in order:
         if left[example.label] > 0:
             left[example.label] -= 1
-            taken.append(example)
-    if len(taken) < k:
+            chosen.append(example)
+    if len(chosen) < k:
         short = ", ".join(f"{quota[c] - n} of {quota[c]} in class {c}" for c, n in sorted(left.items()) if n > 0)
         raise UserError(
             f"A balanced draw of {quoted(k)} demonstrations finds only {short}",
             "enough examples of every class",
             "Lower k, or draw without balancing",
         )
-    return taken
+    return chosen
 
 
 def _quota(k: int, seed: int, n_classes: int) -> Counter[int]:
@@ -145,7 +146,7 @@ def can_keep_class_counts(labels: Sequence[int]) -> bool:
     return 2 * max(Counter(labels).values()) <= len(labels)
 
 
-_DRAWN = {
+_NOUNS = {
     Stream.DEMONSTRATIONS: ("demonstrations", "k"),
     Stream.QUERIES: ("queries", "queries"),
     Stream.TUNING: ("tuning queries", "queries"),
@@ -154,13 +155,43 @@ _DRAWN = {
 
 
 def _refuse_count(n: int, available: int, stream: Stream, kind: str = "") -> None:
-    what, option = _DRAWN[stream]
+    noun, option = _NOUNS[stream]
     if n < 1:
-        raise UserError(f"{quoted(n)} {what} were asked for ({option})", "at least 1", "Ask for more")
+        raise UserError(f"{quoted(n)} {noun} were asked for ({option})", "at least 1", "Ask for more")
     if n > available:
         raise UserError(
-            f"{quoted(n)} {what}{kind} were asked for ({option})",
+            f"{quoted(n)} {noun}{kind} were asked for ({option})",
             f"at most {available}, which this task has: of data without a validation split, at most a third is held "
             "out for queries and a tenth for tuning; the rest may be demonstrations",
             f"Lower {option}, or give more data",
         )
+
+
+PERMUTATIONS = 5
+"""How many orders a released run drew; it used one of them."""
+
+
+class ReleasedOrders(NamedTuple):
+    """The same demonstrations in the order in which ICL showed them, and in that in which FT trained on them."""
+
+    icl: list[Example]
+    ft: list[Example]
+
+
+def released_orders(demonstrations: Sequence[Example], seed: int, permutation: int) -> ReleasedOrders:
+    """The orders of a released run with this seed and permutation: equal for permutation 0, different ones otherwise.
+
+    A run seeded NumPy once, and drew five orders when it made the prompts. The run that trained made the prompts too,
+    and then drew five more for training. So permutation p was the p-th of one five in ICL, and of another five in FT.
+
+    **Raises:** UserError if `permutation` is not one of the five.
+    """
+    if not 0 <= permutation < PERMUTATIONS:
+        expected = f"0 to {PERMUTATIONS - 1}, which the released runs drew"
+        raise UserError(f"Permutation {permutation} as released", expected, "Choose one of these")
+    if permutation == 0:  # as drawn
+        return ReleasedOrders(list(demonstrations), list(demonstrations))
+    rng = np.random.RandomState(seed)  # the legacy generator: its numbers are those of the released runs
+    orders = [rng.permutation(len(demonstrations)) for _ in range(2 * PERMUTATIONS)]
+    icl, ft = orders[permutation], orders[PERMUTATIONS + permutation]
+    return ReleasedOrders([demonstrations[i] for i in icl], [demonstrations[i] for i in ft])

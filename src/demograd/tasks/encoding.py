@@ -66,8 +66,8 @@ def encode_with_answers(tokenizer: Tokenizer, texts: Sequence[str], answers: Seq
             "words that it can tell apart",
             "Choose other label words, or another model",
         )
-    for (short, begins), (long, begun) in permutations(zip(answers, suffixes, strict=True), 2):
-        if begun[: len(begins)] == begins:
+    for (short, begins), (long, continuation) in permutations(zip(answers, suffixes, strict=True), 2):
+        if continuation[: len(begins)] == begins:
             raise UserError(
                 f"The tokens of the label word {short.strip()!r} begin those of {long.strip()!r} (tokenizer "
                 f"{tokenizer_name(tokenizer)}), and both are scored by the mean over their tokens",

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from demograd.errors import UserError, shortened
-from demograd.tasks.cells import label_key, text_of
-from demograd.tasks.table import Table, label_keys
+from demograd.tasks.sources.cells import label_key, text_of
+from demograd.tasks.sources.table import Table, label_keys
 
 GivenLabelWords = Mapping[Any, str] | Sequence[str]
 """What a user may say: label value -> word, or words in class order."""
@@ -23,22 +23,22 @@ class LabelWords:
     words: tuple[str, ...]
     class_of_label: Mapping[str, int]
     class_names: Sequence[str] = ()
-    """Of the numbers among the label values, where the source of the words' table declares them."""
+    """Names of the numbers among the label values, where the source of the words' table declares them."""
 
     def classes_in(self, table: Table, label_column: str) -> Mapping[str, int]:
         """The class of each label value of another table of the data set, which may number its classes otherwise.
 
         Names decide where either declares them.
         """
-        theirs = table.class_names.get(label_column, ())
-        if list(theirs) == list(self.class_names):
+        numbered = table.class_names.get(label_column, ())
+        if list(numbered) == list(self.class_names):
             return self.class_of_label
         by_name = {
             label_key(name): self.class_of_label[str(number)]
             for number, name in enumerate(self.class_names)
             if str(number) in self.class_of_label
         } or self.class_of_label
-        by_number = {str(number): by_name[key] for number, key in enumerate(map(label_key, theirs)) if key in by_name}
+        by_number = {str(number): by_name[key] for number, key in enumerate(map(label_key, numbered)) if key in by_name}
         return by_number or {**by_name, **self.class_of_label}
 
 
@@ -54,7 +54,7 @@ def checked_words(words: Sequence[object]) -> tuple[str, ...]:
     return texts
 
 
-def label_words_of(given: GivenLabelWords, table: Table, label_column: str) -> LabelWords:
+def label_words_of(label_words: GivenLabelWords, table: Table, label_column: str) -> LabelWords:
     """What `given` says about the label column of `table`.
 
     A mapping goes from label value to word, and its order is the class order. A list is in class order: the label
@@ -64,28 +64,28 @@ def label_words_of(given: GivenLabelWords, table: Table, label_column: str) -> L
     Raises UserError for words that cannot be used, and for a list that can be read both ways with different results.
     """
     names = table.class_names.get(label_column, ())
-    if isinstance(given, Mapping):
+    if isinstance(label_words, Mapping):
         numbers = {name: str(number) for number, name in enumerate(names)}
-        keys = [numbers.get(text_of(key), label_key(key)) for key in given]
-        words = checked_words(list(given.values()))
+        keys = [numbers.get(text_of(key), label_key(key)) for key in label_words]
+        words = checked_words(list(label_words.values()))
         if len(set(keys)) < len(keys):
             raise UserError(
-                f"Label words {shortened(repr(dict(given)))} name one value twice",
+                f"Label words {shortened(repr(dict(label_words)))} name one value twice",
                 "each value once",
                 "Remove one of them (1, 1.0 and true, TRUE are one value each)",
             )
         return LabelWords(words, _with_booleans({key: index for index, key in enumerate(keys)}), names)
-    words = checked_words(given)
+    words = checked_words(label_words)
     by_number = {str(index): index for index in range(len(words))}
     by_word = {label_key(word): index for index, word in enumerate(words)}
     values = set(label_keys(table, label_column))
     lowered = [name.lower() for name in names]
     renumbered = sorted(lowered) == sorted(map(str.lower, words)) and lowered != list(map(str.lower, words))
     if renumbered or (values <= by_number.keys() & by_word.keys() and by_number != by_word):
-        what = "the names of the classes in another order" if renumbered else "themselves class numbers"
+        reading = "the names of the classes in another order" if renumbered else "themselves class numbers"
         keys = [*names] if renumbered else [*by_number]
         raise UserError(
-            f"Label words {shortened(repr(list(words)))} are {what}, and the labels could mean either",
+            f"Label words {shortened(repr(list(words)))} are {reading}, and the labels could mean either",
             "a mapping from label value to word",
             f"Write it out, as in {shortened(repr(dict(zip(keys, words, strict=True))))}",
         )
@@ -94,7 +94,7 @@ def label_words_of(given: GivenLabelWords, table: Table, label_column: str) -> L
 
 
 def _with_booleans(class_of_label: dict[str, int]) -> dict[str, int]:
-    """Of two classes that are 0 and 1, or false and true, the other way to write them means the same."""
+    """Classes 0 and 1 are also false and true: both spellings, where the labels are one of the two pairs."""
     for other_form in (_BOOLEANS, {boolean: number for number, boolean in _BOOLEANS.items()}):
         if class_of_label.keys() == other_form.keys():
             return {**class_of_label, **{other_form[key]: index for key, index in class_of_label.items()}}

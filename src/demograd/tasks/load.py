@@ -1,19 +1,29 @@
-"""From a name or a path to a task."""
+"""From a name or a path to a task: a template, label words, and the tables of a source."""
 
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 
-from demograd.errors import UserError
-from demograd.tasks.builtin import built_in_tasks, check_task_name
-from demograd.tasks.compose import Source, compose
-from demograd.tasks.files import stem_of
-from demograd.tasks.folders import read_path
-from demograd.tasks.hub import hub_source, read_hub
-from demograd.tasks.label_words import GivenLabelWords, label_words_of, missing_label_words
-from demograd.tasks.load_built_in import load_built_in, load_built_in_from_file
-from demograd.tasks.splits import Data
+from demograd.errors import UserError, unknown_name
+from demograd.tasks.label_words import (
+    GivenLabelWords,
+    LabelWords,
+    checked_words,
+    class_notes,
+    label_words_of,
+    missing_label_words,
+)
+from demograd.tasks.pools import repetition_notes, split
+from demograd.tasks.sources.built_in import BuiltIn, built_in_tasks, check_task_name
+from demograd.tasks.sources.cells import label_key
+from demograd.tasks.sources.files import stem_of
+from demograd.tasks.sources.folders import read_path
+from demograd.tasks.sources.hub import hub_source, read_hub
+from demograd.tasks.sources.staicc import read_staicc
+from demograd.tasks.sources.table import Data, LabelledRows, Table, label_keys, labelled_examples
 from demograd.tasks.task import Task
-from demograd.tasks.template import check_ending
+from demograd.tasks.template import check_ending, template_columns
 
 
 def load_task(
@@ -50,13 +60,13 @@ def load_task(
     """
     if template is not None:
         check_ending(template, answer_prefix)
-    task = _found(
+    task = _loaded(
         name_or_path, template, label_words, label_column, validation_path, source, split, validation_split, encoding
     )
     return task if answer_prefix == task.answer_prefix else replace(task, answer_prefix=answer_prefix)
 
 
-def _found(
+def _loaded(
     name_or_path: str | Path,
     template: str | None,
     label_words: GivenLabelWords | None,
@@ -118,5 +128,122 @@ def _own(
     if validation_path is None:
         return read_path(path, encoding, split, validation_split)
     data = read_path(path, encoding, split)
-    asked = read_path(validation_path, encoding, validation_split)
-    return Data(data.table, asked.table)
+    queries = read_path(validation_path, encoding, validation_split)
+    return Data(data.table, queries.table)
+
+
+SOURCES = ("staicc", "hub")
+
+
+def load_built_in(
+    name: str, row: BuiltIn, template: str | None, label_words: GivenLabelWords | None, source: str | None
+) -> Task:
+    """The task from `source`: the package ("staicc", the default where it has the task) or the "hub"."""
+    if source not in (None, *SOURCES):
+        raise unknown_name("source", source, SOURCES, "Choose one of these")
+    if source == "staicc" and row.staicc is None:
+        raise UserError(f"Task {name!r} from the package", "a task that the package has", 'Pass source="hub"')
+    words = _in_class_order(name, row, label_words)
+    template = row.template if template is None else template
+    if row.staicc is not None and source != "hub":
+        return _packaged(name, row.staicc, template, tuple(words), row.notes)
+    data = read_hub(row.hub)
+    mapping = label_words_of(dict(zip(row.hub.labels, words, strict=True)), data.table, row.hub.label)
+    return compose(name, template, mapping, Source(data, row.hub.label, row.hub.columns), row.notes)
+
+
+@lru_cache(maxsize=4)
+def _packaged(name: str, file: str, template: str, words: tuple[str, ...], notes: tuple[str, ...]) -> Task:
+    """Read once: the package stays as it is, and some of its tasks have a hundred thousand examples."""
+    classes = {str(index): index for index in range(len(words))}
+    return compose(name, template, LabelWords(words, classes), Source(Data(read_staicc(file))), notes)
+
+
+def load_built_in_from_file(
+    name: str,
+    row: BuiltIn,
+    data: Data,
+    template: str | None,
+    label_words: GivenLabelWords | None,
+    label_column: str,
+) -> Task:
+    """The task with the examples of a file, whose columns are called as the template's or as the hub data set's.
+
+    Its labels are the hub data set's names or the label words. Numbers need a mapping in `label_words`: copies of one
+    data set number its classes in different orders.
+    """
+    table = data.table
+    if label_column == "label" and row.hub.label in table.columns:
+        label_column = row.hub.label
+    if isinstance(label_words, Mapping):
+        words = label_words_of(label_words, table, label_column)
+    else:
+        in_order = _in_class_order(name, row, label_words)
+        values = set(label_keys(table, label_column))
+        by_word = {label_key(word): index for index, word in enumerate(in_order)}
+        if values <= by_word.keys():
+            words = LabelWords(in_order, by_word)
+        else:
+            words = label_words_of(dict(zip(row.hub.labels, in_order, strict=True)), table, label_column)
+    columns = {ours: column for ours, column in row.hub.columns.items() if ours not in table.columns}
+    source = Source(data, label_column, columns)
+    return compose(name, row.template if template is None else template, words, source, row.notes)
+
+
+def _in_class_order(name: str, row: BuiltIn, label_words: GivenLabelWords | None) -> tuple[str, ...]:
+    if label_words is None:
+        return checked_words(row.label_words)
+    if isinstance(label_words, Mapping) or len(label_words) != len(row.label_words):
+        raise UserError(
+            f"Label words {label_words!r} for the built-in task {name!r}",
+            f"a list of {len(row.label_words)} words in the order of {', '.join(row.label_words)}",
+            "List one word per class",
+        )
+    return checked_words(label_words)
+
+
+@dataclass(frozen=True)
+class Source:
+    """The tables of a data set, and how to read them."""
+
+    data: Data
+    label_column: str = "label"
+    columns: Mapping[str, str] = field(default_factory=dict)
+    """Template column -> the tables' column, where the names differ."""
+
+
+def compose(name: str, template: str, words: LabelWords, source: Source, notes: Sequence[str] = ()) -> Task:
+    """The task. Raises UserError where template, words and tables do not fit each other."""
+    mapping = {column: source.columns.get(column, column) for column in template_columns(template)}
+    if source.label_column in mapping.values():
+        raise UserError(
+            f"Template {template!r} shows the label column {source.label_column!r}",
+            "a template without the answer",
+            "Remove it: the answer is appended where it belongs",
+        )
+
+    def labelled(table: Table) -> LabelledRows:
+        classes = words.classes_in(table, source.label_column)
+        return labelled_examples(table, mapping, source.label_column, classes)
+
+    table, validation = source.data.table, source.data.validation
+    rows, held_out = labelled(table), None if validation is None else labelled(validation)
+    described = table.name if validation is None else f"{table.name}, queries from {validation.name}"
+    pools = split(rows.examples, None if held_out is None else held_out.examples)
+    if validation is not None and not pools.training + pools.tuning:
+        raise UserError(
+            f"All {len(rows.examples):,} texts of {table.name} are also in {validation.name}",
+            "other texts to demonstrate than to ask",
+            "Give other data to ask, or none: queries are then a part of the first",
+        )
+    sentences = [*notes, *source.data.notes, *class_notes(words, table, source.label_column)]
+    for part, from_table in ((rows, table), (held_out, validation)):
+        if part is not None and from_table is not None and part.without_gold:
+            sentences.append(
+                f"{part.without_gold:,} of {part.without_gold + len(part.examples):,} rows of {from_table.name} have "
+                "no gold label (-1) and are left out."
+            )
+    used = len(pools.training) + len(pools.tuning) + (0 if held_out else len(pools.queries))
+    examples = rows.examples + (held_out.examples if held_out else [])
+    sentences += repetition_notes(name, examples, pools, len(rows.examples) - used)
+    return Task(name, template, words.words, described, pools, tuple(sentences))

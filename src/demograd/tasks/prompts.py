@@ -1,6 +1,18 @@
-"""Token ids that a model sees: prompts to observe it on, and sequences to train it on."""
+"""Token ids that a model sees: prompts to observe it on, and sequences to train it on, laid out as method.md says.
 
+A query is [BOS] text(x). In context it comes behind text(x1) answer(y1) SEP … text(xk) answer(yk) SEP. Each of those
+demonstrations, as [BOS] text(xi) answer(yi), is also what fine-tuning trains on.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+from demograd.errors import UserError, shortened, unknown_name
+from demograd.tasks.encoding import Encoded, encode_with_answers
+from demograd.tasks.tokenizer import Tokenizer, bos_id, separator_ids
+
+MOST_ORDERS = 10_000
+"""Orders of one demonstration set that are numbered. To tell orders apart, all those before one are drawn."""
 
 
 @dataclass(frozen=True)
@@ -66,3 +78,126 @@ class TrainingSequence:
     def __repr__(self) -> str:
         """One line of counts; the fields hold the token ids."""
         return f"TrainingSequence({len(self.tokens)} tokens, {sum(self.loss_mask)} of which count in the loss)"
+
+
+RECORD_AT = ("prompt_end", "first_answer")
+LOSS_ON = ("all", "label")
+
+
+@dataclass(frozen=True)
+class LabelledTexts:
+    """Texts with their classes."""
+
+    texts: list[str]
+    labels: list[int]
+
+
+def assemble_prompts(
+    tokenizer: Tokenizer,
+    queries: LabelledTexts,
+    demonstrations: LabelledTexts,
+    answers: Sequence[str],
+    *,
+    separator: str,
+    record_at: str,
+    query_position: int | None,
+    context_window: int | None,
+) -> Prompts:
+    """Prompts for `queries` behind `demonstrations`. Raises UserError for all that `Task.prompts` names."""
+    if record_at not in RECORD_AT:
+        raise unknown_name("place to record at", record_at, RECORD_AT, "Choose one of these")
+    if not queries.texts:
+        raise UserError("No queries", "at least one", "Draw some with task.queries")
+    encoded = encode_with_answers(tokenizer, queries.texts + demonstrations.texts, answers)
+    query_ids = encoded.texts[: len(queries.texts)]
+    end = separator_ids(tokenizer, separator) if demonstrations.texts else []
+    context, spans = [bos_id(tokenizer)], []
+    for text, label in zip(encoded.texts[len(query_ids) :], demonstrations.labels, strict=True):
+        start = len(context)
+        context += text + encoded.answers[label]
+        spans.append((start, len(context)))
+        context += end
+    if query_position is not None and query_position < len(context):
+        raise UserError(
+            f"Query position {query_position} lies inside the context of {len(context)} tokens",
+            "a position behind it",
+            "Pass the length of the longest context that the queries are compared in",
+        )
+    _refuse_overflow(query_position or len(context), encoded, queries.texts, context_window)
+    # Released runs append one token to every query and record there; the label is predicted one position earlier.
+    recorded = [encoded.answers[0][0]] if record_at == "first_answer" else []
+    return Prompts(
+        context=context,
+        queries=[query + recorded for query in query_ids],
+        candidates=encoded.answers,
+        gold=queries.labels,
+        answer_offset=-1 - len(recorded),
+        demonstration_spans=spans,
+        query_position=query_position,
+    )
+
+
+def assemble_training_sequences(
+    tokenizer: Tokenizer, demonstrations: LabelledTexts, answers: Sequence[str], *, loss_on: str
+) -> list[TrainingSequence]:
+    """One sequence per demonstration. Raises UserError for all that `Task.training_sequences` names."""
+    if loss_on not in LOSS_ON:
+        raise unknown_name("part to take the loss on", loss_on, LOSS_ON, "Choose one of these")
+    encoded = encode_with_answers(tokenizer, demonstrations.texts, answers)
+    sequences = []
+    for text, label in zip(encoded.texts, demonstrations.labels, strict=True):
+        answer = encoded.answers[label]
+        mask = [False] + [loss_on == "all"] * len(text) + [True] * len(answer)
+        sequences.append(TrainingSequence([bos_id(tokenizer), *text, *answer], mask))
+    return sequences
+
+
+def count_fitting(
+    tokenizer: Tokenizer,
+    queries: LabelledTexts,
+    demonstrations: LabelledTexts,
+    answers: Sequence[str],
+    context_window: int,
+    separator: str,
+) -> int:
+    """How many demonstrations, from the first, fit the window with the longest query and the longest answer.
+
+    Raises UserError when none does, or a query alone does not.
+    """
+    encoded = encode_with_answers(tokenizer, queries.texts + demonstrations.texts, answers)
+    query = _longest(encoded.texts[: len(queries.texts)], encoded)
+    _refuse_overflow(1, encoded, queries.texts, context_window)
+    end = len(separator_ids(tokenizer, separator))
+    length, fitting = 1, 0
+    for text, label in zip(encoded.texts[len(queries.texts) :], demonstrations.labels, strict=True):
+        length += len(text) + len(encoded.answers[label]) + end
+        if length + query > context_window:
+            break
+        fitting += 1
+    if demonstrations.texts and not fitting:
+        raise UserError(
+            f"Not one demonstration fits the context window of {context_window} tokens: the first and the longest "
+            f"query need {length + query}",
+            "a window that holds both",
+            "Use shorter texts, or a model with a longer context",
+        )
+    return fitting
+
+
+def _longest(queries: Sequence[Sequence[int]], encoded: Encoded) -> int:
+    return max(map(len, queries)) + max(map(len, encoded.answers))
+
+
+def _refuse_overflow(before: int, encoded: Encoded, queries: Sequence[str], context_window: int | None) -> None:
+    """`encoded` begins with the queries."""
+    tokens = encoded.texts[: len(queries)]
+    query = _longest(tokens, encoded)
+    if context_window is not None and before + query > context_window:
+        longest = queries[max(range(len(queries)), key=lambda number: len(tokens[number]))]
+        raise UserError(
+            f"The longest query ({shortened(longest)!r}) with its answer needs {query} tokens behind {before}, the "
+            f"context window has {context_window}",
+            "a prompt that fits",
+            "Use fewer demonstrations (task.fitting_demonstrations says which fit), task.within_window, which leaves "
+            "out what is too long, or another model",
+        )

@@ -8,8 +8,8 @@ from jaxtyping import Int
 
 from demograd.tasks.draws import Stream, generator
 from demograd.tasks.encoding import encode, encode_with_answers
-from demograd.tasks.example import Example
 from demograd.tasks.task import Task
+from demograd.tasks.template import Example
 from demograd.tasks.tokenizer import Tokenizer, separator_ids
 
 COUNTED = 2000

@@ -2,19 +2,25 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import compress
 
 from demograd.errors import UserError, shortened
-from demograd.tasks.assemble import Labelled, assemble_prompts, assemble_training_sequences, count_fitting
 from demograd.tasks.draws import Stream, draw, draw_demonstrations, reorder
 from demograd.tasks.encoding import encode_with_answers, fitting_texts
-from demograd.tasks.example import Example
 from demograd.tasks.pools import Pools
-from demograd.tasks.prompts import Prompts, TrainingSequence
-from demograd.tasks.template import fill
+from demograd.tasks.prompts import (
+    LabelledTexts,
+    Prompts,
+    TrainingSequence,
+    assemble_prompts,
+    assemble_training_sequences,
+    count_fitting,
+)
+from demograd.tasks.sources.built_in import built_in_tasks
+from demograd.tasks.template import Example, fill
 from demograd.tasks.tokenizer import Tokenizer, separator_ids
 
 
@@ -59,8 +65,8 @@ class Task:
         `permutation` above 0 gives the same demonstrations in another order, a different one for every number.
         Raises UserError when k is under 1 or more than there are, or there are not so many orders.
         """
-        drawn = draw_demonstrations(self.pools.training, k, seed, len(self.label_words), balanced=balanced)
-        return reorder(drawn, seed, permutation)
+        demonstrations = draw_demonstrations(self.pools.training, k, seed, len(self.label_words), balanced=balanced)
+        return reorder(demonstrations, seed, permutation)
 
     def other_demonstrations(self, k: int = 16, seed: int = 0, balanced: bool = False) -> list[Example]:
         """A control: as many demonstrations, none with a text of `demonstrations(k, seed, balanced)`.
@@ -181,11 +187,31 @@ class Task:
             "log-probability of its tokens."
         ]
 
-    def _labelled(self, examples: Sequence[Example]) -> Labelled:
-        return Labelled(self._texts(examples), [example.label for example in examples])
+    def _labelled(self, examples: Sequence[Example]) -> LabelledTexts:
+        return LabelledTexts(self._texts(examples), [example.label for example in examples])
 
     def _texts(self, examples: Sequence[Example]) -> list[str]:
         return fill(self.template, (example.fields for example in examples))
 
     def _answers(self) -> list[str]:
         return [self.answer(label) for label in range(len(self.label_words))]
+
+
+DEFAULTS = ("agnews", "subj")
+"""Two built-in tasks that share no label word with each other or another built-in task, and come in the package."""
+
+
+def other_task(name: str, among: Mapping[str, Task]) -> str:
+    """The task whose demonstrations stand in for those of the task `name` of a study's tasks, `among`.
+
+    It is the next one in the study's order, the first following the last, that shares no label word with `name`:
+    demonstrations of a task with the same words would teach the words, which is part of what is measured. A study
+    without such a task takes "agnews", or "subj" where agnews would share a word: a built-in name, to be loaded.
+    """
+    words = set(among[name].label_words)
+    names = list(among)
+    place = names.index(name)
+    for other in names[place + 1 :] + names[:place]:
+        if not words & set(among[other].label_words):
+            return other
+    return next(default for default in DEFAULTS if not words & set(built_in_tasks()[default].label_words))

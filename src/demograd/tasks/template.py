@@ -1,13 +1,25 @@
-"""Templates: a line of text with `{column}` fields, into which untrusted text goes as it is.
+"""Examples, and templates: a line of text with `{column}` fields, into which untrusted text goes as it is.
 
 `str.format` is not used to fill them: `{text.__class__}` must not reach into Python, and a brace in the data is text.
 """
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from string import Formatter
 
 from demograd.errors import UserError
+
+
+@dataclass(frozen=True)
+class Example:
+    """What a template turns into text, and the class that the model must name."""
+
+    fields: Mapping[str, str]
+    """Text of each column that the template names, without leading or trailing white space."""
+    label: int
+    """Class index."""
+
 
 _COLUMN = re.compile(r"[\w][\w -]*(\.[^\W_][\w -]*)*")
 _DO = "Write plain column names in braces, as in 'Review: {text} Sentiment:', and {{ }} for a brace"

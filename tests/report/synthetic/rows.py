@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from tests.report.rows import row as language_model_row
+from tests.report.rows import run_of, table
 
 from demograd.columns import COLUMNS
 from demograd.files import write_json, write_table, write_yaml
+from demograd.report import Run
 
 SEQUENCES = 4096
 WORLD = "isotropic"
@@ -59,8 +60,9 @@ def reference(metric: str, value: float | None, method: str, **about: Any) -> di
     return row(metric, value, **{**alone, **about})
 
 
-def table(rows: Iterable[dict[str, Any]]) -> pd.DataFrame:
-    return pd.DataFrame(list(rows), columns=list(COLUMNS))
+def synthetic_run(*rows: dict[str, Any], **facts: Any) -> Run:
+    """A synthetic run of these rows that was never written to a folder."""
+    return run_of(*rows, study={"kind": "synthetic", "context": 10, "worlds": {}}, **facts)
 
 
 def write_synthetic_run(folder: Path, rows: Iterable[dict[str, Any]] | None = None, **study: Any) -> Path:

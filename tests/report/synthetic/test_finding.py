@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from tests.report.synthetic.rows import row, table
+from tests.report.rows import table
+from tests.report.synthetic.rows import row
 
-from demograd.metrics import Verdict
 from demograd.report.finding import Finding
+from demograd.report.notes import multiplicity
 from demograd.report.synthetic.finding import first_finding, synthetic_findings
-from demograd.report.synthetic.multiplicity import multiplicity
 
 SYSTEM = {"task": "system", "model": "deep", "method": "regularised least squares"}
 WORLDS = {"system": {"kind": "system", "dimension": 3}}

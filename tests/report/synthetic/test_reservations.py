@@ -2,12 +2,10 @@
 
 from pathlib import Path
 
-from tests.report.synthetic.rows import reference, row, table, write_synthetic_run
+from tests.report.synthetic.rows import reference, row, synthetic_run, write_synthetic_run
 
 from demograd.report import read_run
-from demograd.report.synthetic.clamped import clamped
-from demograd.report.synthetic.numbers import synthetic_rows
-from demograd.report.synthetic.precision import precision
+from demograd.report.notes import clamped, precision
 
 
 def test_a_loss_whose_standard_error_is_over_two_percent_is_named(tmp_path: Path) -> None:
@@ -28,7 +26,7 @@ def test_a_loss_whose_standard_error_is_over_two_percent_is_named(tmp_path: Path
 
 def test_a_bound_that_clamps_more_than_a_thousandth_of_the_tokens_is_named() -> None:
     shares = [row("clamped_share", 0.0042, model="deep"), row("clamped_share", 0.0009, model="rarely")]
-    assert clamped(synthetic_rows(table(shares))) == (
+    assert clamped(synthetic_run(*shares)) == (
         "The bound on tokens was felt: of those of the test problems it clamped 0.42 % of “deep” in isotropic."
     )
-    assert clamped(synthetic_rows(table(shares[1:]))) == ""
+    assert clamped(synthetic_run(*shares[1:])) == ""

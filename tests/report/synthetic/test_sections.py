@@ -1,34 +1,26 @@
 """What the sections of a synthetic run say, each on the few rows that it is about."""
 
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import pandas as pd
 import pytest
 from tests.report.rows import row as language_model_row
-from tests.report.synthetic.rows import everything, matrices, reference, row, table
+from tests.report.synthetic.rows import everything, matrices, reference, row, synthetic_run
 
-from demograd.report.lines import Axis
-from demograd.report.run import Matrices
-from demograd.report.scores import overall
+from demograd.report.charts.lines import Axis, log_ticks, with_ticks
+from demograd.report.run import read_matrices
 from demograd.report.section import Figure, Row, Section, Table
-from demograd.report.synthetic.comparison import comparison_section
-from demograd.report.synthetic.constructions import constructions_section
-from demograd.report.synthetic.curves import CURVES, curve_section
-from demograd.report.synthetic.losses import losses_section
-from demograd.report.synthetic.numbers import Subject, synthetic_rows
-from demograd.report.synthetic.order import synthetic_order_section
-from demograd.report.synthetic.sparsity import synthetic_sparsity_section
-from demograd.report.synthetic.ticks import log_ticks, with_ticks
-from demograd.report.synthetic.training import training_section
-from demograd.report.synthetic.weights import IDLE, SIDE, weights_section
+from demograd.report.sections.constructions import constructions
+from demograd.report.sections.curves import CURVES, curve_section
+from demograd.report.sections.losses import losses
+from demograd.report.sections.order_sensitivity import relative_order_sensitivity
+from demograd.report.sections.sparsity import sparsity
+from demograd.report.sections.training import training as training_section
+from demograd.report.sections.verdicts import comparison
+from demograd.report.sections.weights import IDLE, SIDE, weights
 
 CURVE = {curve.name: curve for curve in CURVES}
-
-
-def rows(*given: dict[str, Any]) -> pd.DataFrame:
-    return synthetic_rows(table(given))
 
 
 def lines(section: Section | None, number: int = 0) -> list[Row]:
@@ -51,8 +43,10 @@ def construction(name: str, error: float | None) -> dict[str, Any]:
 
 def test_a_construction_is_exact_below_rounding_and_not_above() -> None:
     exact, wrong, unknown = lines(
-        constructions_section(
-            rows(construction("one GD step", 4.4e-15), construction("GD++", 1e-10), construction("dual form", None))
+        constructions(
+            synthetic_run(
+                construction("one GD step", 4.4e-15), construction("GD++", 1e-10), construction("dual form", None)
+            )
         )
     )
     assert (exact.name, exact.entries[0].text, exact.entries[1].text) == ("one GD step", "100", "4.40e−15")
@@ -64,7 +58,7 @@ def test_a_construction_is_exact_below_rounding_and_not_above() -> None:
 
 
 def test_networks_come_before_references_and_a_reference_rests_on_test_sequences_alone() -> None:
-    gd, network = lines(losses_section(rows(reference("loss", 1.931, "GD, 1 step"), row("loss", 1.934))))[::-1]
+    gd, network = lines(losses(synthetic_run(reference("loss", 1.931, "GD, 1 step"), row("loss", 1.934))))[::-1]
     assert (network.name, network.plain, network.tone) == ("linear, 1 layer", "network", "")
     assert network.entries[0].under == ("[1.930, 1.938]",)
     assert network.entries[1].text == "20,480"
@@ -73,18 +67,18 @@ def test_networks_come_before_references_and_a_reference_rests_on_test_sequences
 
 
 def test_a_small_loss_keeps_three_digits() -> None:
-    (line,) = lines(losses_section(rows(row("loss", 0.04123, around=0.0004))))
+    (line,) = lines(losses(synthetic_run(row("loss", 0.04123, around=0.0004))))
     assert (line.entries[0].text, line.entries[0].std) == ("0.0412", "0.0002")
 
 
 def test_a_loss_that_is_zero_but_for_rounding_is_not_written_as_zero() -> None:
-    (line,) = lines(losses_section(rows(reference("loss", 3.1e-13, "least squares", around=1e-13))))
+    (line,) = lines(losses(synthetic_run(reference("loss", 3.1e-13, "least squares", around=1e-13))))
     assert line.entries[0].text == "3.10e−13"
 
 
 def test_other_attention_is_told_by_its_margin_and_the_matching_one_by_name() -> None:
     margin = row("loss_margin", 0.024, model="relu", method="exponential")
-    section = losses_section(rows(row("loss", 0.21, model="exponential"), row("loss", 0.234, model="relu"), margin))
+    section = losses(synthetic_run(row("loss", 0.21, model="exponential"), row("loss", 0.234, model="relu"), margin))
     assert [line.entries[-1].text for line in lines(section)] == ["matching", "0.0240"]
 
 
@@ -93,13 +87,13 @@ def test_a_network_has_a_margin_above_each_network_that_matches() -> None:
         row("loss_margin", value, model="relu", method=name, around=0.001)
         for name, value in (("exponential", 0.024), ("exponential, larger", 0.03))
     ]
-    (line,) = lines(losses_section(rows(row("loss", 0.234, model="relu"), *margins)))
+    (line,) = lines(losses(synthetic_run(row("loss", 0.234, model="relu"), *margins)))
     assert line.entries[-1].text == "0.0240"
     assert line.entries[-1].under[-1] == "above “exponential, larger”: 0.0300 [0.0290, 0.0310]"
 
 
 def test_a_network_that_diverged_is_in_the_table_with_that_word() -> None:
-    section = losses_section(rows(row("loss", None, status="diverged at step 120 (2 of 5 seeds)")))
+    section = losses(synthetic_run(row("loss", None, status="diverged at step 120 (2 of 5 seeds)")))
     assert lines(section)[0].entries[0].text == "diverged at step 120 (2 of 5 seeds)"
 
 
@@ -108,15 +102,18 @@ def test_a_network_that_diverged_is_in_the_table_with_that_word() -> None:
 
 def test_each_pair_has_its_verdict_and_its_numbers() -> None:
     pair = {"method": "GD, 1 step"}
-    section = comparison_section(
-        rows(
+    seeds = [
+        row("loss_ratio", ratio, seed=seed, n_seeds=1, method="ridge") for seed, ratio in enumerate((0.1, 0.5, 0.3))
+    ]
+    section = comparison(
+        synthetic_run(
+            *seeds,
             row("loss_ratio", 1.002, **pair),
             row("sensitivity_cosine", 0.998, around=0.001, **pair),
             row("loss_ratio", 0.3, method="ridge"),
             row("sensitivity_cosine", 0.998, around=0.001, method="ridge"),
             row("preconditioner_distance", 0.021, method="closed form (Ahn 2023)"),
-        ),
-        {Subject("isotropic", "linear, 1 layer", "ridge"): [0.1, 0.5, 0.3]},
+        )
     )
     gd, ridge = lines(section)
     assert gd.under == ("against GD, 1 step",)
@@ -127,7 +124,7 @@ def test_each_pair_has_its_verdict_and_its_numbers() -> None:
 
 
 def test_without_sensitivities_there_is_no_column_for_a_verdict() -> None:
-    section = comparison_section(rows(row("loss_ratio", 1.002, method="ridge")), {})
+    section = comparison(synthetic_run(row("loss_ratio", 1.002, method="ridge")))
     assert [entry.text for entry in lines(section)[0].entries] == ["1.002"]
 
 
@@ -136,15 +133,15 @@ def test_without_sensitivities_there_is_no_column_for_a_verdict() -> None:
 
 def test_a_curve_takes_more_than_one_point() -> None:
     one = row("loss_at_scale", 1.0, at=1.0)
-    assert curve_section(rows(one), CURVE["input-scale"]) is None
-    assert curve_section(rows(one, row("loss_at_scale", None, at=2.0)), CURVE["input-scale"]) is None
-    section = curve_section(rows(one, row("loss_at_scale", 2.0, at=2.0)), CURVE["input-scale"])
+    assert curve_section(synthetic_run(one), CURVE["input-scale"]) is None
+    assert curve_section(synthetic_run(one, row("loss_at_scale", None, at=2.0)), CURVE["input-scale"]) is None
+    section = curve_section(synthetic_run(one, row("loss_at_scale", 2.0, at=2.0)), CURVE["input-scale"])
     assert [chart.title for chart in figure(section).charts] == ["isotropic"]
 
 
 def test_context_lengths_are_a_curve_of_the_loss_for_worlds_that_have_several() -> None:
     several = [row("loss", 1.0, k=10), row("loss", 0.5, k=20), reference("loss", 0.4, "ridge", k=20)]
-    section = curve_section(rows(*several, row("loss", 1.0, task="another world")), CURVE["context"])
+    section = curve_section(synthetic_run(*several, row("loss", 1.0, task="another world")), CURVE["context"])
     assert [chart.title for chart in figure(section).charts] == ["isotropic"]
     assert [key.label for key in figure(section).legend] == ["linear, 1 layer", "ridge"]
 
@@ -152,16 +149,16 @@ def test_context_lengths_are_a_curve_of_the_loss_for_worlds_that_have_several() 
 def test_losses_of_another_order_than_a_charts_others_are_left_out_and_counted() -> None:
     flat = [row("loss_at_scale", 1.0, at=at) for at in (0.5, 1.0, 2.0)]
     exact = [reference("loss_at_scale", 1e-13, "least squares", at=at) for at in (1.0, 2.0)]
-    caption = figure(curve_section(rows(*flat, *exact), CURVE["input-scale"])).caption
+    caption = figure(curve_section(synthetic_run(*flat, *exact), CURVE["input-scale"])).caption
     assert "Left out: 2 losses" in caption
-    assert "Left out" not in figure(curve_section(rows(*flat), CURVE["input-scale"])).caption
+    assert "Left out" not in figure(curve_section(synthetic_run(*flat), CURVE["input-scale"])).caption
 
 
 def test_sensitivities_over_training_are_a_line_for_each_reference() -> None:
     cosines = [
         row("sensitivity_cosine", 0.9, step=step, method=of) for step in (1, 10) for of in ("GD, 1 step", "ridge")
     ]
-    section = curve_section(rows(*cosines, row("sensitivity_cosine", 0.9)), CURVE["sensitivity-over-training"])
+    section = curve_section(synthetic_run(*cosines, row("sensitivity_cosine", 0.9)), CURVE["sensitivity-over-training"])
     assert [key.label for key in figure(section).legend] == [
         "linear, 1 layer, against GD, 1 step",
         "linear, 1 layer, against ridge",
@@ -170,7 +167,7 @@ def test_sensitivities_over_training_are_a_line_for_each_reference() -> None:
 
 def test_weights_mixed_with_several_constructions_are_told_apart() -> None:
     mixed = [row("loss_interpolated", 1.0, at=at, method=to) for at in (0, 1) for to in ("GD, 1 step", "ridge")]
-    labels = [key.label for key in figure(curve_section(rows(*mixed), CURVE["interpolation"])).legend]
+    labels = [key.label for key in figure(curve_section(synthetic_run(*mixed), CURVE["interpolation"])).legend]
     assert labels == ["linear, 1 layer, towards GD, 1 step", "linear, 1 layer, towards ridge"]
 
 
@@ -179,7 +176,7 @@ def training(*references: tuple[str, float]) -> list[str]:
     curve = [row("training_loss", 9.0 / step, step=step) for step in (1, 10, 100)]
     losses = [reference("loss", loss, name) for name, loss in references]
     ratios = [row("loss_ratio", 1.0, method=name) for name, _ in references if name != "nobody’s"]
-    return [key.label for key in figure(training_section(rows(*curve, *losses, *ratios))).legend]
+    return [key.label for key in figure(training_section(synthetic_run(*curve, *losses, *ratios))).legend]
 
 
 def test_training_curves_have_the_references_that_networks_are_held_against_beside_them() -> None:
@@ -211,7 +208,7 @@ def test_whole_numbers_that_were_measured_have_a_tick_each() -> None:
 
 
 def test_matrices_of_the_first_seed_stand_beside_the_theoretical_ones() -> None:
-    section = weights_section([Matrices(**one) for one in matrices()])
+    section = weights(synthetic_run(matrices=tuple(map(read_matrices, matrices()))))
     assert [chart.title for chart in figure(section).charts] == ["layer 0, KᵀQ", "layer 0, PV"]
     svg = figure(section).charts[0].svg
     assert svg.index(">trained<") < svg.index(">GD, 1 step<")
@@ -220,13 +217,13 @@ def test_matrices_of_the_first_seed_stand_beside_the_theoretical_ones() -> None:
 
 def test_a_matrix_that_theory_says_nothing_of_stands_alone() -> None:
     alone = {**next(matrices()), "theories": {}}
-    svg = figure(weights_section([Matrices(**alone)])).charts[0].svg
+    svg = figure(weights(synthetic_run(matrices=(read_matrices(alone),)))).charts[0].svg
     assert ">trained<" in svg and "None" not in svg
 
 
 def test_the_first_row_of_a_matrix_is_on_top() -> None:
     below_left = {**next(matrices()), "trained": [[0.0, 0.0], [1.0, 0.0]], "theories": {}, "in_use": [[True] * 2] * 2}
-    svg = figure(weights_section([Matrices(**below_left)])).charts[0].svg
+    svg = figure(weights(synthetic_run(matrices=(read_matrices(below_left),)))).charts[0].svg
     assert f'd="M0,{SIDE // 2}h{SIDE // 2}v{SIDE // 2}h-{SIDE // 2}Z" fill="rgb(184, 67, 10)"' in svg
 
 
@@ -237,24 +234,24 @@ def test_idle_entries_are_grey_and_counted() -> None:
         "theories": {},
         "in_use": [[True] * 2, [False] * 2],
     }
-    drawn = figure(weights_section([Matrices(**idle)]))
+    drawn = figure(weights(synthetic_run(matrices=(read_matrices(idle),))))
     assert drawn.caption == "Idle: 2 of 4 entries of KᵀQ in layer 0."
     # the larger weight is idle: neither drawn nor what the colours reach to
     assert "from 0 to 0.5" in drawn.charts[0].svg and IDLE in drawn.charts[0].svg
     whole = {**idle, "in_use": [[True] * 2] * 2}
-    assert figure(weights_section([Matrices(**whole)])).caption == ""
+    assert figure(weights(synthetic_run(matrices=(read_matrices(whole),)))).caption == ""
 
 
 def test_a_row_that_is_idle_as_a_whole_keeps_its_place() -> None:
     idle = {**next(matrices()), "trained": [[1.0], [0.5]], "theories": {}, "in_use": [[False], [True]]}
-    svg = figure(weights_section([Matrices(**idle)])).charts[0].svg
+    svg = figure(weights(synthetic_run(matrices=(read_matrices(idle),)))).charts[0].svg
     assert f'd="M0,{SIDE // 2}h{SIDE}v{SIDE // 2}h-{SIDE}Z"' in svg
 
 
 def test_a_layer_stands_beside_every_theory_of_it() -> None:
     first = next(matrices())
     two = {**first, "theories": {"closed form (Ahn 2023)": first["trained"], **first["theories"]}}
-    svg = figure(weights_section([Matrices(**two)])).charts[0].svg
+    svg = figure(weights(synthetic_run(matrices=(read_matrices(two),)))).charts[0].svg
     assert svg.index(">trained<") < svg.index(">closed form (Ahn 2023)<") < svg.index(">GD, 1 step<")
 
 
@@ -263,14 +260,12 @@ def test_a_layer_stands_beside_every_theory_of_it() -> None:
 
 def test_small_networks_are_named_by_their_worlds_beside_the_language_model() -> None:
     about = {"setting": None, "at": 0.01}
-    section = synthetic_sparsity_section(
-        table(
-            [
-                row("sparsity_ratio", 0.1, **about),
-                row("sparsity_ratio", 0.1, **about, layer=0),
-                row("sparsity_ratio", 0.9, **about, model="construction", weights="constructed"),
-                language_model_row("sparsity_ratio", None, 0.3, task=None, k=None, at=0.01),
-            ]
+    section = sparsity(
+        synthetic_run(
+            row("sparsity_ratio", 0.1, **about),
+            row("sparsity_ratio", 0.1, **about, layer=0),
+            row("sparsity_ratio", 0.9, **about, model="construction", weights="constructed"),
+            language_model_row("sparsity_ratio", None, 0.3, task=None, k=None, at=0.01),
         )
     )
     assert [key.label for key in figure(section).legend] == [
@@ -282,15 +277,13 @@ def test_small_networks_are_named_by_their_worlds_beside_the_language_model() ->
 
 def test_products_come_before_factors_with_a_line_for_each_network_and_construction() -> None:
     about = {"setting": None, "at": 0.01}
-    section = synthetic_sparsity_section(
-        table(
-            [
-                row("sparsity_ratio", 0.1, **about),
-                row("sparsity_ratio_products", 0.9, **about),
-                row("sparsity_ratio_products", 0.8, **about, layer=0),
-                row("sparsity_ratio_products", 1.0, **about, layer=1),
-                row("sparsity_ratio_products", 0.95, **about, model="GD, 1 step", weights="constructed"),
-            ]
+    section = sparsity(
+        synthetic_run(
+            row("sparsity_ratio", 0.1, **about),
+            row("sparsity_ratio_products", 0.9, **about),
+            row("sparsity_ratio_products", 0.8, **about, layer=0),
+            row("sparsity_ratio_products", 1.0, **about, layer=1),
+            row("sparsity_ratio_products", 0.95, **about, model="GD, 1 step", weights="constructed"),
         )
     )
     assert section is not None
@@ -302,14 +295,13 @@ def test_products_come_before_factors_with_a_line_for_each_network_and_construct
 
 def test_a_construction_stands_for_the_reference_that_it_does() -> None:
     about = {"setting": "construction", "weights": "constructed"}
-    section = synthetic_order_section(
-        rows(
+    section = relative_order_sensitivity(
+        synthetic_run(
             reference("order_sensitivity_relative", 1e-16, "GD, 3 steps"),
             reference("order_sensitivity_relative", 0.1, "SGD"),
             reference("order_sensitivity_relative", 1e-16, "GD, 3 steps", **about),
             reference("order_sensitivity_relative", 0.2, "GD, 3 steps, causal", **about),
-        ),
-        overall(table([])),
+        )
     )
     assert [(line.name, line.plain) for line in lines(section)] == [
         ("GD, 3 steps", "construction"),
@@ -319,21 +311,22 @@ def test_a_construction_stands_for_the_reference_that_it_does() -> None:
 
 
 def test_order_sensitivities_of_other_units_are_not_in_one_table() -> None:
-    small = rows(
-        row("order_sensitivity_relative", 2.1e-7, around=1e-8), reference("order_sensitivity_relative", 0.2, "SGD")
-    )
-    model = overall(table([language_model_row("order_sensitivity", "ICL", 3.1e-6, ci_low=3e-6, ci_high=3.4e-6)]))
-    section = synthetic_order_section(small, model)
+    small = [
+        row("order_sensitivity_relative", 2.1e-7, around=1e-8),
+        reference("order_sensitivity_relative", 0.2, "SGD"),
+    ]
+    model = language_model_row("order_sensitivity", "ICL", 3.1e-6, ci_low=3e-6, ci_high=3.4e-6)
+    section = relative_order_sensitivity(synthetic_run(*small, model))
     assert [line.name for line in lines(section, 0)] == ["linear, 1 layer", "SGD"]
     assert [line.name for line in lines(section, 1)] == ["ICL"]
     assert "units differ" in str(section)
-    assert "units differ" not in str(synthetic_order_section(small, overall(table([]))))
+    assert "units differ" not in str(relative_order_sensitivity(synthetic_run(*small)))
 
 
 @pytest.mark.parametrize(
     "section",
-    [constructions_section, losses_section, partial(comparison_section, ratios={}), training_section],
+    [constructions, losses, comparison, training_section],
 )
 def test_what_was_not_measured_has_no_section(section: Any) -> None:
-    assert section(rows()) is None
-    assert section(synthetic_rows(table(everything()))) is not None
+    assert section(synthetic_run()) is None
+    assert section(synthetic_run(*everything())) is not None

@@ -1,4 +1,4 @@
-"""Operations as torch counts them while they run."""
+"""Floating-point operations as torch counts them during a computation."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +13,7 @@ _ATTENTION_BACKWARD = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
 
 
 class _Counter(TorchDispatchMode):
-    """`FlopCounterMode` cannot be used: its hooks into modules refuse `torch.autograd.grad`."""
+    """A counter of operations; `FlopCounterMode` cannot be used: its module hooks refuse `torch.autograd.grad`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -23,16 +23,16 @@ class _Counter(TorchDispatchMode):
         result = function(*args, **(kwargs or {}))
         packet = function.overloadpacket
         if packet is _ATTENTION:
-            self.total += sdpa_flop_count(*(one.shape for one in args[:3]))
+            self.total += sdpa_flop_count(*(tensor.shape for tensor in args[:3]))
         elif packet is _ATTENTION_BACKWARD:
-            self.total += sdpa_backward_flop_count(*(one.shape for one in args[:4]))
+            self.total += sdpa_backward_flop_count(*(tensor.shape for tensor in args[:4]))
         elif packet in flop_registry:
             self.total += flop_registry[packet](*args, **(kwargs or {}), out_val=result)
         return result
 
 
 def counted(work: Callable[[], object]) -> int:
-    """Operations of matrix products and attention."""
+    """The number of operations of matrix products and attention in a computation."""
     with _Counter() as counter:
         work()
     return counter.total

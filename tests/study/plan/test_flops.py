@@ -1,4 +1,4 @@
-"""Facts about operations: the sums of a plan are what torch counts while the work runs."""
+"""Facts about operations: the sums of a plan are what torch counts during the computation."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,8 +11,8 @@ from tests.study.plan.flop_counter import counted
 from demograd import GradientDescent, LayerCausalGradientDescent, ParameterSubset, fine_tuned, observe
 from demograd.learn import Method
 from demograd.models import Model
-from demograd.observe.fit import way_at_length
 from demograd.observe.masks import attention_masks
+from demograd.observe.self_check import way_at_length
 from demograd.study.plan.blueprint import Blueprint, network_of
 from demograd.study.plan.flops import observing, training
 from demograd.study.sizes import prompt_sizes, sequence_sizes
@@ -75,13 +75,13 @@ def test_observing_takes_the_operations_that_torch_counts(random_model: Callable
 
 
 def test_sizes_are_those_of_a_network_worked_out_by_hand(random_model: Callable[..., Model]) -> None:
-    """64 wide, MLP 96, four heads of 16, two of them for keys and values, 97 tokens."""
+    """The network is 64 wide, has an MLP of 96, four heads of 16 of which two have keys and values, and 97 tokens."""
     blueprint = blueprint_of(random_model("llama"))
     attention, mlp = 64 * 64 + 2 * 64 * 32 + 64 * 64, 3 * 64 * 96
     assert blueprint.sizes[0].all == attention + mlp and blueprint.sizes[0].before_attention == 64 * 64 + 2 * 64 * 32
-    one = prompt_sizes(Prompts([0], [[5, 6]], [[7]], [0]))
+    sizes = prompt_sizes(Prompts([0], [[5, 6]], [[7]], [0]))
     pairs = 1 + 2 * 1 + 2 * 2
-    assert observing(blueprint, one).forward == 3 * (2 * 3 * (attention + mlp) + 4 * 64 * pairs) + 2 * 64 * 97
+    assert observing(blueprint, sizes).forward == 3 * (2 * 3 * (attention + mlp) + 4 * 64 * pairs) + 2 * 64 * 97
 
 
 @pytest.mark.parametrize("kind", CONFIGS)
@@ -90,5 +90,7 @@ def test_a_network_of_fewer_layers_has_the_same_widths(kind: str) -> None:
     for layers in (1, 2):
         small = Blueprint(kind, network_of(whole.config, "meta", layers).config)
         assert small.layers == layers
-        shapes = [one.shape for one in whole.get_submodule(small.anatomy.architecture.blocks)[0].parameters()]
-        assert [one.shape for one in small.anatomy.blocks[0].parameters()] == shapes
+        shapes = [
+            parameter.shape for parameter in whole.get_submodule(small.anatomy.architecture.blocks)[0].parameters()
+        ]
+        assert [parameter.shape for parameter in small.anatomy.blocks[0].parameters()] == shapes

@@ -1,4 +1,4 @@
-"""Facts about plans: they need no weights, count what a run does, and are right about how long it takes."""
+"""Facts about plans: a plan needs no weights, counts the work of a run, and predicts its duration."""
 
 import gc
 import json
@@ -17,12 +17,12 @@ from tests.study.conftest import small_settings
 
 from demograd.models.load import load_tokenizer
 from demograd.study import Study, cells, make_study, read_study, run_study
-from demograd.study.cells import World
-from demograd.study.engine.loaded import Network
+from demograd.study.language_model.grid import World
+from demograd.study.language_model.networks import Network
+from demograd.study.language_model.prompts import Prepared, Reader
 from demograd.study.plan import plan_study
 from demograd.study.plan.blueprint import blueprint_of
 from demograd.study.plan.schedule import Job, makespan
-from demograd.study.prepare import Prepared, Reader
 from demograd.tasks import Prompts, Task, TrainingSequence
 
 A: Network = ("a", "trained", 0)
@@ -31,7 +31,7 @@ B: Network = ("b", "trained", 0)
 
 @pytest.fixture
 def no_weights(small_model: Path, tmp_path: Path) -> Path:
-    """The small model's folder as a hub shows it before anything large is downloaded."""
+    """The small model's folder without its weights, like a hub's before the download."""
     folder = tmp_path / "model"
     shutil.copytree(small_model, folder)
     (folder / "model.safetensors").unlink()
@@ -43,8 +43,8 @@ def test_a_plan_needs_no_weights_and_counts_every_cell(no_weights: Path) -> None
     plan = plan_study(study)
     assert plan.cells == len(list(cells(study))) == 12
     # trained: one ZSL for all three seeds, untrained: one for each; ICL: one for each seed, in both
-    assert sum(len(one.observations) for one in plan.work) == 1 + 3 + 3 + 3
-    assert sum(tuning.count for one in plan.work for tuning in one.tunings) == 12 * 3  # FT and two controls
+    assert sum(len(work.observations) for work in plan.work) == 1 + 3 + 3 + 3
+    assert sum(tuning.count for work in plan.work for tuning in work.tunings) == 12 * 3  # FT and two controls
     assert len(plan.networks) == 1 + 3 and len(plan.jobs) == 6
     assert plan.flops.backward > 0 and plan.memory > plan.blueprints[str(no_weights)].parameters * 4
 
@@ -59,11 +59,11 @@ def test_methods_on_some_layers_are_planned_though_they_are_timed_on_a_network_o
 
 
 def test_twice_the_queries_are_twice_the_operations_behind_the_context(small_model: Path) -> None:
-    one, two = (
+    single, double = (
         plan_study(make_study(small_settings(small_model, queries=n, methods=["GD"], seeds=[0]))) for n in (8, 16)
     )
-    assert one.flops.backward == two.flops.backward
-    assert 1.2 * one.flops.forward < two.flops.forward < 2 * one.flops.forward
+    assert single.flops.backward == double.flops.backward
+    assert 1.2 * single.flops.forward < double.flops.forward < 2 * single.flops.forward
 
 
 def test_a_worker_takes_the_next_world_when_it_is_free_and_keeps_its_network() -> None:
@@ -81,16 +81,16 @@ def test_a_worker_takes_the_next_world_when_it_is_free_and_keeps_its_network() -
 def test_the_command_prints_the_plan_and_writes_nothing(
     no_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    here = tmp_path / "here"
-    here.mkdir()
-    monkeypatch.chdir(here)
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
     file = tmp_path / "study.yaml"
     file.write_text(json.dumps(small_settings(no_weights, queries=4)))
     assert call("plan", str(file), "--set", "seeds=0,1", "--workers", "1,2,64") == 0
     printed = capsys.readouterr().out
     for words in ("8, in 4 worlds on 3 networks", "forward", "backward", "GiB", "on 2 workers", "at most 4 have work"):
         assert words in printed
-    assert list(here.iterdir()) == []
+    assert list(folder.iterdir()) == []
 
 
 def test_a_study_of_networks_alone_is_planned_as_what_it_does(
@@ -98,10 +98,12 @@ def test_a_study_of_networks_alone_is_planned_as_what_it_does(
 ) -> None:
     options = ["--model", str(no_weights), "--workers", "1,4"]
     assert call("plan", "shen2023-sparsity", *options) == 0
-    told = " ".join(capsys.readouterr().out.split())
-    assert "0, in 0 worlds" not in told and "cells none: nothing is fine-tuned, and nothing is observed" in told
+    output = " ".join(capsys.readouterr().out.split())
+    assert "0, in 0 worlds" not in output and "cells none: nothing is fine-tuned, and nothing is observed" in output
     assert (
-        "measured alone 2 networks: sparsity" in told and "forward 0.00e+00" in told and "at most 2 have work" in told
+        "measured alone 2 networks: sparsity" in output
+        and "forward 0.00e+00" in output
+        and "at most 2 have work" in output
     )
     plan = plan_study(read_study("shen2023-sparsity", model=str(no_weights)))
     weights = 4 * plan.blueprints[str(no_weights)].parameters
@@ -122,7 +124,7 @@ def test_a_study_of_checkpoints_observes_each_and_measures_it(no_weights: Path, 
     )
     plan = plan_study(study)
     assert plan.cells == 0 and plan.measured == ["training_time"] and len(plan.networks) == 2
-    assert [len(one.observations) for one in plan.work] == [2, 1, 2, 1]  # one ZSL for each checkpoint
+    assert [len(work.observations) for work in plan.work] == [2, 1, 2, 1]  # one ZSL for each checkpoint
     assert plan.flops.forward > 0 == plan.flops.backward
     # each checkpoint is held against the last before its worlds are observed
     assert [job.network[0] for job in plan.jobs] == [str(no_weights)] * 3 + [str(other)] * 3
@@ -144,21 +146,21 @@ def test_orders_are_observed_where_nothing_is_fine_tuned(small_model: Path) -> N
             )
         )
     )
-    assert [[each.setting for each in one.observations] for one in plan.work] == [["ZSL", "ICL", "ICL"]]
+    assert [[observation.setting for observation in work.observations] for work in plan.work] == [["ZSL", "ICL", "ICL"]]
 
 
 @pytest.fixture
 def preparations(monkeypatch: pytest.MonkeyPatch) -> list[World]:
-    """Every demonstration set that is made, and for which world."""
-    module, made = import_module("demograd.study.demonstration_sets"), []
+    """The worlds whose demonstration sets have been prepared."""
+    module, prepared = import_module("demograd.study.language_model.demonstration_sets"), []
     sound = module.prepare
 
     def counted(study: Study, tasks: dict[str, Task], reader: Reader, world: World) -> Prepared:
-        made.append(world)
+        prepared.append(world)
         return sound(study, tasks, reader, world)
 
     monkeypatch.setattr(module, "prepare", counted)
-    return made
+    return prepared
 
 
 def test_models_with_one_tokenizer_share_their_demonstration_sets(
@@ -171,29 +173,29 @@ def test_models_with_one_tokenizer_share_their_demonstration_sets(
     (short / "config.json").write_text(json.dumps(config | {"max_position_embeddings": 60}))
     settings = small_settings(no_weights, queries=4, weights=["trained"], methods=["GD"])
     plan = plan_study(make_study({**settings, "model": [str(no_weights), str(same), str(short)]}))
-    made = [(world.model, world.seed) for world in preparations[:6]]
-    assert made == [(str(model), seed) for model in (no_weights, short) for seed in range(3)]
+    pairs = [(world.model, world.seed) for world in preparations[:6]]
+    assert pairs == [(str(model), seed) for model in (no_weights, short) for seed in range(3)]
     assert len(preparations) == 6 + 3  # and one for each model, to be timed
-    contexts = [one.observations[-1].sizes.context for one in plan.work]
+    contexts = [work.observations[-1].sizes.context for work in plan.work]
     assert contexts[:3] == contexts[3:6] != contexts[6:] and max(contexts[6:]) < 60
 
 
 def test_a_plan_of_many_cells_holds_no_token_ids(no_weights: Path, preparations: list[World]) -> None:
-    """Nor more of a world for more learning rates."""
+    """Neither do more learning rates make a world larger."""
     settings = small_settings(no_weights, queries=20, k=16, weights=["trained"], methods=["GD"])
     rates = [1e-4 * (1 + number) for number in range(100)]
     study = make_study({**settings, "seeds": list(range(6)), "learning_rates": {"GD": rates}})
-    before = {id(one) for one in token_ids()}
+    before = {id(item) for item in token_ids()}
     plan = plan_study(study)
-    assert plan.cells == 600 and sum(tuning.count for one in plan.work for tuning in one.tunings) == 600 * 3
-    assert [one for one in token_ids() if id(one) not in before] == [] and len(preparations) == 6 + 1
+    assert plan.cells == 600 and sum(tuning.count for work in plan.work for tuning in work.tunings) == 600 * 3
+    assert [item for item in token_ids() if id(item) not in before] == [] and len(preparations) == 6 + 1
     assert len(pickle.dumps(plan.work)) < 6 * 4000
 
 
 def token_ids() -> list[Prompts | TrainingSequence]:
-    """All that this process holds."""
+    """All objects of this process that have token ids."""
     gc.collect()
-    return [one for one in gc.get_objects() if type(one) in (Prompts, TrainingSequence)]
+    return [item for item in gc.get_objects() if type(item) in (Prompts, TrainingSequence)]
 
 
 @pytest.mark.parametrize("workers", ["0", "one", "", "1,,2", "-3"])
@@ -218,7 +220,7 @@ def test_the_shape_of_a_gguf_file_is_read_from_its_header(tmp_path: Path, monkey
 
 @pytest.mark.slow
 def test_a_plan_is_right_about_the_time_within_thirty_percent(tmp_path: Path) -> None:
-    """On the real model, in this process, with as many threads as the run; the machine may be busy, but evenly so."""
+    """The real model runs in this process, with the run's number of threads; the machine may be busy, but evenly so."""
     study = make_study(
         {
             "weights": ["trained", "no_training"],

@@ -1,4 +1,4 @@
-"""Facts about the cache: what one study has measured no other measures again, and run folders do not need it."""
+"""Facts about the cache: what one study has measured no other study measures again, and run folders do not need it."""
 
 import os
 import shutil
@@ -19,25 +19,25 @@ from demograd.files import Place, place
 from demograd.metrics import METRICS
 from demograd.study import Cache, RunFolder, make_study, run_study, user_cache
 from demograd.study.measures import MEASURES
-from demograd.study.store.computing import Computing
+from demograd.study.store.folder import Computing
 from demograd.study.store.keys import settings_key
-from demograd.study.store.opened import opened
+from demograd.study.store.session import opened
 
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty one."""
+    """The path of an empty cache."""
     monkeypatch.setenv("DEMOGRAD_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
 
 
 def working(path: Place, threads: int = 1) -> RunFolder:
-    """The folder of a run that computes on so many threads."""
+    """A run folder whose run computes on so many threads."""
     return RunFolder(path, Computing("cpu", threads))
 
 
 def a_cell(folder: RunFolder, title: str = "first", number: float = 1.0) -> str:
-    """Kept under its key, which is given back."""
+    """Save a cell, and return its key."""
     key = settings_key(title, {"number": number})
     for kind in ("cells", "observations"):
         (Path(str(folder.path)) / kind).mkdir(parents=True, exist_ok=True)
@@ -50,7 +50,7 @@ def files(folder: Path) -> list[Path]:
 
 
 def test_another_study_that_contains_a_cell_has_it(cache: Path, tmp_path: Path) -> None:
-    """Whatever it calls it: the hash of what it depends on is the same."""
+    """The key is the hash of what the cell depends on, so the cell's name does not matter."""
     first = a_cell(working(tmp_path / "one"))
     second, again = working(tmp_path / "two"), settings_key("by another name", {"number": 1.0})
     with opened(second, Settings(), nobody_listens):
@@ -69,14 +69,14 @@ def test_an_observation_is_shared_the_same_way(cache: Path, tmp_path: Path) -> N
 
 
 def test_what_was_computed_on_other_threads_is_computed_anew_and_both_are_kept(cache: Path, tmp_path: Path) -> None:
-    """An update is the difference of two observations: had they been rounded differently, that would be part of it."""
+    """An update is the difference of two observations: a difference in their rounding would be part of it."""
     key = a_cell(working(tmp_path / "one", threads=1))
-    for name, threads, there in (("two", 2, False), ("three", 1, True)):
+    for name, threads, is_cached in (("two", 2, False), ("three", 1, True)):
         with opened(folder := working(tmp_path / name, threads), Settings(), nobody_listens):
-            assert folder.has_cell(key) == there
+            assert folder.has_cell(key) == is_cached
             observed = folder.observation(key, lambda: observation(2.0), nobody_listens)
             assert observed.computed_on.endswith(f", {threads} thread{'s' * (threads > 1)}, torch {torch.__version__}")
-            if not there:
+            if not is_cached:
                 a_cell(folder)
                 assert folder.load_cell(key).facts["computed_on"] == observed.computed_on
     assert len([file for file in files(cache) if file.is_relative_to(cache / "cells")]) == 2
@@ -86,8 +86,8 @@ def test_what_was_computed_on_other_threads_is_computed_anew_and_both_are_kept(c
 
 def test_a_file_in_a_run_folder_and_in_the_cache_is_on_the_disk_once(cache: Path, tmp_path: Path) -> None:
     key = a_cell(working(tmp_path / "one"))
-    (kept,) = files(cache)
-    assert kept.samefile(tmp_path / "one" / "cells" / f"{key}.safetensors")
+    (cached,) = files(cache)
+    assert cached.samefile(tmp_path / "one" / "cells" / f"{key}.safetensors")
 
 
 def test_where_links_are_impossible_the_cache_has_a_copy(
@@ -98,9 +98,9 @@ def test_where_links_are_impossible_the_cache_has_a_copy(
 
     monkeypatch.setattr(os, "link", impossible)
     key = a_cell(working(tmp_path / "one"))
-    (kept,) = files(cache)
+    (cached,) = files(cache)
     original = tmp_path / "one" / "cells" / f"{key}.safetensors"
-    assert not kept.samefile(original) and kept.read_bytes() == original.read_bytes()
+    assert not cached.samefile(original) and cached.read_bytes() == original.read_bytes()
 
 
 def test_a_damaged_cell_of_the_cache_is_dropped_and_not_taken(cache: Path, tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ def test_a_damaged_cell_of_the_cache_is_dropped_and_not_taken(cache: Path, tmp_p
 def test_a_cache_that_cannot_be_written_costs_the_run_nothing(
     small_disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its disk is full, and another than the run folder's."""
+    """The cache's disk is full; the run folder is on another disk."""
     monkeypatch.setenv("DEMOGRAD_CACHE", str(small_disk))
     with (small_disk / "full").open("wb", buffering=0) as stream, pytest.raises(OSError, match="No space"):
         while True:
@@ -159,16 +159,16 @@ def test_what_killed_writers_left_is_counted_and_dropped_after_an_hour(
 def test_what_is_dropped_while_it_is_listed_is_not_in_the_list(
     cache: Path, tmp_path: Path, call_: Callable[..., str]
 ) -> None:
-    """By a prune at the same moment."""
+    """Another process prunes the cache at the same moment."""
     for number in range(3):
         a_cell(working(tmp_path / "one"), number=float(number))
-    here = Cache(cache)
-    listed = here.entries()
+    store = Cache(cache)
+    listed = store.entries()
     assert next(listed).title == "first"
     files(cache)[-1].unlink()
     for file in files(cache):
         file.unlink()
-    assert list(listed) == [] and len(here.prune(0.0).dropped) == 0
+    assert list(listed) == [] and len(store.prune(0.0).dropped) == 0
 
 
 def test_a_cache_that_can_be_nowhere_costs_the_run_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -192,12 +192,12 @@ def test_a_file_that_is_not_the_caches_is_neither_counted_nor_dropped(
 def test_what_the_system_does_not_let_go_is_said(
     cache: Path, tmp_path: Path, call_: Callable[..., str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Here since a folder has taken a file's place; the rest is dropped."""
+    """A folder stands in the place of a file; the other files are dropped."""
     first, _ = (a_cell(working(tmp_path / "one"), number=float(number)) for number in range(2))
-    kept = next(file for file in files(cache) if first in file.name)
-    kept.unlink()
-    kept.mkdir()
-    with pytest.raises(UserError, match=f"1 file, 0.0 MB that cannot be dropped, such as {kept}"):
+    cached = next(file for file in files(cache) if first in file.name)
+    cached.unlink()
+    cached.mkdir()
+    with pytest.raises(UserError, match=f"1 file, 0.0 MB that cannot be dropped, such as {cached}"):
         call_("prune", "--all")
     assert "Dropped 1 file," in capsys.readouterr().out and files(cache) == []
 
@@ -218,8 +218,8 @@ def test_a_cache_that_may_not_be_read_is_not_said_to_be_empty(cache: Path, call_
 def test_an_empty_cache_is_nothing_and_one_that_is_no_folder_is_said(
     cache: Path, call_: Callable[..., str], command: list[str]
 ) -> None:
-    said = call_(*command)
-    assert "nothing yet" in said or "0 files, 0.0 MB" in said
+    output = call_(*command)
+    assert "nothing yet" in output or "0 files, 0.0 MB" in output
     assert not cache.exists()
     cache.write_text("a file")
     with pytest.raises(UserError, match=r"cannot be read \(Not a directory\)"):
@@ -237,13 +237,13 @@ def test_a_run_behind_a_url_has_what_was_measured_here_and_keeps_a_whole_copy(ca
     far = working(place(f"memory://{tmp_path.name}/far"))
     with opened(far, Settings(), nobody_listens):
         assert far.has_cell(key) and far.load_cell(key).facts["number"] == 1.0
-    kept = (far.path / "cells" / f"{key}.safetensors").read_bytes()
-    assert kept == (tmp_path / "one" / "cells" / f"{key}.safetensors").read_bytes()
+    content = (far.path / "cells" / f"{key}.safetensors").read_bytes()
+    assert content == (tmp_path / "one" / "cells" / f"{key}.safetensors").read_bytes()
 
 
 @pytest.fixture
 def call_(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
-    """What `demograd cache …` prints."""
+    """A function that runs `demograd cache …` and returns what it prints."""
     from demograd.cli.main import app
 
     def run(*arguments: str) -> str:
@@ -285,38 +285,38 @@ def test_a_study_that_contains_another_runs_only_what_is_new(
     )
     watch = Listening()
     run_study(make_study(larger), tmp_path / "two", watch)
-    assert [setting for _, setting in watch.begun] == ["FT"] and "mine 0.02" in watch.begun[0][0]
-    one, two = (pd.read_parquet(tmp_path / name / "results.parquet") for name in ("one", "two"))
-    of_both = [table[table.learning_rate == 0.01].value.dropna().tolist() for table in (one, two)]
+    assert [setting for _, setting in watch.started] == ["FT"] and "mine 0.02" in watch.started[0][0]
+    first, second = (pd.read_parquet(tmp_path / name / "results.parquet") for name in ("one", "two"))
+    of_both = [table[table.learning_rate == 0.01].value.dropna().tolist() for table in (first, second)]
     assert of_both[0] == of_both[1] and len(of_both[0]) > 50
     assert "Dropped" in call_("prune", "--all")
     again = Listening()
     run_study(make_study(larger), tmp_path / "two", again)
-    assert again.begun == []
+    assert again.started == []
 
 
 def test_a_metric_that_came_later_is_computed_and_observations_are_taken_as_they_are(
     cache: Path, small_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither the folder's cells nor the cache's answer for it; where nothing came, nothing is computed."""
+    """Neither the folder's cells nor the cache's have the new metric; without a new metric, nothing is computed."""
     few = {"weights": ["trained"], "controls": [], "seeds": [0], "queries": 4, "k": 1, "methods": ["GD"]}
     study = make_study(small_settings(small_model, **few))
 
-    def begun(out: str) -> list[str]:
+    def started_settings(out: str) -> list[str]:
         watch = Listening()
         run_study(study, tmp_path / out, watch)
-        return [setting for _, setting in watch.begun]
+        return [setting for _, setting in watch.started]
 
-    assert begun("one") == ["ZSL", "ICL", "FT"]
-    assert begun("one") == begun("two") == []
+    assert started_settings("one") == ["ZSL", "ICL", "FT"]
+    assert started_settings("one") == started_settings("two") == []
     mine = replace(METRICS["sim_am"], title="mine", definition="as SimAM")
     monkeypatch.setitem(METRICS, "mine", mine)
     similarity = MEASURES["similarity"]
     monkeypatch.setitem(MEASURES, "similarity", replace(similarity, metrics=(*similarity.metrics, "mine")))
-    assert begun("one") == ["FT"]
-    assert begun("one") == begun("three") == []
+    assert started_settings("one") == ["FT"]
+    assert started_settings("one") == started_settings("three") == []
     rows = pd.read_parquet(tmp_path / "three" / "results.parquet").query("setting == 'FT' and layer.isna()")
     values = [rows[rows.metric == name].value.dropna().tolist() for name in ("mine", "sim_am")]
     assert values[0] == values[1] != []
     monkeypatch.setitem(METRICS, "mine", replace(mine, version=2))
-    assert begun("two") == ["FT"]
+    assert started_settings("two") == ["FT"]

@@ -1,4 +1,4 @@
-"""Facts about run folders: one study, one run at a time, and nothing read that is not what was written."""
+"""Facts about run folders: one study, one run at a time, and nothing is read that differs from what was written."""
 
 import json
 import multiprocessing
@@ -18,20 +18,19 @@ from demograd.errors import UserError
 from demograd.files import Damaged, NoRoom, Place, place, read_yaml
 from demograd.observe import Observation
 from demograd.study import SyntheticStudy, make_study
+from demograd.study.language_model.inputs import Inputs, keep_inputs, read_inputs
 from demograd.study.spec.validation import validated
 from demograd.study.store.folder import CellRecord, RunFolder
-from demograd.study.store.inputs import Inputs
 from demograd.study.store.keys import settings_key, study_key
-from demograd.study.store.mended import mended
-from demograd.study.store.opened import opened
+from demograd.study.store.session import mended, opened
 
 KILLED = "0123456789abcdef" * 2
-"""How a file ends whose writer was killed."""
+"""The suffix of a temporary file whose writer was killed."""
 CELL, OTHER, ZSL = (settings_key(title, {"title": title}) for title in ("cell", "other", "ZSL"))
 
 
 class Settings(BaseModel):
-    """Any study."""
+    """Settings of a study with one field."""
 
     model_config = ConfigDict(extra="forbid")
     name: str = "study"
@@ -58,7 +57,7 @@ def nobody_listens(sentence: str) -> None:
 
 @pytest.fixture(params=["here", "memory"])
 def path(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
-    """A folder of this machine, and one behind a URL."""
+    """A folder of this machine, or a folder behind a URL."""
     if request.param == "here":
         yield tmp_path / "run"
         return
@@ -69,10 +68,10 @@ def path(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
 
 
 def filled(path: Place) -> RunFolder:
-    """A folder with a file of each kind."""
+    """A run folder with a file of each kind."""
     folder = RunFolder(path)
     with opened(folder, Settings(), nobody_listens):
-        folder.keep_inputs(Inputs({"model": "weights"}, {}, 1, "libraries"))
+        keep_inputs(folder, Inputs({"model": "weights"}, {}, 1, "libraries"))
         folder.save_cell(CELL, record())
         folder.observation(ZSL, observation, nobody_listens)
     return folder
@@ -91,32 +90,34 @@ def test_what_was_kept_is_read(path: Place) -> None:
     assert torch.equal(folder.load_cell(CELL).tensors["FT/sim_aou"], torch.ones(4, 2))
     again = folder.observation(ZSL, lambda: pytest.fail("observed twice"), nobody_listens)
     assert [row.shape[-1] for row in again.attention_logits] == [5, 6]
-    assert folder.inputs == Inputs({"model": "weights"}, {}, 1, "libraries")
+    assert read_inputs(folder) == Inputs({"model": "weights"}, {}, 1, "libraries")
 
 
 @pytest.mark.parametrize("name", ["inputs.json", "study.yaml"])
 def test_what_is_damaged_is_set_aside_and_said(path: Place, name: str) -> None:
-    folder, said = filled(path), list[str]()
+    folder, sentences = filled(path), list[str]()
     flip(path / name)
     damaged = (path / name).read_bytes()
-    with opened(folder, Settings(), said.append):
+    with opened(folder, Settings(), sentences.append):
         assert (path / name).is_file() == (name != "inputs.json"), "the study is known, and so written anew"
-    assert said == [f"1 of the files in {path} are damaged: they are set aside in damaged/, and made anew ({name})"]
+    assert sentences == [
+        f"1 of the files in {path} are damaged: they are set aside in damaged/, and made anew ({name})"
+    ]
     assert (path / "damaged" / name).read_bytes() == damaged
 
 
 @pytest.mark.parametrize("name", [f"cells/{CELL}.safetensors", f"observations/{ZSL}.safetensors"])
 def test_damaged_cells_of_a_folder_here_are_found_when_a_run_begins(tmp_path: Path, name: str) -> None:
-    folder, said = filled(tmp_path), list[str]()
+    folder, sentences = filled(tmp_path), list[str]()
     flip(tmp_path / name)
-    with opened(folder, Settings(), said.append):
+    with opened(folder, Settings(), sentences.append):
         assert not (tmp_path / name).is_file()
-    assert said[0].startswith(f"1 of the files in {tmp_path} are damaged")
+    assert sentences[0].startswith(f"1 of the files in {tmp_path} are damaged")
 
 
 def test_those_of_a_folder_behind_a_url_are_found_when_they_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    """All at the first, and none is fetched before: there may be many."""
-    path, said, works = place("memory://far/run"), list[str](), list[bool]()
+    """All damaged files are found at the first read; none is fetched before, since there may be many."""
+    path, sentences, works = place("memory://far/run"), list[str](), list[bool]()
     folder = filled(path)
     for file in (path / "cells" / f"{CELL}.safetensors", path / "observations" / f"{ZSL}.safetensors"):
         flip(file)
@@ -127,28 +128,28 @@ def test_those_of_a_folder_behind_a_url_are_found_when_they_are_read(monkeypatch
             folder.save_cell(CELL, record(3.0))
         return float(folder.load_cell(CELL).facts["number"])
 
-    with opened(folder, Settings(), said.append):
-        assert said == [] and folder.has_cell(CELL) and folder.has_observation(ZSL)
-        assert mended(folder, work, said.append) == 3.0
-        assert works == [True, False] and said[0].startswith("2 of the files in memory://")
+    with opened(folder, Settings(), sentences.append):
+        assert sentences == [] and folder.has_cell(CELL) and folder.has_observation(ZSL)
+        assert mended(folder, work, sentences.append) == 3.0
+        assert works == [True, False] and sentences[0].startswith("2 of the files in memory://")
         assert not folder.has_observation(ZSL)
 
 
 def test_damage_that_comes_again_ends_the_run(tmp_path: Path) -> None:
-    folder, said = filled(tmp_path), list[str]()
+    folder, sentences = filled(tmp_path), list[str]()
 
     def work() -> None:
         folder.save_cell(CELL, record())
         flip(tmp_path / "cells" / f"{CELL}.safetensors")
         folder.load_cell(CELL)
 
-    with pytest.raises(Damaged), opened(folder, Settings(), said.append):
-        mended(folder, work, said.append)
-    assert len(said) == 1
+    with pytest.raises(Damaged), opened(folder, Settings(), sentences.append):
+        mended(folder, work, sentences.append)
+    assert len(sentences) == 1
 
 
 def edited(file: Place) -> None:
-    """Valid YAML with another study, under the seal of the first."""
+    """Replace the file by valid YAML of another study, under the first study's checksum."""
     file.write_text(file.read_text(encoding="utf-8").replace("k: 3", "k: 4"), encoding="utf-8")
 
 
@@ -156,17 +157,17 @@ def edited(file: Place) -> None:
     "change", [flip, edited, lambda file: file.write_text("k: 4\n"), lambda file: file.write_bytes(b"")]
 )
 def test_whatever_befell_study_yaml_no_other_study_is_let_in(path: Place, change: Callable[[Place], None]) -> None:
-    """The one that was begun there is, and writes it anew."""
-    folder, said = filled(path), list[str]()
+    """The folder's own study is accepted, and its study.yaml is written anew."""
+    folder, sentences = filled(path), list[str]()
     change(path / "study.yaml")
     before = (path / "study.yaml").read_bytes()
     refused = pytest.raises(UserError, match=r"study.yaml (is damaged|has no seal).*, and no file study-\w{8} beside")
     with refused, opened(folder, Settings(k=4), nobody_listens):
         pytest.fail("opened")
     assert (path / "study.yaml").read_bytes() == before and folder.has_cell(CELL)
-    with opened(folder, Settings(), said.append):
+    with opened(folder, Settings(), sentences.append):
         assert folder.has_cell(CELL)
-    assert "study.yaml" in said[0] and "set aside" in said[0]
+    assert "study.yaml" in sentences[0] and "set aside" in sentences[0]
     assert (path / "damaged" / "study.yaml").read_bytes() == before
     with pytest.raises(UserError, match="another study"), opened(folder, Settings(k=4), nobody_listens):
         pytest.fail("opened")
@@ -189,23 +190,26 @@ def test_where_nothing_says_whose_a_folder_is_nobody_is_let_in(path: Place) -> N
 
 
 def test_what_a_user_puts_beside_is_left_alone(path: Place) -> None:
-    folder, said = filled(path), list[str]()
+    folder, sentences = filled(path), list[str]()
     mine = ["notes.json", "plan.yaml", "table.parquet", "cells/mine.safetensors", "observations/a-1.safetensors"]
     for name in mine:
         (path / name).write_bytes(b"mine")
-    with opened(folder, Settings(), said.append):
-        assert mended(folder, lambda: "done", said.append) == "done"
-    assert said == [] and [(path / name).read_bytes() for name in mine] == [b"mine"] * len(mine)
+    with opened(folder, Settings(), sentences.append):
+        assert mended(folder, lambda: "done", sentences.append) == "done"
+    assert sentences == [] and [(path / name).read_bytes() for name in mine] == [b"mine"] * len(mine)
 
 
 def test_a_file_of_demograds_without_a_seal_is_said_to_have_none(path: Place) -> None:
-    folder, said = filled(path), list[str]()
+    folder, sentences = filled(path), list[str]()
     (path / "claims.json").write_text("{}")
     flip(path / "inputs.json")
-    with opened(folder, Settings(), said.append):
+    with opened(folder, Settings(), sentences.append):
         pass
-    assert "damaged: they are set aside in damaged/, and made anew (inputs.json)" in said[0]
-    assert "1 of the files" in said[1] and "have no seal (it was cut short or changed, or demograd did not" in said[1]
+    assert "damaged: they are set aside in damaged/, and made anew (inputs.json)" in sentences[0]
+    assert (
+        "1 of the files" in sentences[1]
+        and "have no seal (it was cut short or changed, or demograd did not" in sentences[1]
+    )
 
 
 def test_damage_that_comes_later_is_an_error_and_no_number(path: Place) -> None:
@@ -218,10 +222,10 @@ def test_damage_that_comes_later_is_an_error_and_no_number(path: Place) -> None:
 
 
 def test_an_observation_that_was_damaged_since_is_made_anew(path: Place) -> None:
-    folder, said = filled(path), list[str]()
+    folder, sentences = filled(path), list[str]()
     flip(path / "observations" / f"{ZSL}.safetensors")
-    assert folder.observation(ZSL, lambda: observation(2.0), said.append).attention_output.mean() == 2
-    assert len(said) == 1 and (path / "damaged" / f"{ZSL}.safetensors").is_file()
+    assert folder.observation(ZSL, lambda: observation(2.0), sentences.append).attention_output.mean() == 2
+    assert len(sentences) == 1 and (path / "damaged" / f"{ZSL}.safetensors").is_file()
     assert folder.load_observation(ZSL).attention_output.mean() == 2
 
 
@@ -242,13 +246,13 @@ def test_a_run_that_was_killed_before_it_began_keeps_none_out(tmp_path: Path) ->
 
 
 class OfNextYear(Settings):
-    """The same study in a version with a setting more."""
+    """The same study in a later version that has one more setting."""
 
     orders: int | None = None
 
 
 def test_a_study_that_gives_the_same_numbers_goes_on(path: Place) -> None:
-    """Under another name, or in a version that has more settings; the folder then says so."""
+    """The study has another name, or a version with more settings; afterwards the folder has the new ones."""
     folder = filled(path)
     for same in (Settings(name="other", about="The same."), OfNextYear()):
         with opened(folder, same, pytest.fail):
@@ -265,13 +269,13 @@ def test_a_study_that_gives_the_same_numbers_goes_on(path: Place) -> None:
 
 def test_a_device_is_part_of_a_study_where_it_draws_the_data() -> None:
     worlds = {"worlds": {"w": {"kind": "linear", "dimension": 2}}, "networks": {"n": {}}, "references": []}
-    made = {
+    makers = {
         make_study: {"name": "one", "model": "m", "tasks": ["sst2"], "k": 3, "queries": 2, "methods": ["GD"]},
         partial(validated, SyntheticStudy): {"name": "one", "kind": "synthetic", "context": 4, **worlds},
     }
     same = [
-        study_key(make({**of, "device": "cpu"})) == study_key(make({**of, "device": "cuda"}))
-        for make, of in made.items()
+        study_key(make({**settings, "device": "cpu"})) == study_key(make({**settings, "device": "cuda"}))
+        for make, settings in makers.items()
     ]
     assert same == [True, False]
 
@@ -311,7 +315,7 @@ def test_a_mistake_leaves_a_folder_of_the_users_as_it_was(tmp_path: Path, linked
         path.symlink_to(tmp_path / "disk")
     with pytest.raises(UserError, match="this"), opened(RunFolder(path), Settings(), nobody_listens):
         raise UserError("this", "that", "Do so")
-    assert [one.name for one in path.iterdir()] == ["plans"]
+    assert [file.name for file in path.iterdir()] == ["plans"]
 
 
 def _hold(path: Path, holds: Callable[[], None]) -> None:
@@ -343,8 +347,8 @@ def test_a_second_run_in_a_folder_is_told_who_is_there_and_follows_when_it_died(
 
 def _observe_slowly(path: Path, number: float) -> None:
     def slowly() -> Observation:
-        with (path / "observed").open("a") as told:
-            told.write(f"{number}\n")
+        with (path / "observed").open("a") as log:
+            log.write(f"{number}\n")
         time.sleep(0.5)
         return observation(number)
 
@@ -354,7 +358,7 @@ def _observe_slowly(path: Path, number: float) -> None:
 def test_of_several_processes_that_need_an_observation_one_observes(tmp_path: Path) -> None:
     with opened(RunFolder(tmp_path), Settings(), nobody_listens):
         context = multiprocessing.get_context("fork")
-        processes = [context.Process(target=_observe_slowly, args=(tmp_path, float(one))) for one in range(3)]
+        processes = [context.Process(target=_observe_slowly, args=(tmp_path, float(number))) for number in range(3)]
         for process in processes:
             process.start()
         for process in processes:
@@ -373,8 +377,8 @@ def _save_for_ever(path: Path) -> None:
 
 
 def test_two_processes_that_write_one_cell_and_are_killed_leave_a_whole_one(tmp_path: Path) -> None:
-    """SIGKILL at random moments; what is there is what one of them wrote, all of it."""
-    folder, chance, seen = RunFolder(tmp_path), random.Random(0), set()
+    """SIGKILL comes at random moments; the cell is always the whole work of one process."""
+    folder, chance, numbers = RunFolder(tmp_path), random.Random(0), set()
     with opened(folder, Settings(), nobody_listens):
         folder.save_cell(CELL, record(0.0))
         for _ in range(20):
@@ -386,10 +390,10 @@ def test_two_processes_that_write_one_cell_and_are_killed_leave_a_whole_one(tmp_
             for process in processes:
                 process.kill()
                 process.join()
-            kept = folder.load_cell(CELL)
-            assert set(kept.tensors["FT/sim_aou"].flatten().tolist()) == {kept.facts["number"]}
-            seen.add(kept.facts["number"])
-    assert len(seen) > 1, "they wrote"
+            stored = folder.load_cell(CELL)
+            assert set(stored.tensors["FT/sim_aou"].flatten().tolist()) == {stored.facts["number"]}
+            numbers.add(stored.facts["number"])
+    assert len(numbers) > 1, "they wrote"
 
 
 def test_a_full_disk_is_a_message_and_what_is_finished_is_kept(small_disk: Path) -> None:
@@ -398,9 +402,9 @@ def test_a_full_disk_is_a_message_and_what_is_finished_is_kept(small_disk: Path)
     with says, opened(folder, Settings(), nobody_listens):
         for number in range(10000):
             folder.save_cell(f"cell-{number}", record(number))
-    kept = sorted((small_disk / "run" / "cells").iterdir())
-    assert 10 < len(kept) < 1000 and all(file.suffix == ".safetensors" for file in kept)
-    assert all(folder.load_cell(file.stem).facts["number"] == int(file.stem.partition("-")[2]) for file in kept)
+    finished = sorted((small_disk / "run" / "cells").iterdir())
+    assert 10 < len(finished) < 1000 and all(file.suffix == ".safetensors" for file in finished)
+    assert all(folder.load_cell(file.stem).facts["number"] == int(file.stem.partition("-")[2]) for file in finished)
 
 
 def test_a_list_and_a_mapping_come_back_as_they_were(path: Place) -> None:

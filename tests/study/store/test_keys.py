@@ -1,4 +1,4 @@
-"""Facts about keys: a cell is known by what its numbers depend on, and by nothing else."""
+"""Facts about keys: a cell's key depends on everything that its numbers depend on, and on nothing else."""
 
 import json
 import re
@@ -11,18 +11,12 @@ from hypothesis import strategies as st
 
 from demograd.metrics import METRICS, Metric, sim_aou
 from demograd.study import Study, cells, make_study
-from demograd.study.cells import World, demonstrations_label, worlds
+from demograd.study.language_model.grid import World, demonstrations_label, worlds
+from demograd.study.language_model.inputs import Inputs, what_changed
+from demograd.study.language_model.keys import cell_key, network_key, observation_key, untuned_key
 from demograd.study.measures import MEASURES, Measure, versions
 from demograd.study.store.cache import content_hash
-from demograd.study.store.inputs import Inputs, what_changed
-from demograd.study.store.keys import (
-    cell_key,
-    network_key,
-    observation_key,
-    path_safe,
-    study_key,
-    untuned_key,
-)
+from demograd.study.store.keys import path_safe, study_key
 
 SETTINGS: dict[str, Any] = {
     "model": "here/model",
@@ -39,37 +33,37 @@ def study(**changes: Any) -> Study:
     return make_study({**SETTINGS, **changes})
 
 
-def inputs(of: Study, **tokens: str) -> Inputs:
-    """As if each setting's token ids were those of its demonstration set, ZSL's the same for all."""
-    parts = ("ICL", "FT", "orders", *(f"FT_{control}" for control in of.controls))
+def inputs(study: Study, **tokens: str) -> Inputs:
+    """Inputs in which token ids differ by demonstration set, except for ZSL's, which are the same for all."""
+    parts = ("ICL", "FT", "orders", *(f"FT_{control}" for control in study.controls))
     return Inputs(
-        networks=dict.fromkeys(of.models, "weights"),
+        networks=dict.fromkeys(study.models, "weights"),
         tokens={
             demonstrations_label(world): {"ZSL": "queries"} | {part: f"{part} {world.seed}" for part in parts} | tokens
-            for world in worlds(of)
+            for world in worlds(study)
         },
         numerics=1,
         initialisation="libraries",
     )
 
 
-def hashes(of: Study, known: Inputs | None = None) -> list[str]:
-    known = known or inputs(of)
-    return [content_hash(cell_key(of, cell, known)) for cell in cells(of)]
+def hashes(study: Study, base: Inputs | None = None) -> list[str]:
+    base = base or inputs(study)
+    return [content_hash(cell_key(study, cell, base)) for cell in cells(study)]
 
 
 NAMES = st.text(alphabet="a,\\ k1", max_size=6)
 
 
 @given(st.tuples(NAMES, NAMES), st.tuples(NAMES, NAMES))
-def test_no_two_demonstration_sets_have_one_label(one: tuple[str, str], other: tuple[str, str]) -> None:
-    labels = [demonstrations_label(World(model, "trained", task, 1, 0, 0)) for model, task in (one, other)]
-    assert (labels[0] == labels[1]) == (one == other)
+def test_no_two_demonstration_sets_have_one_label(first: tuple[str, str], other: tuple[str, str]) -> None:
+    labels = [demonstrations_label(World(model, "trained", task, 1, 0, 0)) for model, task in (first, other)]
+    assert (labels[0] == labels[1]) == (first == other)
 
 
 def test_a_comma_in_a_path_makes_no_label_of_another_set() -> None:
-    of = study(model=["runs/a", "runs/a, b"], tasks=["b, sst2.csv", "sst2.csv"], seeds=[0])
-    assert len({demonstrations_label(world) for world in worlds(of)}) == 4
+    example = study(model=["runs/a", "runs/a, b"], tasks=["b, sst2.csv", "sst2.csv"], seeds=[0])
+    assert len({demonstrations_label(world) for world in worlds(example)}) == 4
     assert demonstrations_label(next(worlds(study()))) == "here/model, sst2, k 3, seed 0"
 
 
@@ -120,34 +114,34 @@ def test_other_orders_matter_where_they_are_looked_at() -> None:
 
 @pytest.mark.parametrize("change", [{"networks": {"here/model": "other"}}, {"numerics": 2}])
 def test_other_weights_or_numerics_make_other_cells(change: dict[str, Any]) -> None:
-    known = inputs(study())
-    assert set(hashes(study(), replace(known, **change))).isdisjoint(hashes(study(), known))
+    base = inputs(study())
+    assert set(hashes(study(), replace(base, **change))).isdisjoint(hashes(study(), base))
 
 
 def test_what_draws_untrained_weights_matters_to_these_alone() -> None:
-    known = inputs(study())
+    base = inputs(study())
     before, after = (
-        {cell: cell_key(study(), cell, one) for cell in cells(study())}
-        for one in (known, replace(known, initialisation="newer libraries"))
+        {cell: cell_key(study(), cell, variant) for cell in cells(study())}
+        for variant in (base, replace(base, initialisation="newer libraries"))
     )
     changed = {cell.world.weights for cell in before if before[cell] != after[cell]}
     assert changed == {"no_training"}
     lost = study(final_norm_lost=True)
-    assert {cell.world.weights for cell in cells(lost) if cell_key(lost, cell, known) not in before.values()} == changed
+    assert {cell.world.weights for cell in cells(lost) if cell_key(lost, cell, base) not in before.values()} == changed
 
 
 def registered(monkeypatch: pytest.MonkeyPatch, measure: str, **changes: Any) -> None:
-    """One more metric, as a user's own, in a measure that is there or a new one."""
+    """Register one more metric, as a user does, in an existing measure or in a new one."""
     mine = Metric(sim_aou, "mine", "a metric of my own", "me", "similarity", (-1.0, 1.0), **changes)
     monkeypatch.setitem(METRICS, "mine", mine)
     group = MEASURES.get(measure, Measure((), "my own"))
     monkeypatch.setitem(MEASURES, measure, replace(group, metrics=(*group.metrics, "mine")))
 
 
-def keys(of: Study) -> tuple[list[str], str]:
-    """Of the cells, and of an observation, of a run that begins now."""
-    known = replace(inputs(of), versions=versions(of))
-    return hashes(of, known), observation_key(of, next(worlds(of)), "ICL", known)
+def keys(study: Study) -> tuple[list[str], str]:
+    """The keys of the cells, and of an observation, in a run that begins now."""
+    base = replace(inputs(study), versions=versions(study))
+    return hashes(study, base), observation_key(study, next(worlds(study)), "ICL", base)
 
 
 def test_a_metric_that_is_new_or_of_another_version_makes_other_cells_of_the_same_observations(
@@ -173,11 +167,11 @@ def test_a_measure_of_ones_own_makes_other_cells(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_folder_is_read_by_the_versions_that_it_was_written_with(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also one from before they were kept."""
-    old, known = inputs(study()), replace(inputs(study()), versions=versions(study()))
-    before = hashes(study(), old), hashes(study(), known)
+    """A folder from before versions were stored is read as well."""
+    old, base = inputs(study()), replace(inputs(study()), versions=versions(study()))
+    before = hashes(study(), old), hashes(study(), base)
     registered(monkeypatch, "similarity")
-    assert (hashes(study(), old), hashes(study(), known)) == before
+    assert (hashes(study(), old), hashes(study(), base)) == before
 
 
 def test_a_changed_definition_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,41 +198,44 @@ def test_all_cells_of_a_grid_have_keys_of_their_own() -> None:
 
 
 def test_observations_are_shared_by_the_worlds_that_have_the_same_tokens() -> None:
-    known, of = inputs(study()), study()
-    zsl = {(world.weights, observation_key(of, world, "ZSL", known)) for world in worlds(of)}
-    icl = {observation_key(of, world, "ICL", known) for world in worlds(of)}
+    base, example = inputs(study()), study()
+    zsl = {(world.weights, observation_key(example, world, "ZSL", base)) for world in worlds(example)}
+    icl = {observation_key(example, world, "ICL", base) for world in worlds(example)}
     assert len(zsl) == 1 + 2 and len(icl) == 4  # untrained weights are another draw for each seed
-    assert len({untuned_key(of, world, "orders", known) for world in worlds(of)}) == 4
+    assert len({untuned_key(example, world, "orders", base) for world in worlds(example)}) == 4
 
 
 def test_a_distance_to_the_last_checkpoint_depends_on_it_and_sparsity_does_not() -> None:
-    of = study(checkpoints=["one", "last"], weights=["trained"])
-    known = inputs(of)
-    moved = replace(known, networks={"one": "weights", "last": "other"})
+    example = study(checkpoints=["one", "last"], weights=["trained"])
+    base = inputs(example)
+    moved = replace(base, networks={"one": "weights", "last": "other"})
     of_one = {
-        what: [network_key(of, "one", "trained", 0, what, one) for one in (known, moved)]
-        for what in ("sparsity", "training_time")
+        measure: [network_key(example, "one", "trained", 0, measure, variant) for variant in (base, moved)]
+        for measure in ("sparsity", "training_time")
     }
     assert of_one["sparsity"][0] == of_one["sparsity"][1]
     assert of_one["training_time"][0] != of_one["training_time"][1]
 
 
 def test_what_changed_is_told_in_words() -> None:
-    known = inputs(study())
-    assert what_changed(known, known) == []
-    told = what_changed(replace(known, numerics=0, networks={"here/model": "other"}), known)
-    assert told == ["the model here/model", "how demograd computes"]
+    base = inputs(study())
+    assert what_changed(base, base) == []
+    changes = what_changed(replace(base, numerics=0, networks={"here/model": "other"}), base)
+    assert changes == ["the model here/model", "how demograd computes"]
 
 
 def test_inputs_are_the_same_after_json() -> None:
-    known = inputs(study())
-    assert Inputs(**json.loads(json.dumps(vars(known)))) == known
+    base = inputs(study())
+    assert Inputs(**json.loads(json.dumps(vars(base)))) == base
 
 
 @given(title=st.text(), other=st.text())
 def test_no_name_leaves_the_folder(title: str, other: str) -> None:
-    of = study().model_copy(update={"model": title, "tasks": [other]})  # some would be refused in a study file
-    keys = [cell_key(of, cell, inputs(of)) for cell in cells(of)]
-    keys += [network_key(of, of.model, "trained", 0, "sparsity", inputs(of)), f"{path_safe(title)}-{study_key(of)}"]
+    example = study().model_copy(update={"model": title, "tasks": [other]})  # some would be refused in a study file
+    keys = [cell_key(example, cell, inputs(example)) for cell in cells(example)]
+    keys += [
+        network_key(example, example.model, "trained", 0, "sparsity", inputs(example)),
+        f"{path_safe(title)}-{study_key(example)}",
+    ]
     # one part of a path, on file systems with names of 143 bytes (eCryptfs) too, with what is put around it
     assert all(re.fullmatch(r"[A-Za-z0-9_-]{1,113}", key) for key in keys)

@@ -1,4 +1,4 @@
-"""Facts about machines that cannot do everything: what goes on without it goes on, the rest is said."""
+"""Facts about machines with missing abilities: a run does without them where it can, and says so."""
 
 import errno
 import os
@@ -6,14 +6,14 @@ import signal
 from pathlib import Path
 
 import pytest
-from tests.study.engine.jobs import Writes
 from tests.study.test_run import Listening
+from tests.study.workers.jobs import Writes
 
 from demograd.errors import UserError
 from demograd.files import written_whole
 from demograd.models import load_model
 from demograd.study import Workers
-from demograd.study.engine import run_jobs
+from demograd.study.workers import run_jobs
 
 
 def test_a_disk_that_refuses_what_was_written_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

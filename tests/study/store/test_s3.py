@@ -22,18 +22,18 @@ from demograd.errors import UserError
 from demograd.files import Place, check_writable, place
 from demograd.study import RunFolder, Study, make_study, run_study
 from demograd.study.store.failures import failed_keys, failures, keep_failure
-from demograd.study.store.opened import opened
+from demograd.study.store.session import opened
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Its address; the user's environment says it, as it would say that of MinIO or Ceph."""
+    """The URL of a server of S3's protocol, named in the environment as a user names that of MinIO or Ceph."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     log = tmp_path_factory.mktemp("s3") / "log"
-    with log.open("w") as told:
-        process = subprocess.Popen([sys.executable, "-m", "moto.server", "-p", str(port)], stdout=told, stderr=told)
+    with log.open("w") as stream:
+        process = subprocess.Popen([sys.executable, "-m", "moto.server", "-p", str(port)], stdout=stream, stderr=stream)
     try:
         until = time.monotonic() + 60
         while not _answers(port):
@@ -61,10 +61,10 @@ def _answers(port: int) -> bool:
 
 @pytest.fixture
 def bucket(server: str, tmp_path: Path) -> Place:
-    """An empty one."""
-    there = place(f"s3://{tmp_path.name.replace('_', '-')}/")
-    there.fs.mkdir(there.path)
-    return there
+    """An empty bucket."""
+    root = place(f"s3://{tmp_path.name.replace('_', '-')}/")
+    root.fs.mkdir(root.path)
+    return root
 
 
 def _run(study: Study, url: str) -> None:
@@ -101,26 +101,28 @@ def test_a_run_in_a_bucket_is_killed_goes_on_mends_what_was_damaged_and_is_repor
         time.sleep(0.02)
     killed.kill()
     killed.join()
-    kept = len([*(out / "cells").glob("*.safetensors")])
-    assert 1 <= kept < 4 and not (out / "results.parquet").exists()
+    n_kept = len([*(out / "cells").glob("*.safetensors")])
+    assert 1 <= n_kept < 4 and not (out / "results.parquet").exists()
     run_study(study, out, goes_on := Listening())
-    assert f"{kept} of 4 cells are already in {out}" in goes_on.said
+    assert f"{n_kept} of 4 cells are already in {out}" in goes_on.sentences
     assert (out / "results.parquet").read_bytes() == table
     damaged = next(iter((out / "cells").glob("*.safetensors")))
     flip(damaged)
     run_study(study, out, mends := Listening())
-    assert any(f"1 of the files in {out} are damaged" in said and damaged.name in said for said in mends.said)
-    assert [setting for _, setting in mends.begun] == ["FT"] and (out / "damaged" / damaged.name).is_file()
+    assert any(
+        f"1 of the files in {out} are damaged" in sentence and damaged.name in sentence for sentence in mends.sentences
+    )
+    assert [setting for _, setting in mends.started] == ["FT"] and (out / "damaged" / damaged.name).is_file()
     assert (out / "results.parquet").read_bytes() == table
     assert call("report", str(out)) == 0 and str(out / "report.html") in capsys.readouterr().out.replace("\n", "")
     assert "SimAOU" in (out / "report.html").read_text(encoding="utf-8")
 
 
 def test_two_runs_in_one_folder_of_a_bucket_do_double_work_and_no_harm(bucket: Place) -> None:
-    """Nothing locks there: every object is put whole, and both put the same."""
+    """A bucket has no locks: every object is put whole, and both runs put the same bytes."""
     together, work = Barrier(2, timeout=60), range(6)
 
-    def one(_: int) -> list[float]:
+    def writer(_: int) -> list[float]:
         folder = RunFolder(bucket / "run")
         with opened(folder, Settings(), nobody_listens):
             for number in work:
@@ -131,7 +133,7 @@ def test_two_runs_in_one_folder_of_a_bucket_do_double_work_and_no_harm(bucket: P
             return [folder.load_cell(f"{CELL}{number}").facts["number"] for number in work]
 
     with ThreadPoolExecutor(2) as both:
-        assert list(both.map(one, range(2))) == [list(work)] * 2
+        assert list(both.map(writer, range(2))) == [list(work)] * 2
     folder = RunFolder(bucket / "run")
     with opened(folder, Settings(), pytest.fail):
         assert folder.read_json("inputs.json") == {"number": 5}
@@ -139,7 +141,7 @@ def test_two_runs_in_one_folder_of_a_bucket_do_double_work_and_no_harm(bucket: P
 
 
 def test_what_another_process_has_put_there_is_seen_at_once(bucket: Place) -> None:
-    """Workers on other machines write while this one looks: no list of files may be remembered."""
+    """Workers on other machines write while this process reads: no list of files may be cached."""
     url = str(bucket / "run")
 
     def fail(key: str) -> None:
@@ -152,7 +154,7 @@ def test_what_another_process_has_put_there_is_seen_at_once(bucket: Place) -> No
     other.start()
     other.join()
     assert other.exitcode == 0 and failed_keys(folder) == {CELL, OTHER}
-    assert [one.key for one in failures(folder, [OTHER]).values()] == [OTHER]
+    assert [failure.key for failure in failures(folder, [OTHER]).values()] == [OTHER]
 
 
 @pytest.mark.parametrize("name", ["a-bucket-that-is-not-there", "no_bucket!"])

@@ -21,13 +21,13 @@ from demograd.study import Study, make_study, run_study
 
 @pytest.fixture(scope="module")
 def study(small_model: Path) -> Study:
-    """Four cells."""
+    """A study of four cells."""
     return make_study(small_settings(small_model, weights=["trained"], seeds=[0, 1], queries=6, controls=[]))
 
 
 @pytest.fixture(scope="module")
 def whole(study: Study, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run that nothing befell."""
+    """The folder of an undisturbed run."""
     out = tmp_path_factory.mktemp("run") / "out"
     run_study(study, out)
     return out
@@ -35,12 +35,12 @@ def whole(study: Study, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def table(whole: Path) -> bytes:
-    """Its results."""
+    """The bytes of the undisturbed run's results."""
     return (whole / "results.parquet").read_bytes()
 
 
 def stored(folder: Place) -> list[Place]:
-    """Every file that carries a seal."""
+    """All files of the folder that have a checksum."""
     suffixes = (".json", ".yaml", ".parquet", ".safetensors")
     return sorted(file for file in folder.rglob("*") if file.suffix in suffixes and "damaged" not in file.parts)
 
@@ -54,8 +54,8 @@ def test_a_run_behind_a_url_is_the_same_run_and_goes_on_there(study: Study, tabl
     file.write_bytes(content[:-3] + bytes(3))
     run_study(study, out, watch)
     assert (out / "results.parquet").read_bytes() == table
-    assert [setting for _, setting in watch.begun] == ["FT"]
-    assert any("1 of the files in memory://" in said for said in watch.said)
+    assert [setting for _, setting in watch.started] == ["FT"]
+    assert any("1 of the files in memory://" in sentence for sentence in watch.sentences)
     assert "Specificity" in write_report(out).read_text(encoding="utf-8")
 
 
@@ -72,7 +72,7 @@ def test_flipped_bits_in_every_file_of_a_run_are_set_aside_and_the_table_is_the_
         content[random.randrange(len(content))] ^= 1 << random.randrange(8)
         file.write_bytes(content)
     run_study(study, out, watch)
-    assert any(f"{len(files)} of the files in {out} are damaged" in sentence for sentence in watch.said)
+    assert any(f"{len(files)} of the files in {out} are damaged" in sentence for sentence in watch.sentences)
     assert sorted(file.name for file in (out / "damaged").iterdir()) == sorted(file.name for file in files)
     assert (out / "results.parquet").read_bytes() == table
 
@@ -92,14 +92,14 @@ def test_a_disk_that_fills_up_ends_with_a_message_and_the_run_goes_on_when_there
     pages = sum(-(-file.stat().st_size // 4096) for file in [*before_cells, *two_cells]) + 2
     (small_disk / "ballast").write_bytes(bytes(256 * 1024 - pages * 4096))
     assert call("run", str(file), "--out", str(out)) == 2
-    said = capsys.readouterr().err
-    assert "There is no room for" in said and "Make room and run the same command again" in said
-    assert "Traceback" not in said and not (out / "results.parquet").exists()
-    kept = sorted((out / "cells").iterdir())
+    errors = capsys.readouterr().err
+    assert "There is no room for" in errors and "Make room and run the same command again" in errors
+    assert "Traceback" not in errors and not (out / "results.parquet").exists()
+    finished = sorted((out / "cells").iterdir())
     subprocess.run(["mount", "-o", "remount,size=64m", str(small_disk)], check=True)
     assert call("run", str(file), "--out", str(out)) == 0
-    assert 1 <= len(kept) <= 3
-    assert f"{len(kept)} of 4 cells are already in" in " ".join(capsys.readouterr().err.split())
+    assert 1 <= len(finished) <= 3
+    assert f"{len(finished)} of 4 cells are already in" in " ".join(capsys.readouterr().err.split())
     assert (out / "results.parquet").read_bytes() == table
 
 
@@ -117,7 +117,7 @@ def test_without_locks_a_run_goes_on_and_says_so(
     monkeypatch.setattr(fcntl, "flock", flock)
     watch = Listening()
     run_study(study, tmp_path / "out", watch)
-    assert any("has no locks" in said for said in watch.said)
+    assert any("has no locks" in sentence for sentence in watch.sentences)
     assert (tmp_path / "out" / "results.parquet").read_bytes() == (whole / "results.parquet").read_bytes()
     assert not [*(tmp_path / "out").glob(".*")], "what was tried is gone again"
 
@@ -135,5 +135,5 @@ def test_where_folders_cannot_be_synced_a_run_goes_on_and_says_so(
     monkeypatch.setattr(os, "fsync", fsync)
     watch = Listening()
     run_study(study, tmp_path / "out", watch)
-    assert any("cannot be asked to write at once" in said for said in watch.said)
+    assert any("cannot be asked to write at once" in sentence for sentence in watch.sentences)
     assert (tmp_path / "out" / "results.parquet").read_bytes() == (whole / "results.parquet").read_bytes()

@@ -1,4 +1,4 @@
-"""A small synthetic study that has run, for whoever only reads it."""
+"""A small synthetic study that has run, shared by the tests that only read it."""
 
 from pathlib import Path
 
@@ -6,13 +6,13 @@ import pandas as pd
 import pytest
 from tests.study.synthetic.small import REGRESSION, study
 
-from demograd.study import run_synthetic
+from demograd.study import run_study
 
 
 @pytest.fixture(scope="session")
 def regression(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("regression")
-    return run_synthetic(study(folder, REGRESSION), folder / "run").folder.path
+    return run_study(study(folder, REGRESSION), folder / "run").folder.path
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Synthetic studies that are small but whole."""
+"""Small synthetic studies with every part of a large one."""
 
 from pathlib import Path
 from typing import Any
@@ -50,9 +50,9 @@ SYSTEM: dict[str, Any] = {
 def study(folder: Path, settings: dict[str, Any], **changes: Any) -> SyntheticStudy:
     file = folder / f"{settings['name']}.yaml"
     file.write_text(yaml.safe_dump({**settings, **changes}), encoding="utf-8")
-    found = read_study(str(file))
-    assert isinstance(found, SyntheticStudy)
-    return found
+    parsed = read_study(str(file))
+    assert isinstance(parsed, SyntheticStudy)
+    return parsed
 
 
 def overall(table: pd.DataFrame, metric: str) -> pd.DataFrame:

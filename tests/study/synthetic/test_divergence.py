@@ -1,4 +1,4 @@
-"""Learners that explode: in float32, an input of 1e30 has a prediction of the third power that no number is."""
+"""Learners that diverge: in float32, the third power of an input of 1e30 is infinite."""
 
 import warnings
 from math import inf, nan
@@ -12,7 +12,7 @@ from tests.study.synthetic.small import REGRESSION, overall, study
 from demograd.cli.tables import print_claims, print_scores
 from demograd.files import write_table
 from demograd.report import read_run, write_report
-from demograd.study import run_synthetic
+from demograd.study import run_study
 from demograd.study.results import as_table
 from demograd.study.rows import Row
 from demograd.study.synthetic.paired import loss_row, ratio_row, seeds_row
@@ -33,7 +33,7 @@ EXPLODING = {
 @pytest.fixture(scope="module")
 def exploded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("exploded")
-    return run_synthetic(study(folder, REGRESSION, **EXPLODING), folder / "run").folder.path
+    return run_study(study(folder, REGRESSION, **EXPLODING), folder / "run").folder.path
 
 
 def test_losses_that_are_all_infinite_are_called_diverged_counted_and_have_no_number(exploded: Path) -> None:
@@ -60,8 +60,8 @@ def test_the_page_and_the_terminal_say_who_diverged_and_where(
     assert "diverged: 192 of 192 values are not finite" in page and ">inf<" not in page and ">nan<" not in page
     print_scores(exploded)
     print_claims(read_run(exploded))
-    said = capsys.readouterr().out
-    assert "GD, 1 step" in said and "nan" not in said.split() and "inf" not in said.split()
+    output = capsys.readouterr().out
+    assert "GD, 1 step" in output and "nan" not in output.split() and "inf" not in output.split()
 
 
 def test_a_table_of_an_older_version_with_an_infinite_value_is_read_as_diverged(exploded: Path, tmp_path: Path) -> None:
@@ -123,11 +123,11 @@ def test_learners_that_explode_compare_as_infinite_and_not_as_alike() -> None:
     problems = Sequences(
         torch.ones(3, 2, 1), torch.ones(3, 2, 1), torch.tensor([[1.0], [1e30], [0.0]]), torch.ones(3, 1)
     )
-    found = compare(lambda p: p.query_x**3, lambda p: p.query_x, problems)
-    assert found.prediction_difference.isinf().tolist() == [False, True, False]
-    assert found.sensitivity_distance.isinf().tolist() == [False, True, False]
-    assert found.sensitivity_cosine.isinf().tolist() == [False, True, False]
-    assert found.sensitivity_cosine[2].isnan()  # flat there, which is no divergence
+    comparison = compare(lambda p: p.query_x**3, lambda p: p.query_x, problems)
+    assert comparison.prediction_difference.isinf().tolist() == [False, True, False]
+    assert comparison.sensitivity_distance.isinf().tolist() == [False, True, False]
+    assert comparison.sensitivity_cosine.isinf().tolist() == [False, True, False]
+    assert comparison.sensitivity_cosine[2].isnan()  # flat there, which is no divergence
     orders = [torch.tensor([0, 1]), torch.tensor([1, 0])]
     assert order_spread(lambda p: p.query_x**30 * 1e300, problems, orders).isinf().all()
 

@@ -1,4 +1,4 @@
-"""What the table of a small synthetic study says: trained networks, tuned references, constructions."""
+"""The table of a small synthetic study: trained networks, tuned references, constructions."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from tests.study.synthetic.small import REGRESSION, SYSTEM, overall, study
 
 from demograd.report import read_run, write_report
-from demograd.study import run_synthetic
+from demograd.study import run_study
 from demograd.study.synthetic.clamped import clamped_rows, clamped_share
 from demograd.study.synthetic.paired import blocks, loss_row, score_row
 from demograd.study.synthetic.sparsity import relative_sparsity
@@ -19,9 +19,9 @@ from demograd.synthetic.transformer import Architecture
 
 def test_every_network_and_every_reference_has_a_loss_in_every_world(table: pd.DataFrame) -> None:
     losses = overall(table, "loss")
-    here = losses[losses.k == 5]
+    at_k_5 = losses[losses.k == 5]
     for world in REGRESSION["worlds"]:
-        of_world = here[here.task == world]
+        of_world = at_k_5[at_k_5.task == world]
         assert set(of_world.model.dropna()) == set(REGRESSION["networks"])
         assert set(of_world.method.dropna()) == {
             "GD, 1 step",
@@ -31,18 +31,18 @@ def test_every_network_and_every_reference_has_a_loss_in_every_world(table: pd.D
             "SGD",
             "Bayes",
         }
-    assert here.value.notna().all()
+    assert at_k_5.value.notna().all()
     assert set(losses.k) == {3, 5}
-    assert set(here[here.setting == "TF"].interval) == {"demonstrations"}
-    assert set(here[here.setting == "reference"].interval) == {"conditional"}
+    assert set(at_k_5[at_k_5.setting == "TF"].interval) == {"demonstrations"}
+    assert set(at_k_5[at_k_5.setting == "reference"].interval) == {"conditional"}
 
 
 def test_a_network_is_compared_with_as_many_steps_as_it_has_layers(table: pd.DataFrame) -> None:
     ratios = overall(table, "loss_ratio")
     steps = {"linear": "1 step", "ReLU": "1 step", "linear, 2 layers": "2 steps"}
     for network, of_network in ratios.groupby("model"):
-        taken = {method.rpartition(", ")[2] for method in of_network.method if "," in method}
-        assert taken == {steps[str(network)]}
+        compared = {method.rpartition(", ")[2] for method in of_network.method if "," in method}
+        assert compared == {steps[str(network)]}
 
 
 def test_a_loss_ratio_is_the_ratio_of_the_losses_on_the_page(table: pd.DataFrame) -> None:
@@ -156,20 +156,25 @@ def test_sensitivities_over_training_end_where_the_trained_network_is(table: pd.
 
 
 def test_matrices_of_a_trained_layer_stand_beside_the_theorys(regression: Path) -> None:
-    found = read_run(regression).matrices
-    assert {(each.network, each.layer, each.what) for each in found} == {("linear", 0, "KᵀQ"), ("linear", 0, "PV")}
-    assert {tuple(each.theories) for each in found if each.world == "anisotropic"} == {
+    matrices = read_run(regression).matrices
+    assert {(matrix.network, matrix.layer, matrix.what) for matrix in matrices} == {
+        ("linear", 0, "KᵀQ"),
+        ("linear", 0, "PV"),
+    }
+    assert {tuple(matrix.theories) for matrix in matrices if matrix.world == "anisotropic"} == {
         ("closed form (Ahn 2023)", "preconditioned GD++, 1 step")
     }
-    assert {tuple(each.theories) for each in found if each.world == "from ReLU"} == {("preconditioned GD++, 1 step",)}
+    assert {tuple(matrix.theories) for matrix in matrices if matrix.world == "from ReLU"} == {
+        ("preconditioned GD++, 1 step",)
+    }
     # the query has no y, and only its y is read
-    asked, moved = found[:2]
-    assert asked.in_use == [[True, True, True, False]] * 4 and moved.in_use == [[False] * 4] * 3 + [[True] * 4]
+    key_query, moved = matrices[:2]
+    assert key_query.in_use == [[True, True, True, False]] * 4 and moved.in_use == [[False] * 4] * 3 + [[True] * 4]
     assert write_report(regression).is_file()
 
 
 def test_a_linear_system_has_errors_time_by_time(tmp_path: Path) -> None:
-    folder = run_synthetic(study(tmp_path, SYSTEM), tmp_path / "run").folder.path
+    folder = run_study(study(tmp_path, SYSTEM), tmp_path / "run").folder.path
     table = pd.read_parquet(folder / "results.parquet")
     positions = overall(table, "loss_by_position")
     assert set(positions["at"]) == {1, 2, 3, 4, 5}
@@ -196,8 +201,8 @@ def test_blocks_of_sequences_have_the_mean_and_about_the_interval_of_sequences()
     row = loss_row([scores])
     assert row["value"] == pytest.approx(scores.mean().item(), rel=1e-6) and row["n"] == 8192
     torch.manual_seed(0)
-    row, drawn = loss_row([noise := torch.rand(8192)]), 2 * 1.96 * float(noise.std()) / 8192**0.5
-    assert row["ci_high"] - row["ci_low"] == pytest.approx(drawn, rel=0.1)
+    row, width = loss_row([noise := torch.rand(8192)]), 2 * 1.96 * float(noise.std()) / 8192**0.5
+    assert row["ci_high"] - row["ci_low"] == pytest.approx(width, rel=0.1)
 
 
 def test_a_bound_clamps_the_tokens_that_pass_it() -> None:

@@ -1,4 +1,4 @@
-"""Networks held against each other and against references, where not all of them can be."""
+"""Comparisons of networks with each other and with references, where some cannot be made."""
 
 from pathlib import Path
 from typing import Any
@@ -11,22 +11,22 @@ from demograd.study.synthetic.regression import tested as asked  # its names are
 from demograd.study.synthetic.regression.against import against_rows
 from demograd.study.synthetic.regression.margins import margin_rows
 from demograd.study.synthetic.regression.over_training import over_training_rows
-from demograd.study.synthetic.trained import Trained
+from demograd.study.synthetic.units import Trained
 from demograd.synthetic import SmallTransformer, seeded
 
 
 def margins(tmp_path: Path, networks: dict[str, dict[str, Any]], failed: dict[str, str]) -> dict[str, dict[str, Any]]:
-    """By network; the n-th has a loss of n + 1 on all of five sequences, from both seeds."""
+    """Margins by network; the n-th network has a loss of n + 1 on all of five sequences, from both seeds."""
     worlds = {"from ReLU": REGRESSION["worlds"]["from ReLU"]}
     small = study(tmp_path, REGRESSION, networks=networks, worlds=worlds, mixes=[], seeds=[0, 1])
     losses = {name: [torch.full((5,), n + 1.0)] * 2 for n, name in enumerate(networks) if name not in failed}
     problems = asked.Problems(small, "from ReLU", seeded("test", 0))()
-    here = asked.Tested(small, "from ReLU", problems, {}, failed, [], losses, {})
-    return {f"{row['model']} over {row['method']}": row for row in margin_rows(here)}
+    compared = asked.Tested(small, "from ReLU", problems, {}, failed, [], losses, {})
+    return {f"{row['model']} over {row['method']}": row for row in margin_rows(compared)}
 
 
 def test_margins_are_between_networks_that_differ_in_their_attention_alone(tmp_path: Path) -> None:
-    found = margins(
+    rows = margins(
         tmp_path,
         {
             "relu": {"attention": "relu"},
@@ -37,7 +37,7 @@ def test_margins_are_between_networks_that_differ_in_their_attention_alone(tmp_p
         },
         {},
     )
-    assert {pair: row["value"] for pair, row in found.items()} == {
+    assert {pair: row["value"] for pair, row in rows.items()} == {
         "linear over relu": 4.0,
         "softmax by inputs over relu by inputs": 1.0,
     }
@@ -45,24 +45,29 @@ def test_margins_are_between_networks_that_differ_in_their_attention_alone(tmp_p
 
 def test_a_margin_is_missing_only_where_one_of_its_two_networks_diverged(tmp_path: Path) -> None:
     networks = {"relu": {"attention": "relu"}, "linear": {}, "softmax": {"attention": "softmax"}, "deep": {"layers": 2}}
-    one = margins(tmp_path, networks, {"softmax": "diverged at step 9 (1 of 2 seeds)", "deep": "diverged at step 1"})
-    assert set(one) == {"linear over relu", "softmax over relu"} and one["linear over relu"]["value"] == 1.0
-    softmax = one["softmax over relu"]
+    without_softmax = margins(
+        tmp_path, networks, {"softmax": "diverged at step 9 (1 of 2 seeds)", "deep": "diverged at step 1"}
+    )
+    assert (
+        set(without_softmax) == {"linear over relu", "softmax over relu"}
+        and without_softmax["linear over relu"]["value"] == 1.0
+    )
+    softmax = without_softmax["softmax over relu"]
     assert "value" not in softmax and softmax["status"] == "“softmax” diverged at step 9 (1 of 2 seeds)"
-    every = margins(tmp_path, networks, {"relu": "diverged at step 2 (2 of 2 seeds)"})
-    assert {row["status"] for row in every.values()} == {"“relu” diverged at step 2 (2 of 2 seeds)"}
+    without_relu = margins(tmp_path, networks, {"relu": "diverged at step 2 (2 of 2 seeds)"})
+    assert {row["status"] for row in without_relu.values()} == {"“relu” diverged at step 2 (2 of 2 seeds)"}
 
 
 def test_in_one_dimension_there_is_no_cosine_and_all_else_is_compared(tmp_path: Path) -> None:
     changes = {"worlds": {"sine": {"kind": "sine"}}, "networks": {"linear": {}}, "references": ["least squares"]}
     small = study(tmp_path, REGRESSION, mixes=[], seeds=[0, 1], **changes)
     architecture = small.networks["linear"].architecture()
-    drawn = {seed: SmallTransformer(architecture, 2, seed).requires_grad_(False) for seed in (0, 1)}
-    networks = {"linear": {seed: Trained(network, torch.ones(1), "ok") for seed, network in drawn.items()}}
+    initial = {seed: SmallTransformer(architecture, 2, seed).requires_grad_(False) for seed in (0, 1)}
+    networks = {"linear": {seed: Trained(network, torch.ones(1), "ok") for seed, network in initial.items()}}
     references = [tuned(small.world("sine"), Wanted("least squares"), {})]
-    here = asked.tested(small, "sine", references, networks, asked.Problems(small, "sine", seeded("test", 0))())
-    rows = {row["metric"]: row for row in against_rows(here) if "seed" not in row}
+    compared = asked.tested(small, "sine", references, networks, asked.Problems(small, "sine", seeded("test", 0))())
+    rows = {row["metric"]: row for row in against_rows(compared) if "seed" not in row}
     assert rows["sensitivity_cosine"]["status"] == "in one dimension a cosine is a sign"
     assert "value" not in rows["sensitivity_cosine"] and rows["sensitivity_cosine"]["n_missing"] == 128
     assert rows["sensitivity_distance"]["value"] > 0 and rows["loss_ratio"]["value"] > 0
-    assert list(over_training_rows(here, networks)) == []
+    assert list(over_training_rows(compared, networks)) == []

@@ -1,4 +1,4 @@
-"""What a synthetic study's settings mean, and which are wrong."""
+"""The meaning of a synthetic study's settings, and the errors in them."""
 
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ import yaml
 from tests.study.synthetic.small import REGRESSION, SYSTEM, study
 
 from demograd import UserError, read_study
-from demograd.metrics import SEEDS_TO_DECIDE
+from demograd.statistics import SEEDS_TO_DECIDE
 from demograd.study import SyntheticStudy, preset_names
 from demograd.study.synthetic.as_layers import as_layers
 from demograd.study.synthetic.references import Wanted, references_of, tune, tuned
@@ -57,7 +57,7 @@ def test_layers_that_share_their_weights_are_held_against_steps_that_are_all_the
     kinds = ["GD", "GD, rate per step", "GD++", "functional GD", "Bayes"]
     small = study(tmp_path, REGRESSION, networks=networks, references=kinds)
     suited = {
-        name: {one.label for one in references_of(small) if one.suits(network)}
+        name: {reference.label for reference in references_of(small) if reference.suits(network)}
         for name, network in small.networks.items()
     }
     assert suited == {
@@ -96,14 +96,14 @@ def test_a_reference_as_layers_predicts_what_it_predicts_itself(tmp_path: Path, 
     small = study(tmp_path, REGRESSION, networks=networks, references=references)
     world = small.world("anisotropic")
     problems = world.draw(5, small.context, torch.Generator().manual_seed(0), dtype=torch.float64)
-    [wanted] = [one for one in references_of(small) if one.label == label]
-    one = tuned(world, wanted, tune(small, world, wanted))
-    assert ("bandwidth" in label) == (one.tensors.get("bandwidth", 1.0) != 1.0)
-    layers = as_layers(one, world)
+    [reference] = [candidate for candidate in references_of(small) if candidate.label == label]
+    tuned_reference = tuned(world, reference, tune(small, world, reference))
+    assert ("bandwidth" in label) == (tuned_reference.tensors.get("bandwidth", 1.0) != 1.0)
+    layers = as_layers(tuned_reference, world)
     assert layers is not None
-    both = constructions(layers, wanted.attention or "linear", small.context).values()
+    both = constructions(layers, reference.attention or "linear", small.context).values()
     plain, causal = (learner(problems) for learner in both)
-    torch.testing.assert_close(plain, one.learner(problems))
+    torch.testing.assert_close(plain, tuned_reference.learner(problems))
     # the query comes last: a causal mask hides nothing from it, but from the examples before a second layer
     assert torch.allclose(plain, causal) == (len(layers) == 1)
 
@@ -115,7 +115,7 @@ def test_least_squares_is_no_layers(tmp_path: Path) -> None:
 
 def test_every_synthetic_preset_is_a_study() -> None:
     studies = [read_study(name) for name in preset_names()]
-    assert {each.name for each in studies if isinstance(each, SyntheticStudy)} == {
+    assert {study.name for study in studies if isinstance(study, SyntheticStudy)} == {
         "vonoswald2023",
         "vonoswald2023-layers",
         "ahn2023",
@@ -128,10 +128,10 @@ def test_every_synthetic_preset_is_a_study() -> None:
 def test_networks_that_differ_only_in_their_training_are_two_curves_over_layers() -> None:
     plain, slow = {"layers": 2}, {"layers": 2, "training": {"learning_rate": 0.001}}
     deep = {"layers": 3, "training": {"learning_rate": 0.003}}
-    named = {name: Network(**of) for name, of in {"one": {}, "two": plain, "three": deep}.items()}
-    assert families_of(named, named) == {"linear attention": {1: "one", 2: "two", 3: "three"}}
-    named |= {"two, slowly": Network(**slow)}
-    assert families_of(named, named) == {
+    networks = {name: Network(**settings) for name, settings in {"one": {}, "two": plain, "three": deep}.items()}
+    assert families_of(networks, networks) == {"linear attention": {1: "one", 2: "two", 3: "three"}}
+    networks |= {"two, slowly": Network(**slow)}
+    assert families_of(networks, networks) == {
         "linear attention, initial scale 0.5": {1: "one", 2: "two"},
         "linear attention, initial scale 0.5, learning rate 0.003": {3: "three"},
         "linear attention, initial scale 0.5, learning rate 0.001": {2: "two, slowly"},
@@ -139,5 +139,5 @@ def test_networks_that_differ_only_in_their_training_are_two_curves_over_layers(
 
 
 def test_every_synthetic_preset_has_the_seeds_that_a_claim_needs() -> None:
-    studies = [one for one in map(read_study, preset_names()) if isinstance(one, SyntheticStudy)]
-    assert studies and all(len(one.seeds) >= SEEDS_TO_DECIDE for one in studies)
+    studies = [preset for preset in map(read_study, preset_names()) if isinstance(preset, SyntheticStudy)]
+    assert studies and all(len(study.seeds) >= SEEDS_TO_DECIDE for study in studies)

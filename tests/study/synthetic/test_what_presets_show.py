@@ -1,4 +1,4 @@
-"""What the papers' presets must show, on one training seed each: minutes, so behind `make test-slow`."""
+"""What the papers' presets must show, on one training seed each; this takes minutes, hence `make test-slow`."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import pytest
 from tests.study.synthetic.small import overall
 
 from demograd import read_study
-from demograd.study import SyntheticStudy, run_synthetic
+from demograd.study import SyntheticStudy, run_study
 
 pytestmark = pytest.mark.slow
 
@@ -15,11 +15,11 @@ pytestmark = pytest.mark.slow
 def results(preset: str, folder: Path) -> pd.DataFrame:
     study = read_study(preset, seeds=[0], scales=[], contexts=[], mixes=[])
     assert isinstance(study, SyntheticStudy)
-    return run_synthetic(study, folder).results()
+    return run_study(study, folder).results()
 
 
 def values(table: pd.DataFrame, metric: str, model: str) -> dict[str, float]:
-    """By reference, of the whole training."""
+    """Values of the whole training, by reference."""
     rows = overall(table, metric)
     return rows[(rows.model == model) & rows.step.isna()].set_index("method").value.to_dict()
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import pandas as pd
 
-from demograd.metrics import Verdict
-from demograd.report.cell import Cell
 from demograd.report.finding import Finding, listed
+from demograd.report.networks import Subject, cells, written
+from demograd.report.numbers import Cell
 from demograd.report.synthetic.conclusion import conclusion, said
 from demograd.report.synthetic.decision import (
     SAME_PRECONDITIONER,
@@ -18,9 +18,9 @@ from demograd.report.synthetic.decision import (
     standing_in_words,
     within,
 )
-from demograd.report.synthetic.numbers import Subject, cells, written
 from demograd.report.synthetic.positions import LEAST_SQUARES, as_good_everywhere, extremes, ratios_by_position
 from demograd.report.synthetic.seeds_apart import seeds_apart
+from demograd.statistics import Verdict
 
 _ADDED = {
     Standing.BETTER: " (it is better)",

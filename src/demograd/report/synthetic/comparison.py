@@ -4,13 +4,12 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from demograd.metrics import Verdict
-from demograd.report.cell import Cell
+from demograd.report.networks import DEFINITIONS, Subject, cells, worlds_of
+from demograd.report.numbers import Cell
 from demograd.report.section import NOTHING, Entry, Head, Row, Section, Table, entry, grouped
 from demograd.report.synthetic.decision import SAME_LOSS, SAME_RULE, same_algorithm, standing_in_words
-from demograd.report.synthetic.definitions import DEFINITIONS
-from demograd.report.synthetic.numbers import Subject, cells, worlds_of
 from demograd.report.synthetic.seeds_apart import seeds_apart
+from demograd.statistics import Verdict
 
 SHOWN = ("loss_ratio", "sensitivity_cosine", "sensitivity_distance", "prediction_difference")
 """A column each."""
@@ -29,7 +28,7 @@ def comparison_section(rows: pd.DataFrame, ratios: Mapping[Subject, Sequence[flo
     tables = [_pairs(found, ratios)] if found else []
     tables += [_preconditioners(distances)] if distances else []
     lead = _LEAD if "sensitivity_cosine" in found else ""
-    return Section("comparison", "Are they the same algorithm?", lead, tuple(tables)) if tables else None
+    return Section(tuple(tables), lead) if tables else None
 
 
 def _pairs(found: dict[str, dict[Subject, Cell]], ratios: Mapping[Subject, Sequence[float]]) -> Table:

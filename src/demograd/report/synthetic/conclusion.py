@@ -1,8 +1,8 @@
 """A decision in words."""
 
-from demograd.metrics import Decision, Verdict
 from demograd.report.finding import Finding
-from demograd.report.synthetic.numbers import seeds
+from demograd.report.networks import seeds
+from demograd.statistics import Decision, Verdict
 
 
 def said(decision: Decision, yes: str, no: str) -> str:

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from enum import StrEnum
 from math import floor
 
-from demograd.metrics import Decision, Verdict
-from demograd.report.cell import Cell
-from demograd.report.synthetic.numbers import undecidable
+from demograd.report.networks import undecidable
+from demograd.report.numbers import Cell
+from demograd.statistics import Decision, Verdict
 
 SAME_LOSS = (0.98, 1.02)
 """Between which the ratio of two losses must lie for two learners to be the same."""

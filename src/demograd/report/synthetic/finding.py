@@ -5,10 +5,10 @@ from typing import Any
 
 import pandas as pd
 
-from demograd.metrics import Verdict
 from demograd.report.finding import FEW, Finding, listed
+from demograd.report.networks import by_seed, of_context, synthetic_rows
 from demograd.report.synthetic import claimed
-from demograd.report.synthetic.numbers import by_seed, of_context, synthetic_rows
+from demograd.statistics import Verdict
 
 Findings = dict[str, list[Finding]]
 """What a claim says in general, as it follows "that" → what was found of it."""

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from demograd.metrics import Decision
-from demograd.report.cell import Cell
+from demograd.report.networks import Subject, cells_at, written
+from demograd.report.numbers import Cell
 from demograd.report.synthetic.decision import all_of, within
-from demograd.report.synthetic.numbers import Subject, cells_at, written
+from demograd.statistics import Decision
 
 LEAST_SQUARES = "regularised least squares"
 """As the results name the reference."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from demograd.report.cell import number
+from demograd.report.numbers import number
 from demograd.report.synthetic.decision import SAME_LOSS
 
 FAR = 2.0

@@ -64,7 +64,9 @@ class Blueprint:
 
     def _sizes_of(self, layer: int) -> LayerSizes:
         key_value = sum(
-            one.of(one.parameter).numel() for one in self.anatomy.key_value_parameters(layer) if one.parameter.dim() > 1
+            one.select(one.parameter).numel()
+            for one in self.anatomy.key_value_parameters(layer)
+            if one.parameter.dim() > 1
         )
         query = self.attention_width * self.hidden
         # BART's attention to an encoder, of which a decoder alone has none, is never run

@@ -17,11 +17,11 @@ from demograd.models import Model, find_anatomy
 from demograd.models.load import DTYPES
 from demograd.models.placement import check_device, placed
 from demograd.observe import Observation, observe
-from demograd.study.cells import extras
+from demograd.study.language_model.grid import extras
+from demograd.study.language_model.prompts import Prepared
 from demograd.study.plan.blueprint import Blueprint, network_of
 from demograd.study.plan.flops import observing, training
 from demograd.study.plan.work import WorldWork
-from demograd.study.prepare import Prepared
 from demograd.study.schema import Study
 from demograd.study.sizes import prompt_sizes, sequence_sizes
 from demograd.tasks import Prompts, TrainingSequence

@@ -7,9 +7,11 @@ from functools import cached_property
 
 import torch
 
-from demograd.study.cells import cells, cells_by_world, looks_at_prompts
-from demograd.study.demonstration_sets import DemonstrationSets
-from demograd.study.engine.loaded import Network, network_of
+from demograd.study.language_model.demonstration_sets import DemonstrationSets
+from demograd.study.language_model.grid import cells, cells_by_world
+from demograd.study.language_model.grid import networks as networks_of
+from demograd.study.language_model.networks import Network
+from demograd.study.language_model.prompts import reader_of
 from demograd.study.load_tasks import load_tasks
 from demograd.study.measures import NETWORK_MEASURES, metrics_of_fine_tuning
 from demograd.study.plan.blueprint import Blueprint, blueprint_of
@@ -19,7 +21,6 @@ from demograd.study.plan.pace import Pace, Sample, pace_here, sample_of
 from demograd.study.plan.reading import loading_seconds, measuring_seconds
 from demograd.study.plan.schedule import Job, makespan
 from demograd.study.plan.work import WorldWork, work_of
-from demograd.study.prepare import reader_of
 from demograd.study.rows import similarity
 from demograd.study.schema import Study
 from demograd.study.spec.learning_rates import resolved
@@ -120,10 +121,9 @@ def plan_study(study: Study, say: Callable[[str], None] = lambda sentence: None)
     preparing = (time.perf_counter() - before) / max(len(sets.known), 1)  # a set
     for cell in cells(study):
         study.method(cell.method, cell.learning_rate).check(blueprints[cell.world.model].anatomy)
-    todo = cells_by_world(study)
-    work = work_of(study, todo if looks_at_prompts(study) else {}, sets.sizes)
+    work = work_of(study, cells_by_world(study), sets.sizes)
     starting = time.perf_counter() - started + preparing * len(work)  # a run prepares each world once more
-    networks = [*dict.fromkeys(map(network_of, todo))]
+    networks = [*networks_of(study)]
     paces: dict[str, Pace] = {}
     for name, blueprint in blueprints.items():
         alike = next((one for one in paces if blueprints[one] is blueprint), None)

@@ -1,7 +1,7 @@
 """How long it takes to load weights, and to measure them without a pass: guessed, for they may not be here."""
 
 from demograd.models.load import DTYPES
-from demograd.study.networks import THRESHOLDS
+from demograd.study.language_model.networks import THRESHOLDS
 from demograd.study.plan.blueprint import Blueprint
 from demograd.study.schema import Study
 

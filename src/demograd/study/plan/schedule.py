@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from heapq import heapify, heapreplace
 
-from demograd.study.engine.loaded import Network
+from demograd.study.language_model.networks import Network
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from demograd.study.cells import Cell, World
-from demograd.study.engine.loaded import Network, network_of
+from demograd.study.language_model.grid import Cell, World
+from demograd.study.language_model.networks import Network, network_of
 from demograd.study.schema import Study
 from demograd.study.sizes import PromptSizes, Sizes, Trained
 

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, GetCoreSchemaHandle
 from pydantic_core import CoreSchema, core_schema
 
 from demograd.models import check_device_name
-from demograd.tasks.orders import MOST_ORDERS
+from demograd.tasks.prompts import MOST_ORDERS
 
 LONGEST_NAME = 100
 """Characters."""

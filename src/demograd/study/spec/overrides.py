@@ -8,10 +8,8 @@ from typing import Any, get_args
 from pydantic import BaseModel
 
 from demograd.errors import UserError, unknown_name
-from demograd.study.schema import Study
 from demograd.study.spec.validation import annotations_at, members
 from demograd.study.spec.yaml_file import parsed
-from demograd.study.synthetic.schema import BESIDE
 
 _EXPECTED = "a value as a study file has it: 8, [8, 16], {epochs: 2}, or text in quotes"
 _NAMED = ("methods", "worlds", "networks")
@@ -57,8 +55,6 @@ def _replace(schema: type[BaseModel], settings: dict[str, Any], names: Sequence[
 
 def _value(schema: type[BaseModel], names: Sequence[str], text: str, override: str) -> Any:
     """Text as it is where the setting is text; else YAML, of which commas make a list."""
-    if names[0] == BESIDE and len(names) > 1:
-        return _value(Study, names[1:], text, override)
     annotations = annotations_at(schema, names)
     allowed = {one for annotation in annotations for one in members(annotation)}
     if text.strip() == "null" and any(NoneType in get_args(annotation) for annotation in annotations):

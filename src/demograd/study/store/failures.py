@@ -1,5 +1,7 @@
 """What failed in a run, kept beside what was finished: the others go on, and nobody tries it again unasked."""
 
+import os
+import re
 import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
@@ -9,13 +11,17 @@ from typing import TypeVar
 from demograd.errors import UserError, shortened
 from demograd.files import NoRoom
 from demograd.study.store.folder import CellRecord, RunFolder
-from demograd.study.store.secrets import without_secrets
 from demograd.study.watch import JobWatch
 
 LONGEST = 200
 """Letters of an error that fit a table; more of it is in the failure's file."""
 LONGEST_ERROR, LONGEST_TRACE = 2_000, 20_000
 """Letters of what is kept: an error may quote all the data that it was about."""
+_SECRET_NAME = re.compile("TOKEN|SECRET|KEY|PASSWORD|CREDENTIAL", re.IGNORECASE)
+_SHORTEST_SECRET = 8
+"""Characters: a shorter value, such as `true`, is also a word of other texts."""
+_USER_IN_URL = re.compile(r"(?<=://)[^/\s@]+:[^/\s@]*@")
+HIDDEN = "***"
 Result = TypeVar("Result")
 
 
@@ -94,3 +100,14 @@ def forget(folder: RunFolder, keys: Iterable[str]) -> None:
 
 def _name(key: str) -> str:
     return f"failures/{key}.json"
+
+
+def without_secrets(text: str) -> str:
+    """The text without the values of variables whose names say that they are secret, and without users and passwords
+    in URLs."""
+    secrets = {
+        value for name, value in os.environ.items() if _SECRET_NAME.search(name) and len(value) >= _SHORTEST_SECRET
+    }
+    for secret in sorted(secrets, key=len, reverse=True):  # one may begin another
+        text = text.replace(secret, HIDDEN)
+    return _USER_IN_URL.sub(f"{HIDDEN}@", text)

@@ -4,12 +4,13 @@ import json
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
-from demograd.errors import UserError
 from demograd.files import (
     WITHOUT_SEAL,
     Damaged,
@@ -23,8 +24,21 @@ from demograd.files import (
 )
 from demograd.observe import Observation
 from demograd.study.store.cache import Cache, Kind, user_cache
-from demograd.study.store.computing import Computing
-from demograd.study.store.inputs import Inputs, what_changed
+
+
+@dataclass(frozen=True)
+class Computing:
+    """What a run computes on, as it was asked for: which device that is, each machine that works says itself."""
+
+    device: str
+    """As a study has it: `auto`, `balanced`, `cpu`, `cuda`, …"""
+    threads: int
+    """Of each worker."""
+
+    def here(self) -> str:
+        """In words, where it is asked: equal only where the same numbers come out bit for bit."""
+        threads = "1 thread" if self.threads == 1 else f"{self.threads} threads"
+        return f"{_device(self.device)}, {threads}, torch {torch.__version__}"
 
 
 @dataclass(frozen=True)
@@ -50,8 +64,8 @@ class RunFolder:
         return self._has("cells", key)
 
     def has_any_cell(self) -> bool:
-        """Whether any work would be lost with the folder, or with the run of a language model that lies in it."""
-        return any(self.path.glob("**/cells/*.safetensors"))
+        """Whether any work would be lost with the folder."""
+        return any(self.path.glob("cells/*.safetensors"))
 
     def has_observation(self, key: str) -> bool:
         """Whether this observation is there: here, or in another study that computed on the same."""
@@ -109,26 +123,6 @@ class RunFolder:
                     f"({', '.join(names[:3])}{', …' if len(names) > 3 else ''})"
                 )
 
-    @property
-    def inputs(self) -> Inputs:
-        """What the names of its cells depend on beside the study.
-
-        Raises:
-            UserError: nothing was run here yet.
-        """
-        kept = self.read_json("inputs.json")
-        if kept is None:
-            raise UserError(
-                f"{self.path} has no inputs.json", "a folder in which a study was run", "Run the study there"
-            )
-        return Inputs(**kept)
-
-    def keep_inputs(self, inputs: Inputs) -> list[str]:
-        """Keep them in place of those of the run before; what is not as it was then, in words."""
-        before = self.read_json("inputs.json")
-        self.write_json("inputs.json", vars(inputs))
-        return [] if before is None else what_changed(Inputs(**before), inputs)
-
     def write_json(self, name: str, content: dict[str, Any] | list[Any]) -> None:
         """Keep something small that people read."""
         write_json(self.path / name, content)
@@ -170,3 +164,14 @@ class RunFolder:
             return nullcontext()
         (self.path / "locks").mkdir(exist_ok=True)
         return lock_where_possible(self.path / "locks" / key)
+
+
+@cache
+def _device(name: str) -> str:
+    """The kind of device, and which: kernels are chosen by a processor's instructions, and by the GPU."""
+    if name in ("auto", "balanced"):
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    device = torch.device(name)
+    if device.type == "cuda":
+        return f"cuda ({torch.cuda.get_device_name(device)})"
+    return f"cpu ({torch.backends.cpu.get_cpu_capability()})" if device.type == "cpu" else device.type

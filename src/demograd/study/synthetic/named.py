@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from demograd.study.rows import Row
 from demograd.study.synthetic.references import Tuned
-from demograd.study.synthetic.trained import Trained
+from demograd.study.synthetic.units import Trained
 from demograd.synthetic import SmallTransformer
 
 

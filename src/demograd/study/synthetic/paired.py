@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from demograd.metrics import Over, aggregate, diverged, interval_over_demonstrations, over_seeds, statistic_interval
+from demograd.statistics import Over, aggregate, diverged, interval_over_demonstrations, over_seeds, statistic_interval
 from demograd.study.rows import SETS_FOR_SPREAD, Row, number, over_sets, shown
 
 EVERYWHERE = (-inf, inf)

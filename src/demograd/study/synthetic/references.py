@@ -1,12 +1,13 @@
 """The references of a study: each a learner with a label, tuned on problems that no network is trained or tested on."""
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from demograd.study.store.folder import CellRecord
 from demograd.study.synthetic.schema import Network, Reference, SyntheticStudy
 from demograd.synthetic import (
     AttentionKind,
@@ -14,6 +15,7 @@ from demograd.synthetic import (
     HeldOut,
     KernelRegression,
     LinearSystem,
+    NotConverged,
     Trajectories,
     World,
     best_descent,
@@ -226,3 +228,14 @@ def tuned(
             assert not isinstance(world, LinearSystem)
             learner = partial(posterior_mean, world)
     return Tuned(**vars(wanted), tensors=tensors, learner=learner, held_out=held_out)
+
+
+def tuning_record(study: SyntheticStudy, world: World | LinearSystem, wanted: Wanted) -> CellRecord:
+    """What is kept of a reference; of one that is not as good as it can be, why."""
+    try:
+        tensors = tune(study, world, wanted)
+    except NotConverged as error:
+        status = f"not tuned to the end: {error}"
+        return CellRecord({}, {"reference": wanted.label, "status": status, "held_out": None})
+    known = checked(study, world, tuned(world, wanted, tensors))
+    return CellRecord(tensors, {"reference": wanted.label, "status": "ok", "held_out": known and asdict(known)})

@@ -8,7 +8,6 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from demograd import synthetic
-from demograd.study.schema import Study, make_study
 from demograd.study.spec.fields import (
     AtLeastOne,
     Count,
@@ -51,8 +50,6 @@ Reference = Literal[
     "mesa-optimiser",
     "regularised least squares",
 ]
-BESIDE = "language_model"
-"""Name, and folder within the run folder, of the study of a language model beside."""
 OF_SYSTEMS = ("mesa-optimiser", "regularised least squares")
 
 
@@ -239,8 +236,6 @@ class SyntheticStudy(_Settings):
     """Orders of the examples over which order sensitivity is taken; without a number it is not."""
     sparsity: bool = False
     """Whether to measure how many weights are nearly zero."""
-    language_model: dict[str, Any] | None = None
-    """Settings of a study of a language model, whose rows stand beside these; see docs/study.md."""
     device: Device = "cpu"
     """`cpu`, `cuda`, `cuda:1`, …"""
 
@@ -272,16 +267,6 @@ class SyntheticStudy(_Settings):
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError("seeds has one twice: each value once")
         return self
-
-    def language_model_beside(self) -> Study | None:
-        """The study of a language model whose rows stand beside these.
-
-        Raises:
-            UserError: its settings are wrong.
-        """
-        if self.language_model is None:
-            return None
-        return make_study({"name": BESIDE, "device": self.device, **self.language_model})
 
     def training_of(self, network: str) -> Training:
         """How a network is trained."""

@@ -13,7 +13,7 @@ from demograd.study.synthetic.named import whole
 from demograd.study.synthetic.products import masked_products
 from demograd.study.synthetic.references import Tuned
 from demograd.study.synthetic.schema import SyntheticStudy
-from demograd.study.synthetic.trained import Trained
+from demograd.study.synthetic.units import Trained
 from demograd.synthetic import AttentionLayer, LinearSystem, Masks, gradient_descent_layers, in_use, mesa_layers
 
 THRESHOLDS = (1e-4, 1e-3, 1e-2, 3e-2, 1e-1)

@@ -10,7 +10,7 @@ from demograd.study.synthetic.named import failed_row, of_network, of_reference,
 from demograd.study.synthetic.paired import loss_row, ratio_row
 from demograd.study.synthetic.references import Tuned
 from demograd.study.synthetic.schema import SyntheticStudy
-from demograd.study.synthetic.trained import Trained
+from demograd.study.synthetic.units import Trained
 from demograd.synthetic import Trajectories, infinite_if_undefined, squared_error
 
 

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 from torch import Tensor
 
-from demograd.metrics import over_seeds
+from demograd.statistics import over_seeds
 from demograd.study.rows import Row, number
 from demograd.study.synthetic.named import of_network
 from demograd.study.synthetic.spaced import spaced_steps
-from demograd.study.synthetic.trained import Trained
+from demograd.study.synthetic.units import Trained
 
 POINTS = 60
 """Of a curve, at most."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
+from demograd.synthetic.attention import AttentionKind
 from demograd.synthetic.constructions.dual_form import DualForm, dual_form, dual_form_error
 from demograd.synthetic.constructions.functional import functional_descent_error, functional_descent_layers
 from demograd.synthetic.constructions.gradient_descent import (
@@ -27,7 +28,6 @@ from demograd.synthetic.constructions.preconditioned import (
     preconditioned_layer,
 )
 from demograd.synthetic.descent import Descent
-from demograd.synthetic.kernels import AttentionKind
 from demograd.synthetic.sequences import Sequences, Trajectories
 
 __all__ = [
@@ -62,7 +62,7 @@ class Construction:
     claim: str
     source: str
     error: Callable[[int], float]
-    """Of a random instance, by its seed: the largest difference between the matrices and what they should do."""
+    """For the seed of a random instance, the largest difference between the matrices and what they should do."""
 
 
 def random_problems(seed: int, *, outputs: int | None = None) -> Sequences:
@@ -115,7 +115,7 @@ def _preconditioned_gd_plus_plus(seed: int) -> float:
 def _functional(kind: AttentionKind) -> Callable[[int], float]:
     def error(seed: int) -> float:
         problems, generator = random_problems(seed), Generator().manual_seed(seed + 1)
-        problems = Sequences(*(each / each.norm(dim=-1, keepdim=True) for each in vars(problems).values()))
+        problems = Sequences(*(points / points.norm(dim=-1, keepdim=True) for points in vars(problems).values()))
         etas = (0.3 * torch.rand(_size(generator, 1, 4), generator=generator) / problems.context).tolist()
         bandwidth = 0.5 + 1.5 * float(torch.rand(1, generator=generator))
         layers = functional_descent_layers(etas, problems.x.shape[-1], problems.y.shape[-1], bandwidth)

@@ -32,7 +32,7 @@ def dual_form(
     learning_rate: float,
     momentum: float = 0.0,
 ) -> DualForm:
-    """Of SGD with the loss ½‖W x_t − y_t‖², one example a step; the layer itself is never updated here.
+    """What SGD does with the loss ½‖W x_t − y_t‖², one example a step; the layer itself is never updated here.
 
     Each step's error needs the layer's output at that time, which the dual form of the steps before gives.
 

@@ -11,8 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from demograd.synthetic.attention import AttentionLayer, as_tokens, predictions, run_layers
-from demograd.synthetic.kernels import AttentionKind
+from demograd.synthetic.attention import AttentionKind, AttentionLayer, as_tokens, predictions, run_layers
 from demograd.synthetic.sequences import Sequences
 
 
@@ -50,9 +49,9 @@ def functional_descent_error(
 
     for eta in steps:
         coefficients = coefficients + eta * (problems.y - f(problems.x))
-    predicted = f(problems.query_x[:, None]).squeeze(1)
-    found = predictions(run_layers(as_tokens(problems), layers, kind), outputs)
-    return float((found - predicted).abs().max())
+    target = f(problems.query_x[:, None]).squeeze(1)
+    predicted = predictions(run_layers(as_tokens(problems), layers, kind), outputs)
+    return float((predicted - target).abs().max())
 
 
 def _kappa(kind: AttentionKind, examples: Tensor, points: Tensor) -> Tensor:

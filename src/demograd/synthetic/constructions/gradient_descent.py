@@ -110,4 +110,4 @@ def _diagonal(inputs: int, outputs: int, *, x: float, y: float) -> Tensor:
 
 def _larger(worst: Tensor, *differences: Tensor) -> Tensor:
     """The largest of all; NaN if any is, which Python's `max` would pass over."""
-    return torch.stack([worst, *(each.abs().max() for each in differences)]).max()
+    return torch.stack([worst, *(difference.abs().max() for difference in differences)]).max()

@@ -34,11 +34,11 @@ def mesa_layers(
 
     **Source:** von Oswald 2023b, Propositions 1 and 2 (there with a layer for each part).
     """
-    key, query = (_part(state, to=0, of=of) for of in (3, 1))
-    heads = torch.stack([_part(state, to=0, of=2), _part(state, to=0, of=3)])
+    key, query = (_part(state, to=0, source=source) for source in (3, 1))
+    heads = torch.stack([_part(state, to=0, source=2), _part(state, to=0, source=3)])
     layers = []
-    for eta, gamma in zip(*(torch.as_tensor(each, dtype=torch.float64) for each in (steps, curvature)), strict=True):
-        out = torch.stack([eta * _part(state, to=0, of=0), -gamma * _part(state, to=1, of=0)])
+    for eta, gamma in zip(*(torch.as_tensor(sizes, dtype=torch.float64) for sizes in (steps, curvature)), strict=True):
+        out = torch.stack([eta * _part(state, to=0, source=0), -gamma * _part(state, to=1, source=0)])
         layers.append(AttentionLayer(key.expand(2, -1, -1), query.expand(2, -1, -1), heads, out))
     return layers
 
@@ -51,10 +51,10 @@ def mesa_predictions(
     """What the layers predict for each next state, without attention: η C q more by each, and q ← q − γ H q."""
     s = trajectories.states
     before = torch.cat([torch.zeros_like(s[:, :1]), s[:, :-1]], dim=1)
-    seen = torch.arange(1, s.shape[1] + 1).to(s)[:, None, None]
-    c, h = (torch.einsum("bti,btj->btij", each, before).cumsum(dim=1) / seen for each in (s, before))
+    counts = torch.arange(1, s.shape[1] + 1).to(s)[:, None, None]
+    c, h = (torch.einsum("bti,btj->btij", states, before).cumsum(dim=1) / counts for states in (s, before))
     q, predicted = s[..., None], torch.zeros_like(s[..., None])
-    rates = (torch.as_tensor(each, dtype=s.dtype, device=s.device) for each in (steps, curvature))
+    rates = (torch.as_tensor(sizes, dtype=s.dtype, device=s.device) for sizes in (steps, curvature))
     for eta, gamma in zip(*rates, strict=True):
         predicted, q = predicted + eta * c @ q, q - gamma * h @ q
     return predicted.squeeze(-1)
@@ -87,8 +87,8 @@ def mesa_error(
     return float(torch.stack(differences).max())
 
 
-def _part(state: int, *, to: int, of: int) -> Tensor:
+def _part(state: int, *, to: int, source: int) -> Tensor:
     """The matrix that puts one part of a token into the place of another."""
     matrix = torch.zeros(PARTS * state, PARTS * state, dtype=torch.float64)
-    matrix[to * state : (to + 1) * state, of * state : (of + 1) * state] = torch.eye(state)
+    matrix[to * state : (to + 1) * state, source * state : (source + 1) * state] = torch.eye(state)
     return matrix

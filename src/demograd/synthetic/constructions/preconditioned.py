@@ -64,8 +64,8 @@ def descent_layers(descent: Descent, outputs: int = 1) -> list[AttentionLayer]:
 
 def descent_error(layers: Sequence[AttentionLayer], problems: Sequences, descent: Descent) -> float:
     """How far the layers' predictions are from the descent's, which knows the examples by their moments alone."""
-    found = predictions(run_layers(as_tokens(problems), layers), problems.y.shape[-1])
-    return float((found - descent(problems)).abs().max())
+    predicted = predictions(run_layers(as_tokens(problems), layers), problems.y.shape[-1])
+    return float((predicted - descent(problems)).abs().max())
 
 
 def expected_loss(

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from demograd.metrics import difference
+from demograd.statistics import difference
 from demograd.study.rows import Row
 from demograd.study.synthetic.named import of_network
 from demograd.study.synthetic.paired import score_row

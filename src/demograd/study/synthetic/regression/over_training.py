@@ -7,7 +7,7 @@ from demograd.study.synthetic.named import of_network
 from demograd.study.synthetic.paired import score_row
 from demograd.study.synthetic.regression.against import BOUNDS
 from demograd.study.synthetic.regression.tested import Tested
-from demograd.study.synthetic.trained import Trained
+from demograd.study.synthetic.units import Trained
 from demograd.synthetic import compare
 
 METRIC = "sensitivity_cosine"

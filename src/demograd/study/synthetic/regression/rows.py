@@ -19,7 +19,7 @@ from demograd.study.synthetic.regression.over_training import over_training_rows
 from demograd.study.synthetic.regression.preconditioners import preconditioner_rows
 from demograd.study.synthetic.regression.tested import Problems, tested
 from demograd.study.synthetic.schema import SyntheticStudy
-from demograd.study.synthetic.trained import Trained
+from demograd.study.synthetic.units import Trained
 
 
 def regression_rows(

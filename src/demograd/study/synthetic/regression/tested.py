@@ -7,7 +7,7 @@ from torch import Generator, Tensor
 from demograd.study.synthetic.named import whole, why_failed
 from demograd.study.synthetic.references import Tuned
 from demograd.study.synthetic.schema import SyntheticStudy
-from demograd.study.synthetic.trained import Trained
+from demograd.study.synthetic.units import Trained
 from demograd.synthetic import Learner, Sequences, SmallTransformer, infinite_if_undefined, squared_error
 
 FEW = 1024

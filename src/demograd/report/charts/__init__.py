@@ -1,0 +1,1 @@
+"""Charts as inline SVG: line charts and heat maps, all drawn in one style."""

@@ -1,0 +1,97 @@
+"""The style of all charts, and a chart as inline SVG: static, titled for screen readers, safe with any texts."""
+
+from collections.abc import Sequence
+from typing import Any, cast
+from xml.etree import ElementTree
+
+import altair as alt
+import vl_convert
+
+from demograd.report.section import Chart, Key
+
+COLOURS = ("#0b6fb8", "#c8500a", "#0a8a63", "#a8438a", "#8a6d00", "#4a55c4", "#7a4a2b", "#5b6770")
+"""Told apart with any colour vision, and dark enough for thin lines on white."""
+DASHES: tuple[list[int], ...] = ([], [7, 3], [2, 2], [9, 3, 2, 3], [4, 4], [12, 4], [2, 5], [6, 2, 2, 2])
+"""Lines that differ in colour differ in these too."""
+WIDTH, HEIGHT = 430, 170
+"""Size of a plot that has half the page; `SMALL`: a third."""
+SMALL = 270
+NUMBER = "chart-number"
+"""Stands for the number that tells the ids of one drawing of a page from those of another."""
+_STYLE = {
+    "axis": {
+        "grid": True,
+        "gridColor": "#e9ecef",
+        "domain": False,
+        "tickColor": "#c5ccd3",
+        "labelColor": "#3d4650",
+        "titleColor": "#3d4650",
+        "labelFontSize": 12,
+        "titleFontSize": 12,
+        "titleFontWeight": "normal",
+        "titlePadding": 8,
+    },
+    "legend": {"labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": "normal", "labelColor": "#3d4650"},
+}
+_SVG = "http://www.w3.org/2000/svg"
+_SHAPES = ("svg", "g", "path", "text", "tspan", "line", "rect", "circle", "defs", "clipPath", "linearGradient", "stop")
+_ELEMENTS = {*_SHAPES, "title", "desc"}
+"""The elements that a static chart consists of."""
+ElementTree.register_namespace("", _SVG)
+
+
+def keys(labels: Sequence[str]) -> tuple[Key, ...]:
+    """A legend: each label with its colour and dashes."""
+    return tuple(
+        Key(label, COLOURS[i % len(COLOURS)], " ".join(map(str, DASHES[(i + i // len(COLOURS)) % len(DASHES)])))
+        for i, label in enumerate(labels)
+    )
+
+
+def draw(chart: Any, title: str, description: str) -> Chart:
+    """A chart of altair's as a drawing; `description` is for those who cannot see it."""
+    styled = chart.configure(font="sans-serif", background="white").configure_view(stroke=None)
+    styled = styled.configure_axis(**_STYLE["axis"]).configure_legend(**_STYLE["legend"])
+    return Chart(title, static_svg(cast(dict[str, Any], styled.to_dict(validate=False)), title, description))
+
+
+def panel_header() -> alt.Header:
+    """The heading of one panel of several."""
+    label = {"FontSize": 13, "FontWeight": "bold", "Color": "#1c2630", "Padding": 6, "Anchor": "start"}
+    return alt.Header(orient="top", **{f"label{name}": value for name, value in label.items()})
+
+
+def static_svg(specification: dict[str, Any], title: str, description: str) -> str:
+    """Vega-Lite's drawing of a specification, fit to be put into a page.
+
+    What is not drawing (scripts, links, images, event handlers) cannot come out of a chart, and would not pass here.
+    Several drawings share a page, so ids begin with `NUMBER`, which the page replaces.
+
+    Raises:
+        ValueError: the drawing has an element or an attribute that a static chart has not.
+    """
+    specification = specification | {"config": specification.get("config", {}) | {"aria": False}}
+    root = ElementTree.fromstring(vl_convert.vegalite_to_svg(specification))
+    for element in root.iter():
+        name = element.tag.removeprefix(f"{{{_SVG}}}")
+        unsafe = [key for key in element.attrib if key.startswith("on") or key.endswith("href")]
+        if name not in _ELEMENTS or unsafe:
+            raise ValueError(f"a static chart has no element {name} {unsafe}")
+        _number_ids(element)
+    for tag, content in (("desc", description), ("title", title)):
+        label = ElementTree.Element(f"{{{_SVG}}}{tag}", {"id": f"{NUMBER}-{tag}"})
+        label.text = content
+        root.insert(0, label)
+    root.set("role", "img")
+    root.set("aria-labelledby", f"{NUMBER}-title {NUMBER}-desc")
+    for size in ("width", "height"):
+        root.attrib.pop(size, None)
+    return ElementTree.tostring(root, encoding="unicode")
+
+
+def _number_ids(element: ElementTree.Element) -> None:
+    for key, value in element.attrib.items():
+        if key == "id":
+            element.set(key, f"{NUMBER}-{value}")
+        elif value.startswith("url(#"):
+            element.set(key, value.replace("url(#", f"url(#{NUMBER}-"))

@@ -1,0 +1,188 @@
+"""The numbers of a synthetic run by subject (docs/run-folder.md, "A synthetic run"), and what its metrics are."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from math import floor, log10
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pandas as pd
+
+from demograd.report.numbers import Cell, cell, written
+from demograd.statistics import SEEDS_TO_DECIDE
+
+if TYPE_CHECKING:
+    from demograd.report.run import Run
+
+NETWORK, CONSTRUCTION, REFERENCE = "TF", "construction", "reference"
+"""The settings: a small trained transformer, weights that theory gives, and an algorithm without weights."""
+_DIGITS = 3
+"""That count, at least: a claim may turn on 2 % of a loss."""
+
+
+class Subject(NamedTuple):
+    """Whose number it is."""
+
+    world: str
+    """Empty: a construction's own, which holds in any world."""
+    network: str
+    """Empty: not a network's."""
+    reference: str
+    """What a network is held against; of an algorithm, its name. Empty: the network alone."""
+
+
+def synthetic_rows(results: pd.DataFrame) -> pd.DataFrame:
+    """The rows over all training seeds; without those of a language model beside them, and those of one layer."""
+    is_synthetic = results["setting"].isin([NETWORK, CONSTRUCTION, REFERENCE])
+    return results[is_synthetic & results[["seed", "layer", "head"]].isna().all(axis=1)]
+
+
+def of_context(rows: pd.DataFrame, context: int | None) -> pd.DataFrame:
+    """The rows with as many examples as the networks were trained on, and those that have no number of examples."""
+    return rows[rows["k"].isna() | (rows["k"] == context)]
+
+
+def cells(rows: pd.DataFrame, metric: str, setting: str = NETWORK) -> dict[Subject, Cell]:
+    """A metric of each subject that has it, in the order of the results; not its values at some `at` or step."""
+    whole = rows[(rows["metric"] == metric) & (rows["setting"] == setting) & rows[["at", "step"]].isna().all(axis=1)]
+    return {subject(row): _cell(row) for row in whole.to_dict("records")}
+
+
+def by_seed(results: pd.DataFrame, metric: str) -> dict[Subject, list[float]]:
+    """A number of each training seed, of every network that has it; without those that are missing."""
+    values: dict[Subject, list[float]] = {}
+    rows = results[(results["metric"] == metric) & (results["setting"] == NETWORK) & results["seed"].notna()]
+    for row in rows[rows[["at", "step"]].isna().all(axis=1) & rows["value"].notna()].to_dict("records"):
+        values.setdefault(subject(row), []).append(float(row["value"]))
+    return values
+
+
+def cells_at(rows: pd.DataFrame, metric: str, setting: str = NETWORK) -> dict[Subject, dict[float, Cell]]:
+    """A metric of each subject that has it, at each `at`."""
+    values: dict[Subject, dict[float, Cell]] = {}
+    chosen = rows[(rows["metric"] == metric) & (rows["setting"] == setting) & rows["at"].notna()]
+    for row in chosen.to_dict("records"):
+        values.setdefault(subject(row), {})[float(row["at"])] = _cell(row)
+    return values
+
+
+def subject(row: Mapping[Any, Any]) -> Subject:
+    """Whose number a row of the results is."""
+    names = (row[column] for column in ("task", "model", "method"))
+    return Subject(*("" if pd.isna(name) else str(name) for name in names))
+
+
+def worlds_of(subjects: Iterable[Subject]) -> list[str]:
+    """In the order in which they come."""
+    return list(dict.fromkeys(subject.world for subject in subjects))
+
+
+def undecidable(cell: Cell) -> str:
+    """Why this number can decide nothing, as a clause; empty if it can."""
+    if cell.value is None:
+        return cell.text
+    if cell.n_seeds < SEEDS_TO_DECIDE:
+        return f"fewer than {SEEDS_TO_DECIDE} training seeds ({cell.n_seeds})"
+    if cell.interval is None or cell.conditional:
+        return "there is no interval over training seeds"
+    return ""
+
+
+def seeds(n: int) -> str:
+    """`5 training seeds`."""
+    return f"{n} training seed{'s' * (n != 1)}"
+
+
+def network_table(run: "Run") -> pd.DataFrame:
+    """What a terminal shows: formatted text, a row per network and reference that it is held against.
+
+    Numbers to compute with are in `run.results`.
+    """
+    rows = run.networks_at_context
+    losses, cosines = cells(rows, "loss"), cells(rows, "sensitivity_cosine")
+    lines = []
+    for subject, ratio in cells(rows, "loss_ratio").items():
+        loss, cosine = losses.get(subject._replace(reference="")), cosines.get(subject)
+        lines.append(
+            {
+                **subject._asdict(),
+                "loss": loss.text if loss else "",
+                "loss ratio": written(ratio),
+                "sensitivity cosine": written(cosine) if cosine else "",
+            }
+        )
+    return pd.DataFrame(lines)
+
+
+def _cell(row: Mapping[Any, Any]) -> Cell:
+    plain = cell(row)
+    if not plain.value:
+        return plain
+    return replace(plain, places=min(max(3, _DIGITS - 1 - floor(log10(abs(plain.value)))), 7))
+
+
+@dataclass(frozen=True)
+class Definition:
+    """A metric as a page shows it."""
+
+    title: str
+    definition: str
+    source: str
+
+
+_FIGURE_2 = "von Oswald 2023a, Figure 2"
+DEFINITIONS = {
+    "loss": Definition("loss", "mean squared error of the query’s y, or of a linear system’s next states", _FIGURE_2),
+    "loss_ratio": Definition(
+        "loss ratio", "mean loss of the network over that of the reference, on the same test sequences", "demograd"
+    ),
+    "loss_margin": Definition(
+        "loss margin", "loss minus that of the network whose attention is the world’s kernel, paired", "Cheng 2024"
+    ),
+    "prediction_difference": Definition("prediction difference", "mean of ‖ŷ_TF − ŷ_reference‖", _FIGURE_2),
+    "sensitivity_cosine": Definition(
+        "sensitivity cosine", "mean cosine of ∂ŷ_TF/∂x and ∂ŷ_reference/∂x, at the query’s x", _FIGURE_2
+    ),
+    "sensitivity_distance": Definition(
+        "sensitivity distance", "mean of ‖∂ŷ_TF/∂x − ∂ŷ_reference/∂x‖, at the query’s x", _FIGURE_2
+    ),
+    "preconditioner_distance": Definition(
+        "distance of preconditioners", "‖A_TF − A‖ / ‖A‖, Frobenius norm, with A in closed form", "Ahn 2023, Theorem 1"
+    ),
+    "training_loss": Definition("training loss", "mean loss on fresh sequences since the point before", "demograd"),
+    "loss_at_scale": Definition(
+        "loss at an input scale", "loss where every x was multiplied by a factor before its y was computed", _FIGURE_2
+    ),
+    "loss_by_layers": Definition(
+        "loss by layers", "loss of so many layers, and of as many steps of a reference", "von Oswald 2023a; Ahn 2023"
+    ),
+    "loss_by_position": Definition(
+        "loss by position", "mean squared error of the next state, after so many states", "von Oswald 2023b"
+    ),
+    "loss_ratio_by_position": Definition(
+        "loss ratio by position", "loss by position over that of the reference, on the same test sequences", "demograd"
+    ),
+    "loss_interpolated": Definition(
+        "loss of interpolated weights",
+        "loss of (1 − mix) × trained + mix × constructed, in KᵀQ and PV, the trained ones rescaled to be comparable",
+        _FIGURE_2,
+    ),
+    "clamped_share": Definition(
+        "share of clamped tokens", "share of tokens, over layers, of which a component lies at the bound", "demograd"
+    ),
+    "construction_error": Definition(
+        "construction error",
+        "largest difference between a construction and what it should do, over random instances in float64",
+        "demograd",
+    ),
+    "sparsity_ratio_products": Definition(
+        "sparsity ratio of products",
+        "share of the entries of KᵀQ and PV in use under the threshold × the largest entry of their matrix",
+        "after Shen 2023, Figure 2",
+    ),
+    "order_sensitivity_relative": Definition(
+        "relative order sensitivity",
+        "standard deviation of the prediction over orders of the same examples, over the root mean square prediction",
+        "after Shen 2023, Figure 4",
+    ),
+}
+"""Metric → definition, in the order in which pages show them."""

@@ -1,0 +1,71 @@
+"""Accuracy, and what ICL and FT have in common, against the number of demonstrations (Shen 2023, Figure 5)."""
+
+import pandas as pd
+
+from demograd.metrics import METRICS
+from demograd.report.charts.drawing import keys
+from demograd.report.charts.lines import Axis, line_chart
+from demograd.report.numbers import interval_note_of_points
+from demograd.report.run import Run
+from demograd.report.scores import NEAREST_RATE_NOTE, REORDERED, at_one_rate
+from demograd.report.section import Figure, Section, figure, section
+
+METRICS_SHOWN = ("accuracy", "token_overlap", "overlap_cosine_similarity", "sim_aou")
+_SETTINGS = {"ZSL": "ZSL", "ICL": "ICL", REORDERED: "ICL, reordered", "FT": "FT"}
+_LEAD = (
+    "ICL, fine-tuning by each method, and ICL with the same demonstrations in another order: how much of ICL there is "
+    "to be matched at all."
+)
+
+
+@section("Against the number of demonstrations", order=140)
+def against_k(run: Run) -> Section | None:
+    """A figure per task and model that has several k."""
+    one_rate = at_one_rate(run.scores)
+    points = pd.DataFrame(
+        {
+            "task": variant.task,
+            "model": variant.model,
+            "metric": metric,
+            "label": f"FT by {variant.method}" if setting == "FT" else _SETTINGS[setting],
+            "setting": setting,
+            "weights": variant.weights,
+            "x": variant.k,
+            "y": cell.value,
+            "low": cell.low,
+            "high": cell.high,
+            "conditional": cell.conditional,
+        }
+        for (variant, metric, setting), cell in run.scores.cells.items()
+        if metric in METRICS_SHOWN
+        and setting in _SETTINGS
+        and variant.selection == "all"
+        and variant.k is not None
+        and (variant.method is None or variant in one_rate)
+    )
+    if points.empty:
+        return None
+    points = points.astype(dict.fromkeys(("x", "y", "low", "high"), float))
+    several_models = points["model"].nunique() > 1
+    about = points["task"] + ", " + points["model"] if several_models else points["task"]
+    groups = {str(title): rows for title, rows in points.groupby(about, sort=False) if rows["x"].nunique() > 1}
+    figures: list[Figure] = []
+    for title, rows in groups.items():
+        figures += _figure(rows, title if len(groups) > 1 else "")
+    notes = (NEAREST_RATE_NOTE,) if any(one_rate.values()) else ()
+    return Section(tuple(figures), _LEAD, notes) if figures else None
+
+
+def _figure(data: pd.DataFrame, title: str) -> tuple[Figure, ...]:
+    if data["weights"].nunique() > 1:
+        data = data.assign(label=data["label"] + ", " + data["weights"])
+    in_order = data.sort_values("setting", key=lambda column: column.map(list(_SETTINGS).index), kind="stable")
+    legend = keys(list(dict.fromkeys(in_order["label"])))
+    k = Axis("k", "log", ticks=tuple(sorted(set(data["x"]))))
+    charts = [
+        line_chart(data[data["metric"] == metric], METRICS[metric].title, k, Axis(METRICS[metric].title), legend)
+        for metric in METRICS_SHOWN
+    ]
+    compare = "Token Overlap, its cosine and SimAOU compare each setting with ICL."
+    caption = f"{interval_note_of_points('Upright lines', data)} {compare}".strip()
+    return figure(charts, caption, title, legend, small=True)

@@ -1,0 +1,33 @@
+"""α: how alike LCGD's and GD's changes of attention are (Deutch 2024, §B.1 and Figure 2), by task and by layer."""
+
+from demograd.metrics import METRICS
+from demograd.report.charts.drawing import WIDTH, keys
+from demograd.report.charts.lines import Axis, line_chart
+from demograd.report.numbers import interval_note_of_points
+from demograd.report.run import Run
+from demograd.report.scores import points_by_layer
+from demograd.report.section import Head, Row, Section, Table, entry, figure, grouped, section
+from demograd.report.subject import short_labels, world_labels
+
+_LEAD = (
+    "α is the cosine between LCGD’s change of the attention logits and GD’s. Near one, following either is following "
+    "both; near zero, the two learn in unrelated directions, and at most one of them can be what ICL does."
+)
+
+
+@section("Do GD and LCGD agree?", order=150)
+def alpha(run: Run) -> Section | None:
+    """A table, and a line per task and method over the layers."""
+    overall = run.scores.by_variant("alpha", "FT")
+    if not overall:
+        return None
+    worlds, methods = world_labels(overall), short_labels(list(overall))
+    several = len(set(methods.values())) > 1
+    labels = {variant: f"{worlds[variant]}{f', {methods[variant]}' * several}" for variant in overall}
+    rows = [("", Row(labels[variant], (entry(cell),))) for variant, cell in overall.items()]
+    table = Table((Head("task"), Head(METRICS["alpha"].title)), grouped(rows))
+    by_layer = points_by_layer(run.results, "alpha", labels)
+    legend, layer = keys(list(labels.values())), Axis("layer", whole=True)
+    chart = line_chart(by_layer, "α by layer", layer, Axis("α", zero=True), legend, width=WIDTH)
+    caption = interval_note_of_points("Upright lines", by_layer)
+    return Section((table, *figure([chart], caption, legend=legend)), _LEAD)

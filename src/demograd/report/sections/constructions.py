@@ -1,0 +1,37 @@
+"""The theorems as matrices: how far each construction is from what its theorem says."""
+
+from demograd.report.networks import CONSTRUCTION, cells
+from demograd.report.numbers import Cell, scientific
+from demograd.report.run import Run
+from demograd.report.section import Entry, Group, Head, Row, Section, Table, section
+
+ROUNDING = 1e-10
+"""Above what float64 leaves of exact arithmetic in matrices this small, and far below any mistake in a formula."""
+_LEAD = (
+    "Weights that theory writes down, run on random instances in float64: the largest difference between what they do "
+    "and what their theorem says. Below 1e−10 is rounding."
+)
+
+
+@section("Do the constructions do what they say?", order=10)
+def constructions(run: Run) -> Section | None:
+    """A row per construction."""
+    errors = cells(run.networks_at_context, "construction_error", CONSTRUCTION)
+    rows = tuple(
+        Row(subject.reference, (Entry(f"{error.n:,}"), _error(error), _result(error)))
+        for subject, error in errors.items()
+    )
+    heads = (Head("construction"), Head("random instances"), Head("largest error"), Head("result", words=True))
+    return Section((Table(heads, (Group("", rows),)),), _LEAD) if rows else None
+
+
+def _error(error: Cell) -> Entry:
+    return Entry(error.text, tone="absent") if error.value is None else Entry(scientific(error.value))
+
+
+def _result(error: Cell) -> Entry:
+    if error.value is None:
+        return Entry("not checked", tone="undecided")
+    if error.value < ROUNDING:
+        return Entry("✓ exact up to rounding", tone="supported")
+    return Entry("✗ not exact", under=(f"the error is not below {scientific(ROUNDING)}",), tone="contradicted")

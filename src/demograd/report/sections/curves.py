@@ -1,0 +1,141 @@
+"""Curves of small networks: outside the range of training, and against all else that a learner may depend on."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import pandas as pd
+
+from demograd.report.charts.drawing import WIDTH, keys
+from demograd.report.charts.lines import Axis, line_chart, reach, with_ticks
+from demograd.report.finding import listed
+from demograd.report.networks import NETWORK
+from demograd.report.run import Run
+from demograd.report.section import Section, figure, section
+
+_LOSS = Axis("mean squared error", "log")
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One section: a metric against something."""
+
+    name: str
+    title: str
+    lead: str
+    metric: str
+    x: Axis
+    y: Axis = _LOSS
+    column: str = "at"
+    """The column of the results that holds x."""
+    to: str = "towards"
+    """The word between a network and what stands in `method`, where that tells its lines apart."""
+
+
+CURVES = (
+    Curve(
+        "sensitivity-over-training",
+        "When do their sensitivities agree?",
+        "Cosine of the sensitivities ∂ŷ/∂x of network and reference, after so many steps of training.",
+        "sensitivity_cosine",
+        Axis("step of training", "log", whole=True),
+        Axis("cosine"),
+        column="step",
+        to="against",
+    ),
+    Curve(
+        "input-scale",
+        "Outside the range of training",
+        "Every x is multiplied by a factor before its y is computed. Networks were trained at 1, and references "
+        "tuned at 1: where both are the same algorithm, both change alike.",
+        "loss_at_scale",
+        Axis("factor of the inputs"),
+    ),
+    Curve(
+        "layers",
+        "Against the number of layers",
+        "A layer of a network beside a step of an algorithm.",
+        "loss_by_layers",
+        Axis("layers, or steps", whole=True),
+    ),
+    Curve(
+        "context",
+        "Against the number of examples",
+        "The same networks and references with fewer or more examples than they were trained and tuned on.",
+        "loss",
+        Axis("examples in context", whole=True),
+        column="k",
+    ),
+    Curve(
+        "position",
+        "State by state",
+        "The error in the next state of a linear system, after so many states.",
+        "loss_by_position",
+        Axis("states seen", whole=True),
+    ),
+    Curve(
+        "interpolation",
+        "Between trained and constructed weights",
+        "Weights on the straight line from the trained ones (0) to the construction (1). If both are the same "
+        "algorithm in the same place, the line is flat.",
+        "loss_interpolated",
+        Axis("share of the construction"),
+        Axis("mean squared error", zero=True),
+    ),
+)
+
+
+def curve_section(run: Run, curve: Curve) -> Section | None:
+    """A chart per world that has a curve."""
+    points = _points(run.networks if curve.column == "k" else run.networks_at_context, curve)
+    is_network = points["setting"] == NETWORK
+    legend = keys(list(dict.fromkeys([*points["label"][is_network], *points["label"][~is_network]])))
+    charts, n_left_out = [], 0
+    for world, curves in points.groupby("world", sort=False):
+        shown = curves
+        if curve.y.scale == "log":
+            shown = curves[curves["y"].between(*reach(curves["y"]))]
+            n_left_out += int(curves["y"].notna().sum()) - len(shown)
+        x, y = (with_ticks(axis, shown[name]) for axis, name in ((curve.x, "x"), (curve.y, "y")))
+        charts.append(line_chart(shown, str(world), x, y, legend, width=WIDTH))
+    caption = "Upright lines: 95 % intervals."
+    if n_left_out:
+        caption += f" Left out: {n_left_out} losses a million times larger or smaller than the median of their chart."
+    figures = figure(charts, caption + _diverged(points), legend=legend)
+    return Section(figures, curve.lead) if figures else None
+
+
+for position, curve in enumerate(CURVES):
+    section(curve.title, order=50 + position, name=curve.name)(partial(curve_section, curve=curve))
+
+
+def _diverged(points: pd.DataFrame) -> str:
+    """` Not drawn, for they diverged: linear, 5 layers at 1.5 and 2.`: a sentence for the caption, or nothing; what
+    diverged in training was at no x."""
+    diverged = points[points["y"].isna() & points["status"].astype(str).str.startswith("diverged:")]
+    clauses = [
+        f"{label} at {listed([f'{x:g}' for x in sorted(set(rows['x']))])}"
+        for label, rows in diverged.groupby("label", sort=False)
+    ]
+    return f" Not drawn, for they diverged: {'; '.join(clauses)}." if clauses else ""
+
+
+def _points(rows: pd.DataFrame, curve: Curve) -> pd.DataFrame:
+    """The points of worlds that have more than one x."""
+    is_final = rows["step"].isna() | (curve.column == "step")
+    chosen = rows[(rows["metric"] == curve.metric) & is_final & rows[curve.column].notna()]
+    towards = chosen["method"][chosen["setting"] == NETWORK].nunique() > 1
+    numbers = {"x": curve.column, "y": "value", "low": "ci_low", "high": "ci_high"}
+    points = pd.DataFrame({name: chosen[column].astype(float) for name, column in numbers.items()})
+    points[["world", "setting", "status"]] = chosen[["task", "setting", "status"]]
+    points["label"] = [_label(row, curve.to if towards else "") for row in chosen.to_dict("records")]
+    n_x = points.dropna(subset=["y"]).groupby("world")["x"].nunique()
+    return points[points["world"].isin(n_x[n_x > 1].index)]
+
+
+def _label(row: Mapping[Any, Any], to: str) -> str:
+    """A network by its name, and what it is held against or mixed with where that differs; anything else by its own."""
+    if row["setting"] != NETWORK:
+        return str(row["method"])
+    return f"{row['model']}, {to} {row['method']}" if to else str(row["model"])

@@ -1,0 +1,47 @@
+"""The update that linear attention would make of the demonstrations, beside FT's, and whether that form is valid."""
+
+from dataclasses import replace
+
+from demograd.report.charts.drawing import WIDTH, keys
+from demograd.report.charts.lines import Axis, line_chart
+from demograd.report.run import Run
+from demograd.report.scores import points_by_layer
+from demograd.report.section import Entry, Figure, Head, Section, Table, entry, figure, section
+from demograd.report.subject import Variant, by_world, short_labels, variant_rows
+
+VALIDITY = "implicit_update_validity"
+SHOWN = {"implicit_update": "cos(ΔW_ICL, ΔW_FT)", "implicit_update_weighted": "softmax-weighted", VALIDITY: "validity"}
+VALID_FROM = 0.5
+_LEAD = (
+    "Dai 2023 derives from linear attention that demonstrations add ΔW_ICL = Σ v kᵀ to a head. Validity is the cosine "
+    "of what this update would add to a head’s output with what the demonstrations truly add; below 0.5 the derivation "
+    "does not describe this model, whatever the other numbers."
+)
+
+
+@section("The implicit update", order=200)
+def implicit_update(run: Run) -> Section | None:
+    """A table, and validity by layer."""
+    measured = {name: cells for name in SHOWN if (cells := run.scores.by_variant(name, "FT"))}
+    variants = [variant for variant in run.scores.tuned() if any(variant in cells for cells in measured.values())]
+    if not variants:
+        return None
+
+    def score(variant: Variant, name: str) -> Entry:
+        cell = run.scores.get(variant, name, "FT")
+        shown = entry(cell)
+        if name == VALIDITY and cell.value is not None and cell.value < VALID_FROM:
+            return replace(shown, under=(*shown.under, "linear dual form not valid here"), tone="flagged")
+        return shown
+
+    rows = variant_rows(variants, lambda variant: (score(variant, name) for name in measured))
+    table = Table((Head("method, weights"), *(Head(SHOWN[name]) for name in measured)), rows)
+    layer, cosine = Axis("layer", whole=True), Axis("cosine", zero=True)
+    parts: list[Table | Figure] = [table]
+    for world, members in by_world(variants).items():
+        labels = short_labels(members)
+        legend = keys(list(labels.values()))
+        data = {SHOWN[name]: points_by_layer(run.results, name, labels) for name in measured}
+        charts = [line_chart(points, title, layer, cosine, legend, width=WIDTH) for title, points in data.items()]
+        parts += figure(charts, "", world, legend)
+    return Section(tuple(parts), _LEAD)

@@ -1,0 +1,50 @@
+"""Losses of networks and references: the mean squared error of the query, world by world."""
+
+from dataclasses import replace
+
+from demograd.report.networks import REFERENCE, Subject, cells, seeds, worlds_of
+from demograd.report.numbers import Cell, written
+from demograd.report.run import Run
+from demograd.report.section import NOTHING, Entry, Head, Row, Section, Table, entry, grouped, section
+
+_LEAD = (
+    "Mean squared error of the query’s y (in a linear system, of each next state) over test sequences that neither "
+    "networks nor references were fitted on. ± of a network is the standard deviation over training seeds; its 95 % "
+    "interval resamples training seeds and test sequences. A reference is not trained: its interval is conditional, "
+    "over test sequences alone."
+)
+Margins = dict[tuple[str, str], list[tuple[str, Cell]]]
+"""(world, network) → each network that matches the world's kernel, and how much more than it this one loses."""
+
+
+@section("How well do they predict?", order=20)
+def losses(run: Run) -> Section | None:
+    """A row per network, then per reference; how much more than the matching network's, where a world has one."""
+    rows = run.networks_at_context
+    margins: Margins = {}
+    for subject, margin in cells(rows, "loss_margin").items():
+        margins.setdefault((subject.world, subject.network), []).append((subject.reference, margin))
+    values = [*cells(rows, "loss").items(), *cells(rows, "loss", REFERENCE).items()]
+    worlds = worlds_of(subject for subject, _ in values)
+    lines = []
+    for subject, loss in sorted(values, key=lambda item: worlds.index(item[0].world)):
+        under = (seeds(loss.n_seeds),) if subject.network else ()
+        entries = [entry(loss), Entry(f"{loss.n:,}", under=under)]
+        entries += [_margin(subject, margins)] if margins else []
+        name, kind = (subject.network, "network") if subject.network else (subject.reference, "reference")
+        lines.append((subject.world, Row(name, tuple(entries), kind, tone="" if subject.network else "reference")))
+    if not lines:
+        return None
+    heads = [Head("", "shaded: references"), Head("loss"), Head("test predictions")]
+    heads += [Head("above the matching attention’s", "paired")] if margins else []
+    return Section((Table(tuple(heads), grouped(lines)),), _LEAD)
+
+
+def _margin(subject: Subject, margins: Margins) -> Entry:
+    """Where several networks match, the first one's, and those of the others under it."""
+    matching = {name for (world, _), above in margins.items() if world == subject.world for name, _ in above}
+    if above := margins.get((subject.world, subject.network)):
+        (_, margin), *others = above
+        first = entry(margin)
+        return replace(first, under=(*first.under, *(f"above “{name}”: {written(cell)}" for name, cell in others)))
+    return Entry("matching", tone="absent") if subject.network in matching else NOTHING

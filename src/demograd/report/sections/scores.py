@@ -1,0 +1,91 @@
+"""Score tables: a row per method and weights, a reference row above them, specificity first."""
+
+from collections.abc import Iterator, Sequence
+
+from demograd.columns import NOISE_CEILING
+from demograd.report.numbers import Cell
+from demograd.report.run import Run
+from demograd.report.scores import REORDERED, Column, Scores, columns
+from demograd.report.section import NOTHING, Entry, Head, Row, Section, Table, entry, grouped, section
+from demograd.report.subject import Variant, row_words, world_labels
+
+FEW = 12
+"""Rows of a table that is always open; in a longer run, one has to open all but the first."""
+WIDEST = 6
+"""Columns that fit beside each other on a screen of 1,280 pixels."""
+_LEAD = (
+    "Specificity leads. It is the score of fine-tuning on ICL’s own demonstrations minus that of fine-tuning on a "
+    "control. A similarity as high on other demonstrations, or on wrong labels, does not notice what was learned."
+)
+_NOTE = (
+    "Mean ± sample standard deviation over demonstration sets (no ± under three of them). In brackets: 95 % "
+    "interval by bootstrap. A resample draws demonstration sets and, beside them, queries, the same for every set; the "
+    "interval is then stretched for their small numbers, as t intervals are. Where “conditional” stands beneath, it is "
+    "conditional on these demonstrations: queries alone were resampled."
+)
+_REFERENCE = (
+    "“ICL, reordered” is ICL with the same demonstrations in another order, in the place of FT: how alike ICL is to "
+    "itself. Its noise ceiling, √r taken value by value and then averaged, is about what the best conceivable FT would "
+    "score. Where r is below zero it has no root: such values are missing, and counted."
+)
+
+
+@section("Scores", order=110)
+def scores(run: Run) -> Section | None:
+    """All overall scores of fine-tuning."""
+    rows = run.scores.tuned()
+    if not rows:
+        return None
+    tables = [
+        _table(run.scores, f"{title}{' (continued)' * (start > 0)}", group[start : start + WIDEST], rows)
+        for title, group in columns(run.scores).items()
+        for start in range(0, len(group), WIDEST)
+    ]
+    notes = (_NOTE, _REFERENCE) if any(setting == REORDERED for _, _, setting in run.scores.cells) else (_NOTE,)
+    return Section(tuple(tables), _LEAD, notes)
+
+
+def _table(scores: Scores, title: str, group: Sequence[Column], rows: Sequence[Variant]) -> Table:
+    worlds = world_labels(rows)
+    is_untuned = title.startswith("Random")  # the same whatever the method
+    shown = list(dict.fromkeys(variant.untuned for variant in rows)) if is_untuned else rows
+    lines: list[tuple[str, Row]] = []
+    for variant in shown:
+        world = worlds[variant] if not is_untuned else world_labels(shown)[variant]
+        if not is_untuned:
+            lines += [(world, row) for row in _reference(scores, variant, group) if (world, row) not in lines]
+        rivals = [rival for rival in rows if worlds.get(rival) == world and rival.method == variant.method]
+        entries = tuple(entry(scores.get(variant, column.metric, column.setting)) for column in group)
+        under = () if is_untuned else row_words(variant, rivals)
+        lines.append((world, Row(variant.method or "ICL", entries, variant.weights, under)))
+    heads = (
+        Head("setting, weights" if is_untuned else "method, weights"),
+        *(Head(column.title, f"vs {column.against}" if column.against else "") for column in group),
+    )
+    is_folded = "other forms" in title or (len(lines) > FEW and title != "Specificity")
+    return Table(heads, grouped(lines), title, folded=title if is_folded else "")
+
+
+def _reference(scores: Scores, variant: Variant, group: Sequence[Column]) -> Iterator[Row]:
+    """ICL under another order of its demonstrations, where that was observed."""
+    cells = {
+        column: scores.cells.get((variant.untuned, column.metric, REORDERED))
+        for column in group
+        if column.setting == "FT"
+    }
+    if any(cells.values()):
+        entries = (
+            _with_ceiling(cell, scores.cells.get((variant.untuned, column.metric + NOISE_CEILING, REORDERED)))
+            if (cell := cells.get(column))
+            else NOTHING
+            for column in group
+        )
+        yield Row("ICL, reordered", tuple(entries), variant.weights, tone="reference")
+
+
+def _with_ceiling(cell: Cell, ceiling: Cell | None) -> Entry:
+    plain = entry(cell)
+    if ceiling is None:
+        return plain
+    missing = f" ({ceiling.missing})" if ceiling.missing else ""
+    return Entry(plain.text, plain.std, (*plain.under, f"ceiling √r {ceiling.value_text}{missing}"), plain.tone)

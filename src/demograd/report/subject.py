@@ -1,0 +1,216 @@
+"""What a row of a table is about: one fine-tuning method on one task, from one state of the weights; and its labels."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import pandas as pd
+
+from demograd.report.section import Entry, Group, Row, grouped
+
+WEIGHTS = ("trained", "trained_embeddings", "norms_only", "no_training")
+"""In the order in which tables show them; others follow."""
+
+FIELD_TITLES = {"learning_rate": "learning rate", "record_at": "recorded at"}
+DEFAULTS: dict[str, Any] = {
+    "optimizer": "sgd",
+    "momentum": 0.0,
+    "epochs": 1,
+    "clip": None,
+    "linearised": False,
+    "step": "demonstration",
+    "readout": "block",
+    "softmax_gradient": True,
+    "which": "key_value",
+    "layers": "all",
+    "fraction": 1.0,
+    "seed": 0,
+}
+"""Of `demograd.learn`'s methods and of the parameters that they train (a report may not look there)."""
+_WORDS = {
+    ("optimizer", "adam"): "Adam",
+    ("step", "batch"): "full batch",
+    ("step", "token"): "one step per token",
+    ("linearised", True): "linearised",
+    ("softmax_gradient", False): "no softmax derivative",
+    ("readout", "attention"): "reads the attention output",
+    ("readout", "attention_residual"): "reads the stream after attention",
+    ("which", "value"): "value projections only",
+    ("which", "all"): "all parameters",
+}
+
+
+@dataclass(frozen=True)
+class Variant:
+    """All that tells two rows of a table apart, before setting and metric."""
+
+    task: str
+    method: str | None
+    """None: not fine-tuned (ZSL, ICL)."""
+    weights: str
+    learning_rate: float | None
+    method_options: str | None
+    model: str
+    k: int | None
+    dtype: str
+    record_at: str
+    selection: str
+
+    @property
+    def untuned(self) -> "Variant":
+        """The same without fine-tuning."""
+        return replace(self, method=None, method_options=None, learning_rate=None)
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """Field → what a table shows."""
+        rate = "" if self.learning_rate is None else f"{self.learning_rate:g}"
+        texts = {field.name: str(getattr(self, field.name) or "") for field in fields(self)}
+        return texts | {"learning_rate": rate, "method_options": options_text(self.method_options)}
+
+
+def variant(row: Mapping[Any, Any]) -> Variant:
+    """What a row of the results is about."""
+    values: dict[str, Any] = {
+        field.name: None if pd.isna(row[field.name]) else row[field.name] for field in fields(Variant)
+    }
+    for name, kind in (("k", int), ("learning_rate", float)):
+        values[name] = None if values[name] is None else kind(values[name])
+    return Variant(**values)
+
+
+def in_order(variants: Iterable[Variant]) -> list[Variant]:
+    """By task, k and model (as they come), then method, trained weights before untrained ones, then learning rate."""
+    distinct = list(dict.fromkeys(variants))
+    models = list(dict.fromkeys(variant.model for variant in distinct))  # checkpoints come in the order of training
+
+    def rank(variant: Variant) -> tuple[Any, ...]:
+        world = (variant.task, variant.k or 0, models.index(variant.model))
+        weights = (weights_rank(variant.weights), variant.weights)
+        others = (variant.method_options or "", variant.dtype, variant.record_at, variant.selection)
+        return (*world, variant.method or "", *weights, variant.learning_rate or 0.0, *others)
+
+    return sorted(distinct, key=rank)
+
+
+def weights_rank(weights: str) -> int:
+    """Place of a state of the weights in tables: untrained ones follow trained ones, unknown ones come last."""
+    return WEIGHTS.index(weights) if weights in WEIGHTS else len(WEIGHTS)
+
+
+def telling_fields(variants: Sequence[Variant], always: Iterable[str] = ()) -> list[str]:
+    """The fields by which these variants differ, and those always shown, in the order of `Variant`.
+
+    Options tell variants of one method apart; that another method has other options goes without saying.
+    """
+    shown = set(always)
+    for field in fields(Variant):
+        groups = [variant.method if field.name == "method_options" else None for variant in variants]
+        values = {(group, getattr(variant, field.name)) for group, variant in zip(groups, variants, strict=True)}
+        if len(values) > len(set(groups)):
+            shown.add(field.name)
+    return [field.name for field in fields(Variant) if field.name in shown]
+
+
+def world_labels(variants: Iterable[Variant]) -> dict[Variant, str]:
+    """What stands above the rows of one world: `mr`, and its k and model where there are several of them."""
+    variants = list(variants)
+    several = {name for name in ("k", "model") if len({getattr(variant, name) for variant in variants}) > 1}
+    return {
+        variant: ", ".join(
+            [variant.task, *(f"{name} {variant.texts[name]}".removeprefix("model ") for name in sorted(several))]
+        )
+        for variant in variants
+    }
+
+
+def by_world(variants: Iterable[Variant]) -> dict[str, list[Variant]]:
+    """The variants of each world by its label, which is empty where there is one world only."""
+    worlds: dict[str, list[Variant]] = {}
+    for variant, world in world_labels(variants).items():
+        worlds.setdefault(world, []).append(variant)
+    return worlds if len(worlds) != 1 else {"": [*worlds.popitem()[1]]}
+
+
+def row_words(variant: Variant, rivals: Sequence[Variant]) -> tuple[str, ...]:
+    """The smaller line under a row's name: its learning rate, and what else tells it from its rivals in its world."""
+    names = telling_fields(rivals, always=("learning_rate",))
+    names = [name for name in names if name not in ("method", "weights", "task", "k", "model")]
+    words = [f"{FIELD_TITLES.get(name, '')} {variant.texts[name]}".strip() for name in names if variant.texts[name]]
+    return (", ".join(words),) if words else ()
+
+
+def variant_rows(variants: Sequence[Variant], entries: Callable[[Variant], Iterable[Entry]]) -> tuple[Group, ...]:
+    """A row for each variant, named by method and weights, in a group for each world."""
+    worlds = world_labels(variants)
+
+    def row(variant: Variant) -> Row:
+        under = row_words(variant, [rival for rival in variants if rival.method == variant.method])
+        return Row(variant.method or "", tuple(entries(variant)), variant.weights, under)
+
+    return grouped([(worlds[variant], row(variant)) for variant in variants])
+
+
+def method_label(variant: Variant, variants: Iterable[Variant]) -> str:
+    """`GD`, and what else it takes to tell it from the other variants of the same method."""
+    rivals = [rival for rival in variants if rival.method == variant.method and rival.task == variant.task]
+    label = variant.method or ""
+    if "learning_rate" in (differ := telling_fields(rivals)):
+        label += f", learning rate {variant.texts['learning_rate']}"
+    more = [f"{name} {variant.texts[name]}" for name in differ if name in ("k", "dtype", "record_at", "model")]
+    if "method_options" in differ:
+        more.append(variant.texts["method_options"])
+    return ", ".join([label, *more])
+
+
+def short_labels(variants: Sequence[Variant]) -> dict[Variant, str]:
+    """`GD`, and weights and learning rate only where they tell two of these apart."""
+    several_weights = len({variant.weights for variant in variants}) > 1
+    rates: dict[Variant, set[float | None]] = {}
+    for variant in variants:
+        rates.setdefault(_without_rate(variant), set()).add(variant.learning_rate)
+    labels = {}
+    for variant in variants:
+        words = [variant.method or "ICL", *([variant.weights] if several_weights else [])]
+        if len(rates[_without_rate(variant)]) > 1:
+            words.append(f"rate {variant.texts['learning_rate']}")
+        labels[variant] = ", ".join(words)
+    return labels
+
+
+def _without_rate(variant: Variant) -> Variant:
+    return replace(variant, learning_rate=None, method_options=None, dtype="", record_at="", selection="")
+
+
+def options_text(method_options: str | None) -> str:
+    """`method_options` of the results in words; what is no JSON is shown as it is."""
+    try:
+        options = json.loads(method_options or "{}")
+    except ValueError:
+        return str(method_options)
+    return ", ".join(_differing(options)) if isinstance(options, dict) else str(options)
+
+
+def is_layer_causal(method_options: str | None) -> bool:
+    """Whether these are options of LCGD: it alone has a readout."""
+    return '"readout"' in (method_options or "")
+
+
+def _differing(options: Mapping[str, Any]) -> Iterator[str]:
+    for name, value in options.items():
+        if isinstance(value, dict):  # the parameters that are trained
+            yield from _differing(value)
+        elif name not in DEFAULTS or DEFAULTS[name] != value:
+            yield _in_words(name, value)
+
+
+def _in_words(name: str, value: Any) -> str:
+    if words := _WORDS.get((name, value) if not isinstance(value, list) else ("", "")):
+        return words
+    if name == "layers":
+        layers = f"layers {value[0]} to {value[1]}" if isinstance(value, list) else f"{value} layers"
+        return f"layer {value} only" if isinstance(value, int) else f"{layers} only"
+    if name == "fraction":
+        return f"a random {100 * value:g} % of the entries"
+    return f"{value} epochs" if name == "epochs" else f"{name.replace('_', ' ')} {value}"

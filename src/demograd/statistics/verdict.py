@@ -1,0 +1,69 @@
+"""An interval, and what it lets one say about a claim of the form "the value is above zero"."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
+SEEDS_TO_DECIDE = 5
+"""Fewer demonstration seeds than this decide nothing (method.md, "Aggregation")."""
+
+SEEDS_FOR_SPECIFICITY = 7
+"""Fewer than this decide nothing about specificity: a permutation of the pairing of five sets has a p-value of 1/120 at
+least, which no correction for several claims leaves below 0.05 (method.md, "Matching")."""
+
+Over = Literal["demonstrations", "queries"]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An interval, and what it rests on: all that a decision asks of it."""
+
+    low: float
+    high: float
+    level: float
+    """Such as 0.95."""
+    over: Over
+    n_seeds: int
+    """Demonstration seeds that have a value."""
+
+    @property
+    def label(self) -> str:
+        """What the interval is about, for tables and sentences."""
+        about = "over demonstrations" if self.over == "demonstrations" else "conditional on these demonstrations"
+        return f"{100 * self.level:.3g} % interval {about}"
+
+
+class Verdict(StrEnum):
+    """What the data say about the claim."""
+
+    SUPPORTED = "supported"
+    CONTRADICTED = "contradicted"
+    UNDECIDED = "undecided"
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A verdict, and why."""
+
+    verdict: Verdict
+    reason: str
+    """A clause for a sentence, such as `the 95 % interval over demonstrations includes 0`."""
+
+
+def decide(interval: Interval | None, least: int = SEEDS_TO_DECIDE) -> Decision:
+    """Whether an interval over demonstrations supports "the value is above zero", contradicts it, or neither.
+
+    Contradicted: the whole interval is below zero. Undecided: it includes zero, there is none, it is over queries
+    alone, or it rests on fewer than `least` seeds.
+    """
+    if interval is None:
+        return Decision(Verdict.UNDECIDED, "there is no interval over demonstrations: it takes at least two seeds")
+    if interval.over != "demonstrations":
+        return Decision(Verdict.UNDECIDED, "the interval is conditional on these demonstrations")
+    if interval.n_seeds < least:
+        return Decision(Verdict.UNDECIDED, f"{interval.n_seeds} demonstration seeds, fewer than {least}")
+    if interval.low > 0:
+        return Decision(Verdict.SUPPORTED, f"the {interval.label} is above 0")
+    if interval.high < 0:
+        return Decision(Verdict.CONTRADICTED, f"the {interval.label} is below 0")
+    return Decision(Verdict.UNDECIDED, f"the {interval.label} includes 0")

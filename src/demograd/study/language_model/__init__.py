@@ -1,0 +1,1 @@
+"""Studies of language models: what is measured in each cell of their grid, and how."""

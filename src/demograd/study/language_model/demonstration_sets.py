@@ -1,0 +1,132 @@
+"""The token ids of every demonstration set: made and checked once before a run, and again when a world is run.
+
+All of them at once would not fit into memory in a large study, so what is kept is how long they are, and fingerprints.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from demograd.study.language_model.grid import World, demonstrations_label, worlds
+from demograd.study.language_model.inputs import token_fingerprints
+from demograd.study.language_model.prompts import Prepared, Reader, prepare, reader_of
+from demograd.study.schema import Study
+from demograd.study.sizes import Sizes, sizes_of
+from demograd.tasks import Task
+
+_Key = tuple[object, ...]
+"""How text is read, task, k and seed."""
+
+
+@dataclass(frozen=True)
+class DemonstrationSet:
+    """What is kept of one."""
+
+    k_used: int
+    """Demonstrations that fit the context window."""
+    work: int
+    """Optimizer steps and queries of a cell."""
+    fingerprints: Mapping[str, str]
+    """Setting → fingerprint of its token ids."""
+    sizes: Sizes
+    keeps_class_counts: bool
+    """Whether the control with permuted labels has as many of each class."""
+
+
+class DemonstrationSets:
+    """All of a study's; models that read alike share them."""
+
+    def __init__(self, study: Study, tasks: dict[str, Task], first: Reader) -> None:
+        """`first`: of the study's first model. Texts that are too long for any of its models are left out for all.
+
+        Raises:
+            UserError: see `Task.within_window`.
+        """
+        self.study, self.tasks = study, dict(tasks)
+        self.readers = {first.name: first}
+        self.task_notes: list[str] = []
+        """What a reader must know of the tasks as these models read them."""
+        if any(worlds(study)):
+            self._read_tasks()
+        self.known: dict[_Key, DemonstrationSet] = {}
+
+    def check(self) -> Iterator[str]:
+        """Make each once; a sentence where not all demonstrations fit.
+
+        Raises:
+            UserError: see `prepare`.
+        """
+        yield from self.task_notes
+        for world in worlds(self.study):
+            if (key := self._key(world)) in self.known:
+                continue
+            one = self.prepared(world)
+            work = sum(len(sequences) + len(one.zsl.queries) for sequences in one.training.values())
+            self.known[key] = DemonstrationSet(
+                one.k_used, work, token_fingerprints(one), sizes_of(one), one.keeps_class_counts
+            )
+            if one.k_used < world.k:
+                window = self._reader(world).context_window
+                yield (
+                    f"{world.task}, seed {world.seed}: {one.k_used} of {world.k} demonstrations fit the context "
+                    f"window of {window} tokens; the rest is dropped in ICL and FT"
+                )
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader of the results must know of the tasks and of the demonstrations drawn."""
+        return self.task_notes + self._label_notes()
+
+    def _label_notes(self) -> list[str]:
+        """Where wrong labels cannot keep the shares of the classes."""
+        skewed: dict[tuple[str, int], set[int]] = {}
+        for world in worlds(self.study):
+            if not self.of(world).keeps_class_counts:
+                skewed.setdefault((world.task, world.k), set()).add(world.seed)
+        return [
+            f"Permuted labels on {task}, k {k}: with every label wrong, the classes cannot have as many demonstrations "
+            f"as before, one having more than half (seeds {', '.join(map(str, sorted(seeds)))}): "
+            "they have as nearly as many as can be. `balanced: true` draws as many of each class."
+            for (task, k), seeds in skewed.items()
+        ]
+
+    def of(self, world: World) -> DemonstrationSet:
+        """The one that a world shows and is trained on."""
+        return self.known[self._key(world)]
+
+    def sizes(self, world: World) -> Sizes:
+        """How long its prompts and training sequences are."""
+        return self.of(world).sizes
+
+    def prepared(self, world: World) -> Prepared:
+        """Its token ids."""
+        return prepare(self.study, self.tasks, self._reader(world), world)
+
+    @property
+    def fingerprints(self) -> dict[str, Mapping[str, str]]:
+        """By `demonstrations_label`."""
+        return {demonstrations_label(world): self.of(world).fingerprints for world in worlds(self.study)}
+
+    def _read_tasks(self) -> None:
+        names = self.study.models if isinstance(self.study.model, list) else self.study.models[:1]
+        readers = list({reader.reading: reader for reader in map(self._reader_of, names)}.values())
+        for name, task in self.tasks.items():
+            for reader in readers:
+                if reader.context_window is not None:
+                    task = task.within_window(reader.tokenizer, reader.context_window, separator=self.study.separator)
+                self.task_notes += task.label_word_notes(reader.tokenizer)
+            self.task_notes += [note for note in task.notes if note not in self.tasks[name].notes]
+            self.tasks[name] = task
+        self.task_notes = list(dict.fromkeys(self.task_notes))
+
+    def _key(self, world: World) -> _Key:
+        return (self._reader(world).reading, world.task, world.k, world.seed)
+
+    def _reader(self, world: World) -> Reader:
+        """Checkpoints of one model read alike; other models may."""
+        return self._reader_of(world.model if isinstance(self.study.model, list) else self.study.models[0])
+
+    def _reader_of(self, name: str) -> Reader:
+        if name not in self.readers:
+            new = reader_of(self.study, name)
+            self.readers[name] = next((one for one in self.readers.values() if one.reading == new.reading), new)
+        return self.readers[name]

@@ -1,0 +1,82 @@
+"""What a reader must know of a run of language models: of its models and settings, and of how its files were made."""
+
+from collections.abc import Iterable, Iterator
+
+import torch
+from torch import Tensor
+
+from demograd.models import Model
+from demograd.observe.observation import tied
+from demograd.study.language_model.cell import needs_alignment
+from demograd.study.language_model.units import FineTuning, PromptObservations
+from demograd.study.schema import Study
+from demograd.study.store.folder import RunFolder
+from demograd.study.unit import Unit
+from demograd.tasks import prompt_notes
+
+
+def model_notes(study: Study, model: Model) -> list[str]:
+    """What a reader must know of a model, whichever of its states was loaded."""
+    untrained = any(weights != "trained" for weights in study.weights)
+    return [*model.notes, *([model.initialisation] if untrained else [])]
+
+
+def notes_of(study: Study, model: Model, *, can_align: bool) -> list[str]:
+    """What a reader must know of the model and the settings; `can_align`: see `measure.can_align`, of the longest."""
+    notes = [*study.notes, *model_notes(study, model), *prompt_notes(model.tokenizer, study.separator)]
+    if study.answer_prefix != " ":
+        notes.append(f"Between text and answer stands {study.answer_prefix!r}, not a space.")
+    if any(weights != "trained" for weights in study.weights):
+        notes.append("Untrained weights are drawn anew for each demonstration set, with that set's seed.")
+        if study.final_norm_lost:
+            notes.append("Untrained networks have no final norm: a defect of the released runs, kept as asked for.")
+    if needs_alignment(study, model):
+        if can_align:
+            notes.append(
+                "Implicit update: keys are rotary, so ΔW_FT is taken with the queries of ZSL and FT where "
+                "they stand in ICL, observed once more for that. All other scores are of queries where they "
+                "stand without demonstrations."
+            )
+        else:
+            notes.append(
+                "Implicit update: missing. Keys are rotary, and the queries of ZSL and FT cannot be put where "
+                "they stand in ICL, so ΔW_ICL and ΔW_FT would be matrices in frames rotated against each "
+                "other. Its validity check is free of that."
+            )
+    return notes
+
+
+def kept_notes(units: Iterable[Unit], folder: RunFolder) -> list[str]:
+    """Of all that is finished, whichever run or worker made it, each note once; in the order of the grid."""
+    made = [*_made(units, folder)]
+    notes = list(dict.fromkeys(note for one, _, _ in made for note in one))
+    computed_on = dict.fromkeys(one for _, one, _ in made if one)
+    ties, answers = sum(int(one.sum()) for _, _, one in made), sum(len(one) for _, _, one in made)
+    if ties:
+        notes.append(
+            f"{ties} of {answers} answers to queries are tied: several label words have exactly the highest score. "
+            "Accuracy and macro-F1 count each of m as 1/m right; no order of the classes decides."
+        )
+    if len(computed_on) > 1:
+        notes.append(
+            "Cells and observations were computed on several settings, between which numbers differ by "
+            f"rounding: {'; '.join(computed_on)}."
+        )
+    return notes
+
+
+def _made(units: Iterable[Unit], folder: RunFolder) -> Iterator[tuple[Iterable[str], str, Tensor]]:
+    """Of each file, its notes, what computed it, and which of its queries are tied."""
+    seen = set[str]()
+    for unit in units:
+        keys = (unit.zsl_key, unit.icl_key) if isinstance(unit, PromptObservations) else ()
+        for key in keys:
+            if key not in seen and folder.has_observation(key):
+                observation = folder.load_observation(key, extras=False)
+                yield observation.notes, observation.computed_on, observation.tied
+            seen.add(key)
+        if isinstance(unit, FineTuning) and folder.has_cell(unit.key):
+            record = folder.load_cell(unit.key)
+            notes = [note for facts in record.facts["settings"].values() for note in facts["notes"]]
+            answers = record.tensors.get("FT/label_log_probs", torch.empty(0, 1))  # none where FT diverged
+            yield notes, record.facts.get("computed_on", ""), tied(answers)

@@ -1,0 +1,175 @@
+"""Everything that can be wrong is found here, before a run folder exists: tasks, demonstrations, tokens."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from math import factorial
+from typing import Any
+
+from demograd.errors import UserError
+from demograd.models import Model
+from demograd.models.load import load_tokenizer
+from demograd.study.language_model.grid import World
+from demograd.study.schema import Study
+from demograd.tasks import (
+    Example,
+    Prompts,
+    Task,
+    TrainingSequence,
+    can_keep_class_counts,
+    other_task,
+    permute_labels,
+    released_orders,
+)
+from demograd.tasks.draws import reorder
+
+
+@dataclass(frozen=True)
+class Reader:
+    """What prompts need of a model, which is here before its weights are."""
+
+    name: str
+    tokenizer: Any
+    context_window: int | None
+
+    @cached_property
+    def reading(self) -> tuple[object, ...]:
+        """Equal for models that make the same token ids of every demonstration set."""
+        one = self.tokenizer
+        backend = getattr(one, "backend_tokenizer", None)  # without it, only the tokenizer itself is known to be alike
+        words = id(one) if backend is None else hashlib.sha256(backend.to_str().encode()).hexdigest()
+        return type(one), words, one.bos_token_id, one.eos_token_id, self.context_window
+
+
+def reader_of(study: Study, name: str) -> Reader:
+    """The tokenizer and the context window of one of a study's models.
+
+    Raises:
+        UserError: the model cannot be found.
+    """
+    return Reader(name, *load_tokenizer(name, study.bos))
+
+
+@dataclass(frozen=True)
+class Order:
+    """The same demonstrations in one order, prompted and trained on."""
+
+    icl: Prompts
+    training: list[TrainingSequence]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The token ids of one task and one demonstration set."""
+
+    seed: int
+    """The demonstration set."""
+    k_used: int
+    """Demonstrations in ICL's prompt."""
+    zsl: Prompts
+    icl: Prompts
+    training: dict[str, list[TrainingSequence]]
+    """Per setting: FT, and the controls."""
+    orders: list[Order]
+    """Other orders of the demonstrations, where the study looks at them; the first is that of `icl`."""
+    keeps_class_counts: bool
+    """Whether the control with permuted labels, if the study has it, has as many of each class as FT."""
+
+    @property
+    def aligned_zsl(self) -> Prompts:
+        """ZSL's, each query where it stands in ICL: for what compares keys that rotary positions turn."""
+        return replace(self.zsl, query_position=len(self.icl.context))
+
+
+def orders_needed(study: Study) -> int:
+    """How many orders of the demonstrations the study looks at, the prompted one included."""
+    if "order_sensitivity" in study.measures:
+        return study.orders
+    return 2 if "reordering" in study.measures else 0
+
+
+def prepare(study: Study, tasks: dict[str, Task], model: Model | Reader, world: World) -> Prepared:
+    """Draw demonstrations and queries and turn them into token ids.
+
+    Raises:
+        UserError: see `Task.demonstrations`, `Task.queries`, `Task.prompts`.
+    """
+    task, seed = tasks[world.task], world.seed
+    queries = task.queries(study.queries_of(world.task), study.query_seed)
+    drawn = task.demonstrations(world.k, seed, study.balanced)
+    # what fits is found in the first order, so that every order is one of the same demonstrations
+    fitting = _fitting(study, task, model, queries, drawn)
+    trainable = drawn if study.fine_tuned_on == "all" else fitting
+    if study.fine_tuning_order == "as_released":
+        used = released_orders(fitting, seed, world.permutation).icl
+        trained = released_orders(trainable, seed, world.permutation).ft
+    else:
+        used, trained = reorder(fitting, seed, world.permutation), reorder(trainable, seed, world.permutation)
+
+    def prompts(demonstrations: Sequence[Example], query_position: int | None = None) -> Prompts:
+        return task.prompts(
+            model.tokenizer,
+            queries,
+            demonstrations,
+            separator=study.separator,
+            record_at=study.record_at,
+            align_positions_to=query_position,
+            context_window=model.context_window,
+        )
+
+    def sequences(of: Task, demonstrations: Sequence[Example]) -> list[TrainingSequence]:
+        made = of.training_sequences(model.tokenizer, demonstrations, loss_on=study.loss_on)
+        _require_window(of, model, seed, made)
+        return made
+
+    icl = prompts(used)
+    training = {"FT": sequences(task, trained)}
+    labels_permuted = "permuted_labels" in study.controls
+    for control in study.controls:
+        if control == "other_demonstrations":
+            others = task.other_demonstrations(world.k, seed, study.balanced)[: len(trained)]
+            training["FT_other_demonstrations"] = sequences(task, others)
+        elif control == "permuted_labels":
+            wrong = permute_labels(trained, len(task.label_words), seed)
+            training["FT_permuted_labels"] = sequences(task, wrong)
+        else:
+            other = tasks[other_task(world.task, {each: tasks[each] for each in study.tasks})]
+            others = other.demonstrations(world.k, seed, study.balanced)[: len(trained)]
+            training["FT_other_task"] = sequences(other, others)
+    wanted = min(orders_needed(study), factorial(len(used)))  # a single demonstration has one order
+    orders = [used, *_other_orders(fitting, seed, world.permutation, wanted - 1)] if wanted else []
+    return Prepared(
+        seed=seed,
+        k_used=len(used),
+        zsl=prompts([], len(icl.context) if study.align_positions else None),
+        icl=icl,
+        training=training,
+        orders=[Order(prompts(order), sequences(task, order)) for order in orders],
+        keeps_class_counts=not labels_permuted or can_keep_class_counts([one.label for one in trained]),
+    )
+
+
+def _other_orders(demonstrations: list[Example], seed: int, permutation: int, wanted: int) -> list[list[Example]]:
+    """The first `wanted` orders that are not order number `permutation`."""
+    numbers = [number for number in range(wanted + 1) if number != permutation][:wanted]
+    return [reorder(demonstrations, seed, number) for number in numbers]
+
+
+def _fitting(
+    study: Study, task: Task, model: Model | Reader, queries: list[Example], drawn: list[Example]
+) -> list[Example]:
+    """Those that fit the context window: dropped from the end, in ICL and FT alike."""
+    if model.context_window is None:
+        return drawn
+    return task.fitting_demonstrations(model.tokenizer, queries, drawn, model.context_window, separator=study.separator)
+
+
+def _require_window(task: Task, model: Model | Reader, seed: int, sequences: list[TrainingSequence]) -> None:
+    longest = max(len(sequence.tokens) for sequence in sequences)
+    if model.context_window is not None and longest > model.context_window:
+        raise UserError(
+            f"A demonstration of {task.name} (seed {seed}) takes {longest} tokens",
+            f"at most {model.context_window} for {model.name}",
+            "Choose another seed or model",
+        )

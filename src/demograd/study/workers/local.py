@@ -1,0 +1,177 @@
+"""Jobs on this machine: in this process, or in several.
+
+A worker process first imports the script that started the run: `multiprocessing` does so, for what it may define. A
+script that starts a run while it is imported would start it once more.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Generator, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from itertools import chain, count
+from multiprocessing import active_children, current_process, get_context
+from multiprocessing.context import BaseContext
+from multiprocessing.process import BaseProcess
+from multiprocessing.queues import SimpleQueue
+from pathlib import Path
+
+import torch
+
+from demograd.errors import UserError
+from demograd.study.watch import Watch
+from demograd.study.workers import worker
+from demograd.study.workers.progress import EVERY, Message, tell
+from demograd.study.workers.workers import Job
+
+KILLED = "the process that worked on it was killed; often the machine had no memory left"
+PRELOADED = [worker.__name__, "demograd.study.language_model.units", "demograd.study.synthetic.units"]
+"""What jobs are made of: rooms import nothing before it is asked for, and each process would import it anew."""
+_TERMINATED = (0, None, -signal.SIGTERM)
+"""Exit codes of processes that did nothing wrong: a pool that lost one of its processes terminates the others."""
+
+_SCRIPT = 'a script that starts its run below `if __name__ == "__main__":`'
+_DO = "Put the run below that line, or run it in one process"
+
+
+def in_process(jobs: Iterable[Job], watch: Watch, *, threads: int) -> Iterator[Job]:
+    """Run the jobs in this process; each, once it is done.
+
+    Args:
+        jobs: taken one by one.
+        watch: told how far the work is.
+        threads: of torch.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        for job in jobs:
+            job.run(watch)
+            yield job
+    finally:
+        torch.set_num_threads(before)
+
+
+def processes(jobs: Iterable[Job], watch: Watch, *, number: int, threads: int) -> Iterator[Job]:
+    """Run the jobs in so many processes, in the order in which they come.
+
+    When a process is killed, the whole pool is gone. A new one goes on with what was running and what comes; the job of
+    the process that was killed is tried again alone, and where that is killed too, what it was doing is given up.
+
+    Args:
+        jobs: taken when a process is free.
+        watch: told how far the work is.
+        number: of processes.
+        threads: of torch in each process.
+
+    Raises:
+        UserError: processes cannot begin, as where the script that started the run starts it anew in each of them.
+    """
+    rest = iter(jobs)
+    while True:
+        killed, stopped = yield from _pool(rest, watch, number, threads)
+        if not killed:
+            return
+        for job in killed:
+            while (yield from _pool(iter([job]), watch, 1, threads))[0] and job.give_up(KILLED, watch):
+                pass
+        rest = chain(stopped, rest)
+
+
+def _pool(
+    jobs: Iterator[Job], watch: Watch, number: int, threads: int
+) -> Generator[Job, None, tuple[list[Job], list[Job]]]:
+    """Each job, once it is done, until there is none left or a process was killed; then the jobs of those that were
+    killed, and the other jobs that were running."""
+    context, others = _context(), set(active_children())
+    messages: SimpleQueue[Message] = context.SimpleQueue()
+    hears, lifeline = context.Pipe(duplex=False)
+    numbers, running = count(), dict[Future[None], tuple[int, Job]]()
+    taken: dict[str, int] = {}  # process → number of its job
+    mine: set[BaseProcess] = set()
+    lost: dict[int, Job] = {}
+    begin = hears, messages, threads, Path.cwd(), dict(os.environ)
+    pool = ProcessPoolExecutor(number, context, initializer=worker.begin, initargs=begin)
+    try:
+        while True:
+            while not lost and len(running) < number and (job := next(jobs, None)) is not None:
+                at = next(numbers)
+                try:
+                    running[_submitted(pool, at, job)] = at, job
+                except BrokenProcessPool:
+                    lost[at] = job
+            mine |= set(active_children()) - others
+            done = wait(running, timeout=EVERY, return_when=FIRST_COMPLETED).done
+            _heard(messages, taken, watch)
+            for future in done:
+                at, job = running.pop(future)
+                try:
+                    future.result()
+                    yield job
+                except BrokenProcessPool:
+                    lost[at] = job
+            if not running and (lost or not done):
+                break
+    except BaseException:
+        lifeline.close()  # at which every process ends at once
+        raise
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+        lifeline.close()
+        hears.close()
+    _heard(messages, taken, watch)
+    if lost and not taken and any((process.exitcode or 0) > 0 for process in mine):
+        raise _no_worker_began()
+    guilty = {taken.get(str(process.pid)) for process in mine if process.exitcode not in _TERMINATED}
+    blamed = guilty & lost.keys() or lost.keys()
+    return [job for at, job in lost.items() if at in blamed], [job for at, job in lost.items() if at not in blamed]
+
+
+def _context() -> BaseContext:
+    """Where it is safe, processes are forked from one that has imported all this once, and has done nothing else."""
+    if sys.platform != "linux":
+        return get_context("spawn")
+    context = get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
+    return context
+
+
+def _submitted(pool: ProcessPoolExecutor, at: int, job: Job) -> "Future[None]":
+    """A new process inherits that Ctrl-C is not for it: this process hears it, and ends the others.
+
+    Where threads have no signal masks (Windows), the others hear it too.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        return pool.submit(worker.run, at, job)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        return pool.submit(worker.run, at, job)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _heard(messages: "SimpleQueue[Message]", taken: dict[str, int], watch: Watch) -> None:
+    while not messages.empty():
+        message = messages.get()
+        if message.name == "take":
+            taken[message.worker] = int(message.arguments[0])
+        else:
+            tell(watch, message)
+
+
+def refuse_in_import() -> None:
+    """
+    Raises:
+        UserError: this process is a worker that is only just importing the script.
+    """
+    # set by multiprocessing for just so long; a user's own worker may well start a run later
+    if getattr(current_process(), "_inheriting", False):
+        raise UserError("A worker process imports the script, and that starts a run once more", _SCRIPT, _DO)
+
+
+def _no_worker_began() -> UserError:
+    """Every worker process ended with an error before it took any work."""
+    return UserError(
+        "Worker processes ended while they imported the script that started the run (why is above)", _SCRIPT, _DO
+    )

@@ -1,0 +1,44 @@
+"""Facts about the checks of resolution, of the size of updates and of the number of seeds."""
+
+import numpy as np
+import pytest
+import torch
+
+from demograd import metrics
+
+NAN = float("nan")
+
+
+def test_the_resolution_check_names_the_layers_where_nothing_is_left() -> None:
+    scores = torch.zeros(4, 3, 2)
+    scores[:, 0], scores[0, 1] = NAN, NAN
+    check = metrics.check_resolution([scores, scores])
+    assert check.passed
+    assert check.missing_per_layer == pytest.approx((1, 0.25, 0))
+    assert check.message == "41.7 % of the values are below resolution or not finite; none is left at layer 0"
+    scores[:, 1] = NAN
+    assert not metrics.check_resolution([scores]).passed
+
+
+def test_four_seeds_are_too_few() -> None:
+    assert not metrics.check_seeds(4).passed
+    assert metrics.check_seeds(5).passed and "too few for one about specificity" in metrics.check_seeds(6).message
+    assert "and one about specificity (at least 7)" in metrics.check_seeds(7).message
+
+
+def test_a_run_that_blew_up_without_reaching_infinity_is_not_passed() -> None:
+    """The median of 1, 2, 4 and 1e28 is 3; one of 2e27 is past what can be compared."""
+    ratios = [torch.tensor([[1.0, NAN], [2.0, 4.0]]), torch.tensor([[1e28, NAN], [NAN, NAN]])]
+    assert metrics.check_update_size(ratios).median == pytest.approx(3)
+    assert metrics.check_update_size(ratios).passed
+    wrecked = metrics.check_update_size([torch.full((4, 2), 2e27)])
+    assert not wrecked.passed
+    assert "2e+27 times" in wrecked.message and "choose a smaller learning rate" in wrecked.message
+    idle = metrics.check_update_size([torch.full((4, 2), 1e-4)])
+    assert not idle.passed and "choose a larger learning rate" in idle.message
+
+
+def test_without_any_update_of_icl_no_size_is_known() -> None:
+    check = metrics.check_update_size([torch.full((4, 2), NAN)])
+    assert not check.passed and np.isnan(check.median)
+    assert "not known" in check.message

@@ -1,0 +1,92 @@
+"""A section from outside the package is on the page: by the decorator, by an entry point, and as the guide shows it."""
+
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from demograd.errors import UserError
+from demograd.report import Section, section, write_report
+from demograd.report.section import SECTIONS
+
+MakeRun = Callable[..., Path]
+GUIDE = Path(__file__).parents[2] / "docs" / "extending-section.md"
+
+
+@pytest.fixture(autouse=True)
+def restored_sections() -> Iterator[None]:
+    """The sections of other tests' pages stay as they are."""
+    before = dict(SECTIONS)
+    yield
+    SECTIONS.clear()
+    SECTIONS.update(before)
+
+
+def installed(folder: Path, source: str) -> None:
+    """A package with one module and an entry point, as an installer leaves it."""
+    (folder / "outside_sections.py").write_text(source)
+    metadata = folder / "outside-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: outside\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[demograd.sections]\ntasks = outside_sections:tasks_of_the_run\n")
+
+
+def addresses(page: Path) -> list[str]:
+    return re.findall(r'<section id="([^"]+)"', page.read_text(encoding="utf-8"))
+
+
+def test_a_decorated_function_is_a_section_in_its_order_and_replaces_itself(run: MakeRun) -> None:
+    folder = run(layers=1)
+    for lead in ("the first lead", "the second lead"):
+
+        @section("A section of a notebook", order=105)
+        def of_a_notebook(run: object, lead: str = lead) -> Section | None:
+            return Section((), lead)
+
+    page = write_report(folder)
+    ids = addresses(page)
+    assert ids[ids.index("of-a-notebook") - 1] == "validity" and ids[ids.index("of-a-notebook") + 1] == "scores"
+    text = page.read_text(encoding="utf-8")
+    assert "A section of a notebook" in text and "the second lead" in text and "the first lead" not in text
+
+
+def test_a_section_that_has_nothing_to_say_is_not_on_the_page(run: MakeRun) -> None:
+    @section("Silent")
+    def silent(run: object) -> Section | None:
+        return None
+
+    assert "silent" not in addresses(write_report(run(layers=1)))
+
+
+def test_an_installed_package_brings_a_section(run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = """
+from demograd.report import Section, section
+
+@section("Tasks of the run")
+def tasks_of_the_run(run):
+    return Section((), lead=", ".join(sorted(set(run.results["task"]))) + " and <b>no more</b>")
+"""
+    installed(tmp_path, source)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "outside_sections", raising=False)
+    page = write_report(run(layers=1))
+    assert "tasks-of-the-run" in addresses(page)
+    assert "mr and &lt;b&gt;no more&lt;/b&gt;" in page.read_text(encoding="utf-8")
+
+
+def test_a_broken_package_is_named(run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    installed(tmp_path, "1 / 0")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "outside_sections", raising=False)
+    with pytest.raises(UserError, match="the section tasks of an installed package cannot be loaded"):
+        write_report(run(layers=1))
+
+
+def test_the_guides_section_is_on_the_page(run: MakeRun) -> None:
+    code = re.findall(r"```python\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)[0]
+    assert len(code.splitlines()) < 20
+    exec(code, {"__name__": "guide"})
+    ids = addresses(write_report(run(layers=1)))
+    assert ids[ids.index("performance") + 1] == "how-often"

@@ -1,0 +1,22 @@
+"""A study that has run to its end, undisturbed: every other way of running it must give the same bytes."""
+
+from pathlib import Path
+
+import pytest
+from tests.study.conftest import small_settings
+
+from demograd.study import Study, Workers, make_study, run_study
+
+
+def smaller_study(model: Path) -> Study:
+    """A study of four cells in two worlds, one network per world."""
+    changes = {"tasks": ["mr"], "weights": ["trained", "no_training"], "seeds": [0], "queries": 6, "k": 2}
+    return make_study(small_settings(model, **changes))
+
+
+@pytest.fixture(scope="session")
+def undisturbed(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Study, bytes]:
+    """The study and the bytes of its results."""
+    study, out = smaller_study(small_model), tmp_path_factory.mktemp("undisturbed") / "out"
+    run_study(study, out, workers=Workers(threads=1))
+    return study, (out / "results.parquet").read_bytes()
