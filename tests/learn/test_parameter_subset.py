@@ -10,7 +10,7 @@ from torch import Tensor
 
 from demograd.errors import UserError
 from demograd.learn import GradientDescent, LayerCausalGradientDescent, ParameterSubset, fine_tuned
-from demograd.learn.slices import drawn_entries
+from demograd.learn.parameters import drawn_entries
 from demograd.models import ARCHITECTURES, Model
 from demograd.tasks.prompts import TrainingSequence
 

@@ -16,7 +16,7 @@ from demograd.learn.parameters import TrainedLayer
 from demograd.learn.training_queries import TrainingQueries
 from demograd.models import Anatomy
 from demograd.observe.attention import causal_attention
-from demograd.observe.routing import Attend, attention_routed
+from demograd.observe.attention_hook import Attend, attention_routed
 from demograd.tasks.prompts import TrainingSequence
 
 
