@@ -70,7 +70,7 @@ def fine_tuned(
         check_rotary(model.anatomy)
         queries = TrainingQueries(sequences)
     left_out = unnoticed_key_biases(model.anatomy) if method.optimizer == "adam" else {}
-    outside = not method.layer_by_layer
+    outside = not method.layer_causal
     with trained_layers(model.anatomy, method.parameters, outside_layers=outside, left_out=left_out) as layers:
         training = Training(model.anatomy, layers, sequences, method, on_step, queries)
         with gradients_enabled(layers), training.attention_routed():

@@ -19,7 +19,7 @@ ROWS_READ_TOGETHER = 512
 class LayerCausalGradientDescent(Method):
     """Each layer learns from a loss read out at that layer, and from nothing above it (LCGD; Deutch 2024 §4)."""
 
-    layer_by_layer: ClassVar[bool] = True
+    layer_causal: ClassVar[bool] = True
 
     readout: Literal["block", "attention_residual", "attention"] = field(
         default="block",

@@ -9,17 +9,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, asdict, dataclass, field, fields, is_dataclass
 from functools import cache
 from importlib import import_module
-from importlib.metadata import entry_points
 from importlib.resources import files
 from typing import Any, ClassVar, Literal, TypeVar
 
 from demograd import learn, models
 from demograd.errors import UserError, quoted
+from demograd.extensions import load_entry_points
 from demograd.learn.cost import Flops, NetworkSizes, SequenceSizes
 from demograd.learn.subset import ParameterSubset
+from demograd.numbers import Real, Whole
 
-ENTRY_POINTS = "demograd.methods"
-"""The group of entry points by which installed packages bring methods of their own."""
+GROUP = "demograd.methods"
+"""The entry points by which a package brings methods of its own."""
 LARGEST_RATE = 3.4e38
 """The numbers of 32 bit, in which torch takes a learning rate, end here."""
 
@@ -35,20 +36,20 @@ class Method(ABC):
     """What `@method` registered the class under."""
     version: ClassVar[int] = 1
     """Part of what a finished cell is known by: raise it when the method computes something else than before."""
-    layer_by_layer: ClassVar[bool] = False
+    layer_causal: ClassVar[bool] = False
     """Whether each layer learns from a loss of its own and no gradient crosses a block's boundary: then one layer's
     graph is held at a time, and `which: all` means the parameters of the blocks."""
 
-    learning_rate: float
+    learning_rate: Real
     parameters: ParameterSubset = field(default_factory=ParameterSubset)
     """What is trained; every other entry keeps its bits."""
     optimizer: Literal["sgd", "adam"] = field(default="sgd", metadata={"words": {"adam": "Adam"}})
     """Adam leaves out the entries of key biases whose gradient is nothing but rounding (`learn.key_biases`)."""
-    momentum: float = 0.0
+    momentum: Real = 0.0
     """Of SGD; Adam keeps its own."""
-    epochs: int = field(default=1, metadata={"words": "{} epochs"})
+    epochs: Whole = field(default=1, metadata={"words": "{} epochs"})
     """Passes over the demonstrations."""
-    clip: float | None = None
+    clip: Real | None = None
     """The most that the norm of a step's gradients may be; larger ones are scaled down to it. GD: over all trained
     parameters; LCGD: each layer's own, as each layer is its own problem."""
     linearised: bool = field(default=False, metadata={"words": {True: "linearised"}})
@@ -96,7 +97,7 @@ class Method(ABC):
             UserError: the network has not what is to be trained, or no derivative for `linearised`.
         """
         self.parameters.check(len(anatomy.blocks))
-        from demograd.observe.forward_mode import has_forward_mode  # with torch, which settings do without
+        from demograd.observe.self_check import has_forward_mode  # with torch, which settings do without
 
         if self.linearised and not has_forward_mode(anatomy):
             raise UserError(
@@ -105,15 +106,27 @@ class Method(ABC):
                 "Leave it out, or use another model",
             )
 
+    def options(self) -> dict[str, Any]:
+        """All settings but the learning rate, as the results table has them.
+
+        Methods that are not demograd's own say by `kind` whose options they are.
+        """
+        kind = {} if self._is_built_in() else {"kind": self.name}
+        return kind | {name: value for name, value in asdict(self).items() if name != "learning_rate"}
+
     def key(self) -> dict[str, Any]:
         """What numbers depend on: the settings, and which method of which version it is.
 
         demograd's own methods go by the name of their class. Those of users go by their registered name, so that a
         class of theirs that is called like one of demograd's is never taken for it.
         """
-        own = type(self).__module__.startswith(f"{__package__}.")
         version = {} if self.version == 1 else {"version": self.version}
-        return {"kind": type(self).__name__ if own else f"method {self.name}", **version, **asdict(self)}
+        kind = type(self).__name__ if self._is_built_in() else f"method {self.name}"
+        return {"kind": kind, **version, **asdict(self)}
+
+    @classmethod
+    def _is_built_in(cls) -> bool:
+        return cls.__module__.startswith(f"{__package__}.")
 
 
 Registered = TypeVar("Registered", bound=type[Method])
@@ -166,17 +179,7 @@ def _load_methods() -> None:
         # the other files of this room import torch, which lists and schemas do without
         if file.name.endswith(".py") and "\n@method(" in file.read_text(encoding="utf-8"):
             import_module(f"{__package__}.{file.name.removesuffix('.py')}")
-    for entry_point in entry_points(group=ENTRY_POINTS):
-        try:
-            entry_point.load()
-        except Exception as error:  # whatever a package does while it is imported
-            package = entry_point.dist.name if entry_point.dist else entry_point.value
-            raise UserError(
-                f"The method {entry_point.name} of the package {package} cannot be loaded "
-                f"({type(error).__name__}: {error})",
-                f"a class of methods at {entry_point.value}",
-                f"Mend or uninstall {package}",
-            ) from error
+    load_entry_points(GROUP)
 
 
 def about(registered: type[Method]) -> str:
@@ -184,15 +187,22 @@ def about(registered: type[Method]) -> str:
     return (registered.__doc__ or "").strip().partition("\n")[0].removesuffix(".")
 
 
-def options_in_words(options: Mapping[str, Any]) -> str:
-    """Options that differ from the default, as in "Adam, 2 epochs"; by their names, whichever method they are of."""
-    return ", ".join(_differing(options, _settings_of(methods().values())))
-
-
-def layer_by_layer(options: Mapping[str, Any]) -> bool:
-    """Whether all these options are those of a method in which each layer learns from a loss of its own."""
+def method_with(options: Mapping[str, Any]) -> type[Method] | None:
+    """The method whose options these are, as `Method.options` has them; None: it is not registered here."""
+    if "kind" in options:
+        return methods().get(options["kind"])
     names = {*options, "learning_rate"}
-    return any(each.layer_by_layer and names == {one.name for one in fields(each)} for each in methods().values())
+    built_in = (registered for registered in methods().values() if registered._is_built_in())
+    return next(
+        (registered for registered in built_in if names == {setting.name for setting in fields(registered)}), None
+    )
+
+
+def options_in_words(options: Mapping[str, Any]) -> str:
+    """Options that differ from the method's defaults, as in "Adam, 2 epochs"."""
+    registered = method_with(options)
+    settings = _settings_of([registered] if registered else methods().values())
+    return ", ".join(_differing({name: options[name] for name in options if name != "kind"}, settings))
 
 
 def _settings_of(registered: Iterable[type[Method]]) -> dict[str, Field[Any]]:
@@ -201,6 +211,7 @@ def _settings_of(registered: Iterable[type[Method]]) -> dict[str, Field[Any]]:
 
 
 def _differing(options: Mapping[str, Any], settings: Mapping[str, Field[Any]]) -> Iterator[str]:
+    """The words of each option that is not the default, or has none."""
     for name, value in options.items():
         if isinstance(value, Mapping):  # the parameters that are trained
             yield from _differing(value, settings)

@@ -1,4 +1,4 @@
-"""The parameters that fine-tuning may change: which they are, kept in float32, written through, and put back bit for bit."""
+"""The parameters that fine-tuning may change: which, their float32 masters, and putting them back bit for bit."""
 
 import hashlib
 from collections.abc import Iterator, Mapping
@@ -42,7 +42,7 @@ class TrainedLayer:
     def gradients(self, parameter_gradients: tuple[Tensor, ...]) -> list[Tensor]:
         """Each slice's float32 part of the gradients of `parameters`."""
         by_parameter = dict(zip(map(id, self.parameters), parameter_gradients, strict=True))
-        return [trained.slice.of(by_parameter[id(trained.slice.parameter)]).float() for trained in self.trained]
+        return [trained.slice.select(by_parameter[id(trained.slice.parameter)]).float() for trained in self.trained]
 
 
 @contextmanager
@@ -78,7 +78,7 @@ def _without(slices: list[ParameterSlice], left_out: Mapping[int, Tensor]) -> It
     """The slices without these entries; those of which nothing is left are not there."""
     for part in slices:
         mask = left_out.get(id(part.parameter))
-        trained = None if mask is None else ~part.of(mask).flatten()
+        trained = None if mask is None else ~part.select(mask).flatten()
         if trained is None or trained.all():
             yield part
         elif trained.any():
@@ -156,7 +156,7 @@ def slices_outside_layers(anatomy: Anatomy, subset: ParameterSubset) -> list[Par
 def _share(part: ParameterSlice, subset: ParameterSubset) -> ParameterSlice:
     if subset.fraction == 1:
         return part
-    return part.only(drawn_entries(part.name, part.of(part.parameter).numel(), subset.fraction, subset.seed))
+    return part.only(drawn_entries(part.name, part.select(part.parameter).numel(), subset.fraction, subset.seed))
 
 
 def drawn_entries(name: str, count: int, fraction: float, seed: int) -> Bool[Tensor, " count"]:

@@ -1,9 +1,10 @@
 """Which parameters fine-tuning may change: what of them, in which layers, and what share of their entries."""
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from demograd.errors import UserError, quoted
+from demograd.numbers import NUMBER, Real, Whole
 
 
 def _layers_in_words(layers: Any) -> str:
@@ -22,14 +23,14 @@ class ParameterSubset:
     """Weights and biases of the key and value projections, or of the value projections alone; or every parameter: of
     the network in GD (tied ones once), of the blocks in LCGD, whose readout is frozen (Deutch 2024 §4.4). Where
     `layers` names some, `all` means every parameter of those blocks."""
-    layers: Literal["all", "shallow", "middle", "deep"] | int | tuple[int, int] = field(
+    layers: Annotated[Literal["all", "shallow", "middle", "deep"] | int | tuple[int, int], NUMBER] = field(
         default="all", metadata={"words": _layers_in_words}
     )
     """Thirds of the depth L: the first ⌊L/3⌋ layers are shallow, the last ⌊L/3⌋ deep, all between them middle. Or one
     layer by its number from 0, or the first and last of a range, inclusive; negative numbers count from the top."""
-    fraction: float = field(default=1.0, metadata={"words": lambda share: f"a random {100 * share:g} % of the entries"})
+    fraction: Real = field(default=1.0, metadata={"words": lambda share: f"a random {100 * share:g} % of the entries"})
     """Each entry is taken with this probability, drawn once: the same entries in every step."""
-    seed: int = 0
+    seed: Whole = 0
     """Draws the fraction."""
 
     def numbers(self, depth: int) -> range:
