@@ -192,10 +192,10 @@ def method_with(options: Mapping[str, Any]) -> type[Method] | None:
     if "kind" in options:
         return methods().get(options["kind"])
     names = {*options, "learning_rate"}
-    built_in = (registered for registered in methods().values() if registered._is_built_in())
-    return next(
-        (registered for registered in built_in if names == {setting.name for setting in fields(registered)}), None
-    )
+    for registered in methods().values():
+        if registered._is_built_in() and names == {setting.name for setting in fields(registered)}:
+            return registered
+    return None
 
 
 def options_in_words(options: Mapping[str, Any]) -> str:

@@ -111,7 +111,8 @@ def make_method(name: str, options: Mapping[str, Any], learning_rate: float) -> 
 @cache
 def _schema(registered: tuple[type[Method], ...]) -> type[BaseModel]:
     """Methods by name, as `validated` takes them and names what is wrong of them."""
-    return create_model("Methods", methods=(dict[str, _any_of(registered)], ...))  # type: ignore[misc]
+    methods_by_name: Any = dict[str, _any_of(registered)]  # type: ignore[misc]
+    return create_model("Methods", methods=(methods_by_name, ...))
 
 
 def _any_of(registered: tuple[type[Method], ...]) -> Any:
