@@ -136,15 +136,15 @@ class _Options:
         return core_schema.no_info_before_validator_function(_without_kind, handler(source))
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        described = handler.resolve_ref_schema(handler(schema))
-        options = {name: option for name, option in described["properties"].items() if name != "learning_rate"}
-        return {
-            "title": self.kind,
-            "description": described.get("description", ""),
-            "type": "object",
-            "properties": {"kind": {"const": self.kind}, **options},
-            "additionalProperties": False,
-        }
+        reference = handler(schema)
+        described = handler.resolve_ref_schema(reference)
+        # pydantic takes descriptions from the docstrings of a class's own fields alone
+        shared = TypeAdapter(Method).json_schema()["properties"]
+        options = {name: shared.get(name, {}) | option for name, option in described["properties"].items()}
+        options.pop("learning_rate", None)
+        described["properties"] = {"kind": {"const": self.kind}, **options}
+        described.pop("required", None)
+        return reference
 
 
 def _without_kind(options: Mapping[str, Any]) -> dict[str, Any]:
