@@ -24,6 +24,7 @@ _OF_ALL = {
     "record_at": "prompt_end",
     "k": 16,
     "k_used": 16,
+    "reading": "plain",
     "selection": "all",
     "status": "ok",
     "n": 100,
@@ -132,8 +133,9 @@ def measures(tasks: Iterable[str]) -> Iterator[dict[str, Any]]:
                             yield row("gradient_norm", "FT", float(2.0 ** (layer - step)), **tuned, **at)
                 yield row("sim_aou", "FT", 0.3, **tuned, selection="corrected", n=240)
                 yield row("sim_am_delta", "FT", 0.1, **tuned, selection="corrected", n=2000)
-                for metric, setting in (("sim_aou", "FT"), ("sim_aou_specificity", "FT_other_demonstrations")):
-                    yield row(f"{metric}_at_equal_size", setting, 0.2, **tuned | {"learning_rate": None}, at=1.0)
+                for control in (None, "other_demonstrations"):
+                    equal = tuned | {"learning_rate": None, "reading": "at_equal_size", "versus": control}
+                    yield row("sim_aou", "FT", 0.2, **equal, at=1.0)
             for layer in (None, *range(12)):
                 yield row("alpha", "FT", 0.5 + 0.02 * (layer or 6), **world, method="LCGD", layer=layer)
     nothing = {"task": None, "k": None, "record_at": None}

@@ -5,11 +5,12 @@ from typing import Any
 import pytest
 from tests.report.rows import METHODS, checkpoints, claims, options, row, run_of
 
-from demograd.report.claims import deciding_p
 from demograd.report.section import Figure, Row, Section, Table
 from demograd.report.sections.against_k import against_k
 from demograd.report.sections.alpha import alpha
 from demograd.report.sections.attention import attention
+from demograd.report.sections.claims import claims as claims_section
+from demograd.report.sections.claims import deciding_p
 from demograd.report.sections.corrected import corrected
 from demograd.report.sections.gradient_norms import gradient_norms
 from demograd.report.sections.implicit_update import implicit_update
@@ -21,7 +22,6 @@ from demograd.report.sections.rates import rates
 from demograd.report.sections.scores import scores
 from demograd.report.sections.sparsity import sparsity, zeros_of_construction
 from demograd.report.sections.training import training_time
-from demograd.report.sections.verdicts import claims as claims_section
 from demograd.report.subject import options_text
 
 RATES = (0.001, 0.004, 0.016)
@@ -161,12 +161,12 @@ def test_what_no_paper_measured_has_nothing_beside_it() -> None:
 
 def _curve() -> list[dict[str, Any]]:
     return [
-        row(metric, setting, value, method="GD", learning_rate=rate)
+        row(metric, "FT", value, method="GD", learning_rate=rate, versus=control)
         for rate, size in zip(RATES, (0.1, 0.4, 1.6), strict=True)
-        for metric, setting, value in (
-            ("sim_aou", "FT", 0.3),
-            ("update_size_ratio", "FT", size),
-            ("sim_aou_specificity", "FT_permuted_labels", 0.1),
+        for metric, value, control in (
+            ("sim_aou", 0.3, None),
+            ("update_size_ratio", size, None),
+            ("sim_aou", 0.1, "permuted_labels"),
         )
     ]
 
@@ -190,12 +190,12 @@ def test_one_rate_each_is_no_curve() -> None:
 
 
 def test_methods_at_equal_size_are_compared_in_a_table_that_names_the_size() -> None:
-    equal = {"learning_rate": None, "method_options": None, "at": 0.7}
+    equal = {"learning_rate": None, "method_options": None, "at": 0.7, "reading": "at_equal_size"}
     rows = [
         *_curve(),
-        row("sim_aou_at_equal_size", "FT", 0.31, method="GD", **equal),
-        row("sim_aou_specificity_at_equal_size", "FT_permuted_labels", 0.04, method="GD", **equal),
-        row("sim_aou_over_sizes", "FT", 0.35, method="GD", **equal | {"at": None}),
+        row("sim_aou", "FT", 0.31, method="GD", **equal),
+        row("sim_aou", "FT", 0.04, method="GD", versus="permuted_labels", **equal),
+        row("sim_aou", "FT", 0.35, method="GD", **equal | {"at": None, "reading": "over_sizes"}),
     ]
     table, over_sizes = tables(rates(run_of(*rows)))
     (only,) = rows_of(table)
@@ -361,7 +361,7 @@ def test_the_reordering_reference_stands_above_ft_with_its_noise_ceiling() -> No
         run_of(
             row("sim_aou", "FT", 0.3, method="GD"),
             row("sim_aou", "ICL_reordered", 0.49),
-            row("sim_aou_noise_ceiling", "ICL_reordered", 0.66, n=90, n_missing=10),
+            row("sim_aou", "ICL_reordered", 0.66, reading="noise_ceiling", n=90, n_missing=10),
             row("sim_am", "FT", 0.99, method="GD"),
             row("sim_am", "ICL_reordered", 0.98),
         )

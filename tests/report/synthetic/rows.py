@@ -36,6 +36,7 @@ def row(metric: str, value: float | None, *, around: float = 0.004, n_seeds: int
         "weights": "trained",
         "setting": "TF",
         "metric": metric,
+        "reading": "plain",
         "value": value,
         **sure,
         "n": SEQUENCES * n_seeds,

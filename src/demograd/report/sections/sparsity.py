@@ -53,7 +53,7 @@ def zeros_of_construction(d: int) -> float:
 def sparsity(run: Run) -> Section | None:
     """Products of small networks and constructions where there are any, then factors, and what a construction needs."""
     rows = run.results[run.results["seed"].isna() & run.results["value"].notna()]
-    factors = _named(rows[rows["metric"] == METRIC])
+    factors = _labelled(rows[rows["metric"] == METRIC])
     if factors.empty:
         return None
     products = _products(rows[rows["metric"] == PRODUCTS])
@@ -61,7 +61,7 @@ def sparsity(run: Run) -> Section | None:
     return Section(tuple(parts), _PRODUCTS_LEAD if products else _LEAD)
 
 
-def _named(rows: pd.DataFrame) -> pd.DataFrame:
+def _labelled(rows: pd.DataFrame) -> pd.DataFrame:
     """A column `label` of weights and model; small networks, over all their few layers, are named by their world."""
     is_small, world = rows["task"].notna(), rows["task"].astype(str)
     names = (rows["model"] + " in " + world).where(rows["weights"] != "constructed", "for " + world)
