@@ -1,6 +1,5 @@
 """What the sections of a page say, each on the few rows of results that it is about."""
 
-import json
 from typing import Any
 
 import pytest
@@ -23,7 +22,7 @@ from demograd.report.sections.rates import rates
 from demograd.report.sections.scores import scores
 from demograd.report.sections.sparsity import sparsity, zeros_of_construction
 from demograd.report.sections.training import training_time
-from demograd.report.subject import DEFAULTS, options_text
+from demograd.report.subject import options_text
 
 RATES = (0.001, 0.004, 0.016)
 
@@ -484,11 +483,3 @@ def test_a_method_as_it_comes_has_no_options_to_tell(method: str) -> None:
 )
 def test_options_that_differ_from_the_default_are_told_in_words(settings: str, words: str) -> None:
     assert options_text(settings) == words
-
-
-def test_the_defaults_are_those_of_the_methods() -> None:
-    flat: dict[str, Any] = {}
-    for method in METHODS:
-        settings = json.loads(options(method))
-        flat |= settings.pop("parameters") | settings
-    assert flat == DEFAULTS

@@ -8,7 +8,6 @@ from heapq import heapify, heapreplace
 
 import torch
 
-from demograd.learn import GradientDescent
 from demograd.models import Weights
 from demograd.models.load import DTYPES
 from demograd.observe.observe import PACK_TOKENS
@@ -216,7 +215,7 @@ def peak_bytes(study: Study, blueprint: Blueprint, work: WorldWork) -> int:
         adam = 2 * MASTER if method.optimizer == "adam" else 0
         copies = trained * (itemsize + 2 * MASTER + adam)  # the original, its master and its gradient
         tokens = max(sequence.tokens for sequences in tuning.trained for sequence in sequences)
-        graph_layers = blueprint.layers if isinstance(method, GradientDescent) else 1
+        graph_layers = 1 if method.layer_causal else blueprint.layers
         activations = tokens * blueprint.activations_per_token * graph_layers * itemsize
         logits = 3 * tokens * blueprint.vocabulary * MASTER
         tuning_bytes = max(tuning_bytes, copies + activations + logits)
