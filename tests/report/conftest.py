@@ -125,7 +125,7 @@ def _rows(fake: Fake) -> Iterator[dict[str, Any]]:
                         )
                         yield from _numbers(fake, random, about, _typical(metric) + extra, True, failed)
                         if setting in CONTROLS and not failed:
-                            about = about | {"metric": f"{metric}_specificity"}
+                            about = about | {"setting": "FT", "versus": setting.removeprefix("FT_")}
                             size = fake.specificity if weights == "trained" else 0.0
                             yield from _numbers(fake, random, about, size, True, failed)
 
@@ -158,13 +158,14 @@ def _numbers(
                 * (fake.layers if layer is None and by_layer else 1)
             )
             lost = n if value is None else n // fake.layers if layer is None and "delta" in about["metric"] else 0
-            none = dict.fromkeys(("method", "method_options", "learning_rate", "head", "step", "at"))
+            none = dict.fromkeys(("method", "method_options", "learning_rate", "versus", "head", "step", "at"))
             yield (
                 none
                 | about
                 | {
                     "seed": seed,
                     "permutation": 0,
+                    "reading": "plain",
                     "layer": layer,
                     "value": value,
                     "std": 0.012 if overall and fake.seeds >= 3 else None,

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from demograd.columns import COLUMNS
 from demograd.files import read_yaml, write_json, write_table, write_yaml
 from demograd.learn import GradientDescent, LayerCausalGradientDescent
 from demograd.report import Run
+from demograd.words import COLUMNS
 
 RATES = {"GD": 0.001, "LCGD": 0.003}
 METHODS = {"GD": GradientDescent, "LCGD": LayerCausalGradientDescent}
@@ -24,6 +24,7 @@ _OF_ALL = {
     "record_at": "prompt_end",
     "k": 16,
     "k_used": 16,
+    "reading": "plain",
     "selection": "all",
     "status": "ok",
     "n": 100,
@@ -117,10 +118,10 @@ def measures(tasks: Iterable[str]) -> Iterator[dict[str, Any]]:
                 ):
                     yield row(metric, "FT", 0.3 + 0.01 * k, **tuned)
                 yield row("order_sensitivity", "FT", 2.2e-6, **tuned, std=None, ci_low=2e-6, ci_high=2.4e-6)
-                for what in ("kendall", "recall"):
+                for statistic in ("kendall", "recall"):
                     for unit in ("token", "demonstration"):
-                        yield row(f"attention_{what}_by_{unit}", "FT", 0.21, **tuned)
-                        yield row(f"random_attention_{what}_by_{unit}", "FT", 0.01, **tuned)
+                        yield row(f"attention_{statistic}_by_{unit}", "FT", 0.21, **tuned)
+                        yield row(f"random_attention_{statistic}_by_{unit}", "FT", 0.01, **tuned)
                 for layer in range(12):
                     yield row("implicit_update_validity", "FT", 0.04 * layer, **tuned, layer=layer)
                     for other in range(12):
@@ -132,8 +133,9 @@ def measures(tasks: Iterable[str]) -> Iterator[dict[str, Any]]:
                             yield row("gradient_norm", "FT", float(2.0 ** (layer - step)), **tuned, **at)
                 yield row("sim_aou", "FT", 0.3, **tuned, selection="corrected", n=240)
                 yield row("sim_am_delta", "FT", 0.1, **tuned, selection="corrected", n=2000)
-                for metric, setting in (("sim_aou", "FT"), ("sim_aou_specificity", "FT_other_demonstrations")):
-                    yield row(f"{metric}_at_equal_size", setting, 0.2, **tuned | {"learning_rate": None}, at=1.0)
+                for control in (None, "other_demonstrations"):
+                    equal = tuned | {"learning_rate": None, "reading": "at_equal_size", "versus": control}
+                    yield row("sim_aou", "FT", 0.2, **equal, at=1.0)
             for layer in (None, *range(12)):
                 yield row("alpha", "FT", 0.5 + 0.02 * (layer or 6), **world, method="LCGD", layer=layer)
     nothing = {"task": None, "k": None, "record_at": None}

@@ -21,8 +21,8 @@ def test_eight_seeds_and_intervals_above_zero_support_the_claim_and_the_interval
     folder = run(seeds=8, specificity=0.1, methods=("GD",))
     (found,) = _found(folder)
     overall = read_run(folder).results.query(
-        "metric == 'sim_aou_specificity' and weights == 'trained' and seed.isna() and layer.isna() and "
-        "setting == 'FT_other_demonstrations'"
+        "metric == 'sim_aou' and weights == 'trained' and seed.isna() and layer.isna() and "
+        "versus == 'other_demonstrations'"
     )
     assert found.verdict == Verdict.SUPPORTED
     assert f"{overall.value.item():.3f} [{overall.ci_low.item():.3f}, {overall.ci_high.item():.3f}]" in found.sentence
@@ -59,7 +59,7 @@ def test_an_interval_below_zero_contradicts_the_claim(run: MakeRun) -> None:
 def test_labels_that_are_not_noticed_keep_the_claim_from_being_supported(run: MakeRun) -> None:
     read = read_run(run(seeds=8, specificity=0.2, methods=("GD",)))
     results = read.results
-    unnoticed = (results.metric == "sim_aou_specificity") & (results.setting == "FT_permuted_labels")
+    unnoticed = (results.metric == "sim_aou") & (results.versus == "permuted_labels")
     results.loc[unnoticed, "ci_low"] = -0.1
     (found,) = findings(results, read.validity)
     assert found.verdict == Verdict.UNDECIDED
@@ -123,8 +123,8 @@ def test_a_conditional_interval_is_called_that_and_decides_nothing(run: MakeRun)
 def test_untrained_weights_that_do_the_same_are_named_beside_a_supported_claim(run: MakeRun) -> None:
     read = read_run(run(seeds=8, specificity=0.2, methods=("GD",)))
     results = read.results
-    untrained = (results.weights == "no_training") & (results.metric == "sim_aou_specificity") & results.value.notna()
-    results.loc[untrained & results.ci_low.notna(), ["ci_low", "ci_high"]] = (0.1, 0.3)
+    specific = (results.metric == "sim_aou") & results.versus.notna() & results.ci_low.notna()
+    results.loc[(results.weights == "no_training") & specific, ["ci_low", "ci_high"]] = (0.1, 0.3)
     (found,) = findings(results, read.validity)
     assert "but the same holds of no_training weights" in found.sentence
 

@@ -22,6 +22,7 @@ from demograd.study.language_model.grid import World
 from demograd.study.language_model.inputs import read_inputs
 from demograd.study.language_model.keys import cell_key
 from demograd.study.objections import Validity, objection_to
+from demograd.words import Weights
 
 Comparisons = dict[str, list[dict[str, Any]]]
 
@@ -266,7 +267,7 @@ def test_the_dual_form_is_the_same_whatever_fine_tuning_does_and_tested_once(fin
 @pytest.mark.parametrize(("checkpoint", "objects"), [("first", False), ("last", True)])
 def test_of_two_checkpoints_the_last_one_must_learn_in_context(checkpoint: str, objects: bool) -> None:
     """A checkpoint that learns nothing has no gain, and equal gains of zero support no claim."""
-    world = World("last", "trained", "sst2", 3, 0, 0)
+    world = World("last", Weights.TRAINED, "sst2", 3, 0, 0)
     sides = [
         {"metric": "gain_in_accuracy", "setting": "ICL", "model": name, "weights": "trained"}
         for name in ("last", "first")
@@ -279,7 +280,7 @@ def test_of_two_checkpoints_the_last_one_must_learn_in_context(checkpoint: str, 
 
 def test_untrained_weights_are_a_baseline_beside_trained_ones_and_need_to_learn_where_they_stand_alone() -> None:
     world, claim = (
-        World("tiny", "trained", "sst2", 3, 0, 0),
+        World("tiny", Weights.TRAINED, "sst2", 3, 0, 0),
         all_claims()["icl-early"] | {"only_last_must_learn": False},
     )
     trained, untrained = (

@@ -45,8 +45,10 @@ def sizes(study: Study, folder: RunFolder, method: str, seed: int) -> list[float
     return [record.tensors["FT/update_size_ratio"].nanmedian().item() for record in records]
 
 
-def whole(table: pd.DataFrame, metric: str) -> pd.DataFrame:
-    return table[(table.metric == metric) & table.layer.isna() & (table.selection == "all")]
+def whole(table: pd.DataFrame, metric: str, reading: str = "plain") -> pd.DataFrame:
+    """A score over all layers, read so; not its specificity."""
+    of_metric = table[(table.metric == metric) & (table.reading == reading) & table.versus.isna()]
+    return of_metric[of_metric.layer.isna() & (of_metric.selection == "all")]
 
 
 def with_rates(study: Study, gd: list[float], lcgd: list[float]) -> Study:
@@ -58,7 +60,7 @@ def test_a_row_at_equal_size_lies_between_the_rates_beside_that_size(
     finished: tuple[Study, RunFolder], table: pd.DataFrame
 ) -> None:
     """The score is linear in the logarithm of the size, set by set; the test computes it from the rows at each rate."""
-    rows = whole(table, "sim_aou_at_equal_size")
+    rows = whole(table, "sim_aou", "at_equal_size")
     [at] = rows["at"].unique()
     for method in ("GD", "LCGD"):
         expected = []
@@ -80,20 +82,25 @@ def test_the_size_is_that_of_icl_where_all_reach_it_and_else_one_that_all_reach(
 ) -> None:
     reached = [sizes(*finished, method, seed) for method in ("GD", "LCGD") for seed in finished[0].seeds]
     low, high = max(size[0] for size in reached), min(size[-1] for size in reached)
-    [at] = whole(table, "sim_am_delta_at_equal_size")["at"].unique()
+    [at] = whole(table, "sim_am_delta", "at_equal_size")["at"].unique()
     assert at == pytest.approx(1.0 if low <= 1 <= high else math.sqrt(low * high), rel=1e-5)
 
 
 def test_specificity_at_equal_size_is_the_difference_from_the_control_there(table: pd.DataFrame) -> None:
-    rows = whole(table, "sim_aou_specificity_at_equal_size")
-    assert set(rows.setting) == {"FT_other_demonstrations"} and set(rows.method) == {"GD", "LCGD"}
+    rows = table[(table.metric == "sim_aou") & (table.reading == "at_equal_size") & table.versus.notna()]
+    rows = rows[rows.layer.isna()]
+    assert (
+        set(rows.versus) == {"other_demonstrations"}
+        and set(rows.setting) == {"FT"}
+        and set(rows.method) == {"GD", "LCGD"}
+    )
     assert (rows.status == "ok").all()
 
 
 def test_one_rate_each_makes_no_curve(finished: tuple[Study, RunFolder]) -> None:
     study, folder = finished
     rows = write_results(folder, rows_of(with_rates(study, RATES[:1], RATES[:1]), folder))
-    assert not rows.metric.str.contains("equal_size").any() and (rows.metric == "sim_aou").any()
+    assert set(rows.reading) == {"plain"} and (rows.metric == "sim_aou").any()
 
 
 def changed(study: Study, folder: RunFolder, to: Path, method: str, change: Callable[[CellRecord], None]) -> RunFolder:
@@ -114,7 +121,7 @@ def test_curves_that_share_no_size_have_no_score_at_one_but_a_reason(
 
     study, folder = finished
     apart = changed(study, folder, tmp_path, "LCGD", enlarge)
-    rows = whole(write_results(apart, rows_of(study, apart)), "sim_aou_at_equal_size")
+    rows = whole(write_results(apart, rows_of(study, apart)), "sim_aou", "at_equal_size")
     assert len(rows) and set(rows.status) == {"the curves share no size"} and rows.value.isna().all()
     by_claim = {claim["name"]: claim["comparisons"] for claim in check_claims(study, apart)["claims"]}
     assert {comparison["reason"] for comparison in by_claim["lcgd-above-gd"]} == {
@@ -125,7 +132,7 @@ def test_curves_that_share_no_size_have_no_score_at_one_but_a_reason(
 def test_a_method_with_one_rate_has_no_curve_and_takes_none_from_the_others(finished: tuple[Study, RunFolder]) -> None:
     study, folder = finished
     single = with_rates(study, RATES, RATES[:1])
-    rows = whole(write_results(folder, rows_of(single, folder)), "sim_aou_at_equal_size")
+    rows = whole(write_results(folder, rows_of(single, folder)), "sim_aou", "at_equal_size")
     assert set(rows.method) == {"GD"} and set(rows.status) == {"ok"}
     write_results(folder, rows_of(study, folder))
     by_claim = {claim["name"]: claim["comparisons"] for claim in check_claims(single, folder)["claims"]}

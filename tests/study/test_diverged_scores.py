@@ -63,8 +63,8 @@ def test_it_has_no_mean_no_test_and_its_name_everywhere(
     path = made_so(n_cells)
     table = pd.read_parquet(path / "results.parquet")
     assert not table[["value", "std", "ci_low", "ci_high"]].isin([inf, -inf]).any().any()
-    for metric in ("sim_aou", "sim_aou_specificity"):
-        rows = table[(table.metric == metric) & table.layer.isna() & table.method.notna()]
+    scores = table[(table.metric == "sim_aou") & table.layer.isna() & table.method.notna()]
+    for rows in (scores[scores.versus.isna()], scores[scores.versus.notna()]):
         whole = rows[rows.seed.isna() & (rows.setting != "FT_permuted_labels")].iloc[0]
         n_values = whole.n + whole.n_missing
         n_infinite = 1 if n_cells == 1 else n_values

@@ -25,6 +25,7 @@ from demograd.study.language_model.groups import by_task_and_k
 from demograd.study.language_model.inputs import read_inputs
 from demograd.study.language_model.keys import cell_key, observation_key
 from demograd.study.language_model.prompts import prepare
+from demograd.words import Weights
 
 
 def ran(model: Path, out: Path, watch: Listening | None = None, **changes: Any) -> pd.DataFrame:
@@ -130,7 +131,7 @@ def test_attention_to_demonstrations_takes_one_order_for_both(small_model: Path)
 
 def test_released_runs_trained_also_on_what_their_prompts_could_not_show(small_model: Path) -> None:
     model, task = load_model(str(small_model), device="cpu"), load_task("sst2")
-    world = World("any", "trained", "sst2", 40, 0, 0)
+    world = World("any", Weights.TRAINED, "sst2", 40, 0, 0)
     fitting, everything = (
         prepare(make_study(small_settings(small_model, fine_tuned_on=on)), {"sst2": task}, model, world)
         for on in ("fitting", "all")

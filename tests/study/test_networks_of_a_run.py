@@ -12,6 +12,7 @@ from tests.study.test_run import Listening, results
 
 from demograd import UserError
 from demograd.study import Study, cells, make_study, run_study
+from demograd.words import Weights
 
 
 def test_untrained_weights_are_another_draw_for_each_demonstration_set(small_study: Study) -> None:
@@ -113,7 +114,7 @@ def test_a_network_held_from_before_its_files_changed_is_loaded_anew(small_model
 
     changing = tmp_path / "changing"
     shutil.copytree(small_model, changing)
-    study, network = make_study(small_settings(changing)), (str(changing), "trained", 0)
+    study, network = make_study(small_settings(changing)), (str(changing), Weights.TRAINED, 0)
     let_go()
     before = network_fingerprint(loaded(study, network))
     model = AutoModelForCausalLM.from_pretrained(changing)

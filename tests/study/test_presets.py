@@ -17,8 +17,9 @@ from demograd.study import Study, preset_names
 from demograd.study.language_model.grid import worlds
 from demograd.study.language_model.networks import loaded
 from demograd.study.language_model.prompts import prepare
+from demograd.words import Weights
 
-SPECIFIC = {("sim_aou_specificity", "FT_other_demonstrations"), ("sim_am_delta_specificity", "FT_other_demonstrations")}
+SPECIFIC = {("sim_aou", "FT vs other_demonstrations"), ("sim_am_delta", "FT vs other_demonstrations")}
 FILLS: dict[str, set[tuple[str, str | None]]] = {
     "quickstart": SPECIFIC | {("sim_aou", "FT"), ("accuracy", "ZSL"), ("accuracy", "ICL"), ("random_sim_aou", "ICL")},
     "claims": SPECIFIC
@@ -128,8 +129,8 @@ def test_every_preset_runs_and_writes_the_rows_that_it_is_for(name: str, results
     folder, table = results(name)
     numbers = table[table.value.notna()]
     written = {
-        (metric, None if pd.isna(setting) else setting)
-        for metric, setting in zip(numbers.metric, numbers.setting, strict=True)
+        (metric, None if pd.isna(setting) else setting if pd.isna(versus) else f"{setting} vs {versus}")
+        for metric, setting, versus in zip(numbers.metric, numbers.setting, numbers.versus, strict=True)
     }
     assert FILLS[name] <= written
     assert set(table.method.dropna()) == set(read_study(name).methods)
@@ -157,7 +158,9 @@ def test_the_figures_have_a_norm_for_each_layer_and_step_and_a_score_for_each_pa
         (layer, other) for layer in range(3) for other in range(3)
     }
     same = pairs[pairs.layer == pairs["at"]].set_index("layer").value
-    sim_aou = table[(table.metric == "sim_aou") & (table.setting == "FT") & (table.method == "GD")]
+    sim_aou = table[
+        (table.metric == "sim_aou") & (table.setting == "FT") & (table.method == "GD") & table.versus.isna()
+    ]
     by_layer = sim_aou[sim_aou.layer.notna()].set_index("layer").value
     assert same.to_dict() == pytest.approx(by_layer.to_dict(), abs=1e-6)
     assert set(table[table.metric == "alpha"].method) == {"LCGD"}
@@ -241,5 +244,5 @@ def test_released_permutations_one_and_two_train_in_another_order_than_they_prom
 def test_released_untrained_networks_have_no_final_norm_and_trained_ones_have(released: tuple[Study, Path]) -> None:
     small, _ = released
     [name] = small.models
-    assert isinstance(loaded(small, (name, "no_training", 2)).network.model.norm, torch.nn.Identity)
-    assert not isinstance(loaded(small, (name, "trained", 0)).network.model.norm, torch.nn.Identity)
+    assert isinstance(loaded(small, (name, Weights.NO_TRAINING, 2)).network.model.norm, torch.nn.Identity)
+    assert not isinstance(loaded(small, (name, Weights.TRAINED, 0)).network.model.norm, torch.nn.Identity)

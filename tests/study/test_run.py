@@ -3,6 +3,7 @@
 import json
 import math
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
@@ -16,6 +17,7 @@ from demograd.files import read_json
 from demograd.study import Silent, Study, make_study, run_study
 from demograd.study.language_model.grid import World
 from demograd.study.language_model.prompts import prepare
+from demograd.words import Weights
 
 
 class Listening(Silent):
@@ -100,10 +102,10 @@ def test_a_score_in_the_table_is_the_score_of_the_library(finished: tuple[Study,
         scores[name] = metrics.sim_am_delta(zsl, icl, ft)
     table = results(out)
     row = table[(table.weights == "trained") & (table.method == "GD") & (table.seed == 1) & table.layer.isna()]
-    plain = row[(row.metric == "sim_am_delta") & (row.setting == "FT")].value.item()
+    plain = row[(row.metric == "sim_am_delta") & (row.setting == "FT") & row.versus.isna()].value.item()
     assert plain == pytest.approx(statistics.aggregate(scores["FT"]).value, abs=1e-6)
     difference = metrics.specificity(scores["FT"], scores["other"])
-    specific = row[(row.metric == "sim_am_delta_specificity") & (row.setting == "FT_other_demonstrations")].value.item()
+    specific = row[(row.metric == "sim_am_delta") & (row.versus == "other_demonstrations")].value.item()
     assert specific == pytest.approx(statistics.aggregate(difference).value, abs=1e-6)
 
 
@@ -122,6 +124,7 @@ def test_the_table_has_its_columns_and_no_not_a_number(finished: tuple[Study, Pa
 def test_the_mean_over_sets_and_its_spread_are_those_of_the_sets(finished: tuple[Study, Path, Listening]) -> None:
     table = results(finished[1])
     scores = table[(table.metric == "sim_aou") & (table.setting == "FT") & table.layer.isna() & (table.method == "GD")]
+    scores = scores[scores.versus.isna()]
     trained = scores[scores.weights == "trained"]
     over, sets = trained[trained.seed.isna()], trained[trained.seed.notna()]
     assert over.value.item() == pytest.approx(sets.value.mean()) and over["std"].item() == pytest.approx(
@@ -213,9 +216,8 @@ def test_a_claim_rests_on_the_sets_that_have_a_value() -> None:
     scores = [torch.rand(20, 3) + 1 for _ in range(5)]
     scores[2] = torch.full((20, 3), torch.nan)
     row = over_sets([statistics.aggregate(values) for values in scores], statistics.stack_seeds(scores), (-2.0, 2.0))
-    assert row["n_seeds"] == 4
-    columns = {"status": "ok", "n_missing": 60, "interval": None, "ci_low": None, "ci_high": None}
-    assert statistics.decide(cell({**columns, **row}).interval).verdict == "undecided"
+    assert row.n_seeds == 4
+    assert statistics.decide(cell(asdict(row)).interval).verdict == "undecided"
 
 
 def test_an_empty_selection_is_missing_for_a_reason_of_its_own() -> None:
@@ -223,10 +225,9 @@ def test_an_empty_selection_is_missing_for_a_reason_of_its_own() -> None:
 
     unselected = torch.full((2, 20, 3), torch.nan)
     row = over_sets([statistics.aggregate(torch.ones(0, 3))] * 2, unselected, (-1.0, 1.0))
-    assert (row["value"], row["n"], row["n_missing"], row["status"]) == (None, 0, 0, "nothing selected")
-    assert "status" not in over_sets(
-        [statistics.aggregate(values) for values in unselected], unselected, (-1.0, 1.0)
-    )  # asked for, and missing
+    assert (row.value, row.n, row.n_missing, row.status) == (None, 0, 0, "nothing selected")
+    missing = over_sets([statistics.aggregate(values) for values in unselected], unselected, (-1.0, 1.0))
+    assert missing.status is None  # asked for, and missing
 
 
 def test_an_order_is_one_of_the_same_demonstrations_also_where_some_do_not_fit(small_model: Path) -> None:
@@ -236,7 +237,7 @@ def test_an_order_is_one_of_the_same_demonstrations_also_where_some_do_not_fit(s
             make_study(small_settings(small_model)),
             {"sst2": task},
             model,
-            World("any", "trained", "sst2", 40, 0, permutation),
+            World("any", Weights.TRAINED, "sst2", 40, 0, permutation),
         )
         for permutation in (0, 1)
     )

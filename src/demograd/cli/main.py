@@ -6,7 +6,7 @@ import platform
 import sys
 from functools import partial
 from importlib.metadata import version
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any
 
 import typer
 
@@ -97,7 +97,7 @@ def run(
     ] = None,
     method: Annotated[Many, typer.Option(help="A name of `demograd list methods`; repeatable.")] = None,
     learning_rate: Annotated[Many, typer.Option(help="0.001 (all methods) or GD=0.001; repeatable.")] = None,
-    weights: Annotated[Many, typer.Option(help=f"{', '.join(get_args(Weights))}; repeatable.")] = None,
+    weights: Annotated[Many, typer.Option(help=f"{', '.join(Weights)}; repeatable.")] = None,
     measure: Annotated[Many, typer.Option(help="A name of `demograd list measures`; repeatable.")] = None,
     dtype: Annotated[str | None, typer.Option(help="float32, bfloat16 or float16.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, balanced, cpu, cuda, …")] = None,
@@ -213,7 +213,7 @@ def report(folders: Annotated[list[str], typer.Argument(metavar="DIR...", help="
 
 @app.command(name="list")
 def list_names(
-    kind: Annotated[str, typer.Argument(help="tasks, models, methods, measures, metrics, claims or presets")],
+    kind: Annotated[str, typer.Argument(help="tasks, models, methods, measures, metrics, claims, presets or sections")],
     statistics: Annotated[bool, typer.Option("--statistics", help="Of tasks: sizes, and tokens of a model.")] = False,
     model: Annotated[str | None, typer.Option(help="With --statistics: whose tokenizer counts.")] = None,
     task: Annotated[Many, typer.Option(help="With --statistics: these tasks, or cb=FILE; repeatable.")] = None,

@@ -7,7 +7,6 @@ from typing import Any
 
 import jinja2
 
-from demograd.columns import COLUMNS, NOISE_CEILING
 from demograd.errors import UserError
 from demograd.files import Place, written_whole
 from demograd.metrics import METRICS
@@ -19,6 +18,7 @@ from demograd.report.run import Run, read_run
 from demograd.report.section import registered_sections
 from demograd.report.synthetic.finding import first_finding, synthetic_findings
 from demograd.statistics import SEEDS_FOR_SPECIFICITY, SEEDS_TO_DECIDE
+from demograd.words import COLUMNS
 
 _FILES = {
     "results.parquet": "every number of this page and those behind it, one a row",
@@ -59,7 +59,7 @@ def write_report(*runs: Run | Place, to: Place | None = None) -> Place:
 
 
 def render(*runs: Run) -> str:
-    """The page as text. What comes from a run is untrusted and escaped; the charts have been checked."""
+    """The page as text: texts of a run are untrusted and escaped, charts have been checked."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,
@@ -112,7 +112,7 @@ def _findings(run: Run) -> tuple[Finding, list[Finding]]:
 
 
 def _sections(run: Run, prefix: str) -> Iterator[dict[str, Any]]:
-    """In the order of the page; a section is left out that the run measured nothing of."""
+    """The sections of a run in the order of the page, without those that it measured nothing of."""
     for registered in registered_sections():
         try:
             section = registered.make(run)
@@ -178,12 +178,5 @@ def _methods(run: Run) -> list[dict[str, Any]]:
 
 def _definitions(run: Run) -> list[Any]:
     """The metrics that the page shows."""
-    shown = {
-        str(name)
-        .removesuffix("_at_equal_size")
-        .removesuffix("_over_sizes")
-        .removesuffix("_specificity")
-        .removesuffix(NOISE_CEILING)
-        for name in run.results["metric"].unique()
-    }
+    shown = set(run.results["metric"])
     return [metric for name, metric in {**DEFINITIONS, **METRICS}.items() if name in shown]

@@ -8,7 +8,6 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from demograd.errors import unknown_name
 from demograd.learn import Method
-from demograd.models import Weights
 from demograd.study.language_model.rules import WORLD_AXES, Axes, Exclusion, PairedAxis, Point, check_rules, is_kept
 from demograd.study.measures import MEASURES
 from demograd.study.spec.fields import (
@@ -23,14 +22,13 @@ from demograd.study.spec.fields import (
     Positive,
     Seed,
 )
-from demograd.study.spec.methods import make_method, named_methods, resolved_methods
+from demograd.study.spec.methods import MethodsByName, make_method, named_methods
 from demograd.study.spec.validation import validated
 from demograd.tasks.sources.cells import label_key
-from demograd.words import Dtype
+from demograd.words import Control, Dtype, Weights
 
 Rates = Annotated[list[Positive] | dict[str, Many[Positive]], OneOrMany()]
 """For all tasks, or task by task."""
-Control = Literal["other_demonstrations", "permuted_labels", "other_task"]
 
 
 class Study(BaseModel):
@@ -49,7 +47,7 @@ class Study(BaseModel):
     checkpoints: Many[str] = []
     """States of one model in order of training, each as `model` takes it; they take `model`'s place. One starting with
     `@` is a revision of `model`, which is then a single one."""
-    weights: AtLeastOne[Weights] = ["trained"]
+    weights: AtLeastOne[Weights] = [Weights.TRAINED]
     """States before anything; an untrained one is drawn anew for each seed."""
     tasks: AtLeastOne[str] = ["sst2"]
     """Built-in names, `hub:owner/name`, files or folders of data, or `cb=FILE`: a built-in task on a file."""
@@ -83,8 +81,10 @@ class Study(BaseModel):
     """Test examples, for all tasks or task by task."""
     query_seed: Seed = 1
     """Draws the queries, which do not depend on the demonstration set."""
-    methods: dict[str, dict[str, Any]] = Field(default=["GD", "LCGD"], validate_default=True)
-    """Names of `demograd list methods`; or name → options, with `kind: GD` or `kind: LCGD` for a name of one's own."""
+    methods: Annotated[dict[str, dict[str, Any]], MethodsByName()] = Field(
+        default=["GD", "LCGD"], validate_default=True
+    )
+    """Names of `demograd list methods`; or name → options, with a `kind` such as GD or LCGD for a name of one's own."""
     learning_rates: dict[str, Annotated[list[Positive] | dict[str, Rates], OneOrMany()]] = {}
     """Per method, for all tasks, task by task, or model by model; where none is named, the rate that the shipped sweep
     chose."""
@@ -94,7 +94,7 @@ class Study(BaseModel):
     pair: list[list[PairedAxis]] = []
     """Rules that go through lists together instead of multiplying them: `[task, k]` takes the first task with the first
     k, the second with the second, and so on."""
-    controls: Many[Control] = ["other_demonstrations", "permuted_labels"]
+    controls: Many[Control] = [Control.OTHER_DEMONSTRATIONS, Control.PERMUTED_LABELS]
     """What else FT is trained on, for the specificity."""
     measures: AtLeastOne[str] = ["similarity"]
     """Groups of metrics, see `demograd list measures`."""
@@ -127,11 +127,6 @@ class Study(BaseModel):
     """What the network computes in."""
     device: Device = "auto"
     """`auto`, `balanced` (over all CUDA devices), `cpu`, `cuda`, `cuda:1`, …"""
-
-    @field_validator("methods", mode="before")
-    @classmethod
-    def _methods_by_name(cls, given: Any) -> dict[str, dict[str, Any]]:
-        return resolved_methods(given)
 
     @field_validator("label_words", mode="before")
     @classmethod

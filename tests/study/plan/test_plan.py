@@ -24,9 +24,10 @@ from demograd.study.plan import plan_study
 from demograd.study.plan.blueprint import blueprint_of
 from demograd.study.plan.plan import Job, makespan
 from demograd.tasks import Prompts, Task, TrainingSequence
+from demograd.words import Weights
 
-A: Network = ("a", "trained", 0)
-B: Network = ("b", "trained", 0)
+A: Network = ("a", Weights.TRAINED, 0)
+B: Network = ("b", Weights.TRAINED, 0)
 
 
 @pytest.fixture
@@ -109,8 +110,8 @@ def test_a_study_of_networks_alone_is_planned_as_what_it_does(
     weights = 4 * plan.blueprints[str(no_weights)].parameters
     assert plan.memory == 2 * weights  # an untrained network beside the trained one
     reading = weights / 2e9
-    assert plan.loading((str(no_weights), "trained", 0)) == reading
-    assert plan.loading((str(no_weights), "no_training", 0)) > reading
+    assert plan.loading((str(no_weights), Weights.TRAINED, 0)) == reading
+    assert plan.loading((str(no_weights), Weights.NO_TRAINING, 0)) > reading
     # four matrices, two of them for keys and values of half the heads, in two layers; six times gone through
     assert [job.seconds for job in plan.jobs] == [pytest.approx(2 * 3 * 32 * 32 * 4 * 6 / 2e9)] * 2
 

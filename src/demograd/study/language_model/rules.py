@@ -7,7 +7,8 @@ from pydantic import BaseModel, ConfigDict
 
 from demograd.errors import UserError, unknown_name
 from demograd.models import Weights
-from demograd.study.spec.fields import OneOrMany, Real, Whole
+from demograd.numbers import Real, Whole
+from demograd.study.spec.fields import OneOrMany
 
 Axes = Mapping[str, Sequence[Any]]
 """Field → all values that a study gives it, in the study's order."""

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from demograd.learn.cost import SequenceSizes
 from demograd.observe.packed import segment
 from demograd.study.language_model.prompts import Prepared
 from demograd.tasks import Prompts, TrainingSequence
@@ -22,15 +23,6 @@ class PromptSizes:
     """Tokens of the longest query, without branches."""
     rows: int
     """Positions at which the vocabulary is scored."""
-
-
-@dataclass(frozen=True, slots=True)
-class SequenceSizes:
-    """Token counts of one training sequence."""
-
-    tokens: int
-    learned: int
-    """The last so many of its tokens are learned from."""
 
 
 Trained = tuple[SequenceSizes, ...]

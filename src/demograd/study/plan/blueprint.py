@@ -11,20 +11,12 @@ from transformers import AutoModelForCausalLM
 
 from demograd.errors import UserError, quoted, shortened
 from demograd.learn import ParameterSubset
+from demograd.learn.cost import LayerSizes
 from demograd.models import Anatomy, find_anatomy
 from demograd.models.load import load_config
 
 PER_LAYER = ("layer_types", "no_rope_layers", "attention_layers")
 """Settings of a configuration that have an entry for each layer."""
-
-
-@dataclass(frozen=True)
-class LayerSizes:
-    """Entries of a block's matrices: a token takes two operations for each of them."""
-
-    all: int
-    before_attention: int
-    """Query, key and value projections: the input of the lowest trained layer needs no gradient."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,6 @@ from heapq import heapify, heapreplace
 
 import torch
 
-from demograd.learn import GradientDescent
 from demograd.models import Weights
 from demograd.models.load import DTYPES
 from demograd.observe.observe import PACK_TOKENS
@@ -26,6 +25,7 @@ from demograd.study.plan.work import WorldWork, work_of
 from demograd.study.rows import similarity
 from demograd.study.schema import Study
 from demograd.study.spec.learning_rates import resolved
+from demograd.words import Row
 
 MASTER = 4
 """Bytes of a float32 number."""
@@ -173,7 +173,7 @@ def _table_seconds(study: Study, work: Sequence[WorldWork], blueprints: Mapping[
     layers, queries = blueprints[world.model].layers, study.queries_of(world.task)
     scores = [torch.randn(queries, layers) for _ in range(sets)]
     started = time.perf_counter()
-    list(similarity(list(range(sets)), "sim_aou", scores))
+    list(similarity(list(range(sets)), Row(metric="sim_aou"), scores))
     once = time.perf_counter() - started
     metrics = len(metrics_of_fine_tuning(study))
     scores_per_rate = metrics * (
@@ -215,7 +215,7 @@ def peak_bytes(study: Study, blueprint: Blueprint, work: WorldWork) -> int:
         adam = 2 * MASTER if method.optimizer == "adam" else 0
         copies = trained * (itemsize + 2 * MASTER + adam)  # the original, its master and its gradient
         tokens = max(sequence.tokens for sequences in tuning.trained for sequence in sequences)
-        graph_layers = blueprint.layers if isinstance(method, GradientDescent) else 1
+        graph_layers = 1 if method.layer_causal else blueprint.layers
         activations = tokens * blueprint.activations_per_token * graph_layers * itemsize
         logits = 3 * tokens * blueprint.vocabulary * MASTER
         tuning_bytes = max(tuning_bytes, copies + activations + logits)
