@@ -59,9 +59,10 @@ def observe_untuned(
 
 def is_finite(observation: Observation) -> bool:
     """Whether everything that was recorded is a number; a token that cannot come next may be as unlikely as −∞."""
-    recorded = [getattr(observation, one.name) for one in fields(observation) if one.name != "next_token_log_probs"]
-    tensors = [each for one in recorded for each in (one if isinstance(one, list) else [one])]
-    return all(bool(each.isfinite().all()) for each in tensors if isinstance(each, Tensor))
+    names = [field.name for field in fields(observation) if field.name != "next_token_log_probs"]
+    recorded = [getattr(observation, name) for name in names]
+    tensors = [tensor for value in recorded for tensor in (value if isinstance(value, list) else [value])]
+    return all(bool(tensor.isfinite().all()) for tensor in tensors if isinstance(tensor, Tensor))
 
 
 def measure(
@@ -121,7 +122,7 @@ def measure(
             )
             for sequences in other_trainings(study, prepared)
         ]
-        failed = next((one["status"] for one in facts if one["status"] != "ok"), None)
+        failed = next((fine_tuning["status"] for fine_tuning in facts if fine_tuning["status"] != "ok"), None)
         settings["FT"]["order_sensitivity"] = failed or "ok"
         if failed is None:
             tensors["FT/order_sensitivity"] = spread.value()
