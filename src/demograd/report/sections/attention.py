@@ -20,7 +20,7 @@ _LEAD = (
 
 
 @section("Attention to the demonstrations", order=190)
-def attention(run: Run) -> Section | None:
+def attention_section(run: Run) -> Section | None:
     """A table with a row per method and weights."""
     scores = run.scores
     measured = {name: cells for name in SHOWN if (cells := scores.by_variant(name, "FT"))}

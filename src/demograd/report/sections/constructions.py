@@ -14,7 +14,7 @@ _LEAD = (
 
 
 @section("Do the constructions do what they say?", order=10)
-def constructions(run: Run) -> Section | None:
+def constructions_section(run: Run) -> Section | None:
     """A row per construction."""
     errors = cells(run.networks_at_context, "construction_error", CONSTRUCTION)
     rows = tuple(

@@ -16,7 +16,7 @@ _LEAD = (
 
 
 @section("Corrected queries only", order=240)
-def corrected(run: Run) -> Section | None:
+def corrected_section(run: Run) -> Section | None:
     """A table of similarities over corrected queries, and of their counts."""
     variants = run.scores.tuned("corrected")
     if not variants:

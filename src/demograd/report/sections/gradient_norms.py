@@ -16,7 +16,7 @@ _LEAD = "‖∇‖₂ of the trained parameters of each layer at each step, mean
 
 
 @section("Gradient norms", order=170)
-def gradient_norms(run: Run) -> Section | None:
+def gradient_norms_section(run: Run) -> Section | None:
     """A heat map per method and weights, a figure per task."""
     results = run.results
     rows = results[(results["metric"] == METRIC) & (results["setting"] == "FT") & results["value"].notna()]

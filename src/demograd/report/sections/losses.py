@@ -18,7 +18,7 @@ Margins = dict[tuple[str, str], list[tuple[str, Cell]]]
 
 
 @section("How well do they predict?", order=20)
-def losses(run: Run) -> Section | None:
+def losses_section(run: Run) -> Section | None:
     """A row per network, then per reference; how much more than the matching network's, where a world has one."""
     rows = run.networks_at_context
     margins: Margins = {}

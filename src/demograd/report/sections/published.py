@@ -28,7 +28,7 @@ _AS_RELEASED = {
 
 
 @section("Beside the published numbers", order=120)
-def published(run: Run) -> Section | None:
+def published_section(run: Run) -> Section | None:
     """A table per metric for which a paper has a number of the same task, method and weights."""
     shown = at_one_rate(run.scores)
     measured = pd.DataFrame(

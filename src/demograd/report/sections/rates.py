@@ -29,7 +29,7 @@ _LEAD = (
 
 
 @section("Against the learning rate", order=130)
-def rates(run: Run) -> Section | None:
+def rates_section(run: Run) -> Section | None:
     """A figure per task where a method has several rates, then the table at equal size."""
     parts: list[Figure | Table] = []
     for world, variants in by_world(run.scores.tuned()).items():

@@ -22,7 +22,7 @@ _LEAD = (
 
 
 @section("Over training", order=210)
-def training_time(run: Run) -> Section | None:
+def training_time_section(run: Run) -> Section | None:
     """Performance and parameter distance over checkpoints: a figure per task and k, from two checkpoints on."""
     checkpoints = _checkpoints(run.study)
     if len(checkpoints) < 2:
@@ -85,7 +85,7 @@ _BESIDE = "; level lines are what the references reach on test sequences"
 
 
 @section("Over training", order=40)
-def training(run: Run) -> Section | None:
+def training_section(run: Run) -> Section | None:
     """Losses of small networks in training: a chart per world, both axes logarithmic."""
     rows = run.networks_at_context
     losses = rows[(rows["metric"] == TRAINING_LOSS) & (rows["setting"] == NETWORK) & rows["step"].notna()]
