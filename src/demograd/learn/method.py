@@ -170,7 +170,7 @@ def methods() -> dict[str, type[Method]]:
         UserError: a method of an installed package cannot be loaded.
     """
     _load_methods()
-    return dict(_METHODS)
+    return dict(sorted(_METHODS.items()))
 
 
 @cache
@@ -191,11 +191,10 @@ def method_with(options: Mapping[str, Any]) -> type[Method] | None:
     """The method whose options these are, as `Method.options` has them; None: it is not registered here."""
     if "kind" in options:
         return methods().get(options["kind"])
-    names = {*options, "learning_rate"}
-    for registered in methods().values():
-        if registered._is_built_in() and names == {setting.name for setting in fields(registered)}:
-            return registered
-    return None
+    built_in = [registered for registered in methods().values() if registered._is_built_in()]
+    suited = [registered for registered in built_in if {*options} <= {setting.name for setting in fields(registered)}]
+    # GD's options are all among LCGD's, which has more
+    return min(suited, key=lambda registered: len(fields(registered)), default=None)
 
 
 def options_in_words(options: Mapping[str, Any]) -> str:

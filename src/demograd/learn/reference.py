@@ -130,7 +130,7 @@ def descend(parameters: Sequence[nn.Parameter], loss: Float[Tensor, ""], learnin
     gradients = torch.autograd.grad(loss, parameters)
     with torch.no_grad():
         for parameter, gradient in zip(parameters, gradients, strict=True):
-            parameter -= learning_rate * gradient
+            parameter.sub_(learning_rate * gradient)
 
 
 def _first(output: Any) -> Tensor:
