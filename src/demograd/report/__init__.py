@@ -1,4 +1,4 @@
-"""From a run folder to tables, charts and one HTML page. Reads results, never touches a model."""
+"""From a run folder to tables, charts and one HTML page: results are read, no model is touched, nothing is decided."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""What the run says of each claim of the papers, as `claims.json` holds it, and what the others would need."""
+"""The verdicts on the papers' claims, as `claims.json` holds them, and what untested claims would need."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -59,7 +59,7 @@ def claims(run: Run) -> Section | None:
 
 
 def _untested(claims: Sequence[Mapping[str, Any]]) -> list[Table]:
-    """What a run would need for the claims that this one has not both sides of."""
+    """A table of what a run would need to test the claims that this run cannot."""
     rows = tuple(Row(claim["claim"], (Entry(claim["needs"]),), under=(claim["source"],)) for claim in claims)
     folded = f"{len(rows)} claim{'s' * (len(rows) > 1)} that this run cannot test, and what they need"
     return [Table((Head("claim"), Head("needs", words=True)), (Group("", rows),), folded=folded)] if rows else []
@@ -108,8 +108,10 @@ def _comparison(comparison: Mapping[str, Any]) -> Row:
 
 
 def deciding_p(comparison: Mapping[str, Any]) -> tuple[float | None, str]:
-    """The corrected p-value that gave a comparison its verdict, and of what it is, where not of no difference: that two
-    sides are equal is shown by a small p of "they differ by the margin or more"."""
+    """The corrected p-value that gave a comparison its verdict, and its null hypothesis if that is not "no difference".
+
+    A small p of "they differ by the margin or more" shows that two sides are equal.
+    """
     if comparison["margin"] is not None and comparison["verdict"] != "contradicted":
         return comparison["p_equal_corrected"], "of a difference beyond the margin"
     return comparison["p_corrected"], ""
@@ -123,7 +125,7 @@ def _p(comparison: Mapping[str, Any]) -> Entry:
 
 
 def _in_words(compared: str) -> str:
-    """The controls by what FT was on."""
+    """`SimAOU: FT − FT on permuted labels`: a comparison with its settings in words."""
     for setting in (Setting.ICL_REORDERED, *(control.setting for control in Control)):
         compared = compared.replace(setting, setting.words)
     return compared

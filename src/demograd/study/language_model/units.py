@@ -17,7 +17,7 @@ from demograd.study.measures import NETWORK_MEASURES
 from demograd.study.schema import Study
 from demograd.study.store.folder import RunFolder
 from demograd.study.unit import Unit
-from demograd.study.watch import JobWatch
+from demograd.study.workers.progress import JobWatch
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +29,7 @@ class NetworkMeasurement(Unit):
     study: Study = field(repr=False)
     network: Network
     fingerprint: str
-    """Of the pretrained network."""
+    """Fingerprint of the pretrained network."""
     measure: str
 
     def __str__(self) -> str:
@@ -49,7 +49,7 @@ class PromptObservations(Unit):
     study: Study = field(repr=False)
     world: World
     fingerprint: str
-    """Of the pretrained network."""
+    """Fingerprint of the pretrained network."""
     zsl_key: str
     icl_key: str
     orders_key: str | None

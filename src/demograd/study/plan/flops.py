@@ -2,8 +2,8 @@
 
 from demograd.learn import Method
 from demograd.learn.cost import Flops, decoding, reading
+from demograd.study.language_model.sizes import PromptSizes, Trained
 from demograd.study.plan.blueprint import Blueprint
-from demograd.study.sizes import PromptSizes, Trained
 
 
 def observing(blueprint: Blueprint, prompts: PromptSizes) -> Flops:

@@ -14,7 +14,7 @@ from demograd.study.synthetic.references import Tuned, Wanted, references_of, tu
 from demograd.study.synthetic.schema import SyntheticStudy
 from demograd.study.synthetic.snapshots import Snapshots, by_step
 from demograd.study.unit import Unit
-from demograd.study.watch import JobWatch
+from demograd.study.workers.progress import JobWatch
 from demograd.synthetic import HeldOut, SmallTransformer, TrainingDiverged, best_start, train, width_of
 
 TUNING = "to convergence, starts chosen on other problems"
