@@ -6,7 +6,7 @@ schema, its plan, `demograd list methods` and the report ask this registry. Noth
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import MISSING, Field, asdict, dataclass, field, fields, is_dataclass
+from dataclasses import MISSING, Field, asdict, dataclass, field, fields
 from functools import cache
 from importlib import import_module
 from importlib.resources import files
@@ -145,8 +145,9 @@ def method(name: str) -> Callable[[Registered], Registered]:
     """
 
     def register(registered: Registered) -> Registered:
-        frozen = is_dataclass(registered) and registered.__dataclass_params__.frozen  # type: ignore[attr-defined]
-        if not (frozen and issubclass(registered, Method)):
+        # its own, not those of the class that it is derived from: else its fields would be no settings
+        parameters = vars(registered).get("__dataclass_params__")
+        if not (parameters and parameters.frozen and issubclass(registered, Method)):
             raise TypeError(f'@method("{name}") takes a frozen dataclass that is a subclass of demograd.learn.Method')
         before = _METHODS.get(name, registered)
         if (before.__qualname__, before.__module__) != (registered.__qualname__, registered.__module__):
