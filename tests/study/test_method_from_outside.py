@@ -96,13 +96,15 @@ def test_an_installed_package_brings_a_method(
 
 def test_a_script_brings_a_method_to_its_worker_processes(small_model: Path, tmp_path: Path) -> None:
     script = f"""{guide_code()}
+from pathlib import Path
+
 from demograd import Workers, run_study
 from demograd.cli.lists import print_list
 from demograd.study import make_study
 
 if __name__ == "__main__":
     print_list("methods")
-    run_study(make_study({settings_with_sign(small_model)!r}), "out", workers=Workers(number=2))
+    run_study(make_study({settings_with_sign(small_model)!r}), Path("out"), workers=Workers(number=2))
 """
     (tmp_path / "mine.py").write_text(script)
     environment = {**os.environ, "PYTHONPATH": str(Path(registry.__file__).parents[2]), "OMP_NUM_THREADS": "1"}
@@ -111,7 +113,7 @@ if __name__ == "__main__":
     )
     assert ended.returncode == 0, ended.stderr
     assert "SignGD" in ended.stdout
-    rows = pd.read_parquet(tmp_path / "out" / "results.parquet")
+    rows = pd.read_parquet(tmp_path / "out" / "results.parquet").query("metric == 'sim_aou' and layer.isna()")
     assert set(rows.method.dropna()) == {"GD", "SignGD", "twice"} and set(rows.status) == {"ok"}
 
 
@@ -128,7 +130,7 @@ class Noisy(GradientDescent):
     version: ClassVar[int] = 1
     noise: float = field(default=0.0, metadata={"words": "noise {:g}"})
     """Its standard deviation."""
-    drawn: Literal["once", "anew"] = field(default="once", metadata={"words": {"anew": "anew in each step"}})
+    draws: Literal["once", "anew"] = field(default="once", metadata={"words": {"anew": "anew in each step"}})
 
     def train(self, training: Training) -> None:
         raise NotImplementedError
@@ -136,18 +138,18 @@ class Noisy(GradientDescent):
 
 def test_options_of_its_own_are_checked_explained_and_in_words() -> None:
     method("noisy")(Noisy)
-    study = make_study({"methods": {"much": {"kind": "noisy", "noise": "1e-1", "drawn": "anew"}}})
-    made = study.method("much", 0.1)
-    assert made == Noisy(learning_rate=0.1, noise=0.1, drawn="anew")
-    assert made.label == "noisy, noise 0.1, anew in each step"
-    assert options_in_words(made.options()) == "noise 0.1, anew in each step"
+    study = make_study({"methods": {"much": {"kind": "noisy", "noise": "1e-1", "draws": "anew"}}})
+    noisy = study.method("much", 0.1)
+    assert noisy == Noisy(learning_rate=0.1, noise=0.1, draws="anew")
+    assert noisy.label == "noisy, noise 0.1, anew in each step"
+    assert options_in_words(noisy.options()) == "noise 0.1, anew in each step"
     assert make_study({"methods": ["noisy"]}).method("noisy", 0.1).options()["kind"] == "noisy"
     explained = json_schema()["$defs"]["Noisy"]["properties"]
     assert explained["noise"]["description"] == "Its standard deviation." and "learning_rate" not in explained
     for options, words in (
         ({"noize": 1}, "Did you mean noise"),
         ({"noise": "loud"}, r"methods\.much\.noise = 'loud'"),
-        ({"drawn": "never"}, r"methods\.much\.drawn"),
+        ({"draws": "never"}, r"methods\.much\.draws"),
         ({"learning_rate": 1}, "learning_rates"),
     ):
         with pytest.raises(UserError, match=words):

@@ -235,6 +235,6 @@ def _in_words(name: str, value: Any, words: Any) -> str:
 class Diverged(Exception):
     """A loss or a weight that is not finite: the method's run ends here, with this word and the step."""
 
-    def __init__(self, step: int, what: str) -> None:
-        super().__init__(f"diverged at step {step}: {what} is not finite")
+    def __init__(self, step: int, quantity: str) -> None:
+        super().__init__(f"diverged at step {step}: {quantity} is not finite")
         self.step = step

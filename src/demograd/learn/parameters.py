@@ -132,8 +132,8 @@ def slices_of_layers(anatomy: Anatomy, subset: ParameterSubset) -> dict[int, lis
     slices = {}
     for number in subset.numbers(len(anatomy.blocks)):
         if subset.which == "all":
-            named = anatomy.blocks[number].named_parameters()
-            parts = [ParameterSlice(f"{number}.{name}", None, parameter) for name, parameter in named]
+            parameters = anatomy.blocks[number].named_parameters()
+            parts = [ParameterSlice(f"{number}.{name}", None, parameter) for name, parameter in parameters]
         else:
             parts = anatomy.key_value_parameters(number)
         slices[number] = [_share(part, subset) for part in parts if subset.which != "value" or part.part == "value"]
@@ -145,10 +145,10 @@ def slices_outside_layers(anatomy: Anatomy, subset: ParameterSubset) -> list[Par
     if subset.which != "all" or subset.layers != "all":
         return []
     inside = {id(parameter) for block in anatomy.blocks for parameter in block.parameters()}
-    named = anatomy.network.named_parameters()  # tied ones once
+    parameters = anatomy.network.named_parameters()  # tied ones once
     return [
         _share(ParameterSlice(name, None, parameter), subset)
-        for name, parameter in named
+        for name, parameter in parameters
         if id(parameter) not in inside
     ]
 

@@ -46,8 +46,8 @@ class ParameterSubset:
             )
         if isinstance(self.layers, str):
             deep = depth - third
-            named = {"all": (0, depth), "shallow": (0, third), "middle": (third, deep), "deep": (deep, depth)}
-            return range(*named[self.layers])
+            bounds = {"all": (0, depth), "shallow": (0, third), "middle": (third, deep), "deep": (deep, depth)}
+            return range(*bounds[self.layers])
         first, last = self.layers if isinstance(self.layers, tuple) else (self.layers, self.layers)
         if not all(-depth <= number < depth for number in (first, last)) or first % depth > last % depth:
             raise UserError(

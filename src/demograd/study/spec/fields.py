@@ -66,7 +66,9 @@ def _as_list(value: Any) -> Any:
 def _items(schema: Any) -> list[CoreSchema]:
     """What a list holds; of a union, each list in it."""
     below = [schema["schema"]] if schema["type"] == "nullable" else schema.get("choices", [])
-    return [schema["items_schema"]] if schema["type"] == "list" else [item for one in below for item in _items(one)]
+    return (
+        [schema["items_schema"]] if schema["type"] == "list" else [item for choice in below for item in _items(choice)]
+    )
 
 
 def plain(value: Any) -> Any:
