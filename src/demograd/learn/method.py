@@ -33,20 +33,20 @@ class Method(ABC):
     __pydantic_config__ = {"extra": "forbid", "use_attribute_docstrings": True}  # noqa: RUF012 (no field, never changed)
 
     name: ClassVar[str]
-    """What `@method` registered the class under."""
+    """The name under which `@method` registered the class."""
     version: ClassVar[int] = 1
-    """Part of what a finished cell is known by: raise it when the method computes something else than before."""
+    """The version of its numbers, part of a cell's key: raise it when the method computes something else than before."""
     layer_causal: ClassVar[bool] = False
     """Whether each layer learns from a loss of its own and no gradient crosses a block's boundary: then one layer's
     graph is held at a time, and `which: all` means the parameters of the blocks."""
 
     learning_rate: Real
     parameters: ParameterSubset = field(default_factory=ParameterSubset)
-    """What is trained; every other entry keeps its bits."""
+    """The parameters that are trained; every other entry keeps its bits."""
     optimizer: Literal["sgd", "adam"] = field(default="sgd", metadata={"words": {"adam": "Adam"}})
     """Adam leaves out the entries of key biases whose gradient is nothing but rounding (`learn.key_biases`)."""
     momentum: Real = 0.0
-    """Of SGD; Adam keeps its own."""
+    """The momentum of SGD; Adam has its own."""
     epochs: Whole = field(default=1, metadata={"words": "{} epochs"})
     """Passes over the demonstrations."""
     clip: Real | None = None
@@ -115,7 +115,7 @@ class Method(ABC):
         return kind | {name: value for name, value in asdict(self).items() if name != "learning_rate"}
 
     def key(self) -> dict[str, Any]:
-        """What numbers depend on: the settings, and which method of which version it is.
+        """The settings that numbers depend on, with the method's name and version, for the key of a unit of work.
 
         demograd's own methods go by the name of their class. Those of users go by their registered name, so that a
         class of theirs that is called like one of demograd's is never taken for it.
@@ -184,7 +184,7 @@ def _load_methods() -> None:
 
 
 def about(registered: type[Method]) -> str:
-    """What a method does, in a line."""
+    """The first line of a method's docstring."""
     return (registered.__doc__ or "").strip().partition("\n")[0].removesuffix(".")
 
 
@@ -233,7 +233,7 @@ def _in_words(name: str, value: Any, words: Any) -> str:
 
 
 class Diverged(Exception):
-    """A loss or a weight that is not finite: the method's run ends here, with this word and the step."""
+    """A loss, gradient or weight is not finite: training ended at this step."""
 
     def __init__(self, step: int, quantity: str) -> None:
         super().__init__(f"diverged at step {step}: {quantity} is not finite")

@@ -98,7 +98,7 @@ def restore(layers: list[TrainedLayer]) -> None:
 
 
 def change_of(anatomy: Anatomy, layers: list[TrainedLayer]) -> dict[str, Tensor]:
-    """What training added to each parameter, float32, zero where nothing was trained, by its name in the network.
+    """The change of each parameter by training, float32, zero where nothing was trained, by its name in the network.
 
     It is the change of the masters: in a network of 16 bit this includes what rounding loses.
     """
@@ -160,7 +160,7 @@ def _share(part: ParameterSlice, subset: ParameterSubset) -> ParameterSlice:
 
 
 def drawn_entries(name: str, count: int, fraction: float, seed: int) -> Bool[Tensor, " count"]:
-    """Which of a slice's entries are trained: the same on every device, and whatever else is trained."""
+    """The mask of a slice's trained entries: the same on every device, and whatever else is trained."""
     digest = hashlib.sha256(f"{seed}:{name}".encode()).digest()
     generator = torch.Generator().manual_seed(int.from_bytes(digest[:8], "big"))
     return torch.rand(count, generator=generator) < fraction

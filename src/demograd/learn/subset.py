@@ -1,4 +1,4 @@
-"""Which parameters fine-tuning may change: what of them, in which layers, and what share of their entries."""
+"""The subset of parameters that fine-tuning may change: kinds, layers, and the share of their entries."""
 
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal

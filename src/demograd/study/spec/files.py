@@ -120,7 +120,7 @@ def _listed(value: Any) -> Any:
 
 
 def departures_of(settings: Mapping[str, Any]) -> list[str]:
-    """What a run that is asked to be as released does otherwise all the same: a sentence for each row of
+    """Differences that remain from the released runs, where a run is to be as released: a sentence for each row of
     `departures.yaml` that concerns a study with these settings."""
     rows = yaml.safe_load(files(__package__).joinpath("departures.yaml").read_text(encoding="utf-8"))
     return [row["says"] for row in rows.values() if _concerns(row.get("where", {}), settings)]

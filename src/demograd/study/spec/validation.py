@@ -92,7 +92,7 @@ def _first_problem(schema: type[BaseModel], problems: Sequence[ErrorDetails]) ->
 
 
 def _options(problem: ErrorDetails) -> list[str]:
-    """What a name could have been, where pydantic knows: of words, and of a union told apart by `kind`."""
+    """Names that would have been right, where pydantic lists them: of words, and of a union told apart by `kind`."""
     expected = "expected" if problem["type"] in ("literal_error", "enum") else "expected_tags"
     return re.findall(r"'([^']*)'", str(problem.get("ctx", {}).get(expected, "")))
 
@@ -116,7 +116,7 @@ def _walk(schema: type[BaseModel], loc: Sequence[int | str]) -> tuple[str, list[
 
 
 def annotations_at(schema: type[BaseModel], path: Sequence[str]) -> list[Any]:
-    """What the schema says of a path, once for each way to get there; nothing, where it says nothing."""
+    """The annotations of a path, one for each way to get there; none where the schema has no such path."""
     places: list[Any] = [schema]
     for name in path[:-1]:
         places = [below for place in places for below in _below(place, name)]
