@@ -35,7 +35,7 @@ class Method(ABC):
     name: ClassVar[str]
     """The name under which `@method` registered the class."""
     version: ClassVar[int] = 1
-    """The version of its numbers, part of a cell's key: raise it when the method computes something else than before."""
+    """The version of its numbers, part of a cell's key: raise it when the method computes something else."""
     layer_causal: ClassVar[bool] = False
     """Whether each layer learns from a loss of its own and no gradient crosses a block's boundary: then one layer's
     graph is held at a time, and `which: all` means the parameters of the blocks."""
