@@ -9,12 +9,13 @@ import pandas as pd
 
 from demograd.report.numbers import Cell, cell, written
 from demograd.statistics import SEEDS_TO_DECIDE
+from demograd.words import Setting
 
 if TYPE_CHECKING:
     from demograd.report.run import Run
 
-NETWORK, CONSTRUCTION, REFERENCE = "TF", "construction", "reference"
-"""The settings: a small trained transformer, weights that theory gives, and an algorithm without weights."""
+SETTINGS = (Setting.TF, Setting.CONSTRUCTION, Setting.REFERENCE)
+"""The settings of synthetic studies."""
 _DIGITS = 3
 """Significant digits of a number, at least: a claim may turn on 2 % of a loss."""
 
@@ -32,7 +33,7 @@ class Subject(NamedTuple):
 
 def synthetic_rows(results: pd.DataFrame) -> pd.DataFrame:
     """The rows of synthetic settings over all training seeds and layers."""
-    is_synthetic = results["setting"].isin([NETWORK, CONSTRUCTION, REFERENCE])
+    is_synthetic = results["setting"].isin(SETTINGS)
     return results[is_synthetic & results[["seed", "layer", "head"]].isna().all(axis=1)]
 
 
@@ -41,7 +42,7 @@ def of_context(rows: pd.DataFrame, context: int | None) -> pd.DataFrame:
     return rows[rows["k"].isna() | (rows["k"] == context)]
 
 
-def cells(rows: pd.DataFrame, metric: str, setting: str = NETWORK) -> dict[Subject, Cell]:
+def cells(rows: pd.DataFrame, metric: str, setting: str = Setting.TF) -> dict[Subject, Cell]:
     """A metric of each subject that has it, in the order of the results; not its values at some `at` or step."""
     whole = rows[(rows["metric"] == metric) & (rows["setting"] == setting) & rows[["at", "step"]].isna().all(axis=1)]
     return {subject(row): _cell(row) for row in whole.to_dict("records")}
@@ -50,13 +51,13 @@ def cells(rows: pd.DataFrame, metric: str, setting: str = NETWORK) -> dict[Subje
 def by_seed(results: pd.DataFrame, metric: str) -> dict[Subject, list[float]]:
     """A metric of each network that has it, one number per training seed; missing numbers are left out."""
     values: dict[Subject, list[float]] = {}
-    rows = results[(results["metric"] == metric) & (results["setting"] == NETWORK) & results["seed"].notna()]
+    rows = results[(results["metric"] == metric) & (results["setting"] == Setting.TF) & results["seed"].notna()]
     for row in rows[rows[["at", "step"]].isna().all(axis=1) & rows["value"].notna()].to_dict("records"):
         values.setdefault(subject(row), []).append(float(row["value"]))
     return values
 
 
-def cells_at(rows: pd.DataFrame, metric: str, setting: str = NETWORK) -> dict[Subject, dict[float, Cell]]:
+def cells_at(rows: pd.DataFrame, metric: str, setting: str = Setting.TF) -> dict[Subject, dict[float, Cell]]:
     """A metric of each subject that has it, at each `at`."""
     values: dict[Subject, dict[float, Cell]] = {}
     chosen = rows[(rows["metric"] == metric) & (rows["setting"] == setting) & rows["at"].notna()]

@@ -147,11 +147,11 @@ def section(title: str, order: int = 900, name: str = "") -> Callable[[MakeSecti
     Args:
         title: the heading.
         order: pages sort by it. Below zero stands beside the finding, before the notes; the package's own end at 1000.
-        name: the section's place in the page's address; the function's name where it is left out.
+        name: the section's place in the page's address; by default the function's name, without `_section`.
     """
 
     def register(make: MakeSection) -> MakeSection:
-        address = name or make.__name__.replace("_", "-")
+        address = name or make.__name__.removesuffix("_section").replace("_", "-")
         SECTIONS[make.__module__, getattr(make, "__qualname__", address)] = RegisteredSection(
             address, title, order, make
         )

@@ -20,7 +20,7 @@ _LEAD = (
 
 
 @section("Against the number of demonstrations", order=140)
-def against_k(run: Run) -> Section | None:
+def against_k_section(run: Run) -> Section | None:
     """A figure per task and model that has several k."""
     one_rate = at_one_rate(run.scores)
     points = pd.DataFrame(

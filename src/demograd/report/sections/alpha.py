@@ -8,6 +8,7 @@ from demograd.report.run import Run
 from demograd.report.scores import points_by_layer
 from demograd.report.section import Head, Row, Section, Table, entry, figure, grouped, section
 from demograd.report.subject import short_labels, world_labels
+from demograd.words import Setting
 
 _LEAD = (
     "α is the cosine between LCGD’s change of the attention logits and GD’s. Near one, following either is following "
@@ -16,9 +17,9 @@ _LEAD = (
 
 
 @section("Do GD and LCGD agree?", order=150)
-def alpha(run: Run) -> Section | None:
+def alpha_section(run: Run) -> Section | None:
     """A table of α, and a chart with a line per task and method over the layers."""
-    overall = run.scores.by_variant("alpha", "FT")
+    overall = run.scores.by_variant("alpha", Setting.FT)
     if not overall:
         return None
     worlds, methods = world_labels(overall), short_labels(list(overall))

@@ -31,7 +31,7 @@ ONE_RATE_EACH = (
 
 
 @section("The papers’ claims", order=-10)
-def claims(run: Run) -> Section | None:
+def claims_section(run: Run) -> Section | None:
     """Verdicts at a glance, then every comparison; then what this run cannot decide."""
     claims = run.claims["claims"]
     if not claims:

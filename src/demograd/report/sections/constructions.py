@@ -1,9 +1,10 @@
 """The theorems as matrices: how far each construction is from what its theorem says."""
 
-from demograd.report.networks import CONSTRUCTION, cells
+from demograd.report.networks import cells
 from demograd.report.numbers import Cell, scientific
 from demograd.report.run import Run
 from demograd.report.section import Entry, Group, Head, Row, Section, Table, section
+from demograd.words import Setting
 
 ROUNDING = 1e-10
 """Above what float64 leaves of exact arithmetic in matrices this small, and far below any mistake in a formula."""
@@ -14,9 +15,9 @@ _LEAD = (
 
 
 @section("Do the constructions do what they say?", order=10)
-def constructions(run: Run) -> Section | None:
+def constructions_section(run: Run) -> Section | None:
     """A row per construction."""
-    errors = cells(run.networks_at_context, "construction_error", CONSTRUCTION)
+    errors = cells(run.networks_at_context, "construction_error", Setting.CONSTRUCTION)
     rows = tuple(
         Row(subject.reference, (Entry(f"{error.n:,}"), _error(error), _result(error)))
         for subject, error in errors.items()

@@ -7,6 +7,7 @@ from demograd.report.numbers import Cell
 from demograd.report.run import Run
 from demograd.report.section import Entry, Head, Section, Table, entry, section
 from demograd.report.subject import Variant, variant_rows
+from demograd.words import Setting
 
 SHOWN = ("sim_aou", "sim_aou_norm", "sim_am", "sim_am_delta")
 _LEAD = (
@@ -16,15 +17,15 @@ _LEAD = (
 
 
 @section("Corrected queries only", order=240)
-def corrected(run: Run) -> Section | None:
+def corrected_section(run: Run) -> Section | None:
     """A table of similarities over corrected queries, and of their counts."""
     variants = run.scores.tuned("corrected")
     if not variants:
         return None
-    names = [name for name in SHOWN if any(variant in run.scores.by_variant(name, "FT") for variant in variants)]
+    names = [name for name in SHOWN if any(variant in run.scores.by_variant(name, Setting.FT) for variant in variants)]
 
     def entries(variant: Variant) -> tuple[Entry, ...]:
-        cells = {name: run.scores.get(variant, name, "FT") for name in names}
+        cells = {name: run.scores.get(variant, name, Setting.FT) for name in names}
         return (_queries(run.results, variant, cells), *map(_score, cells.values()))
 
     heads = (Head("method, weights"), Head("queries", "over all sets"), *(Head(METRICS[name].title) for name in names))

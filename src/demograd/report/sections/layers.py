@@ -19,7 +19,7 @@ SAME, CONTROL = Setting.FT, Setting.FT_OTHER_DEMONSTRATIONS
 
 
 @section("Layer by layer", order=145)
-def layers(run: Run) -> Section | None:
+def layers_section(run: Run) -> Section | None:
     """A figure per task, where there are scores by layer."""
     rows = pd.concat(
         points(run.results, metric, setting).assign(metric=metric, setting=setting)

@@ -2,10 +2,11 @@
 
 from dataclasses import replace
 
-from demograd.report.networks import REFERENCE, Subject, cells, seeds, worlds_of
+from demograd.report.networks import Subject, cells, seeds, worlds_of
 from demograd.report.numbers import Cell, written
 from demograd.report.run import Run
 from demograd.report.section import NOTHING, Entry, Head, Row, Section, Table, entry, grouped, section
+from demograd.words import Setting
 
 _LEAD = (
     "Mean squared error of the query’s y (in a linear system, of each next state) over test sequences that neither "
@@ -18,13 +19,13 @@ Margins = dict[tuple[str, str], list[tuple[str, Cell]]]
 
 
 @section("How well do they predict?", order=20)
-def losses(run: Run) -> Section | None:
+def losses_section(run: Run) -> Section | None:
     """A row per network, then per reference; how much more than the matching network's, where a world has one."""
     rows = run.networks_at_context
     margins: Margins = {}
     for subject, margin in cells(rows, "loss_margin").items():
         margins.setdefault((subject.world, subject.network), []).append((subject.reference, margin))
-    values = [*cells(rows, "loss").items(), *cells(rows, "loss", REFERENCE).items()]
+    values = [*cells(rows, "loss").items(), *cells(rows, "loss", Setting.REFERENCE).items()]
     worlds = worlds_of(subject for subject, _ in values)
     lines = []
     for subject, loss in sorted(values, key=lambda item: worlds.index(item[0].world)):

@@ -26,7 +26,7 @@ _HEADS = (
 
 
 @section("What is missing", order=1000)
-def missing(run: Run) -> Section:
+def missing_section(run: Run) -> Section:
     """Counts of the status column, and a row per kind of missing numbers."""
     results = run.results
     counts = results["status"].astype(str).value_counts()

@@ -7,11 +7,12 @@ import altair as alt
 import pandas as pd
 
 from demograd.report.charts.drawing import COLOURS, WIDTH, draw
-from demograd.report.networks import CONSTRUCTION, NETWORK, REFERENCE, cells
+from demograd.report.networks import cells
 from demograd.report.numbers import Cell, interval_note
 from demograd.report.run import Run
 from demograd.report.section import Chart, Head, Row, Section, Table, Tone, entry, figure, grouped, section
 from demograd.report.subject import Variant, by_world, short_labels, world_labels
+from demograd.words import Setting
 
 METRIC = "order_sensitivity"
 FEW = 10
@@ -24,13 +25,13 @@ _LEAD = (
 
 
 @section("Does the order matter?", order=180)
-def order_sensitivity(run: Run) -> Section | None:
+def order_sensitivity_section(run: Run) -> Section | None:
     """Order sensitivity of a language model: bars with intervals, and the numbers."""
     return None if run.is_synthetic else _of_language_model(run)
 
 
 def _of_language_model(run: Run) -> Section | None:
-    spreads = {**run.scores.by_variant(METRIC, "ICL"), **run.scores.by_variant(METRIC, "FT")}
+    spreads = {**run.scores.by_variant(METRIC, Setting.ICL), **run.scores.by_variant(METRIC, Setting.FT)}
     if not spreads:
         return None
     worlds = world_labels(spreads)
@@ -79,12 +80,12 @@ _UNITS = (
     "Of the language model it is the standard deviation of next-token probabilities, mean over a vocabulary most of "
     "which is never likely. The units differ, so only whether there is any sensitivity can be compared, not how much."
 )
-_KINDS = {NETWORK: "network", CONSTRUCTION: "construction", REFERENCE: "reference"}
-_TONES: dict[str, Tone] = {NETWORK: "", CONSTRUCTION: "reference", REFERENCE: "reference"}
+_KINDS = {Setting.TF: "network", Setting.CONSTRUCTION: "construction", Setting.REFERENCE: "reference"}
+_TONES: dict[str, Tone] = {Setting.TF: "", Setting.CONSTRUCTION: "reference", Setting.REFERENCE: "reference"}
 
 
 @section("Does the order matter?", order=225, name="order-sensitivity")
-def relative_order_sensitivity(run: Run) -> Section | None:
+def relative_order_sensitivity_section(run: Run) -> Section | None:
     """Order sensitivity of a synthetic run: a row per learner; then the language model's, if the folder has one."""
     if not run.is_synthetic:
         return None
@@ -96,7 +97,8 @@ def relative_order_sensitivity(run: Run) -> Section | None:
         )
         for setting, by_subject in spreads.items()
         for subject, cell in by_subject.items()
-        if setting != REFERENCE or subject not in spreads[CONSTRUCTION]  # its layers stand for the algorithm
+        # a construction's layers stand for the algorithm
+        if setting != Setting.REFERENCE or subject not in spreads[Setting.CONSTRUCTION]
     ]
     beside = _of_language_model(run)
     if not lines:

@@ -13,7 +13,7 @@ _SETTINGS = (Setting.ZSL, Setting.ICL, Setting.FT, *(control.setting for control
 
 
 @section("What the model predicts", order=230)
-def performance(run: Run) -> Section | None:
+def performance_section(run: Run) -> Section | None:
     """Per task and weights: ZSL and ICL, then FT and its controls."""
     scores = run.scores
     metrics = [name for name, metric in METRICS.items() if metric.kind == "performance" and len(metric.arguments) == 1]

@@ -13,6 +13,7 @@ from demograd.report.run import Run
 from demograd.report.scores import NEAREST_RATE_NOTE, at_one_rate
 from demograd.report.section import NOTHING, Entry, Head, Row, Section, Table, grouped, section
 from demograd.report.subject import Variant, weights_rank
+from demograd.words import Setting
 
 _LEAD = (
     "Measured, then published, then measured minus published. Model, k, prompts and rates may all differ: a difference "
@@ -28,7 +29,7 @@ _AS_RELEASED = {
 
 
 @section("Beside the published numbers", order=120)
-def published(run: Run) -> Section | None:
+def published_section(run: Run) -> Section | None:
     """A table per metric for which a paper has a number of the same task, method and weights."""
     shown = at_one_rate(run.scores)
     measured = pd.DataFrame(
@@ -43,7 +44,7 @@ def published(run: Run) -> Section | None:
             "std": cell.std,
         }
         for (variant, metric, setting), cell in run.scores.cells.items()
-        if variant in shown and setting == "FT" and metric in METRICS and cell.value is not None
+        if variant in shown and setting == Setting.FT and metric in METRICS and cell.value is not None
     )
     rows = beside(measured).to_dict("records") if len(measured) else []
     if not rows:

@@ -15,7 +15,7 @@ from demograd.report.run import Run
 from demograd.report.scores import LEADING, Scores
 from demograd.report.section import NOTHING, Figure, Head, Row, Section, Table, entry, figure, grouped, section
 from demograd.report.subject import Variant, by_world, in_order, variant, world_labels
-from demograd.words import Control, Reading
+from demograd.words import Control, Reading, Setting
 
 SIZE = "update_size_ratio"
 READINGS = (Reading.AT_EQUAL_SIZE, Reading.OVER_SIZES)
@@ -29,7 +29,7 @@ _LEAD = (
 
 
 @section("Against the learning rate", order=130)
-def rates(run: Run) -> Section | None:
+def rates_section(run: Run) -> Section | None:
     """A figure per task where a method has several rates, then the table at equal size."""
     parts: list[Figure | Table] = []
     for world, variants in by_world(run.scores.tuned()).items():
@@ -47,14 +47,14 @@ def _label(variant: Variant) -> str:
 def _figure(scores: Scores, variants: list[Variant], title: str) -> tuple[Figure, ...]:
     legend = keys(list(dict.fromkeys(map(_label, variants))))
     learning_rates = {variant: variant.learning_rate for variant in variants}
-    sizes = {variant: scores.get(variant, SIZE, "FT") for variant in variants}
+    sizes = {variant: scores.get(variant, SIZE, Setting.FT) for variant in variants}
     ratios = {variant: size.value for variant, size in sizes.items()}
     compared = {control for _, metric, control in scores.specificities if metric in LEADING}
     control = next((control for control in Control if control in compared), None)
     charts, cells = [], [*sizes.values()]
     for name in LEADING:
         score = METRICS[name].title
-        values = {variant: scores.get(variant, name, "FT") for variant in variants}
+        values = {variant: scores.get(variant, name, Setting.FT) for variant in variants}
         cells += values.values()
         axis = Axis(score, zero=True)
         charts.append(line_chart(_data(learning_rates, values), f"{score} by rate", _RATE, axis, legend))

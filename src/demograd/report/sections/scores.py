@@ -31,7 +31,7 @@ _REFERENCE = (
 
 
 @section("Scores", order=110)
-def scores(run: Run) -> Section | None:
+def scores_section(run: Run) -> Section | None:
     """All overall scores of fine-tuning."""
     rows = run.scores.tuned()
     if not rows:

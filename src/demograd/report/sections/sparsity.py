@@ -50,7 +50,7 @@ def zeros_of_construction(d: int) -> float:
 
 
 @section("How sparse are the attention matrices?", order=220)
-def sparsity(run: Run) -> Section | None:
+def sparsity_section(run: Run) -> Section | None:
     """Products of small networks and constructions where there are any, then factors, and what a construction needs."""
     rows = run.results[run.results["seed"].isna() & run.results["value"].notna()]
     factors = _labelled(rows[rows["metric"] == METRIC])

@@ -26,7 +26,7 @@ _HEADS = (Head("check"), Head("of", words=True), Head("result", words=True), Hea
 
 
 @section("Do the scores count?", order=100)
-def validity(run: Run) -> Section | None:
+def validity_section(run: Run) -> Section | None:
     """The checks, or a sentence if a run that looked at prompts recorded none."""
     checks = run.validity
     if not checks:
