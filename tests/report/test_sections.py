@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from tests.report.rows import METHODS, checkpoints, claims, options, row, run_of
 
-from demograd.report.section import Figure, Row, Section, Table
+from demograd.report.section import Figure, Section, Table, TableRow
 from demograd.report.sections.against_k import against_k_section
 from demograd.report.sections.alpha import alpha_section
 from demograd.report.sections.attention import attention_section
@@ -36,7 +36,7 @@ def figures(section: Section | None) -> list[Figure]:
     return [part for part in section.parts if isinstance(part, Figure)]
 
 
-def rows_of(table: Table) -> list[Row]:
+def rows_of(table: Table) -> list[TableRow]:
     return [row for group in table.groups for row in group.rows]
 
 
@@ -338,7 +338,7 @@ def test_sparsity_is_told_without_a_task_and_beside_the_construction() -> None:
     assert [figure.title for figure in figures(section)] == ["", "By layer"]
     assert [key.label for key in figures(section)[1].legend] == ["under 0.001", "under 0.01"]
     assert "1 − (4d + 2) / (4 (d + 1)²)" in tables(section)[0].note
-    assert run_of(*rows).scores.cells == {}
+    assert run_of(*rows).scores.numbers == {}
 
 
 def test_checkpoints_are_in_the_order_of_training_and_the_gain_at_both_ends_is_told() -> None:

@@ -10,7 +10,7 @@ from tests.report.synthetic.rows import everything, matrices, reference, row, sy
 
 from demograd.report.charts.lines import Axis, log_ticks, with_ticks
 from demograd.report.run import read_matrices
-from demograd.report.section import Figure, Row, Section, Table
+from demograd.report.section import Figure, Section, Table, TableRow
 from demograd.report.sections.comparison import comparison_section
 from demograd.report.sections.constructions import constructions_section
 from demograd.report.sections.curves import CURVES, curve_section
@@ -23,7 +23,7 @@ from demograd.report.sections.weights import IDLE, SIDE, weights_section
 CURVE = {curve.name: curve for curve in CURVES}
 
 
-def lines(section: Section | None, number: int = 0) -> list[Row]:
+def lines(section: Section | None, number: int = 0) -> list[TableRow]:
     assert section is not None
     table = [part for part in section.parts if isinstance(part, Table)][number]
     return [line for group in table.groups for line in group.rows]

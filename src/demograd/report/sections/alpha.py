@@ -6,7 +6,7 @@ from demograd.report.charts.lines import Axis, line_chart
 from demograd.report.numbers import interval_note_of_points
 from demograd.report.run import Run
 from demograd.report.scores import points_by_layer
-from demograd.report.section import Head, Row, Section, Table, entry, figure, grouped, section
+from demograd.report.section import Head, Section, Table, TableRow, entry, figure, grouped, section
 from demograd.report.subject import short_labels, world_labels
 from demograd.words import Setting
 
@@ -25,7 +25,7 @@ def alpha_section(run: Run) -> Section | None:
     worlds, methods = world_labels(overall), short_labels(list(overall))
     several = len(set(methods.values())) > 1
     labels = {variant: f"{worlds[variant]}{f', {methods[variant]}' * several}" for variant in overall}
-    rows = [("", Row(labels[variant], (entry(cell),))) for variant, cell in overall.items()]
+    rows = [("", TableRow(labels[variant], (entry(number),))) for variant, number in overall.items()]
     table = Table((Head("task"), Head(METRICS["alpha"].title)), grouped(rows))
     by_layer = points_by_layer(run.results, "alpha", labels)
     legend, layer = keys(list(labels.values())), Axis("layer", whole=True)

@@ -24,7 +24,7 @@ _LEAD = (
 def attention_section(run: Run) -> Section | None:
     """A table with a row per method and weights."""
     scores = run.scores
-    measured = {name: cells for name in SHOWN if (cells := scores.by_variant(name, Setting.FT))}
+    measured = {name: numbers for name in SHOWN if (numbers := scores.by_variant(name, Setting.FT))}
     if not measured:
         return None
 
@@ -33,7 +33,7 @@ def attention_section(run: Run) -> Section | None:
         under = f"random {chance.value_text} {chance.bounds}{' conditional' * chance.marked}".strip()
         return Entry(score.text, score.std, (*score.under, under), score.tone)
 
-    variants = [variant for variant in scores.tuned() if any(variant in cells for cells in measured.values())]
+    variants = [variant for variant in scores.tuned() if any(variant in numbers for numbers in measured.values())]
     rows = variant_rows(variants, lambda variant: (beside_chance(variant, name) for name in measured))
     heads = (Head("method, weights"), *(head for name, head in zip(SHOWN, _HEADS, strict=True) if name in measured))
     return Section((Table(heads, rows),), _LEAD)

@@ -8,7 +8,7 @@ import pandas as pd
 from demograd.metrics import METRICS
 from demograd.report.charts.drawing import WIDTH, keys
 from demograd.report.charts.lines import Axis, line_chart, reach, with_ticks
-from demograd.report.networks import cells
+from demograd.report.networks import by_subject
 from demograd.report.numbers import MINUS, signed
 from demograd.report.run import Run
 from demograd.report.section import Chart, Figure, Section, figure, section
@@ -29,12 +29,12 @@ def training_time_section(run: Run) -> Section | None:
     if len(checkpoints) < 2:
         return None
     worlds: dict[tuple[str, int | None, str], list[dict[str, Any]]] = {}
-    for (variant, metric, setting), cell in run.scores.cells.items():
+    for (variant, metric, setting), number in run.scores.numbers.items():
         is_shown = metric in _PREDICTED and setting in (Setting.ZSL, Setting.ICL) and variant.selection == "all"
         if is_shown and variant.model in checkpoints:
             position = list(checkpoints).index(variant.model)
             point = {"x": checkpoints[variant.model], "position": position, "metric": metric, "label": setting}
-            worlds.setdefault((variant.task, variant.k, variant.weights), []).append({**point, "y": cell.value})
+            worlds.setdefault((variant.task, variant.k, variant.weights), []).append({**point, "y": number.value})
     axis = Axis("checkpoint", order=tuple(checkpoints.values()))
     figures: list[Figure] = []
     for (task, k, weights), points in worlds.items():
@@ -108,8 +108,8 @@ def training_section(run: Run) -> Section | None:
 
 def _levels(rows: pd.DataFrame, curves: pd.DataFrame) -> Iterator[dict[str, Any]]:
     """Both ends of a level line for each reference that a network is held against."""
-    compared = {(subject.world, subject.reference) for subject in cells(rows, "loss_ratio")}
-    for subject, loss in cells(rows, "loss", Setting.REFERENCE).items():
+    compared = {(subject.world, subject.reference) for subject in by_subject(rows, "loss_ratio")}
+    for subject, loss in by_subject(rows, "loss", Setting.REFERENCE).items():
         curve = curves[curves["world"] == subject.world]
         low, high = reach(curve["y"])
         if (subject.world, subject.reference) in compared and loss.value is not None and low <= loss.value <= high:
