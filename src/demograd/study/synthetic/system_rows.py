@@ -49,7 +49,7 @@ def system_rows(
                 for seed, of_seed in zip(networks[network], whole_losses, strict=True):
                     yield replace(compared, metric="loss_ratio", seed=seed) | ratio_row([of_seed], below.mean(dim=1))
                 for t in range(below.shape[1]):
-                    yield replace(compared, metric="loss_ratio_by_position", at=t + 1) | ratio_row(
+                    yield replace(compared, metric="loss_ratio_by_position", at=float(t + 1)) | ratio_row(
                         [one[:, t] for one in found], below[:, t]
                     )
 
@@ -57,4 +57,4 @@ def system_rows(
 def _of_learner(shared: Row, errors: list[Tensor]) -> Iterator[Row]:
     yield replace(shared, metric="loss") | loss_row([one.mean(dim=1) for one in errors])
     for t in range(errors[0].shape[1]):
-        yield replace(shared, metric="loss_by_position", at=t + 1) | loss_row([one[:, t] for one in errors])
+        yield replace(shared, metric="loss_by_position", at=float(t + 1)) | loss_row([one[:, t] for one in errors])
