@@ -27,7 +27,7 @@ from demograd import (
     load_task,
     observe,
 )
-from demograd.learn.trained import trained_layers
+from demograd.learn.parameters import trained_layers
 from demograd.models import find_anatomy
 from demograd.observe import attention_routed
 from demograd.observe.attention import causal_attention

@@ -10,12 +10,12 @@ from demograd.lazy import make_lazy
 
 if TYPE_CHECKING:
     from demograd import metrics, statistics
+    from demograd.api import open_run, run
     from demograd.errors import UserError
     from demograd.learn import Diverged, GradientDescent, LayerCausalGradientDescent, ParameterSubset, fine_tuned
     from demograd.models import Model, load_model
     from demograd.observe import Observation, observe
     from demograd.study import Run, Study, Workers, read_study, run_study
-    from demograd.study.notebook import open_run, run
     from demograd.tasks import Prompts, Task, TrainingSequence, load_task
 
 __all__ = [

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from demograd.learn import GradientDescent, LayerCausalGradientDescent, Method, ParameterSubset, fine_tuned
+from demograd.learn.reference import Layer, layer_causal_losses, output_of
 from demograd.models import Model
 from demograd.tasks.prompts import TrainingSequence
 
@@ -47,46 +49,30 @@ def attention_projection(block: Any) -> Any:
     return block.attn if hasattr(block, "attn") else block.self_attn
 
 
-def naive_step(network: Any, sequence: TrainingSequence, readout: str) -> list[Tensor]:
-    """The loss of each layer, on one graph in which every block's input is detached."""
-    outputs: dict[tuple[str, int], Tensor] = {}
-    handles = []
+def layers_of(network: Any, readout: str) -> list[Layer]:
+    """f_l of each layer, which ends where it is read."""
+    if readout == "block":
+        return blocks(network)
+    return [
+        attention_of(network, block) if readout == "attention" else into_stream(network, block)
+        for block in blocks(network)
+    ]
 
-    def keep(part: str, layer: int) -> Any:
-        def hook(module: Any, inputs: Any, output: Any) -> None:
-            outputs[part, layer] = output[0] if isinstance(output, tuple) else output
 
-        return hook
+def attention_of(network: Any, block: Any) -> Layer:
+    return output_of(attention_projection(block), block)
 
-    def detach(layer: int) -> Any:
-        def hook(module: Any, inputs: Any) -> Any:
-            outputs["input", layer] = inputs[0].detach()
-            return (outputs["input", layer], *inputs[1:])
 
-        return hook
+def into_stream(network: Any, block: Any) -> Layer:
+    """The residual stream after attention: Gemma 2 and OLMo 2 norm what is added to it, Granite scales it."""
 
-    for layer, block in enumerate(blocks(network)):
-        handles.append(block.register_forward_pre_hook(detach(layer)))
-        handles.append(block.register_forward_hook(keep("block", layer)))
-        handles.append(attention_projection(block).register_forward_hook(keep("attention", layer)))
-    tokens = torch.tensor(sequence.tokens)
-    network(input_ids=tokens[None], use_cache=False)
-    for handle in handles:
-        handle.remove()
-    labels = torch.where(torch.tensor(sequence.loss_mask), tokens, -100)[1:]
-    losses = []
-    for layer, block in enumerate(blocks(network)):
-        attention = outputs["attention", layer]
-        if readout == "attention_residual":
-            # what the block adds to the residual stream: Gemma 2 and OLMo 2 norm it first, Granite scales it
-            if network.config.model_type in ("gemma2", "olmo2"):
-                attention = block.post_attention_layernorm(attention)
-            if network.config.model_type == "granite":
-                attention = attention * 0.5
-            attention = attention + outputs["input", layer]
-        read = outputs["block", layer] if readout == "block" else attention
-        losses.append(cross_entropy(read_out(network, read[0, :-1]), labels))
-    return losses
+    def layer(hidden: Tensor, *arguments: Any, **options: Any) -> Tensor:
+        attention = attention_of(network, block)(hidden, *arguments, **options)
+        if network.config.model_type in ("gemma2", "olmo2"):
+            attention = block.post_attention_layernorm(attention)
+        return hidden + (0.5 if network.config.model_type == "granite" else 1.0) * attention
+
+    return layer
 
 
 def naive(
@@ -105,7 +91,9 @@ def naive(
     steps = optimizer([parameters[name] for name in masks])
     losses, norms = [], []
     for sequence in sequences:
-        by_layer = naive_step(network, sequence, readout)
+        by_layer = layer_causal_losses(
+            network, blocks(network), partial(read_out, network), sequence, layers_of(network, readout)
+        )
         losses.append(sum(loss.item() for loss in by_layer))
         gradients = torch.autograd.grad(sum(by_layer), [parameters[name] for name in masks])
         masked = {name: gradient * masks[name] for name, gradient in zip(masks, gradients, strict=True)}

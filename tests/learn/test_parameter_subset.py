@@ -10,7 +10,7 @@ from torch import Tensor
 
 from demograd.errors import UserError
 from demograd.learn import GradientDescent, LayerCausalGradientDescent, ParameterSubset, fine_tuned
-from demograd.learn.slices import drawn_entries
+from demograd.learn.parameters import drawn_entries
 from demograd.models import ARCHITECTURES, Model
 from demograd.tasks.prompts import TrainingSequence
 
@@ -208,21 +208,21 @@ def test_a_label_names_what_is_not_the_default() -> None:
     gd, lcgd = GradientDescent, LayerCausalGradientDescent
     labels = {
         gd(learning_rate=0.1).label: "GD",
-        gd(learning_rate=0.1, step="token", momentum=0.9, epochs=3).label: "GD, by token, momentum 0.9, 3 epochs",
         gd(
-            learning_rate=0.1, step="batch", clip=1.5, linearised=True
-        ).label: "GD, full batch, clipped at 1.5, linearised",
+            learning_rate=0.1, step="token", momentum=0.9, epochs=3
+        ).label: "GD, momentum 0.9, 3 epochs, one step per token",
+        gd(learning_rate=0.1, step="batch", clip=1.5, linearised=True).label: "GD, clip 1.5, linearised, full batch",
         gd(
             learning_rate=0.1, optimizer="adam", parameters=ParameterSubset("value", "deep")
-        ).label: "GD, Adam, value only, deep third",
+        ).label: "GD, value projections only, deep layers only, Adam",
         gd(
             learning_rate=0.1, parameters=ParameterSubset("all", -2, 0.05, 3)
-        ).label: "GD, all parameters, layer -2, 5 % of entries (seed 3)",
+        ).label: "GD, all parameters, layer -2 only, a random 5 % of the entries, seed 3",
         lcgd(learning_rate=0.1).label: "LCGD",
         lcgd(
             learning_rate=0.1, readout="attention", step="token", softmax_gradient=False
-        ).label: "LCGD, read from attention, by token, no softmax derivative",
-        lcgd(learning_rate=0.1, parameters=ParameterSubset(layers=(1, 3))).label: "LCGD, layers 1 to 3",
+        ).label: "LCGD, reads the attention output, one step per token, no softmax derivative",
+        lcgd(learning_rate=0.1, parameters=ParameterSubset(layers=(1, 3))).label: "LCGD, layers 1 to 3 only",
     }
     for label, expected in labels.items():
         assert label == expected

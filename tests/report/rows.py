@@ -118,10 +118,10 @@ def measures(tasks: Iterable[str]) -> Iterator[dict[str, Any]]:
                 ):
                     yield row(metric, "FT", 0.3 + 0.01 * k, **tuned)
                 yield row("order_sensitivity", "FT", 2.2e-6, **tuned, std=None, ci_low=2e-6, ci_high=2.4e-6)
-                for what in ("kendall", "recall"):
+                for statistic in ("kendall", "recall"):
                     for unit in ("token", "demonstration"):
-                        yield row(f"attention_{what}_by_{unit}", "FT", 0.21, **tuned)
-                        yield row(f"random_attention_{what}_by_{unit}", "FT", 0.01, **tuned)
+                        yield row(f"attention_{statistic}_by_{unit}", "FT", 0.21, **tuned)
+                        yield row(f"random_attention_{statistic}_by_{unit}", "FT", 0.01, **tuned)
                 for layer in range(12):
                     yield row("implicit_update_validity", "FT", 0.04 * layer, **tuned, layer=layer)
                     for other in range(12):

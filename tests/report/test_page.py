@@ -92,7 +92,7 @@ def test_finding_then_validity_then_scores_then_layers_then_performance_then_met
     folder = run(layers=3)
     page = _page(folder)
     order = [f'id="{name}"' for name in ("finding", "validity", "scores", "layers", "performance", "method")]
-    positions = [page.index(each) for each in order]
+    positions = [page.index(address) for address in order]
     assert positions == sorted(positions)
     read = read_run(folder)
     assert finding(read.results, read.validity).sentence in Parsed(page).text
@@ -122,8 +122,8 @@ def test_conditional_intervals_are_labelled(run: MakeRun) -> None:
 def test_a_finding_beside_claims_says_that_its_intervals_are_not_widened(run: MakeRun, claimed: bool) -> None:
     folder = run(layers=2)
     results = pd.read_parquet(folder / "results.parquet")
-    one = (results["method"].isna() | (results["method"] == "GD")) & (results["task"] == results["task"].iloc[0])
-    write_table(folder / "results.parquet", results[one])
+    is_shown = (results["method"].isna() | (results["method"] == "GD")) & (results["task"] == results["task"].iloc[0])
+    write_table(folder / "results.parquet", results[is_shown])
     if claimed:
         write_json(folder / "claims.json", claims())
     text = Parsed(_page(folder)).text

@@ -1,16 +1,16 @@
 """What the sections of a page say, each on the few rows of results that it is about."""
 
-import json
 from typing import Any
 
 import pytest
 from tests.report.rows import METHODS, checkpoints, claims, options, row, run_of
 
-from demograd.report.claims import deciding_p
 from demograd.report.section import Figure, Row, Section, Table
 from demograd.report.sections.against_k import against_k
 from demograd.report.sections.alpha import alpha
 from demograd.report.sections.attention import attention
+from demograd.report.sections.claims import claims as claims_section
+from demograd.report.sections.claims import deciding_p
 from demograd.report.sections.corrected import corrected
 from demograd.report.sections.gradient_norms import gradient_norms
 from demograd.report.sections.implicit_update import implicit_update
@@ -22,8 +22,7 @@ from demograd.report.sections.rates import rates
 from demograd.report.sections.scores import scores
 from demograd.report.sections.sparsity import sparsity, zeros_of_construction
 from demograd.report.sections.training import training_time
-from demograd.report.sections.verdicts import claims as claims_section
-from demograd.report.subject import DEFAULTS, options_text
+from demograd.report.subject import options_text
 
 RATES = (0.001, 0.004, 0.016)
 
@@ -39,7 +38,7 @@ def figures(section: Section | None) -> list[Figure]:
 
 
 def rows_of(table: Table) -> list[Row]:
-    return [each for group in table.groups for each in group.rows]
+    return [row for group in table.groups for row in group.rows]
 
 
 def text(section: Section | None) -> str:
@@ -53,7 +52,7 @@ def text(section: Section | None) -> str:
 def test_each_claim_has_its_verdicts_with_all_that_they_rest_on() -> None:
     section = claims_section(run_of(claims=claims()))
     glance, few, many, untested = tables(section)
-    assert [[entry.text for entry in each.entries] for each in rows_of(glance)] == [
+    assert [[entry.text for entry in line.entries] for line in rows_of(glance)] == [
         ["1", "–", "–"],
         ["–", "1", "1"],
         ["–", "–", "12"],
@@ -86,23 +85,23 @@ def test_each_claim_has_its_verdicts_with_all_that_they_rest_on() -> None:
     [(None, "supported", 0.01), (0.05, "supported", 0.03), (0.05, "undecided", 0.03), (0.05, "contradicted", 0.01)],
 )
 def test_the_p_value_shown_is_the_one_behind_the_verdict(margin: float | None, verdict: str, p: float) -> None:
-    one = {"margin": margin, "verdict": verdict, "p_corrected": 0.01, "p_equal_corrected": 0.03}
-    assert deciding_p(one)[0] == p
+    comparison = {"margin": margin, "verdict": verdict, "p_corrected": 0.01, "p_equal_corrected": 0.03}
+    assert deciding_p(comparison)[0] == p
 
 
 def test_comparisons_at_one_learning_rate_each_are_counted_at_a_glance_and_said_to_be_unfair() -> None:
     section = claims_section(run_of(claims=claims()))
-    one, _, many = rows_of(tables(section)[0])
-    assert one.under == ("Dai 2023",) and many.under == ("Dai 2023", "7 of 12 at one learning rate each")
+    single, _, many = rows_of(tables(section)[0])
+    assert single.under == ("Dai 2023",) and many.under == ("Dai 2023", "7 of 12 at one learning rate each")
     assert section is not None and "which is higher can depend on where" in section.notes[1]
 
 
 def test_what_is_missing_from_a_comparison_is_told() -> None:
-    told = claims()
-    told["claims"][0]["comparisons"][0] |= {"n": 200, "n_missing": 50}
+    record = claims()
+    record["claims"][0]["comparisons"][0] |= {"n": 200, "n_missing": 50}
     (few,) = (
         table
-        for table in tables(claims_section(run_of(claims=told)))
+        for table in tables(claims_section(run_of(claims=record)))
         if table.groups[0].title.startswith("The claim of one")
     )
     assert "50 of 250 missing" in rows_of(few)[0].entries[1].under
@@ -137,13 +136,13 @@ def test_a_published_number_stands_beside_the_measured_one_with_what_is_wrong_wi
 
 
 @pytest.mark.parametrize(
-    ("record_at", "said"),
+    ("record_at", "words"),
     [("first_answer", "made as the released runs were"), ("prompt_end", "made not as released in record_at")],
 )
-def test_published_settings_are_not_taken_to_be_those_of_the_run(record_at: str, said: str) -> None:
+def test_published_settings_are_not_taken_to_be_those_of_the_run(record_at: str, words: str) -> None:
     study = {"separator": "eos", "fine_tuning_order": "as_released", "fine_tuned_on": "all", "record_at": record_at}
     section = published(run_of(row("sim_aou", "FT", 0.25, method="GD"), study=study))
-    assert section is not None and section.notes[1] == f"Here k = 16, published k = 32. This run was {said}."
+    assert section is not None and section.notes[1] == f"Here k = 16, published k = 32. This run was {words}."
 
 
 def test_a_published_number_that_is_probably_something_else_is_read_as_that() -> None:
@@ -186,7 +185,7 @@ def test_score_specificity_and_size_are_drawn_against_the_rate_and_score_against
 
 
 def test_one_rate_each_is_no_curve() -> None:
-    rows = [each for each in _curve() if each["learning_rate"] == RATES[0]]
+    rows = [line for line in _curve() if line["learning_rate"] == RATES[0]]
     assert rates(run_of(*rows)) is None
 
 
@@ -207,14 +206,14 @@ def test_methods_at_equal_size_are_compared_in_a_table_that_names_the_size() -> 
     assert [entry.text for entry in only.entries] == ["0.310", "0.040"]
     assert only.under == ("at ‖u_FT‖ / ‖u_ICL‖ = 0.700",)
     assert [entry.text for entry in rows_of(over_sizes)[0].entries] == ["0.350"]
-    assert [each.learning_rate for each in run_of(*rows).scores.tuned()] == list(RATES), (
+    assert [variant.learning_rate for variant in run_of(*rows).scores.tuned()] == list(RATES), (
         "they are no variants of their own"
     )
 
 
 def test_a_rate_that_diverged_is_named_and_not_drawn() -> None:
     lost = {"value": None, "std": None, "ci_low": None, "ci_high": None, "status": "diverged at step 3"}
-    rows = [each | (lost if each["learning_rate"] == RATES[2] else {}) for each in _curve()]
+    rows = [line | (lost if line["learning_rate"] == RATES[2] else {}) for line in _curve()]
     (figure,) = figures(rates(run_of(*rows)))
     assert "Without numbers: GD, trained at 0.016." in figure.caption
 
@@ -224,9 +223,9 @@ def test_a_rate_that_diverged_is_named_and_not_drawn() -> None:
 
 def test_icl_reordered_icl_and_each_method_are_drawn_against_k() -> None:
     rows = [
-        each
+        line
         for k in (1, 4)
-        for each in (
+        for line in (
             row("accuracy", "ZSL", 0.5, k=k),
             row("accuracy", "ICL", 0.7, k=k),
             row("accuracy", "FT", 0.6, k=k, method="GD"),
@@ -237,7 +236,7 @@ def test_icl_reordered_icl_and_each_method_are_drawn_against_k() -> None:
     (figure,) = figures(against_k(run_of(*rows)))
     assert [key.label for key in figure.legend] == ["ZSL", "ICL", "ICL, reordered", "FT by GD"]
     assert [chart.title for chart in figure.charts] == ["accuracy", "Token Overlap"]
-    assert against_k(run_of(*(each for each in rows if each["k"] == 1))) is None
+    assert against_k(run_of(*(line for line in rows if line["k"] == 1))) is None
 
 
 # α, layers, gradients
@@ -250,7 +249,7 @@ def test_alpha_is_told_by_task_and_drawn_by_layer() -> None:
         for layer in (None, 0, 1)
     ]
     section = alpha(run_of(*rows))
-    assert [(each.name, each.entries[0].text) for each in rows_of(tables(section)[0])] == [
+    assert [(line.name, line.entries[0].text) for line in rows_of(tables(section)[0])] == [
         ("mr", "0.400"),
         ("sst2", "0.400"),
     ]
@@ -295,8 +294,8 @@ def test_the_smallest_spread_is_a_number_and_not_zero() -> None:
         row("order_sensitivity", "FT", 2.2e-9, method="GD", std=None, ci_low=None, ci_high=None),
     ]
     section = order_sensitivity(run_of(*rows))
-    told = [(each.name, each.entries[0].text, each.entries[0].under) for each in rows_of(tables(section)[0])]
-    assert told == [("ICL", "3.14e−6", ("[3.00e−6, 3.30e−6]",)), ("GD", "2.20e−9", ())]
+    spreads = [(line.name, line.entries[0].text, line.entries[0].under) for line in rows_of(tables(section)[0])]
+    assert spreads == [("ICL", "3.14e−6", ("[3.00e−6, 3.30e−6]",)), ("GD", "2.20e−9", ())]
     assert "GD: 2.2e-09" in figures(section)[0].charts[0].svg
 
 
@@ -311,14 +310,14 @@ def test_attention_to_demonstrations_stands_beside_chance() -> None:
     assert only.entries[0].under == ("[0.190, 0.230]", "random 0.010 [−0.010, 0.030]")
 
 
-@pytest.mark.parametrize("validity, told", [(0.49, True), (0.51, False)])
-def test_the_linear_dual_form_is_called_invalid_below_one_half(validity: float, told: bool) -> None:
+@pytest.mark.parametrize("validity, is_flagged", [(0.49, True), (0.51, False)])
+def test_the_linear_dual_form_is_called_invalid_below_one_half(validity: float, is_flagged: bool) -> None:
     rows = [
         row("implicit_update", "FT", 0.3, method="GD"),
         row("implicit_update_validity", "FT", validity, method="GD"),
     ]
     (only,) = rows_of(tables(implicit_update(run_of(*rows)))[0])
-    assert ("linear dual form not valid here" in only.entries[1].under) == told
+    assert ("linear dual form not valid here" in only.entries[1].under) == is_flagged
 
 
 # Networks
@@ -368,7 +367,7 @@ def test_the_reordering_reference_stands_above_ft_with_its_noise_ceiling() -> No
         )
     )
     outputs, logits = tables(section)
-    assert [each.name for each in rows_of(outputs)] == ["ICL, reordered", "GD"]
+    assert [line.name for line in rows_of(outputs)] == ["ICL, reordered", "GD"]
     assert "ceiling √r 0.660 (10 of 100 missing)" in rows_of(outputs)[0].entries[0].under
     assert not any("ceiling" in line for line in rows_of(logits)[0].entries[0].under), "SimAM is no cosine of updates"
 
@@ -386,7 +385,7 @@ def test_rows_of_several_k_are_grouped_and_do_not_repeat_what_they_share() -> No
     )
     (table,) = tables(section)
     assert [group.title for group in table.groups] == ["mr, k 4", "mr, k 16", "sst2, k 4", "sst2, k 16"]
-    assert {(each.name, each.plain, each.under) for each in rows_of(table)} == {
+    assert {(line.name, line.plain, line.under) for line in rows_of(table)} == {
         ("GD", "trained", ("learning rate 0.001",))
     }
 
@@ -418,12 +417,12 @@ OF_THESE = "95 % intervals, conditional on these demonstrations."
 OF_SETS = "95 % intervals over demonstration sets."
 
 
-@pytest.mark.parametrize(("interval", "said"), [("conditional", OF_THESE), ("demonstrations", OF_SETS)])
-def test_captions_say_what_the_intervals_that_are_drawn_hold_for(interval: str, said: str) -> None:
+@pytest.mark.parametrize(("interval", "words"), [("conditional", OF_THESE), ("demonstrations", OF_SETS)])
+def test_captions_say_what_the_intervals_that_are_drawn_hold_for(interval: str, words: str) -> None:
     """Intervals of single demonstration sets are always conditional, and are not drawn."""
     rows = [
-        each | {"interval": interval}
-        for each in (
+        line | {"interval": interval}
+        for line in (
             *_curve(),
             *(row("accuracy", "ICL", 0.7, k=k) for k in (1, 4)),
             *(row("alpha", "FT", 0.4, method="LCGD", layer=layer) for layer in (None, 0, 1)),
@@ -438,7 +437,7 @@ def test_captions_say_what_the_intervals_that_are_drawn_hold_for(interval: str, 
     ]
     run = run_of(*rows)
     for section in (make(run) for make in (rates, alpha, layers, order_sensitivity, against_k)):
-        assert said in figures(section)[0].caption
+        assert words in figures(section)[0].caption
 
 
 def test_some_intervals_may_be_conditional_where_others_are_not() -> None:
@@ -451,14 +450,14 @@ def test_some_intervals_may_be_conditional_where_others_are_not() -> None:
     assert "intervals over demonstration sets; some are conditional on these demonstrations." in figure.caption
 
 
-@pytest.mark.parametrize("there", [True, False])
-def test_layers_speak_of_other_demonstrations_only_where_these_were_run(there: bool) -> None:
-    settings = ("FT", "FT_other_demonstrations") if there else ("FT",)
+@pytest.mark.parametrize("has_control", [True, False])
+def test_layers_speak_of_other_demonstrations_only_where_these_were_run(has_control: bool) -> None:
+    settings = ("FT", "FT_other_demonstrations") if has_control else ("FT",)
     rows = [row("sim_aou", setting, 0.4, method="GD", layer=layer) for setting in settings for layer in (None, 0, 1)]
     (figure,) = figures(layers(run_of(*rows)))
     labels = ["GD", "GD on other demonstrations"]
-    assert [key.label for key in figure.legend] == labels[: 1 + there]
-    assert ("specificity" in figure.caption) == there == ("thin dashed" in figure.charts[0].svg)
+    assert [key.label for key in figure.legend] == labels[: 1 + has_control]
+    assert ("specificity" in figure.caption) == has_control == ("thin dashed" in figure.charts[0].svg)
 
 
 # Options
@@ -484,11 +483,3 @@ def test_a_method_as_it_comes_has_no_options_to_tell(method: str) -> None:
 )
 def test_options_that_differ_from_the_default_are_told_in_words(settings: str, words: str) -> None:
     assert options_text(settings) == words
-
-
-def test_the_defaults_are_those_of_the_methods() -> None:
-    flat: dict[str, Any] = {}
-    for method in METHODS:
-        settings = json.loads(options(method))
-        flat |= settings.pop("parameters") | settings
-    assert flat == DEFAULTS

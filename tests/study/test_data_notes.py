@@ -12,8 +12,8 @@ from demograd.errors import UserError
 from demograd.report import write_report
 from demograd.study import make_study, run_study
 from demograd.study.language_model.demonstration_sets import DemonstrationSets
+from demograd.study.language_model.load_tasks import load_tasks
 from demograd.study.language_model.prompts import reader_of
-from demograd.study.load_tasks import load_tasks
 
 
 def settings(model: Path, path: Path, **changes: object) -> dict[str, object]:

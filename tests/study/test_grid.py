@@ -14,7 +14,7 @@ from transformers import AutoConfig, LlamaForCausalLM
 from demograd import UserError
 from demograd.study import Cell, Study, cells, make_study, run_study
 from demograd.study.language_model.grid import worlds
-from demograd.study.load_tasks import load_tasks
+from demograd.study.language_model.load_tasks import load_tasks
 from demograd.study.spec.learning_rates import resolved
 
 RATES = {"learning_rates": {"GD": [0.1, 0.2], "LCGD": [0.3]}}
@@ -167,7 +167,7 @@ def test_without_a_task_a_study_has_no_rules_about_it_and_can_be_opened_again(
     sentences: list[str] = []
     study, _ = load_tasks(study_of(**MISSING, **settings), sentences.append)
     assert "gone.csv is left out" in sentences[0]
-    assert study.tasks == ["sst2"] and [rule.named for rule in study.exclude] == left
+    assert study.tasks == ["sst2"] and [rule.excluded for rule in study.exclude] == left
     assert "gone.csv" not in str(study.model_dump()) and make_study(study.model_dump(mode="json")) == study
 
 

@@ -77,7 +77,7 @@ def test_the_self_check_sees_a_window_that_is_ignored(small_model: Path, monkeyp
 
     from demograd.models import Model, find_anatomy
     from demograd.observe.packed import Pack
-    from demograd.study.check import check_model
+    from demograd.self_check import check_model
 
     torch.manual_seed(0)
     config = MistralConfig(

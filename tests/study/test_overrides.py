@@ -42,7 +42,7 @@ def test_text_is_taken_as_it_is() -> None:
 
 def test_rules_of_the_grid_can_be_set() -> None:
     study = changed("k=2,4", "exclude={k: 2, weights: no_training},{k: 4, weights: [trained]}")
-    assert [rule.named for rule in study.exclude] == [
+    assert [rule.excluded for rule in study.exclude] == [
         {"weights": ["no_training"], "k": [2]},
         {"weights": ["trained"], "k": [4]},
     ]

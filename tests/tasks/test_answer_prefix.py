@@ -7,7 +7,7 @@ import pytest
 
 from demograd.errors import UserError
 from demograd.study import make_study
-from demograd.study.load_tasks import load_tasks
+from demograd.study.language_model.load_tasks import load_tasks
 from demograd.tasks import Task, load_task
 
 WORDS = {"0": "差", "1": "好"}

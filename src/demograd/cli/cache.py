@@ -54,9 +54,9 @@ def prune(
     typer.echo(
         f"Dropped {_amount(pruned.dropped)}, of which {_alone(pruned.dropped)} MB were in no run folder beside it"
     )
-    if pruned.kept:
+    if pruned.remaining:
         raise UserError(
-            f"{_amount(pruned.kept)} that cannot be dropped, such as {pruned.kept[0].file}",
+            f"{_amount(pruned.remaining)} that cannot be dropped, such as {pruned.remaining[0].file}",
             "a cache of yours",
             "Ask their owner, or correct the permissions of the folders",
         )

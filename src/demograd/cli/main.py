@@ -249,7 +249,7 @@ def check(
     models.check_device_name(device)
     _say_first(f"Loading {model}")
     from demograd.cli.tables import print_checks
-    from demograd.study.check import check_model
+    from demograd.self_check import check_model
 
     loaded = models.load_model(model, device=device, dtype=dtype)
     for note in loaded.notes:
@@ -355,7 +355,7 @@ def _end(finished: "studies.Run") -> None:
     if failed := finished.failed:
         typer.echo(
             f"demograd: {len(failed)} of the study's parts failed; first "
-            f"{shortened(failed[0].what)}: {shortened(failed[0].error, LONGEST_PART)}. Their tracebacks are in "
+            f"{shortened(failed[0].title)}: {shortened(failed[0].error, LONGEST_PART)}. Their tracebacks are in "
             f"the folders failures below {finished.folder.path}; --retry-failed tries them again.",
             err=True,
         )

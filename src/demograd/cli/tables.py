@@ -11,8 +11,8 @@ from rich.text import Text
 from demograd.cli.printing import print_table, say
 from demograd.files import Place
 from demograd.report import Run, deciding_p, finding, network_table, read_run, score_table, synthetic_finding
+from demograd.self_check import CheckResult
 from demograd.statistics import Verdict
-from demograd.study.check import CheckResult
 
 _AT_A_GLANCE = ("SimAOU specificity vs other demonstrations", "SimAOU", "SimAOU_norm", "SimAM", "SimAM_Δ")
 _HEADS_BESIDE_EACH_OTHER = 4

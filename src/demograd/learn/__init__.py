@@ -6,7 +6,11 @@ from demograd.lazy import make_lazy
 
 if TYPE_CHECKING:
     from demograd.learn.fine_tuned import TunedModel, fine_tuned
-    from demograd.learn.methods import Diverged, GradientDescent, LayerCausalGradientDescent, Method
+    from demograd.learn.gradient_descent import GradientDescent
+    from demograd.learn.layer_causal import LayerCausalGradientDescent
+    from demograd.learn.method import Diverged, Method, methods
+    from demograd.learn.method import method as method
+    from demograd.learn.step import Training
     from demograd.learn.subset import ParameterSubset
 
 __all__ = [
@@ -15,8 +19,11 @@ __all__ = [
     "LayerCausalGradientDescent",
     "Method",
     "ParameterSubset",
+    "Training",
     "TunedModel",
     "fine_tuned",
+    "method",
+    "methods",
 ]
 
 make_lazy(__name__)

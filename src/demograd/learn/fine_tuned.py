@@ -8,11 +8,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from demograd.learn.gradient_descent import gradient_descent
 from demograd.learn.key_biases import unnoticed_key_biases
-from demograd.learn.layer_causal import layer_causal_gradient_descent
-from demograd.learn.methods import GradientDescent, Method
-from demograd.learn.trained import change_of, gradients_enabled, restore, trained_layers
+from demograd.learn.method import Method
+from demograd.learn.parameters import change_of, gradients_enabled, restore, trained_layers
+from demograd.learn.step import Training
 from demograd.learn.training_queries import TrainingQueries
 from demograd.models import Model
 from demograd.observe import check_rotary
@@ -41,7 +40,7 @@ def fine_tuned(
     method: Method,
     *,
     record_training_queries: bool = False,
-    on_step: Callable[[int], None] = lambda done: None,
+    on_step: Callable[[int], None] = lambda steps: None,
 ) -> Iterator[TunedModel]:
     """Train the method's parameters on the sequences; afterwards every weight is put back bit for bit.
 
@@ -54,7 +53,7 @@ def fine_tuned(
         sequences: the demonstrations, in order.
         method: what to do with them.
         record_training_queries: keep the query vectors of the training tokens.
-        on_step: told the number of optimizer steps done.
+        on_step: is called with the number of optimizer steps so far.
 
     Raises:
         Diverged: a loss, gradient or weight is not finite; the weights are put back first.
@@ -70,13 +69,14 @@ def fine_tuned(
     if record_training_queries:
         check_rotary(model.anatomy)
         queries = TrainingQueries(sequences)
-    is_gd = isinstance(method, GradientDescent)
     left_out = unnoticed_key_biases(model.anatomy) if method.optimizer == "adam" else {}
-    with trained_layers(model.anatomy, method.parameters, outside_layers=is_gd, left_out=left_out) as layers:
-        with gradients_enabled(layers):
-            train = gradient_descent if is_gd else layer_causal_gradient_descent
-            history = train(model.anatomy, layers, list(sequences), method, on_step, queries)  # type: ignore[arg-type]
-        same = {one.name: getattr(model, one.name) for one in fields(Model)}
+    outside = not method.layer_causal
+    with trained_layers(model.anatomy, method.parameters, outside_layers=outside, left_out=left_out) as layers:
+        training = Training(model.anatomy, layers, sequences, method, on_step, queries)
+        with gradients_enabled(layers), training.attention_routed():
+            method.train(training)
+        history = training.history
+        same = {attribute.name: getattr(model, attribute.name) for attribute in fields(Model)}
         if method.linearised:
             same["change"] = change_of(model.anatomy, layers)
             restore(layers)

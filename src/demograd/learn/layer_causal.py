@@ -1,185 +1,92 @@
-"""Layer-causal gradient descent (Deutch 2024 §4): every layer learns from its own readout, none from those above.
+"""LCGD, layer-causal gradient descent (Deutch 2024 §4): every layer learns from its own readout."""
 
-A hook on each block passes the block's output on without its graph, so no gradient crosses a block boundary. As soon as
-a block, or a few where demonstrations are short, has run, its loss is computed and it is updated: memory is one layer's
-graph, or that of 512 tokens in several layers, however many layers there are.
-"""
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from functools import partial
-from typing import Any
-
-import torch
-from torch import Tensor, nn
-
-from demograd.learn.methods import LayerCausalGradientDescent
-from demograd.learn.passes import TrainingPass, by_token, whole
-from demograd.learn.readout_loss import readout_loss
-from demograd.learn.trained import TrainedLayer
-from demograd.learn.training_queries import TrainingQueries
-from demograd.learn.update import History, apply_gradients, check_weights, clipping, gradient_norm, make_optimizer
-from demograd.models import Anatomy
-from demograd.observe.attention import causal_attention
-from demograd.observe.attention_hook import Attend, attention_routed
-from demograd.tasks.prompts import TrainingSequence
-
-
-def layer_causal_gradient_descent(
-    anatomy: Anatomy,
-    layers: list[TrainedLayer],
-    sequences: list[TrainingSequence],
-    method: LayerCausalGradientDescent,
-    on_step: Callable[[int], None],
-    queries: TrainingQueries | None = None,
-) -> History:
-    """Take the method's steps; `on_step` is told how many are done, and `queries` keeps the query vectors on the way.
-
-    Raises:
-        Diverged: a loss, gradient or weight is not finite.
-    """
-    history = History(len(anatomy.blocks))
-    readout = _Readout(anatomy)
-    trained = {layer.number: layer for layer in layers}
-    learners = [_LayerLearner(anatomy, n, trained.get(n), method, readout) for n in range(len(anatomy.blocks))]
-    attend: Attend = partial(causal_attention, softmax_gradient=method.softmax_gradient)
-
-    def step(one: TrainingPass) -> None:
-        """Run the network on the tokens; each layer learns to predict the targets at the rows (none: it only runs)."""
-        readout.targets = one.targets
-        for learner in learners:
-            learner.rows = one.rows
-        anatomy.decoder(input_ids=torch.tensor([one.tokens], device=anatomy.device), use_cache=False)
-        readout.flush()
-        if len(one.rows):
-            learned = [learner for learner in learners if learner.layer]
-            norms: dict[int | None, float] = {learner.number: learner.gradient_norm for learner in learned}
-            history.add(sum(learner.loss for learner in learned), norms)
-            check_weights(layers, len(history.losses) - 1)
-            on_step(len(history.losses))
-
-    with ExitStack() as stack:
-        stack.enter_context(attention_routed(anatomy, queries.watch(attend) if queries else attend))
-        for learner in learners:
-            stack.enter_context(learner.watching())
-        for sequence in sequences * method.epochs:
-            for learner in learners:
-                learner.forget()
-            by_demonstration = method.step == "demonstration"
-            for one in [whole(sequence)] if by_demonstration else by_token(sequence, to_the_end=queries is not None):
-                step(one)
-    return history
-
+from demograd import learn, models
+from demograd.errors import UserError
+from demograd.learn.cost import Flops, NetworkSizes, SequenceSizes, attending_backward, decoding, in_steps, reading
+from demograd.learn.method import Method, method
 
 # A short demonstration is too few rows for the vocabulary projection to run at a machine's matrix rate. Layers wait
 # until they have this many rows together, which makes it twice as fast on a CPU; a long one is read layer by layer.
 ROWS_READ_TOGETHER = 512
 
 
-class _Readout:
-    """U, the frozen final norm and unembedding, read at a few layers at once."""
+@method("LCGD")
+@dataclass(frozen=True, kw_only=True)
+class LayerCausalGradientDescent(Method):
+    """Each layer learns from a loss read out at that layer, and from nothing above it (LCGD; Deutch 2024 §4)."""
 
-    def __init__(self, anatomy: Anatomy) -> None:
-        self.anatomy = anatomy
-        self.targets = torch.empty(0, dtype=torch.long)
-        self.waiting: list[tuple[_LayerLearner, Tensor]] = []
+    layer_causal: ClassVar[bool] = True
 
-    def add(self, learner: "_LayerLearner", hidden: Tensor) -> None:
-        """Read a layer's hidden states `[counted tokens, hidden]`, which still have their graph."""
-        self.waiting.append((learner, hidden))
-        if len(self.waiting) * len(hidden) >= ROWS_READ_TOGETHER:
-            self.flush()
+    readout: Literal["block", "attention_residual", "attention"] = field(
+        default="block",
+        metadata={
+            "words": {
+                "attention": "reads the attention output",
+                "attention_residual": "reads the stream after attention",
+            }
+        },
+    )
+    """What U reads: the block's output (the released runs), the residual stream after attention, or the attention
+    output alone (the paper's formula)."""
+    step: Literal["demonstration", "token"] = field(
+        default="demonstration", metadata={"words": {"token": "one step per token"}}
+    )
+    """One step per demonstration on its mean loss (the released runs), or one per token on that token's loss (§4.4)."""
+    softmax_gradient: bool = field(default=True, metadata={"words": {False: "no softmax derivative"}})
+    """False takes attention weights as constants, so only the values learn: a derivative that one attention layer could
+    compute plausibly (§4.2, which names it and takes the whole derivative for simplicity)."""
 
-    def flush(self) -> None:
-        """Each waiting layer's own loss CE(U(h), e) (Deutch 2024 §4.4), and a step of that layer on it."""
-        if not self.waiting:
-            return
-        together = torch.cat([hidden.detach().to(self.anatomy.readout_device) for _, hidden in self.waiting])
-        losses, gradient = readout_loss(self.anatomy, together, self.targets.repeat(len(self.waiting)))
-        rows = len(self.targets)
-        losses, gradients = losses.view(-1, rows).mean(dim=1), (gradient / rows).split(rows)
-        for (learner, hidden), loss, of_hidden in zip(self.waiting, losses.tolist(), gradients, strict=True):
-            learner.learn(loss, hidden, of_hidden.to(hidden.device))
-        self.waiting.clear()
+    def train(self, training: "learn.Training") -> None:
+        """θ_l ← θ_l − η ∇CE(U(f_l(stop(h_{l−1}))), e) in every layer, pass after pass.
 
+        Raises:
+            Diverged: a loss, gradient or weight is not finite.
+        """
+        from demograd.learn.layer_by_layer import train_layer_by_layer  # with torch, which settings do without
 
-class _LayerLearner:
-    """One layer, learning whenever its block runs; where none of it is trained, it only keeps its block's inputs."""
+        train_layer_by_layer(training, self)
 
-    def __init__(
-        self,
-        anatomy: Anatomy,
-        number: int,
-        layer: TrainedLayer | None,
-        method: LayerCausalGradientDescent,
-        readout: _Readout,
-    ) -> None:
-        self.number, self.layer, self.method, self.readout = number, layer, method, readout
-        self.block, self.attention = anatomy.blocks[number], anatomy.attention_outputs[number]
-        norms = anatomy.post_attention_norms
-        # where a norm stands between attention and the residual stream, the stream holds what it puts out
-        self.into_stream = norms[number] if norms else self.attention
-        self.residual_multiplier = getattr(anatomy.network.config, "residual_multiplier", 1.0)  # Granite
-        self.optimizer = make_optimizer(layer, method) if layer else None
-        self.rows = torch.empty(0, dtype=torch.long)
-        self.loss, self.gradient_norm = 0.0, 0.0
-        self.block_inputs: Tensor | None = None
-        self.attention_output: Tensor | None = None
+    def cost(self, network: NetworkSizes, sequences: Sequence[SequenceSizes]) -> Flops:
+        """Each trained layer's readout, there and back, and back through that layer to its projections.
 
-    def forget(self) -> None:
-        """Another demonstration begins."""
-        self.block_inputs = None
+        In blocks whose MLP stands beside attention (GPT-J, Cohere, Falcon), the backward pass is counted too high: it
+        does not go through the MLP.
+        """
+        trained = network.trained_entries(self.parameters)
 
-    @contextmanager
-    def watching(self) -> Iterator[None]:
-        """Learn from every forward pass inside this block."""
-        source = self.attention if self.method.readout == "attention" else self.into_stream
-        handles = [
-            self.block.register_forward_pre_hook(self._before_block, with_kwargs=True),
-            source.register_forward_hook(self._after_attention),
-            self.block.register_forward_hook(self._after_block),
-        ]
-        try:
-            yield
-        finally:
-            for handle in handles:
-                handle.remove()
+        def pass_cost(tokens: int, learned: int) -> Flops:
+            # layers whose rows meet each other's targets
+            together = min(len(trained), -(-ROWS_READ_TOGETHER // learned))
+            read = reading(network, learned) + 2 * learned * (together * learned) * network.hidden
+            whole = Flops(decoding(network, tokens, tokens**2))
+            for layer, entries in trained.items():
+                sizes = network.sizes[layer]
+                output = network.attention_width * network.hidden
+                through = sizes.all - sizes.before_attention if self.readout == "block" else output
+                back = 2 * tokens * (through + entries) + attending_backward(network, tokens)
+                whole += Flops(read, read + back)
+            return whole
 
-    def _before_block(self, block: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, Any]:
-        hidden = inputs[0] if inputs else named["hidden_states"]
-        # "block inputs of earlier tokens stay as computed": within a demonstration, a longer pass keeps its prefix
-        if self.method.step == "token" and self.block_inputs is not None:
-            hidden = torch.cat([self.block_inputs, hidden[:, self.block_inputs.shape[1] :]], dim=1)
-        self.block_inputs = hidden
-        return ((hidden, *inputs[1:]), named) if inputs else (inputs, {**named, "hidden_states": hidden})
+        return in_steps(sequences, self.step, pass_cost).times(self.epochs)
 
-    def _after_attention(self, module: nn.Module, inputs: Any, output: Any) -> None:
-        self.attention_output = output[0] if isinstance(output, tuple) else output
+    @property
+    def differentiates_softmax(self) -> bool:
+        """Whether gradients pass through the softmax of attention."""
+        return self.softmax_gradient
 
-    def _after_block(self, block: nn.Module, inputs: Any, output: Any) -> Any:
-        hidden = output[0] if isinstance(output, tuple) else output
-        if len(self.rows) and self.layer:
-            self.readout.add(self, self._read_from(hidden)[0, self.rows.to(hidden.device)])
-        self.attention_output = None
-        detached = hidden.detach()
-        return (detached, *output[1:]) if isinstance(output, tuple) else detached
-
-    def _read_from(self, block_output: Tensor) -> Tensor:
-        if self.method.readout == "block":
-            return block_output
-        assert self.attention_output is not None and self.block_inputs is not None
-        if self.method.readout == "attention":
-            return self.attention_output
-        # where blocks are spread over devices, a block's input comes from the one before
-        block_inputs = self.block_inputs.to(self.attention_output.device)
-        return block_inputs + self.residual_multiplier * self.attention_output
-
-    def learn(self, loss: float, hidden: Tensor, gradient: Tensor) -> None:
-        """One step, from the loss's gradient with respect to what was read of this layer."""
-        assert self.layer is not None and self.optimizer is not None
-        # without the softmax derivative nothing reaches the keys, nor the MLP where only attention is read: their
-        # gradient is zero, not missing
-        of_parameters = torch.autograd.grad(hidden, self.layer.parameters, gradient, materialize_grads=True)
-        gradients = self.layer.gradients(of_parameters)
-        self.loss, self.gradient_norm = loss, gradient_norm(gradients)
-        apply_gradients(self.layer, self.optimizer, gradients, clipping(self.gradient_norm, self.method.clip))
+    def check(self, anatomy: "models.Anatomy") -> None:
+        """
+        Raises:
+            UserError: the network has not what is to be trained, or nothing that the readout could read.
+        """
+        super().check(anatomy)
+        if self.readout == "attention_residual" and not anatomy.has_residual_stream_after_attention:
+            raise UserError(
+                f"readout attention_residual for {anatomy.network.config.model_type}",
+                "an architecture whose residual stream after attention demograd knows",
+                "Use the readout block or attention",
+            )

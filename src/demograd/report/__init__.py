@@ -1,11 +1,10 @@
-"""From a run folder to tables, charts and one HTML page. Reads results, never touches a model."""
+"""From a run folder to tables, charts and one HTML page: results are read, no model is touched, nothing is decided."""
 
 from typing import TYPE_CHECKING
 
 from demograd.lazy import make_lazy
 
 if TYPE_CHECKING:
-    from demograd.report.claims import deciding_p as deciding_p
     from demograd.report.finding import Finding as Finding
     from demograd.report.finding import finding as finding
     from demograd.report.finding import findings as findings
@@ -24,5 +23,6 @@ if TYPE_CHECKING:
     from demograd.report.section import Section as Section
     from demograd.report.section import Table as Table
     from demograd.report.section import section as section
+    from demograd.report.sections.claims import deciding_p as deciding_p
 
 make_lazy(__name__)

@@ -1,4 +1,4 @@
-"""The numbers of a synthetic run by subject (docs/run-folder.md, "A synthetic run"), and what its metrics are."""
+"""The numbers of a synthetic run by subject (docs/run-folder.md, "A synthetic run"), and its metrics."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -16,22 +16,22 @@ if TYPE_CHECKING:
 NETWORK, CONSTRUCTION, REFERENCE = "TF", "construction", "reference"
 """The settings: a small trained transformer, weights that theory gives, and an algorithm without weights."""
 _DIGITS = 3
-"""That count, at least: a claim may turn on 2 % of a loss."""
+"""Significant digits of a number, at least: a claim may turn on 2 % of a loss."""
 
 
 class Subject(NamedTuple):
-    """Whose number it is."""
+    """The world, network and reference that a number belongs to."""
 
     world: str
-    """Empty: a construction's own, which holds in any world."""
+    """Empty for a construction, which holds in any world."""
     network: str
-    """Empty: not a network's."""
+    """Empty for a reference or a construction."""
     reference: str
-    """What a network is held against; of an algorithm, its name. Empty: the network alone."""
+    """What a network is held against, or the name of an algorithm; empty for a network alone."""
 
 
 def synthetic_rows(results: pd.DataFrame) -> pd.DataFrame:
-    """The rows over all training seeds; without those of a language model beside them, and those of one layer."""
+    """The rows of synthetic settings over all training seeds and layers."""
     is_synthetic = results["setting"].isin([NETWORK, CONSTRUCTION, REFERENCE])
     return results[is_synthetic & results[["seed", "layer", "head"]].isna().all(axis=1)]
 
@@ -48,7 +48,7 @@ def cells(rows: pd.DataFrame, metric: str, setting: str = NETWORK) -> dict[Subje
 
 
 def by_seed(results: pd.DataFrame, metric: str) -> dict[Subject, list[float]]:
-    """A number of each training seed, of every network that has it; without those that are missing."""
+    """A metric of each network that has it, one number per training seed; missing numbers are left out."""
     values: dict[Subject, list[float]] = {}
     rows = results[(results["metric"] == metric) & (results["setting"] == NETWORK) & results["seed"].notna()]
     for row in rows[rows[["at", "step"]].isna().all(axis=1) & rows["value"].notna()].to_dict("records"):
@@ -66,13 +66,13 @@ def cells_at(rows: pd.DataFrame, metric: str, setting: str = NETWORK) -> dict[Su
 
 
 def subject(row: Mapping[Any, Any]) -> Subject:
-    """Whose number a row of the results is."""
+    """The subject of a row of the results."""
     names = (row[column] for column in ("task", "model", "method"))
     return Subject(*("" if pd.isna(name) else str(name) for name in names))
 
 
 def worlds_of(subjects: Iterable[Subject]) -> list[str]:
-    """In the order in which they come."""
+    """The worlds of subjects, in their order."""
     return list(dict.fromkeys(subject.world for subject in subjects))
 
 

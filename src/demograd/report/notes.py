@@ -1,4 +1,4 @@
-"""The notes of a page: how far its own numbers carry, beside what the run itself noted."""
+"""The notes of a page: limits of its numbers, beside the notes that the run wrote."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ from demograd.statistics import Verdict
 NORMAL = 1.96
 """Half the width of a 95 % interval, in standard errors."""
 CLAMPED_SHARE = 0.001
-"""Share of the clamped tokens from which on a reader must know of it."""
+"""A larger share of clamped tokens has a note."""
 
 
 def page_notes(run: Run, findings: Sequence[Finding]) -> list[str]:
@@ -37,9 +37,9 @@ def fewer_demonstrations(run: Run) -> list[str]:
 
 
 def precision(run: Run) -> str:
-    """The losses whose standard error, sd / √n over test sequences, is above the 2 % that ratios are decided by.
+    """A note on losses whose standard error, sd / √n over test sequences, exceeds the 2 % that decide ratios, or empty.
 
-    A ratio's interval can be narrower, for both losses are of the same sequences. Empty where there are none.
+    A ratio's interval can be narrower, for both losses are of the same sequences.
     """
     rows = of_context(run.results, run.study["context"])
     # of one learner, a reference or one training seed's network: over test sequences alone
@@ -57,7 +57,7 @@ def precision(run: Run) -> str:
 
 
 def clamped(run: Run) -> str:
-    """The networks whose tests felt the bound on tokens: more than `CLAMPED_SHARE` of them clamped. May be empty."""
+    """A note on networks with more than `CLAMPED_SHARE` of their tokens clamped in tests; else empty."""
     shares = {subject: cell.value or 0.0 for subject, cell in cells(run.networks_at_context, "clamped_share").items()}
     clauses = [
         f"{100 * share:.2g} % of “{subject.network}” in {subject.world}"
@@ -70,7 +70,7 @@ def clamped(run: Run) -> str:
 
 
 def multiplicity(findings: Sequence[Finding]) -> str:
-    """How many statements a page makes, and that chance decides some of them; empty for a single one.
+    """A note on the number of statements of a page, some of which chance decides; empty for a single statement.
 
     Intervals, unlike p-values, are kept at one level, so the decisions are not corrected (Holm) as those of a language
     model's page are. How many are wrong is not said: it depends on how many statements are true, and on how often

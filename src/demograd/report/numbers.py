@@ -1,4 +1,4 @@
-"""Numbers as a reader sees them: value ± deviation, interval, and what is missing. Never NaN."""
+"""Numbers as a reader sees them: value ± deviation, interval, and the count of missing values; never NaN."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ MINUS = "−"
 
 @dataclass(frozen=True)
 class Cell:
-    """A row of the results, without what it is about."""
+    """The number of one row of the results."""
 
     value: float | None
     """None where missing."""
@@ -53,12 +53,12 @@ class Cell:
 
     @property
     def marked(self) -> bool:
-        """Whether the interval that is shown must be called conditional."""
+        """Whether there is an interval, and it must be called conditional."""
         return self.conditional and bool(self.bounds)
 
     @property
     def missing(self) -> str:
-        """How many of the single values under this one are missing, or nothing."""
+        """`50 of 250 missing`, of the values that this number is a mean of, or nothing."""
         total = self.n + self.n_missing
         if not self.n_missing or self.value is None or not total:
             return ""
@@ -66,12 +66,12 @@ class Cell:
 
     @property
     def is_mostly_missing(self) -> bool:
-        """Whether the number stands for the lesser half of its values."""
+        """Whether more than half of its values are missing."""
         return self.value is not None and self.n_missing > self.n
 
     @property
     def interval(self) -> Interval | None:
-        """For `decide`, which asks what it is over and on how many demonstration sets it rests."""
+        """The interval with its level, and the demonstration sets that it rests on, for `decide`."""
         if self.value is None or self.low is None or self.high is None:
             return None
         over: Over = "queries" if self.conditional else "demonstrations"
@@ -138,24 +138,26 @@ def _count(value: Any) -> int:
 
 
 def written(cell: Cell) -> str:
-    """`1.003 [0.998, 1.008]`, or why there is no number: of a synthetic run, whose seeds are of training."""
+    """`1.003 [0.998, 1.008]`, or the reason why there is no number; for synthetic runs, whose seeds are of training."""
     conditional = ", over test sequences alone" * cell.marked
     return f"{cell.value_text} {cell.bounds}{conditional}".strip() if cell.value is not None else cell.text
 
 
 def interval_note(mark: str, cells: Iterable[Cell]) -> str:
-    """`Upright lines: 95 % intervals over demonstration sets.`: what a caption says of the intervals of these cells,
-    which `mark` stands for; nothing where none has an interval."""
+    """The sentence of a caption on intervals, `Upright lines: 95 % intervals over demonstration sets.`
+
+    `mark` is the part of the chart that shows them. Empty if no number has an interval.
+    """
     return _interval_note(mark, {cell.conditional for cell in cells if cell.bounds})
 
 
 def interval_note_of_points(mark: str, points: pd.DataFrame) -> str:
-    """The same of `points`, with columns low and conditional."""
+    """The sentence of `interval_note` for a table of points, with columns low and conditional."""
     return _interval_note(mark, set(points.loc[points["low"].notna(), "conditional"]))
 
 
 def _interval_note(mark: str, conditional: set[bool]) -> str:
-    """`conditional`: of each interval, whether it holds for these demonstrations only."""
+    """`conditional` says of each interval whether it holds for these demonstrations only."""
     if not conditional:
         return ""
     if conditional == {True}:

@@ -59,7 +59,7 @@ def write_report(*runs: Run | Place, to: Place | None = None) -> Place:
 
 
 def render(*runs: Run) -> str:
-    """The page as text. What comes from a run is untrusted and escaped; the charts have been checked."""
+    """The page as text: texts of a run are untrusted and escaped, charts have been checked."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,
@@ -112,7 +112,7 @@ def _findings(run: Run) -> tuple[Finding, list[Finding]]:
 
 
 def _sections(run: Run, prefix: str) -> Iterator[dict[str, Any]]:
-    """In the order of the page; a section is left out that the run measured nothing of."""
+    """The sections of a run in the order of the page, without those that it measured nothing of."""
     for registered in registered_sections():
         try:
             section = registered.make(run)

@@ -24,22 +24,22 @@ class Check:
     check: str
     """`in_context_learning`, `fine_tuning`, `update_size`, `resolution` or `seeds`."""
     method: str | None
-    """The label of the fine-tuning method that the check is about; None: it is about none, or all."""
+    """The label of the fine-tuning method, or None for a check of no method, or of all."""
     passed: bool
     message: str
     undecided: bool = False
-    """Whether it did not pass for want of demonstration sets, and not because it failed."""
+    """Whether there were too few demonstration sets to say."""
     model: str | None = None
     k: int | None = None
 
     def is_about(self, model: str, weights: str, task: str, k: int | None) -> bool:
-        """Whether the check is about these."""
+        """Whether the check is about this model, state of the weights, task and k."""
         return (self.weights, self.task) == (weights, task) and self.model in (None, model) and self.k in (None, k)
 
 
 @dataclass(frozen=True)
 class Matrices:
-    """What a trained layer multiplies with, beside what theory says, scaled alike (`matrices.json`)."""
+    """A product of a trained layer's matrices beside those of theory, scaled alike (`matrices.json`)."""
 
     world: str
     network: str
@@ -49,14 +49,14 @@ class Matrices:
     """`KᵀQ` or `PV`."""
     trained: list[list[float]]
     theories: dict[str, list[list[float]]]
-    """By name; empty: theory says nothing of this layer."""
+    """By name; empty if theory says nothing of this layer."""
     in_use: list[list[bool]]
     """Which entries can change a prediction."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """What a run left behind, as far as a report needs it."""
+    """The files of a run folder that a report reads."""
 
     path: Place
     study: dict[str, Any]
@@ -73,7 +73,7 @@ class Run:
 
     @property
     def is_synthetic(self) -> bool:
-        """Whether small transformers were trained in made worlds, and no language model was asked."""
+        """Whether it is of small transformers in synthetic worlds, and not of a language model."""
         return self.study.get("kind") == "synthetic"
 
     @cached_property
@@ -88,7 +88,7 @@ class Run:
 
     @cached_property
     def networks_at_context(self) -> pd.DataFrame:
-        """Those with as many examples as the networks were trained on."""
+        """The rows of `networks` with as many examples as the networks were trained on."""
         return of_context(self.networks, self.study.get("context"))
 
 
@@ -139,7 +139,7 @@ def _results(path: Place) -> pd.DataFrame:
 
 
 def _without_infinities(results: pd.DataFrame) -> pd.DataFrame:
-    """The same, where a value that is infinite has diverged, as an older version's results may not say."""
+    """The results with infinite values as diverged, which older versions did not say."""
     diverged = results["value"].isin([inf, -inf])
     if not diverged.any():
         return results
@@ -148,7 +148,7 @@ def _without_infinities(results: pd.DataFrame) -> pd.DataFrame:
 
 
 def _readable(path: Place, read: Any, missing: Any = None) -> Any:
-    """`read(path)`; `missing`, where one is given, if there is no such file."""
+    """`read(path)`, or `missing`, unless it is None, if there is no such file."""
     if missing is not None and not path.is_file():
         return missing
     try:

@@ -1,44 +1,19 @@
 """What a row of a table is about: one fine-tuning method on one task, from one state of the weights; and its labels."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import pandas as pd
 
+from demograd.learn.method import method_with, options_in_words
 from demograd.report.section import Entry, Group, Row, grouped
 
 WEIGHTS = ("trained", "trained_embeddings", "norms_only", "no_training")
 """In the order in which tables show them; others follow."""
 
 FIELD_TITLES = {"learning_rate": "learning rate", "record_at": "recorded at"}
-DEFAULTS: dict[str, Any] = {
-    "optimizer": "sgd",
-    "momentum": 0.0,
-    "epochs": 1,
-    "clip": None,
-    "linearised": False,
-    "step": "demonstration",
-    "readout": "block",
-    "softmax_gradient": True,
-    "which": "key_value",
-    "layers": "all",
-    "fraction": 1.0,
-    "seed": 0,
-}
-"""Of `demograd.learn`'s methods and of the parameters that they train (a report may not look there)."""
-_WORDS = {
-    ("optimizer", "adam"): "Adam",
-    ("step", "batch"): "full batch",
-    ("step", "token"): "one step per token",
-    ("linearised", True): "linearised",
-    ("softmax_gradient", False): "no softmax derivative",
-    ("readout", "attention"): "reads the attention output",
-    ("readout", "attention_residual"): "reads the stream after attention",
-    ("which", "value"): "value projections only",
-    ("which", "all"): "all parameters",
-}
 
 
 @dataclass(frozen=True)
@@ -185,32 +160,19 @@ def _without_rate(variant: Variant) -> Variant:
 
 def options_text(method_options: str | None) -> str:
     """`method_options` of the results in words; what is no JSON is shown as it is."""
-    try:
-        options = json.loads(method_options or "{}")
-    except ValueError:
-        return str(method_options)
-    return ", ".join(_differing(options)) if isinstance(options, dict) else str(options)
+    options = _parsed(method_options)
+    return options_in_words(options) if isinstance(options, dict) else str(options)
 
 
 def is_layer_causal(method_options: str | None) -> bool:
-    """Whether these are options of LCGD: it alone has a readout."""
-    return '"readout"' in (method_options or "")
+    """Whether these are options of a method whose layers each learn from a loss of their own."""
+    options = _parsed(method_options)
+    method = method_with(options) if isinstance(options, dict) else None
+    return method is not None and method.layer_causal
 
 
-def _differing(options: Mapping[str, Any]) -> Iterator[str]:
-    for name, value in options.items():
-        if isinstance(value, dict):  # the parameters that are trained
-            yield from _differing(value)
-        elif name not in DEFAULTS or DEFAULTS[name] != value:
-            yield _in_words(name, value)
-
-
-def _in_words(name: str, value: Any) -> str:
-    if words := _WORDS.get((name, value) if not isinstance(value, list) else ("", "")):
-        return words
-    if name == "layers":
-        layers = f"layers {value[0]} to {value[1]}" if isinstance(value, list) else f"{value} layers"
-        return f"layer {value} only" if isinstance(value, int) else f"{layers} only"
-    if name == "fraction":
-        return f"a random {100 * value:g} % of the entries"
-    return f"{value} epochs" if name == "epochs" else f"{name.replace('_', ' ')} {value}"
+def _parsed(method_options: str | None) -> Any:
+    try:
+        return json.loads(method_options or "{}")
+    except ValueError:
+        return method_options

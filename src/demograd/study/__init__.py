@@ -6,10 +6,9 @@ from demograd.lazy import make_lazy
 
 if TYPE_CHECKING:
     from demograd.study.claim_table import claims
-    from demograd.study.finished import Run
     from demograd.study.language_model.grid import Cell, World, cells
     from demograd.study.measures import MEASURES
-    from demograd.study.run import run_study
+    from demograd.study.run import Run, run_study
     from demograd.study.schema import Study, make_study
     from demograd.study.spec.files import preset_groups, preset_names, read_studies, read_study
     from demograd.study.spec.methods import method_descriptions
@@ -18,8 +17,8 @@ if TYPE_CHECKING:
     from demograd.study.store.failures import Failure
     from demograd.study.store.folder import RunFolder
     from demograd.study.synthetic.schema import SyntheticStudy
-    from demograd.study.watch import Silent, Watch
     from demograd.study.workers import Workers
+    from demograd.study.workers.progress import Silent, Watch
 
 __all__ = [
     "MEASURES",

@@ -47,7 +47,7 @@ class Experiment(ABC):
 
     @abstractmethod
     def work(self, unit: Unit) -> int:
-        """What the whole progress bar counts of a unit: optimizer steps and queries."""
+        """Optimizer steps and queries of a unit, which the whole progress bar counts."""
 
     @abstractmethod
     def equipped(self, batch: Sequence[Unit]) -> Sequence[Unit]:
@@ -63,11 +63,11 @@ class Experiment(ABC):
 
     @abstractmethod
     def device(self) -> str:
-        """What it computes on, for the provenance."""
+        """The device it computes on, for the provenance."""
 
     @abstractmethod
     def facts(self, folder: RunFolder) -> dict[str, Any]:
-        """What the provenance says of this kind of study beside versions, machine and time."""
+        """Facts of this kind of study for the provenance, beside versions, machine and time."""
 
 
 def experiment_of(study: AnyStudy) -> Experiment:

@@ -1,25 +1,99 @@
 """Run a study of either kind: what its folder lacks is computed by workers and kept at once, then all is tabulated."""
 
+import os
+import platform
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import cached_property
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
-from demograd.files import Place, check_writable
+import pandas as pd
+
+from demograd.errors import UserError
+from demograd.files import Place, check_writable, read_table
+from demograd.observe import Observation
 from demograd.study.experiment import AnyStudy, Experiment, experiment_of
-from demograd.study.finished import Run
-from demograd.study.provenance import machine_facts
+from demograd.study.language_model.grid import Cell, cells
+from demograd.study.language_model.units import FineTuning
 from demograd.study.results import write_results
-from demograd.study.store.failures import failed_keys, forget
+from demograd.study.schema import Study
+from demograd.study.store.failures import Failure, failed_keys, failures, forget
 from demograd.study.store.folder import Computing, RunFolder
 from demograd.study.store.keys import path_safe, study_key
-from demograd.study.store.session import mended, opened
+from demograd.study.store.session import run_session, with_repair
 from demograd.study.unit import Batch, State, Unit, batches, forget_done, states
-from demograd.study.watch import Silent, Watch
 from demograd.study.workers import Workers, run_jobs
 from demograd.study.workers.local import refuse_in_import
 from demograd.study.workers.on_ray import check_reachable
+from demograd.study.workers.progress import Silent, Watch
+
+_PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "scipy", "pandas", "safetensors", "gguf")
+"""Packages whose versions the provenance names."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that has ended. Nothing is read before it is asked for."""
+
+    folder: RunFolder
+    study: AnyStudy
+    """As it ran: every setting resolved, and learning rates filled in. The folder's keys follow from no other."""
+
+    def __repr__(self) -> str:
+        """One line: where it is, what of, and how much of it there is."""
+        return f"Run({str(self.folder.path)!r}, study {self.study.name!r}, {experiment_of(self.study).size})"
+
+    def results(self) -> pd.DataFrame:
+        """The results table, one number a row (docs/run-folder.md).
+
+        Raises:
+            UserError: the run has not ended.
+        """
+        file = self.folder.path / "results.parquet"
+        if not file.is_file():
+            raise UserError(
+                f"{self.folder.path} has no results.parquet",
+                "a run that has ended",
+                "Run the study there again: it goes on where it stopped",
+            )
+        return read_table(file)
+
+    def cells(self) -> list[Cell]:
+        """All cells of a study of a language model, those that failed too; a synthetic study has none."""
+        return list(cells(self.study)) if isinstance(self.study, Study) else []
+
+    def observations(self, cell: Cell) -> tuple[Observation, Observation]:
+        """ZSL and ICL of a cell's world, with all that was recorded.
+
+        Raises:
+            UserError: it is no cell of this study, or its world was not observed: it failed, or was not reached.
+        """
+        if cell not in self.cells():
+            raise UserError(f"{cell} of {self.folder.path}", "a cell of this study", "Take one of Run.cells()")
+        units = experiment_of(self.study).units(self.folder)
+        unit = next(unit for unit in units if isinstance(unit, FineTuning) and unit.cell == cell).observations
+        keys = unit.zsl_key, unit.icl_key
+        if not all(map(self.folder.has_observation, keys)):
+            failed = failures(self.folder, [unit.key]).values()
+            why = next((failure.status for failure in failed), "not run yet")
+            raise UserError(
+                f"There are no observations of {cell.world} ({why})",
+                "a world that was observed",
+                "Run the study there again, with --retry-failed for what failed",
+            )
+        zsl, icl = map(self.folder.load_observation, keys)
+        return zsl, icl
+
+    @cached_property
+    def failed(self) -> tuple[Failure, ...]:
+        """Failures, each with its traceback."""
+        units = experiment_of(self.study).units(self.folder)
+        return tuple(failures(self.folder, [unit.key for unit in units]).values())
 
 
 def run_study(
@@ -62,7 +136,7 @@ def run_study(
         _compute(experiment, units, folder, workers, watch)
         write_results(folder, experiment.rows(folder))
         experiment.judge(folder)
-        machine = machine_facts(
+        machine = _machine_facts(
             folder.read_json("provenance.json"),
             experiment.device(),
             workers.threads_each,
@@ -70,8 +144,8 @@ def run_study(
         )
         folder.write_json("provenance.json", {**machine, **experiment.facts(folder)})
 
-    with opened(folder, experiment.study, watch.say):
-        mended(folder, work, watch.say)
+    with run_session(folder, experiment.study, watch.say):
+        with_repair(folder, work, watch.say)
     return Run(folder, experiment.study)
 
 
@@ -98,19 +172,44 @@ def _compute(experiment: Experiment, units: list[Unit], folder: RunFolder, worke
         experiment.free()
     watch.start(sum(map(experiment.work, left)))
     computing = Computing(experiment.study.device, workers.threads_each)
-    theirs = replace(folder, path=folder.path.absolute(), computing=computing)  # a worker may stand elsewhere
-    jobs = (Batch(tuple(experiment.equipped(batch)), theirs) for batch in batches(left))
+    elsewhere = replace(folder, path=folder.path.absolute(), computing=computing)  # a worker may stand elsewhere
+    jobs = (Batch(tuple(experiment.equipped(batch)), elsewhere) for batch in batches(left))
     for _ in run_jobs(jobs, workers, watch):
         pass  # all that a job leaves is in the folder
 
 
 def _in_words(units: list[Unit], progress: list[State], folder: RunFolder) -> Iterator[str]:
-    """`3 of 12 cells are already in runs/study`, and what failed before."""
-    total, counts = (
-        Counter(unit.kind for unit in units),
-        Counter(zip((unit.kind for unit in units), progress, strict=True)),
-    )
-    if done := [f"{counts[kind, State.DONE]} of {total[kind]} {kind}" for kind in total if counts[kind, State.DONE]]:
+    """`3 of 12 cells are already in runs/study`, `9 cells to run`, and what failed before."""
+    total = Counter(unit.kind for unit in units)
+    counts = Counter(zip((unit.kind for unit in units), progress, strict=True))
+    if done := [
+        f"{counts[kind, State.DONE]} of {_counted(total[kind], kind)}" for kind in total if counts[kind, State.DONE]
+    ]:
         yield f"{', '.join(done)} are already in {folder.path}"
-    if failed := [f"{kind}: {counts[kind, State.FAILED]}" for kind in total if counts[kind, State.FAILED]]:
+    if failed := [f"{kind}s: {counts[kind, State.FAILED]}" for kind in total if counts[kind, State.FAILED]]:
         yield f"Failed before, and not tried again ({', '.join(failed)}); --retry-failed does"
+    if to_do := [_counted(counts[kind, State.TO_DO], kind) for kind in total if counts[kind, State.TO_DO]]:
+        yield f"{', '.join(to_do)} to run"
+
+
+def _counted(number: int, kind: str) -> str:
+    return f"{number} {kind}{'s' * (number != 1)}"
+
+
+def _machine_facts(before: dict[str, Any] | None, device: str, threads: int, seconds: float) -> dict[str, Any]:
+    """Versions, time and machine, `threads` being those of each worker; a run that went on adds its time to what was
+    there `before`."""
+    before = before or {}
+    return {
+        "demograd": version("demograd"),
+        "created": before.get("created", datetime.now(UTC).isoformat(timespec="seconds")),
+        "seconds": round(before.get("seconds", 0.0) + seconds, 1),
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}},
+        "machine": {
+            "platform": platform.platform(),
+            "processor": platform.machine(),
+            "cores": os.cpu_count(),
+            "threads": threads,
+            "device": device,
+        },
+    }

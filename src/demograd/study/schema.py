@@ -22,7 +22,7 @@ from demograd.study.spec.fields import (
     Positive,
     Seed,
 )
-from demograd.study.spec.methods import make_method, named_methods, resolved_methods
+from demograd.study.spec.methods import MethodsByName, make_method, named_methods
 from demograd.study.spec.validation import validated
 from demograd.tasks.sources.cells import label_key
 from demograd.words import Control, Dtype, Weights
@@ -81,8 +81,10 @@ class Study(BaseModel):
     """Test examples, for all tasks or task by task."""
     query_seed: Seed = 1
     """Draws the queries, which do not depend on the demonstration set."""
-    methods: dict[str, dict[str, Any]] = Field(default=["GD", "LCGD"], validate_default=True)
-    """Names of `demograd list methods`; or name → options, with `kind: GD` or `kind: LCGD` for a name of one's own."""
+    methods: Annotated[dict[str, dict[str, Any]], MethodsByName()] = Field(
+        default=["GD", "LCGD"], validate_default=True
+    )
+    """Names of `demograd list methods`; or name → options, with a `kind` such as GD or LCGD for a name of one's own."""
     learning_rates: dict[str, Annotated[list[Positive] | dict[str, Rates], OneOrMany()]] = {}
     """Per method, for all tasks, task by task, or model by model; where none is named, the rate that the shipped sweep
     chose."""
@@ -125,11 +127,6 @@ class Study(BaseModel):
     """What the network computes in."""
     device: Device = "auto"
     """`auto`, `balanced` (over all CUDA devices), `cpu`, `cuda`, `cuda:1`, …"""
-
-    @field_validator("methods", mode="before")
-    @classmethod
-    def _methods_by_name(cls, given: Any) -> dict[str, dict[str, Any]]:
-        return resolved_methods(given)
 
     @field_validator("label_words", mode="before")
     @classmethod

@@ -13,7 +13,7 @@ from typing import ClassVar
 
 from demograd.study.store.failures import attempt, failed_keys, forget, keep_failure
 from demograd.study.store.folder import RunFolder
-from demograd.study.watch import JobWatch
+from demograd.study.workers.progress import JobWatch
 
 
 class State(Enum):
@@ -29,7 +29,7 @@ class Unit(ABC):
     """A part of a study that is computed whole and kept at once. It is pickled to reach its worker."""
 
     kind: ClassVar[str]
-    """Of several, as a user is told of them: `cells`."""
+    """As a user reads of it: `cell`, of several with an s."""
     key: str
     """Names its file, and its failure: a hash of everything that its numbers depend on, but for rounding."""
 
@@ -90,13 +90,13 @@ class Batch:
         """Compute every unit that is neither done nor failed."""
         for unit in self.units:
             if _state(unit, self.folder, failed_keys(self.folder)) is State.TO_DO:
-                attempt(self.folder, unit.key, unit.title, partial(unit.compute, self.folder, watch), watch)
+                attempt(self.folder, unit.key, unit.title, partial(unit.compute, self.folder, watch), watch.say)
 
     def give_up(self, why: str, watch: JobWatch) -> bool:
         """Keep the first unit that is still to do as failed, which is the one that was computed when its worker was
         killed; whether there is more to do."""
         for unit in self._left()[:1]:
-            keep_failure(self.folder, unit.key, unit.title, why, "", watch)
+            keep_failure(self.folder, unit.key, unit.title, why, "", watch.say)
         return bool(self._left())
 
     def _left(self) -> list[Unit]:

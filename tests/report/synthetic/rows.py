@@ -195,17 +195,17 @@ def matrices() -> Iterator[dict[str, Any]]:
     random = np.random.default_rng(0)
     ideal = np.diag([1.0] * 10 + [0.0])
     for seed in (0, 1):
-        for what in ("KᵀQ", "PV"):
+        for product in ("KᵀQ", "PV"):
             trained = (ideal + 0.03 * random.standard_normal((11, 11))).tolist()
             yield {
                 "world": WORLD,
                 "network": "linear, 1 layer",
                 "seed": seed,
                 "layer": 0,
-                "what": what,
+                "what": product,
                 "trained": trained,
                 "theories": {"GD, 1 step": ideal.tolist()},
                 "in_use": (np.arange(11) == 10)[:, None].repeat(11, 1).tolist()
-                if what == "PV"
+                if product == "PV"
                 else (np.arange(11) < 10)[None].repeat(11, 0).tolist(),
             }

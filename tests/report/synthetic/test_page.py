@@ -66,7 +66,7 @@ def test_a_missing_reference_is_listed_without_weights(tmp_path: Path) -> None:
 
 def test_untrusted_names_are_text_and_nothing_else(tmp_path: Path) -> None:
     evil = {"isotropic": EVIL, "linear, 1 layer": EVIL, "GD, 1 step": EVIL}
-    rows = [{column: evil.get(value, value) for column, value in one.items()} for one in everything()]
+    rows = [{column: evil.get(value, value) for column, value in row.items()} for row in everything()]
     folder = write_synthetic_run(
         tmp_path,
         rows=rows,
@@ -74,10 +74,11 @@ def test_untrusted_names_are_text_and_nothing_else(tmp_path: Path) -> None:
         worlds={EVIL: {"kind": "linear"}} | {"orthogonal system": {"kind": "system", "dimension": 3}},
     )
     matrices = read_json(folder / "matrices.json")
-    named = [
-        one | {"world": EVIL, "network": EVIL, "what": EVIL, "theories": {EVIL: one["trained"]}} for one in matrices
+    renamed = [
+        record | {"world": EVIL, "network": EVIL, "what": EVIL, "theories": {EVIL: record["trained"]}}
+        for record in matrices
     ]
-    write_json(folder / "matrices.json", named)
+    write_json(folder / "matrices.json", renamed)
     write_json(folder / "provenance.json", {"notes": [EVIL], EVIL: [EVIL]})
     parsed = Parsed(page(folder))
     assert not {"script", "img", "iframe", "object", "embed", "foreignobject", "a", "link"} & set(parsed.tags)

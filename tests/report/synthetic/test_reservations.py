@@ -19,8 +19,10 @@ def test_a_loss_whose_standard_error_is_over_two_percent_is_named(tmp_path: Path
         reference("loss", 1.0, "GD, 4 steps", k=40, around=0.5),  # not what is compared
         reference("loss", 0.0, "Bayes", around=0.0),
     ]
-    said = precision(read_run(write_synthetic_run(tmp_path / "wide", rows)))
-    assert said.startswith("The loss of “deep” and “GD, 3 steps” has a standard error of up to 5 % over test sequences")
+    sentence = precision(read_run(write_synthetic_run(tmp_path / "wide", rows)))
+    assert sentence.startswith(
+        "The loss of “deep” and “GD, 3 steps” has a standard error of up to 5 % over test sequences"
+    )
     assert precision(read_run(write_synthetic_run(tmp_path / "narrow", rows[:2]))) == ""
 
 

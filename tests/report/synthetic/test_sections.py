@@ -25,8 +25,8 @@ CURVE = {curve.name: curve for curve in CURVES}
 
 def lines(section: Section | None, number: int = 0) -> list[Row]:
     assert section is not None
-    of = [part for part in section.parts if isinstance(part, Table)][number]
-    return [line for group in of.groups for line in group.rows]
+    table = [part for part in section.parts if isinstance(part, Table)][number]
+    return [line for group in table.groups for line in group.rows]
 
 
 def figure(section: Section | None) -> Figure:
@@ -132,10 +132,10 @@ def test_without_sensitivities_there_is_no_column_for_a_verdict() -> None:
 
 
 def test_a_curve_takes_more_than_one_point() -> None:
-    one = row("loss_at_scale", 1.0, at=1.0)
-    assert curve_section(synthetic_run(one), CURVE["input-scale"]) is None
-    assert curve_section(synthetic_run(one, row("loss_at_scale", None, at=2.0)), CURVE["input-scale"]) is None
-    section = curve_section(synthetic_run(one, row("loss_at_scale", 2.0, at=2.0)), CURVE["input-scale"])
+    point = row("loss_at_scale", 1.0, at=1.0)
+    assert curve_section(synthetic_run(point), CURVE["input-scale"]) is None
+    assert curve_section(synthetic_run(point, row("loss_at_scale", None, at=2.0)), CURVE["input-scale"]) is None
+    section = curve_section(synthetic_run(point, row("loss_at_scale", 2.0, at=2.0)), CURVE["input-scale"])
     assert [chart.title for chart in figure(section).charts] == ["isotropic"]
 
 
@@ -156,7 +156,7 @@ def test_losses_of_another_order_than_a_charts_others_are_left_out_and_counted()
 
 def test_sensitivities_over_training_are_a_line_for_each_reference() -> None:
     cosines = [
-        row("sensitivity_cosine", 0.9, step=step, method=of) for step in (1, 10) for of in ("GD, 1 step", "ridge")
+        row("sensitivity_cosine", 0.9, step=step, method=name) for step in (1, 10) for name in ("GD, 1 step", "ridge")
     ]
     section = curve_section(synthetic_run(*cosines, row("sensitivity_cosine", 0.9)), CURVE["sensitivity-over-training"])
     assert [key.label for key in figure(section).legend] == [
@@ -234,10 +234,10 @@ def test_idle_entries_are_grey_and_counted() -> None:
         "theories": {},
         "in_use": [[True] * 2, [False] * 2],
     }
-    drawn = figure(weights(synthetic_run(matrices=(read_matrices(idle),))))
-    assert drawn.caption == "Idle: 2 of 4 entries of KᵀQ in layer 0."
+    drawing = figure(weights(synthetic_run(matrices=(read_matrices(idle),))))
+    assert drawing.caption == "Idle: 2 of 4 entries of KᵀQ in layer 0."
     # the larger weight is idle: neither drawn nor what the colours reach to
-    assert "from 0 to 0.5" in drawn.charts[0].svg and IDLE in drawn.charts[0].svg
+    assert "from 0 to 0.5" in drawing.charts[0].svg and IDLE in drawing.charts[0].svg
     whole = {**idle, "in_use": [[True] * 2] * 2}
     assert figure(weights(synthetic_run(matrices=(read_matrices(whole),)))).caption == ""
 

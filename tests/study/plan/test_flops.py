@@ -13,9 +13,9 @@ from demograd.learn import Method
 from demograd.models import Model
 from demograd.observe.masks import attention_masks
 from demograd.observe.self_check import way_at_length
+from demograd.study.language_model.sizes import prompt_sizes, sequence_sizes
 from demograd.study.plan.blueprint import Blueprint, network_of
 from demograd.study.plan.flops import observing, training
-from demograd.study.sizes import prompt_sizes, sequence_sizes
 from demograd.tasks import Prompts, TrainingSequence
 
 GENERATOR = torch.Generator().manual_seed(0)

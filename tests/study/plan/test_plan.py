@@ -22,7 +22,7 @@ from demograd.study.language_model.networks import Network
 from demograd.study.language_model.prompts import Prepared, Reader
 from demograd.study.plan import plan_study
 from demograd.study.plan.blueprint import blueprint_of
-from demograd.study.plan.schedule import Job, makespan
+from demograd.study.plan.plan import Job, makespan
 from demograd.tasks import Prompts, Task, TrainingSequence
 from demograd.words import Weights
 

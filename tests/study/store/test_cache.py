@@ -21,7 +21,7 @@ from demograd.study import Cache, RunFolder, make_study, run_study, user_cache
 from demograd.study.measures import MEASURES
 from demograd.study.store.folder import Computing
 from demograd.study.store.keys import settings_key
-from demograd.study.store.session import opened
+from demograd.study.store.session import run_session
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_another_study_that_contains_a_cell_has_it(cache: Path, tmp_path: Path) 
     """The key is the hash of what the cell depends on, so the cell's name does not matter."""
     first = a_cell(working(tmp_path / "one"))
     second, again = working(tmp_path / "two"), settings_key("by another name", {"number": 1.0})
-    with opened(second, Settings(), nobody_listens):
+    with run_session(second, Settings(), nobody_listens):
         assert first != again and second.has_cell(again)
         assert torch.equal(second.load_cell(again).tensors["FT/sim_aou"], torch.ones(4, 2))
         assert not second.has_cell(settings_key("first", {"number": 2.0}))
@@ -63,7 +63,7 @@ def test_an_observation_is_shared_the_same_way(cache: Path, tmp_path: Path) -> N
     key = settings_key("ZSL", {})
     for name in ("one", "two"):
         folder = working(tmp_path / name)
-        with opened(folder, Settings(), nobody_listens):
+        with run_session(folder, Settings(), nobody_listens):
             new = observation if name == "one" else lambda: pytest.fail("observed twice")
             assert folder.observation(key, new, nobody_listens).attention_output.mean() == 1
 
@@ -72,7 +72,7 @@ def test_what_was_computed_on_other_threads_is_computed_anew_and_both_are_kept(c
     """An update is the difference of two observations: a difference in their rounding would be part of it."""
     key = a_cell(working(tmp_path / "one", threads=1))
     for name, threads, is_cached in (("two", 2, False), ("three", 1, True)):
-        with opened(folder := working(tmp_path / name, threads), Settings(), nobody_listens):
+        with run_session(folder := working(tmp_path / name, threads), Settings(), nobody_listens):
             assert folder.has_cell(key) == is_cached
             observed = folder.observation(key, lambda: observation(2.0), nobody_listens)
             assert observed.computed_on.endswith(f", {threads} thread{'s' * (threads > 1)}, torch {torch.__version__}")
@@ -80,7 +80,7 @@ def test_what_was_computed_on_other_threads_is_computed_anew_and_both_are_kept(c
                 a_cell(folder)
                 assert folder.load_cell(key).facts["computed_on"] == observed.computed_on
     assert len([file for file in files(cache) if file.is_relative_to(cache / "cells")]) == 2
-    with opened(reads := RunFolder(tmp_path / "four"), Settings(), nobody_listens):
+    with run_session(reads := RunFolder(tmp_path / "four"), Settings(), nobody_listens):
         assert not reads.has_cell(key), "who does not compute takes nothing"
 
 
@@ -107,7 +107,7 @@ def test_a_damaged_cell_of_the_cache_is_dropped_and_not_taken(cache: Path, tmp_p
     key = a_cell(working(tmp_path / "one"))
     flip(files(cache)[0])
     second = working(tmp_path / "two")
-    with opened(second, Settings(), nobody_listens):
+    with run_session(second, Settings(), nobody_listens):
         assert not second.has_cell(key)
     assert files(cache) == []
 
@@ -235,7 +235,7 @@ def test_the_home_of_nobody_is_said(monkeypatch: pytest.MonkeyPatch, call_: Call
 def test_a_run_behind_a_url_has_what_was_measured_here_and_keeps_a_whole_copy(cache: Path, tmp_path: Path) -> None:
     key = a_cell(working(tmp_path / "one"))
     far = working(place(f"memory://{tmp_path.name}/far"))
-    with opened(far, Settings(), nobody_listens):
+    with run_session(far, Settings(), nobody_listens):
         assert far.has_cell(key) and far.load_cell(key).facts["number"] == 1.0
     content = (far.path / "cells" / f"{key}.safetensors").read_bytes()
     assert content == (tmp_path / "one" / "cells" / f"{key}.safetensors").read_bytes()

@@ -22,7 +22,7 @@ from demograd.study.language_model.inputs import Inputs, keep_inputs, read_input
 from demograd.study.spec.validation import validated
 from demograd.study.store.folder import CellRecord, RunFolder
 from demograd.study.store.keys import settings_key, study_key
-from demograd.study.store.session import mended, opened
+from demograd.study.store.session import run_session, with_repair
 
 KILLED = "0123456789abcdef" * 2
 """The suffix of a temporary file whose writer was killed."""
@@ -70,7 +70,7 @@ def path(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
 def filled(path: Place) -> RunFolder:
     """A run folder with a file of each kind."""
     folder = RunFolder(path)
-    with opened(folder, Settings(), nobody_listens):
+    with run_session(folder, Settings(), nobody_listens):
         keep_inputs(folder, Inputs({"model": "weights"}, {}, 1, "libraries"))
         folder.save_cell(CELL, record())
         folder.observation(ZSL, observation, nobody_listens)
@@ -98,7 +98,7 @@ def test_what_is_damaged_is_set_aside_and_said(path: Place, name: str) -> None:
     folder, sentences = filled(path), list[str]()
     flip(path / name)
     damaged = (path / name).read_bytes()
-    with opened(folder, Settings(), sentences.append):
+    with run_session(folder, Settings(), sentences.append):
         assert (path / name).is_file() == (name != "inputs.json"), "the study is known, and so written anew"
     assert sentences == [
         f"1 of the files in {path} are damaged: they are set aside in damaged/, and made anew ({name})"
@@ -110,7 +110,7 @@ def test_what_is_damaged_is_set_aside_and_said(path: Place, name: str) -> None:
 def test_damaged_cells_of_a_folder_here_are_found_when_a_run_begins(tmp_path: Path, name: str) -> None:
     folder, sentences = filled(tmp_path), list[str]()
     flip(tmp_path / name)
-    with opened(folder, Settings(), sentences.append):
+    with run_session(folder, Settings(), sentences.append):
         assert not (tmp_path / name).is_file()
     assert sentences[0].startswith(f"1 of the files in {tmp_path} are damaged")
 
@@ -128,9 +128,9 @@ def test_those_of_a_folder_behind_a_url_are_found_when_they_are_read(monkeypatch
             folder.save_cell(CELL, record(3.0))
         return float(folder.load_cell(CELL).facts["number"])
 
-    with opened(folder, Settings(), sentences.append):
+    with run_session(folder, Settings(), sentences.append):
         assert sentences == [] and folder.has_cell(CELL) and folder.has_observation(ZSL)
-        assert mended(folder, work, sentences.append) == 3.0
+        assert with_repair(folder, work, sentences.append) == 3.0
         assert works == [True, False] and sentences[0].startswith("2 of the files in memory://")
         assert not folder.has_observation(ZSL)
 
@@ -143,8 +143,8 @@ def test_damage_that_comes_again_ends_the_run(tmp_path: Path) -> None:
         flip(tmp_path / "cells" / f"{CELL}.safetensors")
         folder.load_cell(CELL)
 
-    with pytest.raises(Damaged), opened(folder, Settings(), sentences.append):
-        mended(folder, work, sentences.append)
+    with pytest.raises(Damaged), run_session(folder, Settings(), sentences.append):
+        with_repair(folder, work, sentences.append)
     assert len(sentences) == 1
 
 
@@ -162,21 +162,21 @@ def test_whatever_befell_study_yaml_no_other_study_is_let_in(path: Place, change
     change(path / "study.yaml")
     before = (path / "study.yaml").read_bytes()
     refused = pytest.raises(UserError, match=r"study.yaml (is damaged|has no seal).*, and no file study-\w{8} beside")
-    with refused, opened(folder, Settings(k=4), nobody_listens):
+    with refused, run_session(folder, Settings(k=4), nobody_listens):
         pytest.fail("opened")
     assert (path / "study.yaml").read_bytes() == before and folder.has_cell(CELL)
-    with opened(folder, Settings(), sentences.append):
+    with run_session(folder, Settings(), sentences.append):
         assert folder.has_cell(CELL)
     assert "study.yaml" in sentences[0] and "set aside" in sentences[0]
     assert (path / "damaged" / "study.yaml").read_bytes() == before
-    with pytest.raises(UserError, match="another study"), opened(folder, Settings(k=4), nobody_listens):
+    with pytest.raises(UserError, match="another study"), run_session(folder, Settings(k=4), nobody_listens):
         pytest.fail("opened")
 
 
 def test_a_run_killed_between_its_two_signatures_goes_on(path: Place) -> None:
     folder, mark = filled(path), path / f"study-{study_key(Settings())}"
     mark.unlink()
-    with opened(folder, Settings(), nobody_listens):
+    with run_session(folder, Settings(), nobody_listens):
         assert mark.is_file()
 
 
@@ -184,7 +184,7 @@ def test_where_nothing_says_whose_a_folder_is_nobody_is_let_in(path: Place) -> N
     folder = filled(path)
     flip(path / "study.yaml")
     (path / f"study-{study_key(Settings())}").unlink()
-    with pytest.raises(UserError, match=r"Put study\.yaml back"), opened(folder, Settings(), nobody_listens):
+    with pytest.raises(UserError, match=r"Put study\.yaml back"), run_session(folder, Settings(), nobody_listens):
         pytest.fail("opened")
     assert folder.has_cell(CELL)
 
@@ -194,8 +194,8 @@ def test_what_a_user_puts_beside_is_left_alone(path: Place) -> None:
     mine = ["notes.json", "plan.yaml", "table.parquet", "cells/mine.safetensors", "observations/a-1.safetensors"]
     for name in mine:
         (path / name).write_bytes(b"mine")
-    with opened(folder, Settings(), sentences.append):
-        assert mended(folder, lambda: "done", sentences.append) == "done"
+    with run_session(folder, Settings(), sentences.append):
+        assert with_repair(folder, lambda: "done", sentences.append) == "done"
     assert sentences == [] and [(path / name).read_bytes() for name in mine] == [b"mine"] * len(mine)
 
 
@@ -203,7 +203,7 @@ def test_a_file_of_demograds_without_a_seal_is_said_to_have_none(path: Place) ->
     folder, sentences = filled(path), list[str]()
     (path / "claims.json").write_text("{}")
     flip(path / "inputs.json")
-    with opened(folder, Settings(), sentences.append):
+    with run_session(folder, Settings(), sentences.append):
         pass
     assert "damaged: they are set aside in damaged/, and made anew (inputs.json)" in sentences[0]
     assert (
@@ -255,14 +255,14 @@ def test_a_study_that_gives_the_same_numbers_goes_on(path: Place) -> None:
     """The study has another name, or a version with more settings; afterwards the folder has the new ones."""
     folder = filled(path)
     for same in (Settings(name="other", about="The same."), OfNextYear()):
-        with opened(folder, same, pytest.fail):
+        with run_session(folder, same, pytest.fail):
             assert folder.has_cell(CELL)
         assert read_yaml(path / "study.yaml") == same.model_dump()
-    with pytest.raises(UserError, match="another study"), opened(folder, OfNextYear(orders=2), nobody_listens):
+    with pytest.raises(UserError, match="another study"), run_session(folder, OfNextYear(orders=2), nobody_listens):
         pytest.fail("opened")
     with (
         pytest.raises(UserError, match=r"this version of demograd cannot read \(Unknown setting 'orders'\)"),
-        opened(folder, Settings(), nobody_listens),
+        run_session(folder, Settings(), nobody_listens),
     ):
         pytest.fail("opened")
 
@@ -283,7 +283,7 @@ def test_a_device_is_part_of_a_study_where_it_draws_the_data() -> None:
 def test_another_study_is_refused_and_the_folder_left_alone(path: Place) -> None:
     folder = filled(path)
     before = {str(file): file.read_bytes() for file in path.rglob("*") if file.is_file()}
-    with pytest.raises(UserError, match="another study"), opened(folder, Settings(k=4), nobody_listens):
+    with pytest.raises(UserError, match="another study"), run_session(folder, Settings(k=4), nobody_listens):
         pytest.fail("opened")
     assert {str(file): file.read_bytes() for file in path.rglob("*") if file.is_file()} == before
 
@@ -291,7 +291,7 @@ def test_another_study_is_refused_and_the_folder_left_alone(path: Place) -> None
 def test_a_folder_of_something_else_is_refused(path: Place) -> None:
     path.mkdir(parents=True)
     (path / "thesis.tex").write_text("mine")
-    with pytest.raises(UserError, match="no run folder"), opened(RunFolder(path), Settings(), nobody_listens):
+    with pytest.raises(UserError, match="no run folder"), run_session(RunFolder(path), Settings(), nobody_listens):
         pytest.fail("opened")
     assert [file.name for file in path.iterdir()] == ["thesis.tex"]
 
@@ -299,7 +299,7 @@ def test_a_folder_of_something_else_is_refused(path: Place) -> None:
 @pytest.mark.parametrize("finished", [False, True])
 def test_a_mistake_leaves_no_folder_unless_something_is_finished(path: Place, finished: bool) -> None:
     folder = RunFolder(path)
-    with pytest.raises(UserError), opened(folder, Settings(), nobody_listens):
+    with pytest.raises(UserError), run_session(folder, Settings(), nobody_listens):
         if finished:
             folder.save_cell(CELL, record())
         raise UserError("this", "that", "Do so")
@@ -313,13 +313,13 @@ def test_a_mistake_leaves_a_folder_of_the_users_as_it_was(tmp_path: Path, linked
     if linked:
         path = tmp_path / "link"
         path.symlink_to(tmp_path / "disk")
-    with pytest.raises(UserError, match="this"), opened(RunFolder(path), Settings(), nobody_listens):
+    with pytest.raises(UserError, match="this"), run_session(RunFolder(path), Settings(), nobody_listens):
         raise UserError("this", "that", "Do so")
     assert [file.name for file in path.iterdir()] == ["plans"]
 
 
 def _hold(path: Path, holds: Callable[[], None]) -> None:
-    with opened(RunFolder(path), Settings(), nobody_listens):
+    with run_session(RunFolder(path), Settings(), nobody_listens):
         holds()
         time.sleep(60)
 
@@ -334,13 +334,13 @@ def test_a_second_run_in_a_folder_is_told_who_is_there_and_follows_when_it_died(
     try:
         with (
             pytest.raises(UserError, match=rf"in use by another run \(process {process.pid} on "),
-            opened(folder, Settings(), nobody_listens),
+            run_session(folder, Settings(), nobody_listens),
         ):
             pytest.fail("opened")
     finally:
         os.kill(process.pid, signal.SIGKILL)
         process.join()
-    with opened(folder, Settings(), nobody_listens):
+    with run_session(folder, Settings(), nobody_listens):
         folder.save_cell(CELL, record())
     assert folder.has_cell(CELL) and not (tmp_path / "run" / "holder.json").exists()
 
@@ -356,7 +356,7 @@ def _observe_slowly(path: Path, number: float) -> None:
 
 
 def test_of_several_processes_that_need_an_observation_one_observes(tmp_path: Path) -> None:
-    with opened(RunFolder(tmp_path), Settings(), nobody_listens):
+    with run_session(RunFolder(tmp_path), Settings(), nobody_listens):
         context = multiprocessing.get_context("fork")
         processes = [context.Process(target=_observe_slowly, args=(tmp_path, float(number))) for number in range(3)]
         for process in processes:
@@ -379,7 +379,7 @@ def _save_for_ever(path: Path) -> None:
 def test_two_processes_that_write_one_cell_and_are_killed_leave_a_whole_one(tmp_path: Path) -> None:
     """SIGKILL comes at random moments; the cell is always the whole work of one process."""
     folder, chance, numbers = RunFolder(tmp_path), random.Random(0), set()
-    with opened(folder, Settings(), nobody_listens):
+    with run_session(folder, Settings(), nobody_listens):
         folder.save_cell(CELL, record(0.0))
         for _ in range(20):
             context = multiprocessing.get_context("fork")
@@ -399,7 +399,7 @@ def test_two_processes_that_write_one_cell_and_are_killed_leave_a_whole_one(tmp_
 def test_a_full_disk_is_a_message_and_what_is_finished_is_kept(small_disk: Path) -> None:
     folder = RunFolder(small_disk / "run")
     says = pytest.raises(NoRoom, match="Make room and run the same command again")
-    with says, opened(folder, Settings(), nobody_listens):
+    with says, run_session(folder, Settings(), nobody_listens):
         for number in range(10000):
             folder.save_cell(f"cell-{number}", record(number))
     finished = sorted((small_disk / "run" / "cells").iterdir())

@@ -22,7 +22,7 @@ from demograd.errors import UserError
 from demograd.files import Place, check_writable, place
 from demograd.study import RunFolder, Study, make_study, run_study
 from demograd.study.store.failures import failed_keys, failures, keep_failure
-from demograd.study.store.session import opened
+from demograd.study.store.session import run_session
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +104,7 @@ def test_a_run_in_a_bucket_is_killed_goes_on_mends_what_was_damaged_and_is_repor
     n_kept = len([*(out / "cells").glob("*.safetensors")])
     assert 1 <= n_kept < 4 and not (out / "results.parquet").exists()
     run_study(study, out, goes_on := Listening())
-    assert f"{n_kept} of 4 cells are already in {out}" in goes_on.sentences
+    assert f"{n_kept} of 4 cells are already in {out}" in " ".join(goes_on.sentences)
     assert (out / "results.parquet").read_bytes() == table
     damaged = next(iter((out / "cells").glob("*.safetensors")))
     flip(damaged)
@@ -124,7 +124,7 @@ def test_two_runs_in_one_folder_of_a_bucket_do_double_work_and_no_harm(bucket: P
 
     def writer(_: int) -> list[float]:
         folder = RunFolder(bucket / "run")
-        with opened(folder, Settings(), nobody_listens):
+        with run_session(folder, Settings(), nobody_listens):
             for number in work:
                 together.wait()
                 folder.save_cell(f"{CELL}{number}", record(float(number)))
@@ -135,7 +135,7 @@ def test_two_runs_in_one_folder_of_a_bucket_do_double_work_and_no_harm(bucket: P
     with ThreadPoolExecutor(2) as both:
         assert list(both.map(writer, range(2))) == [list(work)] * 2
     folder = RunFolder(bucket / "run")
-    with opened(folder, Settings(), pytest.fail):
+    with run_session(folder, Settings(), pytest.fail):
         assert folder.read_json("inputs.json") == {"number": 5}
         assert all(folder.load_observation(f"{ZSL}{number}").attention_output.mean() == 2 for number in work)
 
@@ -145,7 +145,7 @@ def test_what_another_process_has_put_there_is_seen_at_once(bucket: Place) -> No
     url = str(bucket / "run")
 
     def fail(key: str) -> None:
-        keep_failure(RunFolder(place(url)), key, "a cell", "no memory", "", Listening())
+        keep_failure(RunFolder(place(url)), key, "a cell", "no memory", "", Listening().say)
 
     fail(CELL)
     folder = RunFolder(place(url))

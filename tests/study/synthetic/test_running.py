@@ -13,7 +13,7 @@ from demograd.report import write_report
 from demograd.study import Silent, Workers, run_study
 from demograd.study.results import write_results
 from demograd.study.store.folder import RunFolder
-from demograd.study.store.session import opened
+from demograd.study.store.session import run_session
 from demograd.study.synthetic.experiment import on_one_device, rows_of
 from demograd.study.synthetic.notes import notes
 from demograd.study.synthetic.references import Wanted, tuned
@@ -126,7 +126,7 @@ def test_a_reference_that_is_not_tuned_to_the_end_is_left_out_aloud(tmp_path: Pa
     first, second = (
         tuned(small.world("anisotropic"), Wanted("GD", steps), {}, "not tuned to the end: why") for steps in (1, 2)
     )
-    with opened(folder, small, print):
+    with run_session(folder, small, print):
         trainings = [unit for unit in units_of(small) if isinstance(unit, Training)]
         for training in trainings:
             training.compute(folder, Silent())

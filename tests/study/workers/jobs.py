@@ -41,7 +41,7 @@ class Quotes:
     names: tuple[str, ...]
 
     def run(self, watch: Watch) -> None:
-        attempt(self.folder, self.key, "quoting", self._work, watch)
+        attempt(self.folder, self.key, "quoting", self._work, watch.say)
 
     def _work(self) -> None:
         raise ArithmeticError(" ".join(os.environ[name] for name in self.names))

@@ -1,4 +1,4 @@
-"""The style of all charts, and a chart as inline SVG: static, titled for screen readers, safe with any texts."""
+"""The style of all charts, and a chart as inline SVG: static, titled for screen readers, and safe."""
 
 from collections.abc import Sequence
 from typing import Any, cast
@@ -10,14 +10,15 @@ import vl_convert
 from demograd.report.section import Chart, Key
 
 COLOURS = ("#0b6fb8", "#c8500a", "#0a8a63", "#a8438a", "#8a6d00", "#4a55c4", "#7a4a2b", "#5b6770")
-"""Told apart with any colour vision, and dark enough for thin lines on white."""
+"""Colours of lines: distinct with any colour vision, and dark enough for thin lines on white."""
 DASHES: tuple[list[int], ...] = ([], [7, 3], [2, 2], [9, 3, 2, 3], [4, 4], [12, 4], [2, 5], [6, 2, 2, 2])
-"""Lines that differ in colour differ in these too."""
+"""Dashes of lines: two lines that differ in colour differ in their dashes too."""
 WIDTH, HEIGHT = 430, 170
-"""Size of a plot that has half the page; `SMALL`: a third."""
+"""Pixels of a plot that has half of the page's width."""
 SMALL = 270
+"""Pixels of the width of a plot that has a third of it."""
 NUMBER = "chart-number"
-"""Stands for the number that tells the ids of one drawing of a page from those of another."""
+"""A placeholder in ids: the page puts the drawing's number there, so that no two drawings share an id."""
 _STYLE = {
     "axis": {
         "grid": True,
@@ -49,7 +50,7 @@ def keys(labels: Sequence[str]) -> tuple[Key, ...]:
 
 
 def draw(chart: Any, title: str, description: str) -> Chart:
-    """A chart of altair's as a drawing; `description` is for those who cannot see it."""
+    """A chart of altair as a drawing; a screen reader reads `description` aloud."""
     styled = chart.configure(font="sans-serif", background="white").configure_view(stroke=None)
     styled = styled.configure_axis(**_STYLE["axis"]).configure_legend(**_STYLE["legend"])
     return Chart(title, static_svg(cast(dict[str, Any], styled.to_dict(validate=False)), title, description))
@@ -68,10 +69,10 @@ def panel_header() -> alt.Header:
 
 
 def static_svg(specification: dict[str, Any], title: str, description: str) -> str:
-    """Vega-Lite's drawing of a specification, fit to be put into a page.
+    """The drawing that Vega-Lite makes of a specification, safe to put into a page.
 
-    What is not drawing (scripts, links, images, event handlers) cannot come out of a chart, and would not pass here.
-    Several drawings share a page, so ids begin with `NUMBER`, which the page replaces.
+    Scripts, links, images and event handlers cannot come out of a chart, and are refused. Several drawings share a
+    page, so ids begin with `NUMBER`, which the page replaces.
 
     Raises:
         ValueError: the drawing has an element or an attribute that a static chart has not.

@@ -1,4 +1,4 @@
-"""A heat map: one number per row and column of a grid, as colours that also read in grey."""
+"""Heat maps: one number per row and column of a grid, as colours that also read in grey."""
 
 from typing import Any, Literal
 
@@ -24,7 +24,7 @@ def heat_map(
     downwards: bool = False,
     absent: str = "#ffffff",
 ) -> Chart:
-    """A chart of `data`, with integer columns x and y, and value; x, y and value are titles.
+    """A chart of `data`, with integer columns x and y, and value; `x`, `y` and `value` are the titles of the axes.
 
     `signed`: from blue below zero over white to orange above it, as far to both sides. Cells without a value have
     the colour `absent` and are not drawn, nor are those that a logarithm has no place for.
@@ -55,14 +55,14 @@ def heat_map(
 
 
 def _axis(values: pd.Series) -> alt.Axis:
-    """About six labels, however many rows there are."""
+    """An axis with about six labels, however many rows there are."""
     step = max(1, round((values.max() - values.min() + 1) / 6))
     shown = [label for label in range(int(values.min()), int(values.max()) + 1) if label % step == 0]
     return alt.Axis(values=shown, labelAngle=0, grid=False, ticks=False)
 
 
 def _places(values: pd.Series, *, backwards: bool = False) -> alt.Scale:
-    """A place for every row, also for one that has no value at all."""
+    """A scale with a place for every row, also for one without a value."""
     return alt.Scale(domain=sorted(set(values.tolist()), reverse=backwards))
 
 

@@ -1,4 +1,4 @@
-"""A line chart: a line per label, told apart by colour and dashes, with intervals where there are any."""
+"""Line charts: a line per label, distinct in colour and dashes, with intervals where there are any."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,26 +12,26 @@ from demograd.report.charts.drawing import HEIGHT, SMALL, draw
 from demograd.report.section import Chart, Key
 
 MOST_WHOLE_TICKS = 12
-"""Whole numbers that each have a tick."""
+"""Up to so many whole numbers have a tick each."""
 WITHIN = 1e6
-"""Losses that are so many times larger or smaller than the median of their chart would press all others flat: those are
-of networks that explode, these zero but for rounding."""
+"""Losses so many times larger than the median of their chart (networks that explode) or smaller (zero but for rounding)
+would press all others flat."""
 
 
 @dataclass(frozen=True)
 class Axis:
-    """One direction of a chart."""
+    """The horizontal or the vertical axis of a chart."""
 
     title: str
     scale: Literal["linear", "log"] = "linear"
     zero: bool = False
-    """Whether zero is to be seen."""
+    """Whether the axis reaches to zero."""
     order: tuple[str, ...] = ()
-    """The values in their order, where they are names and not numbers."""
+    """The values in their order, if they are names and not numbers."""
     whole: bool = False
-    """Whether there is nothing between whole numbers."""
+    """Whether values are whole numbers."""
     ticks: tuple[float, ...] = ()
-    """Where there are ticks; empty: wherever they fit."""
+    """Values with a tick; empty: Vega-Lite chooses."""
 
 
 def line_chart(
@@ -92,8 +92,8 @@ def with_ticks(axis: Axis, values: pd.Series) -> Axis:
 
 
 def log_ticks(values: pd.Series) -> tuple[float, ...]:
-    """Powers of ten; 1, 2 and 5 times those where there would be fewer than three; nothing for less than three of
-    either, where ticks are better left to fall as they do."""
+    """Ticks at powers of ten, or, if there are fewer than three, at 1, 2 and 5 times those; empty, so that Vega-Lite
+    chooses, if these are fewer than three too."""
     if values.empty:
         return ()
     low, high = float(values.min()), float(values.max())

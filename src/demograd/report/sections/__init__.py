@@ -1,1 +1,1 @@
-"""The sections of a page, a file each: every module of this package is imported when a page is made."""
+"""The sections of a page, one file each: `registered_sections` imports all modules of this package."""

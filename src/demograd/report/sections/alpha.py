@@ -17,7 +17,7 @@ _LEAD = (
 
 @section("Do GD and LCGD agree?", order=150)
 def alpha(run: Run) -> Section | None:
-    """A table, and a line per task and method over the layers."""
+    """A table of α, and a chart with a line per task and method over the layers."""
     overall = run.scores.by_variant("alpha", "FT")
     if not overall:
         return None

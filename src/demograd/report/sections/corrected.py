@@ -17,7 +17,7 @@ _LEAD = (
 
 @section("Corrected queries only", order=240)
 def corrected(run: Run) -> Section | None:
-    """A table of its own."""
+    """A table of similarities over corrected queries, and of their counts."""
     variants = run.scores.tuned("corrected")
     if not variants:
         return None

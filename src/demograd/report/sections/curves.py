@@ -1,4 +1,4 @@
-"""Curves of small networks: outside the range of training, and against all else that a learner may depend on."""
+"""Curves of small networks: against the scale of inputs, layers, examples, states, mixed weights and training."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ _LOSS = Axis("mean squared error", "log")
 
 @dataclass(frozen=True)
 class Curve:
-    """One section: a metric against something."""
+    """A section with a metric against a column of the results."""
 
     name: str
     title: str
@@ -111,8 +111,10 @@ for position, curve in enumerate(CURVES):
 
 
 def _diverged(points: pd.DataFrame) -> str:
-    """` Not drawn, for they diverged: linear, 5 layers at 1.5 and 2.`: a sentence for the caption, or nothing; what
-    diverged in training was at no x."""
+    """` Not drawn, for they diverged: linear, 5 layers at 1.5 and 2.`, for the caption; empty if no point diverged.
+
+    A network that diverged in training has no x, and is not counted.
+    """
     diverged = points[points["y"].isna() & points["status"].astype(str).str.startswith("diverged:")]
     clauses = [
         f"{label} at {listed([f'{x:g}' for x in sorted(set(rows['x']))])}"
@@ -122,7 +124,7 @@ def _diverged(points: pd.DataFrame) -> str:
 
 
 def _points(rows: pd.DataFrame, curve: Curve) -> pd.DataFrame:
-    """The points of worlds that have more than one x."""
+    """The points of a curve, of worlds that have more than one x."""
     is_final = rows["step"].isna() | (curve.column == "step")
     chosen = rows[(rows["metric"] == curve.metric) & is_final & rows[curve.column].notna()]
     towards = chosen["method"][chosen["setting"] == NETWORK].nunique() > 1
@@ -135,7 +137,7 @@ def _points(rows: pd.DataFrame, curve: Curve) -> pd.DataFrame:
 
 
 def _label(row: Mapping[Any, Any], to: str) -> str:
-    """A network by its name, and what it is held against or mixed with where that differs; anything else by its own."""
+    """The name of a line: the network, and what it is held against or mixed with if that differs; or the reference."""
     if row["setting"] != NETWORK:
         return str(row["method"])
     return f"{row['model']}, {to} {row['method']}" if to else str(row["model"])

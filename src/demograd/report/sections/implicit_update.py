@@ -21,7 +21,7 @@ _LEAD = (
 
 @section("The implicit update", order=200)
 def implicit_update(run: Run) -> Section | None:
-    """A table, and validity by layer."""
+    """A table of similarities and validity, and charts of them by layer."""
     measured = {name: cells for name in SHOWN if (cells := run.scores.by_variant(name, "FT"))}
     variants = [variant for variant in run.scores.tuned() if any(variant in cells for cells in measured.values())]
     if not variants:

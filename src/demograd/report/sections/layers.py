@@ -94,14 +94,14 @@ def _chart(data: pd.DataFrame, colours: dict[str, str]) -> Chart:
 
 
 def _with_gaps(data: pd.DataFrame) -> pd.DataFrame:
-    """Every line has a point, or a null, at every layer: a null breaks the line."""
+    """The points of lines, with a null at every missing layer, which breaks the line."""
     keys = ["label", "weights", "setting"]
     layers = pd.DataFrame({"layer": range(int(data["layer"].min()), int(data["layer"].max()) + 1)})
     return data[keys].drop_duplicates().merge(layers, how="cross").merge(data, on=[*keys, "layer"], how="left")
 
 
 def _gaps(data: pd.DataFrame, title: str) -> tuple[str, ...]:
-    """A sentence for the layers that are missing, lines that miss the same ones together."""
+    """A sentence per set of missing layers, with the lines that miss it."""
     full = _with_gaps(data[data["setting"] == SAME])
     missing: dict[tuple[int, ...], list[str]] = {}
     for (label, weights), line in full[full["value"].isna()].groupby(["label", "weights"], sort=False):

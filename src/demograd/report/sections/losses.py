@@ -41,7 +41,7 @@ def losses(run: Run) -> Section | None:
 
 
 def _margin(subject: Subject, margins: Margins) -> Entry:
-    """Where several networks match, the first one's, and those of the others under it."""
+    """The margin above the matching network; if several match, above the first, with the others beneath."""
     matching = {name for (world, _), above in margins.items() if world == subject.world for name, _ in above}
     if above := margins.get((subject.world, subject.network)):
         (_, margin), *others = above

@@ -27,7 +27,7 @@ _HEADS = (
 
 @section("What is missing", order=1000)
 def missing(run: Run) -> Section:
-    """The status column for people."""
+    """Counts of the status column, and a row per kind of missing numbers."""
     results = run.results
     counts = results["status"].astype(str).value_counts()
     statuses = ", ".join(f"{n:,} {status}" for status, n in counts.items())
@@ -41,7 +41,7 @@ def missing(run: Run) -> Section:
 
 
 def _absence(rows: pd.DataFrame, several: set[str]) -> Row:
-    """Rows without a number, alike but for setting, metric, layer, head and demonstration set."""
+    """A line for rows without a number that differ in setting, metric, layer, head and demonstration set only."""
     task, k, model, weights, method, rate, status = rows[_GROUP].iloc[0]
     layers = [ranges({int(layer) for layer in rows["layer"].dropna()})]
     if rows["layer"].isna().any():
@@ -66,7 +66,7 @@ def _scored(row: Mapping[Any, Any]) -> str:
 
 
 def _metrics(rows: pd.DataFrame) -> str:
-    """Titles; a score and its specificity in one."""
+    """Titles of metrics, a score and its specificity in one phrase."""
     titles = list(dict.fromkeys(_title(row) for row in rows.to_dict("records")))
     both = [title for title in titles if f"{title}{_SPECIFICITY}" in titles]
     plain = dict.fromkeys(title.removesuffix(_SPECIFICITY) for title in titles)

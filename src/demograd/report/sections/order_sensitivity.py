@@ -25,7 +25,7 @@ _LEAD = (
 
 @section("Does the order matter?", order=180)
 def order_sensitivity(run: Run) -> Section | None:
-    """A language model's: bars with intervals, and the numbers."""
+    """Order sensitivity of a language model: bars with intervals, and the numbers."""
     return None if run.is_synthetic else _of_language_model(run)
 
 
@@ -85,7 +85,7 @@ _TONES: dict[str, Tone] = {NETWORK: "", CONSTRUCTION: "reference", REFERENCE: "r
 
 @section("Does the order matter?", order=225, name="order-sensitivity")
 def relative_order_sensitivity(run: Run) -> Section | None:
-    """A synthetic run's: a row per learner; then the language model's own part, where the folder has one."""
+    """Order sensitivity of a synthetic run: a row per learner; then the language model's, if the folder has one."""
     if not run.is_synthetic:
         return None
     spreads = {setting: cells(run.networks_at_context, RELATIVE, setting) for setting in _KINDS}

@@ -53,7 +53,7 @@ def zeros_of_construction(d: int) -> float:
 def sparsity(run: Run) -> Section | None:
     """Products of small networks and constructions where there are any, then factors, and what a construction needs."""
     rows = run.results[run.results["seed"].isna() & run.results["value"].notna()]
-    factors = _named(rows[rows["metric"] == METRIC])
+    factors = _labelled(rows[rows["metric"] == METRIC])
     if factors.empty:
         return None
     products = _products(rows[rows["metric"] == PRODUCTS])
@@ -61,8 +61,8 @@ def sparsity(run: Run) -> Section | None:
     return Section(tuple(parts), _PRODUCTS_LEAD if products else _LEAD)
 
 
-def _named(rows: pd.DataFrame) -> pd.DataFrame:
-    """A column `label` of weights and model; small networks, over all their few layers, are named by their world."""
+def _labelled(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows with a column `label` of weights and model; small networks, over all layers, have their world's name."""
     is_small, world = rows["task"].notna(), rows["task"].astype(str)
     names = (rows["model"] + " in " + world).where(rows["weights"] != "constructed", "for " + world)
     rows = rows.assign(model=names.where(is_small, rows["model"]))
@@ -94,7 +94,7 @@ def _with_spread(rows: pd.DataFrame, about: list[str]) -> pd.DataFrame:
 
 
 def _factors(rows: pd.DataFrame, has_products: bool) -> tuple[Figure, ...]:
-    """Curves against the threshold, and by layer."""
+    """Charts of the sparsity of factors against the threshold, and by layer."""
     labels = sorted(set(rows["label"]), key=lambda label: (weights_rank(label.split(",")[0]), label))
     points = _with_spread(rows, ["label"]).sort_values(["label", "x"])
     thresholds = tuple(sorted(set(points["x"])))

@@ -23,7 +23,7 @@ _LEAD = (
 
 @section("Over training", order=210)
 def training_time(run: Run) -> Section | None:
-    """A figure per task and k; nothing for fewer than two checkpoints."""
+    """Performance and parameter distance over checkpoints: a figure per task and k, from two checkpoints on."""
     checkpoints = _checkpoints(run.study)
     if len(checkpoints) < 2:
         return None
@@ -60,7 +60,7 @@ def _distance(results: pd.DataFrame, checkpoints: Mapping[str, str], axis: Axis,
 
 
 def _gain(data: pd.DataFrame) -> str:
-    """What ICL adds to accuracy at either end."""
+    """The sentence on what ICL adds to accuracy at the first and the last checkpoint."""
     accuracy = data[data["metric"] == "accuracy"].pivot_table(index="position", columns="label", values="y")
     if not {"ICL", "ZSL"} <= set(accuracy):
         return ""
@@ -70,7 +70,7 @@ def _gain(data: pd.DataFrame) -> str:
 
 
 def _checkpoints(study: Mapping[str, Any]) -> dict[str, str]:
-    """The models as the results name them, each with its short name: `step1000` of `owner/name@step1000` and of
+    """The models as the results name them, with their short names: `step1000` of `owner/name@step1000` and of
     `a/folder/step1000`. One that starts with `@` is a revision of the study's model."""
     revisions = study.get("checkpoints") or []
     models = [f"{study['model']}{revision}" if revision.startswith("@") else revision for revision in revisions]
@@ -86,7 +86,7 @@ _BESIDE = "; level lines are what the references reach on test sequences"
 
 @section("Over training", order=40)
 def training(run: Run) -> Section | None:
-    """Small networks: a chart per world, both axes logarithmic."""
+    """Losses of small networks in training: a chart per world, both axes logarithmic."""
     rows = run.networks_at_context
     losses = rows[(rows["metric"] == TRAINING_LOSS) & (rows["setting"] == NETWORK) & rows["step"].notna()]
     points = pd.DataFrame({"x": losses["step"].astype(float), "y": losses["value"].astype(float)})

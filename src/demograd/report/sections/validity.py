@@ -1,4 +1,4 @@
-"""The checks that come before any score: those that matter at once, the rest to be opened."""
+"""The validity checks that come before any score: gates and failures are open, the rest is folded."""
 
 from collections.abc import Sequence
 
@@ -27,7 +27,7 @@ _HEADS = (Head("check"), Head("of", words=True), Head("result", words=True), Hea
 
 @section("Do the scores count?", order=100)
 def validity(run: Run) -> Section | None:
-    """Nothing where the run looked at no prompt: then there is nothing that these checks could be about."""
+    """The checks, or a sentence if a run that looked at prompts recorded none."""
     checks = run.validity
     if not checks:
         lead = "This run recorded no validity checks, so no claim can rest on it."
@@ -45,7 +45,7 @@ def validity(run: Run) -> Section | None:
 
 
 def _lines(shown: Sequence[Check], checks: Sequence[Check]) -> list[tuple[str, Row]]:
-    """What is the same in all worlds is said once."""
+    """Lines by world; one that is the same in all worlds stands once, under "everywhere"."""
     worlds = list(dict.fromkeys(_world(check, checks) for check in checks))
     alike: dict[tuple[str, Row], list[str]] = {}
     for check in shown:

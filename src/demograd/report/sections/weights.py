@@ -12,7 +12,7 @@ from demograd.report.section import Chart, Figure, Section, section
 SIDE = 180
 """Side of a drawn matrix; two or three stand beside each other."""
 IDLE = "#d5dae0"
-"""Grey, which is no number's colour."""
+"""The colour of idle entries: grey, which is no number's colour."""
 _LEAD = (
     "All that an attention layer does is in KᵀQ, which says what attends to what, and PV, which says what is then "
     "written. Both act on tokens (x, y), of which y is last. Grey entries are idle: no prediction depends on them, for "
@@ -53,7 +53,7 @@ def _idle(layers: Sequence[Matrices]) -> str:
 
 
 def _chart(matrices: Matrices) -> Chart:
-    """The trained matrix, and those of theory; entries that are idle have no number."""
+    """Heat maps of the trained matrix and of those of theory; idle entries have no number."""
     entries = pd.DataFrame(
         {"panel": panel, "x": column, "y": row, "value": value if matrices.in_use[row][column] else nan}
         for panel, matrix in {"trained": matrices.trained, **matrices.theories}.items()

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from demograd.study.language_model.grid import World, demonstrations_label, worlds
 from demograd.study.language_model.inputs import token_fingerprints
 from demograd.study.language_model.prompts import Prepared, Reader, prepare, reader_of
+from demograd.study.language_model.sizes import Sizes, sizes_of
 from demograd.study.schema import Study
-from demograd.study.sizes import Sizes, sizes_of
 from demograd.tasks import Task
 
 _Key = tuple[object, ...]
@@ -19,7 +19,7 @@ _Key = tuple[object, ...]
 
 @dataclass(frozen=True)
 class DemonstrationSet:
-    """What is kept of one."""
+    """What a run remembers of a demonstration set: its token ids would not fit into memory."""
 
     k_used: int
     """Demonstrations that fit the context window."""
@@ -33,10 +33,10 @@ class DemonstrationSet:
 
 
 class DemonstrationSets:
-    """All of a study's; models that read alike share them."""
+    """All demonstration sets of a study; models whose tokenizers read alike share them."""
 
     def __init__(self, study: Study, tasks: dict[str, Task], first: Reader) -> None:
-        """`first`: of the study's first model. Texts that are too long for any of its models are left out for all.
+        """`first`: the reader of the study's first model. Texts too long for any of its models are left out for all.
 
         Raises:
             UserError: see `Task.within_window`.
@@ -44,10 +44,10 @@ class DemonstrationSets:
         self.study, self.tasks = study, dict(tasks)
         self.readers = {first.name: first}
         self.task_notes: list[str] = []
-        """What a reader must know of the tasks as these models read them."""
+        """Sentences for the page: the tasks as these models read them."""
         if any(worlds(study)):
             self._read_tasks()
-        self.known: dict[_Key, DemonstrationSet] = {}
+        self.by_key: dict[_Key, DemonstrationSet] = {}
 
     def check(self) -> Iterator[str]:
         """Make each once; a sentence where not all demonstrations fit.
@@ -57,30 +57,30 @@ class DemonstrationSets:
         """
         yield from self.task_notes
         for world in worlds(self.study):
-            if (key := self._key(world)) in self.known:
+            if (key := self._key(world)) in self.by_key:
                 continue
-            one = self.prepared(world)
-            work = sum(len(sequences) + len(one.zsl.queries) for sequences in one.training.values())
-            self.known[key] = DemonstrationSet(
-                one.k_used, work, token_fingerprints(one), sizes_of(one), one.keeps_class_counts
+            prepared = self.prepared(world)
+            work = sum(len(sequences) + len(prepared.zsl.queries) for sequences in prepared.training.values())
+            self.by_key[key] = DemonstrationSet(
+                prepared.k_used, work, token_fingerprints(prepared), sizes_of(prepared), prepared.keeps_class_counts
             )
-            if one.k_used < world.k:
+            if prepared.k_used < world.k:
                 window = self._reader(world).context_window
                 yield (
-                    f"{world.task}, seed {world.seed}: {one.k_used} of {world.k} demonstrations fit the context "
+                    f"{world.task}, seed {world.seed}: {prepared.k_used} of {world.k} demonstrations fit the context "
                     f"window of {window} tokens; the rest is dropped in ICL and FT"
                 )
 
     @property
     def notes(self) -> list[str]:
-        """What a reader of the results must know of the tasks and of the demonstrations drawn."""
+        """Sentences for the page: the tasks, and the demonstrations drawn."""
         return self.task_notes + self._label_notes()
 
     def _label_notes(self) -> list[str]:
         """Where wrong labels cannot keep the shares of the classes."""
         skewed: dict[tuple[str, int], set[int]] = {}
         for world in worlds(self.study):
-            if not self.of(world).keeps_class_counts:
+            if not self.set_of(world).keeps_class_counts:
                 skewed.setdefault((world.task, world.k), set()).add(world.seed)
         return [
             f"Permuted labels on {task}, k {k}: with every label wrong, the classes cannot have as many demonstrations "
@@ -89,13 +89,13 @@ class DemonstrationSets:
             for (task, k), seeds in skewed.items()
         ]
 
-    def of(self, world: World) -> DemonstrationSet:
-        """The one that a world shows and is trained on."""
-        return self.known[self._key(world)]
+    def set_of(self, world: World) -> DemonstrationSet:
+        """The demonstration set that a world shows and is trained on."""
+        return self.by_key[self._key(world)]
 
     def sizes(self, world: World) -> Sizes:
         """How long its prompts and training sequences are."""
-        return self.of(world).sizes
+        return self.set_of(world).sizes
 
     def prepared(self, world: World) -> Prepared:
         """Its token ids."""
@@ -103,8 +103,8 @@ class DemonstrationSets:
 
     @property
     def fingerprints(self) -> dict[str, Mapping[str, str]]:
-        """By `demonstrations_label`."""
-        return {demonstrations_label(world): self.of(world).fingerprints for world in worlds(self.study)}
+        """`demonstrations_label` → setting → fingerprint of its token ids."""
+        return {demonstrations_label(world): self.set_of(world).fingerprints for world in worlds(self.study)}
 
     def _read_tasks(self) -> None:
         names = self.study.models if isinstance(self.study.model, list) else self.study.models[:1]
@@ -128,5 +128,7 @@ class DemonstrationSets:
     def _reader_of(self, name: str) -> Reader:
         if name not in self.readers:
             new = reader_of(self.study, name)
-            self.readers[name] = next((one for one in self.readers.values() if one.reading == new.reading), new)
+            self.readers[name] = next(
+                (reader for reader in self.readers.values() if reader.reading == new.reading), new
+            )
         return self.readers[name]

@@ -15,11 +15,11 @@ from demograd.study.experiment import Experiment
 from demograd.study.language_model.demonstration_sets import DemonstrationSets
 from demograd.study.language_model.grid import cells, demonstrations_label, networks, worlds
 from demograd.study.language_model.inputs import Inputs, inputs_of, keep_inputs, read_inputs
+from demograd.study.language_model.load_tasks import load_tasks
 from demograd.study.language_model.networks import Network, label, let_go, loaded
 from demograd.study.language_model.notes import kept_notes, model_notes, notes_of
 from demograd.study.language_model.prompts import Reader
 from demograd.study.language_model.units import FineTuning, equipped, units_of
-from demograd.study.load_tasks import load_tasks
 from demograd.study.results import rows_of
 from demograd.study.schema import Study
 from demograd.study.spec.learning_rates import resolved
@@ -33,7 +33,7 @@ from demograd.words import Row, Weights
 
 @dataclass(frozen=True)
 class Preparation:
-    """What was found out before the run: demonstration sets, networks, and what a reader must know of them."""
+    """Facts gathered before the run: demonstration sets, networks, and sentences about them for the page."""
 
     sets: DemonstrationSets
     inputs: Inputs
@@ -97,7 +97,7 @@ class LanguageModelExperiment(Experiment):
         for changed in keep_inputs(folder, self._preparation.inputs):
             say(f"{changed} is not what {folder.path} was begun with: its cells are run anew")
         sets = self._preparation.sets
-        k_used = {demonstrations_label(world): sets.of(world).k_used for world in worlds(self.study)}
+        k_used = {demonstrations_label(world): sets.set_of(world).k_used for world in worlds(self.study)}
         folder.write_json("demonstrations.json", k_used)
 
     def units(self, folder: RunFolder) -> list[Unit]:
@@ -106,7 +106,7 @@ class LanguageModelExperiment(Experiment):
 
     def work(self, unit: Unit) -> int:
         """Optimizer steps and queries of a cell; observations are shared, and not counted."""
-        return self._preparation.sets.of(unit.cell.world).work if isinstance(unit, FineTuning) else 0
+        return self._preparation.sets.set_of(unit.cell.world).work if isinstance(unit, FineTuning) else 0
 
     def equipped(self, batch: Sequence[Unit]) -> Sequence[Unit]:
         """The units with the token ids of their world."""
@@ -122,7 +122,7 @@ class LanguageModelExperiment(Experiment):
         check_claims(self.study, folder)
 
     def device(self) -> str:
-        """Of the first model."""
+        """The device of the first model."""
         return self._preparation.device
 
     def facts(self, folder: RunFolder) -> dict[str, Any]:
@@ -163,7 +163,7 @@ def _any_of(study: Study, name: str) -> Model:
 
 def _way_of(study: Study, model: Model, sets: DemonstrationSets) -> Fit:
     """How the model is observed, tried at the length of the longest prompts."""
-    sizes = [demonstration_set.sizes for demonstration_set in sets.known.values()]
+    sizes = [demonstration_set.sizes for demonstration_set in sets.by_key.values()]
     longest = max((prompts.context + prompts.longest for size in sizes for prompts in (size.zsl, *size.icl)), default=0)
     return way_at_length(model, random_prompts(model, context=max(12, longest - 7), lengths=(7,)))
 
@@ -178,7 +178,7 @@ def _check_methods(study: Study, model: Model, sets: DemonstrationSets) -> None:
 
 
 def _model_facts(model: Model) -> dict[str, str]:
-    """What the provenance says of a pretrained network, also where the model is an untrained twin of it."""
+    """Facts of a pretrained network for the provenance, also where the model is an untrained twin of it."""
     return {
         "name": model.name,
         "fingerprint": model.pretrained_fingerprint,

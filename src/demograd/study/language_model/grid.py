@@ -12,7 +12,7 @@ from demograd.study.schema import Study
 
 @dataclass(frozen=True)
 class World:
-    """What ZSL, ICL and FT share: a network and its prompts."""
+    """A network and a demonstration set: what ZSL, ICL and FT share."""
 
     model: str
     weights: Weights
@@ -91,6 +91,6 @@ def demonstrations_label(world: World) -> str:
 
 
 def extras(study: Study, setting: str) -> frozenset[Extra]:
-    """What the study's observations of ZSL, ICL or FT must have besides."""
+    """Extras that the study's measures need of an observation of ZSL, ICL or FT."""
     kind = setting.partition("_")[0]
     return frozenset(extra for name in study.measures for extra in MEASURES[name].extras.get(kind, ()))

@@ -1,4 +1,4 @@
-"""What the numbers of a study depend on beside its settings: networks and token ids, by their fingerprints."""
+"""Inputs of a study beside its settings, on which its numbers depend: fingerprints of networks and token ids."""
 
 import hashlib
 import json
@@ -47,7 +47,7 @@ def inputs_of(study: Study, tokens: Mapping[str, Mapping[str, str]], load: Calla
 
 
 def read_inputs(folder: RunFolder) -> Inputs:
-    """What the names of a folder's cells depend on beside the study.
+    """The inputs that a folder's keys follow from, beside its study.
 
     Raises:
         UserError: nothing was run here yet.
@@ -66,7 +66,7 @@ def keep_inputs(folder: RunFolder, inputs: Inputs) -> list[str]:
 
 
 def network_fingerprint(model: Model) -> str:
-    """Of the pretrained weights and the configuration, also for an untrained twin: equal only for equal networks."""
+    """Hash of pretrained weights and configuration, also for an untrained twin: equal only for equal networks."""
     config = model.network.config.to_dict()
     for name in ("_name_or_path", "transformers_version"):  # where it lay and who saved it change no number
         config.pop(name, None)
@@ -75,19 +75,21 @@ def network_fingerprint(model: Model) -> str:
 
 
 def what_changed(before: Inputs, now: Inputs) -> list[str]:
-    """What is not as it was, in words; empty where no cell has to be run again for it."""
+    """Changed inputs in words; empty where no cell has to be run again."""
     networks = [f"the model {name}" for name, is_now in now.networks.items() if before.networks.get(name) != is_now]
     tokens = [f"the text of {label}" for label, is_now in now.tokens.items() if before.tokens.get(label) != is_now]
     numerics = ["how demograd computes"] if before.numerics != now.numerics else []
     libraries = ["what draws untrained weights"] if before.initialisation != now.initialisation else []
     # one that was not asked for before is no change of what was
-    known = before.versions
-    definitions = [f"the {name}" for name, is_now in now.versions.items() if known.get(name, is_now) != is_now]
+    versions_before = before.versions
+    definitions = [
+        f"the {name}" for name, is_now in now.versions.items() if versions_before.get(name, is_now) != is_now
+    ]
     return networks + tokens[:1] + numerics + libraries + definitions
 
 
 def token_fingerprints(prepared: Prepared) -> dict[str, str]:
-    """Of each setting's token ids, and of `orders`."""
+    """Setting, or `orders` → hash of its token ids."""
     return {
         "ZSL": _sha256(prepared.zsl),
         "ICL": _sha256(prepared.icl),

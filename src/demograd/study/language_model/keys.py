@@ -5,7 +5,6 @@ contains the same cell has the same key's hash, and data or weights that changed
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
 from typing import Any
 
 from demograd.models import Weights
@@ -32,7 +31,7 @@ def cell_key(study: Study, cell: Cell, inputs: Inputs) -> str:
     content: dict[str, Any] = {
         "network": _network(study, world.model, world.weights, world.initialisation, inputs),
         "tokens": {setting: tokens[setting] for setting in settings},
-        "method": {"kind": type(method).__name__, **asdict(method)},
+        "method": method.key(),
         "measures": measures,
         **_versions(inputs, measures, [*metrics_of_fine_tuning(study), *_metrics(_BY_NAME & set(measures))]),
         "recorded": {setting: sorted(extras(study, setting)) for setting in ("ZSL", "ICL", "FT")},

@@ -1,4 +1,4 @@
-"""What a reader must know of a run of language models: of its models and settings, and of how its files were made."""
+"""Sentences for the page of a run of language models: about its models and settings, and how its files were made."""
 
 from collections.abc import Iterable, Iterator
 
@@ -16,13 +16,13 @@ from demograd.tasks import prompt_notes
 
 
 def model_notes(study: Study, model: Model) -> list[str]:
-    """What a reader must know of a model, whichever of its states was loaded."""
+    """Notes about a model, whichever of its states was loaded."""
     untrained = any(weights != "trained" for weights in study.weights)
     return [*model.notes, *([model.initialisation] if untrained else [])]
 
 
 def notes_of(study: Study, model: Model, *, can_align: bool) -> list[str]:
-    """What a reader must know of the model and the settings; `can_align`: see `measure.can_align`, of the longest."""
+    """Notes about the model and the settings; `can_align`: whether its longest prompts can be aligned."""
     notes = [*study.notes, *model_notes(study, model), *prompt_notes(model.tokenizer, study.separator)]
     if study.answer_prefix != " ":
         notes.append(f"Between text and answer stands {study.answer_prefix!r}, not a space.")
@@ -47,11 +47,12 @@ def notes_of(study: Study, model: Model, *, can_align: bool) -> list[str]:
 
 
 def kept_notes(units: Iterable[Unit], folder: RunFolder) -> list[str]:
-    """Of all that is finished, whichever run or worker made it, each note once; in the order of the grid."""
-    made = [*_made(units, folder)]
-    notes = list(dict.fromkeys(note for one, _, _ in made for note in one))
-    computed_on = dict.fromkeys(one for _, one, _ in made if one)
-    ties, answers = sum(int(one.sum()) for _, _, one in made), sum(len(one) for _, _, one in made)
+    """Notes about all finished files, whichever run or worker made them, each once, in the order of the grid."""
+    files = [*_finished_files(units, folder)]
+    notes = list(dict.fromkeys(note for file_notes, _, _ in files for note in file_notes))
+    computed_on = dict.fromkeys(computing for _, computing, _ in files if computing)
+    ties = sum(int(tied_queries.sum()) for _, _, tied_queries in files)
+    answers = sum(len(tied_queries) for _, _, tied_queries in files)
     if ties:
         notes.append(
             f"{ties} of {answers} answers to queries are tied: several label words have exactly the highest score. "
@@ -65,16 +66,16 @@ def kept_notes(units: Iterable[Unit], folder: RunFolder) -> list[str]:
     return notes
 
 
-def _made(units: Iterable[Unit], folder: RunFolder) -> Iterator[tuple[Iterable[str], str, Tensor]]:
-    """Of each file, its notes, what computed it, and which of its queries are tied."""
-    seen = set[str]()
+def _finished_files(units: Iterable[Unit], folder: RunFolder) -> Iterator[tuple[Iterable[str], str, Tensor]]:
+    """The notes of each file, what computed it, and which of its queries are tied."""
+    done = set[str]()
     for unit in units:
         keys = (unit.zsl_key, unit.icl_key) if isinstance(unit, PromptObservations) else ()
         for key in keys:
-            if key not in seen and folder.has_observation(key):
+            if key not in done and folder.has_observation(key):
                 observation = folder.load_observation(key, extras=False)
                 yield observation.notes, observation.computed_on, observation.tied
-            seen.add(key)
+            done.add(key)
         if isinstance(unit, FineTuning) and folder.has_cell(unit.key):
             record = folder.load_cell(unit.key)
             notes = [note for facts in record.facts["settings"].values() for note in facts["notes"]]

@@ -1,4 +1,4 @@
-"""Everything that can be wrong is found here, before a run folder exists: tasks, demonstrations, tokens."""
+"""Token ids of a demonstration set, made before a run folder exists: what is wrong with a task is found here."""
 
 import hashlib
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ from demograd.tasks.draws import reorder
 
 @dataclass(frozen=True)
 class Reader:
-    """What prompts need of a model, which is here before its weights are."""
+    """Tokenizer and context window of a model: all that prompts need, without its weights."""
 
     name: str
     tokenizer: Any
@@ -36,10 +36,12 @@ class Reader:
     @cached_property
     def reading(self) -> tuple[object, ...]:
         """Equal for models that make the same token ids of every demonstration set."""
-        one = self.tokenizer
-        backend = getattr(one, "backend_tokenizer", None)  # without it, only the tokenizer itself is known to be alike
-        words = id(one) if backend is None else hashlib.sha256(backend.to_str().encode()).hexdigest()
-        return type(one), words, one.bos_token_id, one.eos_token_id, self.context_window
+        tokenizer = self.tokenizer
+        backend = getattr(
+            tokenizer, "backend_tokenizer", None
+        )  # without it, only the tokenizer itself is known to be alike
+        words = id(tokenizer) if backend is None else hashlib.sha256(backend.to_str().encode()).hexdigest()
+        return type(tokenizer), words, tokenizer.bos_token_id, tokenizer.eos_token_id, self.context_window
 
 
 def reader_of(study: Study, name: str) -> Reader:
@@ -97,31 +99,31 @@ def prepare(study: Study, tasks: dict[str, Task], model: Model | Reader, world: 
     """
     task, seed = tasks[world.task], world.seed
     queries = task.queries(study.queries_of(world.task), study.query_seed)
-    drawn = task.demonstrations(world.k, seed, study.balanced)
+    demonstrations = task.demonstrations(world.k, seed, study.balanced)
     # what fits is found in the first order, so that every order is one of the same demonstrations
-    fitting = _fitting(study, task, model, queries, drawn)
-    trainable = drawn if study.fine_tuned_on == "all" else fitting
+    fitting = _fitting(study, task, model, queries, demonstrations)
+    trainable = demonstrations if study.fine_tuned_on == "all" else fitting
     if study.fine_tuning_order == "as_released":
         used = released_orders(fitting, seed, world.permutation).icl
         trained = released_orders(trainable, seed, world.permutation).ft
     else:
         used, trained = reorder(fitting, seed, world.permutation), reorder(trainable, seed, world.permutation)
 
-    def prompts(demonstrations: Sequence[Example], query_position: int | None = None) -> Prompts:
+    def prompts(shown: Sequence[Example], query_position: int | None = None) -> Prompts:
         return task.prompts(
             model.tokenizer,
             queries,
-            demonstrations,
+            shown,
             separator=study.separator,
             record_at=study.record_at,
             align_positions_to=query_position,
             context_window=model.context_window,
         )
 
-    def sequences(of: Task, demonstrations: Sequence[Example]) -> list[TrainingSequence]:
-        made = of.training_sequences(model.tokenizer, demonstrations, loss_on=study.loss_on)
-        _require_window(of, model, seed, made)
-        return made
+    def sequences(trained_task: Task, examples: Sequence[Example]) -> list[TrainingSequence]:
+        encoded = trained_task.training_sequences(model.tokenizer, examples, loss_on=study.loss_on)
+        _require_window(trained_task, model, seed, encoded)
+        return encoded
 
     icl = prompts(used)
     training = {"FT": sequences(task, trained)}
@@ -134,11 +136,11 @@ def prepare(study: Study, tasks: dict[str, Task], model: Model | Reader, world: 
             wrong = permute_labels(trained, len(task.label_words), seed)
             training["FT_permuted_labels"] = sequences(task, wrong)
         else:
-            other = tasks[other_task(world.task, {each: tasks[each] for each in study.tasks})]
+            other = tasks[other_task(world.task, {name: tasks[name] for name in study.tasks})]
             others = other.demonstrations(world.k, seed, study.balanced)[: len(trained)]
             training["FT_other_task"] = sequences(other, others)
-    wanted = min(orders_needed(study), factorial(len(used)))  # a single demonstration has one order
-    orders = [used, *_other_orders(fitting, seed, world.permutation, wanted - 1)] if wanted else []
+    number = min(orders_needed(study), factorial(len(used)))  # a single demonstration has one order
+    orders = [used, *_other_orders(fitting, seed, world.permutation, number - 1)] if number else []
     return Prepared(
         seed=seed,
         k_used=len(used),
@@ -146,23 +148,25 @@ def prepare(study: Study, tasks: dict[str, Task], model: Model | Reader, world: 
         icl=icl,
         training=training,
         orders=[Order(prompts(order), sequences(task, order)) for order in orders],
-        keeps_class_counts=not labels_permuted or can_keep_class_counts([one.label for one in trained]),
+        keeps_class_counts=not labels_permuted or can_keep_class_counts([example.label for example in trained]),
     )
 
 
-def _other_orders(demonstrations: list[Example], seed: int, permutation: int, wanted: int) -> list[list[Example]]:
+def _other_orders(demonstrations: list[Example], seed: int, permutation: int, count: int) -> list[list[Example]]:
     """The first `wanted` orders that are not order number `permutation`."""
-    numbers = [number for number in range(wanted + 1) if number != permutation][:wanted]
+    numbers = [number for number in range(count + 1) if number != permutation][:count]
     return [reorder(demonstrations, seed, number) for number in numbers]
 
 
 def _fitting(
-    study: Study, task: Task, model: Model | Reader, queries: list[Example], drawn: list[Example]
+    study: Study, task: Task, model: Model | Reader, queries: list[Example], demonstrations: list[Example]
 ) -> list[Example]:
-    """Those that fit the context window: dropped from the end, in ICL and FT alike."""
+    """The demonstrations that fit the context window: dropped from the end, in ICL and FT alike."""
     if model.context_window is None:
-        return drawn
-    return task.fitting_demonstrations(model.tokenizer, queries, drawn, model.context_window, separator=study.separator)
+        return demonstrations
+    return task.fitting_demonstrations(
+        model.tokenizer, queries, demonstrations, model.context_window, separator=study.separator
+    )
 
 
 def _require_window(task: Task, model: Model | Reader, seed: int, sequences: list[TrainingSequence]) -> None:

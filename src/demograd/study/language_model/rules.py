@@ -7,7 +7,8 @@ from pydantic import BaseModel, ConfigDict
 
 from demograd.errors import UserError, unknown_name
 from demograd.models import Weights
-from demograd.study.spec.fields import OneOrMany, Real, Whole
+from demograd.numbers import Real, Whole
+from demograd.study.spec.fields import OneOrMany
 
 Axes = Mapping[str, Sequence[Any]]
 """Field → all values that a study gives it, in the study's order."""
@@ -41,13 +42,13 @@ class Exclusion(BaseModel):
     learning_rate: Annotated[list[Real] | None, OneOrMany()] = None
 
     @property
-    def named(self) -> dict[str, list[Any]]:
+    def excluded(self) -> dict[str, list[Any]]:
         """Field → the values that it excludes."""
         return {name: values for name in type(self).model_fields if (values := getattr(self, name)) is not None}
 
     def matches(self, point: Mapping[str, Any]) -> bool:
         """Whether a cell, or every cell of a world, is excluded; a field that a world has not decides nothing."""
-        return all(name in point and point[name] in values for name, values in self.named.items())
+        return all(name in point and point[name] in values for name, values in self.excluded.items())
 
 
 def is_kept(axes: Axes, exclude: Sequence[Exclusion], pair: Sequence[Sequence[str]], point: Mapping[str, Any]) -> bool:
@@ -66,9 +67,9 @@ def check_rules(axes: Axes, grid: Iterable[Point], exclude: Sequence[Exclusion],
             of what is compared on them.
     """
     for number, exclusion in enumerate(exclude):
-        if not exclusion.named:
+        if not exclusion.excluded:
             raise ValueError("a rule of exclude names at least one field")
-        for name, values in exclusion.named.items():
+        for name, values in exclusion.excluded.items():
             for value in values:
                 if value not in axes[name]:
                     raise _not_here(f"exclude[{number}].{name}", value, axes[name])
@@ -77,7 +78,7 @@ def check_rules(axes: Axes, grid: Iterable[Point], exclude: Sequence[Exclusion],
             raise ValueError(f"pair has {list(rule)}: a rule names two or more fields, each once")
         if len(lengths := {name: len(axes[name]) for name in rule}) and len(set(lengths.values())) > 1:
             raise ValueError(f"pair goes through lists together, so they are of one length: {lengths}")
-    for fields in (*(exclusion.named for exclusion in exclude), *pair):
+    for fields in (*(exclusion.excluded for exclusion in exclude), *pair):
         if "seed" in fields and (others := sorted(set(fields) - _WITH_SEEDS)):
             raise ValueError(
                 f"a rule that names seed cannot name {', '.join(others)}: these are compared with others "
@@ -85,7 +86,7 @@ def check_rules(axes: Axes, grid: Iterable[Point], exclude: Sequence[Exclusion],
             )
     for number in idle(grid, exclude):
         raise UserError(
-            f"exclude[{number}] = {exclude[number].named} matches no cell",
+            f"exclude[{number}] = {exclude[number].excluded} matches no cell",
             "values that are together in a cell of this study",
             "A rule that excludes nothing is a mistake: correct or remove it",
         )
@@ -101,19 +102,11 @@ def idle(grid: Iterable[Point], exclude: Sequence[Exclusion]) -> list[int]:
     return [*left]
 
 
-def _not_here(where: str, value: Any, known: Sequence[Any]) -> UserError:
+def _not_here(place: str, value: Any, values: Sequence[Any]) -> UserError:
     if isinstance(value, str):
-        return unknown_name(where, value, known, "A rule that excludes nothing is a mistake: correct or remove it")
+        return unknown_name(place, value, values, "A rule that excludes nothing is a mistake: correct or remove it")
     return UserError(
-        f"{where} = {value!r}",
-        f"a value of this study: {', '.join(map(str, known))}",
+        f"{place} = {value!r}",
+        f"a value of this study: {', '.join(map(str, values))}",
         "A rule that excludes nothing is a mistake: correct or remove it",
     )
-
-
-def still_meant(axes: Axes, exclude: Sequence[Exclusion]) -> list[Exclusion]:
-    """The rules without the values that a smaller grid has not, and without those that name nothing there then."""
-    rest = [
-        {name: [one for one in values if one in axes[name]] for name, values in rule.named.items()} for rule in exclude
-    ]
-    return [Exclusion(**rule) for rule in rest if all(rule.values())]

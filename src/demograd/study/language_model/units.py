@@ -17,19 +17,19 @@ from demograd.study.measures import NETWORK_MEASURES
 from demograd.study.schema import Study
 from demograd.study.store.folder import RunFolder
 from demograd.study.unit import Unit
-from demograd.study.watch import JobWatch
+from demograd.study.workers.progress import JobWatch
 
 
 @dataclass(frozen=True, eq=False)
 class NetworkMeasurement(Unit):
     """One measure of one network alone: no prompt, no fine-tuning."""
 
-    kind: ClassVar[str] = "measures of networks"
+    kind: ClassVar[str] = "network measure"
     key: str
     study: Study = field(repr=False)
     network: Network
     fingerprint: str
-    """Of the pretrained network."""
+    """Fingerprint of the pretrained network."""
     measure: str
 
     def __str__(self) -> str:
@@ -44,12 +44,12 @@ class NetworkMeasurement(Unit):
 class PromptObservations(Unit):
     """ZSL and ICL of a world, and ICL under other orders of the demonstrations: what all its cells need."""
 
-    kind: ClassVar[str] = "worlds"
+    kind: ClassVar[str] = "world"
     key: str
     study: Study = field(repr=False)
     world: World
     fingerprint: str
-    """Of the pretrained network."""
+    """Fingerprint of the pretrained network."""
     zsl_key: str
     icl_key: str
     orders_key: str | None
@@ -115,7 +115,7 @@ class PromptObservations(Unit):
 class FineTuning(Unit):
     """A cell: fine-tune on the demonstrations and on the controls, observe, and score against ICL."""
 
-    kind: ClassVar[str] = "cells"
+    kind: ClassVar[str] = "cell"
     key: str
     study: Study = field(repr=False)
     cell: Cell

@@ -11,6 +11,7 @@ from transformers import AutoModelForCausalLM
 
 from demograd.errors import UserError, quoted, shortened
 from demograd.learn import ParameterSubset
+from demograd.learn.cost import LayerSizes
 from demograd.models import Anatomy, find_anatomy
 from demograd.models.load import load_config
 
@@ -18,26 +19,17 @@ PER_LAYER = ("layer_types", "no_rope_layers", "attention_layers")
 """Settings of a configuration that have an entry for each layer."""
 
 
-@dataclass(frozen=True)
-class LayerSizes:
-    """Entries of a block's matrices: a token takes two operations for each of them."""
-
-    all: int
-    before_attention: int
-    """Query, key and value projections: the input of the lowest trained layer needs no gradient."""
-
-
 @dataclass(frozen=True, eq=False)
 class Blueprint:
-    """One model of a study."""
+    """The shape of a model of a study."""
 
     name: str
     config: Any = field(repr=False)
-    """Of the language model, without what sees."""
+    """Configuration of the language model, without its vision part."""
 
     @cached_property
     def anatomy(self) -> Anatomy:
-        """Of a network whose tensors have shapes and no numbers.
+        """Anatomy of a network whose tensors have shapes and no numbers.
 
         Raises:
             UserError: a configuration that no network has, or a shape that demograd does not know.
@@ -59,19 +51,19 @@ class Blueprint:
 
     @cached_property
     def sizes(self) -> list[LayerSizes]:
-        """Of each layer."""
+        """Sizes of each layer."""
         return [self._sizes_of(layer) for layer in range(self.layers)]
 
     def _sizes_of(self, layer: int) -> LayerSizes:
         key_value = sum(
-            one.select(one.parameter).numel()
-            for one in self.anatomy.key_value_parameters(layer)
-            if one.parameter.dim() > 1
+            part.select(part.parameter).numel()
+            for part in self.anatomy.key_value_parameters(layer)
+            if part.parameter.dim() > 1
         )
         query = self.attention_width * self.hidden
         # BART's attention to an encoder, of which a decoder alone has none, is never run
-        named = self.anatomy.blocks[layer].named_parameters()
-        run = [one for name, one in named if not name.startswith("encoder_attn")]
+        parameters = self.anatomy.blocks[layer].named_parameters()
+        run = [parameter for name, parameter in parameters if not name.startswith("encoder_attn")]
         return LayerSizes(_entries(run), key_value + query)
 
     def trained_entries(self, subset: ParameterSubset) -> dict[int, int]:
@@ -82,8 +74,8 @@ class Blueprint:
                 entries[layer] = self.sizes[layer].all
                 continue
             slices = self.anatomy.key_value_parameters(layer)
-            parts = [one.parameter for one in slices if subset.which == "key_value" or one.part == "value"]
-            entries[layer] = _entries({id(one): one for one in parts}.values())
+            parts = [part.parameter for part in slices if subset.which == "key_value" or part.part == "value"]
+            entries[layer] = _entries({id(parameter): parameter for parameter in parts}.values())
         return entries
 
     @property
@@ -103,12 +95,15 @@ class Blueprint:
     @cached_property
     def activations_per_token(self) -> int:
         """Numbers that a block's graph keeps of a token: each matrix's input and output, roughly."""
-        return sum(sum(one.shape) for one in self.anatomy.blocks[0].parameters() if one.dim() > 1) + 6 * self.hidden
+        return (
+            sum(sum(parameter.shape) for parameter in self.anatomy.blocks[0].parameters() if parameter.dim() > 1)
+            + 6 * self.hidden
+        )
 
     @cached_property
     def parameters(self) -> int:
-        """Of the whole network; tied ones once."""
-        return sum(one.numel() for one in self.anatomy.network.parameters())
+        """Number of parameters of the whole network; tied ones once."""
+        return sum(parameter.numel() for parameter in self.anatomy.network.parameters())
 
 
 def blueprint_of(name: str) -> Blueprint:
@@ -137,4 +132,4 @@ def network_of(config: Any, device: str, layers: int | None = None) -> Any:
 
 
 def _entries(parameters: Any) -> int:
-    return sum(one.numel() for one in parameters if one.dim() > 1)
+    return sum(parameter.numel() for parameter in parameters if parameter.dim() > 1)

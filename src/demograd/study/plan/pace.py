@@ -18,18 +18,23 @@ from demograd.models.load import DTYPES
 from demograd.models.placement import check_device, placed
 from demograd.observe import Observation, observe
 from demograd.study.language_model.grid import extras
+from demograd.study.language_model.networks import THRESHOLDS
 from demograd.study.language_model.prompts import Prepared
+from demograd.study.language_model.sizes import prompt_sizes, sequence_sizes
 from demograd.study.plan.blueprint import Blueprint, network_of
 from demograd.study.plan.flops import observing, training
 from demograd.study.plan.work import WorldWork
 from demograd.study.schema import Study
-from demograd.study.sizes import prompt_sizes, sequence_sizes
 from demograd.tasks import Prompts, TrainingSequence
 
 QUERIES, SEQUENCES, REPEATS = 8, 2, 3
-"""What is timed: enough to be past overheads, short beside a study."""
+"""Queries, sequences and repeats that are timed: enough to be past overheads, short beside a study."""
+READING = 2e9
+"""Bytes of weights a second, read from a file, converted and hashed; or gone through in memory."""
+FLOAT32 = 4
+"""Bytes: what single weights are compared in."""
 DEEP_BYTES = 128 << 20
-"""Of the deeper network's layers: more than the caches hold, as the whole network's are."""
+"""Size of the deeper network's layers: more than the caches hold, as the whole network's are."""
 
 
 @dataclass(frozen=True)
@@ -37,22 +42,23 @@ class Pace:
     """Seconds per operation of one model, by kind of work."""
 
     observing: Mapping[str, float]
-    """By setting: ZSL, ICL; `FT` and a method's name, where it is observed otherwise than ZSL."""
+    """Setting → seconds: ZSL, ICL; `FT`, and a method's name where it is observed otherwise than ZSL."""
     tuning: Mapping[str, float]
-    """By method."""
+    """Method → seconds."""
     drawing: float = 0.0
     """Seconds that drawing random weights for the whole network takes."""
-    trying: float = 0.0
-    """Seconds that a run takes to do each kind of work once, for its estimate."""
 
     def seconds(self, study: Study, blueprint: Blueprint, work: WorldWork) -> float:
-        """What one world takes."""
-        seconds = sum(self.observing[one.setting] * observing(blueprint, one.sizes).total for one in work.observations)
-        for one in work.tunings:
-            method = study.method(one.method, one.learning_rate)
-            tuned = sum(training(blueprint, trained, method).total for trained in one.trained)
-            after = self.observing.get(one.method, self.observing["FT"]) * observing(blueprint, one.after).total
-            seconds += one.rates * self.tuning[one.method] * tuned + one.count * after
+        """Seconds that one world takes."""
+        seconds = sum(
+            self.observing[observation.setting] * observing(blueprint, observation.sizes).total
+            for observation in work.observations
+        )
+        for tuning in work.tunings:
+            method = study.method(tuning.method, tuning.learning_rate)
+            tuned = sum(training(blueprint, trained, method).total for trained in tuning.trained)
+            after = self.observing.get(tuning.method, self.observing["FT"]) * observing(blueprint, tuning.after).total
+            seconds += tuning.rates * self.tuning[tuning.method] * tuned + tuning.count * after
         return seconds
 
 
@@ -64,12 +70,16 @@ class Sample:
     icl: Prompts
     sequences: list[TrainingSequence]
     methods: Mapping[str, Method]
-    """By name."""
+    """Name → method."""
 
 
 def sample_of(study: Study, prepared: Prepared, work: Iterable[WorldWork]) -> Sample:
-    """Of one demonstration set, and every method of the work."""
-    methods = {one.method: study.method(one.method, one.learning_rate) for each in work for one in each.tunings}
+    """A sample of one demonstration set, with every method of the work."""
+    methods = {
+        tuning.method: study.method(tuning.method, tuning.learning_rate)
+        for world_work in work
+        for tuning in world_work.tunings
+    }
     return Sample(_few(prepared.zsl), _few(prepared.icl), prepared.training["FT"][:SEQUENCES], methods)
 
 
@@ -96,9 +106,17 @@ def pace_here(study: Study, blueprint: Blueprint, sample: Sample | None) -> Pace
     return _pace(blueprint, sample, timed)
 
 
-def pace_of(study: Study, model: Model, blueprint: Blueprint, sample: Sample) -> Pace:
-    """Timed on the network itself, once: a run waits for it."""
-    return _pace(blueprint, sample, [(blueprint.layers, _timed(study, model, sample, 1), 0.0)])
+def loading_seconds(study: Study, blueprint: Blueprint) -> float:
+    """Until the trained network is there."""
+    return blueprint.parameters * DTYPES[study.dtype].itemsize / READING
+
+
+def measuring_seconds(study: Study, blueprint: Blueprint, measure: str) -> float:
+    """Seconds of a network measure: `sparsity`, or `training_time`, for which the last checkpoint is loaded too."""
+    if measure == "sparsity":
+        entries = sum(parameter.numel() for module in blueprint.anatomy.attentions for parameter in module.parameters())
+        return entries * FLOAT32 * (1 + len(THRESHOLDS)) / READING
+    return loading_seconds(study, blueprint) + 2 * blueprint.parameters * FLOAT32 / READING
 
 
 def in_words(seconds: float) -> str:
@@ -175,7 +193,7 @@ def _pace(blueprint: Blueprint, sample: Sample, timed: list[tuple[int, dict[str,
     def kind(name: str) -> float:
         return _of_all_layers(blueprint, [(layers, seconds[name]) for layers, seconds, _ in timed])
 
-    per_zsl, per_icl = (observing(blueprint, prompt_sizes(one)).total for one in (sample.zsl, sample.icl))
+    per_zsl, per_icl = (observing(blueprint, prompt_sizes(prompts)).total for prompts in (sample.zsl, sample.icl))
     trained = sequence_sizes(sample.sequences)
     flops = {name: training(blueprint, trained, method).total for name, method in sample.methods.items()}
     linearised = [name for name in sample.methods if name in timed[0][1]]
@@ -188,9 +206,6 @@ def _pace(blueprint: Blueprint, sample: Sample, timed: list[tuple[int, dict[str,
         },
         tuning={name: kind(f"tuning {name}") / flops[name] for name in sample.methods},
         drawing=_of_all_layers(blueprint, [(layers, drawing) for layers, _, drawing in timed]),
-        trying=_of_all_layers(
-            blueprint, [(layers, seconds["ZSL"] + sum(seconds.values())) for layers, seconds, _ in timed]
-        ),
     )
 
 

@@ -4,32 +4,44 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from heapq import heapify, heapreplace
 
 import torch
 
+from demograd.models import Weights
+from demograd.models.load import DTYPES
+from demograd.observe.observe import PACK_TOKENS
 from demograd.study.language_model.demonstration_sets import DemonstrationSets
 from demograd.study.language_model.grid import cells, cells_by_world
 from demograd.study.language_model.grid import networks as networks_of
+from demograd.study.language_model.load_tasks import load_tasks
 from demograd.study.language_model.networks import Network
 from demograd.study.language_model.prompts import reader_of
-from demograd.study.load_tasks import load_tasks
 from demograd.study.measures import NETWORK_MEASURES, metrics_of_fine_tuning
 from demograd.study.plan.blueprint import Blueprint, blueprint_of
 from demograd.study.plan.flops import Flops, observing, training
-from demograd.study.plan.memory import network_bytes, peak_bytes
-from demograd.study.plan.pace import Pace, Sample, pace_here, sample_of
-from demograd.study.plan.reading import loading_seconds, measuring_seconds
-from demograd.study.plan.schedule import Job, makespan
+from demograd.study.plan.pace import Pace, Sample, loading_seconds, measuring_seconds, pace_here, sample_of
 from demograd.study.plan.work import WorldWork, work_of
 from demograd.study.rows import similarity
 from demograd.study.schema import Study
 from demograd.study.spec.learning_rates import resolved
 from demograd.words import Row
 
+MASTER = 4
+"""Bytes of a float32 number."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A world's work, or a measure of a network alone."""
+
+    network: Network
+    seconds: float
+
 
 @dataclass(frozen=True)
 class Plan:
-    """What a study will do."""
+    """The work, memory and time of a study."""
 
     study: Study
     """With every learning rate filled in."""
@@ -38,7 +50,7 @@ class Plan:
     work: Sequence[WorldWork]
     """In every world; none where only networks are measured."""
     blueprints: Mapping[str, Blueprint]
-    """By model; checkpoints of one model share one."""
+    """Model → blueprint; checkpoints of one model share one."""
     paces: Mapping[str, Pace]
     starting: float
     """Seconds in which tasks are loaded and prompts are made, as measured while planning."""
@@ -47,26 +59,26 @@ class Plan:
 
     @property
     def measured(self) -> list[str]:
-        """What is measured on each network alone."""
-        return [what for what in NETWORK_MEASURES if what in self.study.measures]
+        """Measures of each network alone."""
+        return [measure for measure in NETWORK_MEASURES if measure in self.study.measures]
 
     @property
     def cells(self) -> int:
-        return sum(one.cells for one in self.work)
+        return sum(world_work.cells for world_work in self.work)
 
     @cached_property
     def flops(self) -> Flops:
-        """Of all networks' passes."""
+        """Operations of all networks' passes."""
         whole = Flops()
-        for one in self.work:
-            blueprint = self.blueprints[one.world.model]
-            for observation in one.observations:
+        for world_work in self.work:
+            blueprint = self.blueprints[world_work.world.model]
+            for observation in world_work.observations:
                 whole += observing(blueprint, observation.sizes)
-            for tuning in one.tunings:
+            for tuning in world_work.tunings:
                 method = self.study.method(tuning.method, tuning.learning_rate)
                 for trained in tuning.trained:
-                    each = training(blueprint, trained, method) + observing(blueprint, tuning.after)
-                    whole += each.times(tuning.rates)
+                    flops = training(blueprint, trained, method) + observing(blueprint, tuning.after)
+                    whole += flops.times(tuning.rates)
         return whole
 
     @cached_property
@@ -74,14 +86,15 @@ class Plan:
         """Every network's measures and every world's work, in the order in which they are handed out."""
         of_network: dict[Network, list[Job]] = {
             network: [
-                Job(network, measuring_seconds(self.study, self.blueprints[network[0]], what)) for what in self.measured
+                Job(network, measuring_seconds(self.study, self.blueprints[network[0]], measure))
+                for measure in self.measured
             ]
             for network in self.networks
         }
-        for one in self.work:
-            model = one.world.model
-            seconds = self.paces[model].seconds(self.study, self.blueprints[model], one)
-            of_network[one.network].append(Job(one.network, seconds))
+        for world_work in self.work:
+            model = world_work.world.model
+            seconds = self.paces[model].seconds(self.study, self.blueprints[model], world_work)
+            of_network[world_work.network].append(Job(world_work.network, seconds))
         return [job for jobs in of_network.values() for job in jobs]
 
     def loading(self, network: Network) -> float:
@@ -94,16 +107,18 @@ class Plan:
     def memory(self) -> int:
         """The most bytes that one worker holds at once, over all networks and methods."""
         held = [network_bytes(self.study, self.blueprints[model], weights) for model, weights, _ in self.networks]
-        return max(held + [peak_bytes(self.study, self.blueprints[one.world.model], one) for one in self.work])
+        return max(
+            held
+            + [peak_bytes(self.study, self.blueprints[world_work.world.model], world_work) for world_work in self.work]
+        )
 
     def seconds(self, workers: int = 1) -> float:
         """From the start to the table, on workers that are each as fast as this process."""
-        trying = next((pace.trying for pace in self.paces.values()), 0.0) if self.study.methods else 0.0
-        return makespan(self.jobs, workers, self.loading) + self.starting + trying + self.table
+        return makespan(self.jobs, workers, self.loading) + self.starting + self.table
 
 
 def plan_study(study: Study, say: Callable[[str], None] = lambda sentence: None) -> Plan:
-    """What running the study will take; no weights are loaded, and none downloaded.
+    """Plan the run of a study; no weights are loaded, and none downloaded.
 
     Raises:
         UserError: something in the study cannot work.
@@ -119,7 +134,7 @@ def plan_study(study: Study, say: Callable[[str], None] = lambda sentence: None)
     before = time.perf_counter()
     for sentence in sets.check():
         say(sentence)
-    preparing = (time.perf_counter() - before) / max(len(sets.known), 1)  # a set
+    preparing = (time.perf_counter() - before) / max(len(sets.by_key), 1)  # a set
     for cell in cells(study):
         study.method(cell.method, cell.learning_rate).check(blueprints[cell.world.model].anatomy)
     work = work_of(study, cells_by_world(study), sets.sizes)
@@ -127,19 +142,19 @@ def plan_study(study: Study, say: Callable[[str], None] = lambda sentence: None)
     networks = [*networks_of(study)]
     paces: dict[str, Pace] = {}
     for name, blueprint in blueprints.items():
-        alike = next((one for one in paces if blueprints[one] is blueprint), None)
-        of_model = [one for one in work if one.world.model == name]
+        alike = next((model for model in paces if blueprints[model] is blueprint), None)
+        of_model = [world_work for world_work in work if world_work.world.model == name]
         paces[name] = paces[alike] if alike else pace_here(study, blueprint, _sample(study, of_model, sets))
     return Plan(study, networks, work, blueprints, paces, starting, _table_seconds(study, work, blueprints))
 
 
 def _sample(study: Study, work: Sequence[WorldWork], sets: DemonstrationSets) -> Sample | None:
-    """Of the world in the middle, by the length of its prompts, of those that do most; None where there is none."""
+    """A sample of the world of median prompt length among those with most methods; None where there is no world."""
     if not work:
         return None
-    most = max(len(one.tunings) for one in work)
-    full = [one for one in work if len(one.tunings) == most]
-    typical = sorted(full, key=lambda one: one.observations[-1].sizes.context)[len(full) // 2]
+    most = max(len(world_work.tunings) for world_work in work)
+    full = [world_work for world_work in work if len(world_work.tunings) == most]
+    typical = sorted(full, key=lambda world_work: world_work.observations[-1].sizes.context)[len(full) // 2]
     return sample_of(study, sets.prepared(typical.world), [typical])
 
 
@@ -148,9 +163,9 @@ def _table_seconds(study: Study, work: Sequence[WorldWork], blueprints: Mapping[
     if not work:
         return 0.0
     groups: dict[tuple[str, str, str, int, str], tuple[int, set[int]]] = {}
-    for one in work:
-        world = one.world
-        for tuning in one.tunings:
+    for world_work in work:
+        world = world_work.world
+        for tuning in world_work.tunings:
             group = (world.model, world.weights, world.task, world.k, tuning.method)
             groups.setdefault(group, (tuning.rates, set()))[1].add(world.seed)
     sets = max((len(seeds) for _, seeds in groups.values()), default=1)
@@ -161,5 +176,59 @@ def _table_seconds(study: Study, work: Sequence[WorldWork], blueprints: Mapping[
     list(similarity(list(range(sets)), Row(metric="sim_aou"), scores))
     once = time.perf_counter() - started
     metrics = len(metrics_of_fine_tuning(study))
-    each = metrics * (1 + 2 * len(study.controls))  # of FT, of each control, and the difference between the two
-    return once * each * sum(rates for rates, _ in groups.values())
+    scores_per_rate = metrics * (
+        1 + 2 * len(study.controls)
+    )  # of FT, of each control, and the difference between the two
+    return once * scores_per_rate * sum(rates for rates, _ in groups.values())
+
+
+def makespan(jobs: Sequence[Job], workers: int, loading: Callable[[Network], float]) -> float:
+    """Seconds until the last worker is done.
+
+    Jobs are handed out in order, those of one network together; a worker keeps the network that it loaded last.
+    """
+    free: list[tuple[float, int]] = [(0.0, worker) for worker in range(min(workers, len(jobs)))]
+    heapify(free)
+    holds: dict[int, Network] = {}
+    last = 0.0
+    for job in jobs:
+        begin, worker = free[0]
+        load = 0.0 if holds.get(worker) == job.network else loading(job.network)
+        holds[worker] = job.network
+        end = begin + load + job.seconds
+        heapreplace(free, (end, worker))
+        last = max(last, end)
+    return last
+
+
+def peak_bytes(study: Study, blueprint: Blueprint, work: WorldWork) -> int:
+    """The most bytes at once in a world; a graph keeps what blocks computed."""
+    itemsize = DTYPES[study.dtype].itemsize
+    weights = network_bytes(study, blueprint, work.world.weights)
+    observing_bytes = max(
+        (_observing(blueprint, observation.sizes.context, itemsize) for observation in work.observations), default=0
+    )
+    tuning_bytes = 0
+    for tuning in work.tunings:
+        method = study.method(tuning.method, tuning.learning_rate)
+        trained = sum(blueprint.trained_entries(method.parameters).values())
+        adam = 2 * MASTER if method.optimizer == "adam" else 0
+        copies = trained * (itemsize + 2 * MASTER + adam)  # the original, its master and its gradient
+        tokens = max(sequence.tokens for sequences in tuning.trained for sequence in sequences)
+        graph_layers = 1 if method.layer_causal else blueprint.layers
+        activations = tokens * blueprint.activations_per_token * graph_layers * itemsize
+        logits = 3 * tokens * blueprint.vocabulary * MASTER
+        tuning_bytes = max(tuning_bytes, copies + activations + logits)
+    return weights + max(observing_bytes, tuning_bytes)
+
+
+def network_bytes(study: Study, blueprint: Blueprint, weights: Weights) -> int:
+    """Bytes of weights: an untrained network is drawn beside the trained one, a checkpoint compared with the last."""
+    others = weights != "trained" or len(study.models) > 1
+    return blueprint.parameters * DTYPES[study.dtype].itemsize * (2 if others else 1)
+
+
+def _observing(blueprint: Blueprint, context: int, itemsize: int) -> int:
+    """A pack behind the context's keys and values."""
+    cache = 2 * context * blueprint.attention_width * blueprint.layers * itemsize
+    return cache + (PACK_TOKENS + context) * blueprint.activations_per_token * itemsize

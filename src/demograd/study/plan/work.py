@@ -1,4 +1,4 @@
-"""What a run does, world by world: observations and fine-tunings, each shared one once."""
+"""The work of a run, world by world: observations and fine-tunings; a shared observation counts once."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -6,8 +6,8 @@ from typing import Literal
 
 from demograd.study.language_model.grid import Cell, World
 from demograd.study.language_model.networks import Network, network_of
+from demograd.study.language_model.sizes import PromptSizes, Sizes, Trained
 from demograd.study.schema import Study
-from demograd.study.sizes import PromptSizes, Sizes, Trained
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Tuning:
     rates: int
     """How many there are."""
     trained: tuple[Trained, ...]
-    """What is trained on, at each rate: demonstrations, controls', and other orders of the demonstrations."""
+    """Training data at each rate: demonstrations, controls', and other orders of the demonstrations."""
     after: PromptSizes
 
     @property
@@ -39,7 +39,7 @@ class Tuning:
 
 @dataclass(frozen=True)
 class WorldWork:
-    """What is done in one world; it is handed out whole."""
+    """The work in one world, which one worker does."""
 
     world: World
     observations: list[Observing]
@@ -47,7 +47,7 @@ class WorldWork:
 
     @property
     def cells(self) -> int:
-        return sum(one.rates for one in self.tunings)
+        return sum(tuning.rates for tuning in self.tunings)
 
     @property
     def network(self) -> Network:
@@ -62,19 +62,22 @@ def work_of(study: Study, todo: Mapping[World, Iterable[Cell]], sizes: Callable[
         todo: worlds, with those of their cells that are to be run.
         sizes: of a world's demonstration set.
     """
-    seen: set[tuple[object, ...]] = set()
+    zsl_done: set[tuple[object, ...]] = set()
     work = []
     for world, cells in todo.items():
-        here = sizes(world)
-        observations = [Observing("ICL", one) for one in here.icl]
+        lengths = sizes(world)
+        observations = [Observing("ICL", prompts) for prompts in lengths.icl]
         of_zsl = (*network_of(world), world.task, *((world.k, world.seed) if study.align_positions else ()))
-        if of_zsl not in seen:
-            observations.insert(0, Observing("ZSL", here.zsl))
-            seen.add(of_zsl)
-        trained = here.training + (here.reordered if "order_sensitivity" in study.measures else ())
+        if of_zsl not in zsl_done:
+            observations.insert(0, Observing("ZSL", lengths.zsl))
+            zsl_done.add(of_zsl)
+        trained = lengths.training + (lengths.reordered if "order_sensitivity" in study.measures else ())
         rates: dict[str, list[float]] = {}
         for cell in cells:
             rates.setdefault(cell.method, []).append(cell.learning_rate)
-        tunings = [Tuning(method, of[0], len(of), trained, here.zsl) for method, of in rates.items()]
+        tunings = [
+            Tuning(method, learning_rates[0], len(learning_rates), trained, lengths.zsl)
+            for method, learning_rates in rates.items()
+        ]
         work.append(WorldWork(world, observations, tunings))
     return work

@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BeforeValidator, Field, GetCoreSchemaHandler
+from pydantic import AfterValidator, Field, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
 from demograd.models import check_device_name
+from demograd.numbers import NUMBER
 from demograd.tasks.prompts import MOST_ORDERS
 
 LONGEST_NAME = 100
@@ -28,33 +29,21 @@ def _known_device(name: str) -> str:
     return name
 
 
-def _no_boolean(value: Any) -> Any:
-    """To Python, and so to pydantic, True is the number 1."""
-    if isinstance(value, bool):
-        raise ValueError("a number; YAML reads yes, on and true as true, no, off and false as false")
-    return value
-
-
-# last in an annotation, where the JSON schema still shows the bounds before it
-_NUMBER = BeforeValidator(_no_boolean)
-
 FolderName = Annotated[str, AfterValidator(_names_a_folder)]
 Device = Annotated[str, AfterValidator(_known_device)]
-Whole = Annotated[int, _NUMBER]
-Natural = Annotated[int, Field(ge=0), _NUMBER]
+Natural = Annotated[int, Field(ge=0), NUMBER]
 """From 0."""
-Count = Annotated[int, Field(gt=0, lt=2**63), _NUMBER]
+Count = Annotated[int, Field(gt=0, lt=2**63), NUMBER]
 """From 1."""
-Several = Annotated[int, Field(ge=2), _NUMBER]
+Several = Annotated[int, Field(ge=2), NUMBER]
 """From 2."""
-Seed = Annotated[int, Field(ge=0, lt=2**32), _NUMBER]
-Order = Annotated[int, Field(ge=0, lt=MOST_ORDERS), _NUMBER]
+Seed = Annotated[int, Field(ge=0, lt=2**32), NUMBER]
+Order = Annotated[int, Field(ge=0, lt=MOST_ORDERS), NUMBER]
 """The number of one order of the demonstrations."""
-Orders = Annotated[int, Field(ge=2, le=MOST_ORDERS), _NUMBER]
+Orders = Annotated[int, Field(ge=2, le=MOST_ORDERS), NUMBER]
 """How many orders something is taken over."""
-Real = Annotated[float, Field(allow_inf_nan=False), _NUMBER]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False), _NUMBER]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False), _NUMBER]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False), NUMBER]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False), NUMBER]
 
 
 class OneOrMany:

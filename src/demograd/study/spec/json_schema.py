@@ -2,11 +2,9 @@
 
 from typing import Any
 
-from pydantic import TypeAdapter
 from pydantic.json_schema import models_json_schema
 
 from demograd.study.schema import Study
-from demograd.study.spec.methods import KINDS, named_methods
 from demograd.study.synthetic.schema import SyntheticStudy
 
 
@@ -14,15 +12,7 @@ def json_schema() -> dict[str, Any]:
     """Of both kinds of study: `kind: synthetic` tells one from the other (JSON Schema 2020-12)."""
     schemas = [(Study, "validation"), (SyntheticStudy, "validation")]
     _, whole = models_json_schema(schemas, ref_template="#/$defs/{model}")  # type: ignore[arg-type]
-    definitions = {**whole["$defs"], **_of_methods()}
-    study = definitions["Study"]["properties"]
-    study["methods"] = {
-        "description": study["methods"]["description"],
-        "anyOf": [
-            {"type": "array", "items": {"enum": sorted(named_methods())}, "uniqueItems": True},
-            {"type": "object", "additionalProperties": {"$ref": "#/$defs/MethodOptions"}},
-        ],
-    }
+    definitions = whole["$defs"]
     for kind in ("Study", "SyntheticStudy"):
         _open_to_files(definitions[kind])
     return {
@@ -34,26 +24,6 @@ def json_schema() -> dict[str, Any]:
         "else": {"$ref": "#/$defs/Study"},
         "$defs": definitions,
     }
-
-
-def _of_methods() -> dict[str, Any]:
-    """A method's options: those of its kind, without the learning rate, which has a field of its own."""
-    definitions: dict[str, Any] = {}
-    options: list[dict[str, Any]] = []
-    for kind, method in KINDS.items():
-        of_kind = TypeAdapter(method).json_schema(ref_template="#/$defs/{model}")
-        definitions |= of_kind.pop("$defs", {})
-        properties = {name: one for name, one in of_kind["properties"].items() if name != "learning_rate"}
-        options.append(
-            {
-                "title": kind,
-                "description": of_kind.get("description", ""),
-                "type": "object",
-                "properties": {"kind": {"const": kind}, **properties},
-                "additionalProperties": False,
-            }
-        )
-    return {**definitions, "MethodOptions": {"anyOf": options}}
 
 
 def _open_to_files(definition: dict[str, Any]) -> None:

@@ -1,66 +1,100 @@
-"""Fine-tuning methods by name: a name stands for a kind, GD or LCGD, with options."""
+"""Fine-tuning methods by name: a name stands for a registered method (`kind`) with options."""
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Annotated, Any, Union
 
 import yaml
-from pydantic import TypeAdapter, ValidationError
+from pydantic import (
+    BaseModel,
+    Discriminator,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    Tag,
+    TypeAdapter,
+    create_model,
+)
+from pydantic_core import CoreSchema, core_schema
 
-from demograd.errors import UserError, unknown_name
-from demograd.learn import GradientDescent, LayerCausalGradientDescent, Method, ParameterSubset
-from demograd.study.spec.validation import members
+from demograd.errors import UserError, quoted, unknown_name
+from demograd.learn import Method, methods
+from demograd.learn.method import about
+from demograd.study.spec.validation import validated
 
-KINDS: dict[str, type[GradientDescent] | type[LayerCausalGradientDescent]] = {
-    "GD": GradientDescent,
-    "LCGD": LayerCausalGradientDescent,
-}
 _FILE = Path(__file__).parent / "methods.yaml"
 
 
 @cache
-def named_methods() -> dict[str, dict[str, Any]]:
-    """Name → kind and options, of the methods that ship with demograd."""
-    return {
-        name: {key: value for key, value in row.items() if key != "about"}
-        for name, row in yaml.safe_load(_FILE.read_text(encoding="utf-8")).items()
-    }
+def _shipped() -> dict[str, dict[str, Any]]:
+    return dict(yaml.safe_load(_FILE.read_text(encoding="utf-8")))
 
 
-@cache
 def method_descriptions() -> dict[str, str]:
-    """Name → what it does, in a line."""
-    return {name: row["about"] for name, row in yaml.safe_load(_FILE.read_text(encoding="utf-8")).items()}
+    """Name → what it does, in a line: every registered method as it comes, and with the options of `methods.yaml`."""
+    registered = {name: about(method) for name, method in methods().items()}
+    return registered | {name: row["about"] for name, row in _shipped().items()}
 
 
-def resolved_methods(given: Any) -> dict[str, dict[str, Any]]:
+def named_methods() -> dict[str, dict[str, Any]]:
+    """Name → kind and options, of the methods that a study may name without options."""
+    registered = {name: {"kind": name} for name in methods()}
+    variants = {name: {key: row[key] for key in row if key != "about"} for name, row in _shipped().items()}
+    return registered | variants
+
+
+class MethodsByName:
+    """The annotation of a study's methods: a list of names, or a mapping from names to options.
+
+    They are checked by the methods that are registered when a study is made: a notebook may register its own.
+    """
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(resolved_methods, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """Like the validator: options without a kind suit those names that have one."""
+        options = handler(TypeAdapter(_any_of(tuple(methods().values()))).core_schema)
+        return {
+            "anyOf": [
+                {"type": "array", "items": {"enum": sorted(named_methods())}, "uniqueItems": True},
+                {"type": "object", "additionalProperties": {"anyOf": options["oneOf"]}},
+            ]
+        }
+
+
+def resolved_methods(settings: Any) -> dict[str, dict[str, Any]]:
     """Name → kind and options, from a list of names, or a mapping from names to options.
 
-    A name that ships with demograd brings its options; what is given besides replaces them.
+    A name that has options of its own brings them; those in the settings replace them.
 
     Raises:
         UserError: a name is unknown and has no kind, or an option is unknown or wrong.
     """
-    if isinstance(given, str):
-        given = [given]
-    if isinstance(given, list):
-        if len(set(map(str, given))) != len(given):
-            raise UserError(f"methods {given}", "each method once", "Leave one out")
-        given = {str(name): {} for name in given}
-    if not isinstance(given, Mapping):
-        raise UserError(f"methods = {given!r}", "names of methods", "See demograd list methods")
-    methods = {}
-    for name, options in given.items():
+    if isinstance(settings, str):
+        settings = [settings]
+    if isinstance(settings, list):
+        if len(set(map(str, settings))) != len(settings):
+            raise UserError(f"methods {quoted(settings)}", "each method once", "Leave one out")
+        settings = {str(name): {} for name in settings}
+    if not isinstance(settings, Mapping):
+        raise UserError(f"methods = {quoted(settings)}", "names of methods", "See demograd list methods")
+    resolved = {}
+    for name, options in settings.items():
         if not isinstance(options, Mapping):
-            raise UserError(f"methods.{name} = {options!r}", "options, such as {kind: GD, optimizer: adam}", "Mend it")
+            expected = "options, such as {kind: GD, optimizer: adam}"
+            raise UserError(f"methods.{name} = {quoted(options)}", expected, "Mend it")
         if name not in named_methods() and "kind" not in options:
-            raise unknown_name("methods", name, named_methods(), "Choose among these, or give it a kind: GD or LCGD")
-        methods[str(name)] = {**named_methods().get(name, {}), **options}
-        make_method(name, methods[name], learning_rate=1.0)
-    return methods
+            kinds = " or ".join(methods())
+            raise unknown_name("methods", name, named_methods(), f"Choose among these, or give it a kind: {kinds}")
+        if "learning_rate" in options:
+            expected = f"rates under learning_rates, such as learning_rates: {{{name}: [0.001]}}"
+            raise UserError(f"methods.{name}.learning_rate", expected, "Put it there")
+        resolved[str(name)] = {**named_methods().get(name, {}), **options}
+        make_method(name, resolved[str(name)], learning_rate=1.0)
+    return resolved
 
 
 def make_method(name: str, options: Mapping[str, Any], learning_rate: float) -> Method:
@@ -69,38 +103,54 @@ def make_method(name: str, options: Mapping[str, Any], learning_rate: float) -> 
     Raises:
         UserError: an option is unknown or wrong.
     """
-    settings = dict(options)
-    kind = settings.pop("kind")
-    if kind not in KINDS:
-        raise unknown_name(f"methods.{name}.kind", str(kind), KINDS, "Choose one of these")
-    _require_options(f"methods.{name}", settings, KINDS[kind])
-    subset = settings.get("parameters")
-    if isinstance(subset, Mapping):
-        _require_options(f"methods.{name}.parameters", subset, ParameterSubset)
-    try:
-        return _adapter(kind).validate_python({**settings, "learning_rate": learning_rate})
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(["methods", name, *(str(part) for part in first["loc"] if not str(part)[0].isupper())])
-        raise UserError(f"{where} = {first['input']!r}", first["msg"], f"Correct {where}") from error
+    settings = {"methods": {name: {**options, "learning_rate": learning_rate}}}
+    made: Method = validated(_schema(tuple(methods().values())), settings).methods[name]  # type: ignore[attr-defined]
+    return made
 
 
 @cache
-def _adapter(kind: str) -> Any:
-    return TypeAdapter(KINDS[kind])
+def _schema(registered: tuple[type[Method], ...]) -> type[BaseModel]:
+    """Methods by name, as `validated` takes them and names what is wrong of them."""
+    methods_by_name: Any = dict[str, _any_of(registered)]  # type: ignore[misc]
+    return create_model("Methods", methods=(methods_by_name, ...))
+
+
+def _any_of(registered: tuple[type[Method], ...]) -> Any:
+    """The union of these methods, told apart by `kind`."""
+    members = tuple(Annotated[method, _Options(method.name), Tag(method.name)] for method in registered)
+    return Annotated[Union[members], Discriminator(_kind)]  # noqa: UP007 (of a tuple)
+
+
+def _kind(options: Any) -> Any:
+    return options.get("kind") if isinstance(options, Mapping) else None
+
+
+@dataclass(frozen=True)
+class _Options:
+    """The annotation of one method of the union: its options stand beside `kind`, without the learning rate, which has
+    a field of its own."""
+
+    kind: str
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(_without_kind, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        reference = handler(schema)
+        described = handler.resolve_ref_schema(reference)
+        # pydantic takes descriptions from the docstrings of a class's own fields alone
+        shared = TypeAdapter(Method).json_schema()["properties"]
+        options = {name: shared.get(name, {}) | option for name, option in described["properties"].items()}
+        options.pop("learning_rate", None)
+        described["properties"] = {"kind": {"const": self.kind}, **options}
+        described.pop("required", None)
+        return reference
+
+
+def _without_kind(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if name != "kind"}
 
 
 def options_json(method: Method) -> str:
     """All settings of a method but its learning rate, as the results table has them."""
-    return json.dumps({name: value for name, value in asdict(method).items() if name != "learning_rate"})
-
-
-def _require_options(where: str, given: Mapping[str, Any], of: type) -> None:
-    """That the options are there, and that none is true or false unless it may be: to pydantic, true is a number."""
-    types = {name: kind for name, kind in get_type_hints(of).items() if name != "learning_rate"}
-    for option, value in given.items():
-        if option not in types:
-            raise unknown_name(f"option of {where}", str(option), types, "Correct the name")
-        values = value if isinstance(value, list) else [value]
-        if bool not in members(types[option]) and any(isinstance(one, bool) for one in values):
-            raise UserError(f"{where}.{option} = {value!r}", "neither true nor false", f"Correct {where}.{option}")
+    return json.dumps(method.options())

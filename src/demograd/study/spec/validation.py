@@ -2,8 +2,10 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields as dataclass_fields
+from dataclasses import is_dataclass
 from types import NoneType, UnionType
-from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -63,9 +65,9 @@ def _first_problem(schema: type[BaseModel], problems: Sequence[ErrorDetails]) ->
     others = len({one["loc"][:1] for one in problems}) - 1
     more = f" (and {others} more)" if others else ""
     kind, given = first["type"], first["input"]
-    if kind == "extra_forbidden":
+    if kind in ("extra_forbidden", "unexpected_keyword_argument"):  # of a model, of a dataclass
         where, places = _walk(schema, first["loc"][:-1])
-        known = sorted({field for place in places for model in _models(place) for field in model.model_fields})
+        known = sorted({name for place in places for name in _fields(place)})
         return unknown_name(
             f"setting of {where}" if where else "setting", str(first["loc"][-1]), known, f"Correct the name{more}"
         )
@@ -127,9 +129,8 @@ def _below(place: Any, part: int | str) -> Iterator[Any]:
 
 
 def _annotations(place: Any, part: int | str) -> Iterator[Any]:
-    for model in _models(place):
-        if isinstance(part, str) and part in model.model_fields:
-            yield model.model_fields[part].annotation
+    if isinstance(part, str) and part in (fields := _fields(place)):
+        yield fields[part]
     if get_origin(place) is dict and isinstance(part, str):
         yield get_args(place)[1]
     if get_origin(place) is list and isinstance(part, int):
@@ -147,13 +148,21 @@ def members(annotation: Any) -> Iterator[Any]:
         yield annotation
 
 
-def _models(place: Any) -> Iterator[type[BaseModel]]:
+def _fields(place: Any) -> dict[str, Any]:
+    """Name → annotation, of the fields of a model or a dataclass; nothing of another type."""
     if isinstance(place, type) and issubclass(place, BaseModel):
-        yield place
+        return {name: field.annotation for name, field in place.model_fields.items()}
+    if not is_dataclass(place):
+        return {}
+    annotations = get_type_hints(place, include_extras=True)
+    return {field.name: annotations[field.name] for field in dataclass_fields(place)}
 
 
 def _is_member(place: Any, label: int | str) -> bool:
     """Whether `label` is what pydantic calls this member of a union."""
-    kinds: list[Any] = [one.model_fields["kind"].annotation for one in _models(place) if "kind" in one.model_fields]
-    named = get_origin(place) or place  # list[int] is called by its origin
-    return any(label in get_args(kind) for kind in kinds) or str(label).partition("[")[0] == named.__name__
+    if is_dataclass(place):  # methods are told apart by the name that they are registered under
+        return label == getattr(place, "name", None)
+    if label in get_args(_fields(place).get("kind")):
+        return True
+    member = get_origin(place) or place  # list[int] is called by its origin
+    return str(label).partition("[")[0] == member.__name__

@@ -1,1 +1,1 @@
-"""What is kept of a run: cells and observations by the hash of all that they depend on, whole and sealed."""
+"""Storage of a run: cells and observations by the hash of all that they depend on, whole and sealed."""

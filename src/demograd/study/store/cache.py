@@ -28,7 +28,7 @@ class Entry:
 
     kind: Kind
     title: str
-    """What it was in the study that measured it first."""
+    """Its title in the study that measured it first."""
     file: Path
     size: int
     """Bytes."""
@@ -40,16 +40,16 @@ class Entry:
 
 @dataclass(frozen=True)
 class Pruned:
-    """What was to be dropped."""
+    """The outcome of pruning."""
 
     dropped: Sequence[Entry]
-    kept: Sequence[Entry]
-    """What the system did not let go: of another user, or on a disk that cannot be written."""
+    remaining: Sequence[Entry]
+    """Files that could not be removed: another user's, or on a disk that cannot be written."""
 
 
 @dataclass(frozen=True)
 class Cache:
-    """Files by the hash of their keys and of what computed them (`Computing.here`): a link to the run folder's own
+    """Files by the hash of their keys and of what computed them (`Computing.in_words`): a link to the run folder's own
     file, or a copy where links are impossible."""
 
     path: Path
@@ -59,11 +59,11 @@ class Cache:
 
         Where the cache cannot be written, nothing is kept: that costs another study time, and this one nothing.
         """
-        here = self._place(kind, key)
+        place = self._place(kind, key)
         with suppress(OSError, NoRoom):
             if self._find(kind, key, computed_on) is None:
-                here.mkdir(parents=True, exist_ok=True)
-                _link(file, here / f"{_hash(key, computed_on)}.{key}.safetensors")
+                place.mkdir(parents=True, exist_ok=True)
+                _link(file, place / f"{_hash(key, computed_on)}.{key}.safetensors")
 
     def fetch(self, kind: Kind, key: str, computed_on: str, to: Place) -> bool:
         """Put what was measured before where a run folder has it; False: it is not there, or was damaged.
@@ -74,22 +74,22 @@ class Cache:
         Raises:
             NoRoom: the run folder does not take it.
         """
-        found = self._find(kind, key, computed_on)
-        if found is None:
+        cached = self._find(kind, key, computed_on)
+        if cached is None:
             return False
         try:
-            check_seal(found)
-            _link(found, to)
+            check_seal(cached)
+            _link(cached, to)
         except Damaged:
             with suppress(OSError):  # of another user: it stays, and nobody can use it
-                found.unlink(missing_ok=True)
+                cached.unlink(missing_ok=True)
             return False
         except OSError:  # pruned at this moment, or another user's
             return False
         return True
 
     def entries(self) -> Iterator[Entry]:
-        """All of them, but for what others drop meanwhile; what is not the cache's is left alone.
+        """All entries, but for those that others drop meanwhile; files of other names are left alone.
 
         Raises:
             UserError: the folder cannot be read.
@@ -97,11 +97,11 @@ class Cache:
         self._check()
         for kind in get_args(Kind):
             for file in sorted((self.path / kind).glob("*/*.safetensors")):
-                if named := _NAME.fullmatch(file.name):
-                    yield from _entry(kind, named["title"], file)
+                if match := _NAME.fullmatch(file.name):
+                    yield from _entry(kind, match["title"], file)
 
     def unfinished(self) -> Iterator[Entry]:
-        """What writers have begun: those that were killed have left it.
+        """Unfinished files, which writers that were killed have left.
 
         Raises:
             UserError: the folder cannot be read.
@@ -120,14 +120,14 @@ class Cache:
         """
         old = [entry for entry in self.entries() if entry.age >= older_than]
         left = [entry for entry in self.unfinished() if entry.age >= WRITTEN_WITHIN]
-        dropped, kept = list[Entry](), list[Entry]()
+        dropped, remaining = list[Entry](), list[Entry]()
         for entry in (*old, *left):
             try:
                 entry.file.unlink(missing_ok=True)
                 dropped.append(entry)
             except OSError:
-                kept.append(entry)
-        return Pruned(dropped, kept)
+                remaining.append(entry)
+        return Pruned(dropped, remaining)
 
     def _check(self) -> None:
         try:
@@ -167,13 +167,13 @@ def user_cache() -> Cache | None:
     Raises:
         UserError: it is in the home of a user whom this machine does not know.
     """
-    told = os.environ.get("DEMOGRAD_CACHE")
-    if told is None:
+    setting = os.environ.get("DEMOGRAD_CACHE")
+    if setting is None:
         return Cache(user_cache_path("demograd") / "finished")
     try:
-        return Cache(Path(told).expanduser()) if told else None
+        return Cache(Path(setting).expanduser()) if setting else None
     except RuntimeError as error:
-        raise UserError(f"DEMOGRAD_CACHE={told}, the home of nobody here", "a folder", "Correct it") from error
+        raise UserError(f"DEMOGRAD_CACHE={setting}, the home of nobody here", "a folder", "Correct it") from error
 
 
 def _entry(kind: Kind, title: str, file: Path) -> Iterator[Entry]:

@@ -1,4 +1,4 @@
-"""What failed in a run, kept beside what was finished: the others go on, and nobody tries it again unasked."""
+"""Failures of a run, kept beside its cells: the others go on, and a failed unit is tried again on request only."""
 
 import os
 import re
@@ -11,7 +11,6 @@ from typing import TypeVar
 from demograd.errors import UserError, shortened
 from demograd.files import NoRoom
 from demograd.study.store.folder import CellRecord, RunFolder
-from demograd.study.watch import JobWatch
 
 LONGEST = 200
 """Letters of an error that fit a table; more of it is in the failure's file."""
@@ -23,6 +22,8 @@ _SHORTEST_SECRET = 8
 _USER_IN_URL = re.compile(r"(?<=://)[^/\s@]+:[^/\s@]*@")
 HIDDEN = "***"
 Result = TypeVar("Result")
+Say = Callable[[str], None]
+"""Tells the user a sentence."""
 
 
 @dataclass(frozen=True)
@@ -30,9 +31,9 @@ class Failure:
     """Something that could not be measured."""
 
     key: str
-    """Of the cell, the observations of a world, or the network's measure."""
-    what: str
-    """The same, for people."""
+    """Key of the unit that failed."""
+    title: str
+    """Title of the unit that failed."""
     error: str
     """Type and message."""
     traceback: str
@@ -45,8 +46,8 @@ class Failure:
         return f"failed: {shortened(' '.join(self.error.split()), LONGEST)}"
 
 
-def attempt(folder: RunFolder, key: str, what: str, work: Callable[[], Result], watch: JobWatch) -> Result | None:
-    """What `work` gives; None where it failed, which is kept with its traceback, and said.
+def attempt(folder: RunFolder, key: str, title: str, work: Callable[[], Result], say: Say) -> Result | None:
+    """Result of `work`; None where it failed, which is kept with its traceback, and said.
 
     Raises:
         UserError: a setting cannot work, and nothing is finished yet: who gave it can mend it at once; or the disk is
@@ -58,36 +59,37 @@ def attempt(folder: RunFolder, key: str, what: str, work: Callable[[], Result], 
         if isinstance(error, NoRoom) or (isinstance(error, UserError) and not folder.has_any_cell()):
             raise
         trace = "".join(traceback.format_exception(error))
-        keep_failure(folder, key, what, f"{type(error).__name__}: {error}", trace, watch)
+        keep_failure(folder, key, title, f"{type(error).__name__}: {error}", trace, say)
         return None
 
 
-def keep_failure(folder: RunFolder, key: str, what: str, error: str, trace: str, watch: JobWatch) -> None:
+def keep_failure(folder: RunFolder, key: str, title: str, error: str, trace: str, say: Say) -> None:
     """Write `failures/<key>.json`, and say so; without secrets, which other libraries' errors may quote."""
     # shortened last: half a secret would not be known as such
     error, trace = shortened(without_secrets(error), LONGEST_ERROR), shortened(without_secrets(trace), LONGEST_TRACE)
-    failure = Failure(key, what, error, trace, datetime.now(UTC).isoformat(timespec="seconds"))
-    folder.write_json(_name(key), asdict(failure))
-    watch.say(f"{what} {failure.status}")
+    failure = Failure(key, title, error, trace, datetime.now(UTC).isoformat(timespec="seconds"))
+    content = asdict(failure)
+    folder.write_json(_name(key), {"what": content.pop("title"), **content})
+    say(f"{title} {failure.status}")
 
 
 def failures(folder: RunFolder, keys: Iterable[str]) -> dict[str, Failure]:
-    """Those of the keys that failed, by key."""
-    there = failed_keys(folder)
-    return {key: Failure(**folder.read_json(_name(key))) for key in keys if key in there}
+    """Key → failure, for those of the keys that failed."""
+    failed = failed_keys(folder)
+    read = {key: _read(folder, key) for key in keys if key in failed}
+    return {key: failure for key, failure in read.items() if failure is not None}
 
 
 def failed_keys(folder: RunFolder) -> set[str]:
-    """Everything that failed in this folder."""
+    """Keys of all failures in this folder."""
     return {file.stem for file in (folder.path / "failures").glob("*.json")}
 
 
 def load_or_failed(folder: RunFolder, key: str, settings: Iterable[str] = ()) -> CellRecord:
-    """A finished cell; one that failed has no numbers, and that for the status of all its settings."""
-    kept = None if folder.has_cell(key) else folder.read_json(_name(key))
-    if kept is None:
+    """A finished cell; a failed one has no numbers, and the failure as the status of all its settings."""
+    failure = None if folder.has_cell(key) else _read(folder, key)
+    if failure is None:
         return folder.load_cell(key)
-    failure = Failure(**kept)
     why = {"status": failure.status, "losses": [], "gradient_norms": []}
     return CellRecord({}, {"failed": failure.status, "settings": dict.fromkeys(settings, why)})
 
@@ -96,6 +98,11 @@ def forget(folder: RunFolder, keys: Iterable[str]) -> None:
     """Let what failed be tried again."""
     for key in keys:
         (folder.path / _name(key)).unlink(missing_ok=True)
+
+
+def _read(folder: RunFolder, key: str) -> Failure | None:
+    content = folder.read_json(_name(key))
+    return None if content is None else Failure(title=content.pop("what"), **content)
 
 
 def _name(key: str) -> str:

@@ -28,22 +28,22 @@ from demograd.study.store.cache import Cache, Kind, user_cache
 
 @dataclass(frozen=True)
 class Computing:
-    """What a run computes on, as it was asked for: which device that is, each machine that works says itself."""
+    """Requested device and threads of a run; which device that is, each working machine finds out itself."""
 
     device: str
     """As a study has it: `auto`, `balanced`, `cpu`, `cuda`, …"""
     threads: int
-    """Of each worker."""
+    """Threads of each worker."""
 
-    def here(self) -> str:
-        """In words, where it is asked: equal only where the same numbers come out bit for bit."""
+    def in_words(self) -> str:
+        """Device, threads and library of this machine: equal only where the same numbers come out bit for bit."""
         threads = "1 thread" if self.threads == 1 else f"{self.threads} threads"
         return f"{_device(self.device)}, {threads}, torch {torch.__version__}"
 
 
 @dataclass(frozen=True)
 class CellRecord:
-    """What is kept of a finished cell."""
+    """The numbers and facts of a finished cell."""
 
     tensors: dict[str, Tensor]
     """`<setting>/<metric>`: [queries, layers] or [queries, layers, heads]; `<setting>/label_log_probs`."""
@@ -57,7 +57,7 @@ class RunFolder:
 
     path: Place
     computing: Computing | None = None
-    """What whoever works with it computes on; None: it is only read, and nothing comes from the cache."""
+    """Device and threads of the process that works with it; None: the folder is only read, without the cache."""
 
     def has_cell(self, key: str) -> bool:
         """Whether this cell is finished: here, or in another study that computed on the same."""
@@ -113,13 +113,13 @@ class RunFolder:
 
     def set_aside(self, damaged: Sequence[Damaged], say: Callable[[str], None]) -> None:
         """Move damaged files into `damaged/`, and say so."""
-        for one in damaged:
-            move(one.file, self.path / "damaged")
-        for has_seal, what in ((True, "are damaged"), (False, f"have no seal ({WITHOUT_SEAL})")):
-            names = [one.file.name for one in damaged if one.has_seal == has_seal]
+        for problem in damaged:
+            move(problem.file, self.path / "damaged")
+        for has_seal, words in ((True, "are damaged"), (False, f"have no seal ({WITHOUT_SEAL})")):
+            names = [problem.file.name for problem in damaged if problem.has_seal == has_seal]
             if names:
                 say(
-                    f"{len(names)} of the files in {self.path} {what}: they are set aside in damaged/, and made anew "
+                    f"{len(names)} of the files in {self.path} {words}: they are set aside in damaged/, and made anew "
                     f"({', '.join(names[:3])}{', …' if len(names) > 3 else ''})"
                 )
 
@@ -128,7 +128,7 @@ class RunFolder:
         write_json(self.path / name, content)
 
     def read_json(self, name: str) -> Any:
-        """What `write_json` kept; None where there is nothing.
+        """The content that `write_json` kept; None where there is none.
 
         Raises:
             Damaged: the file is not what was written.
@@ -157,7 +157,7 @@ class RunFolder:
 
     @property
     def _computed_on(self) -> str:
-        return "" if self.computing is None else self.computing.here()
+        return "" if self.computing is None else self.computing.in_words()
 
     def _alone_with(self, key: str) -> Any:
         if not isinstance(self.path, Path):

@@ -15,7 +15,7 @@ from demograd.study.schema import Study
 NUMERICS = 5
 """Raised when a change of the code changes numbers: cells of another version are run again."""
 _DIGITS = 32
-"""Of the hash, hexadecimal: that two of a billion cells share one is less likely than 1 in 10^20."""
+"""Hexadecimal digits of the hash: that two of a billion cells share one is less likely than 1 in 10^20."""
 
 
 def settings_key(title: str, settings: dict[str, Any]) -> str:
@@ -31,8 +31,8 @@ def is_key(text: str) -> bool:
 def study_content(study: BaseModel) -> dict[str, Any]:
     """The settings of a resolved study that numbers depend on, as JSON: not what it is called and about, its notes, nor
     the device, by which a language model's numbers are but rounded; a synthetic study draws its data there."""
-    called = {"name", "about"}
-    return study.model_dump(mode="json", exclude=called | {"device", "notes"} if isinstance(study, Study) else called)
+    labels = {"name", "about"}
+    return study.model_dump(mode="json", exclude=labels | {"device", "notes"} if isinstance(study, Study) else labels)
 
 
 def study_key(study: BaseModel) -> str:

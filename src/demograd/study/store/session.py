@@ -53,13 +53,13 @@ Result = TypeVar("Result")
 
 
 @contextmanager
-def opened(folder: RunFolder, study: BaseModel, say: Callable[[str], None]) -> Iterator[None]:
+def run_session(folder: RunFolder, study: BaseModel, say: Callable[[str], None]) -> Iterator[None]:
     """Make the folder, or accept one that holds this very study, and keep other runs out of it (where it is local).
 
     Every file is checked once, here: what is damaged is set aside, so that the run makes it anew. Behind a URL cells
-    and observations are not, since each would have to be fetched; they are when they are read (`mended`). A folder that
-    was made here, or what was made in one, goes again where a `UserError` ends the block before there is a finished
-    cell.
+    and observations are not checked here, since each would have to be fetched, but when they are read (`with_repair`).
+    A folder that was made here, or what was made in one, goes again where a `UserError` ends the block before there is
+    a finished cell.
 
     Raises:
         UserError: it holds another study, or something else, or is in use, or cannot be written.
@@ -67,8 +67,8 @@ def opened(folder: RunFolder, study: BaseModel, say: Callable[[str], None]) -> I
     try:
         _is_new(folder.path, study)  # before anything is made there
         before = {*folder.path.iterdir()} if folder.path.exists() else None
-        for one in (folder.path, folder.path / "cells", folder.path / "observations"):
-            make_folder(one)
+        for subfolder in (folder.path, folder.path / "cells", folder.path / "observations"):
+            make_folder(subfolder)
     except OSError as error:
         raise UserError(
             f"{folder.path} cannot be written ({error.strerror or error})",
@@ -108,9 +108,9 @@ def _remove_what_is_new(path: Place, before: set[Place] | None) -> None:
     if before is None:
         remove(path)
         return
-    for one in path.iterdir():
-        if one not in before:
-            remove(one)
+    for file in path.iterdir():
+        if file not in before:
+            remove(file)
 
 
 def _is_new(path: Place, study: BaseModel) -> bool:
@@ -118,8 +118,8 @@ def _is_new(path: Place, study: BaseModel) -> bool:
         _check_same(path, study)
         return False
     # a run that was killed before it had written its study leaves these
-    begun = {LOCK, HOLDER, *(file.name for file in unfinished_files(path))} if isinstance(path, Path) else set()
-    if path.exists() and any(file.is_file() and file.name not in begun for file in path.rglob("*")):
+    unfinished = {LOCK, HOLDER, *(file.name for file in unfinished_files(path))} if isinstance(path, Path) else set()
+    if path.exists() and any(file.is_file() and file.name not in unfinished for file in path.rglob("*")):
         raise UserError(
             f"{path} is not empty and is no run folder",
             "a new folder or a run folder",
@@ -129,9 +129,9 @@ def _is_new(path: Place, study: BaseModel) -> bool:
 
 
 def _check_same(path: Place, study: BaseModel) -> None:
-    """By its `study.yaml`; where that is not as it was written, and says nothing, by the mark beside it."""
+    """Compare with its `study.yaml`; where that is not as it was written, look for the mark beside it."""
     try:
-        kept = read_yaml(path / STUDY)
+        settings = read_yaml(path / STUDY)
     except Damaged as damaged:
         if _mark(path, study).is_file():
             return
@@ -145,17 +145,17 @@ def _check_same(path: Place, study: BaseModel) -> None:
         "a new folder, or the same settings",
         "Choose another folder with --out",
     )
-    if kept.get("kind") != study.model_dump().get("kind"):
+    if settings.get("kind") != study.model_dump().get("kind"):
         raise another
     try:
-        there = validated(type(study), kept)  # settings that an older version did not have get their defaults
+        other = validated(type(study), settings)  # settings that an older version did not have get their defaults
     except UserError as error:
         raise UserError(
             f"{path} holds a study that this version of demograd cannot read ({error.problem})",
             f"the version of demograd that began it, or a study in which: {error.expected}",
             "Choose another folder with --out, or go on with that version",
         ) from error
-    if study_content(there) != study_content(study):
+    if study_content(other) != study_content(study):
         raise another
 
 
@@ -185,12 +185,12 @@ def locked(folder: Path) -> Iterator[None]:
     with ExitStack() as stack:
         try:
             stack.enter_context(lock_where_possible(folder / LOCK, timeout=0.0))
-        except Timeout as taken:
+        except Timeout as busy:
             raise UserError(
                 f"{folder} is in use by another run{_described(holder)}",
                 "one run at a time in a folder",
                 "Wait for it, stop it, or choose another folder with --out",
-            ) from taken
+            ) from busy
         except OSError as error:
             raise UserError(
                 f"{folder} cannot be written ({error.strerror})",
@@ -208,14 +208,14 @@ def locked(folder: Path) -> Iterator[None]:
 
 def _described(holder: Path) -> str:
     try:
-        told = json.loads(holder.read_text(encoding="utf-8"))
-        return f" (process {told['pid']} on {told['host']}, since {told['since']})"
+        content = json.loads(holder.read_text(encoding="utf-8"))
+        return f" (process {content['pid']} on {content['host']}, since {content['since']})"
     except (OSError, ValueError):  # it has only just begun
         return ""
 
 
-def mended(folder: RunFolder, work: Callable[[], Result], say: Callable[[str], None]) -> Result:
-    """What `work` gives; where it reads a damaged file, all of the folder's are checked, and it works once more.
+def with_repair(folder: RunFolder, work: Callable[[], Result], say: Callable[[str], None]) -> Result:
+    """Result of `work`; where it reads a damaged file, all files are checked, and it works once more.
 
     Args:
         folder: where it reads and writes, opened.
@@ -233,7 +233,7 @@ def mended(folder: RunFolder, work: Callable[[], Result], say: Callable[[str], N
 
 
 def damaged_files(path: Place, *, large: bool) -> list[Damaged]:
-    """Those that are not as they were written; with `large`, also of cells and observations, all of which are read."""
+    """Files that are not as they were written; with `large`, also cells and observations, all of which are read."""
     folders = {**_SMALL, **_LARGE} if large else _SMALL
     return [damaged for file in _stored(path, folders) if (damaged := _damage(file)) is not None]
 

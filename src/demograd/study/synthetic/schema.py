@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from demograd import synthetic
+from demograd.numbers import Real
 from demograd.study.spec.fields import (
     AtLeastOne,
     Count,
@@ -19,7 +20,6 @@ from demograd.study.spec.fields import (
     OneOrMany,
     Orders,
     Positive,
-    Real,
     Seed,
     Several,
 )

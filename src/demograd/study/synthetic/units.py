@@ -14,7 +14,7 @@ from demograd.study.synthetic.references import Tuned, Wanted, references_of, tu
 from demograd.study.synthetic.schema import SyntheticStudy
 from demograd.study.synthetic.snapshots import Snapshots, by_step
 from demograd.study.unit import Unit
-from demograd.study.watch import JobWatch
+from demograd.study.workers.progress import JobWatch
 from demograd.synthetic import HeldOut, SmallTransformer, TrainingDiverged, best_start, train, width_of
 
 TUNING = "to convergence, starts chosen on other problems"
@@ -51,7 +51,7 @@ class Trained:
 class Training(Unit):
     """A network in a world, trained from a seed. Killed, it goes on from its checkpoint."""
 
-    kind: ClassVar[str] = "networks"
+    kind: ClassVar[str] = "network"
     key: str
     study: SyntheticStudy = field(repr=False)
     """With its device named."""
@@ -77,7 +77,7 @@ class Training(Unit):
 class Tuning(Unit):
     """A reference in a world, tuned on problems that no network is trained or tested on."""
 
-    kind: ClassVar[str] = "references"
+    kind: ClassVar[str] = "reference"
     key: str
     study: SyntheticStudy = field(repr=False)
     world: str

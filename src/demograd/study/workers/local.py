@@ -12,22 +12,22 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from itertools import chain, count
 from multiprocessing import active_children, current_process, get_context
+from multiprocessing.connection import Connection
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 from multiprocessing.queues import SimpleQueue
 from pathlib import Path
+from threading import Thread
 
 import torch
 
 from demograd.errors import UserError
-from demograd.study.watch import Watch
-from demograd.study.workers import worker
-from demograd.study.workers.progress import EVERY, Message, tell
+from demograd.study.workers.progress import INTERVAL, Message, Sending, Watch, tell
 from demograd.study.workers.workers import Job
 
 KILLED = "the process that worked on it was killed; often the machine had no memory left"
-PRELOADED = [worker.__name__, "demograd.study.language_model.units", "demograd.study.synthetic.units"]
-"""What jobs are made of: rooms import nothing before it is asked for, and each process would import it anew."""
+PRELOADED = [__name__, "demograd.study.language_model.units", "demograd.study.synthetic.units"]
+"""Modules that jobs need: packages import lazily, and each process would import them anew."""
 _TERMINATED = (0, None, -signal.SIGTERM)
 """Exit codes of processes that did nothing wrong: a pool that lost one of its processes terminates the others."""
 
@@ -88,11 +88,11 @@ def _pool(
     messages: SimpleQueue[Message] = context.SimpleQueue()
     hears, lifeline = context.Pipe(duplex=False)
     numbers, running = count(), dict[Future[None], tuple[int, Job]]()
-    taken: dict[str, int] = {}  # process → number of its job
+    job_numbers: dict[str, int] = {}  # process → number of its job
     mine: set[BaseProcess] = set()
     lost: dict[int, Job] = {}
     begin = hears, messages, threads, Path.cwd(), dict(os.environ)
-    pool = ProcessPoolExecutor(number, context, initializer=worker.begin, initargs=begin)
+    pool = ProcessPoolExecutor(number, context, initializer=_begin, initargs=begin)
     try:
         while True:
             while not lost and len(running) < number and (job := next(jobs, None)) is not None:
@@ -102,8 +102,8 @@ def _pool(
                 except BrokenProcessPool:
                     lost[at] = job
             mine |= set(active_children()) - others
-            done = wait(running, timeout=EVERY, return_when=FIRST_COMPLETED).done
-            _heard(messages, taken, watch)
+            done = wait(running, timeout=INTERVAL, return_when=FIRST_COMPLETED).done
+            _heard(messages, job_numbers, watch)
             for future in done:
                 at, job = running.pop(future)
                 try:
@@ -120,10 +120,10 @@ def _pool(
         pool.shutdown(wait=True, cancel_futures=True)
         lifeline.close()
         hears.close()
-    _heard(messages, taken, watch)
-    if lost and not taken and any((process.exitcode or 0) > 0 for process in mine):
+    _heard(messages, job_numbers, watch)
+    if lost and not job_numbers and any((process.exitcode or 0) > 0 for process in mine):
         raise _no_worker_began()
-    guilty = {taken.get(str(process.pid)) for process in mine if process.exitcode not in _TERMINATED}
+    guilty = {job_numbers.get(str(process.pid)) for process in mine if process.exitcode not in _TERMINATED}
     blamed = guilty & lost.keys() or lost.keys()
     return [job for at, job in lost.items() if at in blamed], [job for at, job in lost.items() if at not in blamed]
 
@@ -143,21 +143,54 @@ def _submitted(pool: ProcessPoolExecutor, at: int, job: Job) -> "Future[None]":
     Where threads have no signal masks (Windows), the others hear it too.
     """
     if not hasattr(signal, "pthread_sigmask"):
-        return pool.submit(worker.run, at, job)
+        return pool.submit(_run, at, job)
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        return pool.submit(worker.run, at, job)
+        return pool.submit(_run, at, job)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _heard(messages: "SimpleQueue[Message]", taken: dict[str, int], watch: Watch) -> None:
+def _heard(messages: "SimpleQueue[Message]", job_numbers: dict[str, int], watch: Watch) -> None:
     while not messages.empty():
         message = messages.get()
         if message.name == "take":
-            taken[message.worker] = int(message.arguments[0])
+            job_numbers[message.worker] = int(message.arguments[0])
         else:
             tell(watch, message)
+
+
+_messages: "SimpleQueue[Message]"
+"""In a worker process: where to tell the run how far it is."""
+
+
+def _begin(
+    hears: Connection, messages: "SimpleQueue[Message]", threads: int, folder: Path, environment: dict[str, str]
+) -> None:
+    """The first call in a worker process."""
+    global _messages
+    os.chdir(folder)  # these two may have changed since the process that it was forked from began
+    os.environ.clear()  # what was allowed then may not be now
+    os.environ.update(environment)
+    _messages = messages
+    torch.set_num_threads(threads)
+    Thread(target=_end_with_the_run, args=(hears,), daemon=True).start()
+
+
+def _end_with_the_run(hears: Connection) -> None:
+    """Nobody ever speaks; when the run ends, however it ends, its end of the line is closed."""
+    try:
+        hears.recv()
+    except EOFError:
+        os._exit(1)
+
+
+def _run(at: int, job: Job) -> None:
+    """Run a job in a worker process, by its number."""
+    watch = Sending(_messages.put, str(os.getpid()))
+    _messages.put(Message(watch.worker, "take", (at,)))
+    job.run(watch)
+    watch.finish()
 
 
 def refuse_in_import() -> None:

@@ -11,8 +11,7 @@ from typing import Any
 import torch
 
 from demograd.errors import UserError
-from demograd.study.watch import Watch
-from demograd.study.workers.progress import EVERY, Message, Sending, tell
+from demograd.study.workers.progress import INTERVAL, Message, Sending, Watch, tell
 from demograd.study.workers.workers import Job
 
 AHEAD = 256
@@ -26,7 +25,7 @@ PATIENCE = 5.0
 KILLED = "the Ray worker that worked on it was killed, time and again"
 
 Resources = Mapping[str, float]
-"""By Ray's names: CPU, GPU, and memory in bytes."""
+"""Ray's name of a resource → amount: CPU, GPU, and memory in bytes."""
 
 
 def on_ray(
@@ -66,18 +65,18 @@ def on_ray(
     settings = _settings()
     ended = (ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError, ray.exceptions.NodeDiedError)
     jobs, running = chain([first], jobs), dict[Any, Job]()
-    asked = {"CPU": float(threads), "GPU": gpus, "memory": float(memory or 0)}
-    started, told = time.monotonic(), False
+    request = {"CPU": float(threads), "GPU": gpus, "memory": float(memory or 0)}
+    started, warned = time.monotonic(), False
     try:
         while True:
             while len(running) < (number or AHEAD) and (job := next(jobs, None)) is not None:
                 running[task.remote(job, messages, threads, Path.cwd(), settings)] = job
             if not running:
                 return
-            done, _ = ray.wait(list(running), timeout=EVERY)
-            if not told and time.monotonic() - started > PATIENCE:
-                told = True
-                if (sentence := _shortage(ray, asked)) is not None:
+            done, _ = ray.wait(list(running), timeout=INTERVAL)
+            if not warned and time.monotonic() - started > PATIENCE:
+                warned = True
+                if (sentence := _shortage(ray, request)) is not None:
                     watch.say(sentence)
             _heard(messages, watch)
             for reference in done:
@@ -150,8 +149,8 @@ def _queue(ray: Any) -> Any:
     """On this node: it must not die with another one."""
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    return ray.util.queue.Queue(actor_options={"num_cpus": 0, "scheduling_strategy": here})
+    this_node = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    return ray.util.queue.Queue(actor_options={"num_cpus": 0, "scheduling_strategy": this_node})
 
 
 def _heard(messages: Any, watch: Watch) -> None:
@@ -181,16 +180,18 @@ def _settings() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name.startswith("DEMOGRAD_")}
 
 
-def _shortage(ray: Any, asked: Resources) -> str | None:
-    """What each job asks for and what the nodes have, in words; None: a node has it, if maybe not now.
+def _shortage(ray: Any, request: Resources) -> str | None:
+    """A sentence on what a job requests and what the nodes have; None: a node has it, if maybe not now.
 
     It is no mistake yet: a cluster that grows by itself is told of it by Ray, and may get such a node.
     """
     nodes: list[Resources] = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    if any(all(node.get(name, 0) >= number for name, number in asked.items()) for node in nodes):
+    if any(all(node.get(name, 0) >= number for name, number in request.items()) for node in nodes):
         return None
-    there = "; ".join(_in_words({name: node.get(name, 0) for name in asked}) for node in nodes)
-    return f"Each job asks for {_in_words(asked)}, and no node of the Ray cluster has that ({there}): waiting for one"
+    offers = "; ".join(_in_words({name: node.get(name, 0) for name in request}) for node in nodes)
+    return (
+        f"Each job asks for {_in_words(request)}, and no node of the Ray cluster has that ({offers}): waiting for one"
+    )
 
 
 def _in_words(resources: Resources) -> str:

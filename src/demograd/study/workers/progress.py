@@ -1,14 +1,43 @@
-"""What workers elsewhere tell, brought to whoever watches the run."""
+"""How far a run is: what its watch is told, and what workers elsewhere send to it."""
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, runtime_checkable
 
-from demograd.study.watch import JobWatch
-
-EVERY = 0.1
+INTERVAL = 0.1
 """Seconds between two messages that only count on."""
+
+
+@runtime_checkable
+class JobWatch(Protocol):
+    """Told how far a job is: a part of a run, maybe elsewhere."""
+
+    def begin(self, title: str, setting: str, total: int, worker: str = "") -> None:
+        """A setting of a cell begins: so many queries, or so many steps; `worker` tells who does it, among several."""
+
+    def done(self, so_far: int, worker: str = "") -> None:
+        """So many of them are done."""
+
+    def say(self, sentence: str) -> None:
+        """Something that the user must hear."""
+
+
+@runtime_checkable
+class Watch(JobWatch, Protocol):
+    """Told how far a run is."""
+
+    def start(self, work: int) -> None:
+        """All the work there is: queries and optimizer steps of all cells that are not finished."""
+
+
+class Silent:
+    """Watches without a word."""
+
+    def start(self, work: int) -> None: ...
+    def begin(self, title: str, setting: str, total: int, worker: str = "") -> None: ...
+    def done(self, so_far: int, worker: str = "") -> None: ...
+    def say(self, sentence: str) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -31,13 +60,13 @@ class Sending:
     """The last count, while it is too early to send it."""
     sent: float = field(default_factory=time.monotonic)
 
-    def begin(self, what: str, setting: str, total: int, worker: str = "") -> None:
+    def begin(self, title: str, setting: str, total: int, worker: str = "") -> None:
         self._send_held()
-        self.send(Message(self.worker, "begin", (what, setting, total)))
+        self.send(Message(self.worker, "begin", (title, setting, total)))
 
     def done(self, so_far: int, worker: str = "") -> None:
         self.held = Message(self.worker, "done", (so_far,))
-        if time.monotonic() - self.sent > EVERY:
+        if time.monotonic() - self.sent > INTERVAL:
             self._send_held()
 
     def say(self, sentence: str) -> None:

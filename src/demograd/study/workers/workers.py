@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from demograd.errors import UserError, quoted, unknown_name
-from demograd.study.watch import JobWatch, Watch
+from demograd.study.workers.progress import JobWatch, Watch
 
 EXECUTORS = ("in-process", "processes", "ray")
 MOST_WORKERS, MOST_GPUS = 10_000, 1024
 MOST_THREADS_PER_CORE, MOST_THREADS_OF_A_NODE = 4, 1024
-"""Of this machine, whose cores are known; and of a node of a cluster, whose are not."""
+"""Limits of --threads: per core of this machine; and on a node of a cluster, whose cores are unknown."""
 LEAST_GPUS, LEAST_MEMORY, MOST_MEMORY = 0.0001, 0.001, 1_000_000
-"""What Ray can count; and GB, from a megabyte to a petabyte."""
+"""Limits of --gpus, as Ray counts; and of --memory in GB, from a megabyte to a petabyte."""
 
 
 @runtime_checkable
@@ -38,11 +38,11 @@ class Workers:
     number: int | None = None
     """How many work at once; None: one, or as many as the Ray cluster has room for."""
     threads: int | None = None
-    """Of each; None: see `threads_each`."""
+    """Threads of each worker; None: see `threads_each`."""
     address: str | None = None
-    """Of a running Ray cluster; None: what RAY_ADDRESS says, or a new one on this machine."""
+    """Address of a running Ray cluster; None: RAY_ADDRESS, or a new cluster on this machine."""
     gpus: float = 0.0
-    """That a Ray task needs."""
+    """GPUs that a Ray task needs."""
     memory: float | None = None
     """GB (10⁹ bytes) that a Ray task needs."""
 
@@ -69,9 +69,9 @@ class Workers:
                 f"--workers {self.number} with --executor in-process", "one worker", "Try --executor processes"
             )
         of_ray = {"--address": self.address, "--gpus": self.gpus, "--memory": self.memory}
-        if self.executor != "ray" and (given := [name for name, value in of_ray.items() if value]):
+        if self.executor != "ray" and (ray_only := [name for name, value in of_ray.items() if value]):
             raise UserError(
-                f"{given[0]} without Ray",
+                f"{ray_only[0]} without Ray",
                 "a task of a Ray cluster, which has resources",
                 "Add --executor ray, or leave it off",
             )

@@ -8,7 +8,7 @@ import torch
 from tests.conftest import CONFIGS
 
 from demograd.models import Model
-from demograd.study.check import check_model
+from demograd.self_check import check_model
 
 MakeModel = Callable[..., Model]
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from demograd.learn.cost import SequenceSizes
 from demograd.observe.packed import segment
 from demograd.study.language_model.prompts import Prepared
 from demograd.tasks import Prompts, TrainingSequence
@@ -10,7 +11,7 @@ from demograd.tasks import Prompts, TrainingSequence
 
 @dataclass(frozen=True, slots=True)
 class PromptSizes:
-    """Of one observation."""
+    """Token counts of one observation."""
 
     context: int
     """Tokens before every query."""
@@ -24,22 +25,13 @@ class PromptSizes:
     """Positions at which the vocabulary is scored."""
 
 
-@dataclass(frozen=True, slots=True)
-class SequenceSizes:
-    """Of one training sequence."""
-
-    tokens: int
-    learned: int
-    """The last so many of its tokens are learned from."""
-
-
 Trained = tuple[SequenceSizes, ...]
-"""What one fine-tuning sees, in order."""
+"""The training sequences of one fine-tuning, in order."""
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """Of one demonstration set, as one tokenizer reads it."""
+    """Token counts of one demonstration set, as one tokenizer reads it."""
 
     zsl: PromptSizes
     icl: tuple[PromptSizes, ...]
@@ -51,7 +43,7 @@ class Sizes:
 
 
 def sizes_of(prepared: Prepared) -> Sizes:
-    """What is kept of token ids."""
+    """Token counts of prompts and training sequences."""
     others = prepared.orders[1:]
     return Sizes(
         prompt_sizes(prepared.zsl),
@@ -62,21 +54,21 @@ def sizes_of(prepared: Prepared) -> Sizes:
 
 
 def prompt_sizes(prompts: Prompts) -> PromptSizes:
-    """Of every query behind one context."""
+    """Token counts of the queries behind one context."""
     segments = [segment(prompts, query) for query in range(len(prompts.queries))]
-    lengths = [len(one.tokens) for one in segments]
-    rows = sum(1 + len(one.tokens) - one.length for one in segments)
+    lengths = [len(part.tokens) for part in segments]
+    rows = sum(1 + len(part.tokens) - part.length for part in segments)
     return PromptSizes(
         len(prompts.context),
         sum(lengths),
         sum(length**2 for length in lengths),
-        max(one.length for one in segments),
+        max(part.length for part in segments),
         rows,
     )
 
 
 def sequence_sizes(sequences: Sequence[TrainingSequence]) -> Trained:
-    """Of each; the loss of a demonstration counts all of its tokens but BOS, or its answer, which ends it."""
-    sizes = tuple(SequenceSizes(len(one.tokens), sum(one.loss_mask)) for one in sequences)
-    assert all(all(one.loss_mask[-size.learned :]) for one, size in zip(sequences, sizes, strict=True))
+    """Token counts; the loss of a demonstration counts all of its tokens but BOS, or its answer, which ends it."""
+    sizes = tuple(SequenceSizes(len(sequence.tokens), sum(sequence.loss_mask)) for sequence in sequences)
+    assert all(all(sequence.loss_mask[-size.learned :]) for sequence, size in zip(sequences, sizes, strict=True))
     return sizes

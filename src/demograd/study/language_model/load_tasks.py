@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from demograd.errors import UserError
-from demograd.study.language_model.rules import idle, still_meant
+from demograd.study.language_model.rules import Axes, Exclusion, idle
 from demograd.study.schema import Study, make_study
 from demograd.tasks import Task, load_task, other_task, task_names
 
@@ -38,40 +38,50 @@ def load_tasks(study: Study, say: Callable[[str], None]) -> tuple[Study, dict[st
             say(note)
     study = _of_these_tasks(study, list(tasks))
     left = {point.get("method") for point in study.cell_points()}
-    for method in (one for one in study.methods if one not in left):
-        say(f"exclude and pair leave no cell of {method}")
+    for method in study.methods:
+        if method not in left:
+            say(f"exclude and pair leave no cell of {method}")
     if "other_task" in study.controls:
         for name in study.tasks:
-            if (other := other_task(name, {each: tasks[each] for each in study.tasks})) not in tasks:
+            if (other := other_task(name, {task: tasks[task] for task in study.tasks})) not in tasks:
                 tasks[other] = load_task(other)
     return study, tasks
 
 
 def _of_these_tasks(study: Study, tasks: list[str]) -> Study:
     """A study that can be opened again: without the other tasks, and whatever it says of them alone."""
-    gone = [name for name in study.tasks if name not in tasks]
+    missing = [name for name in study.tasks if name not in tasks]
     smaller = study.model_copy(
         update={
             "tasks": tasks,
             "optional_tasks": [],
             "exclude": [],
-            **{field: _without(gone, getattr(study, field)) for field in ("seeds", "queries", "learning_rates")},
+            **{field: _without(missing, getattr(study, field)) for field in ("seeds", "queries", "learning_rates")},
         }
     )
-    rules = still_meant(smaller.axes, study.exclude)
+    rules = _still_meant(smaller.axes, study.exclude)
     useless = idle(smaller.grid(), rules)
-    smaller = smaller.model_copy(update={"exclude": [one for at, one in enumerate(rules) if at not in useless]})
+    smaller = smaller.model_copy(update={"exclude": [rule for at, rule in enumerate(rules) if at not in useless]})
     if next(smaller.world_points(), None) is None:
         raise UserError(
-            f"Without {', '.join(gone)}, whose data cannot be had, exclude and pair leave no cell",
+            f"Without {', '.join(missing)}, whose data cannot be had, exclude and pair leave no cell",
             "a task that is here, and of which something is run",
             "Give the data that are missing, or other rules",
         )
     return make_study(smaller.model_dump())
 
 
-def _without(names: Sequence[str], given: Any) -> Any:
+def _without(names: Sequence[str], setting: Any) -> Any:
     """A setting that may be given task by task, at any depth, without these tasks."""
-    if not isinstance(given, dict):
-        return given
-    return {name: _without(names, below) for name, below in given.items() if name not in names}
+    if not isinstance(setting, dict):
+        return setting
+    return {name: _without(names, below) for name, below in setting.items() if name not in names}
+
+
+def _still_meant(axes: Axes, exclude: Sequence[Exclusion]) -> list[Exclusion]:
+    """The rules without the values that a smaller grid has not, and without those that name nothing there then."""
+    rest = [
+        {name: [value for value in values if value in axes[name]] for name, values in rule.excluded.items()}
+        for rule in exclude
+    ]
+    return [Exclusion(**rule) for rule in rest if all(rule.values())]

@@ -161,7 +161,6 @@ def _restores(model: Model, prompts: Prompts, method: Method) -> CheckResult:
         changed = tuned.fingerprint != before
     restored = fresh.fingerprint == before
     measured = "restored" if restored and changed else "nothing was changed" if restored else "different weights"
-    name = "GD" if isinstance(method, GradientDescent) else "LCGD"
     return CheckResult(
-        f"fine-tuning with {name} restores every weight", restored and changed, measured, "bit-identical"
+        f"fine-tuning with {method.name} restores every weight", restored and changed, measured, "bit-identical"
     )

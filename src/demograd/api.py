@@ -6,15 +6,14 @@ from typing import Any
 
 from demograd.errors import UserError, quoted
 from demograd.files import place, read_yaml, run_folder
-from demograd.study.finished import Run
-from demograd.study.run import run_study
+from demograd.study.run import Run, run_study
 from demograd.study.schema import Study, make_study
 from demograd.study.spec.files import read_study
 from demograd.study.spec.validation import validated
 from demograd.study.store.folder import RunFolder
 from demograd.study.synthetic.schema import SyntheticStudy
-from demograd.study.watch import Silent, Watch
 from demograd.study.workers import Workers
+from demograd.study.workers.progress import Silent, Watch
 
 
 class Speaking(Silent):

@@ -1,10 +1,11 @@
-"""What the run says of each claim of the papers, as `claims.json` holds it, and what the others would need."""
+"""The verdicts on the papers' claims, as `claims.json` holds them, and what untested claims would need."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from demograd.report.numbers import Cell, number, scientific
-from demograd.report.section import NOTHING, Entry, Group, Head, Row, Section, Table, Tone, entry
+from demograd.report.run import Run
+from demograd.report.section import NOTHING, Entry, Group, Head, Row, Section, Table, Tone, entry, section
 from demograd.words import Control, Setting
 
 FEW = 8
@@ -29,99 +30,102 @@ ONE_RATE_EACH = (
 )
 
 
-def claims_section(claims: Mapping[str, Any]) -> Section | None:
+@section("The papers’ claims", order=-10)
+def claims(run: Run) -> Section | None:
     """Verdicts at a glance, then every comparison; then what this run cannot decide."""
-    rows = claims["claims"]
-    tested = [claim for claim in rows if claim["comparisons"]]
-    if not rows:
+    claims = run.claims["claims"]
+    if not claims:
         return None
+    tested = [claim for claim in claims if claim["comparisons"]]
     few = [claim for claim in tested if len(claim["comparisons"]) <= FEW]
-    tables = [Table(_HEADS, tuple(Group(_named(claim), _comparisons(claim)) for claim in few))] if few else []
+    tables = [Table(_HEADS, tuple(Group(_title(claim), _comparisons(claim)) for claim in few))] if few else []
     tables += [
         Table(
             _HEADS,
             (Group("", _comparisons(claim)),),
-            folded=f"{_named(claim)}: all {len(claim['comparisons'])} comparisons",
+            folded=f"{_title(claim)}: all {len(claim['comparisons'])} comparisons",
         )
         for claim in tested
         if claim not in few
     ]
     heads = (Head("claim"), *(Head(verdict) for verdict in _VERDICTS))
     glance = [Table(heads, (Group("", tuple(_counts(claim) for claim in tested)),))] if len(tested) > 1 else []
-    tables += _untested([claim for claim in rows if not claim["comparisons"]])
-    notes = [f"p-values are corrected for many comparisons: {claims['correction']}."] if tested else []
-    if any(one["one_rate_each"] for claim in tested for one in claim["comparisons"]):
+    tables += _untested([claim for claim in claims if not claim["comparisons"]])
+    notes = [f"p-values are corrected for many comparisons: {run.claims['correction']}."] if tested else []
+    if any(comparison["one_rate_each"] for claim in tested for comparison in claim["comparisons"]):
         notes.append(ONE_RATE_EACH)
     lead = _LEAD if tested else "This run has both sides of none of the claims."
     return Section((*glance, *tables), lead, tuple(notes))
 
 
 def _untested(claims: Sequence[Mapping[str, Any]]) -> list[Table]:
-    """What a run would need for the claims that this one has not both sides of."""
+    """A table of what a run would need to test the claims that this run cannot."""
     rows = tuple(Row(claim["claim"], (Entry(claim["needs"]),), under=(claim["source"],)) for claim in claims)
     folded = f"{len(rows)} claim{'s' * (len(rows) > 1)} that this run cannot test, and what they need"
     return [Table((Head("claim"), Head("needs", words=True)), (Group("", rows),), folded=folded)] if rows else []
 
 
-def _named(claim: Mapping[str, Any]) -> str:
+def _title(claim: Mapping[str, Any]) -> str:
     return f"{claim['claim']} ({claim['source']})"
 
 
 def _counts(claim: Mapping[str, Any]) -> Row:
-    verdicts = [one["verdict"] for one in claim["comparisons"]]
+    verdicts = [comparison["verdict"] for comparison in claim["comparisons"]]
     entries = tuple(Entry(str(n), tone=verdict) if (n := verdicts.count(verdict)) else NOTHING for verdict in _VERDICTS)
-    unfair = sum(one["one_rate_each"] for one in claim["comparisons"])
-    how = (f"{unfair} of {len(verdicts)} at one learning rate each",) if unfair else ()
-    return Row(claim["claim"], entries, under=(claim["source"], *how))
+    unfair = sum(comparison["one_rate_each"] for comparison in claim["comparisons"])
+    rates = (f"{unfair} of {len(verdicts)} at one learning rate each",) if unfair else ()
+    return Row(claim["claim"], entries, under=(claim["source"], *rates))
 
 
 def _comparisons(claim: Mapping[str, Any]) -> tuple[Row, ...]:
-    return tuple(_comparison(one) for one in claim["comparisons"])
+    return tuple(map(_comparison, claim["comparisons"]))
 
 
-def _comparison(one: Mapping[str, Any]) -> Row:
+def _comparison(comparison: Mapping[str, Any]) -> Row:
     difference = Cell(
-        one["difference"],
+        comparison["difference"],
         None,
-        one["ci_low"],
-        one["ci_high"],
+        comparison["ci_low"],
+        comparison["ci_high"],
         False,
-        one["n"],
-        one["n_missing"],
-        one["n_seeds"],
+        comparison["n"],
+        comparison["n_missing"],
+        comparison["n_seeds"],
         "not tested",
     )
-    verdict: Tone = one["verdict"] if one["verdict"] in _VERDICTS else "undecided"
-    margin = (f"margin ±{one['margin']:.3g}",) if one.get("margin") is not None else ()
+    verdict: Tone = comparison["verdict"] if comparison["verdict"] in _VERDICTS else "undecided"
+    margin = (f"margin ±{comparison['margin']:.3g}",) if comparison.get("margin") is not None else ()
     shown = entry(difference)
     entries = (
         Entry(f"{'✓ ' * (verdict == 'supported')}{'✗ ' * (verdict == 'contradicted')}{verdict}", tone=verdict),
         Entry(f"+{shown.text}" if (difference.value or 0) > 0 else shown.text, under=(*shown.under, *margin)),
-        Entry(number(one["effect_size"], 2)) if one["effect_size"] is not None else NOTHING,
-        _p(one),
-        Entry(str(one["n_seeds"])),
-        Entry(one["reason"]),
+        Entry(number(comparison["effect_size"], 2)) if comparison["effect_size"] is not None else NOTHING,
+        _p(comparison),
+        Entry(str(comparison["n_seeds"])),
+        Entry(comparison["reason"]),
     )
-    return Row(_in_words(one["compared"]), entries, under=(f"{one['task']}, k {one['k']}",))
+    return Row(_in_words(comparison["compared"]), entries, under=(f"{comparison['task']}, k {comparison['k']}",))
 
 
-def deciding_p(one: Mapping[str, Any]) -> tuple[float | None, str]:
-    """The corrected p-value that gave a comparison its verdict, and of what it is, where not of no difference: that two
-    sides are equal is shown by a small p of "they differ by the margin or more"."""
-    if one["margin"] is not None and one["verdict"] != "contradicted":
-        return one["p_equal_corrected"], "of a difference beyond the margin"
-    return one["p_corrected"], ""
+def deciding_p(comparison: Mapping[str, Any]) -> tuple[float | None, str]:
+    """The corrected p-value that gave a comparison its verdict, and its null hypothesis if that is not "no difference".
+
+    A small p of "they differ by the margin or more" shows that two sides are equal.
+    """
+    if comparison["margin"] is not None and comparison["verdict"] != "contradicted":
+        return comparison["p_equal_corrected"], "of a difference beyond the margin"
+    return comparison["p_corrected"], ""
 
 
-def _p(one: Mapping[str, Any]) -> Entry:
-    value, of = deciding_p(one)
+def _p(comparison: Mapping[str, Any]) -> Entry:
+    value, hypothesis = deciding_p(comparison)
     if value is None:
         return NOTHING
-    return Entry(number(value) if value >= 0.001 else scientific(value), under=(of,) if of else ())
+    return Entry(number(value) if value >= 0.001 else scientific(value), under=(hypothesis,) if hypothesis else ())
 
 
 def _in_words(compared: str) -> str:
-    """The controls by what FT was on."""
+    """`SimAOU: FT − FT on permuted labels`: a comparison with its settings in words."""
     for setting in (Setting.ICL_REORDERED, *(control.setting for control in Control)):
         compared = compared.replace(setting, setting.words)
     return compared

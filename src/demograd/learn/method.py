@@ -1,0 +1,240 @@
+"""Fine-tuning methods: each is a frozen dataclass of its settings, under the name that `@method` gives it.
+
+A method trains, says what that costs, and has a label. Nothing else in demograd lists methods: a study's file, its JSON
+schema, its plan, `demograd list methods` and the report ask this registry. Nothing here imports torch.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import MISSING, Field, asdict, dataclass, field, fields, is_dataclass
+from functools import cache
+from importlib import import_module
+from importlib.resources import files
+from typing import Any, ClassVar, Literal, TypeVar
+
+from demograd import learn, models
+from demograd.errors import UserError, quoted
+from demograd.extensions import load_entry_points
+from demograd.learn.cost import Flops, NetworkSizes, SequenceSizes
+from demograd.learn.subset import ParameterSubset
+from demograd.numbers import Real, Whole
+
+GROUP = "demograd.methods"
+"""The entry points by which a package brings methods of its own."""
+LARGEST_RATE = 3.4e38
+"""The numbers of 32 bit, in which torch takes a learning rate, end here."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method(ABC):
+    """The settings that every method has; a subclass adds its own, and trains."""
+
+    # a study file makes methods by way of pydantic, which would otherwise pass over a misspelt option
+    __pydantic_config__ = {"extra": "forbid", "use_attribute_docstrings": True}  # noqa: RUF012 (no field, never changed)
+
+    name: ClassVar[str]
+    """What `@method` registered the class under."""
+    version: ClassVar[int] = 1
+    """Part of what a finished cell is known by: raise it when the method computes something else than before."""
+    layer_causal: ClassVar[bool] = False
+    """Whether each layer learns from a loss of its own and no gradient crosses a block's boundary: then one layer's
+    graph is held at a time, and `which: all` means the parameters of the blocks."""
+
+    learning_rate: Real
+    parameters: ParameterSubset = field(default_factory=ParameterSubset)
+    """What is trained; every other entry keeps its bits."""
+    optimizer: Literal["sgd", "adam"] = field(default="sgd", metadata={"words": {"adam": "Adam"}})
+    """Adam leaves out the entries of key biases whose gradient is nothing but rounding (`learn.key_biases`)."""
+    momentum: Real = 0.0
+    """Of SGD; Adam keeps its own."""
+    epochs: Whole = field(default=1, metadata={"words": "{} epochs"})
+    """Passes over the demonstrations."""
+    clip: Real | None = None
+    """The most that the norm of a step's gradients may be; larger ones are scaled down to it. GD: over all trained
+    parameters; LCGD: each layer's own, as each layer is its own problem."""
+    linearised: bool = field(default=False, metadata={"words": {True: "linearised"}})
+    """Observe the first-order change h + J·ΔW of the whole update ΔW, with all weights as they were before. What is
+    observed then need not be a distribution: first-order log-probabilities do not add up to one."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.learning_rate <= LARGEST_RATE:
+            raise UserError(f"learning rate {self.learning_rate}", f"a number from 0 to {LARGEST_RATE}", "Try 0.001")
+        if not 0 <= self.momentum < 1:
+            raise UserError(f"momentum {self.momentum}", "a number from 0 to below 1", "Leave it out for none")
+        if self.epochs < 1:
+            raise UserError(f"epochs {quoted(self.epochs)}", "at least one pass", "Leave it out for one")
+        if self.momentum and self.optimizer == "adam":
+            raise UserError("momentum with Adam", "momentum with sgd only", "Leave one of them out")
+        if self.clip is not None and not 0 < self.clip < float("inf"):
+            raise UserError(f"clip {self.clip}", "a finite norm above zero", "Leave it out for no clipping")
+
+    @abstractmethod
+    def train(self, training: "learn.Training") -> None:
+        """Take the method's steps.
+
+        Raises:
+            Diverged: a loss, gradient or weight is not finite.
+        """
+
+    @abstractmethod
+    def cost(self, network: NetworkSizes, sequences: Sequence[SequenceSizes]) -> Flops:
+        """The operations of all steps on demonstrations of these sizes."""
+
+    @property
+    def label(self) -> str:
+        """The name in a table: the method, and every option but the learning rate that is not the default."""
+        settings = {name: value for name, value in asdict(self).items() if name != "learning_rate"}
+        return ", ".join([self.name, *_differing(settings, _settings_of([type(self)]))])
+
+    @property
+    def differentiates_softmax(self) -> bool:
+        """Whether gradients pass through the softmax of attention; else attention weights are constants."""
+        return True
+
+    def check(self, anatomy: "models.Anatomy") -> None:
+        """
+        Raises:
+            UserError: the network has not what is to be trained, or no derivative for `linearised`.
+        """
+        self.parameters.check(len(anatomy.blocks))
+        from demograd.observe.self_check import has_forward_mode  # with torch, which settings do without
+
+        if self.linearised and not has_forward_mode(anatomy):
+            raise UserError(
+                f"linearised for {anatomy.network.config.model_type}",
+                "an architecture all of whose functions have a forward-mode derivative",
+                "Leave it out, or use another model",
+            )
+
+    def options(self) -> dict[str, Any]:
+        """All settings but the learning rate, as the results table has them.
+
+        Methods that are not demograd's own say by `kind` whose options they are.
+        """
+        kind = {} if self._is_built_in() else {"kind": self.name}
+        return kind | {name: value for name, value in asdict(self).items() if name != "learning_rate"}
+
+    def key(self) -> dict[str, Any]:
+        """What numbers depend on: the settings, and which method of which version it is.
+
+        demograd's own methods go by the name of their class. Those of users go by their registered name, so that a
+        class of theirs that is called like one of demograd's is never taken for it.
+        """
+        version = {} if self.version == 1 else {"version": self.version}
+        kind = type(self).__name__ if self._is_built_in() else f"method {self.name}"
+        return {"kind": kind, **version, **asdict(self)}
+
+    @classmethod
+    def _is_built_in(cls) -> bool:
+        return cls.__module__.startswith(f"{__package__}.")
+
+
+Registered = TypeVar("Registered", bound=type[Method])
+_METHODS: dict[str, type[Method]] = {}
+
+
+def method(name: str) -> Callable[[Registered], Registered]:
+    """Register a frozen dataclass of settings, a subclass of `Method`, under a name.
+
+    The first line of its docstring is what `demograd list methods` says of it. The same class defined anew, as a
+    notebook does, takes the place of the one before.
+
+    Raises:
+        TypeError: it is no frozen dataclass, or no subclass of `Method`.
+        UserError: another class has this name.
+    """
+
+    def register(registered: Registered) -> Registered:
+        frozen = is_dataclass(registered) and registered.__dataclass_params__.frozen  # type: ignore[attr-defined]
+        if not (frozen and issubclass(registered, Method)):
+            raise TypeError(f'@method("{name}") takes a frozen dataclass that is a subclass of demograd.learn.Method')
+        before = _METHODS.get(name, registered)
+        if (before.__qualname__, before.__module__) != (registered.__qualname__, registered.__module__):
+            raise UserError(
+                f"Two methods are called {name}: {before.__module__}.{before.__qualname__} and "
+                f"{registered.__module__}.{registered.__qualname__}",
+                "a name for each",
+                "Rename one of them",
+            )
+        registered.name = name
+        _METHODS[name] = registered
+        return registered
+
+    return register
+
+
+def methods() -> dict[str, type[Method]]:
+    """Every method by its name: demograd's, those of installed packages, and those decorated in this process.
+
+    Raises:
+        UserError: a method of an installed package cannot be loaded.
+    """
+    _load_methods()
+    return dict(_METHODS)
+
+
+@cache
+def _load_methods() -> None:
+    for file in sorted(files(__package__).iterdir(), key=lambda file: file.name):
+        # the other files of this room import torch, which lists and schemas do without
+        if file.name.endswith(".py") and "\n@method(" in file.read_text(encoding="utf-8"):
+            import_module(f"{__package__}.{file.name.removesuffix('.py')}")
+    load_entry_points(GROUP)
+
+
+def about(registered: type[Method]) -> str:
+    """What a method does, in a line."""
+    return (registered.__doc__ or "").strip().partition("\n")[0].removesuffix(".")
+
+
+def method_with(options: Mapping[str, Any]) -> type[Method] | None:
+    """The method whose options these are, as `Method.options` has them; None: it is not registered here."""
+    if "kind" in options:
+        return methods().get(options["kind"])
+    names = {*options, "learning_rate"}
+    for registered in methods().values():
+        if registered._is_built_in() and names == {setting.name for setting in fields(registered)}:
+            return registered
+    return None
+
+
+def options_in_words(options: Mapping[str, Any]) -> str:
+    """Options that differ from the method's defaults, as in "Adam, 2 epochs"."""
+    registered = method_with(options)
+    settings = _settings_of([registered] if registered else methods().values())
+    return ", ".join(_differing({name: options[name] for name in options if name != "kind"}, settings))
+
+
+def _settings_of(registered: Iterable[type[Method]]) -> dict[str, Field[Any]]:
+    """Name → field of these methods and of the parameters that they train."""
+    return {setting.name: setting for owner in (*registered, ParameterSubset) for setting in fields(owner)}
+
+
+def _differing(options: Mapping[str, Any], settings: Mapping[str, Field[Any]]) -> Iterator[str]:
+    """The words of each option that is not the default, or has none."""
+    for name, value in options.items():
+        if isinstance(value, Mapping):  # the parameters that are trained
+            yield from _differing(value, settings)
+        elif name not in settings:
+            yield _in_words(name, value, None)
+        elif value != settings[name].default or settings[name].default is MISSING:
+            yield _in_words(name, value, settings[name].metadata.get("words"))
+
+
+def _in_words(name: str, value: Any, words: Any) -> str:
+    """By what a field's metadata say: words of each value, text with a place for it, or a function of it."""
+    if isinstance(words, str):
+        return words.format(value)
+    if callable(words):
+        return str(words(value))
+    if words and not isinstance(value, list | dict) and value in words:
+        return str(words[value])
+    return f"{name.replace('_', ' ')} {value}"
+
+
+class Diverged(Exception):
+    """A loss or a weight that is not finite: the method's run ends here, with this word and the step."""
+
+    def __init__(self, step: int, what: str) -> None:
+        super().__init__(f"diverged at step {step}: {what} is not finite")
+        self.step = step
