@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from demograd.report import read_run, score_table
-from demograd.report.numbers import Cell, number
+from demograd.statistics.cell import Cell, number
 
 MakeRun = Callable[..., Path]
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from demograd.metrics import METRICS
-from demograd.report.numbers import Cell
 from demograd.report.run import Check
 from demograd.report.scores import Scores, overall
 from demograd.report.subject import WEIGHTS, Variant, method_label
 from demograd.statistics import SEEDS_FOR_SPECIFICITY, Decision, Verdict, decide
+from demograd.statistics.cell import Cell
 from demograd.words import Control
 
 _CONTROL = {control: control.words for control in Control} | {

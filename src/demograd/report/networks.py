@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 
-from demograd.report.numbers import Cell, cell, written
 from demograd.statistics import SEEDS_TO_DECIDE
+from demograd.statistics.cell import Cell, cell, written
 
 if TYPE_CHECKING:
     from demograd.report.run import Run

@@ -3,10 +3,10 @@
 import pytest
 from tests.report.synthetic.rows import row
 
-from demograd.report.numbers import Cell, cell
 from demograd.report.synthetic.decision import lowest_loss, same_algorithm, standing_in_words, within
 from demograd.report.synthetic.positions import as_good_everywhere
 from demograd.statistics import Verdict
+from demograd.statistics.cell import Cell, cell
 
 
 def a_cell(value: float | None, around: float = 0.004, **about: object) -> Cell:

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from demograd.report.numbers import Cell, number, scientific
 from demograd.report.run import Run
 from demograd.report.section import NOTHING, Entry, Group, Head, Row, Section, Table, Tone, entry, section
+from demograd.statistics.cell import Cell, number, scientific
 from demograd.words import Control, Setting
 
 FEW = 8

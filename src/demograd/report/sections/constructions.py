@@ -1,9 +1,9 @@
 """The theorems as matrices: how far each construction is from what its theorem says."""
 
 from demograd.report.networks import CONSTRUCTION, cells
-from demograd.report.numbers import Cell, scientific
 from demograd.report.run import Run
 from demograd.report.section import Entry, Group, Head, Row, Section, Table, section
+from demograd.statistics.cell import Cell, scientific
 
 ROUNDING = 1e-10
 """Above what float64 leaves of exact arithmetic in matrices this small, and far below any mistake in a formula."""

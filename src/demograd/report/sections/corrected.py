@@ -3,10 +3,10 @@
 import pandas as pd
 
 from demograd.metrics import METRICS
-from demograd.report.numbers import Cell
 from demograd.report.run import Run
 from demograd.report.section import Entry, Head, Section, Table, entry, section
 from demograd.report.subject import Variant, variant_rows
+from demograd.statistics.cell import Cell
 
 SHOWN = ("sim_aou", "sim_aou_norm", "sim_am", "sim_am_delta")
 _LEAD = (

@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 from demograd.report.networks import REFERENCE, Subject, cells, seeds, worlds_of
-from demograd.report.numbers import Cell, written
 from demograd.report.run import Run
 from demograd.report.section import NOTHING, Entry, Head, Row, Section, Table, entry, grouped, section
+from demograd.statistics.cell import Cell, written
 
 _LEAD = (
     "Mean squared error of the query’s y (in a linear system, of each next state) over test sequences that neither "

@@ -8,10 +8,11 @@ import pandas as pd
 
 from demograd.report.charts.drawing import COLOURS, WIDTH, draw
 from demograd.report.networks import CONSTRUCTION, NETWORK, REFERENCE, cells
-from demograd.report.numbers import Cell, interval_note
+from demograd.report.numbers import interval_note
 from demograd.report.run import Run
 from demograd.report.section import Chart, Head, Row, Section, Table, Tone, entry, figure, grouped, section
 from demograd.report.subject import Variant, by_world, short_labels, world_labels
+from demograd.statistics.cell import Cell
 
 METRIC = "order_sensitivity"
 FEW = 10

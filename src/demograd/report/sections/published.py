@@ -8,11 +8,11 @@ import pandas as pd
 
 from demograd.metrics import METRICS
 from demograd.published import beside, table
-from demograd.report.numbers import number, signed
 from demograd.report.run import Run
 from demograd.report.scores import NEAREST_RATE_NOTE, at_one_rate
 from demograd.report.section import NOTHING, Entry, Head, Row, Section, Table, grouped, section
 from demograd.report.subject import Variant, weights_rank
+from demograd.statistics.cell import number, signed
 
 _LEAD = (
     "Measured, then published, then measured minus published. Model, k, prompts and rates may all differ: a difference "

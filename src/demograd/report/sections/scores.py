@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 
-from demograd.report.numbers import Cell
 from demograd.report.run import Run
 from demograd.report.scores import Column, Scores, columns
 from demograd.report.section import NOTHING, Entry, Head, Row, Section, Table, entry, grouped, section
 from demograd.report.subject import Variant, row_words, world_labels
+from demograd.statistics.cell import Cell
 from demograd.words import Setting
 
 FEW = 12

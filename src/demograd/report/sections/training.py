@@ -9,9 +9,9 @@ from demograd.metrics import METRICS
 from demograd.report.charts.drawing import WIDTH, keys
 from demograd.report.charts.lines import Axis, line_chart, reach, with_ticks
 from demograd.report.networks import NETWORK, REFERENCE, cells
-from demograd.report.numbers import MINUS, signed
 from demograd.report.run import Run
 from demograd.report.section import Chart, Figure, Section, figure, section
+from demograd.statistics.cell import MINUS, signed
 
 DISTANCE = "parameter_distance"
 _PREDICTED = ("accuracy", "label_log_likelihood")

@@ -7,7 +7,6 @@ import pandas as pd
 
 from demograd.report.finding import Finding, listed
 from demograd.report.networks import Subject, cells, written
-from demograd.report.numbers import Cell
 from demograd.report.synthetic.conclusion import conclusion, said
 from demograd.report.synthetic.decision import (
     SAME_PRECONDITIONER,
@@ -21,6 +20,7 @@ from demograd.report.synthetic.decision import (
 from demograd.report.synthetic.positions import LEAST_SQUARES, as_good_everywhere, extremes, ratios_by_position
 from demograd.report.synthetic.seeds_apart import seeds_apart
 from demograd.statistics import Verdict
+from demograd.statistics.cell import Cell
 
 _ADDED = {
     Standing.BETTER: " (it is better)",

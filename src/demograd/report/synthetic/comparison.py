@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from demograd.report.networks import DEFINITIONS, Subject, cells, worlds_of
-from demograd.report.numbers import Cell
 from demograd.report.section import NOTHING, Entry, Head, Row, Section, Table, entry, grouped
 from demograd.report.synthetic.decision import SAME_LOSS, SAME_RULE, same_algorithm, standing_in_words
 from demograd.report.synthetic.seeds_apart import seeds_apart
 from demograd.statistics import Verdict
+from demograd.statistics.cell import Cell
 
 SHOWN = ("loss_ratio", "sensitivity_cosine", "sensitivity_distance", "prediction_difference")
 """A column each."""

@@ -8,8 +8,8 @@ from enum import StrEnum
 from math import floor
 
 from demograd.report.networks import undecidable
-from demograd.report.numbers import Cell
 from demograd.statistics import Decision, Verdict
+from demograd.statistics.cell import Cell
 
 SAME_LOSS = (0.98, 1.02)
 """Between which the ratio of two losses must lie for two learners to be the same."""

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from demograd.report.networks import Subject, cells_at, written
-from demograd.report.numbers import Cell
 from demograd.report.synthetic.decision import all_of, within
 from demograd.statistics import Decision
+from demograd.statistics.cell import Cell
 
 LEAST_SQUARES = "regularised least squares"
 """As the results name the reference."""

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from demograd.report.numbers import number
 from demograd.report.synthetic.decision import SAME_LOSS
+from demograd.statistics.cell import number
 
 FAR = 2.0
 """Times the smallest of the seeds' losses, from which on the largest is that of another optimum."""
