@@ -1,22 +1,19 @@
 """The numbers of a synthetic run by subject (docs/run-folder.md, "A synthetic run"), and its metrics."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from math import floor, log10
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 
 from demograd.statistics import SEEDS_TO_DECIDE
-from demograd.statistics.cell import Cell, cell, written
+from demograd.statistics.cell import Cell, precise_cell, written
 
 if TYPE_CHECKING:
     from demograd.report.run import Run
 
 NETWORK, CONSTRUCTION, REFERENCE = "TF", "construction", "reference"
 """The settings: a small trained transformer, weights that theory gives, and an algorithm without weights."""
-_DIGITS = 3
-"""Significant digits of a number, at least: a claim may turn on 2 % of a loss."""
 
 
 class Subject(NamedTuple):
@@ -44,7 +41,7 @@ def of_context(rows: pd.DataFrame, context: int | None) -> pd.DataFrame:
 def cells(rows: pd.DataFrame, metric: str, setting: str = NETWORK) -> dict[Subject, Cell]:
     """A metric of each subject that has it, in the order of the results; not its values at some `at` or step."""
     whole = rows[(rows["metric"] == metric) & (rows["setting"] == setting) & rows[["at", "step"]].isna().all(axis=1)]
-    return {subject(row): _cell(row) for row in whole.to_dict("records")}
+    return {subject(row): precise_cell(row) for row in whole.to_dict("records")}
 
 
 def by_seed(results: pd.DataFrame, metric: str) -> dict[Subject, list[float]]:
@@ -61,7 +58,7 @@ def cells_at(rows: pd.DataFrame, metric: str, setting: str = NETWORK) -> dict[Su
     values: dict[Subject, dict[float, Cell]] = {}
     chosen = rows[(rows["metric"] == metric) & (rows["setting"] == setting) & rows["at"].notna()]
     for row in chosen.to_dict("records"):
-        values.setdefault(subject(row), {})[float(row["at"])] = _cell(row)
+        values.setdefault(subject(row), {})[float(row["at"])] = precise_cell(row)
     return values
 
 
@@ -111,13 +108,6 @@ def network_table(run: "Run") -> pd.DataFrame:
             }
         )
     return pd.DataFrame(lines)
-
-
-def _cell(row: Mapping[Any, Any]) -> Cell:
-    plain = cell(row)
-    if not plain.value:
-        return plain
-    return replace(plain, places=min(max(3, _DIGITS - 1 - floor(log10(abs(plain.value)))), 7))
 
 
 @dataclass(frozen=True)

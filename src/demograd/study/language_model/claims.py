@@ -62,8 +62,8 @@ def _without(study: Study) -> str:
     """Why a run has no finding."""
     if not study.methods:
         return "no fine-tuning was measured, so there is nothing to compare with ICL"
-    why = "so it is open whether fine-tuning on these demonstrations above all looks like ICL"
-    return f"{'its similarity to ICL' if study.controls else 'no control'} was {'not ' * bool(study.controls)}measured, {why}"
+    measured = "its similarity to ICL was not measured" if study.controls else "no control was measured"
+    return f"{measured}, so it is open whether fine-tuning on these demonstrations above all looks like ICL"
 
 
 def _record(comparison: Comparison, decision: ClaimDecision) -> dict[str, Any]:
