@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 
-from demograd.statistics import SEEDS_TO_DECIDE
 from demograd.statistics.cell import Cell, precise_cell, written
 
 if TYPE_CHECKING:
@@ -71,17 +70,6 @@ def subject(row: Mapping[Any, Any]) -> Subject:
 def worlds_of(subjects: Iterable[Subject]) -> list[str]:
     """The worlds of subjects, in their order."""
     return list(dict.fromkeys(subject.world for subject in subjects))
-
-
-def undecidable(cell: Cell) -> str:
-    """Why this number can decide nothing, as a clause; empty if it can."""
-    if cell.value is None:
-        return cell.text
-    if cell.n_seeds < SEEDS_TO_DECIDE:
-        return f"fewer than {SEEDS_TO_DECIDE} training seeds ({cell.n_seeds})"
-    if cell.interval is None or cell.conditional:
-        return "there is no interval over training seeds"
-    return ""
 
 
 def seeds(n: int) -> str:

@@ -87,7 +87,8 @@ class SyntheticExperiment(Experiment):
 
     def judge(self, folder: RunFolder) -> None:
         """Write `claims.json`, and `matrices.json`: trained weights beside those of theory."""
-        dimensions = {name: world.dimension for name, world in self.study.worlds.items()}
+        worlds = self.study.worlds.items()
+        dimensions = {name: world.dimension for name, world in worlds if world.kind == "system"}
         folder.write_json("claims.json", check_claims(self._claimed, self.study.context, dimensions))
         folder.write_json("matrices.json", matrices(self.study, self._references(folder), self._networks(folder)))
 
