@@ -29,7 +29,6 @@ PACKAGES = ["demograd"] + [
         "observe",
         "published",
         "report",
-        "report.synthetic",
         "statistics",
         "study",
         "study.workers",

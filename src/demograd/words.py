@@ -3,6 +3,7 @@
 They name things, and need nothing that is heavy to import.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import Literal
@@ -166,3 +167,9 @@ Extra = Literal[
 
 ALLOW_PICKLE = "DEMOGRAD_ALLOW_PICKLE"
 """Environment variable, 1 where pickled weights may be read; worker processes inherit it."""
+
+
+def listed(words: Iterable[str]) -> str:
+    """`a, b and c`; there must be one."""
+    *first, last = words
+    return f"{', '.join(first)} and {last}" if first else last

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from demograd.report import read_run, score_table
-from demograd.report.numbers import Number, formatted
+from demograd.statistics.number import Number, formatted
 
 MakeRun = Callable[..., Path]
 

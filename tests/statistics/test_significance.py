@@ -9,7 +9,7 @@ from scipy.stats import ttest_1samp
 from torch import Tensor
 
 from demograd import statistics
-from demograd.statistics.significance import _smallest_alpha
+from demograd.statistics.significance import smallest_alpha
 
 
 def differences(centre: float, *, seeds: int = 5, queries: int = 30, of_seeds: float = 0.2, draw: int = 0) -> Tensor:
@@ -51,8 +51,8 @@ def test_resampling_noise_does_not_part_a_p_value_from_its_interval() -> None:
     def shown(alpha: float) -> bool:
         return alpha >= 0.02 and not 0.3 < alpha < 0.6
 
-    assert _smallest_alpha(shown, level=0.95, resamples=2000) == pytest.approx(0.02)
-    assert _smallest_alpha(shown, level=0.99, resamples=2000) > 0.01
+    assert smallest_alpha(shown, level=0.95, resamples=2000) == pytest.approx(0.02)
+    assert smallest_alpha(shown, level=0.99, resamples=2000) > 0.01
 
 
 def test_between_many_seeds_alone_the_p_value_is_that_of_the_t_test() -> None:

@@ -15,13 +15,13 @@ from tests.study.conftest import small_settings
 
 from demograd.statistics import SEEDS_FOR_SPECIFICITY, holm
 from demograd.study import RunFolder, Study, cells, make_study, run_study
-from demograd.study.claim_sides import pairs
-from demograd.study.claims import check_claims
-from demograd.study.claims import claims as all_claims
+from demograd.study.language_model.claim_sides import pairs
+from demograd.study.language_model.claims import check_claims
+from demograd.study.language_model.claims import claims as all_claims
 from demograd.study.language_model.grid import World
 from demograd.study.language_model.inputs import read_inputs
 from demograd.study.language_model.keys import cell_key
-from demograd.study.objections import Validity, objection_to
+from demograd.study.language_model.objections import Validity, objection_to
 from demograd.words import Weights
 
 Comparisons = dict[str, list[dict[str, Any]]]

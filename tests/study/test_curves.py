@@ -11,7 +11,7 @@ import pytest
 from tests.study.conftest import small_settings
 
 from demograd.study import RunFolder, Study, cells, make_study, run_study
-from demograd.study.claims import check_claims
+from demograd.study.language_model.claims import check_claims
 from demograd.study.language_model.inputs import read_inputs
 from demograd.study.language_model.keys import cell_key
 from demograd.study.results import rows_of, write_results

@@ -11,7 +11,7 @@ from tests.study.conftest import small_settings
 from demograd.cli.tables import print_claims, print_scores
 from demograd.report import read_run, write_report
 from demograd.study import Study, make_study, run_study
-from demograd.study.claims import check_claims
+from demograd.study.language_model.claims import check_claims
 from demograd.study.language_model.grid import cells
 from demograd.study.language_model.inputs import read_inputs
 from demograd.study.language_model.keys import cell_key

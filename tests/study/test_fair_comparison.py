@@ -7,7 +7,7 @@ import pytest
 from tests.study.conftest import small_settings
 
 from demograd.study import Study, make_study, run_study
-from demograd.study.claims import check_claims
+from demograd.study.language_model.claims import check_claims
 from demograd.study.store.folder import RunFolder
 
 

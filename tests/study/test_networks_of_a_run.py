@@ -66,7 +66,7 @@ def test_a_process_holds_one_network_and_loads_it_once(small_model: Path, monkey
 
     monkeypatch.setattr(module, "load_model", counted)
     module.let_go()
-    expected = [("trained", 0), ("no_training", 0), ("norms_only", 0), ("norms_only", 1)]
+    expected = [(Weights.TRAINED, 0), (Weights.NO_TRAINING, 0), (Weights.NORMS_ONLY, 0), (Weights.NORMS_ONLY, 1)]
     for weights, seed in (network for network in expected for _ in range(3)):
         module.loaded(study, (str(small_model), weights, seed))  # type: ignore[arg-type]
     assert names == expected

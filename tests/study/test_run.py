@@ -210,7 +210,7 @@ def test_aligned_positions_make_zero_shot_depend_on_the_demonstrations(small_mod
 
 def test_a_claim_rests_on_the_sets_that_have_a_value() -> None:
     """One of five demonstration sets is all missing: four are too few to decide, and the table says four."""
-    from demograd.report.numbers import number_of
+    from demograd.statistics.number import number_of
     from demograd.study.rows import over_sets
 
     scores = [torch.rand(20, 3) + 1 for _ in range(5)]

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from demograd.cli.printing import print_table, say
 from demograd.files import Place
-from demograd.report import Run, deciding_p, finding, network_table, read_run, score_table, synthetic_finding
+from demograd.report import Run, deciding_p, network_table, read_run, score_table
 from demograd.self_check import CheckResult
 from demograd.statistics import Verdict
 
@@ -34,16 +34,21 @@ def print_scores(folder: Place) -> None:
     metrics = [str(name) for name in scores if name in _PLAIN or str(name).startswith(_SPECIFIC)]
     if metrics:  # none where only networks or distributions were looked at: the report has them
         _print_metrics(scores, metrics)
-    say(finding(run.results, run.validity).sentence)
+    say(run.finding.sentence)
+    _print_verdicts(run)
+
+
+def _print_verdicts(run: Run) -> None:
+    """How many comparisons of the claims are decided."""
     compared = [comparison for claim in run.claims["claims"] for comparison in claim["comparisons"]]
     if compared:
         verdicts, unfair = (
             Counter(comparison["verdict"] for comparison in compared),
-            sum(comparison["one_rate_each"] for comparison in compared),
+            sum(comparison.get("one_rate_each", False) for comparison in compared),
         )
         summary = ", ".join(f"{verdicts[verdict]} {verdict}" for verdict in Verdict)
         how = f" ({unfair} at one learning rate each)" if unfair else ""
-        say(f"Comparisons behind the papers' claims: {summary}{how}; see demograd claims {folder}")
+        say(f"Comparisons behind the papers' claims: {summary}{how}; see demograd claims {run.path}")
 
 
 def _print_networks(run: Run) -> None:
@@ -53,7 +58,8 @@ def _print_networks(run: Run) -> None:
         say(f"In {world}:")
         plain = rows.drop(columns="world").map(lambda cell: cell.split(" [")[0])
         print_table([str(name) for name in plain], [tuple(line) for line in plain.itertuples(index=False)])
-    say(synthetic_finding(run).sentence)
+    say(run.finding.sentence)
+    _print_verdicts(run)
 
 
 def _print_metrics(scores: pd.DataFrame, metrics: list[str]) -> None:
@@ -68,14 +74,17 @@ def _print_metrics(scores: pd.DataFrame, metrics: list[str]) -> None:
 
 
 def print_claims(run: Run) -> None:
-    """Each claim with its comparisons; then what the rest would need. Of a synthetic run: its finding."""
-    if run.is_synthetic:
-        say(synthetic_finding(run).sentence)
-        return
+    """The finding, and each claim with its comparisons; then what the rest would need."""
+    say(run.finding.sentence)
     console, claims_ = Console(), run.claims["claims"]
     for claim in claims_:
         if claim["comparisons"]:
             console.print(Text(f"{claim['claim']} ({claim['source']})", style="bold"))
+            if run.is_synthetic:
+                heads = ["verdict", "compared", "numbers", "corrected p"]
+                print_table(heads, [_statement(comparison) for comparison in claim["comparisons"]])
+                console.print()
+                continue
             print_table(
                 ["verdict", "compared", "difference", "95 % interval", "Hedges g", "corrected p"],
                 [_comparison(comparison) for comparison in claim["comparisons"]],
@@ -107,6 +116,13 @@ def _comparison(comparison: dict[str, Any]) -> tuple[str, ...]:
         _plain(comparison["effect_size"]),
         _plain(deciding_p(comparison)[0]),
     )
+
+
+def _statement(comparison: dict[str, Any]) -> tuple[str, ...]:
+    """A comparison of a synthetic run: numbers in ranges."""
+    numbers = "; ".join(f"{number['title']} {number['text']}" for number in comparison["numbers"])
+    compared = f"{comparison['task']}, k {comparison['k']}: {comparison['compared']}"
+    return comparison["verdict"], compared, numbers, _plain(comparison["p_corrected"])
 
 
 def print_checks(results: Sequence[CheckResult]) -> None:

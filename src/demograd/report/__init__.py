@@ -5,13 +5,10 @@ from typing import TYPE_CHECKING
 from demograd.lazy import make_lazy
 
 if TYPE_CHECKING:
-    from demograd.report.finding import Finding as Finding
-    from demograd.report.finding import finding as finding
-    from demograd.report.finding import findings as findings
     from demograd.report.networks import network_table as network_table
-    from demograd.report.page import synthetic_finding as synthetic_finding
     from demograd.report.page import write_report as write_report
     from demograd.report.run import Check as Check
+    from demograd.report.run import Finding as Finding
     from demograd.report.run import Run as Run
     from demograd.report.run import read_run as read_run
     from demograd.report.scores import score_table as score_table

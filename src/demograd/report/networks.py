@@ -1,14 +1,12 @@
 """The numbers of a synthetic run by subject (docs/run-folder.md, "A synthetic run"), and its metrics."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from math import floor, log10
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 
-from demograd.report.numbers import Number, number_of, written
-from demograd.statistics import SEEDS_TO_DECIDE
+from demograd.statistics.number import Number, precise_number_of, written
 from demograd.words import Setting
 
 if TYPE_CHECKING:
@@ -16,8 +14,6 @@ if TYPE_CHECKING:
 
 SETTINGS = (Setting.TF, Setting.CONSTRUCTION, Setting.REFERENCE)
 """The settings of synthetic studies."""
-_DIGITS = 3
-"""Significant digits of a number, at least: a claim may turn on 2 % of a loss."""
 
 
 class Subject(NamedTuple):
@@ -45,7 +41,7 @@ def of_context(rows: pd.DataFrame, context: int | None) -> pd.DataFrame:
 def by_subject(rows: pd.DataFrame, metric: str, setting: str = Setting.TF) -> dict[Subject, Number]:
     """A metric of each subject that has it, in the order of the results; not its values at some `at` or step."""
     whole = rows[(rows["metric"] == metric) & (rows["setting"] == setting) & rows[["at", "step"]].isna().all(axis=1)]
-    return {subject(row): _number(row) for row in whole.to_dict("records")}
+    return {subject(row): precise_number_of(row) for row in whole.to_dict("records")}
 
 
 def by_seed(results: pd.DataFrame, metric: str) -> dict[Subject, list[float]]:
@@ -62,7 +58,7 @@ def by_subject_and_at(rows: pd.DataFrame, metric: str, setting: str = Setting.TF
     values: dict[Subject, dict[float, Number]] = {}
     chosen = rows[(rows["metric"] == metric) & (rows["setting"] == setting) & rows["at"].notna()]
     for row in chosen.to_dict("records"):
-        values.setdefault(subject(row), {})[float(row["at"])] = _number(row)
+        values.setdefault(subject(row), {})[float(row["at"])] = precise_number_of(row)
     return values
 
 
@@ -75,17 +71,6 @@ def subject(row: Mapping[Any, Any]) -> Subject:
 def worlds_of(subjects: Iterable[Subject]) -> list[str]:
     """The worlds of subjects, in their order."""
     return list(dict.fromkeys(subject.world for subject in subjects))
-
-
-def undecidable(number: Number) -> str:
-    """Why this number can decide nothing, as a clause; empty if it can."""
-    if number.value is None:
-        return number.text
-    if number.n_seeds < SEEDS_TO_DECIDE:
-        return f"fewer than {SEEDS_TO_DECIDE} training seeds ({number.n_seeds})"
-    if number.interval is None or number.conditional:
-        return "there is no interval over training seeds"
-    return ""
 
 
 def seeds(n: int) -> str:
@@ -112,13 +97,6 @@ def network_table(run: "Run") -> pd.DataFrame:
             }
         )
     return pd.DataFrame(lines)
-
-
-def _number(row: Mapping[Any, Any]) -> Number:
-    plain = number_of(row)
-    if not plain.value:
-        return plain
-    return replace(plain, places=min(max(3, _DIGITS - 1 - floor(log10(abs(plain.value)))), 7))
 
 
 @dataclass(frozen=True)

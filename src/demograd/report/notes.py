@@ -1,25 +1,23 @@
 """The notes of a page: limits of its numbers, beside the notes that the run wrote."""
 
-from collections.abc import Sequence
-
-from demograd.report.finding import Finding, listed
 from demograd.report.networks import by_subject, of_context
 from demograd.report.run import Run
-from demograd.report.synthetic.decision import SAME_LOSS
-from demograd.statistics import Verdict
+from demograd.words import listed
 
+SAME = 0.02
+"""Share of a loss within which another counts as the same."""
 NORMAL = 1.96
 """Half the width of a 95 % interval, in standard errors."""
 CLAMPED_SHARE = 0.001
 """A larger share of clamped tokens has a note."""
 
 
-def page_notes(run: Run, findings: Sequence[Finding]) -> list[str]:
+def page_notes(run: Run) -> list[str]:
     """The notes of a page in their order."""
     provenance = run.provenance.get("notes", [])
     if not run.is_synthetic:
         return [*fewer_demonstrations(run), *provenance]
-    return [*provenance, *filter(None, [precision(run), clamped(run), multiplicity(findings)])]
+    return [*provenance, *filter(None, [precision(run), clamped(run)])]
 
 
 def fewer_demonstrations(run: Run) -> list[str]:
@@ -45,7 +43,7 @@ def precision(run: Run) -> str:
     # of one learner, a reference or one training seed's network: over test sequences alone
     alone = rows[(rows["metric"] == "loss") & (rows["interval"] == "conditional") & (rows["value"] > 0)]
     errors = (alone["ci_high"] - alone["ci_low"]) / (2 * NORMAL * alone["value"])
-    wide = alone[errors > SAME_LOSS[1] - 1]
+    wide = alone[errors > SAME]
     if wide.empty:
         return ""
     names = dict.fromkeys(f"“{name}”" for name in wide["model"].fillna(wide["method"]))
@@ -68,22 +66,4 @@ def clamped(run: Run) -> str:
     ]
     return (
         f"The bound on tokens was felt: of those of the test problems it clamped {listed(clauses)}." if clauses else ""
-    )
-
-
-def multiplicity(findings: Sequence[Finding]) -> str:
-    """A note on the number of statements of a page, some of which chance decides; empty for a single statement.
-
-    Intervals, unlike p-values, are kept at one level, so the decisions are not corrected (Holm) as those of a language
-    model's page are. How many are wrong is not said: it depends on how many statements are true, and on how often
-    their numbers err together.
-    """
-    if len(findings) < 2:
-        return ""
-    decided = sum(finding.verdict != Verdict.UNDECIDED for finding in findings)
-    return (
-        f"This page decides {decided} of {len(findings)} statements, each by 95 % intervals of its own, and corrects "
-        "none for being one of many, so chance alone may have decided some of them. A statement that needs k numbers "
-        "(all rivals, all positions) is supported by all of them together and contradicted by any one: where it is "
-        "true, it is contradicted by chance in up to k × 2.5 % of such studies."
     )

@@ -11,12 +11,10 @@ from demograd.errors import UserError
 from demograd.files import Place, written_whole
 from demograd.metrics import METRICS
 from demograd.report.charts.drawing import NUMBER
-from demograd.report.finding import Finding, finding, findings
 from demograd.report.networks import DEFINITIONS
 from demograd.report.notes import page_notes
 from demograd.report.run import Run, read_run
 from demograd.report.section import registered_sections
-from demograd.report.synthetic.finding import first_finding, synthetic_findings
 from demograd.statistics import SEEDS_FOR_SPECIFICITY, SEEDS_TO_DECIDE
 from demograd.words import COLUMNS, Setting
 
@@ -24,7 +22,7 @@ _FILES = {
     "results.parquet": "every number of this page and those behind it, one a row",
     "study.yaml": "the settings, defaults filled in",
     "validity.json": "the validity checks",
-    "claims.json": "the claims, with every comparison",
+    "claims.json": "the finding and the claims, with every comparison",
     "matrices.json": "trained weights beside the theoretical ones",
     "provenance.json": "versions, machine, fingerprints and notes",
     "report.html": "this page",
@@ -78,37 +76,22 @@ def render(*runs: Run) -> str:
     )
 
 
-def synthetic_finding(run: Run) -> Finding:
-    """The sentence that the page of a synthetic run begins with."""
-    return first_finding(synthetic_findings(run.results, run.study["context"], run.study["worlds"]))
-
-
 def _view(run: Run, prefix: str) -> dict[str, Any]:
     """What the template shows of one run; its addresses begin with `prefix`."""
-    first, conclusions = _findings(run)
     sections = list(_sections(run, prefix))
     return {
         "run": run,
         "prefix": prefix,
         "heading": _heading_of_networks(run) if run.is_synthetic else _heading(run),
-        "finding": first,
-        "findings": conclusions,
-        "claims_are_tested": any(claim["comparisons"] for claim in run.claims["claims"]),
+        "finding": run.finding,
+        "findings": run.findings,
         "before_notes": [view for view in sections if view["order"] < 0],
         "sections": [view for view in sections if view["order"] >= 0],
-        "notes": page_notes(run, conclusions),
+        "notes": page_notes(run),
         "methods": _methods(run),
         "definitions": _definitions(run),
         "files": {name: words for name, words in _FILES.items() if name == "report.html" or (run.path / name).exists()},
     }
-
-
-def _findings(run: Run) -> tuple[Finding, list[Finding]]:
-    """The sentence that the run's page begins with, and the findings that it sums up."""
-    if not run.is_synthetic:
-        return finding(run.results, run.validity), findings(run.results, run.validity)
-    claims = synthetic_findings(run.results, run.study["context"], run.study["worlds"])
-    return first_finding(claims), [conclusion for conclusions in claims.values() for conclusion in conclusions]
 
 
 def _sections(run: Run, prefix: str) -> Iterator[dict[str, Any]]:

@@ -38,6 +38,21 @@ class Check:
 
 
 @dataclass(frozen=True)
+class Finding:
+    """A sentence of `claims.json` that starts with its verdict in words."""
+
+    claim: str
+    """The claim's name; empty where it sums up several findings, or there is none."""
+    about: str
+    """Method and task, or network, reference and world."""
+    verdict: str
+    """`supported`, `contradicted` or `undecided`."""
+    reason: str
+    """Why it is undecided, as a clause; empty where it is decided."""
+    sentence: str
+
+
+@dataclass(frozen=True)
 class Matrices:
     """A product of a trained layer's matrices beside those of theory, scaled alike (`matrices.json`)."""
 
@@ -54,6 +69,10 @@ class Matrices:
     """Which entries can change a prediction."""
 
 
+_WHY = "this folder holds no verdicts (claims.json); the same `demograd run` command writes them"
+_NOT_JUDGED = Finding("", "", "undecided", _WHY, f"Undecided: {_WHY}.")
+
+
 @dataclass(frozen=True)
 class Run:
     """The files of a run folder that a report reads."""
@@ -67,7 +86,7 @@ class Run:
     provenance: dict[str, Any]
     """Empty if the folder has none."""
     claims: dict[str, Any]
-    """The verdicts on the claims: `correction`, and `claims` with their `comparisons`."""
+    """The verdicts: `finding`, the `findings` that it sums up, `correction`, and `claims` with their `comparisons`."""
     matrices: tuple[Matrices, ...] = ()
     """The weights of a synthetic run's networks; empty if the folder has none."""
 
@@ -75,6 +94,17 @@ class Run:
     def is_synthetic(self) -> bool:
         """Whether it is of small transformers in synthetic worlds, and not of a language model."""
         return self.study.get("kind") == "synthetic"
+
+    @property
+    def finding(self) -> Finding:
+        """The one sentence of the run."""
+        record = self.claims.get("finding")
+        return Finding(**record) if record else _NOT_JUDGED
+
+    @property
+    def findings(self) -> list[Finding]:
+        """The findings that the one sentence sums up."""
+        return [Finding(**record) for record in self.claims.get("findings", [])]
 
     @cached_property
     def scores(self) -> Scores:

@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 
 from demograd.metrics import METRICS
-from demograd.report.numbers import NOT_MEASURED, Number, number_of
 from demograd.report.subject import Variant, in_order, telling_fields, variant
+from demograd.statistics.number import NOT_MEASURED, Number, number_of
 from demograd.words import Control, Reading, Setting
 
 LEADING = ("sim_aou", "sim_am_delta")

@@ -11,7 +11,7 @@ from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Literal
 
 from demograd.errors import UserError
-from demograd.report.numbers import Number
+from demograd.statistics.number import Number
 
 if TYPE_CHECKING:
     from demograd.report.run import Run

@@ -23,11 +23,15 @@ if TYPE_CHECKING:
     from demograd.statistics.equal_size import common_sizes as common_sizes
     from demograd.statistics.equal_size import mean_over_sizes as mean_over_sizes
     from demograd.statistics.intervals import ResampledInterval as ResampledInterval
+    from demograd.statistics.intervals import ResampledMean as ResampledMean
     from demograd.statistics.intervals import conditional_interval as conditional_interval
     from demograd.statistics.intervals import conditional_intervals as conditional_intervals
     from demograd.statistics.intervals import interval_over_demonstrations as interval_over_demonstrations
     from demograd.statistics.intervals import statistic_interval as statistic_interval
     from demograd.statistics.intervals import statistic_intervals as statistic_intervals
+    from demograd.statistics.number import Number as Number
+    from demograd.statistics.ranges import RangeTest as RangeTest
+    from demograd.statistics.ranges import decide_ranges as decide_ranges
     from demograd.statistics.significance import ClaimDecision as ClaimDecision
     from demograd.statistics.significance import Corrected as Corrected
     from demograd.statistics.significance import PairedTest as PairedTest

@@ -56,6 +56,16 @@ def resample_means(values: Float[Tensor, "seeds queries *layers"], resamples: in
     return Resamples(np.where(diverged, np.inf, estimates[0]), replicates, n_queries, seed)
 
 
+def resample_ratios(
+    above: Float[np.ndarray, "seeds queries"], below: Float[np.ndarray, " queries"], resamples: int, seed: int
+) -> Resamples:
+    """`resample` of the mean of `above` over that of `below` on the same queries, as matrix products."""
+    n_queries = above.shape[1]
+    times = _times_resampled(n_queries, resamples, seed)
+    replicates = (times @ above.T) / (times @ below)[:, None]
+    return Resamples(above.mean(axis=1) / below.mean(), replicates, n_queries, seed)
+
+
 def by_layer(values: Float[Tensor, "seeds queries *layers"]) -> Float[Tensor, "seeds queries flat"]:
     """With one dimension of layers, whatever they are; also where there is no value."""
     return values.reshape(*values.shape[:2], prod(values.shape[2:]))

@@ -91,11 +91,11 @@ def paired_test(
         return PairedTest(over.mean, None, nan, nan, over.n, n_queries, why, margin)
     p_equal = nan
     if margin is not None:
-        p_equal = _smallest_alpha(lambda alpha: _within(mean.interval(1 - alpha), margin), level, resamples)
+        p_equal = smallest_alpha(lambda alpha: _within(mean.interval(1 - alpha), margin), level, resamples)
     return PairedTest(
         mean.estimate,
         mean.interval(level),
-        _smallest_alpha(lambda alpha: _leaves_out_zero(mean.interval(1 - alpha)), level, resamples),
+        smallest_alpha(lambda alpha: _leaves_out_zero(mean.interval(1 - alpha)), level, resamples),
         hedges_g(over.mean, over.std, over.n),
         mean.n_seeds,
         mean.n_queries,
@@ -170,7 +170,7 @@ def _within(interval: Interval, margin: float) -> bool:
     return -margin < interval.low and interval.high < margin
 
 
-def _smallest_alpha(shown: Callable[[float], bool], level: float, resamples: int) -> float:
+def smallest_alpha(shown: Callable[[float], bool], level: float, resamples: int) -> float:
     """By bisection: `shown` once means shown at every larger α, up to the noise of resampling. 1 − `level` is asked
     first, so that this noise cannot part the p-value from the interval of that level."""
     low, high = 2 / resamples, 1.0

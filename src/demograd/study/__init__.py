@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 from demograd.lazy import make_lazy
 
 if TYPE_CHECKING:
-    from demograd.study.claim_table import claims
     from demograd.study.language_model.grid import Cell, World, cells
     from demograd.study.measures import MEASURES
     from demograd.study.run import Run, run_study
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from demograd.study.store.failures import Failure
     from demograd.study.store.folder import RunFolder
     from demograd.study.synthetic.schema import SyntheticStudy
+    from demograd.study.verdicts import claims
     from demograd.study.workers import Workers
     from demograd.study.workers.progress import Silent, Watch
 

@@ -99,7 +99,7 @@ def _pairs(values: list[Tensor]) -> Iterator[Row]:
         infinite = sum(int(value[:, layer, other].isinf().sum()) for value in values)
         yield Row(
             layer=layer,
-            at=other,
+            at=float(other),
             value=number(over.mean),
             std=over.std,
             n=n_queries - missing,

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from demograd.report.numbers import Number, formatted, scientific
 from demograd.report.run import Run
 from demograd.report.section import NOTHING, Entry, Group, Head, Section, Table, TableRow, Tone, entry, section
+from demograd.statistics.number import Number, formatted, scientific
 from demograd.words import Control, Setting
 
 FEW = 8
@@ -20,6 +20,19 @@ _HEADS = (
     Head("sets"),
     Head("why", words=True),
 )
+_STATEMENT_HEADS = (
+    Head("what is compared"),
+    Head("verdict", words=True),
+    Head("numbers", "95 % interval", words=True),
+    Head("corrected p"),
+    Head("seeds"),
+    Head("why", words=True),
+)
+_FEW_NUMBERS = 4
+_STATEMENT_LEAD = (
+    "A claim says in which ranges numbers lie. It is supported where the intervals of all of them lie there, "
+    "contradicted where that of one does not, and decided with no fewer than five training seeds."
+)
 _LEAD = (
     "Each claim is tested wherever this run has both sides of it, on the same demonstrations and queries. No claim is "
     "decided with fewer than five demonstration sets, none about specificity with fewer than seven."
@@ -33,28 +46,30 @@ ONE_RATE_EACH = (
 @section("The papers’ claims", order=-10)
 def claims_section(run: Run) -> Section | None:
     """Verdicts at a glance, then every comparison; then what this run cannot decide."""
-    claims = run.claims["claims"]
+    claims, heads = run.claims["claims"], _STATEMENT_HEADS if run.is_synthetic else _HEADS
     if not claims:
         return None
     tested = [claim for claim in claims if claim["comparisons"]]
     few = [claim for claim in tested if len(claim["comparisons"]) <= FEW]
-    tables = [Table(_HEADS, tuple(Group(_title(claim), _comparisons(claim)) for claim in few))] if few else []
+    tables = [Table(heads, tuple(Group(_title(claim), _comparisons(claim)) for claim in few))] if few else []
     tables += [
         Table(
-            _HEADS,
+            heads,
             (Group("", _comparisons(claim)),),
             folded=f"{_title(claim)}: all {len(claim['comparisons'])} comparisons",
         )
         for claim in tested
         if claim not in few
     ]
-    heads = (Head("claim"), *(Head(verdict) for verdict in _VERDICTS))
-    glance = [Table(heads, (Group("", tuple(_counts(claim) for claim in tested)),))] if len(tested) > 1 else []
+    glance_heads = (Head("claim"), *(Head(verdict) for verdict in _VERDICTS))
+    glance = [Table(glance_heads, (Group("", tuple(_counts(claim) for claim in tested)),))] if len(tested) > 1 else []
     tables += _untested([claim for claim in claims if not claim["comparisons"]])
     notes = [f"p-values are corrected for many comparisons: {run.claims['correction']}."] if tested else []
-    if any(comparison["one_rate_each"] for claim in tested for comparison in claim["comparisons"]):
+    if any(comparison.get("one_rate_each") for claim in tested for comparison in claim["comparisons"]):
         notes.append(ONE_RATE_EACH)
-    lead = _LEAD if tested else "This run has both sides of none of the claims."
+    lead = (
+        (_STATEMENT_LEAD if run.is_synthetic else _LEAD) if tested else "This run has both sides of none of the claims."
+    )
     return Section((*glance, *tables), lead, tuple(notes))
 
 
@@ -72,13 +87,36 @@ def _title(claim: Mapping[str, Any]) -> str:
 def _counts(claim: Mapping[str, Any]) -> TableRow:
     verdicts = [comparison["verdict"] for comparison in claim["comparisons"]]
     entries = tuple(Entry(str(n), tone=verdict) if (n := verdicts.count(verdict)) else NOTHING for verdict in _VERDICTS)
-    unfair = sum(comparison["one_rate_each"] for comparison in claim["comparisons"])
+    unfair = sum(comparison.get("one_rate_each", False) for comparison in claim["comparisons"])
     rates = (f"{unfair} of {len(verdicts)} at one learning rate each",) if unfair else ()
     return TableRow(claim["claim"], entries, under=(claim["source"], *rates))
 
 
 def _comparisons(claim: Mapping[str, Any]) -> tuple[TableRow, ...]:
-    return tuple(map(_comparison, claim["comparisons"]))
+    return tuple(
+        _statement(comparison) if "numbers" in comparison else _comparison(comparison)
+        for comparison in claim["comparisons"]
+    )
+
+
+def _statement(comparison: Mapping[str, Any]) -> TableRow:
+    """A comparison of a synthetic run: numbers that should lie in ranges."""
+    numbers = comparison["numbers"]
+    shown = numbers if len(numbers) <= _FEW_NUMBERS else []
+    texts = tuple(f"{number['title']} {number['text']}" for number in shown) or (f"{len(numbers)} numbers",)
+    entries = (
+        _verdict(comparison),
+        Entry(texts[0], under=texts[1:]),
+        NOTHING if comparison["p_corrected"] is None else _p_entry(comparison["p_corrected"]),
+        Entry(str(comparison["n_seeds"])),
+        Entry(comparison["reason"]),
+    )
+    return TableRow(comparison["compared"], entries, under=(f"{comparison['task']}, k {comparison['k']}",))
+
+
+def _verdict(comparison: Mapping[str, Any]) -> Entry:
+    verdict: Tone = comparison["verdict"] if comparison["verdict"] in _VERDICTS else "undecided"
+    return Entry(f"{'✓ ' * (verdict == 'supported')}{'✗ ' * (verdict == 'contradicted')}{verdict}", tone=verdict)
 
 
 def _comparison(comparison: Mapping[str, Any]) -> TableRow:
@@ -93,11 +131,10 @@ def _comparison(comparison: Mapping[str, Any]) -> TableRow:
         comparison["n_seeds"],
         "not tested",
     )
-    verdict: Tone = comparison["verdict"] if comparison["verdict"] in _VERDICTS else "undecided"
     margin = (f"margin ±{comparison['margin']:.3g}",) if comparison.get("margin") is not None else ()
     shown = entry(difference)
     entries = (
-        Entry(f"{'✓ ' * (verdict == 'supported')}{'✗ ' * (verdict == 'contradicted')}{verdict}", tone=verdict),
+        _verdict(comparison),
         Entry(f"+{shown.text}" if (difference.value or 0) > 0 else shown.text, under=(*shown.under, *margin)),
         Entry(formatted(comparison["effect_size"], 2)) if comparison["effect_size"] is not None else NOTHING,
         _p(comparison),
@@ -121,6 +158,10 @@ def _p(comparison: Mapping[str, Any]) -> Entry:
     value, hypothesis = deciding_p(comparison)
     if value is None:
         return NOTHING
+    return _p_entry(value, hypothesis)
+
+
+def _p_entry(value: float, hypothesis: str = "") -> Entry:
     return Entry(formatted(value) if value >= 0.001 else scientific(value), under=(hypothesis,) if hypothesis else ())
 
 

@@ -1,9 +1,9 @@
 """The theorems as matrices: how far each construction is from what its theorem says."""
 
 from demograd.report.networks import by_subject
-from demograd.report.numbers import Number, scientific
 from demograd.report.run import Run
 from demograd.report.section import Entry, Group, Head, Section, Table, TableRow, section
+from demograd.statistics.number import Number, scientific
 from demograd.words import Setting
 
 ROUNDING = 1e-10

@@ -3,10 +3,10 @@
 import pandas as pd
 
 from demograd.metrics import METRICS
-from demograd.report.numbers import Number
 from demograd.report.run import Run
 from demograd.report.section import Entry, Head, Section, Table, entry, section
 from demograd.report.subject import Variant, variant_rows
+from demograd.statistics.number import Number
 from demograd.words import Setting
 
 SHOWN = ("sim_aou", "sim_aou_norm", "sim_am", "sim_am_delta")

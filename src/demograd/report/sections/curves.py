@@ -9,10 +9,9 @@ import pandas as pd
 
 from demograd.report.charts.drawing import WIDTH, keys
 from demograd.report.charts.lines import Axis, line_chart, reach, with_ticks
-from demograd.report.finding import listed
 from demograd.report.run import Run
 from demograd.report.section import Section, figure, section
-from demograd.words import Setting
+from demograd.words import Setting, listed
 
 _LOSS = Axis("mean squared error", "log")
 

@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 from demograd.report.networks import Subject, by_subject, seeds, worlds_of
-from demograd.report.numbers import Number, written
 from demograd.report.run import Run
 from demograd.report.section import NOTHING, Entry, Head, Section, Table, TableRow, entry, grouped, section
+from demograd.statistics.number import Number, written
 from demograd.words import Setting
 
 _LEAD = (

@@ -8,11 +8,11 @@ import pandas as pd
 
 from demograd.metrics import METRICS
 from demograd.published import beside, table
-from demograd.report.numbers import formatted, signed
 from demograd.report.run import Run
 from demograd.report.scores import NEAREST_RATE_NOTE, at_one_rate
 from demograd.report.section import NOTHING, Entry, Head, Section, Table, TableRow, grouped, section
 from demograd.report.subject import Variant, weights_rank
+from demograd.statistics.number import formatted, signed
 from demograd.words import Setting
 
 _LEAD = (

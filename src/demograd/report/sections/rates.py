@@ -10,11 +10,12 @@ import pandas as pd
 from demograd.metrics import METRICS
 from demograd.report.charts.drawing import keys
 from demograd.report.charts.lines import Axis, line_chart
-from demograd.report.numbers import Number, formatted, interval_note, number_of
+from demograd.report.numbers import interval_note
 from demograd.report.run import Run
 from demograd.report.scores import LEADING, Scores
 from demograd.report.section import NOTHING, Figure, Head, Section, Table, TableRow, entry, figure, grouped, section
 from demograd.report.subject import Variant, by_world, in_order, variant, world_labels
+from demograd.statistics.number import Number, formatted, number_of
 from demograd.words import Control, Reading, Setting
 
 SIZE = "update_size_ratio"

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 
-from demograd.report.numbers import Number
 from demograd.report.run import Run
 from demograd.report.scores import Column, Scores, columns
 from demograd.report.section import NOTHING, Entry, Head, Section, Table, TableRow, entry, grouped, section
 from demograd.report.subject import Variant, row_words, world_labels
+from demograd.statistics.number import Number
 from demograd.words import Setting
 
 FEW = 12

@@ -5,10 +5,10 @@ import pandas as pd
 
 from demograd.report.charts.drawing import WIDTH, keys
 from demograd.report.charts.lines import Axis, line_chart
-from demograd.report.numbers import formatted
 from demograd.report.run import Run
 from demograd.report.section import Entry, Figure, Group, Head, Section, Table, TableRow, figure, section
 from demograd.report.subject import weights_rank
+from demograd.statistics.number import formatted
 
 METRIC = "sparsity_ratio"
 PRODUCTS = "sparsity_ratio_products"

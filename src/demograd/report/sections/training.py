@@ -9,9 +9,9 @@ from demograd.metrics import METRICS
 from demograd.report.charts.drawing import WIDTH, keys
 from demograd.report.charts.lines import Axis, line_chart, reach, with_ticks
 from demograd.report.networks import by_subject
-from demograd.report.numbers import MINUS, signed
 from demograd.report.run import Run
 from demograd.report.section import Chart, Figure, Section, figure, section
+from demograd.statistics.number import MINUS, signed
 from demograd.words import Setting
 
 DISTANCE = "parameter_distance"

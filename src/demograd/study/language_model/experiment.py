@@ -10,8 +10,8 @@ from demograd.errors import UserError
 from demograd.models import Model
 from demograd.observe.observe import check_place
 from demograd.observe.self_check import Fit, random_prompts, way_at_length
-from demograd.study.claims import check_claims
 from demograd.study.experiment import Experiment
+from demograd.study.language_model.claims import check_claims
 from demograd.study.language_model.demonstration_sets import DemonstrationSets
 from demograd.study.language_model.grid import cells, demonstrations_label, networks, worlds
 from demograd.study.language_model.inputs import Inputs, inputs_of, keep_inputs, read_inputs

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -12,6 +12,7 @@ from demograd.errors import UserError
 from demograd.models.placement import check_device
 from demograd.study.experiment import Experiment
 from demograd.study.store.folder import RunFolder
+from demograd.study.synthetic.claims import CLAIMED, check_claims
 from demograd.study.synthetic.constructed import construction_rows
 from demograd.study.synthetic.matrices import matrices
 from demograd.study.synthetic.named import of_reference
@@ -41,6 +42,8 @@ class SyntheticExperiment(Experiment):
     """Worlds × networks × seeds, and references."""
 
     study: SyntheticStudy
+    _claimed: list[Row] = field(default_factory=list, repr=False, compare=False)
+    """The rows that claims are about, as they were last tabulated: what they rest on is in no table."""
 
     @property
     def size(self) -> str:
@@ -76,10 +79,17 @@ class SyntheticExperiment(Experiment):
 
     def rows(self, folder: RunFolder) -> Iterator[Row]:
         """The rows of the results table."""
-        return rows_of(self.study, self._references(folder), self._networks(folder))
+        self._claimed.clear()
+        for row in rows_of(self.study, self._references(folder), self._networks(folder)):
+            if row.metric in CLAIMED:
+                self._claimed.append(row)
+            yield row
 
     def judge(self, folder: RunFolder) -> None:
-        """Write `matrices.json`: trained weights beside those of theory."""
+        """Write `claims.json`, and `matrices.json`: trained weights beside those of theory."""
+        worlds = self.study.worlds.items()
+        dimensions = {name: world.dimension for name, world in worlds if world.kind == "system"}
+        folder.write_json("claims.json", check_claims(self._claimed, self.study.context, dimensions))
         folder.write_json("matrices.json", matrices(self.study, self._references(folder), self._networks(folder)))
 
     def device(self) -> str:
@@ -114,7 +124,7 @@ def rows_of(
             for name in study.networks
         }
         for row in _world_rows(study, world, references[world], by_seed):
-            yield Row(task=world, k=study.context, dtype="float32") | row
+            yield replace(row, task=world, k=study.context if row.k is None else row.k, dtype="float32")
 
 
 def on_one_device(study: SyntheticStudy) -> SyntheticStudy:

@@ -1,6 +1,7 @@
 """Rows of scores over training seeds and test sequences."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import inf, isinf
 
 import numpy as np
@@ -8,9 +9,19 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from demograd.statistics import Over, aggregate, diverged, interval_over_demonstrations, over_seeds, statistic_interval
+from demograd.statistics import (
+    Over,
+    ResampledMean,
+    aggregate,
+    diverged,
+    interval_over_demonstrations,
+    over_seeds,
+    statistic_interval,
+)
+from demograd.statistics.bootstrap import resample_means, resample_ratios
+from demograd.statistics.intervals import mean_over_seeds
 from demograd.study.rows import SETS_FOR_SPREAD, number, over_sets, shown
-from demograd.words import Row
+from demograd.words import COLUMNS, Row
 
 EVERYWHERE = (-inf, inf)
 NO_ERROR = 1e-6
@@ -74,10 +85,56 @@ def ratio_row(above: Sequence[Tensor], below: Tensor) -> Row:
     )
 
 
-def blocks(scores: Float[Tensor, " sequences"]) -> Float[Tensor, " blocks"]:
+def blocks(scores: Float[Tensor, " sequences"], n_blocks: int = BLOCKS) -> Float[Tensor, " blocks"]:
     """Means of equally many neighbours, in float64: sequences are independent, so to resample blocks of them is to
-    resample them. The scores themselves where they are few, or are no multiple of `BLOCKS`. A block is infinite where a
-    score is."""
-    several = len(scores) // BLOCKS if len(scores) % BLOCKS == 0 else 1
+    resample them. The scores themselves where they are few, or no multiple of `n_blocks` or `BLOCKS`. A block is
+    infinite where a score is."""
+    if len(scores) > n_blocks and len(scores) % n_blocks:
+        n_blocks = BLOCKS
+    several = len(scores) // n_blocks if len(scores) % n_blocks == 0 else 1
     grouped = scores.double().reshape(-1, several)
     return torch.where(grouped.isinf().any(dim=1), torch.inf, grouped.mean(dim=1))
+
+
+CLAIM_RESAMPLES = 20_000
+"""More than for intervals in tables: a p-value that is corrected for many statements must be able to be small."""
+CLAIM_BLOCKS = 256
+"""So few that so many resamples of them fit into memory; where scores are no multiple, `BLOCKS` and fewer resamples."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimedRow(Row):
+    """A row that a claim is decided by."""
+
+    mean: ResampledMean | None = None
+    """Its number with all resamples, from which a p-value comes; no column. None: there is no number."""
+
+
+def claimed_scores(row: Row, scores: Sequence[Tensor]) -> ClaimedRow:
+    """A row of `score_row(scores)`, to decide a claim by."""
+    values = torch.stack([blocks(score, CLAIM_BLOCKS) for score in scores])[..., None]
+    return _claimed(row, mean_over_seeds(resample_means(values, _resamples(values.shape[1]), 0), "demonstrations"))
+
+
+def claimed_seeds(row: Row, values: Sequence[float]) -> ClaimedRow:
+    """A row of `seeds_row(values)`, to decide a claim by."""
+    stacked = torch.tensor(values, dtype=torch.float64)[:, None].expand(-1, 2)
+    return _claimed(row, mean_over_seeds(resample_means(stacked, CLAIM_RESAMPLES, 0), "demonstrations"))
+
+
+def claimed_ratio(row: Row, above: Sequence[Tensor], below: Tensor) -> ClaimedRow:
+    """A row of `ratio_row(above, below)`, to decide a claim by."""
+    if row.value is None:  # a ratio to nothing, or of what diverged
+        return _claimed(row, None)
+    numerators = torch.stack([blocks(losses, CLAIM_BLOCKS) for losses in above]).numpy()
+    resamples = _resamples(numerators.shape[1])
+    ratios = resample_ratios(numerators, blocks(below, CLAIM_BLOCKS).numpy(), resamples, 0)
+    return _claimed(row, mean_over_seeds(ratios, "demonstrations"))
+
+
+def _claimed(row: Row, mean: ResampledMean | None) -> ClaimedRow:
+    return ClaimedRow(**{column: getattr(row, column) for column in COLUMNS}, mean=None if row.value is None else mean)
+
+
+def _resamples(n_blocks: int) -> int:
+    return CLAIM_RESAMPLES if n_blocks <= 4 * CLAIM_BLOCKS else 2_000

@@ -7,7 +7,7 @@ from torch import Generator, Tensor
 
 from demograd.study.synthetic.clamped import clamped_rows
 from demograd.study.synthetic.named import failed_row, of_network, of_reference, whole
-from demograd.study.synthetic.paired import loss_row, ratio_row
+from demograd.study.synthetic.paired import claimed_ratio, loss_row, ratio_row
 from demograd.study.synthetic.references import Tuned
 from demograd.study.synthetic.schema import SyntheticStudy
 from demograd.study.synthetic.units import Trained
@@ -49,12 +49,12 @@ def system_rows(
                 for seed, of_seed in zip(networks[network], whole_losses, strict=True):
                     yield replace(compared, metric="loss_ratio", seed=seed) | ratio_row([of_seed], below.mean(dim=1))
                 for t in range(below.shape[1]):
-                    yield replace(compared, metric="loss_ratio_by_position", at=t + 1) | ratio_row(
-                        [one[:, t] for one in found], below[:, t]
-                    )
+                    row, errors_then = replace(compared, metric="loss_ratio_by_position", at=float(t + 1)), below[:, t]
+                    of_seeds = [of_seed[:, t] for of_seed in found]
+                    yield claimed_ratio(row | ratio_row(of_seeds, errors_then), of_seeds, errors_then)
 
 
 def _of_learner(shared: Row, errors: list[Tensor]) -> Iterator[Row]:
     yield replace(shared, metric="loss") | loss_row([one.mean(dim=1) for one in errors])
     for t in range(errors[0].shape[1]):
-        yield replace(shared, metric="loss_by_position", at=t + 1) | loss_row([one[:, t] for one in errors])
+        yield replace(shared, metric="loss_by_position", at=float(t + 1)) | loss_row([one[:, t] for one in errors])

@@ -6,7 +6,7 @@ from dataclasses import replace
 import torch
 
 from demograd.study.synthetic.named import of_network
-from demograd.study.synthetic.paired import ratio_row, score_row
+from demograd.study.synthetic.paired import claimed_ratio, claimed_scores, ratio_row, score_row
 from demograd.study.synthetic.regression.tested import Tested
 from demograd.synthetic import compare
 from demograd.words import Row
@@ -28,7 +28,7 @@ def against_rows(tested: Tested) -> Iterator[Row]:
                 continue
             pair = replace(of_network(network), method=one.label)
             below = tested.reference_losses[one.label]
-            yield replace(pair, metric="loss_ratio") | ratio_row(of_seeds, below)
+            yield claimed_ratio(replace(pair, metric="loss_ratio") | ratio_row(of_seeds, below), of_seeds, below)
             for seed, of_seed in zip(tested.study.seeds, of_seeds, strict=True):
                 yield replace(pair, metric="loss_ratio", seed=seed) | ratio_row([of_seed], below)
             found = [compare(each, one.learner, tested.few) for each in tested.networks[network]]
@@ -44,4 +44,5 @@ def against_rows(tested: Tested) -> Iterator[Row]:
                         status=ONE_DIMENSION,
                     )
                 else:
-                    yield replace(pair, metric=metric) | score_row(scores, bounds)
+                    row = replace(pair, metric=metric) | score_row(scores, bounds)
+                    yield claimed_scores(row, scores) if metric == "sensitivity_cosine" else row

@@ -20,12 +20,14 @@ def by_layers_rows(tested: Tested) -> Iterator[Row]:
     }
     for family, members in families.items():
         for layers, network in members.items():
-            yield replace(of_network(family), metric="loss_by_layers", at=layers) | loss_row(tested.losses[network])
+            yield replace(of_network(family), metric="loss_by_layers", at=float(layers)) | loss_row(
+                tested.losses[network]
+            )
     for one in tested.references if families else ():
         if one.steps is not None:
-            yield Row(setting=Setting.REFERENCE, method=one.family, metric="loss_by_layers", at=one.steps) | loss_row(
-                [tested.reference_losses[one.label]]
-            )
+            yield Row(
+                setting=Setting.REFERENCE, method=one.family, metric="loss_by_layers", at=float(one.steps)
+            ) | loss_row([tested.reference_losses[one.label]])
 
 
 def families_of(names: Iterable[str], networks: Mapping[str, Network]) -> dict[str, dict[int, str]]:

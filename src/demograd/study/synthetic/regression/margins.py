@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from demograd.statistics import difference
 from demograd.study.synthetic.named import of_network
-from demograd.study.synthetic.paired import score_row
+from demograd.study.synthetic.paired import claimed_scores, score_row
 from demograd.study.synthetic.regression.tested import Tested
 from demograd.study.synthetic.schema import Network
 from demograd.words import Row
@@ -27,7 +27,8 @@ def margin_rows(tested: Tested) -> Iterator[Row]:
                     yield replace(pair, n_seeds=len(tested.study.seeds), status=" and ".join(why))
                 else:
                     of_both = zip(tested.losses[other], tested.losses[matching], strict=True)
-                    yield pair | score_row([difference(one, best) for one, best in of_both])
+                    margins = [difference(losses, best) for losses, best in of_both]
+                    yield claimed_scores(pair | score_row(margins), margins)
 
 
 def but_for_attention(one: Network, other: Network) -> bool:

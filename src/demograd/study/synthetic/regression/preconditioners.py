@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from demograd.study.synthetic.named import of_network
-from demograd.study.synthetic.paired import seeds_row
+from demograd.study.synthetic.paired import claimed_seeds, seeds_row
 from demograd.study.synthetic.regression.tested import Tested
 from demograd.study.synthetic.schema import Network, SyntheticStudy
 from demograd.synthetic import LinearRegression, best_preconditioner, effective_preconditioner
@@ -23,9 +23,8 @@ def preconditioner_rows(tested: Tested) -> Iterator[Row]:
         if best is not None and is_one_linear_layer(tested.study.networks[network]):
             found = [effective_preconditioner(each.layers()[0], tested.study.context).cpu().double() for each in there]
             distances = [float((each - best).norm() / best.norm()) for each in found]
-            yield replace(of_network(network), method=CLOSED_FORM, metric="preconditioner_distance") | seeds_row(
-                distances, (0.0, torch.inf)
-            )
+            row = replace(of_network(network), method=CLOSED_FORM, metric="preconditioner_distance")
+            yield claimed_seeds(row | seeds_row(distances, (0.0, torch.inf)), distances)
 
 
 def closed_form(study: SyntheticStudy, name: str) -> Tensor | None:

@@ -8,11 +8,10 @@ from typing import Any
 import torch
 
 from demograd.metrics import METRICS, check_resolution, check_update_size
-from demograd.study.claim_sides import Side, is_tuned
+from demograd.study.language_model.claim_sides import Side, is_tuned
 from demograd.study.language_model.grid import World
 from demograd.study.language_model.groups import Gathered
 from demograd.study.scores import Scores, partner, size_curve
-from demograd.study.store.folder import RunFolder
 from demograd.study.validity import cell_label
 from demograd.words import Weights
 
@@ -21,21 +20,22 @@ _About = tuple[str, str, int, str, str | None]
 Validity = dict[tuple[str, _About], str]
 """Check, and what it is about → why the numbers do not count."""
 
-_ABSURD = "updates of an absurd size"
+ABSURD = "updates of an absurd size"
+BELOW_RESOLUTION = "are below resolution"
 NO_LEARNING = {
     ("in_context_learning", False): "no in-context learning here",
     ("in_context_learning", True): "undecided whether there is in-context learning here",
     ("fine_tuning", False): "fine-tuning learned nothing here",
     ("fine_tuning", True): "undecided whether fine-tuning learned anything here",
-    ("update_size", False): _ABSURD,
+    ("update_size", False): ABSURD,
 }
 """Check, and whether it is undecided → the objection."""
 
 
-def invalid_worlds(folder: RunFolder) -> Validity:
+def invalid_worlds(validity: Sequence[Mapping[str, Any]]) -> Validity:
     """What failed its check, as `validity.json` says."""
     found: Validity = {}
-    for row in folder.read_json("validity.json"):
+    for row in validity:
         reason = NO_LEARNING.get((row["check"], row.get("undecided", False)))
         if reason is not None and not row["passed"]:
             found[row["check"], (row["model"], row["task"], row["k"], row["weights"], row["method"])] = reason
@@ -71,7 +71,7 @@ def objection_to(
     if found := next((invalid[key] for key in learning if key in invalid), ""):
         return found
     if at is not None:
-        return "" if check_update_size([torch.tensor([[at]])]).passed else _ABSURD  # of this size, whatever the rates
+        return "" if check_update_size([torch.tensor([[at]])]).passed else ABSURD  # of this size, whatever the rates
     sizes = [("update_size", _about(world, side, curve[0])) for side, curve in tuned]
     return next((invalid[key] for key in sizes if key in invalid), "")
 
@@ -100,7 +100,7 @@ def unresolved(sides: Sequence[Side | float], scores: Sequence[Scores | float | 
     """Whether most values of a similarity, as it was read, are below resolution: their rest is no fair sample."""
     for side, score in zip(sides, scores, strict=True):
         if isinstance(side, dict) and isinstance(score, list) and not _is_resolved(side["metric"], score):
-            return f"most updates of {side['method'] if is_tuned(side) else side['setting']} are below resolution"
+            return f"most updates of {side['method'] if is_tuned(side) else side['setting']} {BELOW_RESOLUTION}"
     return ""
 
 

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from demograd.statistics import at_equal_size, mean_over_heads
-from demograd.study.claim_sides import Side, is_tuned
 from demograd.study.curves import curves_of
+from demograd.study.language_model.claim_sides import Side, is_tuned
 from demograd.study.language_model.groups import Gathered, Untuned
 from demograd.study.measures import MEASURES
 from demograd.study.schema import Study

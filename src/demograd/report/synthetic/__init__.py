@@ -1,1 +1,0 @@
-"""Findings of a synthetic run: what each trained transformer is, and why."""

@@ -1,0 +1,133 @@
+"""Claims of the form "these numbers lie in these ranges": tests of each number, and verdicts of a family of claims."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from math import isinf, isnan, nan
+
+from demograd.statistics.intervals import ResampledMean
+from demograd.statistics.number import Number
+from demograd.statistics.significance import ClaimDecision, holm, smallest_alpha
+from demograd.statistics.verdict import SEEDS_TO_DECIDE, Interval, Verdict
+
+LEVEL = 0.95
+
+
+@dataclass(frozen=True, eq=False)
+class RangeTest:
+    """A number over training seeds, and the range in which a claim says that it lies."""
+
+    cell: Number
+    """As tables have it."""
+    mean: ResampledMean | None
+    """The resamples from which the interval of any level comes; None: there are none."""
+    low: float
+    high: float
+    """The ends belong to the range; one that is open above begins above `low`."""
+    title: str
+    """What the number is, as a reason says it: `the ratio of losses`."""
+
+    @property
+    def words(self) -> str:
+        """`0.98 to 1.02`, or the bound of an open range."""
+        return f"{self.low:g}" if isinf(self.high) else f"{self.low:g} to {self.high:g}"
+
+    @cached_property
+    def interval(self) -> Interval | None:
+        """The 95 % interval of the test."""
+        return None if self.mean is None else self.mean.interval(LEVEL)
+
+    def undecidable(self, least: int = SEEDS_TO_DECIDE) -> str:
+        """Why the number can decide nothing, as a clause; empty if it can."""
+        if self.cell.value is None:
+            return self.cell.text
+        if self.cell.n_seeds < least:
+            return f"fewer than {least} training seeds ({self.cell.n_seeds})"
+        if self.mean is None or self.cell.interval is None or self.cell.conditional:
+            return "there is no interval over training seeds"
+        return ""
+
+    def is_inside(self, interval: Interval) -> bool:
+        """Whether a whole interval lies in the range."""
+        above = self.low < interval.low if isinf(self.high) else self.low <= interval.low
+        return above and interval.high <= self.high
+
+    def is_outside(self, interval: Interval) -> bool:
+        """Whether no part of an interval lies in the range."""
+        return interval.high < self.low or self.high < interval.low
+
+    @cached_property
+    def p_inside(self) -> float:
+        """The smallest α at which the interval of level 1 − α lies in the range: of "it lies elsewhere"."""
+        mean = self.mean
+        if mean is None:
+            return nan
+        return smallest_alpha(lambda alpha: self.is_inside(mean.interval(1 - alpha)), LEVEL, len(mean.of_queries))
+
+    @cached_property
+    def p_outside(self) -> float:
+        """The smallest α at which the interval of level 1 − α leaves out the range: of "it lies there"."""
+        mean = self.mean
+        if mean is None:
+            return nan
+        return smallest_alpha(lambda alpha: self.is_outside(mean.interval(1 - alpha)), LEVEL, len(mean.of_queries))
+
+
+def decide_ranges(
+    statements: Mapping[str, Sequence[RangeTest]], alpha: float = 0.05, least: int = SEEDS_TO_DECIDE
+) -> dict[str, ClaimDecision]:
+    """A verdict for each statement, together wrong with a chance of `alpha` at most (Holm).
+
+    A statement is that each of its numbers lies in its range. It is supported by all together, so with the largest of
+    their p-values, which needs no correction (an intersection-union test); it is contradicted by any one, so with the
+    smallest times their number (Bonferroni). Intervals are two-sided, so that either answer alone is wrong with half of
+    α, and a statement counts once. A number that can decide nothing (`RangeTest.undecidable`) supports nothing, and
+    leaves it to the others to contradict.
+
+    **Source:** Berger 1982, "Multiparameter hypothesis testing and acceptance sampling"; Holm 1979.
+    """
+    inside, outside = {}, {}
+    for name, tests in statements.items():
+        decidable = [test for test in tests if not test.undecidable(least)]
+        inside[name] = max((test.p_inside for test in tests), default=nan) if len(decidable) == len(tests) else nan
+        outside[name] = min((len(decidable) * min(test.p_outside, 1.0) for test in decidable), default=nan)
+    answers = {
+        name: min((p for p in (inside[name], outside[name]) if not isnan(p)), default=nan) for name in statements
+    }
+    family = holm(list(answers.values()))
+    decisions = {}
+    for (name, tests), corrected in zip(statements.items(), family.p_values, strict=True):
+        verdict = Verdict.UNDECIDED
+        if corrected <= alpha:  # not where it is NaN
+            verdict = Verdict.SUPPORTED if answers[name] == inside[name] else Verdict.CONTRADICTED
+        decisions[name] = ClaimDecision(
+            verdict, _reason(verdict, tests, corrected, least), corrected, nan, family.n_tested
+        )
+    return decisions
+
+
+def _reason(verdict: Verdict, tests: Sequence[RangeTest], p_value: float, least: int) -> str:
+    if verdict is Verdict.UNDECIDED:
+        reasons = [test.undecidable(least) or _open(test) for test in tests]
+        return " and ".join(dict.fromkeys(filter(None, reasons))) or f"corrected p = {p_value:.2g}"
+    if verdict is Verdict.SUPPORTED:
+        shown = [f"{test.title} is {'above' if isinf(test.high) else 'within'} {test.words}" for test in tests]
+    else:
+        shown = [
+            f"{test.title} is {'below' if isinf(test.high) else 'outside'} {test.words}"
+            for test in tests
+            if not test.undecidable(least) and test.interval is not None and test.is_outside(test.interval)
+        ]
+    return f"{' and '.join(dict.fromkeys(shown))} (corrected p = {p_value:.2g})"
+
+
+def _open(test: RangeTest) -> str:
+    """Why a number leaves a statement open; empty where its own 95 % interval would not."""
+    interval, value = test.interval, test.cell.value
+    if interval is None or value is None or test.is_inside(interval):
+        return ""
+    if test.is_outside(interval):
+        return f"{test.title} is not shown to be {'below' if isinf(test.high) else 'outside'} {test.words}"
+    if isinf(test.high):
+        return f"the interval of {test.title} includes {test.words}"
+    return f"the interval of {test.title} reaches {'beyond' if test.low <= value <= test.high else 'into'} {test.words}"

@@ -1,0 +1,179 @@
+"""The papers' claims about language models (claims.yaml), and every comparison that a run has of each."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from math import nan
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from demograd.statistics import (
+    ClaimDecision,
+    PairedTest,
+    aggregate,
+    difference,
+    over_seeds,
+    paired_test,
+    stack_seeds,
+)
+from demograd.study.language_model.claim_sides import Side, in_words, pairs
+from demograd.study.language_model.comparison import Comparison
+from demograd.study.language_model.findings import LEADING, findings_of
+from demograd.study.language_model.groups import Gathered, Untuned, by_task_and_k
+from demograd.study.language_model.objections import Validity, invalid_worlds, objection_to, unresolved
+from demograd.study.language_model.side_scores import side_curve, side_scores, why_no_scores
+from demograd.study.rows import number
+from demograd.study.schema import Study
+from demograd.study.scores import Scores, common_size
+from demograd.study.store.folder import RunFolder
+from demograd.study.verdicts import claims_of, decide_claims, verdicts_record
+from demograd.words import Weights
+
+RESAMPLES = 20_000
+"""More than for intervals in tables: a p-value that is corrected for many claims must be able to be small."""
+
+ONE_RATE_EACH = "at one learning rate each"
+_NOT_TESTED = PairedTest(nan, None, nan, nan, 0, 0)
+
+
+def check_claims(study: Study, folder: RunFolder) -> dict[str, Any]:
+    """Write `claims.json` and return it: every comparison that the run has, with its verdict, and what is found."""
+    validity = folder.read_json("validity.json")
+    invalid = invalid_worlds(validity)
+    comparisons, of_untrained = list[Comparison](), list[Comparison]()
+    leading = claims_of("language_model")[LEADING]
+    for same_world in by_task_and_k(study, folder):
+        for name, claim in claims_of("language_model").items():
+            comparisons += _comparisons(study, same_world, name, claim, invalid)
+        for weights in (weights for weights in study.weights if weights != Weights.TRAINED):
+            untrained = {side: leading[side] | {"weights": weights} for side in ("left", "right")}
+            of_untrained += _comparisons(study, same_world, LEADING, leading | untrained, invalid)
+    by_claim: dict[str, list[dict[str, Any]]] = {}
+    decisions = decide_claims([comparison.statement for comparison in comparisons])
+    for comparison, decision in zip(comparisons, decisions, strict=True):
+        by_claim.setdefault(comparison.claim, []).append(_record(comparison, decision))
+    findings = findings_of(study, zip(comparisons, decisions, strict=True), of_untrained, validity)
+    record = verdicts_record("language_model", by_claim, findings, _without(study))
+    folder.write_json("claims.json", record)
+    return record
+
+
+def _without(study: Study) -> str:
+    """Why a run has no finding."""
+    if not study.methods:
+        return "no fine-tuning was measured, so there is nothing to compare with ICL"
+    measured = "its similarity to ICL was not measured" if study.controls else "no control was measured"
+    return f"{measured}, so it is open whether fine-tuning on these demonstrations above all looks like ICL"
+
+
+def _record(comparison: Comparison, decision: ClaimDecision) -> dict[str, Any]:
+    """A comparison as `claims.json` has it."""
+    test = comparison.test
+    return {
+        "task": comparison.task,
+        "k": comparison.k,
+        "compared": comparison.title + comparison.place,
+        "left": number(comparison.left),
+        "right": number(comparison.right),
+        "difference": number(test.difference),
+        "ci_low": test.interval and test.interval.low,
+        "ci_high": test.interval and test.interval.high,
+        "p_value": number(test.p_value),
+        "p_corrected": number(decision.p_value),
+        "p_equal": number(test.p_equal),
+        "p_equal_corrected": number(decision.p_equal),
+        "effect_size": number(test.effect_size),
+        "n": comparison.n,
+        "n_missing": comparison.n_missing,
+        "n_seeds": test.n_seeds,
+        "n_queries": test.n_queries,
+        "margin": test.margin and number(test.margin),
+        "one_rate_each": comparison.one_rate_each,
+        "verdict": str(decision.verdict),
+        "reason": decision.reason + f"; {ONE_RATE_EACH}" * comparison.one_rate_each,
+    }
+
+
+def _comparisons(
+    study: Study, same_world: Sequence[Untuned], name: str, claim: Mapping[str, Any], invalid: Validity
+) -> Iterator[Comparison]:
+    """All comparisons of a claim on one task at one k."""
+    names = ("metric", "method", "setting", "weights", *(("model",) if len(study.models) > 1 else ()))
+    for left, right in pairs(study, claim):
+        missing = [why_no_scores(same_world, side) for side in (left, right) if isinstance(side, dict)]
+        if None not in missing:
+            objection = next(filter(None, missing), "")
+            yield _comparison(name, claim, same_world, left, right, names, invalid, objection)
+
+
+def _comparison(
+    name: str,
+    claim: Mapping[str, Any],
+    same_world: Sequence[Untuned],
+    left: Side | float,
+    right: Side | float,
+    names: Sequence[str],
+    invalid: Validity,
+    objection: str,
+) -> Comparison:
+    """One comparison; where a side has several learning rates, at a size that both reach."""
+    world = same_world[0].world
+    curves = [curve for side in (left, right) if (curve := side_curve(same_world, side)) is not None]
+    one_rate_each = len(curves) == 2 and curves[0] != curves[1] and all(len(curve) == 1 for curve in curves)
+    several = any(len(curve) > 1 for curve in curves)
+    at = common_size(curves) if several and not objection else None  # there is no size where a side has no numbers
+    unreadable = objection or _no_common_size(curves, at)
+    place = "" if several and objection else _where(curves, at, one_rate_each)
+    about = (name, world.task, world.k, (left, right), in_words(left, right, names), place)
+    if unreadable:
+        return Comparison(*about, nan, nan, _NOT_TESTED, 0, 0, one_rate_each, unreadable)
+    scores = [side if isinstance(side, float) else side_scores(same_world, side, at) for side in (left, right)]
+    differences, means = _differences(scores)
+    test = paired_test(differences, margin=_margin(claim, means[0]), resamples=RESAMPLES)
+    n_missing = int((~differences.isfinite()).sum())
+    # what is not finite is no number, whatever else might be said against it
+    objection = (
+        test.reason
+        if differences.isinf().any()
+        else (objection_to(invalid, claim, world, (left, right), curves, at) or unresolved((left, right), scores))
+    )
+    return Comparison(*about, *means, test, differences.numel() - n_missing, n_missing, one_rate_each, objection)
+
+
+def _no_common_size(curves: Sequence[list[Gathered]], at: float | None) -> str:
+    """Why curves over learning rates cannot be read at one size; empty where they can, or need not."""
+    single = next((curve[0].cell.method for curve in curves if len(curve) == 1), None)
+    if at is not None and single is not None:
+        return f"{single} has one learning rate, so it has no curve to read at the other side's size of updates"
+    return "the two sides reach no common size of updates" if at is not None and at != at else ""
+
+
+def _where(curves: Sequence[list[Gathered]], at: float | None, one_rate_each: bool) -> str:
+    """Where on their curves over learning rates two sides were compared, if that is a choice."""
+    if at is not None:
+        return f", at ‖u_FT‖ / ‖u_ICL‖ = {at:.2g}" if not _no_common_size(curves, at) else ""
+    if one_rate_each:
+        return f", {ONE_RATE_EACH}"
+    return ", at one learning rate" if len(curves) == 1 else ""  # of one method on both sides there is no choice
+
+
+def _differences(sides: Sequence[Scores | float | None]) -> tuple[Tensor, tuple[float, float]]:
+    """[seeds, queries, layers], and the mean of each side over the values that both have; NaN for one that diverged."""
+    left, right = (
+        torch.tensor(side, dtype=torch.float64)
+        if isinstance(side, float)
+        else stack_seeds([score if score.dim() > 1 else score[:, None] for score in side or []])
+        for side in sides
+    )
+    differences = difference(*torch.broadcast_tensors(left, right))
+    paired = [torch.where(differences.isfinite() | side.isinf(), side, torch.nan) for side in (left, right)]
+    means = [over_seeds([aggregate(of_seed).value for of_seed in side]).mean for side in paired]
+    return differences, (means[0], means[1])
+
+
+def _margin(claim: Mapping[str, Any], left: float) -> float | None:
+    """A number, or a share of the left side's mean."""
+    if claim["compare"] != "equal":
+        return None
+    margin = claim["margin"]
+    return abs(left) * float(margin.rstrip(" %")) / 100 if isinstance(margin, str) else float(margin)

@@ -1,0 +1,308 @@
+"""The claims about small trained transformers (claims.yaml), each with a statement for everything that it is about."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from math import inf
+from typing import Any, NamedTuple
+
+from demograd.statistics import Number, ClaimDecision, Decision, RangeTest, Verdict
+from demograd.statistics.number import precise_number_of, written
+from demograd.study.synthetic.paired import ClaimedRow
+from demograd.study.synthetic.standing import Standing, seeds_apart, standing, standing_in_words
+from demograd.study.verdicts import Finding, Statement, claims_of, decide_claims, verdicts_record
+from demograd.words import Row, Setting, listed
+
+ALGORITHM, PRECONDITIONER, MATCHING, LEAST_SQUARES, LEARNED = (
+    "same-algorithm",
+    "closed-form-preconditioner",
+    "matching-attention",
+    "least-squares",
+    "learned",
+)
+CLAIMED = frozenset(metric for claim in claims_of("synthetic").values() for metric in claim["numbers"])
+"""The metrics that claims are about."""
+WITHOUT = "no network was held against anything"
+"""The sentence of a run of which no claim is."""
+_ADDED = {
+    Standing.BETTER: " (it is better)",
+    Standing.WORSE: " (it is worse)",
+    Standing.AS_GOOD: " (it is as good)",
+    Standing.AS_GOOD_OR_BETTER: " (it is as good or better)",
+}
+"""What a run's one sentence adds where a network is not what it was held against."""
+
+
+class Subject(NamedTuple):
+    """Of what network a number is, and against what reference; the latter empty for the network alone."""
+
+    world: str
+    network: str
+    reference: str
+
+
+@dataclass(frozen=True)
+class Conclusion:
+    """A statement, and how it is said."""
+
+    statement: Statement
+    subject: Subject
+    title: str
+    """What is compared, without its world."""
+    sentence: Callable[[Decision], Finding]
+    standing: str = ""
+    """How the network's loss stands to the reference's, or that training seeds disagree; may be empty."""
+
+    @property
+    def tests(self) -> tuple[RangeTest, ...]:
+        """The numbers."""
+        assert isinstance(self.statement.test, tuple)
+        return self.statement.test
+
+
+class Evidence:
+    """The numbers of networks at a study's context, by metric and subject."""
+
+    def __init__(self, rows: Iterable[Row], context: int) -> None:
+        self._rows = [
+            row
+            for row in rows
+            if row.setting == Setting.TF and row.metric in CLAIMED and row.k in (None, context) and row.layer is None
+        ]
+
+    @cached_property
+    def over_seeds(self) -> dict[str, dict[Subject, dict[float | None, Row]]]:
+        """Metric → subject → `at` → row over training seeds."""
+        rows: dict[str, dict[Subject, dict[float | None, Row]]] = {}
+        for row in (row for row in self._rows if row.seed is None):
+            rows.setdefault(str(row.metric), {}).setdefault(_subject(row), {})[row.at] = row
+        return rows
+
+    def by_seed(self, metric: str, subject: Subject) -> list[float]:
+        """A number of each training seed; missing ones are left out."""
+        return [
+            row.value
+            for row in self._rows
+            if (row.metric, _subject(row)) == (metric, subject) and row.seed is not None and row.value is not None
+        ]
+
+    def tests(self, claim: str, metric: str) -> dict[Subject, RangeTest]:
+        """Whether a metric that has one value for each subject lies where a claim says."""
+        rows = self.over_seeds.get(metric, {})
+        return {subject: _test(claim, row) for subject, by_place in rows.items() for row in by_place.values()}
+
+
+def check_claims(rows: Iterable[Row], context: int, dimensions: Mapping[str, int]) -> dict[str, Any]:
+    """The content of `claims.json`.
+
+    Args:
+        rows: of the results; those that a claim is decided by are `ClaimedRow`.
+        context: how many examples the networks were trained on; other numbers are of no claim.
+        dimensions: world → of how many dimensions it is.
+    """
+    evidence = Evidence(rows, context)
+    conclusions = [
+        *_algorithms(evidence),
+        *_preconditioners(evidence),
+        *_matching(evidence),
+        *_least_squares(evidence, dimensions),
+        *_without_loss(evidence),
+    ]
+    decisions = decide_claims([conclusion.statement for conclusion in conclusions])
+    comparisons: dict[str, list[dict[str, Any]]] = {}
+    findings = []
+    for conclusion, decision in zip(conclusions, decisions, strict=True):
+        findings.append(conclusion.sentence(decision))
+        comparisons.setdefault(conclusion.statement.claim, []).append(_record(conclusion, decision, context))
+    return verdicts_record("synthetic", comparisons, findings, WITHOUT)
+
+
+def _claims() -> dict[str, dict[str, Any]]:
+    return claims_of("synthetic")
+
+
+def _subject(row: Row) -> Subject:
+    return Subject(row.task or "", row.model or "", row.method or "")
+
+
+def _test(claim: str, row: Row) -> RangeTest:
+    number = _claims()[claim]["numbers"][row.metric]
+    low, high = number["within"] if "within" in number else (number["above"], inf)
+    mean = row.mean if isinstance(row, ClaimedRow) else None
+    status = row.status or ("missing" if row.value is None else "ok")
+    return RangeTest(precise_number_of(asdict(row) | {"status": status}), mean, low, high, number["title"])
+
+
+def _record(conclusion: Conclusion, decision: ClaimDecision, context: int) -> dict[str, Any]:
+    """A statement as `claims.json` has it."""
+    return {
+        "task": conclusion.subject.world,
+        "k": context,
+        "compared": conclusion.title,
+        "network": conclusion.subject.network,
+        "reference": conclusion.subject.reference,
+        "numbers": [
+            {
+                "title": test.title,
+                "value": test.cell.value,
+                "ci_low": test.cell.low,
+                "ci_high": test.cell.high,
+                "low": test.low,
+                "high": None if test.high == inf else test.high,
+                "text": written(test.cell),
+            }
+            for test in conclusion.tests
+        ],
+        "standing": conclusion.standing,
+        "p_corrected": None if decision.p_value != decision.p_value else decision.p_value,
+        "n_seeds": _n_seeds(conclusion.tests),
+        "verdict": str(decision.verdict),
+        "reason": decision.reason,
+    }
+
+
+def _n_seeds(tests: Sequence[RangeTest]) -> int:
+    return min(test.cell.n_seeds for test in tests)
+
+
+def _sentence(
+    claim: str, world: str, yes: str, no: str, values: str, about: str, n_seeds: int
+) -> Callable[..., Finding]:
+    """A function that says a decision, of which `yes` and `no` are clauses, and why it is open or on what it rests."""
+
+    def say(decision: Decision) -> Finding:
+        clauses = {Verdict.SUPPORTED: yes, Verdict.CONTRADICTED: no, Verdict.UNDECIDED: f"it is open whether {yes}"}
+        reason = decision.reason if decision.verdict == Verdict.UNDECIDED else ""
+        seeds = f"{n_seeds} training seed{'s' * (n_seeds != 1)}"
+        ending = f": {reason}" if reason else f"; 95 % intervals over {seeds}, verdicts corrected by Holm"
+        sentence = f"{decision.verdict.capitalize()}: in {world}, {clauses[decision.verdict]} ({values}){ending}."
+        return Finding(claim, f"{about} in {world}", decision.verdict, reason, sentence)
+
+    return say
+
+
+def _algorithms(evidence: Evidence) -> Iterator[Conclusion]:
+    """Whether a network does what each reference does that it was held against.
+
+    Where seeds ended at different optima their mean is the loss of no network, so the sentence counts them.
+    """
+    cosines = evidence.tests(ALGORITHM, "sensitivity_cosine")
+    for subject, ratio in evidence.tests(ALGORITHM, "loss_ratio").items():
+        if subject not in cosines:  # a linear system: there is no query whose x a prediction is sensitive to
+            continue
+        cosine, has_ratio = cosines[subject], ratio.cell.value is not None
+        apart = seeds_apart(evidence.by_seed("loss_ratio", subject), ratio.low, ratio.high) if has_ratio else ""
+        yield Conclusion(
+            Statement(ALGORITHM, (ratio, cosine)),
+            subject,
+            f"“{subject.network}” as {subject.reference}",
+            _algorithm_sentence(subject, ratio, cosine, apart),
+            apart or standing_in_words(ratio),
+        )
+
+
+def _algorithm_sentence(subject: Subject, ratio: RangeTest, cosine: RangeTest, apart: str) -> Callable[..., Finding]:
+    does = f"“{subject.network}” does what {subject.reference} does"
+    but = f" from every seed: {apart}" if apart else _but(ratio)
+    does_not = f"“{subject.network}” does not do what {subject.reference} does{but}"
+    times = f"its loss is {written(ratio.cell)} times as large" if ratio.cell.value is not None else ratio.cell.text
+    title = f"“{subject.network}” as {subject.reference}"
+
+    def say(decision: Decision) -> Finding:
+        is_contradicted = decision.verdict == Verdict.CONTRADICTED
+        seeds = f", a mean over seeds of which {apart}" if apart and not is_contradicted else ""
+        values = f"{times}{seeds}; the cosine of their sensitivities {written(cosine.cell)}"
+        added = " (its seeds disagree)" if apart else _ADDED.get(standing(ratio), "")
+        about = title + added * is_contradicted
+        n_seeds = ratio.cell.n_seeds
+        return _sentence(ALGORITHM, subject.world, does, does_not, values, about, n_seeds)(decision)
+
+    return say
+
+
+def _but(ratio: RangeTest) -> str:
+    """What a network that is not a reference is instead: another algorithm may be a better one."""
+    words = standing_in_words(ratio)
+    match standing(ratio):
+        case Standing.BETTER:
+            return f": {words}, so it is not that algorithm but a better one"
+        case Standing.WORSE:
+            return f": {words}, so it is not that algorithm but a worse one"
+        case Standing.AS_GOOD | Standing.AS_GOOD_OR_BETTER:
+            return f", though {words}: it is another algorithm that is as good"
+        case Standing.OPEN:
+            return ""
+
+
+def _preconditioners(evidence: Evidence) -> Iterator[Conclusion]:
+    """Whether a one-layer network has the preconditioner of the closed form."""
+    for subject, distance in evidence.tests(PRECONDITIONER, "preconditioner_distance").items():
+        own = f"the preconditioner of “{subject.network}”"
+        yes, no = (f"{own} is {negation}that of the {subject.reference}" for negation in ("", "not "))
+        values = f"relative Frobenius distance {written(distance.cell)}; up to {distance.high:g} counts as equal"
+        about = f"“{subject.network}”"
+        say = _sentence(PRECONDITIONER, subject.world, yes, no, values, about, distance.cell.n_seeds)
+        yield Conclusion(Statement(PRECONDITIONER, (distance,)), subject, about, say)
+
+
+def _matching(evidence: Evidence) -> Iterator[Conclusion]:
+    """Whether the network whose attention is the world's kernel has the lowest loss of that world."""
+    margins: dict[tuple[str, str], dict[str, RangeTest]] = {}
+    for subject, margin in evidence.tests(MATCHING, "loss_margin").items():
+        if subject.network != subject.reference:
+            margins.setdefault((subject.world, subject.reference), {})[subject.network] = margin
+    for (world, best), others in margins.items():
+        own = f"“{best}”, whose attention is the world’s kernel,"
+        yes, no = f"{own} has the lowest loss", f"{own} does not have the lowest loss"
+        above = [f"{written(margin.cell)} of “{network}”" for network, margin in others.items()]
+        values, tests = f"by how much the others’ losses are higher: {listed(above)}", tuple(others.values())
+        say = _sentence(MATCHING, world, yes, no, values, f"“{best}”", _n_seeds(tests))
+        yield Conclusion(Statement(MATCHING, tests), Subject(world, best, ""), f"“{best}”", say)
+
+
+def _least_squares(evidence: Evidence, dimensions: Mapping[str, int]) -> Iterator[Conclusion]:
+    """Whether a network errs as much as least squares, once it has seen more states than the system has dimensions."""
+    reference = _claims()[LEAST_SQUARES]["against"]
+    for subject, by_position in evidence.over_seeds.get("loss_ratio_by_position", {}).items():
+        if subject.reference != reference:
+            continue
+        dimension = dimensions[subject.world]
+        tests = {
+            place: _test(LEAST_SQUARES, row)
+            for place, row in by_position.items()
+            if place is not None and place > dimension
+        }
+        if tests:
+            error = f"with more than {dimension} states seen, the error of “{subject.network}”"
+            yes, no = (f"{error} is {adverb} within 10 % of {reference}’" for adverb in ("always", "not always"))
+            cells = {place: test.cell for place, test in tests.items()}
+            about, numbers = f"“{subject.network}”", tuple(tests.values())
+            say = _sentence(
+                LEAST_SQUARES, subject.world, yes, no, _extremes(cells, numbers[0].low), about, _n_seeds(numbers)
+            )
+            yield Conclusion(Statement(LEAST_SQUARES, numbers), subject, about, say)
+
+
+def _extremes(ratios: Mapping[float, Number], bound: float) -> str:
+    """The largest ratio and its position; the smallest too, if it is under the bound."""
+    values = {place: ratio.value for place, ratio in ratios.items() if ratio.value is not None}
+    if not values:
+        return next(iter(ratios.values())).text
+    largest, smallest = max(values, key=values.__getitem__), min(values, key=values.__getitem__)
+    text = f"the largest ratio is {written(ratios[largest])}, with {largest:g} states seen"
+    if values[smallest] < bound:
+        text += f"; the smallest is {written(ratios[smallest])}, with {smallest:g}"
+    return text
+
+
+def _without_loss(evidence: Evidence) -> Iterator[Conclusion]:
+    """The networks of which there is nothing to say, for they diverged."""
+    for subject, loss in evidence.tests(LEARNED, "loss").items():
+        if loss.cell.value is None and not subject.reference:
+            network, world, why = subject.network, subject.world, loss.cell.text
+
+            def say(decision: Decision, network: str = network, world: str = world, why: str = why) -> Finding:
+                sentence = f"Undecided: in {world}, nothing can be said of “{network}”: {why}."
+                return Finding(LEARNED, f"“{network}” in {world}", decision.verdict, why, sentence)
+
+            yield Conclusion(Statement(LEARNED, (loss,)), subject, f"“{network}”", say)
