@@ -1,10 +1,10 @@
 """What is decided of a trained transformer, and what is left open."""
 
 import pytest
-from tests.report.synthetic.rows import row
-
 from demograd.report.synthetic.decision import lowest_loss, same_algorithm, standing_in_words, within
 from demograd.report.synthetic.positions import as_good_everywhere
+from tests.report.synthetic.rows import row
+
 from demograd.statistics import Verdict
 from demograd.statistics.cell import Cell, cell
 
