@@ -8,7 +8,7 @@ from tests.report.conftest import Fake, write_run
 from tests.report.rows import claims
 
 from demograd.cli.tables import print_claims, print_scores
-from demograd.files import write_json
+from demograd.files import read_json, write_json
 from demograd.report import read_run
 
 Printed = Callable[[], str]
@@ -17,7 +17,7 @@ Printed = Callable[[], str]
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     folder = write_run(tmp_path / "run", Fake(layers=2))
-    write_json(folder / "claims.json", claims())
+    write_json(folder / "claims.json", read_json(folder / "claims.json") | claims())
     return folder
 
 

@@ -1,7 +1,7 @@
 """Run folders as a study writes them, without a model: plausible numbers, and everything that can go wrong in them."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from tests.study.comparisons import comparisons_of, findings
 
 from demograd.files import write_json, write_table, write_yaml
+from demograd.study.verdicts import Finding, verdicts_record
 
 RANDOM = ("random_sim_aou", "random_sim_aou_centred")
 SIMILARITIES = (
@@ -80,7 +82,9 @@ def write_run(folder: Path, fake: Fake) -> Path:
         "dtype": "float32",
     }
     write_yaml(folder / "study.yaml", study)
-    write_json(folder / "validity.json", _checks(fake))
+    checks = checks_of(fake)
+    write_json(folder / "validity.json", checks)
+    write_json(folder / "claims.json", verdicts(findings(comparisons_of(fake, checks), checks)))
     write_json(folder / "provenance.json", _provenance(fake))
     return folder
 
@@ -180,7 +184,14 @@ def _numbers(
             )
 
 
-def _checks(fake: Fake) -> list[dict[str, Any]]:
+def verdicts(found: Sequence[Finding]) -> dict[str, Any]:
+    """`claims.json` of these findings, without comparisons."""
+    without = "no fine-tuning was measured, so there is nothing to compare with ICL"
+    record = verdicts_record("language_model", {}, found, without)
+    return record | {"claims": []}
+
+
+def checks_of(fake: Fake) -> list[dict[str, Any]]:
     def check(
         name: str, weights: str, task: str, passed: bool, message: str, method: str | None = None
     ) -> dict[str, Any]:

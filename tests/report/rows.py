@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from demograd.files import read_yaml, write_json, write_table, write_yaml
+from demograd.files import read_json, read_yaml, write_json, write_table, write_yaml
 from demograd.learn import GradientDescent, LayerCausalGradientDescent
 from demograd.report import Run
 from demograd.words import COLUMNS
@@ -93,7 +93,7 @@ def write_everything(folder: Path) -> Path:
     write_table(folder / "results.parquet", pd.concat([whole, fewer, pd.DataFrame(measures(models))]))
     study = read_yaml(folder / "study.yaml")
     write_yaml(folder / "study.yaml", study | {"checkpoints": ["@step1", "@step2"], "about": "all of it"})
-    write_json(folder / "claims.json", claims())
+    write_json(folder / "claims.json", read_json(folder / "claims.json") | claims())
     return folder
 
 

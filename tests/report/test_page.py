@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from tests.report.rows import claims, row, write_everything, write_results
+from tests.report.conftest import verdicts
+from tests.report.rows import row, write_everything, write_results
 
 from demograd.files import read_json, write_json, write_table
 from demograd.metrics import METRICS
-from demograd.report import finding, read_run, write_report
+from demograd.report import read_run, write_report
 from demograd.report.charts.drawing import static_svg
 
 MakeRun = Callable[..., Path]
@@ -95,7 +96,7 @@ def test_finding_then_validity_then_scores_then_layers_then_performance_then_met
     positions = [page.index(address) for address in order]
     assert positions == sorted(positions)
     read = read_run(folder)
-    assert finding(read.results, read.validity).sentence in Parsed(page).text
+    assert read.finding.sentence in Parsed(page).text
     scores = Parsed(page[positions[2] : positions[3]]).text
     assert scores.index("vs other demonstrations") < scores.index("SimAOU_norm")
 
@@ -118,16 +119,17 @@ def test_conditional_intervals_are_labelled(run: MakeRun) -> None:
     assert _page(run(conditional=True, layers=2)).count(">conditional<") > 10
 
 
-@pytest.mark.parametrize("claimed", [True, False])
-def test_a_finding_beside_claims_says_that_its_intervals_are_not_widened(run: MakeRun, claimed: bool) -> None:
-    folder = run(layers=2)
-    results = pd.read_parquet(folder / "results.parquet")
-    is_shown = (results["method"].isna() | (results["method"] == "GD")) & (results["task"] == results["task"].iloc[0])
-    write_table(folder / "results.parquet", results[is_shown])
-    if claimed:
-        write_json(folder / "claims.json", claims())
-    text = Parsed(_page(folder)).text
-    assert ("This finding stands alone: its intervals are not widened for the claims below" in text) == claimed
+def test_findings_are_said_to_be_corrected_for_one_another(run: MakeRun) -> None:
+    words = "findings are corrected for one another (Holm), with the other comparisons of their claims"
+    assert f"These 2 {words}" in Parsed(_page(run(layers=2))).text
+    assert words not in Parsed(_page(run(layers=2, methods=("GD",)))).text
+
+
+def test_a_folder_without_verdicts_says_so_and_decides_nothing(run: MakeRun) -> None:
+    folder = run(layers=2, specificity=0.2)
+    (folder / "claims.json").unlink()
+    assert read_run(folder).finding.verdict == "undecided"
+    assert "Undecided: this folder holds no verdicts (claims.json); the same" in Parsed(_page(folder)).text
 
 
 def test_every_metric_of_the_run_is_defined_with_its_source(run: MakeRun) -> None:
@@ -151,6 +153,7 @@ def test_results_without_layers_or_methods_still_make_a_page(run: MakeRun) -> No
     folder = run(layers=2)
     results = pd.read_parquet(folder / "results.parquet")
     write_table(folder / "results.parquet", results[results.method.isna()])
+    write_json(folder / "claims.json", verdicts([]))
     text = Parsed(_page(folder)).text
     assert "Undecided: no fine-tuning was measured, so there is nothing to compare with ICL." in text
     assert "What the model predicts" in text
@@ -160,6 +163,7 @@ def test_a_run_on_networks_alone_has_a_page_without_tasks(run: MakeRun) -> None:
     nothing = {"task": None, "k": None, "record_at": None}
     folder = write_results(run(layers=1), [row("sparsity_ratio", None, 0.2, **nothing, at=0.01)])
     write_json(folder / "validity.json", [])
+    write_json(folder / "claims.json", verdicts([]))
     page = _page(folder)
     assert "no fine-tuning was measured" in Parsed(page).text
     assert "<title>smollm2-135m · demograd</title>" in page
@@ -172,7 +176,7 @@ def test_long_runs_are_folded_but_for_what_leads(run: MakeRun) -> None:
     assert {"All 8 findings", "Attention outputs", "The same with fine-tuning"} <= set(summaries)
     assert "Specificity" not in summaries
     text = Parsed(page).text
-    assert "is supported for 8 of 8 methods and tasks" in text
+    assert "is supported for all 8" in text
 
 
 def test_sections_come_in_the_order_in_which_they_are_to_be_read(run: MakeRun) -> None:

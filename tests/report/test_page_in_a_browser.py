@@ -11,7 +11,7 @@ from tests.report.conftest import Fake, write_run
 from tests.report.rows import write_everything
 from tests.report.synthetic.rows import everything, write_synthetic_run
 
-from demograd.report import finding, read_run, write_report
+from demograd.report import read_run, write_report
 
 pytestmark = pytest.mark.browser
 TOO_WIDE = """[...document.querySelectorAll('.scroll')].filter(each => each.scrollWidth > each.clientWidth)
@@ -57,7 +57,7 @@ def test_the_page_can_be_read_without_a_network(written: Path, browser: Browser,
         assert trouble == []
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         read = read_run(written)
-        sentence = page.get_by_text(finding(read.results, read.validity).sentence)
+        sentence = page.get_by_text(read.finding.sentence)
         assert sentence.is_visible()
         assert page.locator(".chart svg").first.is_visible()
         assert page.locator(".chart svg").first.bounding_box()["width"] > 250

@@ -63,6 +63,12 @@ class Run:
             )
         return read_table(file)
 
+    @property
+    def finding(self) -> str:
+        """The sentence with which the page of the run begins."""
+        sentence: str = self.folder.read_json("claims.json")["finding"]["sentence"]
+        return sentence
+
     def cells(self) -> list[Cell]:
         """All cells of a study of a language model, those that failed too; a synthetic study has none."""
         return list(cells(self.study)) if isinstance(self.study, Study) else []

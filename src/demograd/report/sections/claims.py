@@ -67,9 +67,8 @@ def claims_section(run: Run) -> Section | None:
     notes = [f"p-values are corrected for many comparisons: {run.claims['correction']}."] if tested else []
     if any(comparison.get("one_rate_each") for claim in tested for comparison in claim["comparisons"]):
         notes.append(ONE_RATE_EACH)
-    lead = (
-        (_STATEMENT_LEAD if run.is_synthetic else _LEAD) if tested else "This run has both sides of none of the claims."
-    )
+    lead = _STATEMENT_LEAD if run.is_synthetic else _LEAD
+    lead = lead if tested else "This run has both sides of none of the claims."
     return Section((*glance, *tables), lead, tuple(notes))
 
 

@@ -2,12 +2,12 @@
 
 from typing import Any
 
+from demograd.report.finding import Finding
+from demograd.report.synthetic.finding import first_finding, synthetic_findings
 from tests.report.rows import table
 from tests.report.synthetic.rows import row
 
-from demograd.report.finding import Finding
 from demograd.report.notes import multiplicity
-from demograd.report.synthetic.finding import first_finding, synthetic_findings
 from demograd.statistics import Verdict
 
 SYSTEM = {"task": "system", "model": "deep", "method": "regularised least squares"}
