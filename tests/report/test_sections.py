@@ -334,7 +334,9 @@ def test_sparsity_is_told_without_a_task_and_beside_the_construction() -> None:
         for at, share in ((1e-3, 0.1), (1e-2, 0.4))
         for layer in (None, 0, 1)
     ]
+    rows += [row("sparsity_ratio", None, 0.2, **nothing, at=1e-2, weights="no_training", seed=seed) for seed in (0, 1)]
     section = sparsity_section(run_of(*rows))
+    assert [key.label for key in figures(section)[0].legend] == ["trained", "no_training"]
     assert [figure.title for figure in figures(section)] == ["", "By layer"]
     assert [key.label for key in figures(section)[1].legend] == ["under 0.001", "under 0.01"]
     assert "1 − (4d + 2) / (4 (d + 1)²)" in tables(section)[0].note

@@ -162,4 +162,5 @@ def _methods(run: Run) -> list[dict[str, Any]]:
 def _definitions(run: Run) -> list[Any]:
     """The metrics that the page shows."""
     shown = set(run.results["metric"])
-    return [metric for name, metric in {**DEFINITIONS, **METRICS}.items() if name in shown]
+    definitions = {**DEFINITIONS, **METRICS} if run.is_synthetic else METRICS
+    return [metric for name, metric in definitions.items() if name in shown]

@@ -52,7 +52,9 @@ def zeros_of_construction(d: int) -> float:
 @section("How sparse are the attention matrices?", order=220)
 def sparsity_section(run: Run) -> Section | None:
     """Products of small networks and constructions where there are any, then factors, and what a construction needs."""
-    rows = run.results[run.results["seed"].isna() & run.results["value"].notna()]
+    rows = run.results[run.results["value"].notna()]
+    # a language model's seed is that of a draw of its untrained weights, which has no row over all draws
+    rows = rows[rows["seed"].isna() | rows["task"].isna()]
     factors = _labelled(rows[rows["metric"] == METRIC])
     if factors.empty:
         return None
