@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from demograd.metrics import METRICS
-from demograd.report.numbers import Cell
+from demograd.report.numbers import Number
 from demograd.report.run import Check
 from demograd.report.scores import Scores, overall
 from demograd.report.subject import WEIGHTS, Variant, method_label
@@ -84,7 +84,7 @@ def _finding(scores: Scores, of: Variant, label: str, validity: Sequence[Check])
     model = of.model if of.weights == "trained" else f"{of.model} ({of.weights} weights)"
     subject = f"fine-tuning {model} by {label} on the same demonstrations"
     about = f"{label} on {of.task}"
-    settings = {setting for _, _, setting in scores.cells}
+    settings = {setting for _, _, setting in scores.numbers}
     controls = [control for control in Control if control in NEEDED or control.setting in settings]
     cells = {control: scores.specificity(of, _METRIC, control) for control in controls}
     measured = {control: cell for control, cell in cells.items() if cell.value is not None}
@@ -166,7 +166,7 @@ def _objection(of: Variant, label: str, model: str, validity: Sequence[Check]) -
     return None
 
 
-def _clauses(subject: str, measured: dict[Control, Cell], decisions: dict[Control, Decision]) -> tuple[str, str]:
+def _clauses(subject: str, measured: dict[Control, Number], decisions: dict[Control, Decision]) -> tuple[str, str]:
     """What the sentence says of each control, and why it leaves some open."""
     than = {
         control: f"than fine-tuning on {_CONTROL[control]} does (SimAOU specificity {_value(cell)})"
@@ -196,7 +196,7 @@ def _clauses(subject: str, measured: dict[Control, Cell], decisions: dict[Contro
     return clauses, reason
 
 
-def _reason(undecided: Sequence[Control], measured: dict[Control, Cell], decisions: dict[Control, Decision]) -> str:
+def _reason(undecided: Sequence[Control], measured: dict[Control, Number], decisions: dict[Control, Decision]) -> str:
     seeds = min(measured[control].n_seeds for control in undecided)
     if seeds < SEEDS_FOR_SPECIFICITY:
         needed = f"a claim about specificity needs at least {SEEDS_FOR_SPECIFICITY}"
@@ -226,7 +226,7 @@ def _conjunction(decisions: Iterable[Decision]) -> Verdict:
     return Verdict.SUPPORTED if verdicts == {Verdict.SUPPORTED} else Verdict.UNDECIDED
 
 
-def _value(cell: Cell) -> str:
+def _value(cell: Number) -> str:
     conditional = ", conditional on these demonstrations" if cell.marked else ""
     return f"{cell.value_text} {cell.bounds or '[no interval]'}{conditional}"
 

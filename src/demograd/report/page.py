@@ -12,13 +12,13 @@ from demograd.files import Place, written_whole
 from demograd.metrics import METRICS
 from demograd.report.charts.drawing import NUMBER
 from demograd.report.finding import Finding, finding, findings
-from demograd.report.networks import DEFINITIONS, NETWORK, REFERENCE
+from demograd.report.networks import DEFINITIONS
 from demograd.report.notes import page_notes
 from demograd.report.run import Run, read_run
 from demograd.report.section import registered_sections
 from demograd.report.synthetic.finding import first_finding, synthetic_findings
 from demograd.statistics import SEEDS_FOR_SPECIFICITY, SEEDS_TO_DECIDE
-from demograd.words import COLUMNS
+from demograd.words import COLUMNS, Setting
 
 _FILES = {
     "results.parquet": "every number of this page and those behind it, one a row",
@@ -143,7 +143,7 @@ def _heading(run: Run) -> dict[str, Any]:
 
 def _heading_of_networks(run: Run) -> dict[str, Any]:
     losses = run.results[run.results["metric"].isin(["loss", "training_loss", "loss_by_position"])]
-    networks, references = (losses[losses["setting"] == setting] for setting in (NETWORK, REFERENCE))
+    networks, references = (losses[losses["setting"] == setting] for setting in (Setting.TF, Setting.REFERENCE))
     systems = {world["kind"] == "system" for world in run.study["worlds"].values()}
     return {
         "kicker": "is what a transformer learns in its context gradient descent?",

@@ -3,14 +3,14 @@
 import pytest
 from tests.report.synthetic.rows import row
 
-from demograd.report.numbers import Cell, cell
+from demograd.report.numbers import Number, number_of
 from demograd.report.synthetic.decision import lowest_loss, same_algorithm, standing_in_words, within
 from demograd.report.synthetic.positions import as_good_everywhere
 from demograd.statistics import Verdict
 
 
-def a_cell(value: float | None, around: float = 0.004, **about: object) -> Cell:
-    return cell(row("any", value, around=around, **about))
+def a_cell(value: float | None, around: float = 0.004, **about: object) -> Number:
+    return number_of(row("any", value, around=around, **about))
 
 
 def test_a_network_is_an_algorithm_where_its_loss_and_its_sensitivity_are_the_same() -> None:

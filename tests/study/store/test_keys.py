@@ -17,6 +17,7 @@ from demograd.study.language_model.keys import cell_key, network_key, observatio
 from demograd.study.measures import MEASURES, Measure, versions
 from demograd.study.store.cache import content_hash
 from demograd.study.store.keys import path_safe, study_key
+from demograd.words import Weights
 
 SETTINGS: dict[str, Any] = {
     "model": "here/model",
@@ -57,7 +58,7 @@ NAMES = st.text(alphabet="a,\\ k1", max_size=6)
 
 @given(st.tuples(NAMES, NAMES), st.tuples(NAMES, NAMES))
 def test_no_two_demonstration_sets_have_one_label(first: tuple[str, str], other: tuple[str, str]) -> None:
-    labels = [demonstrations_label(World(model, "trained", task, 1, 0, 0)) for model, task in (first, other)]
+    labels = [demonstrations_label(World(model, Weights.TRAINED, task, 1, 0, 0)) for model, task in (first, other)]
     assert (labels[0] == labels[1]) == (first == other)
 
 
@@ -210,7 +211,7 @@ def test_a_distance_to_the_last_checkpoint_depends_on_it_and_sparsity_does_not()
     base = inputs(example)
     moved = replace(base, networks={"one": "weights", "last": "other"})
     of_one = {
-        measure: [network_key(example, "one", "trained", 0, measure, variant) for variant in (base, moved)]
+        measure: [network_key(example, "one", Weights.TRAINED, 0, measure, variant) for variant in (base, moved)]
         for measure in ("sparsity", "training_time")
     }
     assert of_one["sparsity"][0] == of_one["sparsity"][1]
@@ -234,7 +235,7 @@ def test_no_name_leaves_the_folder(title: str, other: str) -> None:
     example = study().model_copy(update={"model": title, "tasks": [other]})  # some would be refused in a study file
     keys = [cell_key(example, cell, inputs(example)) for cell in cells(example)]
     keys += [
-        network_key(example, example.model, "trained", 0, "sparsity", inputs(example)),
+        network_key(example, example.model, Weights.TRAINED, 0, "sparsity", inputs(example)),
         f"{path_safe(title)}-{study_key(example)}",
     ]
     # one part of a path, on file systems with names of 143 bytes (eCryptfs) too, with what is put around it

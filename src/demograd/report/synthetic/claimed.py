@@ -6,8 +6,8 @@ from typing import Any
 import pandas as pd
 
 from demograd.report.finding import Finding, listed
-from demograd.report.networks import Subject, cells, written
-from demograd.report.numbers import Cell
+from demograd.report.networks import Subject, by_subject, written
+from demograd.report.numbers import Number
 from demograd.report.synthetic.conclusion import conclusion, said
 from demograd.report.synthetic.decision import (
     SAME_PRECONDITIONER,
@@ -36,7 +36,7 @@ def algorithms(rows: pd.DataFrame, by_seed: Mapping[Subject, Sequence[float]]) -
 
     Where seeds ended at different optima their mean is the loss of no network, so the sentence counts them.
     """
-    ratios, cosines = (cells(rows, metric) for metric in ("loss_ratio", "sensitivity_cosine"))
+    ratios, cosines = (by_subject(rows, metric) for metric in ("loss_ratio", "sensitivity_cosine"))
     found = []
     for of, ratio in ratios.items():
         if of not in cosines:  # a linear system: there is no query whose x a prediction is sensitive to
@@ -59,7 +59,7 @@ def algorithms(rows: pd.DataFrame, by_seed: Mapping[Subject, Sequence[float]]) -
     return found
 
 
-def _but(ratio: Cell) -> str:
+def _but(ratio: Number) -> str:
     """What a network that is not a reference is instead: another algorithm may be a better one."""
     words = standing_in_words(ratio)
     match standing(ratio):
@@ -76,7 +76,7 @@ def _but(ratio: Cell) -> str:
 def preconditioners(rows: pd.DataFrame) -> list[Finding]:
     """Whether a one-layer network has the preconditioner of the closed form."""
     found = []
-    for of, distance in cells(rows, "preconditioner_distance").items():
+    for of, distance in by_subject(rows, "preconditioner_distance").items():
         decision = within(distance, (0.0, SAME_PRECONDITIONER), "the distance")
         whose = f"the preconditioner of “{of.network}”"
         does = said(decision, f"{whose} is that of the {of.reference}", f"{whose} is not that of the {of.reference}")
@@ -87,8 +87,8 @@ def preconditioners(rows: pd.DataFrame) -> list[Finding]:
 
 def matching(rows: pd.DataFrame) -> list[Finding]:
     """Whether the network whose attention is the world's kernel has the lowest loss of that world."""
-    margins: dict[tuple[str, str], dict[Subject, Cell]] = {}
-    for of, margin in cells(rows, "loss_margin").items():
+    margins: dict[tuple[str, str], dict[Subject, Number]] = {}
+    for of, margin in by_subject(rows, "loss_margin").items():
         if of.network != of.reference:
             margins.setdefault((of.world, of.reference), {})[of] = margin
     found = []
@@ -131,6 +131,6 @@ def without_loss(rows: pd.DataFrame) -> list[Finding]:
             f"“{of.network}” in {of.world}",
             loss.text,
         )
-        for of, loss in cells(rows, "loss").items()
+        for of, loss in by_subject(rows, "loss").items()
         if loss.value is None
     ]

@@ -8,7 +8,7 @@ from enum import StrEnum
 from math import floor
 
 from demograd.report.networks import undecidable
-from demograd.report.numbers import Cell
+from demograd.report.numbers import Number
 from demograd.statistics import Decision, Verdict
 
 SAME_LOSS = (0.98, 1.02)
@@ -19,7 +19,7 @@ SAME_PRECONDITIONER = 0.05
 """Below which the relative distance of a trained preconditioner from the closed form must lie."""
 
 
-def same_algorithm(loss_ratio: Cell, sensitivity_cosine: Cell) -> Decision:
+def same_algorithm(loss_ratio: Number, sensitivity_cosine: Number) -> Decision:
     """Whether a network does what a reference does: as large a loss, from as sensitive a prediction.
 
     Either number contradicts it alone; it takes both to support it.
@@ -42,7 +42,7 @@ class Standing(StrEnum):
     OPEN = "open"
 
 
-def standing(loss_ratio: Cell) -> Standing:
+def standing(loss_ratio: Number) -> Standing:
     """By the bounds within which two losses count as the same."""
     if undecidable(loss_ratio):
         return Standing.OPEN
@@ -56,7 +56,7 @@ def standing(loss_ratio: Cell) -> Standing:
     return Standing.AS_GOOD if loss_ratio.low >= SAME_LOSS[0] else Standing.AS_GOOD_OR_BETTER
 
 
-def standing_in_words(loss_ratio: Cell) -> str:
+def standing_in_words(loss_ratio: Number) -> str:
     """`its loss is at least 3.2 times below`: by what bound of the interval is on the reference's side; empty where
     nothing can be said."""
     match standing(loss_ratio):
@@ -72,12 +72,12 @@ def standing_in_words(loss_ratio: Cell) -> str:
             return ""
 
 
-def lowest_loss(margins: Iterable[Cell]) -> Decision:
+def lowest_loss(margins: Iterable[Number]) -> Decision:
     """Whether one network's loss is the lowest: `margins` are by how much those of the others are above it."""
     return all_of(*(above(margin, 0.0, "by how much the other's loss is higher") for margin in margins))
 
 
-def within(cell: Cell, bounds: tuple[float, float], what: str) -> Decision:
+def within(cell: Number, bounds: tuple[float, float], what: str) -> Decision:
     """Whether a number lies between bounds: its whole interval does, or its whole interval does not."""
     if reason := undecidable(cell):
         return Decision(Verdict.UNDECIDED, reason)
@@ -93,7 +93,7 @@ def within(cell: Cell, bounds: tuple[float, float], what: str) -> Decision:
     )
 
 
-def above(cell: Cell, bound: float, what: str) -> Decision:
+def above(cell: Number, bound: float, what: str) -> Decision:
     """Whether a number is above a bound: its whole interval is above, or its whole interval is below."""
     if reason := undecidable(cell):
         return Decision(Verdict.UNDECIDED, reason)

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from demograd.report.networks import Subject, cells_at, written
-from demograd.report.numbers import Cell
+from demograd.report.networks import Subject, by_subject_and_at, written
+from demograd.report.numbers import Number
 from demograd.report.synthetic.decision import all_of, within
 from demograd.statistics import Decision
 
@@ -15,18 +15,18 @@ AS_GOOD = (0.9, 1.1)
 """Between which the ratio of a network's error to that of least squares must lie at each position."""
 
 
-def ratios_by_position(rows: pd.DataFrame) -> dict[Subject, dict[float, Cell]]:
+def ratios_by_position(rows: pd.DataFrame) -> dict[Subject, dict[float, Number]]:
     """Network → number of states seen → its error over that of least squares."""
-    every = cells_at(rows, "loss_ratio_by_position")
+    every = by_subject_and_at(rows, "loss_ratio_by_position")
     return {of: ratios for of, ratios in every.items() if of.reference == LEAST_SQUARES}
 
 
-def as_good_everywhere(ratios: Sequence[Cell]) -> Decision:
+def as_good_everywhere(ratios: Sequence[Number]) -> Decision:
     """Whether an error is within a tenth of another's at each of these positions."""
     return all_of(*(within(ratio, AS_GOOD, "the ratio of errors at some position") for ratio in ratios))
 
 
-def extremes(ratios: Mapping[float, Cell]) -> str:
+def extremes(ratios: Mapping[float, Number]) -> str:
     """The largest ratio and where it is; the smallest too, where it is under the bound."""
     known = {t: ratio.value for t, ratio in ratios.items() if ratio.value is not None}
     if not known:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from demograd.report.numbers import number
+from demograd.report.numbers import formatted
 from demograd.report.synthetic.decision import SAME_LOSS
 
 FAR = 2.0
@@ -28,5 +28,5 @@ def seeds_apart(ratios: Sequence[float]) -> str:
         return ""
     (first, n), *others = here
     told = [f"in {n} of {len(ratios)} seeds its loss is {first}", *(f"in {n} {where}" for where, n in others)]
-    smallest, largest = (number(ratio) for ratio in (min(ratios), max(ratios)))
+    smallest, largest = (formatted(ratio) for ratio in (min(ratios), max(ratios)))
     return f"{', '.join(told)}, seed by seed {smallest} to {largest} times as large"

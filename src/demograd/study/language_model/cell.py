@@ -22,7 +22,7 @@ from demograd.observe import Observation, observe
 from demograd.observe.rotary import has_rotary_keys
 from demograd.observe.self_check import way_at_length
 from demograd.study.language_model.grid import extras
-from demograd.study.language_model.prompts import Order, Prepared
+from demograd.study.language_model.prompts import Order, Prepared, other_trainings
 from demograd.study.measures import MEASURES, metrics_of_fine_tuning
 from demograd.study.schema import Study
 from demograd.study.store.folder import CellRecord
@@ -59,9 +59,10 @@ def observe_untuned(
 
 def is_finite(observation: Observation) -> bool:
     """Whether everything that was recorded is a number; a token that cannot come next may be as unlikely as −∞."""
-    recorded = [getattr(observation, one.name) for one in fields(observation) if one.name != "next_token_log_probs"]
-    tensors = [each for one in recorded for each in (one if isinstance(one, list) else [one])]
-    return all(bool(each.isfinite().all()) for each in tensors if isinstance(each, Tensor))
+    names = [field.name for field in fields(observation) if field.name != "next_token_log_probs"]
+    recorded = [getattr(observation, name) for name in names]
+    tensors = [tensor for value in recorded for tensor in (value if isinstance(value, list) else [value])]
+    return all(bool(tensor.isfinite().all()) for tensor in tensors if isinstance(tensor, Tensor))
 
 
 def measure(
@@ -109,7 +110,6 @@ def measure(
             record_training_queries=wants_queries,
         )
     if "order_sensitivity" in study.measures and settings["FT"]["status"] == "ok":
-        others = [order.training for order in prepared.orders if order.training != prepared.training["FT"]]
         facts = [
             _fine_tune(
                 study,
@@ -120,9 +120,9 @@ def measure(
                 lambda tuned, ft: spread.add(ft),
                 partial(progress, "FT, another order"),
             )
-            for sequences in others
+            for sequences in other_trainings(study, prepared)
         ]
-        failed = next((one["status"] for one in facts if one["status"] != "ok"), None)
+        failed = next((fine_tuning["status"] for fine_tuning in facts if fine_tuning["status"] != "ok"), None)
         settings["FT"]["order_sensitivity"] = failed or "ok"
         if failed is None:
             tensors["FT/order_sensitivity"] = spread.value()

@@ -44,8 +44,8 @@ class Untuned:
     @cached_property
     def k_used(self) -> dict[int, int]:
         """Seed → how many demonstrations fitted."""
-        kept = self.folder.read_json("demonstrations.json")
-        return {world.seed: kept[demonstrations_label(world)] for world in self.worlds}
+        fitted = self.folder.read_json("demonstrations.json")
+        return {world.seed: fitted[demonstrations_label(world)] for world in self.worlds}
 
     @cached_property
     def failed(self) -> list[str]:
@@ -182,5 +182,5 @@ def by_task_and_k(study: Study, folder: RunFolder) -> Iterator[list[Untuned]]:
 
 def _scores(records: list[CellRecord], setting: str, metric: str) -> list[Tensor] | None:
     name = f"{setting}/{metric}"
-    there = all(name in record.tensors for record in records)
-    return [record.tensors[name] for record in records] if there else None
+    is_complete = all(name in record.tensors for record in records)
+    return [record.tensors[name] for record in records] if is_complete else None
