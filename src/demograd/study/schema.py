@@ -130,15 +130,15 @@ class Study(BaseModel):
 
     @field_validator("label_words", mode="before")
     @classmethod
-    def _labels_as_text(cls, given: Any) -> Any:
+    def _labels_as_text(cls, value: Any) -> Any:
         """A label may be a number or true; YAML reads it as one."""
         return (
             {
                 label_key(label) if isinstance(label, bool | int | float) else label: word
-                for label, word in given.items()
+                for label, word in value.items()
             }
-            if isinstance(given, dict)
-            else given
+            if isinstance(value, dict)
+            else value
         )
 
     @field_validator("measures")
@@ -238,12 +238,19 @@ class Study(BaseModel):
         """The checkpoints, or the models."""
         if isinstance(self.model, list):
             return self.model
-        return [self.model + one if one.startswith("@") else one for one in self.checkpoints] or [self.model]
+        return [
+            self.model + checkpoint if checkpoint.startswith("@") else checkpoint for checkpoint in self.checkpoints
+        ] or [self.model]
 
     @property
     def axes(self) -> Axes:
         """Field of a cell → every value that the study gives it."""
-        rates = dict.fromkeys(one for of in self.learning_rates.values() for values in _lists_in(of) for one in values)
+        rates = dict.fromkeys(
+            rate
+            for rates_of_method in self.learning_rates.values()
+            for values in _lists_in(rates_of_method)
+            for rate in values
+        )
         seeds = dict.fromkeys(seed for task in self.tasks for seed in self.seeds_of(task))
         return {
             "model": self.models,
@@ -265,10 +272,10 @@ class Study(BaseModel):
         axes = self.axes
         for world in self._all_worlds():
             if self.methods:
-                here = any(is_kept(axes, self.exclude, self.pair, cell) for cell in self._cells_in(world))
+                is_left = any(is_kept(axes, self.exclude, self.pair, cell) for cell in self._cells_in(world))
             else:
-                here = is_kept(axes, self.exclude, self.pair, world)
-            if here:
+                is_left = is_kept(axes, self.exclude, self.pair, world)
+            if is_left:
                 yield world
 
     def cell_points(self) -> Iterator[Point]:
