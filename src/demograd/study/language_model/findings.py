@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from math import isnan
 from typing import Any
 
-from demograd.statistics import SEEDS_FOR_SPECIFICITY, Number, Decision, Verdict
+from demograd.statistics import SEEDS_FOR_SPECIFICITY, Decision, Number, Verdict
 from demograd.statistics.number import formatted
 from demograd.study.language_model.comparison import Comparison
 from demograd.study.language_model.objections import ABSURD, BELOW_RESOLUTION, NO_LEARNING

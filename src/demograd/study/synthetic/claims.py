@@ -6,7 +6,7 @@ from functools import cached_property
 from math import inf
 from typing import Any, NamedTuple
 
-from demograd.statistics import Number, ClaimDecision, Decision, RangeTest, Verdict
+from demograd.statistics import ClaimDecision, Decision, Number, RangeTest, Verdict
 from demograd.statistics.number import precise_number_of, written
 from demograd.study.synthetic.paired import ClaimedRow
 from demograd.study.synthetic.standing import Standing, seeds_apart, standing, standing_in_words
