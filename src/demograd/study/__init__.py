@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from demograd.study.claim_table import claims
     from demograd.study.finished import Run
     from demograd.study.language_model.grid import Cell, World, cells
-    from demograd.study.measures import MEASURES
+    from demograd.study.measures import measures
     from demograd.study.run import run_study
     from demograd.study.schema import Study, make_study
     from demograd.study.spec.files import preset_names, read_study
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from demograd.study.workers import Workers
 
 __all__ = [
-    "MEASURES",
     "Cache",
     "CacheEntry",
     "Cell",
@@ -39,6 +38,7 @@ __all__ = [
     "cells",
     "claims",
     "make_study",
+    "measures",
     "method_descriptions",
     "preset_groups",
     "preset_names",

@@ -10,14 +10,20 @@ from torch import Tensor
 
 from demograd.columns import COLUMNS, CONTROLS, NOISE_CEILING
 from demograd.files import write_table
-from demograd.metrics import METRICS, OF_A_CEILING, noise_ceiling, selected, specificity
+from demograd.metrics import METRICS, noise_ceiling, selected, specificity
 from demograd.statistics import aggregate
 from demograd.study.curves import curve_rows
 from demograd.study.language_model.groups import Gathered, Untuned, by_task_and_k, failed_groups, untuned_groups
 from demograd.study.language_model.inputs import read_inputs
 from demograd.study.language_model.units import NetworkMeasurement, units_of
-from demograd.study.measures import MEASURES, NETWORK_MEASURES, metrics_of_fine_tuning
-from demograd.study.rows import PER_QUERY, Row, number, performance, performance_over, similarity
+from demograd.study.measures import (
+    NETWORK_MEASURES,
+    is_asked,
+    is_measured,
+    metrics_of_demonstrations,
+    metrics_of_fine_tuning,
+)
+from demograd.study.rows import Row, number, performance, performance_metrics, performance_over, similarity
 from demograd.study.schema import Study
 from demograd.study.scores import tuned_scores, untuned_scores
 from demograd.study.spec.methods import options_json
@@ -31,7 +37,6 @@ MEASURED = ["value", "std", "ci_low", "ci_high"]
 REORDERED = "ICL_reordered"
 ROWS = 5_000
 """That are made into a table at once."""
-PERFORMANCE = (*PER_QUERY, "auc", "macro_f1")
 
 
 def write_results(folder: RunFolder, rows: Iterator[Row]) -> pd.DataFrame:
@@ -96,11 +101,11 @@ def _untuned(study: Study, untuned: Untuned) -> Iterator[Row]:
         yield {"setting": "ICL", **row}
     for setting in ("ICL", REORDERED):
         for name, metric in METRICS.items():
-            if metric.kind == "size" or _is_asked(study, name):
+            if is_measured(study, name):
                 scores = untuned_scores(untuned, setting, name)
                 for row in similarity(untuned.seeds, name, scores) if scores is not None else ():
                     yield {"setting": setting, **row}
-                if setting == REORDERED and name in OF_A_CEILING and scores is not None:
+                if setting == REORDERED and metric.has_ceiling and scores is not None:
                     for row in similarity(untuned.seeds, name + NOISE_CEILING, list(map(noise_ceiling, scores))):
                         yield {"setting": setting, **row}
 
@@ -111,12 +116,8 @@ def _not_observed(study: Study, untuned: Untuned) -> Iterator[Row]:
     settings += [{**_method_of(study, group), "setting": "FT"} for group in untuned.groups]
     for of_setting in settings:
         metrics = metrics_of_fine_tuning(study) if of_setting["setting"] == "FT" else []
-        for row in _without_numbers(untuned.seeds, untuned.failed, [*metrics, *PERFORMANCE]):
+        for row in _without_numbers(untuned.seeds, untuned.failed, [*metrics, *performance_metrics()]):
             yield {**of_setting, **row}
-
-
-def _is_asked(study: Study, metric: str) -> bool:
-    return any(metric in MEASURES[name].metrics for name in study.measures)
 
 
 def _fine_tuning(study: Study, group: Gathered) -> Iterator[Row]:
@@ -135,7 +136,7 @@ def _of_setting(study: Study, group: Gathered, setting: str) -> Iterator[Row]:
     metrics, seeds, statuses = metrics_of_fine_tuning(study), group.untuned.seeds, group.status(setting)
     if any(status != "ok" for status in statuses):
         told = [name for name in METRICS if name in metrics or (setting == "FT" and _only_of_ft(study, name))]
-        yield from _without_numbers(seeds, statuses, [*told, *PERFORMANCE])
+        yield from _without_numbers(seeds, statuses, [*told, *performance_metrics()])
         return
     yield from performance(seeds, group.predicted(setting))
     for name in METRICS:
@@ -147,7 +148,7 @@ def _of_setting(study: Study, group: Gathered, setting: str) -> Iterator[Row]:
     if "corrected" in study.selections:
         yield from _corrected(group, setting, metrics)
     if setting in CONTROLS and all(status == "ok" for status in group.status("FT")):
-        for metric in (name for name in metrics if METRICS[name].kind == "similarity" and METRICS[name].has_layers):
+        for metric in (name for name in metrics if METRICS[name].group == "similarity" and METRICS[name].has_layers):
             same, control = group.scores("FT", metric), group.scores(setting, metric)
             assert same is not None and control is not None
             differences = [specificity(one, other) for one, other in zip(same, control, strict=True)]
@@ -156,7 +157,7 @@ def _of_setting(study: Study, group: Gathered, setting: str) -> Iterator[Row]:
 
 def _only_of_ft(study: Study, metric: str) -> bool:
     """Whether the study asks for a metric that FT has and its controls have not."""
-    return _is_asked(study, metric) and (METRICS[metric].kind == "attention" or metric == "order_sensitivity")
+    return metric in metrics_of_demonstrations(study) or (metric == "order_sensitivity" and is_asked(study, metric))
 
 
 def _corrected(group: Gathered, setting: str, metrics: Sequence[str]) -> Iterator[Row]:

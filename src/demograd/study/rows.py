@@ -9,15 +9,7 @@ import torch
 from torch import Tensor
 
 from demograd.columns import NOISE_CEILING
-from demograd.metrics import (
-    METRICS,
-    calibrated_correct,
-    credit,
-    format_log_likelihood,
-    label_log_likelihood,
-    normalised_label_log_likelihood,
-    resampled_auc,
-)
+from demograd.metrics import METRICS, calibrated_correct, credit, resampled_auc
 from demograd.observe import Observation
 from demograd.statistics import (
     Aggregate,
@@ -36,14 +28,8 @@ from demograd.statistics import (
 
 Row = dict[str, Any]
 
-# Performance metrics that are a mean over queries of something; AUC and macro-F1 are not.
-PER_QUERY: dict[str, Callable[[Observation], Tensor]] = {
-    "accuracy": credit,
-    "calibrated_accuracy": calibrated_correct,
-    "label_log_likelihood": label_log_likelihood,
-    "normalised_label_log_likelihood": normalised_label_log_likelihood,
-    "format": format_log_likelihood,
-}
+_MEANS: dict[str, Callable[[Observation], Tensor]] = {"accuracy": credit, "calibrated_accuracy": calibrated_correct}
+"""Metrics of one number per observation that are a mean over queries; AUC and macro-F1 are not."""
 
 # From how many demonstration sets on there is a spread (±) and an interval over them (method.md, "Aggregation").
 SETS_FOR_SPREAD = 3
@@ -60,7 +46,7 @@ def similarity(
     """
     bounds = bounds_of(metric)
     taken = scores if chosen is None else [score[mask] for score, mask in zip(scores, chosen, strict=True)]
-    if metric.startswith("layer_by_layer"):
+    if metric in METRICS and METRICS[metric].per == "layer pair":
         yield from ({"metric": metric, **row} for row in _pairs(taken))
         return
     by_layer = scores[0].dim() > 1 and chosen is None
@@ -145,6 +131,27 @@ def over_sets(wholes: Sequence[Aggregate], stacked: Tensor, bounds: Bounds) -> R
     }
 
 
+def performance_metrics() -> list[str]:
+    """The metrics of one setting's predictions, in the order of their rows."""
+    return [*_means_over_queries(), *_whole_numbers()]
+
+
+def _means_over_queries() -> dict[str, Callable[[Observation], Tensor]]:
+    """Metric → its value per query."""
+    per_query = {name: metric.function for name, metric in METRICS.items() if metric.per == "query"}
+    return _MEANS | {name: per_query[name] for name in _of_predictions() if name in per_query}
+
+
+def _whole_numbers() -> list[str]:
+    """Metrics that are not a mean over queries: AUC, which has an interval, comes first."""
+    names = [name for name in _of_predictions() if METRICS[name].per == "setting" and name not in _MEANS]
+    return sorted(names, key=lambda name: name != "auc")
+
+
+def _of_predictions() -> list[str]:
+    return [name for name, metric in METRICS.items() if metric.arguments == ("observation",)]
+
+
 def performance(seeds: Sequence[int], observed: list[Observation]) -> Iterator[Row]:
     """Accuracy and its relatives of one observation per demonstration set: over all sets, and per set."""
     over_all, *of_each = zip(*_performance(observed), strict=True)
@@ -164,7 +171,7 @@ def performance_over(observed: list[Observation]) -> Iterator[Row]:
 
 def _performance(observed: list[Observation]) -> Iterator[list[Row]]:
     """Per metric a row over all observations, and then one of each."""
-    for metric, per_query in PER_QUERY.items():
+    for metric, per_query in _means_over_queries().items():
         bounds, values = bounds_of(metric), torch.stack([per_query(one).double() for one in observed])
         wholes = [aggregate(row[:, None]) for row in values]
         rows = [over_sets(wholes, values[..., None], bounds)]
@@ -186,7 +193,8 @@ def _performance(observed: list[Observation]) -> Iterator[list[Row]]:
     over_all, of_each = statistic_intervals(
         lambda number, chosen: resampled_auc(observed[number], chosen), len(observed), n_queries, over=unit
     )
-    for metric, intervals in (("auc", [over_all, *of_each]), ("macro_f1", [None] * (1 + len(observed)))):
+    for metric in _whole_numbers():
+        intervals = [over_all, *of_each] if metric == "auc" else [None] * (1 + len(observed))
         scores = [METRICS[metric].function(one) for one in observed]
         overs = [over_seeds(values) for values in (scores, *([score] for score in scores))]
         yield [

@@ -47,7 +47,7 @@ def scores(run: Run) -> Section | None:
 
 def _table(scores: Scores, title: str, group: Sequence[Column], rows: Sequence[Variant]) -> Table:
     worlds = world_labels(rows)
-    is_untuned = title.startswith("Random")  # the same whatever the method
+    is_untuned = all(column.setting == "ICL" for column in group)  # the same whatever the method
     shown = list(dict.fromkeys(variant.untuned for variant in rows)) if is_untuned else rows
     lines: list[tuple[str, Row]] = []
     for variant in shown:
@@ -62,7 +62,7 @@ def _table(scores: Scores, title: str, group: Sequence[Column], rows: Sequence[V
         Head("setting, weights" if is_untuned else "method, weights"),
         *(Head(column.title, f"vs {column.against}" if column.against else "") for column in group),
     )
-    is_folded = "other forms" in title or (len(lines) > FEW and title != "Specificity")
+    is_folded = title.startswith("Specificity, ") or (len(lines) > FEW and title != "Specificity")
     return Table(heads, grouped(lines), title, folded=title if is_folded else "")
 
 

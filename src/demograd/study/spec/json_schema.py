@@ -5,6 +5,7 @@ from typing import Any
 from pydantic import TypeAdapter
 from pydantic.json_schema import models_json_schema
 
+from demograd.study.measures import measures
 from demograd.study.schema import Study
 from demograd.study.spec.methods import KINDS, named_methods
 from demograd.study.synthetic.schema import SyntheticStudy
@@ -23,6 +24,8 @@ def json_schema() -> dict[str, Any]:
             {"type": "object", "additionalProperties": {"$ref": "#/$defs/MethodOptions"}},
         ],
     }
+    measure = {"enum": [*measures()]}
+    study["measures"]["anyOf"] = [measure, {"type": "array", "items": measure, "minItems": 1}]
     for kind in ("Study", "SyntheticStudy"):
         _open_to_files(definitions[kind])
     return {
