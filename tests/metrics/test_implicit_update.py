@@ -3,11 +3,12 @@
 import dataclasses
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from demograd import metrics
+from demograd import metrics, statistics
 from demograd.learn import GradientDescent, fine_tuned
 from demograd.models import Model
 from demograd.observe import Observation, observe
@@ -93,9 +94,8 @@ def test_query_heads_meet_the_matrix_of_the_key_head_that_they_share(blank: Obse
 
 def test_the_mean_validity_is_that_of_demonstration_sets() -> None:
     sets = [torch.full((2, 2, 2), 0.4), torch.tensor([0.5, torch.nan]).reshape(1, 2, 1)]
-    assert statistics.over_seeds([statistics.aggregate(validity).value for validity in sets]).mean == pytest.approx(
-        0.45
-    )
+    means = [statistics.aggregate(validity).value for validity in sets]
+    assert statistics.over_seeds(means).mean == pytest.approx(0.45)
     missing = statistics.aggregate(torch.full((1, 1, 1), torch.nan)).value
     assert np.isnan(statistics.over_seeds([missing]).mean)
 

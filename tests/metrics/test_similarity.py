@@ -230,6 +230,9 @@ def test_alpha_by_hand(observation: Make) -> None:
     assert metrics.alpha(zsl, gd, still).isnan().all()
 
 
+OTHERS = ("attention_to_demonstrations", "implicit_update")
+
+
 def test_every_metric_of_observations_returns_what_the_table_says(observation: Make) -> None:
     shapes = {"head": (4, 2, 3), "layer": (4, 2), "layer pair": (4, 2, 2), "query": (4,)}
     random = torch.Generator().manual_seed(0)
@@ -241,10 +244,7 @@ def test_every_metric_of_observations_returns_what_the_table_says(observation: M
     ]
     lacking = [observation(seed=seed) for seed in range(3)]
     for name, metric in metrics.METRICS.items():
-        if metric.per == "model" or metric.group in (
-            "attention_to_demonstrations",
-            "implicit_update",
-        ):  # which have tests of their own
+        if metric.per == "model" or metric.group in OTHERS:  # which have tests of their own
             continue
         arguments = [observations] if metric.arguments == ("orders",) else observations[: len(metric.arguments)]
         result = metric.function(*arguments)
