@@ -1,9 +1,152 @@
-"""Words that settings, files and tables share; they name things, and need nothing that is heavy to import."""
+"""The words that settings, files and tables share: typed, and with what a reader sees in their place.
 
+They name things, and need nothing that is heavy to import.
+"""
+
+from dataclasses import dataclass, fields
+from enum import StrEnum
 from typing import Literal
 
-Weights = Literal["trained", "trained_embeddings", "norms_only", "no_training"]
-"""States of a network before anything is done to it (method.md)."""
+
+class Weights(StrEnum):
+    """States of a network before anything is done to it (method.md)."""
+
+    TRAINED = "trained"
+    TRAINED_EMBEDDINGS = "trained_embeddings"
+    NORMS_ONLY = "norms_only"
+    NO_TRAINING = "no_training"
+
+
+class Control(StrEnum):
+    """What FT is trained on in place of ICL's own demonstrations with their labels."""
+
+    OTHER_DEMONSTRATIONS = "other_demonstrations"
+    PERMUTED_LABELS = "permuted_labels"
+    OTHER_TASK = "other_task"
+
+    @property
+    def words(self) -> str:
+        """`permuted labels`: behind "FT on"."""
+        return "another task" if self is Control.OTHER_TASK else self.value.replace("_", " ")
+
+    @property
+    def setting(self) -> "Setting":
+        """FT on this control."""
+        return Setting(f"FT_{self}")
+
+
+class Setting(StrEnum):
+    """How the demonstrations reach the model (method.md); the last three are of synthetic studies."""
+
+    ZSL = "ZSL"
+    ICL = "ICL"
+    ICL_REORDERED = "ICL_reordered"
+    """With the same demonstrations in another order, scored as if it were FT."""
+    FT = "FT"
+    FT_OTHER_DEMONSTRATIONS = "FT_other_demonstrations"
+    FT_PERMUTED_LABELS = "FT_permuted_labels"
+    FT_OTHER_TASK = "FT_other_task"
+    TF = "TF"
+    """A small trained transformer."""
+    CONSTRUCTION = "construction"
+    """Weights that theory gives."""
+    REFERENCE = "reference"
+    """An algorithm without weights."""
+
+    @property
+    def is_tuned(self) -> bool:
+        """Whether it is FT, or FT on a control."""
+        return self is Setting.FT or self.control is not None
+
+    @property
+    def control(self) -> Control | None:
+        """The control of a setting that is FT on one."""
+        name = self.value.removeprefix("FT_")
+        return Control(name) if name in set(Control) else None
+
+    @property
+    def words(self) -> str:
+        """`FT on permuted labels`."""
+        if self.control is not None:
+            return f"FT on {self.control.words}"
+        return "ICL, reordered" if self is Setting.ICL_REORDERED else self.value
+
+
+class Reading(StrEnum):
+    """How a row reads a score."""
+
+    PLAIN = "plain"
+    AT_EQUAL_SIZE = "at_equal_size"
+    """Between the learning rates that were run, where all updates have one size."""
+    OVER_SIZES = "over_sizes"
+    """Between the learning rates that were run: the mean over all sizes of the update that the methods share."""
+    NOISE_CEILING = "noise_ceiling"
+    """√ of a score of ICL with reordered demonstrations: how high a score of FT can be at all."""
+
+    @property
+    def words(self) -> str:
+        """`at equal size of the update`."""
+        return _READINGS[self]
+
+
+_READINGS = {
+    Reading.PLAIN: "",
+    Reading.AT_EQUAL_SIZE: "at equal size of the update",
+    Reading.OVER_SIZES: "over all sizes of the update that the methods share",
+    Reading.NOISE_CEILING: "noise ceiling",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One number of `results.parquet`, whose columns are these fields (docs/run-folder.md); None is null there."""
+
+    model: str | None = None
+    weights: str | None = None
+    task: str | None = None
+    dtype: str | None = None
+    record_at: str | None = None
+    seed: int | None = None
+    permutation: int | None = None
+    k: int | None = None
+    k_used: int | None = None
+    setting: Setting | None = None
+    versus: Control | None = None
+    """The control whose score is subtracted from that of `setting`: its specificity."""
+    method: str | None = None
+    method_options: str | None = None
+    learning_rate: float | None = None
+    metric: str | None = None
+    reading: Reading = Reading.PLAIN
+    layer: int | None = None
+    head: int | None = None
+    step: int | None = None
+    at: float | None = None
+    selection: str = "all"
+    value: float | None = None
+    std: float | None = None
+    ci_low: float | None = None
+    ci_high: float | None = None
+    interval: str | None = None
+    n: int | None = None
+    n_missing: int | None = None
+    n_seeds: int | None = None
+    status: str | None = None
+    """None: `ok` where there is a value, else `missing`."""
+
+    def __or__(self, other: "Row") -> "Row":
+        """Both in one; a column that both fill is the other's."""
+        return Row(
+            **{
+                column: getattr(other if getattr(other, column) != default else self, column)
+                for column, default in _DEFAULTS.items()
+            }
+        )
+
+
+_DEFAULTS = {field.name: field.default for field in fields(Row)}
+COLUMNS = tuple(_DEFAULTS)
+"""The columns of `results.parquet`, in order."""
 
 Dtype = Literal["float32", "bfloat16", "float16"]
 """What a network computes in."""

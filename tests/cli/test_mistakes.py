@@ -226,7 +226,7 @@ def test_the_self_checks_pass_on_a_sound_model(small_model: Path, capsys: pytest
     assert printed.count("passed") == 6 and "FAILED" not in printed
 
 
-@pytest.mark.parametrize("kind", ["tasks", "models", "methods", "metrics", "presets"])
+@pytest.mark.parametrize("kind", ["tasks", "models", "methods", "metrics", "presets", "sections"])
 def test_every_list_names_what_it_should(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert call("list", kind) == 0
     names = {
@@ -235,6 +235,7 @@ def test_every_list_names_what_it_should(kind: str, capsys: pytest.CaptureFixtur
         "methods": "LCGD",
         "metrics": "sim_am_delta",
         "presets": "quickstart",
+        "sections": "Layer by layer",
     }
     assert names[kind] in capsys.readouterr().out
 

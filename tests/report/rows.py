@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from demograd.columns import COLUMNS
 from demograd.files import read_yaml, write_json, write_table, write_yaml
 from demograd.learn import GradientDescent, LayerCausalGradientDescent
 from demograd.report import Run
+from demograd.words import COLUMNS
 
 RATES = {"GD": 0.001, "LCGD": 0.003}
 METHODS = {"GD": GradientDescent, "LCGD": LayerCausalGradientDescent}

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from demograd.cli.lists import print_list
 from demograd.errors import UserError
 from demograd.report import Section, section, write_report
 from demograd.report.section import SECTIONS
@@ -60,7 +61,9 @@ def test_a_section_that_has_nothing_to_say_is_not_on_the_page(run: MakeRun) -> N
     assert "silent" not in addresses(write_report(run(layers=1)))
 
 
-def test_an_installed_package_brings_a_section(run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_installed_package_brings_a_section(
+    run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     source = """
 from demograd.report import Section, section
 
@@ -74,6 +77,8 @@ def tasks_of_the_run(run):
     page = write_report(run(layers=1))
     assert "tasks-of-the-run" in addresses(page)
     assert "mr and &lt;b&gt;no more&lt;/b&gt;" in page.read_text(encoding="utf-8")
+    print_list("sections")
+    assert "Tasks of the run" in capsys.readouterr().out
 
 
 def test_a_broken_package_is_named(run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ import pytest
 from tests.report.synthetic.rows import write_synthetic_run
 from tests.report.test_page import Parsed
 
+from demograd.cli import main
 from demograd.errors import UserError
 from demograd.report import read_run, write_report
 
@@ -36,6 +37,17 @@ def test_a_page_of_several_runs_says_what_the_page_of_each_says(run: MakeRun, tm
     for folder in folders:
         alone = Parsed(write_report(folder).read_text(encoding="utf-8")).text
         assert alone[alone.index("What is missing") : alone.index("How it was measured")].strip() in both
+
+
+def test_the_command_line_writes_one_page_of_the_runs_that_it_is_given(
+    run: MakeRun, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders = [run(layers=1), write_synthetic_run(tmp_path / "synthetic")]
+    monkeypatch.setattr("sys.argv", ["demograd", "report", *map(str, folders)])
+    with pytest.raises(SystemExit, match="0"):
+        main()
+    page = Path(capsys.readouterr().out.removeprefix("Report: ").strip())
+    assert page.name == "run+synthetic.html" and "a page of 2 runs" in Parsed(page.read_text(encoding="utf-8")).text
 
 
 def test_a_page_needs_a_run() -> None:

@@ -14,7 +14,7 @@ import torch
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from demograd import open_run, read_study
-from demograd.study import SyntheticStudy, preset_names
+from demograd.study import SyntheticStudy, preset_groups, preset_names
 
 pytestmark = pytest.mark.slow
 
@@ -68,3 +68,14 @@ def test_a_preset_runs_to_its_page(preset: str, checkpoints: list[str], tmp_path
     assert page.rstrip().endswith("</html>") and not [word for word in (">nan<", ">inf<", ">NaN<") if word in page]
     table = pd.read_parquet(out / "results.parquet")
     assert table.value.notna().any() and open_run(out).failed == ()
+
+
+@pytest.mark.parametrize("group", preset_groups())
+def test_a_group_of_presets_runs_to_one_page(group: str, tmp_path: Path) -> None:
+    out = tmp_path / "runs"
+    command = [sys.executable, "-c", "from demograd.cli import main; main()", "run", group, "--out", str(out), *SMALL]
+    overrides = [part for change in ("orders=3", *SYNTHETIC) for part in ("--set", change)]
+    done = subprocess.run([*command, *overrides], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+    presets = preset_groups()[group]["studies"]
+    assert {path.name for path in out.iterdir()} == {*presets, f"{'+'.join(presets)}.html"}

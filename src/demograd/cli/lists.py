@@ -1,4 +1,4 @@
-"""`demograd list`: what demograd knows by name, which is data: it needs neither torch nor pandas."""
+"""`demograd list`: what demograd knows by name, which is data: it needs no torch, and pandas for the page alone."""
 
 from demograd import study as studies
 from demograd.cli.printing import print_table, say
@@ -7,7 +7,7 @@ from demograd.metrics import METRICS
 from demograd.models import ARCHITECTURES, BUILT_IN
 from demograd.tasks.sources.built_in import built_in_tasks
 
-_LISTS = ("tasks", "models", "methods", "measures", "metrics", "claims", "presets")
+_LISTS = ("tasks", "models", "methods", "measures", "metrics", "claims", "presets", "sections")
 
 
 def print_list(kind: str) -> None:
@@ -57,5 +57,11 @@ def print_list(kind: str) -> None:
         print_table(["synthetic preset", "what it is", "worlds", "context", "references"], small)
         groups = [(name, row["about"], ", ".join(row["studies"])) for name, row in studies.preset_groups().items()]
         print_table(["presets together", "what they are", "presets"], groups)
+    elif kind == "sections":
+        from demograd.report.section import registered_sections
+
+        sections = [(section.name, section.title, str(section.order)) for section in registered_sections()]
+        print_table(["section", "title", "order"], sections)
+        say("A run's page has those of which it measured something. Your own: see docs/extending-section.md.")
     else:
         raise unknown_name("list", kind, _LISTS, "Choose one of these")

@@ -6,7 +6,7 @@ import platform
 import sys
 from functools import partial
 from importlib.metadata import version
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any
 
 import typer
 
@@ -97,7 +97,7 @@ def run(
     ] = None,
     method: Annotated[Many, typer.Option(help="A name of `demograd list methods`; repeatable.")] = None,
     learning_rate: Annotated[Many, typer.Option(help="0.001 (all methods) or GD=0.001; repeatable.")] = None,
-    weights: Annotated[Many, typer.Option(help=f"{', '.join(get_args(Weights))}; repeatable.")] = None,
+    weights: Annotated[Many, typer.Option(help=f"{', '.join(Weights)}; repeatable.")] = None,
     measure: Annotated[Many, typer.Option(help="A name of `demograd list measures`; repeatable.")] = None,
     dtype: Annotated[str | None, typer.Option(help="float32, bfloat16 or float16.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, balanced, cpu, cuda, …")] = None,
@@ -142,13 +142,16 @@ def run(
     _say_first(f"Reading the study {study}")
     who = studies.Workers(executor, workers, threads, address, gpus, memory)
     plans = _studies(study, as_released, changes, learning_rate, set_)
-    folders = [out if out is None or len(plans) == 1 else f"{out.rstrip('/')}/{plan.name}" for plan in plans]
-    runs = [_run(plan, folder, who, retry_failed) for plan, folder in zip(plans, folders, strict=True)]
     from demograd.cli.tables import print_scores
 
-    for finished in runs:
-        print_scores(finished.folder.path)
-        typer.echo(f"Report: {reports.write_report(finished.folder.path).resolve()}")
+    runs = []
+    for plan in plans:
+        folder = out if out is None or len(plans) == 1 else f"{out.rstrip('/')}/{plan.name}"
+        runs.append(_run(plan, folder, who, retry_failed))
+        print_scores(runs[-1].folder.path)
+        typer.echo(f"Report: {reports.write_report(runs[-1].folder.path).resolve()}")
+    if len(runs) > 1:
+        typer.echo(f"All on one page: {reports.write_report(*(run.folder.path for run in runs)).resolve()}")
     for finished in runs:
         _end(finished)
 
@@ -210,7 +213,7 @@ def report(folders: Annotated[list[str], typer.Argument(metavar="DIR...", help="
 
 @app.command(name="list")
 def list_names(
-    kind: Annotated[str, typer.Argument(help="tasks, models, methods, measures, metrics, claims or presets")],
+    kind: Annotated[str, typer.Argument(help="tasks, models, methods, measures, metrics, claims, presets or sections")],
     statistics: Annotated[bool, typer.Option("--statistics", help="Of tasks: sizes, and tokens of a model.")] = False,
     model: Annotated[str | None, typer.Option(help="With --statistics: whose tokenizer counts.")] = None,
     task: Annotated[Many, typer.Option(help="With --statistics: these tasks, or cb=FILE; repeatable.")] = None,
@@ -297,8 +300,8 @@ def _studies(
         return [_study(name, as_released, changes, learning_rate, overrides)]
     if learning_rate:
         raise UserError(f"--learning-rate with {name}, of several studies", "one study", "Run its studies one by one")
-    given = {setting: value for setting, value in changes.items() if value not in (None, [])}
-    return studies.read_studies(name, as_released=as_released, overrides=overrides or (), **given)
+    settings = {setting: value for setting, value in changes.items() if value not in (None, [])}
+    return studies.read_studies(name, as_released=as_released, overrides=overrides or (), **settings)
 
 
 def _study(

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import torch
 from huggingface_hub import try_to_load_from_cache
@@ -38,7 +38,7 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 def load_model(
     name: str,
     *,
-    weights: Weights = "trained",
+    weights: str = Weights.TRAINED,
     seed: int = 0,
     device: str = "auto",
     dtype: str = "float32",
@@ -61,8 +61,9 @@ def load_model(
     Raises:
         UserError: the model cannot be found or is of a shape that demograd does not know; an option is unknown.
     """
-    if weights not in get_args(Weights):
-        raise unknown_name("weights", weights, get_args(Weights), "Choose one of these")
+    if weights not in list(Weights):
+        raise unknown_name("weights", weights, list(Weights), "Choose one of these")
+    state = Weights(weights)
     check_dtype(dtype)
     check_device_name(device)
     place = check_device(device)
@@ -80,13 +81,13 @@ def load_model(
         check_bos(tokenizer, network, name)
     network.requires_grad_(False).eval()
     drawn_from = ""
-    if weights != "trained":
+    if state != Weights.TRAINED:
         notes = (*notes, initialisation)
         drawn_from = fingerprint(network)
-        network = untrained(network, weights, seed).requires_grad_(False)
+        network = untrained(network, state, seed).requires_grad_(False)
     network = placed(network, place)
     return Model(
-        name, network, tokenizer, find_anatomy(network), weights, seed, dtype, source, notes, drawn_from, initialisation
+        name, network, tokenizer, find_anatomy(network), state, seed, dtype, source, notes, drawn_from, initialisation
     )
 
 

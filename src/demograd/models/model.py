@@ -41,7 +41,7 @@ class Model:
     """The Hugging Face module, in evaluation mode."""
     tokenizer: Any = field(repr=False)
     anatomy: Anatomy = field(repr=False)
-    weights: Weights = "trained"
+    weights: Weights = Weights.TRAINED
     seed: int = 0
     """What drew the untrained weights."""
     dtype: str = "float32"
@@ -61,7 +61,7 @@ class Model:
         """One line: what it is, and its size."""
         parameters = sum(parameter.numel() for parameter in self.network.parameters())
         size = f"{len(self.anatomy.blocks)} layers of {self.network.config.hidden_size}, {parameters:,} parameters"
-        seed = "" if self.weights == "trained" else f", seed {self.seed}"
+        seed = "" if self.weights == Weights.TRAINED else f", seed {self.seed}"
         return (
             f"Model({self.name!r}, {type(self.network).__name__}, {size}, "
             f"{self.weights}{seed}, {self.dtype} on {self.anatomy.device})"

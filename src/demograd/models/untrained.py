@@ -42,9 +42,9 @@ def untrained(trained: Any, weights: Weights, seed: int) -> Any:
 
 def _is_kept(network: Any, module: nn.Module, weights: Weights) -> bool:
     is_norm = "norm" in type(module).__name__.lower()
-    if weights == "no_training":
+    if weights == Weights.NO_TRAINING:
         return False
-    if weights == "norms_only":
+    if weights == Weights.NORMS_ONLY:
         return is_norm
     # every nn.Embedding is kept: token embeddings, and learned positions where the architecture has them
     return is_norm or isinstance(module, nn.Embedding) or module is network.get_output_embeddings()

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from demograd.columns import CONTROLS
 from demograd.report.numbers import Cell, number, scientific
 from demograd.report.section import NOTHING, Entry, Group, Head, Row, Section, Table, Tone, entry
+from demograd.words import Control, Setting
 
 FEW = 8
 """Comparisons of one claim that are shown at once; more have to be opened."""
@@ -122,6 +122,6 @@ def _p(one: Mapping[str, Any]) -> Entry:
 
 def _in_words(compared: str) -> str:
     """The controls by what FT was on."""
-    for setting, words in CONTROLS.items():
-        compared = compared.replace(setting, f"FT on {words}")
-    return compared.replace("ICL_reordered", "ICL, reordered")
+    for setting in (Setting.ICL_REORDERED, *(control.setting for control in Control)):
+        compared = compared.replace(setting, setting.words)
+    return compared

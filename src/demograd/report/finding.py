@@ -10,20 +10,22 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from demograd.columns import CONTROLS
 from demograd.metrics import METRICS
 from demograd.report.numbers import Cell
 from demograd.report.run import Check
 from demograd.report.scores import Scores, overall
 from demograd.report.subject import WEIGHTS, Variant, method_label
 from demograd.statistics import SEEDS_FOR_SPECIFICITY, Decision, Verdict, decide
+from demograd.words import Control
 
-_CONTROL = {**CONTROLS, "FT_permuted_labels": "the same ones with permuted labels"}
-NEEDED = ("FT_other_demonstrations", "FT_permuted_labels")
+_CONTROL = {control: control.words for control in Control} | {
+    Control.PERMUTED_LABELS: "the same ones with permuted labels"
+}
+NEEDED = (Control.OTHER_DEMONSTRATIONS, Control.PERMUTED_LABELS)
 """Controls that a claim must beat even where a run left them out; any other counts where it was run."""
 FEW = 6
 """Findings that are named one by one in the sentence of a run."""
-_METRIC = "sim_aou_specificity"
+_METRIC = "sim_aou"
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ def finding(results: pd.DataFrame, validity: Iterable[Check]) -> Finding:
     if not each:
         why = "no fine-tuning was measured"
         return Finding(f"Undecided: {why}, so there is nothing to compare with ICL.", Verdict.UNDECIDED, "", why)
-    if not any(setting in CONTROLS for setting in results["setting"]):
+    if not results["setting"].isin([control.setting for control in Control]).any():
         why = "no control was measured"
         return Finding(
             f"Undecided: {why}, so it is open whether fine-tuning on these demonstrations above all looks like ICL.",
@@ -82,8 +84,9 @@ def _finding(scores: Scores, of: Variant, label: str, validity: Sequence[Check])
     model = of.model if of.weights == "trained" else f"{of.model} ({of.weights} weights)"
     subject = f"fine-tuning {model} by {label} on the same demonstrations"
     about = f"{label} on {of.task}"
-    controls = [one for one in CONTROLS if one in NEEDED or any(setting == one for _, _, setting in scores.cells)]
-    cells = {control: scores.get(of, _METRIC, control) for control in controls}
+    settings = {setting for _, _, setting in scores.cells}
+    controls = [control for control in Control if control in NEEDED or control.setting in settings]
+    cells = {control: scores.specificity(of, _METRIC, control) for control in controls}
     measured = {control: cell for control, cell in cells.items() if cell.value is not None}
     if not measured:
         reason = next(cell.text for cell in cells.values())
@@ -91,7 +94,7 @@ def _finding(scores: Scores, of: Variant, label: str, validity: Sequence[Check])
             f"Undecided: on {of.task}, {subject} has no SimAOU specificity: {reason}.", Verdict.UNDECIDED, about, reason
         )
     notes = "".join(
-        f"; no comparison with {CONTROLS[control]} ({cell.text})"
+        f"; no comparison with {control.words} ({cell.text})"
         for control, cell in cells.items()
         if control not in measured
     )
@@ -104,7 +107,7 @@ def _finding(scores: Scores, of: Variant, label: str, validity: Sequence[Check])
     if objection is not None:
         sentence, reason = objection
         values = " and ".join(
-            f"{_value(cell)}{',' * cell.marked} against {CONTROLS[control]}" for control, cell in measured.items()
+            f"{_value(cell)}{',' * cell.marked} against {control.words}" for control, cell in measured.items()
         )
         return Finding(f"{sentence} (SimAOU specificity {values}){notes}.", Verdict.UNDECIDED, about, reason)
     decisions = {control: decide(cell.interval, SEEDS_FOR_SPECIFICITY) for control, cell in measured.items()}
@@ -163,7 +166,7 @@ def _objection(of: Variant, label: str, model: str, validity: Sequence[Check]) -
     return None
 
 
-def _clauses(subject: str, measured: dict[str, Cell], decisions: dict[str, Decision]) -> tuple[str, str]:
+def _clauses(subject: str, measured: dict[Control, Cell], decisions: dict[Control, Decision]) -> tuple[str, str]:
     """What the sentence says of each control, and why it leaves some open."""
     than = {
         control: f"than fine-tuning on {_CONTROL[control]} does (SimAOU specificity {_value(cell)})"
@@ -193,7 +196,7 @@ def _clauses(subject: str, measured: dict[str, Cell], decisions: dict[str, Decis
     return clauses, reason
 
 
-def _reason(undecided: Sequence[str], measured: dict[str, Cell], decisions: dict[str, Decision]) -> str:
+def _reason(undecided: Sequence[Control], measured: dict[Control, Cell], decisions: dict[Control, Decision]) -> str:
     seeds = min(measured[control].n_seeds for control in undecided)
     if seeds < SEEDS_FOR_SPECIFICITY:
         needed = f"a claim about specificity needs at least {SEEDS_FOR_SPECIFICITY}"
@@ -209,7 +212,7 @@ def _untrained_too(scores: Scores, of: Variant) -> str:
         if each.weights != of.weights
         and replace(each, weights=of.weights, learning_rate=of.learning_rate) == of
         and _conjunction(
-            decide(scores.get(each, _METRIC, control).interval, SEEDS_FOR_SPECIFICITY) for control in NEEDED
+            decide(scores.specificity(each, _METRIC, control).interval, SEEDS_FOR_SPECIFICITY) for control in NEEDED
         )
         == Verdict.SUPPORTED
     ]

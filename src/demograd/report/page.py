@@ -7,7 +7,6 @@ from typing import Any
 
 import jinja2
 
-from demograd.columns import COLUMNS, NOISE_CEILING
 from demograd.errors import UserError
 from demograd.files import Place, written_whole
 from demograd.metrics import METRICS
@@ -19,6 +18,7 @@ from demograd.report.run import Run, read_run
 from demograd.report.section import registered_sections
 from demograd.report.synthetic.finding import first_finding, synthetic_findings
 from demograd.statistics import SEEDS_FOR_SPECIFICITY, SEEDS_TO_DECIDE
+from demograd.words import COLUMNS
 
 _FILES = {
     "results.parquet": "every number of this page and those behind it, one a row",
@@ -178,12 +178,5 @@ def _methods(run: Run) -> list[dict[str, Any]]:
 
 def _definitions(run: Run) -> list[Any]:
     """The metrics that the page shows."""
-    shown = {
-        str(name)
-        .removesuffix("_at_equal_size")
-        .removesuffix("_over_sizes")
-        .removesuffix("_specificity")
-        .removesuffix(NOISE_CEILING)
-        for name in run.results["metric"].unique()
-    }
+    shown = set(run.results["metric"])
     return [metric for name, metric in {**DEFINITIONS, **METRICS}.items() if name in shown]

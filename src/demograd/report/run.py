@@ -8,11 +8,11 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from demograd.columns import COLUMNS
 from demograd.errors import UserError
 from demograd.files import Place, check_holds, read_json, read_table, read_yaml
 from demograd.report.networks import CONSTRUCTION, NETWORK, REFERENCE, of_context, synthetic_rows
 from demograd.report.scores import Scores, overall
+from demograd.words import COLUMNS
 
 
 @dataclass(frozen=True)

@@ -7,20 +7,16 @@ from typing import Any
 
 import pandas as pd
 
-from demograd.columns import CONTROLS
 from demograd.metrics import METRICS, Metric
 from demograd.report.numbers import NOT_MEASURED, Cell, cell
 from demograd.report.subject import Variant, in_order, telling_fields, variant
+from demograd.words import Control, Reading, Setting
 
 LEADING = ("sim_aou", "sim_am_delta")
 """The scores that a reader sees first."""
 TABLES = ("Attention outputs", "Attention logits", "What is predicted", "Size of the updates", "Random baselines")
 """In their order on the page; those that only metrics of other packages name follow."""
 NEAREST_RATE_NOTE = "Of several learning rates: the one whose update is nearest to ICL’s in size."
-REORDERED = "ICL_reordered"
-"""The setting of ICL with the same demonstrations in another order."""
-SPECIFICITY = "_specificity"
-"""What the results append to a metric's name for its difference from a control."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +25,10 @@ class Scores:
 
     cells: dict[tuple[Variant, str, str], Cell]
     """(variant, metric, setting) → cell."""
+    specificities: dict[tuple[Variant, str, Control], Cell]
+    """(variant, metric, control) → cell."""
+    ceilings: dict[tuple[Variant, str], Cell]
+    """(variant, metric) → the noise ceiling."""
 
     def tuned(self, selection: str = "all") -> list[Variant]:
         """The variants with a fine-tuning method, in the order of tables."""
@@ -36,21 +36,28 @@ class Scores:
         return in_order(variant for variant in variants if variant.method and variant.selection == selection)
 
     def by_variant(self, metric: str, setting: str) -> dict[Variant, Cell]:
-        """The number of each variant that has it, in the order of tables."""
-        cells = {variant: cell for (variant, *key), cell in self.cells.items() if key == [metric, setting]}
+        """One number of every variant that has it, in the order of tables."""
+        cells = {variant: cell for (variant, *score), cell in self.cells.items() if score == [metric, setting]}
         return {variant: cells[variant] for variant in in_order(cells)}
 
     def get(self, variant: Variant, metric: str, setting: str) -> Cell:
-        """A variant's number; that of the untuned model where it does not depend on fine-tuning.
-
-        A specificity that is not there says why the scores under it are not.
-        """
+        """A variant's number; one that does not depend on fine-tuning is the same whatever the method."""
         cell = self.cells.get((variant, metric, setting)) or self.cells.get((variant.untuned, metric, setting))
-        if cell or not metric.endswith(SPECIFICITY):
-            return cell or NOT_MEASURED
-        parts = [self.get(variant, metric.removesuffix(SPECIFICITY), name) for name in ("FT", setting)]
+        return cell or NOT_MEASURED
+
+    def specificity(self, variant: Variant, metric: str, control: Control) -> Cell:
+        """A variant's specificity; one that is not there says why the scores under it are not."""
+        if cell := self.specificities.get((variant, metric, control)):
+            return cell
+        parts = [self.get(variant, metric, setting) for setting in (Setting.FT, control.setting)]
         why = next((part.status for part in parts if part.status != "ok"), NOT_MEASURED.status)
         return replace(NOT_MEASURED, status=why)
+
+    def column(self, variant: Variant, column: "Column") -> Cell:
+        """A variant's number in a column of the score table."""
+        if column.versus is not None:
+            return self.specificity(variant, column.metric, column.versus)
+        return self.get(variant, column.metric, column.setting)
 
 
 @dataclass(frozen=True)
@@ -59,15 +66,15 @@ class Column:
 
     metric: str
     """As the results name it."""
-    setting: str
+    setting: Setting
     title: str
-    against: str = ""
+    versus: Control | None = None
     """The control that a specificity is against."""
 
     @property
     def name(self) -> str:
         """The whole heading in one line."""
-        return f"{self.title} specificity vs {self.against}" if self.against else self.title
+        return f"{self.title} specificity vs {self.versus.words}" if self.versus else self.title
 
 
 def overall(results: pd.DataFrame) -> Scores:
@@ -76,7 +83,20 @@ def overall(results: pd.DataFrame) -> Scores:
     at_one_rate = results["method"].isna() | results["learning_rate"].notna()
     everywhere = results[["seed", "layer", "head", "step", "at"]].isna().all(axis=1)
     whole = results[everywhere & at_one_rate & results["task"].notna()]
-    return Scores({(variant(row), row["metric"], row["setting"]): cell(row) for row in whole.to_dict("records")})
+    scores = Scores({}, {}, {})
+    for row in whole.to_dict("records"):
+        if row["reading"] == Reading.NOISE_CEILING:
+            scores.ceilings[variant(row), row["metric"]] = cell(row)
+        elif pd.notna(row["versus"]):
+            scores.specificities[variant(row), row["metric"], Control(row["versus"])] = cell(row)
+        elif row["reading"] == Reading.PLAIN:
+            scores.cells[variant(row), row["metric"], row["setting"]] = cell(row)
+    return scores
+
+
+def plain(results: pd.DataFrame) -> pd.DataFrame:
+    """The rows that are a score itself: no difference from a control, and nothing read between learning rates."""
+    return results[results["versus"].isna() & (results["reading"] == Reading.PLAIN)]
 
 
 def columns(scores: Scores) -> dict[str, list[Column]]:
@@ -90,9 +110,10 @@ def columns(scores: Scores) -> dict[str, list[Column]]:
                 others.setdefault(metric.table, []).append(name)
     groups |= {f"Specificity, {table[0].lower()}{table[1:]}": _specificities(names) for table, names in others.items()}
     # a score that diverged has no specificity, but a column that says so
-    measured = {(metric.removesuffix(SPECIFICITY), setting) for _, metric, setting in scores.cells}
+    measured = {(metric, setting) for _, metric, setting in scores.cells}
+    measured |= {(metric, control.setting) for _, metric, control in scores.specificities}
     present = {
-        title: [column for column in group if (column.metric.removesuffix(SPECIFICITY), column.setting) in measured]
+        title: [column for column in group if (column.metric, _scored(column)) in measured]
         for title, group in groups.items()
     }
     return {title: group for title, group in present.items() if group}
@@ -109,7 +130,7 @@ def score_table(results: pd.DataFrame) -> pd.DataFrame:
     shown = telling_fields(rows, always=("method", "weights"))
     table: dict[str, list[Any]] = {name.replace("_", " "): [row.texts[name] for row in rows] for name in shown}
     for column in (column for group in columns(scores).values() for column in group):
-        cells = [scores.get(row, column.metric, column.setting) for row in rows]
+        cells = [scores.column(row, column) for row in rows]
         table[column.name] = [f"{cell.text} {cell.bounds}{' conditional' * cell.marked}".strip() for cell in cells]
     return pd.DataFrame(table)
 
@@ -117,17 +138,18 @@ def score_table(results: pd.DataFrame) -> pd.DataFrame:
 def _columns_of(name: str, metric: Metric) -> list[Column]:
     """A metric's columns: of FT, of ICL where it looks at no FT, or of both."""
     if "other" in metric.arguments:
-        return [Column(name, setting, f"{metric.title}, {setting}") for setting in ("ICL", "FT")]
+        return [Column(name, setting, f"{metric.title}, {setting}") for setting in (Setting.ICL, Setting.FT)]
     is_tuned = {"ft", "b"} & {*metric.arguments}
-    return [Column(name, "FT" if is_tuned else "ICL", metric.title)]
+    return [Column(name, Setting.FT if is_tuned else Setting.ICL, metric.title)]
 
 
 def _specificities(names: Sequence[str]) -> list[Column]:
-    return [
-        Column(name + SPECIFICITY, setting, METRICS[name].title, control)
-        for name in names
-        for setting, control in CONTROLS.items()
-    ]
+    return [Column(name, Setting.FT, METRICS[name].title, control) for name in names for control in Control]
+
+
+def _scored(column: Column) -> Setting:
+    """The setting whose score shows that a column was measured."""
+    return column.versus.setting if column.versus else column.setting
 
 
 def at_one_rate(scores: Scores) -> dict[Variant, bool]:
@@ -148,12 +170,13 @@ def at_one_rate(scores: Scores) -> dict[Variant, bool]:
 def points(results: pd.DataFrame, metric: str, setting: str = "FT") -> pd.DataFrame:
     """A metric over all demonstration sets and queries, in all detail: columns variant, layer, at, value, low, high,
     conditional."""
-    rows = results[
-        (results["metric"] == metric)
-        & (results["setting"] == setting)
-        & results[["seed", "head", "step"]].isna().all(axis=1)
-        & (results["selection"] == "all")
-        & results["task"].notna()
+    rows = plain(results)
+    rows = rows[
+        (rows["metric"] == metric)
+        & (rows["setting"] == setting)
+        & rows[["seed", "head", "step"]].isna().all(axis=1)
+        & (rows["selection"] == "all")
+        & rows["task"].notna()
     ]
     columns = {"value": "value", "low": "ci_low", "high": "ci_high"}
     return pd.DataFrame(

@@ -11,9 +11,8 @@ if TYPE_CHECKING:
     from demograd.study.measures import measures
     from demograd.study.run import run_study
     from demograd.study.schema import Study, make_study
-    from demograd.study.spec.files import preset_names, read_study
+    from demograd.study.spec.files import preset_groups, preset_names, read_studies, read_study
     from demograd.study.spec.methods import method_descriptions
-    from demograd.study.spec.preset_groups import preset_groups, read_studies
     from demograd.study.store.cache import Cache, user_cache
     from demograd.study.store.cache import Entry as CacheEntry
     from demograd.study.store.failures import Failure

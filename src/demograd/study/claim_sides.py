@@ -6,13 +6,14 @@ from typing import Any
 
 from demograd.metrics import METRICS
 from demograd.study.schema import Study
+from demograd.words import Setting
 
 Side = dict[str, str]
 """metric, setting, and where they matter weights, method, model, layers."""
 
 
 def is_tuned(side: Side) -> bool:
-    return side["setting"].startswith("FT")
+    return Setting(side["setting"]).is_tuned
 
 
 def pairs(study: Study, claim: Mapping[str, Any]) -> Iterator[tuple[Side | float, ...]]:
@@ -20,10 +21,7 @@ def pairs(study: Study, claim: Mapping[str, Any]) -> Iterator[tuple[Side | float
     sides = [claim["left"], claim["right"]]
     named = set().union(*(side for side in sides if isinstance(side, dict)))
     tuned = any(
-        str(setting).startswith("FT")
-        for side in sides
-        if isinstance(side, dict)
-        for setting in _listed(side["setting"])
+        Setting(setting).is_tuned for side in sides if isinstance(side, dict) for setting in _listed(side["setting"])
     )
     shared: dict[str, list[str]] = {}
     if "metric" not in named:

@@ -1,6 +1,7 @@
 """Methods and weights compared at equal size of their updates, where a study has several learning rates."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import product
 
@@ -9,15 +10,14 @@ from torch import Tensor
 from demograd.metrics import specificity
 from demograd.statistics import at_equal_size, mean_over_sizes
 from demograd.study.language_model.groups import Gathered, Untuned
-from demograd.study.rows import Row, similarity
+from demograd.study.rows import similarity
 from demograd.study.schema import Study
 from demograd.study.scores import Scores, common_size, read_curve, size_range, tuned_scores
 from demograd.study.spec.methods import options_json
+from demograd.words import Control, Reading, Row, Setting
 
 COMPARED = ("sim_aou", "sim_am_delta")
-Reading = Callable[[Tensor, Tensor], Tensor]
-AT_EQUAL_SIZE, OVER_SIZES = "_at_equal_size", "_over_sizes"
-"""What is appended to a score's name: read at one size, and its mean over all sizes that the curves share."""
+ReadCurve = Callable[[Tensor, Tensor], Tensor]
 
 
 def curves_of(untuned: Untuned) -> list[list[Gathered]]:
@@ -38,28 +38,34 @@ def curve_rows(study: Study, same_world: Sequence[Untuned]) -> Iterator[tuple[Un
         return
     all_curves = [curve for _, curve in curves]
     at, (low, high) = common_size(all_curves), size_range(all_curves)
-    readings: dict[str, tuple[float | None, Reading]] = {
-        AT_EQUAL_SIZE: (at, partial(at_equal_size, at=at)),
-        OVER_SIZES: (None, partial(mean_over_sizes, low=low, high=high)),
+    readings: dict[Reading, tuple[float | None, ReadCurve]] = {
+        Reading.AT_EQUAL_SIZE: (at, partial(at_equal_size, at=at)),
+        Reading.OVER_SIZES: (None, partial(mean_over_sizes, low=low, high=high)),
     }
-    settings = ("FT", *(f"FT_{control}" for control in study.controls))
-    for (untuned, curve), metric, setting, suffix in product(curves, COMPARED, settings, readings):
-        name = metric if setting == "FT" else f"{metric}_specificity"
-        read_at, read = readings[suffix]
-        options = options_json(study.method(curve[0].cell.method, curve[0].cell.learning_rate))
-        same: Row = {"method": curve[0].cell.method, "method_options": options, "setting": setting, "at": read_at}
+    controls = (None, *map(Control, study.controls))
+    for (untuned, curve), metric, control, reading in product(curves, COMPARED, controls, readings):
+        size, read = readings[reading]
+        score = Row(
+            method=curve[0].cell.method,
+            method_options=options_json(study.method(curve[0].cell.method, curve[0].cell.learning_rate)),
+            setting=Setting.FT,
+            versus=control,
+            metric=metric,
+            reading=reading,
+            at=size,
+        )
         if low != low:
-            yield untuned, {**same, "metric": name + suffix, "status": "the curves share no size"}
+            yield untuned, replace(score, status="the curves share no size")
             continue
-        scores = read_curve(curve, partial(specificity_scores, setting=setting, metric=metric), read)
-        for row in similarity(untuned.seeds, name, scores) if scores is not None else ():
-            yield untuned, {**same, **row, "metric": name + suffix}
+        scores = read_curve(curve, partial(specificity_scores, control=control, metric=metric), read)
+        for row in similarity(untuned.seeds, score, scores) if scores is not None else ():
+            yield untuned, row
 
 
-def specificity_scores(group: Gathered, setting: str, metric: str) -> Scores | None:
-    """The score of FT; for a control, its difference from that control's."""
-    score = tuned_scores(group, "FT", metric)
-    if setting == "FT" or score is None:
+def specificity_scores(group: Gathered, control: Control | None, metric: str) -> Scores | None:
+    """The score of FT; with a control, its difference from that of FT on it."""
+    score = tuned_scores(group, Setting.FT, metric)
+    if control is None or score is None:
         return score
-    control = tuned_scores(group, setting, metric)
-    return control and [specificity(one, other) for one, other in zip(score, control, strict=True)]
+    subtracted = tuned_scores(group, control.setting, metric)
+    return subtracted and [specificity(*scores) for scores in zip(score, subtracted, strict=True)]

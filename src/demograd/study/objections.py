@@ -14,6 +14,7 @@ from demograd.study.language_model.groups import Gathered
 from demograd.study.scores import Scores, partner, size_curve
 from demograd.study.store.folder import RunFolder
 from demograd.study.validity import cell_label
+from demograd.words import Weights
 
 _About = tuple[str, str, int, str, str | None]
 """Model, task, k, weights, and a method at its rate; None: what does not depend on any."""
@@ -59,7 +60,7 @@ def objection_to(
     if claim.get("only_last_must_learn"):  # whether the other checkpoint does, or does as well, is the question
         faults = [invalid.get(("in_context_learning", _about(world, side))) for side in named[:1]]
         return next((f"at the last checkpoint: {fault}" for fault in faults if fault), "")
-    must_learn = [side for side in named if side["weights"] == "trained"] or named
+    must_learn = [side for side in named if side["weights"] == Weights.TRAINED] or named
     learning: list[tuple[str, _About]] = [("in_context_learning", _about(world, side)) for side in must_learn]
     tuned = list(zip((side for side in named if is_tuned(side)), curves, strict=True))
     left = claim["left"]

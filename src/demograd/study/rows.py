@@ -2,13 +2,12 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from itertools import product
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from demograd.columns import NOISE_CEILING
 from demograd.metrics import METRICS, calibrated_correct, credit, resampled_auc
 from demograd.observe import Observation
 from demograd.statistics import (
@@ -25,8 +24,7 @@ from demograd.statistics import (
     stack_seeds,
     statistic_intervals,
 )
-
-Row = dict[str, Any]
+from demograd.words import Reading, Row
 
 _MEANS: dict[str, Callable[[Observation], Tensor]] = {"accuracy": credit, "calibrated_accuracy": calibrated_correct}
 """Metrics of one number per observation that are a mean over queries; AUC and macro-F1 are not."""
@@ -36,99 +34,96 @@ SETS_FOR_SPREAD = 3
 
 
 def similarity(
-    seeds: Sequence[int], metric: str, scores: list[Tensor], *, chosen: list[Tensor] | None = None
+    seeds: Sequence[int], score: Row, values: list[Tensor], *, selections: list[Tensor] | None = None
 ) -> Iterator[Row]:
     """Rows of one score: over all demonstration sets, per layer, and per demonstration set.
 
-    `scores` are [queries], [queries, layers], [queries, layers, heads], or [queries, layers, layers′] for a score of
-    pairs of layers, whose rows are those pairs. `chosen` are masks of queries: the rows are then over these, and (but
-    for pairs of layers) over all layers only.
+    `score` has the columns that name it: its metric, and what it is read from and against. `values` are [queries],
+    [queries, layers], [queries, layers, heads], or [queries, layers, layers′] for a score of pairs of layers, whose
+    rows are those pairs. `selections` are masks of queries: the rows are then over these, and (but for pairs of layers)
+    over all layers only.
     """
-    bounds = bounds_of(metric)
-    taken = scores if chosen is None else [score[mask] for score, mask in zip(scores, chosen, strict=True)]
-    if metric in METRICS and METRICS[metric].per == "layer pair":
-        yield from ({"metric": metric, **row} for row in _pairs(taken))
+    bounds = bounds_of(score)
+    counted = values if selections is None else [value[mask] for value, mask in zip(values, selections, strict=True)]
+    if METRICS[str(score.metric)].per == "layer pair":
+        yield from (score | row for row in _pairs(counted))
         return
-    by_layer = scores[0].dim() > 1 and chosen is None
-    scores, taken = ([one if one.dim() > 1 else one[:, None] for one in each] for each in (scores, taken))
-    if chosen is not None:
-        scores = [only(score, mask) for score, mask in zip(scores, chosen, strict=True)]
-    stacked = stack_seeds(scores)
-    wholes = [aggregate(score) for score in taken]
-    yield {"metric": metric, **over_sets(wholes, stacked, bounds)}
+    by_layer = values[0].dim() > 1 and selections is None
+    values, counted = (
+        [value if value.dim() > 1 else value[:, None] for value in tensors] for tensors in (values, counted)
+    )
+    if selections is not None:
+        values = [only(value, mask) for value, mask in zip(values, selections, strict=True)]
+    stacked = stack_seeds(values)
+    means = [aggregate(value) for value in counted]
+    yield score | over_sets(means, stacked, bounds)
     for layer in range(stacked.shape[2]) if by_layer else ():
-        of_layer = [aggregate(score[:, layer : layer + 1]) for score in taken]
-        yield {"metric": metric, "layer": layer, **over_sets(of_layer, stacked[:, :, layer : layer + 1], bounds)}
-    for seed, whole, interval in zip(seeds, wholes, conditional_intervals(stacked), strict=True):
-        status = {} if whole.status in ("ok", "missing") else {"status": whole.status}
-        yield {
-            "metric": metric,
-            "seed": seed,
-            "value": number(whole.value),
-            "n": whole.n,
-            "n_missing": whole.n_missing,
-            "n_seeds": 1,
-            **status,
-            **shown(interval, bounds),
-        }
+        layer_means = [aggregate(value[:, layer : layer + 1]) for value in counted]
+        yield replace(score, layer=layer) | over_sets(layer_means, stacked[:, :, layer : layer + 1], bounds)
+    for seed, mean, interval in zip(seeds, means, conditional_intervals(stacked), strict=True):
+        row = replace(
+            score,
+            seed=seed,
+            value=number(mean.value),
+            n=mean.n,
+            n_missing=mean.n_missing,
+            n_seeds=1,
+            status=None if mean.status in ("ok", "missing") else mean.status,
+        )
+        yield row | shown(interval, bounds)
 
 
-def _pairs(scores: list[Tensor]) -> Iterator[Row]:
+def _pairs(values: list[Tensor]) -> Iterator[Row]:
     """A row per pair of layers; no interval, for there are as many pairs as layers squared."""
     means = torch.stack(
-        [torch.where(score.isinf().any(dim=0), torch.inf, score.double().nanmean(dim=0)) for score in scores]
+        [torch.where(value.isinf().any(dim=0), torch.inf, value.double().nanmean(dim=0)) for value in values]
     )
-    asked = sum(map(len, scores))
+    n_queries = sum(map(len, values))
     for layer, other in product(*map(range, means.shape[1:])):
         over = over_seeds(means[:, layer, other].tolist())
-        missing = sum(int((~score[:, layer, other].isfinite()).sum()) for score in scores)
-        infinite = sum(int(score[:, layer, other].isinf().sum()) for score in scores)
-        status = {"status": diverged(infinite, asked)} if infinite else {} if asked else {"status": "nothing selected"}
-        yield {
-            "layer": layer,
-            "at": other,
-            "value": number(over.mean),
-            "std": over.std,
-            "n": asked - missing,
-            "n_missing": missing,
-            "n_seeds": over.n,
-            **status,
-        }
+        missing = sum(int((~value[:, layer, other].isfinite()).sum()) for value in values)
+        infinite = sum(int(value[:, layer, other].isinf().sum()) for value in values)
+        yield Row(
+            layer=layer,
+            at=other,
+            value=number(over.mean),
+            std=over.std,
+            n=n_queries - missing,
+            n_missing=missing,
+            n_seeds=over.n,
+            status=diverged(infinite, n_queries) if infinite else None if n_queries else "nothing selected",
+        )
 
 
 Bounds = tuple[float, float]
 
 
-def bounds_of(metric: str) -> Bounds:
-    """Between which values a metric of the table, its specificity, or its noise ceiling, lies."""
-    if metric.endswith(NOISE_CEILING):
+def bounds_of(score: Row) -> Bounds:
+    """Between which values a metric, its specificity, or its noise ceiling, lies."""
+    if score.reading is Reading.NOISE_CEILING:
         return (0.0, 1.0)
-    low, high = METRICS[metric.removesuffix("_specificity")].bounds
-    return (low - high, high - low) if metric.endswith("_specificity") else (low, high)
+    low, high = METRICS[str(score.metric)].bounds
+    return (low, high) if score.versus is None else (low - high, high - low)
 
 
-def over_sets(wholes: Sequence[Aggregate], stacked: Tensor, bounds: Bounds) -> Row:
+def over_sets(means: Sequence[Aggregate], stacked: Tensor, bounds: Bounds) -> Row:
     """One row over demonstration sets, from the mean of each and the scores [sets, queries, layers]."""
-    over = over_seeds([whole.value for whole in wholes])
-    interval = (
-        interval_over_demonstrations(stacked) if len(wholes) >= SETS_FOR_SPREAD else conditional_interval(stacked)
-    )
-    # a status of its own: that no query counts is a finding, that all updates are too small is another
-    nothing = all(whole.status == "nothing selected" for whole in wholes)
-    n, n_missing, n_diverged = (
-        sum(getattr(whole, name) for whole in wholes) for name in ("n", "n_missing", "n_diverged")
-    )
+    over = over_seeds([mean.value for mean in means])
+    n, n_missing, n_diverged = (sum(getattr(mean, name) for mean in means) for name in ("n", "n_missing", "n_diverged"))
     if n_diverged:  # the mean of what did not would be that of another, luckier sample
-        return {"n": n, "n_missing": n_missing, "n_seeds": over.n, "status": diverged(n_diverged, n + n_missing)}
-    return {
-        "value": number(over.mean),
-        "std": over.std,
-        "n": n,
-        "n_missing": n_missing,
-        "n_seeds": over.n,
-        **shown(interval, bounds),
-        **({"status": "nothing selected"} if nothing else {}),
-    }
+        return Row(n=n, n_missing=n_missing, n_seeds=over.n, status=diverged(n_diverged, n + n_missing))
+    interval = interval_over_demonstrations(stacked) if len(means) >= SETS_FOR_SPREAD else conditional_interval(stacked)
+    # a status of its own: that no query counts is a finding, that all updates are too small is another
+    nothing = all(mean.status == "nothing selected" for mean in means)
+    row = Row(
+        value=number(over.mean),
+        std=over.std,
+        n=n,
+        n_missing=n_missing,
+        n_seeds=over.n,
+        status="nothing selected" if nothing else None,
+    )
+    return row | shown(interval, bounds)
 
 
 def performance_metrics() -> list[str]:
@@ -138,8 +133,8 @@ def performance_metrics() -> list[str]:
 
 def _means_over_queries() -> dict[str, Callable[[Observation], Tensor]]:
     """Metric → its value per query."""
-    per_query = {name: metric.function for name, metric in METRICS.items() if metric.per == "query"}
-    return _MEANS | {name: per_query[name] for name in _of_predictions() if name in per_query}
+    per_query = {name: METRICS[name].function for name in _of_predictions() if METRICS[name].per == "query"}
+    return _MEANS | per_query
 
 
 def _whole_numbers() -> list[str]:
@@ -154,10 +149,10 @@ def _of_predictions() -> list[str]:
 
 def performance(seeds: Sequence[int], observed: list[Observation]) -> Iterator[Row]:
     """Accuracy and its relatives of one observation per demonstration set: over all sets, and per set."""
-    over_all, *of_each = zip(*_performance(observed), strict=True)
+    over_all, *by_seed = zip(*_performance(observed), strict=True)
     yield from over_all
-    for seed, rows in zip(seeds, of_each, strict=True):
-        yield from ({"seed": seed, **row} for row in rows)
+    for seed, rows in zip(seeds, by_seed, strict=True):
+        yield from (replace(row, seed=seed) for row in rows)
 
 
 def performance_over(observed: list[Observation]) -> Iterator[Row]:
@@ -172,41 +167,40 @@ def performance_over(observed: list[Observation]) -> Iterator[Row]:
 def _performance(observed: list[Observation]) -> Iterator[list[Row]]:
     """Per metric a row over all observations, and then one of each."""
     for metric, per_query in _means_over_queries().items():
-        bounds, values = bounds_of(metric), torch.stack([per_query(one).double() for one in observed])
-        wholes = [aggregate(row[:, None]) for row in values]
-        rows = [over_sets(wholes, values[..., None], bounds)]
-        for whole, interval in zip(wholes, conditional_intervals(values), strict=True):
-            status = {"status": whole.status} if whole.n_diverged else {}
-            rows.append(
-                {
-                    "value": number(whole.value),
-                    "n": whole.n,
-                    "n_missing": whole.n_missing,
-                    "n_seeds": int(whole.n > 0),
-                    **status,
-                    **shown(interval, bounds),
-                }
+        score = Row(metric=metric)
+        bounds, values = bounds_of(score), torch.stack([per_query(observation).double() for observation in observed])
+        means = [aggregate(row[:, None]) for row in values]
+        rows = [score | over_sets(means, values[..., None], bounds)]
+        for mean, interval in zip(means, conditional_intervals(values), strict=True):
+            row = replace(
+                score,
+                value=number(mean.value),
+                n=mean.n,
+                n_missing=mean.n_missing,
+                n_seeds=int(mean.n > 0),
+                status=mean.status if mean.n_diverged else None,
             )
-        yield [{"metric": metric, **row} for row in rows]
+            rows.append(row | shown(interval, bounds))
+        yield rows
     n_queries = len(observed[0].gold)
     unit: Over = "demonstrations" if len(observed) >= SETS_FOR_SPREAD else "queries"
-    over_all, of_each = statistic_intervals(
-        lambda number, chosen: resampled_auc(observed[number], chosen), len(observed), n_queries, over=unit
+    over_all, by_seed = statistic_intervals(
+        lambda index, queries: resampled_auc(observed[index], queries), len(observed), n_queries, over=unit
     )
     for metric in _whole_numbers():
-        intervals = [over_all, *of_each] if metric == "auc" else [None] * (1 + len(observed))
-        scores = [METRICS[metric].function(one) for one in observed]
-        overs = [over_seeds(values) for values in (scores, *([score] for score in scores))]
+        intervals = [over_all, *by_seed] if metric == "auc" else [None] * (1 + len(observed))
+        score, scores = Row(metric=metric), [METRICS[metric].function(observation) for observation in observed]
+        overs = [over_seeds(values) for values in (scores, *([value] for value in scores))]
         yield [
-            {
-                "metric": metric,
-                "value": number(over.mean),
-                "std": over.std,
-                "n": n_queries * over.n,
-                "n_missing": n_queries * over.n_missing,
-                "n_seeds": over.n,
-                **shown(interval, bounds_of(metric)),
-            }
+            replace(
+                score,
+                value=number(over.mean),
+                std=over.std,
+                n=n_queries * over.n,
+                n_missing=n_queries * over.n_missing,
+                n_seeds=over.n,
+            )
+            | shown(interval, bounds_of(score))
             for over, interval in zip(overs, intervals, strict=True)
         ]
 
@@ -219,8 +213,8 @@ def number(value: float) -> float | None:
 def shown(interval: Interval | None, bounds: Bounds) -> Row:
     """An interval's columns; stretched for few demonstration sets, it could pass what the metric can be."""
     if interval is None:
-        return {}
+        return Row()
     kind = "demonstrations" if interval.over == "demonstrations" else "conditional"
     # an interval rests on the sets that have a value, and so does any claim made from it
     low, high = max(interval.low, bounds[0]), min(interval.high, bounds[1])
-    return {"n_seeds": interval.n_seeds, "ci_low": low, "ci_high": high, "interval": kind}
+    return Row(n_seeds=interval.n_seeds, ci_low=low, ci_high=high, interval=kind)

@@ -105,12 +105,18 @@ def _compute(experiment: Experiment, units: list[Unit], folder: RunFolder, worke
 
 
 def _in_words(units: list[Unit], progress: list[State], folder: RunFolder) -> Iterator[str]:
-    """`3 of 12 cells are already in runs/study`, and what failed before."""
-    total, counts = (
-        Counter(unit.kind for unit in units),
-        Counter(zip((unit.kind for unit in units), progress, strict=True)),
-    )
-    if done := [f"{counts[kind, State.DONE]} of {total[kind]} {kind}" for kind in total if counts[kind, State.DONE]]:
+    """`3 of 12 cells are already in runs/study`, `9 cells to run`, and what failed before."""
+    total = Counter(unit.kind for unit in units)
+    counts = Counter(zip((unit.kind for unit in units), progress, strict=True))
+    if done := [
+        f"{counts[kind, State.DONE]} of {_counted(total[kind], kind)}" for kind in total if counts[kind, State.DONE]
+    ]:
         yield f"{', '.join(done)} are already in {folder.path}"
-    if failed := [f"{kind}: {counts[kind, State.FAILED]}" for kind in total if counts[kind, State.FAILED]]:
+    if failed := [f"{kind}s: {counts[kind, State.FAILED]}" for kind in total if counts[kind, State.FAILED]]:
         yield f"Failed before, and not tried again ({', '.join(failed)}); --retry-failed does"
+    if to_do := [_counted(counts[kind, State.TO_DO], kind) for kind in total if counts[kind, State.TO_DO]]:
+        yield f"{', '.join(to_do)} to run"
+
+
+def _counted(number: int, kind: str) -> str:
+    return f"{number} {kind}{'s' * (number != 1)}"

@@ -8,7 +8,6 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from demograd.errors import unknown_name
 from demograd.learn import Method
-from demograd.models import Weights
 from demograd.study.language_model.rules import WORLD_AXES, Axes, Exclusion, PairedAxis, Point, check_rules, is_kept
 from demograd.study.measures import measures
 from demograd.study.spec.fields import (
@@ -26,11 +25,10 @@ from demograd.study.spec.fields import (
 from demograd.study.spec.methods import make_method, named_methods, resolved_methods
 from demograd.study.spec.validation import validated
 from demograd.tasks.sources.cells import label_key
-from demograd.words import Dtype
+from demograd.words import Control, Dtype, Weights
 
 Rates = Annotated[list[Positive] | dict[str, Many[Positive]], OneOrMany()]
 """For all tasks, or task by task."""
-Control = Literal["other_demonstrations", "permuted_labels", "other_task"]
 
 
 class Study(BaseModel):
@@ -49,7 +47,7 @@ class Study(BaseModel):
     checkpoints: Many[str] = []
     """States of one model in order of training, each as `model` takes it; they take `model`'s place. One starting with
     `@` is a revision of `model`, which is then a single one."""
-    weights: AtLeastOne[Weights] = ["trained"]
+    weights: AtLeastOne[Weights] = [Weights.TRAINED]
     """States before anything; an untrained one is drawn anew for each seed."""
     tasks: AtLeastOne[str] = ["sst2"]
     """Built-in names, `hub:owner/name`, files or folders of data, or `cb=FILE`: a built-in task on a file."""
@@ -94,7 +92,7 @@ class Study(BaseModel):
     pair: list[list[PairedAxis]] = []
     """Rules that go through lists together instead of multiplying them: `[task, k]` takes the first task with the first
     k, the second with the second, and so on."""
-    controls: Many[Control] = ["other_demonstrations", "permuted_labels"]
+    controls: Many[Control] = [Control.OTHER_DEMONSTRATIONS, Control.PERMUTED_LABELS]
     """What else FT is trained on, for the specificity."""
     measures: AtLeastOne[str] = ["similarity"]
     """Groups of metrics, see `demograd list measures`."""

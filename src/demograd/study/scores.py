@@ -10,6 +10,7 @@ from demograd.statistics import common_sizes, mean_over_heads
 from demograd.study.language_model.groups import Gathered, Untuned
 from demograd.study.measures import metrics_of_fine_tuning, takes_reordered_icl
 from demograd.study.schema import Study
+from demograd.words import Setting
 
 Scores = list[Tensor]
 """Per seed: [queries], [queries, layers], [queries, layers, heads] or [queries, layers, layers′]."""
@@ -30,17 +31,19 @@ def untuned_scores(untuned: Untuned, setting: str, metric: str) -> Scores | None
 
 def has_untuned_scores(study: Study, setting: str, metric: str) -> bool:
     """Whether the study measures such a score wherever nothing fails."""
-    if setting == "ICL_reordered":
+    if setting == Setting.ICL_REORDERED:
         asked = "reordering" in study.measures and metric in metrics_of_fine_tuning(study)
         return asked and takes_reordered_icl(METRICS[metric])
     if metric == "order_sensitivity":
-        return setting == "ICL" and metric in study.measures
+        return setting == Setting.ICL and metric in study.measures
     return metric == "gain_in_accuracy" or _is_of_icl(setting, metric)
 
 
 def _is_of_icl(setting: str, metric: str) -> bool:
     """Whether a metric's score follows from ZSL and ICL alone."""
-    return setting == "ICL" and metric in METRICS and {*METRICS[metric].arguments} <= {"zsl", "icl", "other"}
+    if setting != Setting.ICL or metric not in METRICS:
+        return False
+    return {*METRICS[metric].arguments} <= {"zsl", "icl", "other"}
 
 
 def tuned_scores(group: Gathered, setting: str, metric: str) -> Scores | None:
@@ -52,7 +55,7 @@ def tuned_scores(group: Gathered, setting: str, metric: str) -> Scores | None:
         predicted = zip(untuned.zsl, untuned.icl, group.predicted(setting), strict=True)
         return [compute([metric], {"zsl": zsl, "icl": icl, "ft": ft})[metric] for zsl, icl, ft in predicted]
     if metric == "alpha":
-        return _alpha(group) if setting == "FT" else None
+        return _alpha(group) if setting == Setting.FT else None
     return group.scores(setting, metric)
 
 
@@ -63,7 +66,7 @@ def what_diverged(group: Gathered, setting: str, metric: str) -> str:
         needed.append((group, group.order_status()))
     if metric == "alpha":
         gd = partner(group)
-        needed = [] if gd is None else [*needed, (gd, gd.status("FT"))]
+        needed = [] if gd is None else [*needed, (gd, gd.status(Setting.FT))]
     for of, statuses in needed:
         diverged = [status for status in statuses if status != "ok"]
         if diverged:
@@ -81,7 +84,7 @@ def partner(group: Gathered) -> Gathered | None:
 
 def _alpha(group: Gathered) -> Scores | None:
     gd = partner(group)
-    if gd is None or any(status != "ok" for status in gd.status("FT")):
+    if gd is None or any(status != "ok" for status in gd.status(Setting.FT)):
         return None
     observed = zip(group.untuned.zsl, gd.attending(), group.attending(), strict=True)
     return [METRICS["alpha"].function(*observations) for observations in observed]
@@ -107,7 +110,7 @@ def size_curve(curve: list[Gathered]) -> Tensor:
     """‖u_FT‖ / ‖u_ICL‖ [rates, seeds], its median over queries and layers; NaN where FT diverged."""
 
     def of(group: Gathered) -> list[float]:
-        ratios = tuned_scores(group, "FT", "update_size_ratio")
+        ratios = tuned_scores(group, Setting.FT, "update_size_ratio")
         return [torch.nan] * len(group.cells) if ratios is None else [one.nanmedian().item() for one in ratios]
 
     return torch.tensor([of(group) for group in curve])

@@ -21,6 +21,7 @@ from demograd.study.scores import (
     untuned_scores,
     what_diverged,
 )
+from demograd.words import Setting
 
 
 def side_curve(same_world: Sequence[Untuned], side: Side | float) -> list[Gathered] | None:
@@ -88,7 +89,7 @@ def _network(untuned: Untuned) -> tuple[str, str]:
 
 
 def _is_run(study: Study, setting: str) -> bool:
-    return setting == "FT" or setting.removeprefix("FT_") in study.controls
+    return setting == Setting.FT or Setting(setting).control in study.controls
 
 
 def _reduced(scores: Scores | None, side: Side) -> Scores | None:

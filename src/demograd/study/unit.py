@@ -29,7 +29,7 @@ class Unit(ABC):
     """A part of a study that is computed whole and kept at once. It is pickled to reach its worker."""
 
     kind: ClassVar[str]
-    """Of several, as a user is told of them: `cells`."""
+    """As a user reads of it: `cell`, of several with an s."""
     key: str
     """Names its file, and its failure: a hash of everything that its numbers depend on, but for rounding."""
 

@@ -16,6 +16,7 @@ from demograd.study.language_model.groups import Gathered, Untuned, untuned_grou
 from demograd.study.measures import metrics_of_fine_tuning
 from demograd.study.schema import Study
 from demograd.study.store.folder import RunFolder
+from demograd.words import Setting
 
 ALWAYS_SHOWN = ("sim_aou", "sim_am_delta")
 """Scores whose share of missing values is told even where it is small."""
@@ -65,15 +66,15 @@ def _gate(check: LearningCheck) -> dict[str, Any]:
 def _of_updates(study: Study, group: Gathered) -> list[dict[str, Any]]:
     label = cell_label(group.cell.method, group.cell.learning_rate)
     rows: list[dict[str, Any]] = []
-    ratios = group.scores("FT", "update_size_ratio")
+    ratios = group.scores(Setting.FT, "update_size_ratio")
     if ratios is None:  # it diverged, which the results say
         return rows
-    learned = check_fine_tuning(group.untuned.zsl, group.predicted("FT"))
+    learned = check_fine_tuning(group.untuned.zsl, group.predicted(Setting.FT))
     rows.append({"check": "fine_tuning", "method": label, **_gate(learned)})
     size = check_update_size(ratios)
     rows.append({"check": "update_size", "method": label, "passed": size.passed, "message": size.message})
     for metric in (name for name in metrics_of_fine_tuning(study) if METRICS[name].group == "similarity"):
-        scores = group.scores("FT", metric)
+        scores = group.scores(Setting.FT, metric)
         assert scores is not None
         check = check_resolution(scores)
         if metric in ALWAYS_SHOWN or not check.passed:

@@ -8,9 +8,9 @@ import numpy as np
 from tests.report.rows import row as language_model_row
 from tests.report.rows import run_of, table
 
-from demograd.columns import COLUMNS
 from demograd.files import write_json, write_table, write_yaml
 from demograd.report import Run
+from demograd.words import COLUMNS
 
 SEQUENCES = 4096
 WORLD = "isotropic"

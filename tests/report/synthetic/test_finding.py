@@ -8,6 +8,7 @@ from tests.report.synthetic.rows import row
 from demograd.report.finding import Finding
 from demograd.report.notes import multiplicity
 from demograd.report.synthetic.finding import first_finding, synthetic_findings
+from demograd.statistics import Verdict
 
 SYSTEM = {"task": "system", "model": "deep", "method": "regularised least squares"}
 WORLDS = {"system": {"kind": "system", "dimension": 3}}

@@ -121,7 +121,7 @@ def test_every_synthetic_preset_is_a_study() -> None:
         "ahn2023",
         "cheng2024",
         "vonoswald2023b-autoregressive",
-        "shen2023-bridge",
+        "shen2023-bridge-transformers",
     }
 
 

@@ -82,6 +82,23 @@ class Dies:
 
 
 @dataclass(frozen=True)
+class WaitsOnce:
+    """A job that writes its worker's process to a file, and on its first run then waits until it is killed."""
+
+    file: Path
+
+    def run(self, watch: Watch) -> None:
+        processes = self.file.read_text().split() if self.file.exists() else []
+        self.file.write_text(" ".join([*processes, str(os.getpid())]))
+        watch.begin(self.file.name, "FT", 1)
+        while not processes:
+            time.sleep(60)
+
+    def give_up(self, why: str, watch: Watch) -> bool:
+        raise AssertionError("it was not its fault")
+
+
+@dataclass(frozen=True)
 class Mistaken:
     """A job that raises the error of a user's mistake."""
 

@@ -57,8 +57,14 @@ def draw(chart: Any, title: str, description: str) -> Chart:
 
 def panel_header() -> alt.Header:
     """The heading of one panel of several."""
-    label = {"FontSize": 13, "FontWeight": "bold", "Color": "#1c2630", "Padding": 6, "Anchor": "start"}
-    return alt.Header(orient="top", **{f"label{name}": value for name, value in label.items()})
+    return alt.Header(
+        orient="top",
+        labelFontSize=13,
+        labelFontWeight="bold",
+        labelColor="#1c2630",
+        labelPadding=6,
+        labelAnchor="start",
+    )
 
 
 def static_svg(specification: dict[str, Any], title: str, description: str) -> str:

@@ -7,11 +7,12 @@ from demograd.report.charts.drawing import keys
 from demograd.report.charts.lines import Axis, line_chart
 from demograd.report.numbers import interval_note_of_points
 from demograd.report.run import Run
-from demograd.report.scores import NEAREST_RATE_NOTE, REORDERED, at_one_rate
+from demograd.report.scores import NEAREST_RATE_NOTE, at_one_rate
 from demograd.report.section import Figure, Section, figure, section
+from demograd.words import Setting
 
 METRICS_SHOWN = ("accuracy", "token_overlap", "overlap_cosine_similarity", "sim_aou")
-_SETTINGS = {"ZSL": "ZSL", "ICL": "ICL", REORDERED: "ICL, reordered", "FT": "FT"}
+_SETTINGS = (Setting.ZSL, Setting.ICL, Setting.ICL_REORDERED, Setting.FT)
 _LEAD = (
     "ICL, fine-tuning by each method, and ICL with the same demonstrations in another order: how much of ICL there is "
     "to be matched at all."
@@ -27,7 +28,7 @@ def against_k(run: Run) -> Section | None:
             "task": variant.task,
             "model": variant.model,
             "metric": metric,
-            "label": f"FT by {variant.method}" if setting == "FT" else _SETTINGS[setting],
+            "label": f"FT by {variant.method}" if setting == Setting.FT else Setting(setting).words,
             "setting": setting,
             "weights": variant.weights,
             "x": variant.k,
@@ -59,7 +60,7 @@ def against_k(run: Run) -> Section | None:
 def _figure(data: pd.DataFrame, title: str) -> tuple[Figure, ...]:
     if data["weights"].nunique() > 1:
         data = data.assign(label=data["label"] + ", " + data["weights"])
-    in_order = data.sort_values("setting", key=lambda column: column.map(list(_SETTINGS).index), kind="stable")
+    in_order = data.sort_values("setting", key=lambda column: column.map(_SETTINGS.index), kind="stable")
     legend = keys(list(dict.fromkeys(in_order["label"])))
     k = Axis("k", "log", ticks=tuple(sorted(set(data["x"]))))
     charts = [

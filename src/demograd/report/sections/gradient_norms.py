@@ -30,8 +30,8 @@ def gradient_norms(run: Run) -> Section | None:
             step = f"step, in bins of {binned}" if binned > 1 else "step"
             colours: Colours = "log" if is_layer_causal(member.method_options) else "linear"
             if (data["value"] > 0).any():
-                titles = {"x": step, "y": "layer", "value": f"norm ({colours} scale)"}
-                charts.append(heat_map(data, label, **titles, colours=colours))
+                value = f"norm ({colours} scale)"
+                charts.append(heat_map(data, label, x=step, y="layer", value=value, colours=colours))
         figures += figure(charts, "", world, small=True)
     notes = [f"About the published ones: {caveat.says}" for caveat in caveats_of({"metric": METRIC})]
     notes += [NEAREST_RATE_NOTE] if any(shown.values()) else []

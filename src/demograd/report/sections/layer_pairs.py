@@ -28,8 +28,9 @@ def layer_pairs(run: Run) -> Section | None:
             rows = pairs[pairs["variant"] == variant].dropna(subset=["at", "layer"])
             data = pd.DataFrame({"x": rows["at"].astype(int), "y": rows["layer"].astype(int), "value": rows["value"]})
             if data["value"].notna().any():
-                titles = {"x": "layer of FT", "y": "layer of ICL", "value": "SimAOU"}
-                charts.append(heat_map(data, label, **titles, colours="signed"))
+                charts.append(
+                    heat_map(data, label, x="layer of FT", y="layer of ICL", value="SimAOU", colours="signed")
+                )
                 means.append(_same_and_other(data, label))
         figures += figure(charts, " ".join(means), world, small=True)
     notes = (NEAREST_RATE_NOTE,) if any(shown.values()) else ()

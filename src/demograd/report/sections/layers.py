@@ -13,8 +13,9 @@ from demograd.report.run import Run
 from demograd.report.scores import LEADING, NEAREST_RATE_NOTE, at_one_rate, points
 from demograd.report.section import Chart, Figure, Key, Section, section
 from demograd.report.subject import Variant, method_label, weights_rank, world_labels
+from demograd.words import Setting
 
-SAME, CONTROL = "FT", "FT_other_demonstrations"
+SAME, CONTROL = Setting.FT, Setting.FT_OTHER_DEMONSTRATIONS
 
 
 @section("Layer by layer", order=145)

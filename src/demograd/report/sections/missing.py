@@ -1,16 +1,18 @@
 """The missing numbers: counted by status, and listed by task, method, metric and layer."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 
-from demograd.columns import CONTROLS
 from demograd.metrics import METRICS
 from demograd.report.numbers import ranges
 from demograd.report.run import Run
 from demograd.report.section import Entry, Group, Head, Row, Section, Table, section
+from demograd.words import Control, Reading, Setting
 
 _GROUP = ["task", "k", "model", "weights", "method", "learning_rate", "status"]
+_SPECIFICITY = " specificity"
 FEW = 12
 """Lines that are shown at once."""
 _HEADS = (
@@ -46,35 +48,37 @@ def _absence(rows: pd.DataFrame, several: set[str]) -> Row:
         layers.append("over all")
     about = [str(name) for name in (weights, method) if pd.notna(name)] + ([] if pd.isna(rate) else [f"{rate:g}"])
     models = (str(model),) if "model" in several and pd.notna(model) else ()
-    settings = ", ".join(_setting_words(str(setting)) for setting in rows["setting"].dropna().unique())
+    scored = {_scored(row): None for row in rows.dropna(subset="setting").to_dict("records")}
     entries = (
         Entry(", ".join(about) or "–", under=models),
         Entry(str(status)),
         Entry(" and ".join(filter(None, layers))),
-        Entry(_metrics([str(name) for name in rows["metric"].unique()]), under=(settings,)),
+        Entry(_metrics(rows), under=(", ".join(scored),)),
         Entry(f"{len(rows):,}"),
     )
     under = (f"k {int(k)}",) if "k" in several and pd.notna(k) else ()
     return Row("–" if pd.isna(task) else str(task), entries, under=under)
 
 
-def _setting_words(setting: str) -> str:
-    """`FT on permuted labels`."""
-    return f"FT on {CONTROLS[setting]}" if setting in CONTROLS else setting
+def _scored(row: Mapping[Any, Any]) -> str:
+    """The setting of a row, or of what is subtracted from it."""
+    return Setting(row["setting"]).words if pd.isna(row["versus"]) else Control(row["versus"]).setting.words
 
 
-def _metrics(names: Sequence[str]) -> str:
+def _metrics(rows: pd.DataFrame) -> str:
     """Titles; a score and its specificity in one."""
-    plain = list(dict.fromkeys(name.removesuffix("_specificity") for name in names))
-    if any(name not in names for name in plain) or len(plain) == len(names):
-        return ", ".join(map(_title, names))
-    both = [name for name in plain if f"{name}_specificity" in names]
-    alone = [name for name in plain if name not in both]
-    text = f"{', '.join(map(_title, both))}, with specificities"
-    return f"{text}; {', '.join(map(_title, alone))}" if alone else text
+    titles = list(dict.fromkeys(_title(row) for row in rows.to_dict("records")))
+    both = [title for title in titles if f"{title}{_SPECIFICITY}" in titles]
+    plain = dict.fromkeys(title.removesuffix(_SPECIFICITY) for title in titles)
+    if any(title not in titles for title in plain) or not both:
+        return ", ".join(titles)
+    alone = [title for title in plain if title not in both]
+    text = f"{', '.join(both)}, with specificities"
+    return f"{text}; {', '.join(alone)}" if alone else text
 
 
-def _title(metric: str) -> str:
-    name = metric.removesuffix("_specificity")
-    title = METRICS[name].title if name in METRICS else name.replace("_", " ")
-    return f"{title} specificity" if name != metric else title
+def _title(row: Mapping[Any, Any]) -> str:
+    name = row["metric"]
+    title = METRICS[name].title if name in METRICS else str(name).replace("_", " ")
+    title += _SPECIFICITY * pd.notna(row["versus"])
+    return " ".join(filter(None, (title, Reading(row["reading"]).words)))

@@ -1,15 +1,15 @@
 """Predictions in each setting: accuracy and its like, which show whether there is in-context learning."""
 
-from demograd.columns import CONTROLS
 from demograd.metrics import METRICS
 from demograd.report.run import Run
 from demograd.report.scores import Scores
 from demograd.report.section import Head, Row, Section, Table, entry, grouped, section
 from demograd.report.subject import Variant, in_order, row_words, world_labels
+from demograd.words import Control, Setting
 
 FEW = 24
 """Rows that are all shown at once; in a longer run, those of fine-tuning have to be opened."""
-_SETTINGS = ("ZSL", "ICL", "FT", *CONTROLS)
+_SETTINGS = (Setting.ZSL, Setting.ICL, Setting.FT, *(control.setting for control in Control))
 
 
 @section("What the model predicts", order=230)
@@ -19,7 +19,7 @@ def performance(run: Run) -> Section | None:
     metrics = [name for name, metric in METRICS.items() if metric.arguments == ("observation",)]
     metrics = [name for name in metrics if any(metric == name for _, metric, _ in scores.cells)]
     measured = dict.fromkeys(
-        (variant, setting)
+        (variant, Setting(setting))
         for variant, metric, setting in scores.cells
         if metric in metrics and setting in _SETTINGS and variant.selection == "all"
     )
@@ -38,14 +38,14 @@ def performance(run: Run) -> Section | None:
     heads = (Head("setting, weights"), *(Head(METRICS[name].title) for name in metrics))
     tables = [Table(heads, grouped(lines))]
     if len(lines) > FEW:
-        untuned = [(world, row) for world, row in lines if row.name in ("ZSL", "ICL")]
+        untuned = [(world, row) for world, row in lines if row.name in (Setting.ZSL, Setting.ICL)]
         tables = [Table(heads, grouped(untuned)), Table(heads, grouped(lines), folded="The same with fine-tuning")]
     return Section(tuple(tables), title="What the language model predicts" * run.is_synthetic)
 
 
-def _row(scores: Scores, variant: Variant, setting: str, metrics: list[str], variants: list[Variant]) -> Row:
+def _row(scores: Scores, variant: Variant, setting: Setting, metrics: list[str], variants: list[Variant]) -> Row:
     rivals = [rival for rival in variants if rival.method == variant.method and variant.method]
-    under = (f"on {CONTROLS[setting]}",) if setting in CONTROLS else ()
+    under = (f"on {setting.control.words}",) if setting.control else ()
     entries = tuple(entry(scores.get(variant, name, setting)) for name in metrics)
     name = f"FT by {variant.method}" if variant.method else setting
     return Row(name, entries, variant.weights, (*under, *row_words(variant, rivals)))

@@ -3,26 +3,23 @@
 One rate per method is one point on a curve: which method looks more like ICL can depend on where it was taken.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import pandas as pd
 
-from demograd.columns import CONTROLS
 from demograd.metrics import METRICS
 from demograd.report.charts.drawing import keys
 from demograd.report.charts.lines import Axis, line_chart
 from demograd.report.numbers import Cell, cell, interval_note, number
 from demograd.report.run import Run
-from demograd.report.scores import LEADING, SPECIFICITY, Scores
+from demograd.report.scores import LEADING, Scores
 from demograd.report.section import NOTHING, Figure, Head, Row, Section, Table, entry, figure, grouped, section
 from demograd.report.subject import Variant, by_world, in_order, variant, world_labels
+from demograd.words import Control, Reading
 
 SIZE = "update_size_ratio"
-READINGS = {
-    "_at_equal_size": "at equal size of the update",
-    "_over_sizes": "over all sizes of the update that the methods share",
-}
-"""The suffixes that the results append to the name of a score that is read between the rates that were run."""
+READINGS = (Reading.AT_EQUAL_SIZE, Reading.OVER_SIZES)
+"""How a score is read between the learning rates that were run."""
 _RATE = Axis("learning rate", "log")
 _RATIO = Axis("‖u_FT‖ / ‖u_ICL‖", "log")
 _LEAD = (
@@ -38,7 +35,7 @@ def rates(run: Run) -> Section | None:
     for world, variants in by_world(run.scores.tuned()).items():
         if len({(_label(variant), variant.learning_rate) for variant in variants}) > len(set(map(_label, variants))):
             parts += _figure(run.scores, variants, world)
-    tables = [_read_between(run.results, name, suffix) for name in LEADING for suffix in READINGS]
+    tables = [_read_between(run.results, name, reading) for name in LEADING for reading in READINGS]
     parts += filter(None, tables)
     return Section(tuple(parts), _LEAD) if parts else None
 
@@ -52,9 +49,8 @@ def _figure(scores: Scores, variants: list[Variant], title: str) -> tuple[Figure
     learning_rates = {variant: variant.learning_rate for variant in variants}
     sizes = {variant: scores.get(variant, SIZE, "FT") for variant in variants}
     ratios = {variant: size.value for variant, size in sizes.items()}
-    control = next(
-        (name for name in CONTROLS if any(scores.by_variant(metric + SPECIFICITY, name) for metric in LEADING)), None
-    )
+    compared = {control for _, metric, control in scores.specificities if metric in LEADING}
+    control = next((control for control in Control if control in compared), None)
     charts, cells = [], [*sizes.values()]
     for name in LEADING:
         score = METRICS[name].title
@@ -63,9 +59,9 @@ def _figure(scores: Scores, variants: list[Variant], title: str) -> tuple[Figure
         axis = Axis(score, zero=True)
         charts.append(line_chart(_data(learning_rates, values), f"{score} by rate", _RATE, axis, legend))
         if control:
-            differences = {variant: scores.get(variant, name + SPECIFICITY, control) for variant in variants}
+            differences = {variant: scores.specificity(variant, name, control) for variant in variants}
             cells += differences.values()
-            against = Axis(f"specificity vs {CONTROLS[control]}", zero=True)
+            against = Axis(f"specificity vs {control.words}", zero=True)
             data = _data(learning_rates, differences)
             charts.append(line_chart(data, f"{score} specificity by rate", _RATE, against, legend))
         by_size = _data(ratios, values)
@@ -94,30 +90,33 @@ def _data(x: Mapping[Variant, float | None], y: Mapping[Variant, Cell]) -> pd.Da
     ).astype({"x": float, "y": float, "low": float, "high": float})
 
 
-def _read_between(results: pd.DataFrame, name: str, suffix: str) -> Table | None:
+def _read_between(results: pd.DataFrame, name: str, reading: Reading) -> Table | None:
     """A score and its specificities where all methods' updates are alike in size."""
-    columns = [(name + suffix, "FT"), *((name + SPECIFICITY + suffix, control) for control in CONTROLS)]
     rows = results[
-        results["metric"].isin({metric for metric, _ in columns}) & results[["seed", "layer"]].isna().all(axis=1)
+        (results["metric"] == name) & (results["reading"] == reading) & results[["seed", "layer"]].isna().all(axis=1)
     ]
     if rows.empty:
         return None
-    measured = {(variant(row), row["metric"], row["setting"]): row for row in rows.to_dict("records")}
-    variants = in_order(owner for owner, _, _ in measured)
-    columns = [column for column in columns if any((metric, setting) == column for _, metric, setting in measured)]
+    measured = {
+        (variant(row), None if pd.isna(row["versus"]) else Control(row["versus"])): row
+        for row in rows.to_dict("records")
+    }
+    variants = in_order(owner for owner, _ in measured)
+    compared = {control for _, control in measured}
+    controls = [control for control in (None, *Control) if control in compared]
     worlds = world_labels(variants)
     lines = []
     for owner in variants:
-        values = [measured.get((owner, metric, setting)) for metric, setting in columns]
+        values = [measured.get((owner, control)) for control in controls]
         at = next((row["at"] for row in values if row is not None and pd.notna(row["at"])), None)
         entries = tuple(NOTHING if row is None else entry(cell(row)) for row in values)
         size = (f"at ‖u_FT‖ / ‖u_ICL‖ = {number(at)}",) if at is not None else ()
         lines.append((worlds[owner], Row(owner.method or "", entries, owner.weights, size)))
-    title, note = f"{METRICS[name].title} {READINGS[suffix]}", "Read between the rates that were run."
-    return Table((Head("method, weights"), *_heads(name, columns)), grouped(lines), title, note)
+    title, note = f"{METRICS[name].title} {reading.words}", "Read between the rates that were run."
+    return Table((Head("method, weights"), *_heads(name, controls)), grouped(lines), title, note)
 
 
-def _heads(name: str, columns: list[tuple[str, str]]) -> Iterator[Head]:
-    for metric, setting in columns:
-        specific = "specificity " if SPECIFICITY in metric else ""
-        yield Head(f"{METRICS[name].title} {specific}".strip(), f"vs {CONTROLS[setting]}" if specific else "")
+def _heads(name: str, controls: Sequence[Control | None]) -> Iterator[Head]:
+    title = METRICS[name].title
+    for control in controls:
+        yield Head(f"{title} specificity", f"vs {control.words}") if control else Head(title)

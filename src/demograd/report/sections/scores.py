@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 
-from demograd.columns import NOISE_CEILING
 from demograd.report.numbers import Cell
 from demograd.report.run import Run
-from demograd.report.scores import REORDERED, Column, Scores, columns
+from demograd.report.scores import Column, Scores, columns
 from demograd.report.section import NOTHING, Entry, Head, Row, Section, Table, entry, grouped, section
 from demograd.report.subject import Variant, row_words, world_labels
+from demograd.words import Setting
 
 FEW = 12
 """Rows of a table that is always open; in a longer run, one has to open all but the first."""
@@ -41,13 +41,15 @@ def scores(run: Run) -> Section | None:
         for title, group in columns(run.scores).items()
         for start in range(0, len(group), WIDEST)
     ]
-    notes = (_NOTE, _REFERENCE) if any(setting == REORDERED for _, _, setting in run.scores.cells) else (_NOTE,)
+    notes = (
+        (_NOTE, _REFERENCE) if any(setting == Setting.ICL_REORDERED for _, _, setting in run.scores.cells) else (_NOTE,)
+    )
     return Section(tuple(tables), _LEAD, notes)
 
 
 def _table(scores: Scores, title: str, group: Sequence[Column], rows: Sequence[Variant]) -> Table:
     worlds = world_labels(rows)
-    is_untuned = all(column.setting == "ICL" for column in group)  # the same whatever the method
+    is_untuned = all(column.setting == Setting.ICL for column in group)  # the same whatever the method
     shown = list(dict.fromkeys(variant.untuned for variant in rows)) if is_untuned else rows
     lines: list[tuple[str, Row]] = []
     for variant in shown:
@@ -55,12 +57,12 @@ def _table(scores: Scores, title: str, group: Sequence[Column], rows: Sequence[V
         if not is_untuned:
             lines += [(world, row) for row in _reference(scores, variant, group) if (world, row) not in lines]
         rivals = [rival for rival in rows if worlds.get(rival) == world and rival.method == variant.method]
-        entries = tuple(entry(scores.get(variant, column.metric, column.setting)) for column in group)
+        entries = tuple(entry(scores.column(variant, column)) for column in group)
         under = () if is_untuned else row_words(variant, rivals)
         lines.append((world, Row(variant.method or "ICL", entries, variant.weights, under)))
     heads = (
         Head("setting, weights" if is_untuned else "method, weights"),
-        *(Head(column.title, f"vs {column.against}" if column.against else "") for column in group),
+        *(Head(column.title, f"vs {column.versus.words}" if column.versus else "") for column in group),
     )
     is_folded = title.startswith("Specificity, ") or (len(lines) > FEW and title != "Specificity")
     return Table(heads, grouped(lines), title, folded=title if is_folded else "")
@@ -68,17 +70,16 @@ def _table(scores: Scores, title: str, group: Sequence[Column], rows: Sequence[V
 
 def _reference(scores: Scores, variant: Variant, group: Sequence[Column]) -> Iterator[Row]:
     """ICL under another order of its demonstrations, where that was observed."""
-    cells = {
-        column: scores.cells.get((variant.untuned, column.metric, REORDERED))
+    cells = [
+        scores.cells.get((variant.untuned, column.metric, Setting.ICL_REORDERED))
+        if column.setting == Setting.FT and column.versus is None
+        else None
         for column in group
-        if column.setting == "FT"
-    }
-    if any(cells.values()):
+    ]
+    if any(cells):
         entries = (
-            _with_ceiling(cell, scores.cells.get((variant.untuned, column.metric + NOISE_CEILING, REORDERED)))
-            if (cell := cells.get(column))
-            else NOTHING
-            for column in group
+            NOTHING if cell is None else _with_ceiling(cell, scores.ceilings.get((variant.untuned, column.metric)))
+            for column, cell in zip(group, cells, strict=True)
         )
         yield Row("ICL, reordered", tuple(entries), variant.weights, tone="reference")
 

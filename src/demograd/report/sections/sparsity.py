@@ -57,8 +57,8 @@ def sparsity(run: Run) -> Section | None:
     if factors.empty:
         return None
     products = _products(rows[rows["metric"] == PRODUCTS])
-    parts = (*products, *_factors(factors, has_products=bool(products)), _construction())
-    return Section(parts, _PRODUCTS_LEAD if products else _LEAD)
+    parts: list[Table | Figure] = [*products, *_factors(factors, has_products=bool(products)), _construction()]
+    return Section(tuple(parts), _PRODUCTS_LEAD if products else _LEAD)
 
 
 def _named(rows: pd.DataFrame) -> pd.DataFrame:

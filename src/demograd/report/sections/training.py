@@ -11,7 +11,7 @@ from demograd.report.charts.lines import Axis, line_chart, reach, with_ticks
 from demograd.report.networks import NETWORK, REFERENCE, cells
 from demograd.report.numbers import MINUS, signed
 from demograd.report.run import Run
-from demograd.report.section import Chart, Section, figure, section
+from demograd.report.section import Chart, Figure, Section, figure, section
 
 DISTANCE = "parameter_distance"
 _PREDICTED = ("accuracy", "label_log_likelihood")
@@ -34,7 +34,8 @@ def training_time(run: Run) -> Section | None:
             position = list(checkpoints).index(variant.model)
             point = {"x": checkpoints[variant.model], "position": position, "metric": metric, "label": setting}
             worlds.setdefault((variant.task, variant.k, variant.weights), []).append({**point, "y": cell.value})
-    axis, figures = Axis("checkpoint", order=tuple(checkpoints.values())), []
+    axis = Axis("checkpoint", order=tuple(checkpoints.values()))
+    figures: list[Figure] = []
     for (task, k, weights), points in worlds.items():
         data, legend = pd.DataFrame(points).sort_values("position"), keys(["ZSL", "ICL"])
         titles = {metric: METRICS[metric].title for metric in _PREDICTED}

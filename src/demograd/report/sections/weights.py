@@ -60,6 +60,15 @@ def _chart(matrices: Matrices) -> Chart:
         for row, line in enumerate(matrix)
         for column, value in enumerate(line)
     )
-    title, size = f"layer {matrices.layer}, {matrices.product}", {"width": SIDE, "height": SIDE}
-    names = {"x": "column", "y": "row", "value": "weight"}
-    return heat_map(entries, title, **names, colours="signed", **size, downwards=True, absent=IDLE)
+    return heat_map(
+        entries,
+        f"layer {matrices.layer}, {matrices.product}",
+        x="column",
+        y="row",
+        value="weight",
+        colours="signed",
+        width=SIDE,
+        height=SIDE,
+        downwards=True,
+        absent=IDLE,
+    )

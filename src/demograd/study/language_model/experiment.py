@@ -8,8 +8,8 @@ from typing import Any
 
 from demograd.errors import UserError
 from demograd.models import Model
-from demograd.observe.fit import Fit, random_prompts, way_at_length
 from demograd.observe.observe import check_place
+from demograd.observe.self_check import Fit, random_prompts, way_at_length
 from demograd.study.claims import check_claims
 from demograd.study.experiment import Experiment
 from demograd.study.language_model.demonstration_sets import DemonstrationSets
@@ -21,7 +21,6 @@ from demograd.study.language_model.prompts import Reader
 from demograd.study.language_model.units import FineTuning, equipped, units_of
 from demograd.study.load_tasks import load_tasks
 from demograd.study.results import rows_of
-from demograd.study.rows import Row
 from demograd.study.schema import Study
 from demograd.study.spec.learning_rates import resolved
 from demograd.study.store.failures import without_secrets
@@ -29,6 +28,7 @@ from demograd.study.store.folder import RunFolder
 from demograd.study.unit import Unit
 from demograd.study.validity import check_validity, gates_in_words
 from demograd.tasks import Task
+from demograd.words import Row, Weights
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ class LanguageModelExperiment(Experiment):
 
 def _any_of(study: Study, name: str) -> Model:
     """A model in some state of the study's: what prompts and fingerprints need is the same in all."""
-    network: Network = name, "trained" if "trained" in study.weights else study.weights[0], 0
+    network: Network = name, Weights.TRAINED if Weights.TRAINED in study.weights else study.weights[0], 0
     return loaded(study, network)
 
 

@@ -26,7 +26,7 @@ from demograd.study.watch import JobWatch
 class NetworkMeasurement(Unit):
     """One measure of one network alone: no prompt, no fine-tuning."""
 
-    kind: ClassVar[str] = "measures of networks"
+    kind: ClassVar[str] = "network measure"
     key: str
     study: Study = field(repr=False)
     network: Network
@@ -46,7 +46,7 @@ class NetworkMeasurement(Unit):
 class PromptObservations(Unit):
     """ZSL and ICL of a world, and ICL under other orders of the demonstrations: what all its cells need."""
 
-    kind: ClassVar[str] = "worlds"
+    kind: ClassVar[str] = "world"
     key: str
     study: Study = field(repr=False)
     world: World
@@ -120,7 +120,7 @@ class PromptObservations(Unit):
 class FineTuning(Unit):
     """A cell: fine-tune on the demonstrations and on the controls, observe, and score against ICL."""
 
-    kind: ClassVar[str] = "cells"
+    kind: ClassVar[str] = "cell"
     key: str
     study: Study = field(repr=False)
     cell: Cell

@@ -24,6 +24,7 @@ from demograd.study.plan.work import WorldWork, work_of
 from demograd.study.rows import similarity
 from demograd.study.schema import Study
 from demograd.study.spec.learning_rates import resolved
+from demograd.words import Row
 
 
 @dataclass(frozen=True)
@@ -157,7 +158,7 @@ def _table_seconds(study: Study, work: Sequence[WorldWork], blueprints: Mapping[
     layers, queries = blueprints[world.model].layers, study.queries_of(world.task)
     scores = [torch.randn(queries, layers) for _ in range(sets)]
     started = time.perf_counter()
-    list(similarity(list(range(sets)), "sim_aou", scores))
+    list(similarity(list(range(sets)), Row(metric="sim_aou"), scores))
     once = time.perf_counter() - started
     metrics = len(metrics_of_fine_tuning(study))
     each = metrics * (1 + 2 * len(study.controls))  # of FT, of each control, and the difference between the two

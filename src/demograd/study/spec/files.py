@@ -1,6 +1,7 @@
 """Study files: presets and the user's own, of language models and of synthetic worlds."""
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,12 @@ def preset_names() -> list[str]:
     return sorted(path.stem for path in PRESETS.glob("*.yaml"))
 
 
+@cache
+def preset_groups() -> dict[str, dict[str, Any]]:
+    """Presets that name several studies: name → `about`, and the presets that are its `studies`."""
+    return dict(yaml.safe_load(files(__package__).joinpath("preset_groups.yaml").read_text(encoding="utf-8")))
+
+
 def read_study(
     name_or_path: str, *, as_released: bool = False, overrides: Sequence[str] = (), **changes: Any
 ) -> Study | SyntheticStudy:
@@ -38,6 +45,9 @@ def read_study(
     """
     is_file = name_or_path.endswith((".yaml", ".yml"))
     path = Path(name_or_path) if is_file else PRESETS / f"{name_or_path}.yaml"
+    if name_or_path in preset_groups():
+        presets = " and ".join(preset_groups()[name_or_path]["studies"])
+        raise UserError(f"{name_or_path}, which names several studies", "one study", f"Take {presets} one by one")
     if not is_file and name_or_path not in preset_names():
         raise unknown_name("preset", name_or_path, preset_names(), "Or name a study file that ends in .yaml")
     settings = read_settings(path)
@@ -62,6 +72,37 @@ def read_study(
     if otherwise:
         notes.insert(0, f"Asked for as released, but not in {', '.join(otherwise)}, which this study sets otherwise.")
     return study.model_copy(update={"notes": [*study.notes, *notes]})
+
+
+def read_studies(name: str, *, overrides: Sequence[str] = (), **changes: Any) -> list[Study | SyntheticStudy]:
+    """The studies that a name stands for: those of a group, or a preset or study file alone.
+
+    Of a group, each study takes the changes and overrides (see `read_study`) of settings that its kind has.
+
+    Raises:
+        UserError: see `read_study`; or no study of the group has a setting.
+    """
+    if name not in preset_groups():
+        return [read_study(name, overrides=overrides, **changes)]
+    presets = preset_groups()[name]["studies"]
+    fields = {preset: type(read_study(preset)).model_fields for preset in presets}
+    everywhere = {setting for settings in fields.values() for setting in settings} | {"as_released"}
+    for setting in (*changes, *map(_setting, overrides)):
+        if setting not in everywhere:
+            raise unknown_name(f"setting of {name}", setting, everywhere, "Correct the name")
+    return [
+        read_study(
+            preset,
+            overrides=[override for override in overrides if _setting(override) in fields[preset]],
+            **{setting: value for setting, value in changes.items() if setting in {*fields[preset], "as_released"}},
+        )
+        for preset in presets
+    ]
+
+
+def _setting(override: str) -> str:
+    """`training` of `training.steps=60`."""
+    return override.partition("=")[0].partition(".")[0].strip()
 
 
 def _as_released(released: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

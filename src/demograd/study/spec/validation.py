@@ -90,10 +90,9 @@ def _first_problem(schema: type[BaseModel], problems: Sequence[ErrorDetails]) ->
 
 
 def _options(problem: ErrorDetails) -> list[str]:
-    """What a name could have been, where pydantic knows: of a Literal, and of a union told apart by `kind`."""
-    context = problem.get("ctx", {})
-    listed = context.get("expected", "") if problem["type"] == "literal_error" else context.get("expected_tags", "")
-    return re.findall(r"'([^']*)'", str(listed))
+    """What a name could have been, where pydantic knows: of words, and of a union told apart by `kind`."""
+    expected = "expected" if problem["type"] in ("literal_error", "enum") else "expected_tags"
+    return re.findall(r"'([^']*)'", str(problem.get("ctx", {}).get(expected, "")))
 
 
 def _walk(schema: type[BaseModel], loc: Sequence[int | str]) -> tuple[str, list[Any]]:

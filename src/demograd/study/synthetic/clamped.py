@@ -1,15 +1,16 @@
 """How often the bound on a network's tokens is felt: a network whose tokens it clamps is no polynomial of them."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from demograd.study.rows import Row
 from demograd.study.synthetic.named import of_network
 from demograd.study.synthetic.paired import score_row
 from demograd.synthetic import Sequences, SmallTransformer, Trajectories
+from demograd.words import Row
 
 
 def clamped_rows(
@@ -19,7 +20,7 @@ def clamped_rows(
     for name, there in networks.items():
         if there[0].architecture.bound is not None:
             shares = [clamped_share(each, problems) for each in there]
-            yield {**of_network(name), "metric": "clamped_share", **score_row(shares, (0.0, 1.0))}
+            yield replace(of_network(name), metric="clamped_share") | score_row(shares, (0.0, 1.0))
 
 
 def clamped_share(network: SmallTransformer, problems: Sequences | Trajectories) -> Float[Tensor, " sequences"]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -11,7 +11,6 @@ import torch
 from demograd.errors import UserError
 from demograd.models.placement import check_device
 from demograd.study.experiment import Experiment
-from demograd.study.rows import Row
 from demograd.study.store.folder import RunFolder
 from demograd.study.synthetic.constructed import construction_rows
 from demograd.study.synthetic.matrices import matrices
@@ -34,6 +33,7 @@ from demograd.study.synthetic.units import (
 )
 from demograd.study.unit import Unit
 from demograd.synthetic import seeded
+from demograd.words import Row
 
 
 @dataclass(frozen=True)
@@ -107,14 +107,14 @@ def rows_of(
     """All rows of a synthetic study, from its tuned references and trained networks."""
     yield from construction_rows(study)
     for world in study.worlds:
-        of_world = {
+        by_seed = {
             name: {
                 cell.seed: network for cell, network in networks.items() if (cell.world, cell.network) == (world, name)
             }
             for name in study.networks
         }
-        for row in _of_world(study, world, references[world], of_world):
-            yield {"task": world, "k": study.context, "dtype": "float32", **row}
+        for row in _world_rows(study, world, references[world], by_seed):
+            yield Row(task=world, k=study.context, dtype="float32") | row
 
 
 def on_one_device(study: SyntheticStudy) -> SyntheticStudy:
@@ -135,12 +135,14 @@ def on_one_device(study: SyntheticStudy) -> SyntheticStudy:
     return study.model_copy(update={"device": device})
 
 
-def _of_world(
+def _world_rows(
     study: SyntheticStudy, name: str, references: list[Tuned], networks: dict[str, dict[int, Trained]]
 ) -> Iterator[Row]:
     yield from training_rows(networks)
-    yield from ({**of_reference(one), "metric": "loss", "status": one.status} for one in references if not one.learner)
-    references = [one for one in references if one.learner]
+    for reference in references:
+        if not reference.learner:
+            yield replace(of_reference(reference), metric="loss", status=reference.status)
+    references = [reference for reference in references if reference.learner]
     if study.sparsity:
         yield from sparsity_rows(study, name, references, networks)
     generator = seeded("test", study.test_seed, study.device)

@@ -1,21 +1,22 @@
 """Whose number a row is, and the row of networks that have no number."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
-from demograd.study.rows import Row
 from demograd.study.synthetic.references import Tuned
 from demograd.study.synthetic.units import Trained
 from demograd.synthetic import SmallTransformer
+from demograd.words import Row, Setting, Weights
 
 
 def of_network(name: str) -> Row:
     """A trained network's, by its name in the study."""
-    return {"model": name, "weights": "trained", "setting": "TF"}
+    return Row(model=name, weights=Weights.TRAINED, setting=Setting.TF)
 
 
 def of_reference(one: Tuned) -> Row:
     """A reference's."""
-    return {"setting": "reference", "method": one.label}
+    return Row(setting=Setting.REFERENCE, method=one.label)
 
 
 def failed_row(network: str, by_seed: Mapping[int, Trained]) -> Row | None:
@@ -26,7 +27,7 @@ def failed_row(network: str, by_seed: Mapping[int, Trained]) -> Row | None:
     status = why_failed(by_seed)
     if not status:
         return None
-    return {**of_network(network), "metric": "loss", "n_seeds": len(by_seed), "status": status}
+    return replace(of_network(network), metric="loss", n_seeds=len(by_seed), status=status)
 
 
 def why_failed(by_seed: Mapping[int, Trained]) -> str:

@@ -9,7 +9,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from demograd.statistics import Over, aggregate, diverged, interval_over_demonstrations, over_seeds, statistic_interval
-from demograd.study.rows import SETS_FOR_SPREAD, Row, number, over_sets, shown
+from demograd.study.rows import SETS_FOR_SPREAD, number, over_sets, shown
+from demograd.words import Row
 
 EVERYWHERE = (-inf, inf)
 NO_ERROR = 1e-6
@@ -35,20 +36,10 @@ def seeds_row(values: Sequence[float], bounds: tuple[float, float] = EVERYWHERE)
     stacked = torch.tensor(values, dtype=torch.float64)[:, None].expand(-1, 2)
     over, interval = over_seeds(list(values)), interval_over_demonstrations(stacked) if len(values) > 2 else None
     if n_diverged := sum(map(isinf, values)):
-        return {
-            "n": over.n,
-            "n_missing": over.n_missing,
-            "n_seeds": over.n,
-            "status": diverged(n_diverged, len(values)),
-        }
-    return {
-        "value": number(over.mean),
-        "std": over.std,
-        "n": over.n,
-        "n_missing": over.n_missing,
-        "n_seeds": over.n,
-        **shown(interval, bounds),
-    }
+        return Row(n=over.n, n_missing=over.n_missing, n_seeds=over.n, status=diverged(n_diverged, len(values)))
+    return Row(value=number(over.mean), std=over.std, n=over.n, n_missing=over.n_missing, n_seeds=over.n) | shown(
+        interval, bounds
+    )
 
 
 def ratio_row(above: Sequence[Tensor], below: Tensor) -> Row:
@@ -60,20 +51,17 @@ def ratio_row(above: Sequence[Tensor], below: Tensor) -> Row:
     every = torch.cat([*above, below])
     if n_diverged := int(every.isinf().sum()):
         n_missing = sum(int((one.isinf() | below.isinf()).sum()) for one in above)
-        return {
-            "n": len(below) * len(above) - n_missing,
-            "n_missing": n_missing,
-            "n_seeds": len(above),
-            "status": diverged(n_diverged, len(every)),
-        }
+        return Row(
+            n=len(below) * len(above) - n_missing,
+            n_missing=n_missing,
+            n_seeds=len(above),
+            status=diverged(n_diverged, len(every)),
+        )
     numerators, denominator = [blocks(each).numpy() for each in above], blocks(below).numpy()
     if denominator.mean() <= NO_ERROR * max(each.mean() for each in numerators):
-        return {
-            "n": 0,
-            "n_missing": len(below) * len(numerators),
-            "n_seeds": len(numerators),
-            "status": "the reference makes no error",
-        }
+        return Row(
+            n=0, n_missing=len(below) * len(numerators), n_seeds=len(numerators), status="the reference makes no error"
+        )
 
     def ratio(seed: int, chosen: np.ndarray) -> np.ndarray:
         return numerators[seed][chosen].mean(axis=1) / denominator[chosen].mean(axis=1)
@@ -81,14 +69,9 @@ def ratio_row(above: Sequence[Tensor], below: Tensor) -> Row:
     over = over_seeds([float(each.mean() / denominator.mean()) for each in numerators])
     unit: Over = "demonstrations" if len(numerators) >= SETS_FOR_SPREAD else "queries"
     interval = statistic_interval(ratio, len(numerators), len(denominator), over=unit)
-    return {
-        "value": number(over.mean),
-        "std": over.std,
-        "n": len(below) * over.n,
-        "n_missing": 0,
-        "n_seeds": over.n,
-        **shown(interval, (0.0, inf)),
-    }
+    return Row(value=number(over.mean), std=over.std, n=len(below) * over.n, n_missing=0, n_seeds=over.n) | shown(
+        interval, (0.0, inf)
+    )
 
 
 def blocks(scores: Float[Tensor, " sequences"]) -> Float[Tensor, " blocks"]:

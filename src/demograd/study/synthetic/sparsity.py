@@ -1,13 +1,14 @@
 """How many weights are nearly zero: in the factors K, Q, V and P, and in the products that a layer depends on."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from demograd.metrics import sparsity_ratio
-from demograd.study.rows import Row, number
+from demograd.study.rows import number
 from demograd.study.synthetic.as_layers import as_layers
 from demograd.study.synthetic.named import whole
 from demograd.study.synthetic.products import masked_products
@@ -15,6 +16,7 @@ from demograd.study.synthetic.references import Tuned
 from demograd.study.synthetic.schema import SyntheticStudy
 from demograd.study.synthetic.units import Trained
 from demograd.synthetic import AttentionLayer, LinearSystem, Masks, gradient_descent_layers, in_use, mesa_layers
+from demograd.words import Row, Weights
 
 THRESHOLDS = (1e-4, 1e-3, 1e-2, 3e-2, 1e-1)
 """Those of a language model's sparsity (Shen 2023, figure 2)."""
@@ -30,7 +32,7 @@ def sparsity_rows(
     products of them to be sparse, so factors are all that both have, and all that can stand beside the paper's figure.
     """
     for network, there in whole(networks).items():
-        layers, about = [each.layers() for each in there], {"weights": "trained", "model": network}
+        layers, about = [each.layers() for each in there], Row(weights=Weights.TRAINED, model=network)
         settings = study.networks[network]
         used = _used(
             study, name, settings.layers, shared=settings.shared, mlp=bool(settings.mlp), by_inputs=settings.by_inputs
@@ -41,8 +43,8 @@ def sparsity_rows(
         built = as_layers(one, study.world(name))
         if built is not None:
             used = _used(study, name, len(built), shared=bool(one.shared))
-            yield from _product_rows([built], used, {"weights": "constructed", "model": one.label})
-    about = {"weights": "constructed", "model": "construction"}
+            yield from _product_rows([built], used, Row(weights="constructed", model=one.label))
+    about = Row(weights="constructed", model="construction")
     yield from _factor_rows([_construction(study, name)], about)
 
 
@@ -90,11 +92,11 @@ def _factor_rows(networks: list[list[AttentionLayer]], about: Row) -> Iterator[R
 
 def _rows(metric: str, shares: Float[Tensor, "networks layers thresholds"], about: Row) -> Iterator[Row]:
     """Means over networks: over all layers, and of each."""
-    shared: Row = {**about, "metric": metric, "n": len(shares), "n_missing": 0}
+    shared = replace(about, metric=metric, n=len(shares), n_missing=0)
     for at, column in zip(THRESHOLDS, shares.mean(dim=0).T, strict=True):
-        yield {**shared, "at": at, "value": number(float(column.mean()))}
+        yield replace(shared, at=at, value=number(float(column.mean())))
         for layer, value in enumerate(column.tolist()):
-            yield {**shared, "at": at, "layer": layer, "value": number(value)}
+            yield replace(shared, at=at, layer=layer, value=number(value))
 
 
 def _construction(study: SyntheticStudy, name: str) -> list[AttentionLayer]:

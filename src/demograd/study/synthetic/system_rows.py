@@ -1,10 +1,10 @@
 """What is measured of networks and references in linear systems: the error of each next state, time by time."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from torch import Generator, Tensor
 
-from demograd.study.rows import Row
 from demograd.study.synthetic.clamped import clamped_rows
 from demograd.study.synthetic.named import failed_row, of_network, of_reference, whole
 from demograd.study.synthetic.paired import loss_row, ratio_row
@@ -12,6 +12,7 @@ from demograd.study.synthetic.references import Tuned
 from demograd.study.synthetic.schema import SyntheticStudy
 from demograd.study.synthetic.units import Trained
 from demograd.synthetic import Trajectories, infinite_if_undefined, squared_error
+from demograd.words import Row
 
 
 def system_rows(
@@ -39,24 +40,21 @@ def system_rows(
         found = [errors(each(drawn)) for each in there]
         yield from _of_learner(shared, found)
         for seed, of_seed in zip(networks[network], found, strict=True):
-            yield {**shared, "metric": "loss", "seed": seed, **loss_row([of_seed.mean(dim=1)])}
+            yield replace(shared, metric="loss", seed=seed) | loss_row([of_seed.mean(dim=1)])
         for reference in references:
             if reference.suits(study.networks[network]):
-                below, compared = of_references[reference.label], {**shared, "method": reference.label}
+                below, compared = of_references[reference.label], replace(shared, method=reference.label)
                 whole_losses = [one.mean(dim=1) for one in found]
-                yield {**compared, "metric": "loss_ratio", **ratio_row(whole_losses, below.mean(dim=1))}
+                yield replace(compared, metric="loss_ratio") | ratio_row(whole_losses, below.mean(dim=1))
                 for seed, of_seed in zip(networks[network], whole_losses, strict=True):
-                    yield {**compared, "metric": "loss_ratio", "seed": seed, **ratio_row([of_seed], below.mean(dim=1))}
+                    yield replace(compared, metric="loss_ratio", seed=seed) | ratio_row([of_seed], below.mean(dim=1))
                 for t in range(below.shape[1]):
-                    yield {
-                        **compared,
-                        "metric": "loss_ratio_by_position",
-                        "at": t + 1,
-                        **ratio_row([one[:, t] for one in found], below[:, t]),
-                    }
+                    yield replace(compared, metric="loss_ratio_by_position", at=t + 1) | ratio_row(
+                        [one[:, t] for one in found], below[:, t]
+                    )
 
 
 def _of_learner(shared: Row, errors: list[Tensor]) -> Iterator[Row]:
-    yield {**shared, "metric": "loss", **loss_row([one.mean(dim=1) for one in errors])}
+    yield replace(shared, metric="loss") | loss_row([one.mean(dim=1) for one in errors])
     for t in range(errors[0].shape[1]):
-        yield {**shared, "metric": "loss_by_position", "at": t + 1, **loss_row([one[:, t] for one in errors])}
+        yield replace(shared, metric="loss_by_position", at=t + 1) | loss_row([one[:, t] for one in errors])

@@ -1,14 +1,16 @@
 """Loss during training, at steps that are as far apart as the curve needs."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from torch import Tensor
 
 from demograd.statistics import over_seeds
-from demograd.study.rows import Row, number
+from demograd.study.rows import number
 from demograd.study.synthetic.named import of_network
 from demograd.study.synthetic.spaced import spaced_steps
 from demograd.study.synthetic.units import Trained
+from demograd.words import Row
 
 POINTS = 60
 """Of a curve, at most."""
@@ -21,31 +23,31 @@ def training_rows(networks: dict[str, dict[int, Trained]]) -> Iterator[Row]:
         curves = {seed: _curve(one.losses) for seed, one in by_seed.items() if one.status == "ok"}
         for seed, one in by_seed.items():
             if one.status != "ok":
-                yield {**shared, "metric": "training_loss", "seed": seed, "status": one.status, "n_seeds": 1}
+                yield replace(shared, metric="training_loss", seed=seed, status=one.status, n_seeds=1)
         for seed, curve in curves.items():
             for step, loss in curve.items():
-                yield {
-                    **shared,
-                    "metric": "training_loss",
-                    "seed": seed,
-                    "step": step,
-                    "value": number(loss),
-                    "n": 1,
-                    "n_missing": 0,
-                    "n_seeds": 1,
-                }
+                yield replace(
+                    shared,
+                    metric="training_loss",
+                    seed=seed,
+                    step=step,
+                    value=number(loss),
+                    n=1,
+                    n_missing=0,
+                    n_seeds=1,
+                )
         for step in next(iter(curves.values()), {}):
             over = over_seeds([curve[step] for curve in curves.values()])
-            yield {
-                **shared,
-                "metric": "training_loss",
-                "step": step,
-                "value": number(over.mean),
-                "std": over.std,
-                "n": over.n,
-                "n_missing": over.n_missing,
-                "n_seeds": over.n,
-            }
+            yield replace(
+                shared,
+                metric="training_loss",
+                step=step,
+                value=number(over.mean),
+                std=over.std,
+                n=over.n,
+                n_missing=over.n_missing,
+                n_seeds=over.n,
+            )
 
 
 def _curve(losses: Tensor) -> dict[int, float]:

@@ -51,7 +51,7 @@ class Trained:
 class Training(Unit):
     """A network in a world, trained from a seed. Killed, it goes on from its checkpoint."""
 
-    kind: ClassVar[str] = "networks"
+    kind: ClassVar[str] = "network"
     key: str
     study: SyntheticStudy = field(repr=False)
     """With its device named."""
@@ -77,7 +77,7 @@ class Training(Unit):
 class Tuning(Unit):
     """A reference in a world, tuned on problems that no network is trained or tested on."""
 
-    kind: ClassVar[str] = "references"
+    kind: ClassVar[str] = "reference"
     key: str
     study: SyntheticStudy = field(repr=False)
     world: str

@@ -1,14 +1,15 @@
 """Each network against each reference that suits it: losses, predictions, and what those are sensitive to."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import torch
 
-from demograd.study.rows import Row
 from demograd.study.synthetic.named import of_network
 from demograd.study.synthetic.paired import ratio_row, score_row
 from demograd.study.synthetic.regression.tested import Tested
 from demograd.synthetic import compare
+from demograd.words import Row
 
 BOUNDS = {
     "prediction_difference": (0.0, torch.inf),
@@ -25,22 +26,22 @@ def against_rows(tested: Tested) -> Iterator[Row]:
         for one in tested.references:
             if not one.suits(tested.study.networks[network]):
                 continue
-            pair = {**of_network(network), "method": one.label}
+            pair = replace(of_network(network), method=one.label)
             below = tested.reference_losses[one.label]
-            yield {**pair, "metric": "loss_ratio", **ratio_row(of_seeds, below)}
+            yield replace(pair, metric="loss_ratio") | ratio_row(of_seeds, below)
             for seed, of_seed in zip(tested.study.seeds, of_seeds, strict=True):
-                yield {**pair, "metric": "loss_ratio", "seed": seed, **ratio_row([of_seed], below)}
+                yield replace(pair, metric="loss_ratio", seed=seed) | ratio_row([of_seed], below)
             found = [compare(each, one.learner, tested.few) for each in tested.networks[network]]
             for metric, bounds in BOUNDS.items():
                 scores = [getattr(each, metric).cpu() for each in found]
                 if metric == "sensitivity_cosine" and tested.problems.x.shape[-1] == 1:
-                    yield {
-                        **pair,
-                        "metric": metric,
-                        "n": 0,
-                        "n_missing": sum(map(len, scores)),
-                        "n_seeds": len(scores),
-                        "status": ONE_DIMENSION,
-                    }
+                    yield replace(
+                        pair,
+                        metric=metric,
+                        n=0,
+                        n_missing=sum(map(len, scores)),
+                        n_seeds=len(scores),
+                        status=ONE_DIMENSION,
+                    )
                 else:
-                    yield {**pair, "metric": metric, **score_row(scores, bounds)}
+                    yield replace(pair, metric=metric) | score_row(scores, bounds)

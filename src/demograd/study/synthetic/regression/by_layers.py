@@ -2,12 +2,13 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 
-from demograd.study.rows import Row
 from demograd.study.synthetic.named import of_network
 from demograd.study.synthetic.paired import loss_row
 from demograd.study.synthetic.regression.tested import Tested
 from demograd.study.synthetic.schema import Network
+from demograd.words import Row, Setting
 
 
 def by_layers_rows(tested: Tested) -> Iterator[Row]:
@@ -19,16 +20,12 @@ def by_layers_rows(tested: Tested) -> Iterator[Row]:
     }
     for family, members in families.items():
         for layers, network in members.items():
-            yield {**of_network(family), "metric": "loss_by_layers", "at": layers, **loss_row(tested.losses[network])}
+            yield replace(of_network(family), metric="loss_by_layers", at=layers) | loss_row(tested.losses[network])
     for one in tested.references if families else ():
         if one.steps is not None:
-            yield {
-                "setting": "reference",
-                "method": one.family,
-                "metric": "loss_by_layers",
-                "at": one.steps,
-                **loss_row([tested.reference_losses[one.label]]),
-            }
+            yield Row(setting=Setting.REFERENCE, method=one.family, metric="loss_by_layers", at=one.steps) | loss_row(
+                [tested.reference_losses[one.label]]
+            )
 
 
 def families_of(names: Iterable[str], networks: Mapping[str, Network]) -> dict[str, dict[int, str]]:

@@ -1,15 +1,16 @@
 """Losses on the way from a one-layer network's weights to those of GD's construction (von Oswald 2023a, figure 2)."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 
-from demograd.study.rows import Row
 from demograd.study.synthetic.as_layers import predicted
 from demograd.study.synthetic.named import of_network
 from demograd.study.synthetic.paired import loss_row
 from demograd.study.synthetic.regression.preconditioners import is_one_linear_layer
 from demograd.study.synthetic.regression.tested import Tested, losses_of
 from demograd.synthetic import interpolated, preconditioned_layer
+from demograd.words import Row
 
 
 def interpolation_rows(tested: Tested) -> Iterator[Row]:
@@ -23,10 +24,6 @@ def interpolation_rows(tested: Tested) -> Iterator[Row]:
             gd = preconditioned_layer(one.tensors["preconditioners"][0].float().to(study.device), study.context)
             for mix in study.mixes:
                 between = [partial(predicted, [interpolated(each.layers()[0], gd, mix)], "linear") for each in there]
-                yield {
-                    **of_network(network),
-                    "method": one.label,
-                    "metric": "loss_interpolated",
-                    "at": mix,
-                    **loss_row([losses_of(each, tested.problems) for each in between]),
-                }
+                yield replace(of_network(network), method=one.label, metric="loss_interpolated", at=mix) | loss_row(
+                    [losses_of(each, tested.problems) for each in between]
+                )

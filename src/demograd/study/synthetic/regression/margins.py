@@ -1,13 +1,14 @@
 """In a world drawn from a kernel: how much more other attention loses than attention with that kernel (Cheng 2024)."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from demograd.statistics import difference
-from demograd.study.rows import Row
 from demograd.study.synthetic.named import of_network
 from demograd.study.synthetic.paired import score_row
 from demograd.study.synthetic.regression.tested import Tested
 from demograd.study.synthetic.schema import Network
+from demograd.words import Row
 
 
 def margin_rows(tested: Tested) -> Iterator[Row]:
@@ -21,12 +22,12 @@ def margin_rows(tested: Tested) -> Iterator[Row]:
     for matching in (name for name in networks if networks[name].attention == world.kernel):
         for other in (name for name in networks if networks[name].attention != world.kernel):
             if but_for_attention(networks[other], networks[matching]):
-                pair = {**of_network(other), "method": matching, "metric": "loss_margin"}
+                pair = replace(of_network(other), method=matching, metric="loss_margin")
                 if why := [f"“{name}” {tested.failed[name]}" for name in (other, matching) if name in tested.failed]:
-                    yield {**pair, "n_seeds": len(tested.study.seeds), "status": " and ".join(why)}
+                    yield replace(pair, n_seeds=len(tested.study.seeds), status=" and ".join(why))
                 else:
                     of_both = zip(tested.losses[other], tested.losses[matching], strict=True)
-                    yield {**pair, **score_row([difference(one, best) for one, best in of_both])}
+                    yield pair | score_row([difference(one, best) for one, best in of_both])
 
 
 def but_for_attention(one: Network, other: Network) -> bool:

@@ -7,7 +7,6 @@ from functools import partial
 import torch
 from torch import Generator, Tensor
 
-from demograd.study.rows import Row
 from demograd.study.synthetic.as_layers import as_layers, predicted, under_a_causal_mask
 from demograd.study.synthetic.named import of_network, of_reference
 from demograd.study.synthetic.paired import score_row
@@ -22,6 +21,7 @@ from demograd.synthetic import (
     order_spread,
     predictions,
 )
+from demograd.words import Row, Setting
 
 
 def order_rows(tested: Tested) -> Iterator[Row]:
@@ -34,22 +34,19 @@ def order_rows(tested: Tested) -> Iterator[Row]:
 
     def row(learners: list[Learner]) -> Row:
         spreads = [order_spread(each, problems, drawn).cpu() for each in learners]
-        return {"metric": "order_sensitivity_relative", **score_row(spreads, (0.0, torch.inf))}
+        return Row(metric="order_sensitivity_relative") | score_row(spreads, (0.0, torch.inf))
 
     for network, there in tested.networks.items():
-        yield {**of_network(network), **row([deepcopy(each).double() for each in there])}
+        yield of_network(network) | row([deepcopy(each).double() for each in there])
     for one in tested.references:
-        yield {**of_reference(one), **row([one.learner])}
+        yield of_reference(one) | row([one.learner])
         layers = as_layers(one, tested.study.world(tested.world))
         if layers is not None:
             layers = [layer.to(problems.x) for layer in layers]
             for name, learner in constructions(layers, one.attention or "linear", context).items():
-                yield {
-                    "setting": "construction",
-                    "weights": "constructed",
-                    "method": f"{one.label}{name}",
-                    **row([learner]),
-                }
+                yield Row(setting=Setting.CONSTRUCTION, weights="constructed", method=f"{one.label}{name}") | row(
+                    [learner]
+                )
 
 
 def constructions(layers: list[AttentionLayer], kind: AttentionKind, context: int) -> dict[str, Learner]:

@@ -1,14 +1,15 @@
 """When does a network come to do what a reference does? Sensitivities at a few steps of training."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
-from demograd.study.rows import Row
 from demograd.study.synthetic.named import of_network
 from demograd.study.synthetic.paired import score_row
 from demograd.study.synthetic.regression.against import BOUNDS
 from demograd.study.synthetic.regression.tested import Tested
 from demograd.study.synthetic.units import Trained
 from demograd.synthetic import compare
+from demograd.words import Row
 
 METRIC = "sensitivity_cosine"
 
@@ -25,10 +26,6 @@ def over_training_rows(tested: Tested, networks: dict[str, dict[int, Trained]]) 
         for step, of_seeds in {**at, tested.study.training_of(name).steps: there}.items():
             for one in suited:
                 found = [getattr(compare(each, one.learner, tested.few), METRIC).cpu() for each in of_seeds]
-                yield {
-                    **of_network(name),
-                    "method": one.label,
-                    "metric": METRIC,
-                    "step": step,
-                    **score_row(found, BOUNDS[METRIC]),
-                }
+                yield replace(of_network(name), method=one.label, metric=METRIC, step=step) | score_row(
+                    found, BOUNDS[METRIC]
+                )

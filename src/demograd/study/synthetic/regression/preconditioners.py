@@ -1,16 +1,17 @@
 """The preconditioner in a one-layer network's weights, and how far it is from the closed form (Ahn 2023, Theorem 1)."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from demograd.study.rows import Row
 from demograd.study.synthetic.named import of_network
 from demograd.study.synthetic.paired import seeds_row
 from demograd.study.synthetic.regression.tested import Tested
 from demograd.study.synthetic.schema import Network, SyntheticStudy
 from demograd.synthetic import LinearRegression, best_preconditioner, effective_preconditioner
+from demograd.words import Row
 
 CLOSED_FORM = "closed form (Ahn 2023)"
 
@@ -22,12 +23,9 @@ def preconditioner_rows(tested: Tested) -> Iterator[Row]:
         if best is not None and is_one_linear_layer(tested.study.networks[network]):
             found = [effective_preconditioner(each.layers()[0], tested.study.context).cpu().double() for each in there]
             distances = [float((each - best).norm() / best.norm()) for each in found]
-            yield {
-                **of_network(network),
-                "method": CLOSED_FORM,
-                "metric": "preconditioner_distance",
-                **seeds_row(distances, (0.0, torch.inf)),
-            }
+            yield replace(of_network(network), method=CLOSED_FORM, metric="preconditioner_distance") | seeds_row(
+                distances, (0.0, torch.inf)
+            )
 
 
 def closed_form(study: SyntheticStudy, name: str) -> Tensor | None:

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 from torch import Generator
 
-from demograd.study.rows import Row
 from demograd.study.synthetic.clamped import clamped_rows
 from demograd.study.synthetic.named import failed_row
 from demograd.study.synthetic.references import Tuned
@@ -20,6 +19,7 @@ from demograd.study.synthetic.regression.preconditioners import preconditioner_r
 from demograd.study.synthetic.regression.tested import Problems, tested
 from demograd.study.synthetic.schema import SyntheticStudy
 from demograd.study.synthetic.units import Trained
+from demograd.words import Row
 
 
 def regression_rows(
