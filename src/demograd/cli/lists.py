@@ -34,7 +34,7 @@ def print_list(kind: str) -> None:
         print_table(["method", "what it does"], list(studies.method_descriptions().items()))
         say("A study file may define its own: see docs/study.md.")
     elif kind == "measures":
-        print_table(["measure", "what it is"], [(name, measure.about) for name, measure in studies.MEASURES.items()])
+        print_table(["measure", "what it is"], [(name, measure.about) for name, measure in studies.measures().items()])
     elif kind == "claims":
         claims = [(name, row["claim"], row["source"], row["needs"]) for name, row in studies.claims().items()]
         print_table(["claim", "what it says", "source", "needs"], claims)

@@ -7,13 +7,15 @@ from typing import Any
 
 import pandas as pd
 
-from demograd.metrics import METRICS
+from demograd.metrics import METRICS, Metric
 from demograd.report.subject import Variant, in_order, telling_fields, variant
 from demograd.statistics.number import NOT_MEASURED, Number, number_of
 from demograd.words import Control, Reading, Setting
 
 LEADING = ("sim_aou", "sim_am_delta")
 """The scores that a reader sees first."""
+TABLES = ("Attention outputs", "Attention logits", "What is predicted", "Size of the updates", "Random baselines")
+"""In their order on the page; those that only metrics of other packages name follow."""
 NEAREST_RATE_NOTE = "Of several learning rates: the one whose update is nearest to ICL’s in size."
 
 
@@ -99,31 +101,14 @@ def plain_rows(results: pd.DataFrame) -> pd.DataFrame:
 
 def columns(scores: Scores) -> dict[str, list[Column]]:
     """The score table's columns that were measured, in groups: specificity leads, plain scores follow."""
-    similarities = [name for name, metric in METRICS.items() if metric.kind == "similarity" and metric.has_layers]
-    tuned = [name for name in similarities if METRICS[name].arguments == ("zsl", "icl", "ft")]
-    others = [name for name in tuned if name not in LEADING]
-    groups = {
-        "Specificity": _specificities(LEADING),
-        "Attention outputs": [_of_ft(name) for name in tuned if "aou" in name],
-        "Attention logits": [_of_ft(name) for name in tuned if "sim_am" in name],
-        "What is predicted": [
-            _of_ft("rec2ftp"),
-            Column("rec2ftp_base_rate", Setting.ICL, METRICS["rec2ftp_base_rate"].title),
-            *(_of_ft(name) for name in ("token_overlap", "overlap_cosine_similarity")),
-        ],
-        "Size of the updates": [
-            Column("update_size_ratio", Setting.FT, "‖u_FT‖ / ‖u_ICL‖"),
-            Column("relative_update_size", Setting.ICL, "update size, ICL"),
-            Column("relative_update_size", Setting.FT, "update size, FT"),
-        ],
-        "Random baselines": [
-            Column(name, Setting.ICL, METRICS[name].title)
-            for name in similarities
-            if METRICS[name].arguments == ("zsl", "icl")
-        ],
-        "Specificity of the other forms of SimAOU": _specificities([name for name in others if "aou" in name]),
-        "Specificity of the other forms of SimAM": _specificities([name for name in others if "sim_am" in name]),
-    }
+    groups = {"Specificity": _specificities(LEADING), **{title: [] for title in TABLES}}
+    others: dict[str, list[str]] = {}
+    for name, metric in METRICS.items():
+        if metric.table is not None:
+            groups.setdefault(metric.table, []).extend(_columns_of(name, metric))
+            if metric.group == "similarity" and metric.has_layers and "ft" in metric.arguments and name not in LEADING:
+                others.setdefault(metric.table, []).append(name)
+    groups |= {f"Specificity, {table[0].lower()}{table[1:]}": _specificities(names) for table, names in others.items()}
     # a score that diverged has no specificity, but a column that says so
     measured = {(metric, setting) for _, metric, setting in scores.numbers}
     measured |= {(metric, control.setting) for _, metric, control in scores.specificities}
@@ -152,8 +137,12 @@ def score_table(results: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(table)
 
 
-def _of_ft(name: str) -> Column:
-    return Column(name, Setting.FT, METRICS[name].title)
+def _columns_of(name: str, metric: Metric) -> list[Column]:
+    """A metric's columns: of FT, of ICL where it looks at no FT, or of both."""
+    if "other" in metric.arguments:
+        return [Column(name, setting, f"{metric.title}, {setting}") for setting in (Setting.ICL, Setting.FT)]
+    is_tuned = {"ft", "b"} & {*metric.arguments}
+    return [Column(name, Setting.FT if is_tuned else Setting.ICL, metric.title)]
 
 
 def _specificities(names: Sequence[str]) -> list[Column]:

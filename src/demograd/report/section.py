@@ -6,11 +6,10 @@ All texts are plain: the template escapes them. The one exception is a chart, wh
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
-from importlib.metadata import entry_points
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Literal
 
-from demograd.errors import UserError
+from demograd.extensions import load_entry_points
 from demograd.statistics.number import Number
 
 if TYPE_CHECKING:
@@ -169,15 +168,7 @@ def registered_sections() -> list[RegisteredSection]:
     package = import_module("demograd.report.sections")
     for module in iter_modules(package.__path__, f"{package.__name__}."):
         import_module(module.name)
-    for point in entry_points(group=GROUP):
-        try:
-            point.load()
-        except Exception as error:
-            raise UserError(
-                f"the section {point.name} of an installed package cannot be loaded ({error})",
-                f"{point.value} to be a function under @section",
-                "Mend or uninstall that package",
-            ) from error
+    load_entry_points(GROUP)
     return sorted(SECTIONS.values(), key=lambda registered: registered.order)
 
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from demograd.errors import unknown_name
 from demograd.learn import Method
 from demograd.study.language_model.rules import WORLD_AXES, Axes, Exclusion, PairedAxis, Point, check_rules, is_kept
-from demograd.study.measures import MEASURES
+from demograd.study.measures import measures
 from demograd.study.spec.fields import (
     AtLeastOne,
     Count,
@@ -144,9 +144,10 @@ class Study(BaseModel):
     @field_validator("measures")
     @classmethod
     def _known_measures(cls, names: list[str]) -> list[str]:
+        known = measures()
         for name in names:
-            if name not in MEASURES:
-                raise unknown_name("measures", name, MEASURES, "Choose among these")
+            if name not in known:
+                raise unknown_name("measures", name, known, "Choose among these")
         return names
 
     @field_validator("weights", "tasks", "k", "controls", "measures", "selections", "checkpoints")

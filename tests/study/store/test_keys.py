@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from demograd.metrics import METRICS, Metric, sim_aou
+from demograd.metrics import METRICS
 from demograd.study import Study, cells, make_study
 from demograd.study.language_model.grid import World, demonstrations_label, worlds
 from demograd.study.language_model.inputs import Inputs, what_changed
 from demograd.study.language_model.keys import cell_key, network_key, observation_key, untuned_key
-from demograd.study.measures import MEASURES, Measure, versions
+from demograd.study.measures import MEASURES, versions
 from demograd.study.store.cache import content_hash
 from demograd.study.store.keys import path_safe, study_key
 from demograd.words import Weights
@@ -133,10 +133,8 @@ def test_what_draws_untrained_weights_matters_to_these_alone() -> None:
 
 def registered(monkeypatch: pytest.MonkeyPatch, measure: str, **changes: Any) -> None:
     """Register one more metric, as a user does, in an existing measure or in a new one."""
-    mine = Metric(sim_aou, "mine", "a metric of my own", "me", "similarity", (-1.0, 1.0), **changes)
+    mine = replace(METRICS["sim_aou"], name="mine", title="mine", source="me", measure=measure, **changes)
     monkeypatch.setitem(METRICS, "mine", mine)
-    group = MEASURES.get(measure, Measure((), "my own"))
-    monkeypatch.setitem(MEASURES, measure, replace(group, metrics=(*group.metrics, "mine")))
 
 
 def keys(study: Study) -> tuple[list[str], str]:

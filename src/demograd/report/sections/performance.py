@@ -16,7 +16,7 @@ _SETTINGS = (Setting.ZSL, Setting.ICL, Setting.FT, *(control.setting for control
 def performance_section(run: Run) -> Section | None:
     """Per task and weights: ZSL and ICL, then FT and its controls."""
     scores = run.scores
-    metrics = [name for name, metric in METRICS.items() if metric.kind == "performance" and len(metric.arguments) == 1]
+    metrics = [name for name, metric in METRICS.items() if metric.arguments == ("observation",)]
     metrics = [name for name in metrics if any(metric == name for _, metric, _ in scores.numbers)]
     measured = dict.fromkeys(
         (variant, Setting(setting))

@@ -51,7 +51,7 @@ def scores_section(run: Run) -> Section | None:
 
 def _table(scores: Scores, title: str, group: Sequence[Column], rows: Sequence[Variant]) -> Table:
     worlds = world_labels(rows)
-    is_untuned = title.startswith("Random")  # the same whatever the method
+    is_untuned = all(column.setting == Setting.ICL for column in group)  # the same whatever the method
     shown = list(dict.fromkeys(variant.untuned for variant in rows)) if is_untuned else rows
     lines: list[tuple[str, TableRow]] = []
     for variant in shown:
@@ -66,7 +66,7 @@ def _table(scores: Scores, title: str, group: Sequence[Column], rows: Sequence[V
         Head("setting, weights" if is_untuned else "method, weights"),
         *(Head(column.title, f"vs {column.versus.words}" if column.versus else "") for column in group),
     )
-    is_folded = "other forms" in title or (len(lines) > FEW and title != "Specificity")
+    is_folded = title.startswith("Specificity, ") or (len(lines) > FEW and title != "Specificity")
     return Table(heads, grouped(lines), title, folded=title if is_folded else "")
 
 

@@ -70,6 +70,11 @@ class Untuned:
         """Of each seed, without extras."""
         return [self.folder.load_observation(unit.icl_key, extras=False) for unit in self.observations]
 
+    def with_extras(self) -> tuple[list[Observation], list[Observation]]:
+        """ZSL and ICL of each seed with all that was recorded; loaded anew, for it can be much."""
+        zsl, icl = zip(*((unit.zsl_key, unit.icl_key) for unit in self.observations), strict=True)
+        return list(map(self.folder.load_observation, zsl)), list(map(self.folder.load_observation, icl))
+
     @property
     def has_orders(self) -> bool:
         """Whether ICL was observed under other orders."""

@@ -4,6 +4,7 @@ from typing import Any
 
 from pydantic.json_schema import models_json_schema
 
+from demograd.study.measures import measures
 from demograd.study.schema import Study
 from demograd.study.synthetic.schema import SyntheticStudy
 
@@ -13,6 +14,11 @@ def json_schema() -> dict[str, Any]:
     schemas = [(Study, "validation"), (SyntheticStudy, "validation")]
     _, whole = models_json_schema(schemas, ref_template="#/$defs/{model}")  # type: ignore[arg-type]
     definitions = whole["$defs"]
+    measure = {"enum": [*measures()]}
+    definitions["Study"]["properties"]["measures"]["anyOf"] = [
+        measure,
+        {"type": "array", "items": measure, "minItems": 1},
+    ]
     for kind in ("Study", "SyntheticStudy"):
         _open_to_files(definitions[kind])
     return {
