@@ -63,13 +63,20 @@ def reference(metric: str, value: float | None, method: str, **about: Any) -> di
 
 def synthetic_run(*rows: dict[str, Any], **facts: Any) -> Run:
     """A synthetic run of these rows that was never written to a folder."""
-    return run_of(*rows, study={"kind": "synthetic", "context": 10, "worlds": {}}, **facts)
+    from tests.study.synthetic.evidence import record_of
+
+    study = {"kind": "synthetic", "context": 10, "worlds": {}}
+    claimed = [row for row in rows if row["metric"] != "loss_ratio_by_position"]  # which asks for its world
+    return run_of(*rows, study=study, **{"claims": record_of(claimed, 10, {}), **facts})
 
 
 def write_synthetic_run(folder: Path, rows: Iterable[dict[str, Any]] | None = None, **study: Any) -> Path:
     """A run folder of these rows; without any, of everything that a synthetic run can measure."""
+    from tests.study.synthetic.evidence import record_of
+
     folder.mkdir(parents=True, exist_ok=True)
-    write_table(folder / "results.parquet", table(everything() if rows is None else rows))
+    rows = list(everything() if rows is None else rows)
+    write_table(folder / "results.parquet", table(rows))
     settings = {
         "kind": "synthetic",
         "name": "everything",
@@ -85,7 +92,9 @@ def write_synthetic_run(folder: Path, rows: Iterable[dict[str, Any]] | None = No
         "training": {"steps": 3000, "batch": 512, "learning_rate": 0.01},
         "test_sequences": SEQUENCES,
     }
-    write_yaml(folder / "study.yaml", settings | study)
+    settings |= study
+    write_yaml(folder / "study.yaml", settings)
+    write_json(folder / "claims.json", record_of(rows, settings["context"], settings["worlds"]))
     write_json(folder / "provenance.json", {"demograd": "0.1.0", "seconds": 171.2, "notes": []})
     write_json(folder / "matrices.json", list(matrices()))
     return folder

@@ -3,11 +3,9 @@
 from typing import Any
 
 from demograd.report.finding import Finding
-from demograd.report.synthetic.finding import first_finding, synthetic_findings
-from tests.report.rows import table
 from tests.report.synthetic.rows import row
+from tests.study.synthetic.evidence import findings_in, record_of
 
-from demograd.report.notes import multiplicity
 from demograd.statistics import Verdict
 
 SYSTEM = {"task": "system", "model": "deep", "method": "regularised least squares"}
@@ -15,12 +13,11 @@ WORLDS = {"system": {"kind": "system", "dimension": 3}}
 
 
 def findings(*rows: dict[str, Any]) -> list[Finding]:
-    found = synthetic_findings(table(rows), 10, WORLDS)
-    return [one for of_claim in found.values() for one in of_claim]
+    return findings_in(record_of(rows, 10, WORLDS))
 
 
 def first(*rows: dict[str, Any]) -> Finding:
-    return first_finding(synthetic_findings(table(rows), 10, WORLDS))
+    return Finding(**record_of(rows, 10, WORLDS)["finding"])
 
 
 def against_gd(ratio: float, cosine: float, *, around: float = 0.004, **about: Any) -> list[dict[str, Any]]:
@@ -33,7 +30,7 @@ def test_one_finding_is_the_sentence_of_the_run_with_its_numbers() -> None:
     assert one.verdict == Verdict.SUPPORTED
     assert one.sentence == (
         "Supported: in isotropic, “linear, 1 layer” does what GD, 1 step does (its loss is 1.002 [0.998, 1.006] times "
-        "as large; the cosine of their sensitivities 0.998 [0.997, 0.999]); 95 % intervals over 5 training seeds."
+        "as large; the cosine of their sensitivities 0.998 [0.997, 0.999]); 95 % intervals over 5 training seeds, verdicts corrected by Holm."
     )
 
 
@@ -61,7 +58,7 @@ def test_a_network_that_is_not_an_algorithm_is_a_better_or_a_worse_one_or_as_goo
     assert better == (
         "Contradicted: in isotropic, “linear, 1 layer” does not do what GD, 1 step does: its loss is at least 3.24 "
         "times below, so it is not that algorithm but a better one (its loss is 0.304 [0.300, 0.308] times as large; "
-        "the cosine of their sensitivities 0.700 [0.699, 0.701]); 95 % intervals over 5 training seeds."
+        "the cosine of their sensitivities 0.700 [0.699, 0.701]); 95 % intervals over 5 training seeds, verdicts corrected by Holm."
     )
     assert "its loss is at least 1.49 times as large, so it is not that algorithm but a worse one" in worse
     assert "though its loss is within 2 %: it is another algorithm that is as good" in other
@@ -92,13 +89,15 @@ def test_seeds_that_stand_alike_are_not_counted() -> None:
     assert "in 5 of 5 seeds its loss is below, seed by seed 0.100 to 0.502 times as large" in two.sentence
 
 
-def test_many_decisions_are_counted_and_one_is_not() -> None:
-    three = findings(
-        *against_gd(1.0, 0.998), *against_gd(0.3, 0.7, model="deep"), *against_gd(1.02, 0.99, model="open")
-    )
-    assert "This page decides 2 of 3 statements" in multiplicity(three)
-    assert "This page decides 1 of 2 statements" in multiplicity(three[1:])
-    assert multiplicity(three[:1]) == ""
+def test_statements_of_one_claim_are_corrected_for_one_another() -> None:
+    """An interval that reaches to the bound at 97.5 % decides one statement, and leaves it open among twenty."""
+    close = against_gd(1.0, 0.998, around=0.017)
+    (alone,) = findings(*close)
+    assert alone.verdict == Verdict.SUPPORTED
+    others = [row for n in range(19) for row in against_gd(1.0, 0.998, around=0.017, model=f"network {n}")]
+    many = findings(*close, *others)
+    assert {found.verdict for found in many} == {Verdict.UNDECIDED}
+    assert "corrected p = " in many[0].reason
 
 
 def test_few_seeds_are_named_as_the_reason() -> None:
