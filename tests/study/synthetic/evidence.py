@@ -4,11 +4,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
+from demograd.statistics.cell import precise_cell
 from scipy.special import ndtri
 from tests.report.synthetic.rows import row
 
 from demograd.statistics import RangeTest, ResampledMean
-from demograd.statistics.cell import precise_cell
 from demograd.statistics.intervals import _stretch
 from demograd.study.synthetic.claims import CLAIMED, check_claims
 from demograd.study.synthetic.paired import ClaimedRow
