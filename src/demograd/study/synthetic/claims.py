@@ -130,7 +130,7 @@ def _test(claim: str, row: Row) -> RangeTest:
     low, high = number["within"] if "within" in number else (number["above"], inf)
     mean = row.mean if isinstance(row, ClaimedRow) else None
     status = row.status or ("missing" if row.value is None else "ok")
-    return RangeTest(precise_cell(asdict(row) | {"status": status}), mean, low, high, number["title"])
+    return RangeTest(precise_cell(asdict(row) | {"status": status}), mean, float(low), float(high), number["title"])
 
 
 def _record(conclusion: Conclusion, decision: ClaimDecision, context: int) -> dict[str, Any]:
