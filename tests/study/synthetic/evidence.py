@@ -39,7 +39,8 @@ def record_of(rows: Iterable[Mapping[str, Any]], context: int, worlds: Mapping[s
     typed = [
         ClaimedRow(
             **{column: made[column] for column in COLUMNS if made[column] is not None}
-            | {"setting": Setting(made["setting"]), "reading": Reading(made["reading"])},
+            | {"setting": Setting(made["setting"]), "reading": Reading(made["reading"])}
+            | {"at": None if made["at"] is None else float(made["at"])},
             mean=mean_of(made),
         )
         for made in rows
