@@ -49,7 +49,7 @@ def restored_metrics() -> Iterator[None]:
 def overall(out: Path, name: str, setting: str) -> list[float]:
     table = pd.read_parquet(out / "results.parquet")
     rows = table[(table.metric == name) & (table.setting == setting) & table.layer.isna() & table.seed.isna()]
-    return rows[rows.reading == "plain"].value.dropna().tolist()
+    return rows[(rows.reading == "plain") & rows.versus.isna()].value.dropna().tolist()
 
 
 def started_settings(model: Path, out: Path, **changes: Any) -> list[str]:
