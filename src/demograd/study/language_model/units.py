@@ -210,8 +210,8 @@ def _require_metrics(versions: Mapping[str, int]) -> None:
     Raises:
         UserError: it does not, as where a notebook registered a metric and another process computes.
     """
-    present = {f"metric {name}": metric.version for name, metric in METRICS.items()}
-    lacking = [name for name, version in versions.items() if name.startswith("metric ") and present.get(name) != version]
+    local = {f"metric {name}": metric.version for name, metric in METRICS.items()}
+    lacking = [name for name, version in versions.items() if name.startswith("metric ") and local.get(name) != version]
     if lacking:
         raise UserError(
             f"The process that computes does not have the {lacking[0]}",
