@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from demograd.lazy import make_lazy
 
 if TYPE_CHECKING:
+    from demograd.study.claims import claims
     from demograd.study.language_model.grid import Cell, World, cells
     from demograd.study.measures import measures
     from demograd.study.run import Run, run_study
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from demograd.study.store.failures import Failure
     from demograd.study.store.folder import RunFolder
     from demograd.study.synthetic.schema import SyntheticStudy
-    from demograd.study.verdicts import claims
     from demograd.study.workers import Workers
     from demograd.study.workers.progress import Silent, Watch
 

@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 
 from demograd.statistics import ClaimDecision, Decision, Number, RangeTest, Verdict
 from demograd.statistics.number import precise_number_of, written
+from demograd.study.claims import claims_of
 from demograd.study.synthetic.paired import ClaimedRow
 from demograd.study.synthetic.standing import Standing, seeds_apart, standing, standing_in_words
-from demograd.study.verdicts import Finding, Statement, claims_of, decide_claims, verdicts_record
+from demograd.study.verdicts import Finding, Statement, decide_claims, verdicts_record
 from demograd.words import Row, Setting, listed
 
 ALGORITHM, PRECONDITIONER, MATCHING, LEAST_SQUARES, LEARNED = (
@@ -130,7 +131,9 @@ def _test(claim: str, row: Row) -> RangeTest:
     low, high = number["within"] if "within" in number else (number["above"], inf)
     mean = row.mean if isinstance(row, ClaimedRow) else None
     status = row.status or ("missing" if row.value is None else "ok")
-    return RangeTest(precise_number_of(asdict(row) | {"status": status}), mean, low, high, number["title"])
+    return RangeTest(
+        precise_number_of(asdict(row) | {"status": status}), mean, float(low), float(high), number["title"]
+    )
 
 
 def _record(conclusion: Conclusion, decision: ClaimDecision, context: int) -> dict[str, Any]:
