@@ -19,8 +19,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from demograd.models import load_tokenizer
 from demograd.report import write_report
 from demograd.study import Run, Study, Workers, make_study, run_study
-from demograd.study.language_model.inputs import read_inputs
-from demograd.study.language_model.keys import cell_key
+from demograd.study.language_model.keys import cell_key, read_inputs
 
 SEEDS, KS = 10, (1, 2)
 

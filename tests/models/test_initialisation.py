@@ -12,7 +12,7 @@ from demograd.errors import UserError
 from demograd.models import BUILT_IN, Model
 from demograd.models.load import load_config
 from demograd.models.untrained import set_initialisation
-from demograd.study.language_model.inputs import network_fingerprint
+from demograd.study.language_model.keys import network_fingerprint
 
 MakeModel = Callable[..., Model]
 

@@ -184,10 +184,10 @@ def _numbers(
             )
 
 
-def verdicts(found: Sequence[Finding]) -> dict[str, Any]:
+def verdicts(findings: Sequence[Finding]) -> dict[str, Any]:
     """`claims.json` of these findings, without comparisons."""
     without = "no fine-tuning was measured, so there is nothing to compare with ICL"
-    record = verdicts_record("language_model", {}, found, without)
+    record = verdicts_record("language_model", {}, findings, without)
     return record | {"claims": []}
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.guide import guide_code
 
 from demograd.cli.lists import print_list
 from demograd.errors import UserError
@@ -13,7 +14,6 @@ from demograd.report import Section, section, write_report
 from demograd.report.section import SECTIONS
 
 MakeRun = Callable[..., Path]
-GUIDE = Path(__file__).parents[2] / "docs" / "extending-section.md"
 
 
 @pytest.fixture(autouse=True)
@@ -90,8 +90,6 @@ def test_a_broken_package_is_named(run: MakeRun, tmp_path: Path, monkeypatch: py
 
 
 def test_the_guides_section_is_on_the_page(run: MakeRun) -> None:
-    code = re.findall(r"```python\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)[0]
-    assert len(code.splitlines()) < 20
-    exec(code, {"__name__": "guide"})
+    exec(guide_code("A section"), {"__name__": "guide"})
     ids = addresses(write_report(run(layers=1)))
     assert ids[ids.index("performance") + 1] == "how-often"

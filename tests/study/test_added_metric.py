@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ import pandas as pd
 import pytest
 import torch
 import yaml
+from tests.guide import guide_code
 from tests.study.conftest import small_settings
 from tests.study.test_run import Listening
 from torch import Tensor
@@ -26,7 +26,6 @@ from demograd.report import write_report
 from demograd.study import Workers, make_study, measures, run_study
 from demograd.words import Extra
 
-GUIDE = Path(__file__).parents[2] / "docs" / "extending-metric.md"
 SMALL: dict[str, Any] = {
     "weights": ["trained"],
     "controls": ["other_demonstrations"],
@@ -47,12 +46,6 @@ def restored_metrics() -> Iterator[None]:
         del METRICS[name]
 
 
-def guides_code() -> str:
-    code = re.findall(r"```python\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)[0]
-    assert len(code.splitlines()) < 20
-    return code
-
-
 def overall(out: Path, name: str, setting: str) -> list[float]:
     table = pd.read_parquet(out / "results.parquet")
     rows = table[(table.metric == name) & (table.setting == setting) & table.layer.isna() & table.seed.isna()]
@@ -67,7 +60,7 @@ def started_settings(model: Path, out: Path, **changes: Any) -> list[str]:
 
 
 def test_the_guides_metric_is_in_the_results_and_on_the_page(small_model: Path, tmp_path: Path) -> None:
-    exec(guides_code(), {"__name__": "guide"})
+    exec(guide_code("A metric"), {"__name__": "guide"})
     described = METRICS["sim_aou_sign"]
     assert (described.arguments, described.measure) == (("zsl", "icl", "ft"), "similarity")
     run_study(make_study(small_settings(small_model, **SMALL)), tmp_path / "out")
@@ -82,7 +75,7 @@ def test_a_folder_from_before_a_metric_is_not_answered_without_it(small_model: P
     out = tmp_path / "out"
     assert started_settings(small_model, out) == ["ZSL", "ICL", "FT", "FT_other_demonstrations"]
     assert started_settings(small_model, out) == []
-    exec(guides_code(), {"__name__": "guide"})
+    exec(guide_code("A metric"), {"__name__": "guide"})
     assert started_settings(small_model, out) == ["FT", "FT_other_demonstrations"]
     assert len(overall(out, "sim_aou_sign", "FT")) == 1
     assert started_settings(small_model, out) == []
@@ -184,7 +177,7 @@ def installed(folder: Path, source: str) -> None:
 def test_an_installed_package_brings_a_metric_to_every_command(
     small_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    installed(tmp_path, guides_code().replace("bounds=(0, 1)", 'bounds=(0, 1), measure="sign"'))
+    installed(tmp_path, guide_code("A metric").replace("bounds=(0, 1)", 'bounds=(0, 1), measure="sign"'))
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
     study = tmp_path / "study.yaml"
     study.write_text(yaml.safe_dump(small_settings(small_model, **SMALL, measures=["similarity", "sign"])))
@@ -213,7 +206,7 @@ def test_a_broken_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_another_process_does_not_compute_without_a_metric(small_model: Path, tmp_path: Path) -> None:
-    exec(guides_code(), {"__name__": "guide"})
+    exec(guide_code("A metric"), {"__name__": "guide"})
     study = make_study(small_settings(small_model, **SMALL))
     with pytest.raises(UserError, match="does not have the metric sim_aou_sign"):
         run_study(study, tmp_path / "out", workers=Workers("processes", 1))

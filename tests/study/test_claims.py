@@ -19,8 +19,7 @@ from demograd.study.language_model.claim_sides import pairs
 from demograd.study.language_model.claims import check_claims
 from demograd.study.language_model.claims import claims as all_claims
 from demograd.study.language_model.grid import World
-from demograd.study.language_model.inputs import read_inputs
-from demograd.study.language_model.keys import cell_key
+from demograd.study.language_model.keys import cell_key, read_inputs
 from demograd.study.language_model.objections import Validity, objection_to
 from demograd.words import Weights
 

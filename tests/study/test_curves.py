@@ -12,8 +12,7 @@ from tests.study.conftest import small_settings
 
 from demograd.study import RunFolder, Study, cells, make_study, run_study
 from demograd.study.language_model.claims import check_claims
-from demograd.study.language_model.inputs import read_inputs
-from demograd.study.language_model.keys import cell_key
+from demograd.study.language_model.keys import cell_key, read_inputs
 from demograd.study.results import rows_of, write_results
 from demograd.study.store.folder import CellRecord
 from demograd.study.validity import check_validity

@@ -13,8 +13,7 @@ from demograd.report import read_run, write_report
 from demograd.study import Study, make_study, run_study
 from demograd.study.language_model.claims import check_claims
 from demograd.study.language_model.grid import cells
-from demograd.study.language_model.inputs import read_inputs
-from demograd.study.language_model.keys import cell_key
+from demograd.study.language_model.keys import cell_key, read_inputs
 from demograd.study.results import rows_of, write_results
 from demograd.study.store.folder import CellRecord, RunFolder
 

@@ -22,8 +22,7 @@ from demograd.observe.rotary import has_rotary_keys
 from demograd.study import cells, make_study, run_study
 from demograd.study.language_model.grid import World, extras
 from demograd.study.language_model.groups import by_task_and_k
-from demograd.study.language_model.inputs import read_inputs
-from demograd.study.language_model.keys import cell_key, observation_key
+from demograd.study.language_model.keys import cell_key, observation_key, read_inputs
 from demograd.study.language_model.prompts import prepare
 from demograd.words import Weights
 

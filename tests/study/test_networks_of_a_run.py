@@ -109,7 +109,7 @@ def test_a_network_held_from_before_its_files_changed_is_loaded_anew(small_model
     from transformers import AutoModelForCausalLM
 
     from demograd.models import load_model
-    from demograd.study.language_model.inputs import network_fingerprint
+    from demograd.study.language_model.keys import network_fingerprint
     from demograd.study.language_model.networks import let_go, loaded
 
     changing = tmp_path / "changing"

@@ -62,6 +62,6 @@ def print_list(kind: str) -> None:
 
         sections = [(section.name, section.title, str(section.order)) for section in registered_sections()]
         print_table(["section", "title", "order"], sections)
-        say("A run's page has those of which it measured something. Your own: see docs/extending-section.md.")
+        say("A run's page has those of which it measured something. Your own: see docs/extending.md.")
     else:
         raise unknown_name("list", kind, _LISTS, "Choose one of these")

@@ -140,14 +140,14 @@ def run(
         "bos": bos,
     }
     _say_first(f"Reading the study {study}")
-    who = studies.Workers(executor, workers, threads, address, gpus, memory)
+    engine = studies.Workers(executor, workers, threads, address, gpus, memory)
     plans = _studies(study, as_released, changes, learning_rate, set_)
     from demograd.cli.tables import print_scores
 
     runs = []
     for plan in plans:
         folder = out if out is None or len(plans) == 1 else f"{out.rstrip('/')}/{plan.name}"
-        runs.append(_run(plan, folder, who, retry_failed))
+        runs.append(_run(plan, folder, engine, retry_failed))
         print_scores(runs[-1].folder.path)
         typer.echo(f"Report: {reports.write_report(runs[-1].folder.path).resolve()}")
     if len(runs) > 1:

@@ -159,7 +159,7 @@ def _results(path: Place) -> pd.DataFrame:
         raise UserError(
             f"{path} lacks the columns {', '.join(absent)}",
             f"the columns {', '.join(COLUMNS)}",
-            "Run the study again with this version of demograd; finished cells are kept",
+            "Run the study there again with this version of demograd; what did not change is kept",
         )
     if results.empty:
         raise UserError(

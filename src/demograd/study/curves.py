@@ -9,7 +9,7 @@ from torch import Tensor
 
 from demograd.metrics import specificity
 from demograd.statistics import at_equal_size, mean_over_sizes
-from demograd.study.language_model.groups import Gathered, Untuned
+from demograd.study.language_model.groups import CellGroup, WorldGroup
 from demograd.study.rows import similarity
 from demograd.study.schema import Study
 from demograd.study.scores import Scores, common_size, read_curve, size_range, tuned_scores
@@ -20,15 +20,15 @@ COMPARED = ("sim_aou", "sim_am_delta")
 ReadCurve = Callable[[Tensor, Tensor], Tensor]
 
 
-def curves_of(untuned: Untuned) -> list[list[Gathered]]:
+def curves_of(untuned: WorldGroup) -> list[list[CellGroup]]:
     """Each method's cells at its learning rates, in ascending order."""
-    curves: dict[str, list[Gathered]] = {}
+    curves: dict[str, list[CellGroup]] = {}
     for group in untuned.groups:
         curves.setdefault(group.cell.method, []).append(group)
     return [sorted(curve, key=lambda group: group.cell.learning_rate) for curve in curves.values()]
 
 
-def curve_rows(study: Study, same_world: Sequence[Untuned]) -> Iterator[tuple[Untuned, Row]]:
+def curve_rows(study: Study, same_world: Sequence[WorldGroup]) -> Iterator[tuple[WorldGroup, Row]]:
     """Rows of every method and state of the weights at one size that all reach; `same_world`: of one task and k.
 
     A method with a single rate has no curve, and is left out.
@@ -62,7 +62,7 @@ def curve_rows(study: Study, same_world: Sequence[Untuned]) -> Iterator[tuple[Un
             yield untuned, row
 
 
-def specificity_scores(group: Gathered, control: Control | None, metric: str) -> Scores | None:
+def specificity_scores(group: CellGroup, control: Control | None, metric: str) -> Scores | None:
     """The score of FT; with a control, its difference from that of FT on it."""
     score = tuned_scores(group, Setting.FT, metric)
     if control is None or score is None:

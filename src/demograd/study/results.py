@@ -15,8 +15,8 @@ from demograd.files import write_table
 from demograd.metrics import METRICS, noise_ceiling, selected, specificity
 from demograd.statistics import aggregate
 from demograd.study.curves import curve_rows
-from demograd.study.language_model.groups import Gathered, Untuned, by_task_and_k, failed_groups, untuned_groups
-from demograd.study.language_model.inputs import read_inputs
+from demograd.study.language_model.groups import CellGroup, WorldGroup, by_task_and_k, failed_groups, untuned_groups
+from demograd.study.language_model.keys import read_inputs
 from demograd.study.language_model.units import NetworkMeasurement, units_of
 from demograd.study.measures import (
     NETWORK_MEASURES,
@@ -78,7 +78,7 @@ def as_table(rows: Sequence[Row]) -> pd.DataFrame:
     return table
 
 
-def _completed(study: Study, untuned: Untuned, row: Row) -> Row:
+def _completed(study: Study, untuned: WorldGroup, row: Row) -> Row:
     """With what all rows of these worlds share; an order, like a count, is that of one demonstration set."""
     world, seed, used = untuned.world, row.seed, untuned.k_used
     whole = next(iter(used.values())) if len(set(used.values())) == 1 else None
@@ -95,7 +95,7 @@ def _completed(study: Study, untuned: Untuned, row: Row) -> Row:
     )
 
 
-def _untuned(study: Study, untuned: Untuned) -> Iterator[Row]:
+def _untuned(study: Study, untuned: WorldGroup) -> Iterator[Row]:
     shared = all(zsl is untuned.zsl[0] for zsl in untuned.zsl)  # trained weights: no demonstration matters
     for row in performance_over(untuned.zsl[:1]) if shared else performance(untuned.seeds, untuned.zsl):
         yield replace(row, setting=Setting.ZSL)
@@ -112,7 +112,7 @@ def _untuned(study: Study, untuned: Untuned) -> Iterator[Row]:
                     yield from similarity(untuned.seeds, ceiling, list(map(noise_ceiling, scores)))
 
 
-def _not_observed(study: Study, untuned: Untuned) -> Iterator[Row]:
+def _not_observed(study: Study, untuned: WorldGroup) -> Iterator[Row]:
     """A world that failed has no cells: their rows have its failure for their status."""
     untuned_settings = [Row(setting=Setting.ZSL), Row(setting=Setting.ICL)]
     for row in (*untuned_settings, *(_method_of(study, group) for group in untuned.groups)):
@@ -120,7 +120,7 @@ def _not_observed(study: Study, untuned: Untuned) -> Iterator[Row]:
         yield from _without_numbers(row, untuned.seeds, untuned.failed, [*metrics, *performance_metrics()])
 
 
-def _fine_tuning(study: Study, group: Gathered) -> Iterator[Row]:
+def _fine_tuning(study: Study, group: CellGroup) -> Iterator[Row]:
     tuned = _method_of(study, group)
     for control in (None, *(control for control in Control if control in study.controls)):
         yield from _tuned_rows(study, group, replace(tuned, setting=control.setting if control else Setting.FT))
@@ -128,13 +128,13 @@ def _fine_tuning(study: Study, group: Gathered) -> Iterator[Row]:
             yield from _specificities(study, group, replace(tuned, versus=control))
 
 
-def _method_of(study: Study, group: Gathered) -> Row:
+def _method_of(study: Study, group: CellGroup) -> Row:
     name, rate = group.cell.method, group.cell.learning_rate
     options = options_json(study.method(name, rate))
     return Row(setting=Setting.FT, method=name, method_options=options, learning_rate=rate)
 
 
-def _tuned_rows(study: Study, group: Gathered, tuned: Row) -> Iterator[Row]:
+def _tuned_rows(study: Study, group: CellGroup, tuned: Row) -> Iterator[Row]:
     """Rows of FT, or of FT on a control."""
     setting = tuned.setting
     assert setting is not None
@@ -154,7 +154,7 @@ def _tuned_rows(study: Study, group: Gathered, tuned: Row) -> Iterator[Row]:
         yield from _corrected(group, tuned, metrics)
 
 
-def _specificities(study: Study, group: Gathered, tuned: Row) -> Iterator[Row]:
+def _specificities(study: Study, group: CellGroup, tuned: Row) -> Iterator[Row]:
     """The scores of FT minus those of FT on the control that `tuned` is read against, where both have any."""
     assert tuned.versus is not None
     if any(status != "ok" for setting in (Setting.FT, tuned.versus.setting) for status in group.status(setting)):
@@ -172,7 +172,7 @@ def _only_of_ft(study: Study, metric: str) -> bool:
     return metric in metrics_of_demonstrations(study) or (metric == "order_sensitivity" and is_asked(study, metric))
 
 
-def _corrected(group: Gathered, tuned: Row, metrics: Sequence[str]) -> Iterator[Row]:
+def _corrected(group: CellGroup, tuned: Row, metrics: Sequence[str]) -> Iterator[Row]:
     """Scores over the queries that are wrong in ZSL and right in ICL and FT, over all layers."""
     untuned, setting = group.untuned, tuned.setting
     assert setting is not None
@@ -196,7 +196,7 @@ def _without_numbers(about: Row, seeds: Sequence[int], statuses: list[str], metr
                 yield replace(about, metric=metric, seed=seed, status=status, n_seeds=1)
 
 
-def _steps(group: Gathered, setting: Setting) -> Iterator[Row]:
+def _steps(group: CellGroup, setting: Setting) -> Iterator[Row]:
     """Loss and gradient norms, step by step, of each demonstration set."""
     for seed, record in zip(group.untuned.seeds, group.records, strict=True):
         facts = record.facts["settings"][setting]

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from demograd.metrics import METRICS, compute, credit
 from demograd.statistics import common_sizes, mean_over_heads
-from demograd.study.language_model.groups import Gathered, Untuned
+from demograd.study.language_model.groups import CellGroup, WorldGroup
 from demograd.study.measures import metrics_of_fine_tuning, takes_reordered_icl
 from demograd.study.schema import Study
 from demograd.words import Setting
@@ -16,7 +16,7 @@ Scores = list[Tensor]
 """Per seed: [queries], [queries, layers], [queries, layers, heads] or [queries, layers, layers′]."""
 
 
-def untuned_scores(untuned: Untuned, setting: str, metric: str) -> Scores | None:
+def untuned_scores(untuned: WorldGroup, setting: str, metric: str) -> Scores | None:
     """A score of ZSL, ICL, or ICL with reordered demonstrations; None where it was not measured."""
     if metric == "gain_in_accuracy":  # of ICL on ZSL
         return [credit(icl) - credit(zsl) for zsl, icl in zip(untuned.zsl, untuned.icl, strict=True)]
@@ -46,7 +46,7 @@ def _is_of_icl(setting: str, metric: str) -> bool:
     return {*METRICS[metric].arguments} <= {"zsl", "icl", "other"}
 
 
-def tuned_scores(group: Gathered, setting: str, metric: str) -> Scores | None:
+def tuned_scores(group: CellGroup, setting: str, metric: str) -> Scores | None:
     """A score of FT or a control; None where it was not measured, or FT diverged."""
     if any(status != "ok" for status in group.status(setting)):
         return None
@@ -59,7 +59,7 @@ def tuned_scores(group: Gathered, setting: str, metric: str) -> Scores | None:
     return group.scores(setting, metric)
 
 
-def what_diverged(group: Gathered, setting: str, metric: str) -> str:
+def what_diverged(group: CellGroup, setting: str, metric: str) -> str:
     """`LCGD diverged at step 3 (…) (2 of 5 demonstration sets)`: what of a score diverged; empty: nothing."""
     needed = [(group, group.status(setting))]
     if metric == "order_sensitivity":
@@ -74,7 +74,7 @@ def what_diverged(group: Gathered, setting: str, metric: str) -> str:
     return ""
 
 
-def partner(group: Gathered) -> Gathered | None:
+def partner(group: CellGroup) -> CellGroup | None:
     """The study's first GD, which α compares LCGD with; None for other methods, or without one."""
     study = group.untuned.study
     if "alpha" not in study.measures or study.methods[group.cell.method]["kind"] != "LCGD":
@@ -82,7 +82,7 @@ def partner(group: Gathered) -> Gathered | None:
     return next((one for one in group.untuned.groups if study.methods[one.cell.method]["kind"] == "GD"), None)
 
 
-def _alpha(group: Gathered) -> Scores | None:
+def _alpha(group: CellGroup) -> Scores | None:
     gd = partner(group)
     if gd is None or any(status != "ok" for status in gd.status(Setting.FT)):
         return None
@@ -91,7 +91,7 @@ def _alpha(group: Gathered) -> Scores | None:
 
 
 def read_curve(
-    curve: list[Gathered], scores: Callable[[Gathered], Scores | None], read: Callable[[Tensor, Tensor], Tensor]
+    curve: list[CellGroup], scores: Callable[[CellGroup], Scores | None], read: Callable[[Tensor, Tensor], Tensor]
 ) -> Scores | None:
     """What `read` makes of one method's curve: ‖u_FT‖ / ‖u_ICL‖ [rates, seeds] and scores [rates, seeds, queries, …].
 
@@ -106,22 +106,22 @@ def read_curve(
     return list(read(size_curve(curve), stacked))
 
 
-def size_curve(curve: list[Gathered]) -> Tensor:
+def size_curve(curve: list[CellGroup]) -> Tensor:
     """‖u_FT‖ / ‖u_ICL‖ [rates, seeds], its median over queries and layers; NaN where FT diverged."""
 
-    def of(group: Gathered) -> list[float]:
+    def of(group: CellGroup) -> list[float]:
         ratios = tuned_scores(group, Setting.FT, "update_size_ratio")
         return [torch.nan] * len(group.cells) if ratios is None else [one.nanmedian().item() for one in ratios]
 
     return torch.tensor([of(group) for group in curve])
 
 
-def size_range(curves: list[list[Gathered]]) -> tuple[float, float]:
+def size_range(curves: list[list[CellGroup]]) -> tuple[float, float]:
     """The smallest and the largest size that every curve reaches with every demonstration set; NaN where none."""
     return common_sizes([size_curve(curve) for curve in curves])
 
 
-def common_size(curves: list[list[Gathered]]) -> float:
+def common_size(curves: list[list[CellGroup]]) -> float:
     """One size that every curve reaches: 1 if they all do, else the middle (geometric) of the range that they share.
     NaN where they share none."""
     low, high = size_range(curves)

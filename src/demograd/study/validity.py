@@ -12,7 +12,7 @@ from demograd.metrics import (
     check_seeds,
     check_update_size,
 )
-from demograd.study.language_model.groups import Gathered, Untuned, untuned_groups
+from demograd.study.language_model.groups import CellGroup, WorldGroup, untuned_groups
 from demograd.study.measures import metrics_of_fine_tuning
 from demograd.study.schema import Study
 from demograd.study.store.folder import RunFolder
@@ -50,7 +50,7 @@ def cell_label(method: str, learning_rate: float) -> str:
     return f"{method} {learning_rate:g}"
 
 
-def _of_observations(untuned: Untuned) -> list[dict[str, Any]]:
+def _of_observations(untuned: WorldGroup) -> list[dict[str, Any]]:
     seeds = check_seeds(len(untuned.seeds))
     return [
         {"check": "in_context_learning", **_gate(check_in_context_learning(untuned.zsl, untuned.icl))},
@@ -63,7 +63,7 @@ def _gate(check: LearningCheck) -> dict[str, Any]:
     return {"passed": check.passed, "undecided": undecided, "message": check.message}
 
 
-def _of_updates(study: Study, group: Gathered) -> list[dict[str, Any]]:
+def _of_updates(study: Study, group: CellGroup) -> list[dict[str, Any]]:
     label = cell_label(group.cell.method, group.cell.learning_rate)
     rows: list[dict[str, Any]] = []
     ratios = group.scores(Setting.FT, "update_size_ratio")

@@ -18,7 +18,7 @@ from demograd.errors import UserError
 from demograd.files import Damaged, NoRoom, Place, place, read_yaml
 from demograd.observe import Observation
 from demograd.study import SyntheticStudy, make_study
-from demograd.study.language_model.inputs import Inputs, keep_inputs, read_inputs
+from demograd.study.language_model.keys import Inputs, keep_inputs, read_inputs
 from demograd.study.spec.validation import validated
 from demograd.study.store.folder import CellRecord, RunFolder
 from demograd.study.store.keys import settings_key, study_key

@@ -28,7 +28,7 @@ def mean_of(row: Mapping[str, Any]) -> ResampledMean | None:
     return ResampledMean(value, np.full_like(crossed, value), crossed, n_seeds, 1000, 0)
 
 
-def tested(value: float | None, low: float, high: float, *, around: float = 0.004, **about: Any) -> RangeTest:
+def in_range(value: float | None, low: float, high: float, *, around: float = 0.004, **about: Any) -> RangeTest:
     """A number that should lie in a range."""
     made = row("any", value, around=around, **about)
     return RangeTest(precise_cell(made), mean_of(made), low, high, "it")
@@ -38,8 +38,9 @@ def record_of(rows: Iterable[Mapping[str, Any]], context: int, worlds: Mapping[s
     """`claims.json` of these rows."""
     typed = [
         ClaimedRow(
-            **{column: made[column] for column in COLUMNS}
-            | {"setting": Setting(made["setting"]), "reading": Reading(made["reading"])},
+            **{column: made[column] for column in COLUMNS if made[column] is not None}
+            | {"setting": Setting(made["setting"]), "reading": Reading(made["reading"])}
+            | {"at": None if made["at"] is None else float(made["at"])},
             mean=mean_of(made),
         )
         for made in rows

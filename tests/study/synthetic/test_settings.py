@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from pydantic import ValidationError
 from tests.study.synthetic.small import REGRESSION, SYSTEM, study
 
 from demograd import UserError, read_study
@@ -111,6 +112,13 @@ def test_a_reference_as_layers_predicts_what_it_predicts_itself(tmp_path: Path, 
 def test_least_squares_is_no_layers(tmp_path: Path) -> None:
     world = study(tmp_path, REGRESSION).world("anisotropic")
     assert as_layers(tuned(world, Wanted("least squares"), {}), world) is None
+
+
+def test_a_run_folder_of_an_older_version_holds_the_same_study() -> None:
+    settings = read_study("vonoswald2023").model_dump()
+    assert SyntheticStudy(**settings, language_model=None) == read_study("vonoswald2023")
+    with pytest.raises(ValidationError, match="language_model"):
+        SyntheticStudy(**settings, language_model={"k": 4})
 
 
 def test_every_synthetic_preset_is_a_study() -> None:

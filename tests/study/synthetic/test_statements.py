@@ -4,26 +4,26 @@ from math import inf
 from typing import Any
 
 import pytest
-from tests.study.synthetic.evidence import tested
+from tests.study.synthetic.evidence import in_range
 
 from demograd.statistics import Decision, RangeTest, Verdict, decide_ranges
 from demograd.study.synthetic.standing import standing_in_words
 
 
 def ratio(value: float | None, **about: Any) -> RangeTest:
-    return tested(value, 0.98, 1.02, **about)
+    return in_range(value, 0.98, 1.02, **about)
 
 
 def same_algorithm(loss_ratio: RangeTest, cosine: float | None, **about: Any) -> Decision:
-    return decide_ranges({"it": (loss_ratio, tested(cosine, 0.99, inf, **about))})["it"]
+    return decide_ranges({"it": (loss_ratio, in_range(cosine, 0.99, inf, **about))})["it"]
 
 
 def lowest(*margins: float) -> Verdict:
-    return decide_ranges({"it": [tested(margin, 0.0, inf) for margin in margins]})["it"].verdict
+    return decide_ranges({"it": [in_range(margin, 0.0, inf) for margin in margins]})["it"].verdict
 
 
 def as_good_everywhere(*ratios: float) -> Verdict:
-    return decide_ranges({"it": [tested(value, 0.9, 1.1) for value in ratios]})["it"].verdict
+    return decide_ranges({"it": [in_range(value, 0.9, 1.1) for value in ratios]})["it"].verdict
 
 
 def test_a_network_is_an_algorithm_where_its_loss_and_its_sensitivity_are_the_same() -> None:

@@ -3,9 +3,9 @@
 import pandas as pd
 
 from demograd.metrics import METRICS
+from demograd.report.captions import interval_note_of_points
 from demograd.report.charts.drawing import keys
 from demograd.report.charts.lines import Axis, line_chart
-from demograd.report.numbers import interval_note_of_points
 from demograd.report.run import Run
 from demograd.report.scores import NEAREST_RATE_NOTE, at_one_rate
 from demograd.report.section import Figure, Section, figure, section

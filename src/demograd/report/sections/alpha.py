@@ -1,9 +1,9 @@
 """α: how alike LCGD's and GD's changes of attention are (Deutch 2024, §B.1 and Figure 2), by task and by layer."""
 
 from demograd.metrics import METRICS
+from demograd.report.captions import interval_note_of_points
 from demograd.report.charts.drawing import WIDTH, keys
 from demograd.report.charts.lines import Axis, line_chart
-from demograd.report.numbers import interval_note_of_points
 from demograd.report.run import Run
 from demograd.report.scores import points_by_layer
 from demograd.report.section import Head, Section, Table, TableRow, entry, figure, grouped, section

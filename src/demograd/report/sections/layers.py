@@ -7,8 +7,8 @@ import altair as alt
 import pandas as pd
 
 from demograd.metrics import METRICS
+from demograd.report.captions import interval_note_of_points, ranges
 from demograd.report.charts.drawing import COLOURS, HEIGHT, WIDTH, as_chart, panel_header
-from demograd.report.numbers import interval_note_of_points, ranges
 from demograd.report.run import Run
 from demograd.report.scores import LEADING, NEAREST_RATE_NOTE, at_one_rate, points
 from demograd.report.section import Chart, Figure, Key, Section, section

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from demograd.metrics import METRICS
-from demograd.report.numbers import ranges
+from demograd.report.captions import ranges
 from demograd.report.run import Run
 from demograd.report.section import Entry, Group, Head, Section, Table, TableRow, section
 from demograd.words import Control, Reading, Setting

@@ -6,9 +6,9 @@ from dataclasses import replace
 import altair as alt
 import pandas as pd
 
+from demograd.report.captions import interval_note
 from demograd.report.charts.drawing import COLOURS, WIDTH, as_chart
 from demograd.report.networks import by_subject
-from demograd.report.numbers import interval_note
 from demograd.report.run import Run
 from demograd.report.section import Chart, Head, Section, Table, TableRow, Tone, entry, figure, grouped, section
 from demograd.report.subject import Variant, by_world, short_labels, world_labels

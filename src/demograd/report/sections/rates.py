@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 import pandas as pd
 
 from demograd.metrics import METRICS
+from demograd.report.captions import interval_note
 from demograd.report.charts.drawing import keys
 from demograd.report.charts.lines import Axis, line_chart
-from demograd.report.numbers import interval_note
 from demograd.report.run import Run
 from demograd.report.scores import LEADING, Scores
 from demograd.report.section import NOTHING, Figure, Head, Section, Table, TableRow, entry, figure, grouped, section

@@ -20,7 +20,7 @@ from demograd.study.claims import claims_of
 from demograd.study.language_model.claim_sides import Side, in_words, pairs
 from demograd.study.language_model.comparison import Comparison
 from demograd.study.language_model.findings import LEADING, findings_of
-from demograd.study.language_model.groups import Gathered, Untuned, by_task_and_k
+from demograd.study.language_model.groups import CellGroup, WorldGroup, by_task_and_k
 from demograd.study.language_model.objections import Validity, invalid_worlds, objection_to, unresolved
 from demograd.study.language_model.side_scores import side_curve, side_scores, why_no_scores
 from demograd.study.rows import number
@@ -96,7 +96,7 @@ def _record(comparison: Comparison, decision: ClaimDecision) -> dict[str, Any]:
 
 
 def _comparisons(
-    study: Study, same_world: Sequence[Untuned], name: str, claim: Mapping[str, Any], invalid: Validity
+    study: Study, same_world: Sequence[WorldGroup], name: str, claim: Mapping[str, Any], invalid: Validity
 ) -> Iterator[Comparison]:
     """All comparisons of a claim on one task at one k."""
     names = ("metric", "method", "setting", "weights", *(("model",) if len(study.models) > 1 else ()))
@@ -110,7 +110,7 @@ def _comparisons(
 def _comparison(
     name: str,
     claim: Mapping[str, Any],
-    same_world: Sequence[Untuned],
+    same_world: Sequence[WorldGroup],
     left: Side | float,
     right: Side | float,
     names: Sequence[str],
@@ -141,7 +141,7 @@ def _comparison(
     return Comparison(*about, *means, test, differences.numel() - n_missing, n_missing, one_rate_each, objection)
 
 
-def _no_common_size(curves: Sequence[list[Gathered]], at: float | None) -> str:
+def _no_common_size(curves: Sequence[list[CellGroup]], at: float | None) -> str:
     """Why curves over learning rates cannot be read at one size; empty where they can, or need not."""
     single = next((curve[0].cell.method for curve in curves if len(curve) == 1), None)
     if at is not None and single is not None:
@@ -149,7 +149,7 @@ def _no_common_size(curves: Sequence[list[Gathered]], at: float | None) -> str:
     return "the two sides reach no common size of updates" if at is not None and at != at else ""
 
 
-def _where(curves: Sequence[list[Gathered]], at: float | None, one_rate_each: bool) -> str:
+def _where(curves: Sequence[list[CellGroup]], at: float | None, one_rate_each: bool) -> str:
     """Where on their curves over learning rates two sides were compared, if that is a choice."""
     if at is not None:
         return f", at ‖u_FT‖ / ‖u_ICL‖ = {at:.2g}" if not _no_common_size(curves, at) else ""

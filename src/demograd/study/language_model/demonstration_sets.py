@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from demograd.study.language_model.grid import World, demonstrations_label, worlds
-from demograd.study.language_model.inputs import token_fingerprints
+from demograd.study.language_model.keys import token_fingerprints
 from demograd.study.language_model.prompts import Prepared, Reader, other_trainings, prepare, reader_of
 from demograd.study.language_model.sizes import Sizes, sizes_of
 from demograd.study.schema import Study

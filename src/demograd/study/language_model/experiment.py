@@ -14,7 +14,7 @@ from demograd.study.experiment import Experiment
 from demograd.study.language_model.claims import check_claims
 from demograd.study.language_model.demonstration_sets import DemonstrationSets
 from demograd.study.language_model.grid import cells, demonstrations_label, networks, worlds
-from demograd.study.language_model.inputs import Inputs, inputs_of, keep_inputs, read_inputs
+from demograd.study.language_model.keys import Inputs, inputs_of, keep_inputs, read_inputs
 from demograd.study.language_model.load_tasks import load_tasks
 from demograd.study.language_model.networks import Network, label, let_go, loaded
 from demograd.study.language_model.notes import kept_notes, model_notes, notes_of

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from demograd.observe import Observation
 from demograd.study.language_model.grid import Cell, World, demonstrations_label
-from demograd.study.language_model.inputs import read_inputs
+from demograd.study.language_model.keys import read_inputs
 from demograd.study.language_model.units import FineTuning, PromptObservations, units_of
 from demograd.study.schema import Study
 from demograd.study.store.failures import failures, load_or_failed
@@ -16,7 +16,7 @@ from demograd.study.store.folder import CellRecord, RunFolder
 
 
 @dataclass(frozen=True, eq=False)
-class Untuned:
+class WorldGroup:
     """The worlds of one model, weights, task and k, in the order of their seeds."""
 
     study: Study = field(repr=False)
@@ -90,19 +90,19 @@ class Untuned:
         return _scores(self.records, setting, metric)
 
     @cached_property
-    def groups(self) -> list["Gathered"]:
+    def groups(self) -> list["CellGroup"]:
         """All groups of cells in these worlds."""
         groups: dict[tuple[str, float], list[FineTuning]] = {}
         for unit in self.fine_tunings:
             groups.setdefault((unit.cell.method, unit.cell.learning_rate), []).append(unit)
-        return [Gathered(self, tuple(group)) for group in groups.values()]
+        return [CellGroup(self, tuple(group)) for group in groups.values()]
 
 
 @dataclass(frozen=True, eq=False)
-class Gathered:
+class CellGroup:
     """The cells of one method at one learning rate in such worlds."""
 
-    untuned: Untuned
+    untuned: WorldGroup
     fine_tunings: tuple[FineTuning, ...]
 
     @property
@@ -153,18 +153,18 @@ class Gathered:
         ]
 
 
-def untuned_groups(study: Study, folder: RunFolder) -> Iterator[Untuned]:
+def untuned_groups(study: Study, folder: RunFolder) -> Iterator[WorldGroup]:
     """All groups of worlds that were observed with every demonstration set, in the order of the grid; what a group
     loads is let go with it."""
     return (untuned for untuned in _all_groups(study, folder) if untuned.is_observed)
 
 
-def failed_groups(study: Study, folder: RunFolder) -> Iterator[Untuned]:
+def failed_groups(study: Study, folder: RunFolder) -> Iterator[WorldGroup]:
     """The others: the sets that could be observed are no fair sample."""
     return (untuned for untuned in _all_groups(study, folder) if not untuned.is_observed)
 
 
-def _all_groups(study: Study, folder: RunFolder) -> Iterator[Untuned]:
+def _all_groups(study: Study, folder: RunFolder) -> Iterator[WorldGroup]:
     groups: dict[World, tuple[list[PromptObservations], list[FineTuning]]] = {}
     for unit in units_of(study, read_inputs(folder)):
         if isinstance(unit, PromptObservations):
@@ -172,13 +172,13 @@ def _all_groups(study: Study, folder: RunFolder) -> Iterator[Untuned]:
         if isinstance(unit, FineTuning):
             groups[replace(unit.cell.world, seed=0, permutation=0)][1].append(unit)
     for observations, fine_tunings in groups.values():
-        yield Untuned(study, folder, tuple(observations), tuple(fine_tunings))
+        yield WorldGroup(study, folder, tuple(observations), tuple(fine_tunings))
 
 
-def by_task_and_k(study: Study, folder: RunFolder) -> Iterator[list[Untuned]]:
+def by_task_and_k(study: Study, folder: RunFolder) -> Iterator[list[WorldGroup]]:
     """The groups of worlds that share task and k, and so demonstrations and queries: what may be compared. Those that
     failed are among them."""
-    together: dict[tuple[str, int], list[Untuned]] = {}
+    together: dict[tuple[str, int], list[WorldGroup]] = {}
     for untuned in _all_groups(study, folder):
         together.setdefault((untuned.world.task, untuned.world.k), []).append(untuned)
     while together:  # handed over: what a group loads is let go with it

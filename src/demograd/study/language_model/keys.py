@@ -1,16 +1,21 @@
-"""What the numbers of a unit of a language model depend on, but for rounding, and nothing else.
+"""Keys of a language model's units: hashes of all that their numbers depend on, but for rounding, and of nothing else.
 
 Not the name of a model or a task, of a method or the study: their weights, token ids and options. So another study that
 contains the same cell has the same key's hash, and data or weights that changed under the same name have another.
 """
 
-from collections.abc import Iterable, Mapping
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import version
 from typing import Any
 
+from demograd.errors import UserError
 from demograd.metrics import METRICS
-from demograd.models import Weights
+from demograd.models import Model, Weights
 from demograd.study.language_model.grid import Cell, World, demonstrations_label
-from demograd.study.language_model.inputs import Inputs
+from demograd.study.language_model.prompts import Prepared
 from demograd.study.measures import (
     MEASURES,
     NETWORK_MEASURES,
@@ -20,9 +25,98 @@ from demograd.study.measures import (
     measured_metrics,
     metrics_of_demonstrations,
     metrics_of_fine_tuning,
+    versions,
 )
 from demograd.study.schema import Study
-from demograd.study.store.keys import key_of
+from demograd.study.store.folder import RunFolder
+from demograd.study.store.keys import NUMERICS, key_of
+
+_FILE = "inputs.json"
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Kept in the run folder as `inputs.json`, so that its cells can be named without a model."""
+
+    networks: Mapping[str, str]
+    """Model → fingerprint of its pretrained network."""
+    tokens: Mapping[str, Mapping[str, str]]
+    """Demonstration set (`demonstrations_label`) → fingerprint of the token ids of ZSL, ICL, FT, its controls, and
+    `orders`: other orders of the demonstrations."""
+    numerics: int
+    initialisation: str
+    """The libraries that draw untrained weights: other versions may draw others."""
+    versions: Mapping[str, int] = field(default_factory=dict)
+    """`metric NAME` and `measure NAME` → version, of all that the study asked for when it ran (`measures.versions`);
+    empty in folders from before they were kept."""
+
+
+def inputs_of(study: Study, tokens: Mapping[str, Mapping[str, str]], load: Callable[[str], Model]) -> Inputs:
+    """The inputs of a study, from the fingerprints of its demonstration sets, and its models, loaded one by one."""
+    return Inputs(
+        networks={name: network_fingerprint(load(name)) for name in study.models},
+        tokens=tokens,
+        numerics=NUMERICS,
+        initialisation=", ".join(f"{name} {version(name).split('+')[0]}" for name in ("torch", "transformers")),
+        versions=versions(study),
+    )
+
+
+def read_inputs(folder: RunFolder) -> Inputs:
+    """The inputs that a folder's keys follow from, beside its study.
+
+    Raises:
+        UserError: nothing was run here yet.
+    """
+    content = folder.read_json(_FILE)
+    if content is None:
+        raise UserError(f"{folder.path} has no {_FILE}", "a folder in which a study was run", "Run the study there")
+    return Inputs(**content)
+
+
+def keep_inputs(folder: RunFolder, inputs: Inputs) -> list[str]:
+    """Keep them in place of those of the run before; what is not as it was then, in words."""
+    before = folder.read_json(_FILE)
+    folder.write_json(_FILE, vars(inputs))
+    return [] if before is None else what_changed(Inputs(**before), inputs)
+
+
+def network_fingerprint(model: Model) -> str:
+    """Hash of pretrained weights and configuration, also for an untrained twin: equal only for equal networks."""
+    config = model.network.config.to_dict()
+    for name in ("_name_or_path", "transformers_version"):  # where it lay and who saved it change no number
+        config.pop(name, None)
+    content = json.dumps([model.pretrained_fingerprint, config], sort_keys=True, default=str)
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def what_changed(before: Inputs, now: Inputs) -> list[str]:
+    """Changed inputs in words; empty where no cell has to be run again."""
+    networks = [f"the model {name}" for name, is_now in now.networks.items() if before.networks.get(name) != is_now]
+    tokens = [f"the text of {label}" for label, is_now in now.tokens.items() if before.tokens.get(label) != is_now]
+    numerics = ["how demograd computes"] if before.numerics != now.numerics else []
+    libraries = ["what draws untrained weights"] if before.initialisation != now.initialisation else []
+    # a metric that the study did not ask for before is no change
+    versions_before = before.versions
+    definitions = [
+        f"the {name}" for name, is_now in now.versions.items() if versions_before.get(name, is_now) != is_now
+    ]
+    return networks + tokens[:1] + numerics + libraries + definitions
+
+
+def token_fingerprints(prepared: Prepared) -> dict[str, str]:
+    """Setting, or `orders` → hash of its token ids."""
+    return {
+        "ZSL": _sha256(prepared.zsl),
+        "ICL": _sha256(prepared.icl),
+        "orders": _sha256(prepared.orders),
+        **{setting: _sha256(sequences) for setting, sequences in prepared.training.items()},
+    }
+
+
+def _sha256(tokens: Any) -> str:
+    return hashlib.sha256(json.dumps(tokens, sort_keys=True, default=vars).encode()).hexdigest()
+
 
 _OF_ORDERS = "order_sensitivity"
 """Measure of ICL's and FT's orders, and its metric, which one FT alone does not have."""
@@ -65,17 +159,17 @@ def observation_key(study: Study, world: World, setting: str, inputs: Inputs) ->
     )
 
 
-def untuned_key(study: Study, world: World, what: str, inputs: Inputs) -> str:
+def untuned_key(study: Study, world: World, part: str, inputs: Inputs) -> str:
     """Names the file of something that is measured without fine-tuning: ICL under other orders (`orders`), or all that
     the cells of a world need (`world`)."""
     tokens = _tokens(world, inputs)
     measures = sorted(set(study.measures).difference(NETWORK_MEASURES))
     metrics = [*metrics_of_fine_tuning(study), *[_OF_ORDERS] * is_asked(study, _OF_ORDERS)]
     return key_of(
-        _title(world, what),
+        _title(world, part),
         {
             "network": _network(study, world.model, world.weights, world.initialisation, inputs),
-            "what": what,
+            "what": part,
             "tokens": {setting: tokens[setting] for setting in ("ZSL", "ICL", "orders")},
             # reordering scores ICL as if it were FT, with every metric of FT that is asked for
             "measures": measures,
@@ -88,27 +182,27 @@ def untuned_key(study: Study, world: World, what: str, inputs: Inputs) -> str:
     )
 
 
-def network_key(study: Study, model: str, weights: Weights, initialisation: int, what: str, inputs: Inputs) -> str:
+def network_key(study: Study, model: str, weights: Weights, initialisation: int, measure: str, inputs: Inputs) -> str:
     """Names the file of something that is measured on a network alone."""
     content: dict[str, Any] = {
         "network": _network(study, model, weights, initialisation, inputs),
-        "what": what,
-        **_versions(inputs, [what], MEASURES[what].metrics),
+        "what": measure,
+        **_versions(inputs, [measure], MEASURES[measure].metrics),
     }
-    if what == "training_time":  # a distance from the last checkpoint
+    if measure == "training_time":  # a distance from the last checkpoint
         content["last"] = inputs.networks[study.models[-1]]
-    return key_of(f"{weights}-{what}", content, inputs.numerics)
+    return key_of(f"{weights}-{measure}", content, inputs.numerics)
 
 
-def _title(world: World, what: str) -> str:
-    return f"{world.weights}-{world.task}-k{world.k}-seed{world.seed}-{what}"
+def _title(world: World, part: str) -> str:
+    return f"{world.weights}-{world.task}-k{world.k}-seed{world.seed}-{part}"
 
 
 def _versions(inputs: Inputs, measures: Iterable[str], metrics: Iterable[str]) -> dict[str, Any]:
     """Of these, as they were when the study ran; nothing for a folder that was written before they were kept."""
     names = [*(f"measure {name}" for name in measures), *(f"metric {name}" for name in metrics)]
-    here = {name: inputs.versions[name] for name in names if name in inputs.versions}
-    return {"versions": here} if here else {}
+    recorded = {name: inputs.versions[name] for name in names if name in inputs.versions}
+    return {"versions": recorded} if recorded else {}
 
 
 def _is_known(inputs: Inputs, metric: str) -> bool:

@@ -8,7 +8,7 @@ from demograd.errors import UserError
 from demograd.metrics import parameter_distance, sparsity_ratio
 from demograd.models import Model, Weights, load_model, without_final_norm
 from demograd.study.language_model.grid import World
-from demograd.study.language_model.inputs import network_fingerprint
+from demograd.study.language_model.keys import network_fingerprint
 from demograd.study.schema import Study
 from demograd.study.store.folder import CellRecord
 

@@ -10,7 +10,7 @@ import torch
 from demograd.metrics import METRICS, check_resolution, check_update_size
 from demograd.study.language_model.claim_sides import Side, is_tuned
 from demograd.study.language_model.grid import World
-from demograd.study.language_model.groups import Gathered
+from demograd.study.language_model.groups import CellGroup
 from demograd.study.scores import Scores, partner, size_curve
 from demograd.study.validity import cell_label
 from demograd.words import Weights
@@ -47,7 +47,7 @@ def objection_to(
     claim: Mapping[str, Any],
     world: World,
     sides: Sequence[Side | float],
-    curves: Sequence[list[Gathered]],
+    curves: Sequence[list[CellGroup]],
     at: float | None,
 ) -> str:
     """Of two sides, the tuned ones with these curves over learning rates, that were read at the size `at` (None: at
@@ -76,12 +76,12 @@ def objection_to(
     return next((invalid[key] for key in sizes if key in invalid), "")
 
 
-def _about(world: World, side: Side, group: Gathered | None = None) -> _About:
+def _about(world: World, side: Side, group: CellGroup | None = None) -> _About:
     method = None if group is None else cell_label(group.cell.method, group.cell.learning_rate)
     return side["model"], world.task, world.k, side["weights"], method
 
 
-def _read_from(side: Side, curve: list[Gathered], at: float | None) -> Iterator[Gathered]:
+def _read_from(side: Side, curve: list[CellGroup], at: float | None) -> Iterator[CellGroup]:
     """Of which cells a side's score is: those at the only rate, or at the one whose updates are nearest in size to
     `at`; and with α, those of GD."""
     group = curve[0] if at is None else min(curve, key=lambda one: _distance(one, at))
@@ -90,7 +90,7 @@ def _read_from(side: Side, curve: list[Gathered], at: float | None) -> Iterator[
         yield gd
 
 
-def _distance(group: Gathered, at: float) -> float:
+def _distance(group: CellGroup, at: float) -> float:
     """How far the size of its updates is from `at`, as the logarithm of their ratio; infinite where FT diverged."""
     size = size_curve([group]).nanmedian().item()
     return abs(log(size / at)) if 0 < size < inf else inf

@@ -9,7 +9,7 @@ from torch import Tensor
 from demograd.statistics import at_equal_size, mean_over_heads
 from demograd.study.curves import curves_of
 from demograd.study.language_model.claim_sides import Side, is_tuned
-from demograd.study.language_model.groups import Gathered, Untuned
+from demograd.study.language_model.groups import CellGroup, WorldGroup
 from demograd.study.measures import is_asked
 from demograd.study.schema import Study
 from demograd.study.scores import (
@@ -24,7 +24,7 @@ from demograd.study.scores import (
 from demograd.words import Setting
 
 
-def side_curve(same_world: Sequence[Untuned], side: Side | float) -> list[Gathered] | None:
+def side_curve(same_world: Sequence[WorldGroup], side: Side | float) -> list[CellGroup] | None:
     """A side's cells at its learning rates, in ascending order; None for a side that is not fine-tuned, or not here."""
     if not isinstance(side, dict) or not is_tuned(side):
         return None
@@ -35,7 +35,7 @@ def side_curve(same_world: Sequence[Untuned], side: Side | float) -> list[Gather
     return None
 
 
-def side_scores(same_world: Sequence[Untuned], side: Side, at: float | None) -> Scores | None:
+def side_scores(same_world: Sequence[WorldGroup], side: Side, at: float | None) -> Scores | None:
     """A side's scores at its (only) learning rate, or at one size of its updates; None where there are none."""
     untuned = next((one for one in same_world if _network(one) == (side["model"], side["weights"])), None)
     if untuned is None:
@@ -46,13 +46,13 @@ def side_scores(same_world: Sequence[Untuned], side: Side, at: float | None) -> 
     if curve is None:
         return None
 
-    def of(group: Gathered) -> Scores | None:
+    def of(group: CellGroup) -> Scores | None:
         return _reduced(tuned_scores(group, side["setting"], side["metric"]), side)
 
     return of(curve[0]) if at is None else read_curve(curve, of, partial(at_equal_size, at=at))
 
 
-def why_no_scores(same_world: Sequence[Untuned], side: Side) -> str | None:
+def why_no_scores(same_world: Sequence[WorldGroup], side: Side) -> str | None:
     """Empty: a side has scores, at one of its rates at least; what diverged or failed, where that is why there are
     none; None where they are not measured."""
     curve = side_curve(same_world, side)
@@ -67,14 +67,14 @@ def why_no_scores(same_world: Sequence[Untuned], side: Side) -> str | None:
     return (what_diverged(curve[0], setting, metric) or None) if is_asked(curve[0].untuned.study, metric) else None
 
 
-def _what_failed(untuned: Untuned) -> str:
+def _what_failed(untuned: WorldGroup) -> str:
     """`trained weights failed: ArithmeticError: … (1 of 5 demonstration sets)`."""
     world, failed = untuned.world, [status for status in untuned.failed if status != "ok"]
     of = f"{world.model}, " * (len(untuned.study.models) > 1)
     return f"{of}{world.weights} weights {failed[0]} ({len(failed)} of {len(untuned.worlds)} demonstration sets)"
 
 
-def _has_scores(untuned: Untuned, side: Side, curve: list[Gathered] | None) -> bool:
+def _has_scores(untuned: WorldGroup, side: Side, curve: list[CellGroup] | None) -> bool:
     """Whether a side would have scores if nothing had failed."""
     metric = side["metric"]
     if not is_tuned(side):
@@ -84,7 +84,7 @@ def _has_scores(untuned: Untuned, side: Side, curve: list[Gathered] | None) -> b
     return is_asked(untuned.study, metric)
 
 
-def _network(untuned: Untuned) -> tuple[str, str]:
+def _network(untuned: WorldGroup) -> tuple[str, str]:
     return untuned.world.model, untuned.world.weights
 
 

@@ -11,8 +11,7 @@ from demograd.models import Model
 from demograd.observe import Observation
 from demograd.study.language_model.cell import Progress, measure, measure_orders, observe_aligned, observe_untuned
 from demograd.study.language_model.grid import Cell, World, cells_by_world, networks
-from demograd.study.language_model.inputs import Inputs
-from demograd.study.language_model.keys import cell_key, network_key, observation_key, untuned_key
+from demograd.study.language_model.keys import Inputs, cell_key, network_key, observation_key, untuned_key
 from demograd.study.language_model.networks import Network, label, loaded, measure_network, network_of
 from demograd.study.language_model.prompts import Prepared
 from demograd.study.measures import NETWORK_MEASURES
@@ -211,8 +210,8 @@ def _require_metrics(versions: Mapping[str, int]) -> None:
     Raises:
         UserError: it does not, as where a notebook registered a metric and another process computes.
     """
-    here = {f"metric {name}": metric.version for name, metric in METRICS.items()}
-    lacking = [name for name, version in versions.items() if name.startswith("metric ") and here.get(name) != version]
+    local = {f"metric {name}": metric.version for name, metric in METRICS.items()}
+    lacking = [name for name, version in versions.items() if name.startswith("metric ") and local.get(name) != version]
     if lacking:
         raise UserError(
             f"The process that computes does not have the {lacking[0]}",

@@ -239,6 +239,14 @@ class SyntheticStudy(_Settings):
     device: Device = "cpu"
     """`cpu`, `cuda`, `cuda:1`, …"""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _without_language_model(cls, settings: Any) -> Any:
+        """Run folders of older versions say `language_model: null`, a setting that studies had, and so go on."""
+        if isinstance(settings, dict) and settings.get("language_model", "") is None:
+            return {name: value for name, value in settings.items() if name != "language_model"}
+        return settings
+
     @field_validator("worlds", mode="before")
     @classmethod
     def _linear_unless_said(cls, value: Any) -> Any:
