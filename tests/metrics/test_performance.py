@@ -181,8 +181,8 @@ def test_each_sets_auc_has_the_interval_it_has_alone(observation: Make) -> None:
     def auc(number: int, queries: np.ndarray) -> np.ndarray:
         return metrics.resampled_auc(sets[number], queries)
 
-    whole, each = statistics.statistic_intervals(auc, 4, 30)
+    whole, by_set = statistics.statistic_intervals(auc, 4, 30)
     assert whole == statistics.statistic_interval(auc, 4, 30) and whole is not None and whole.n_seeds == 3
-    assert each[3] is None
-    for number, interval in enumerate(each[:3]):
+    assert by_set[3] is None
+    for number, interval in enumerate(by_set[:3]):
         assert interval == statistics.statistic_interval(lambda _, q, at=number: auc(at, q), 1, 30, over="queries")

@@ -182,15 +182,15 @@ def test_an_installed_package_brings_a_metric_to_every_command(
     study = tmp_path / "study.yaml"
     study.write_text(yaml.safe_dump(small_settings(small_model, **SMALL, measures=["similarity", "sign"])))
 
-    def said(*arguments: str) -> str:
+    def output(*arguments: str) -> str:
         code = "import sys; sys.argv = ['demograd', *sys.argv[1:]]; from demograd.cli import main; main()"
         command = [sys.executable, "-c", code, *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path).stdout
 
-    assert "sim_aou_sign" in said("list", "metrics") and "sign" in said("list", "measures")
-    assert "sign" in json.loads(said("schema"))["$defs"]["Study"]["properties"]["measures"]["anyOf"][0]["enum"]
-    assert "sim_aou_sign" in said("plan", str(study))
-    assert "SimAOU, sign" in said("run", str(study), "--out", "out", "--workers", "2"), "the terminal"
+    assert "sim_aou_sign" in output("list", "metrics") and "sign" in output("list", "measures")
+    assert "sign" in json.loads(output("schema"))["$defs"]["Study"]["properties"]["measures"]["anyOf"][0]["enum"]
+    assert "sim_aou_sign" in output("plan", str(study))
+    assert "SimAOU, sign" in output("run", str(study), "--out", "out", "--workers", "2"), "the terminal"
     assert len(overall(tmp_path / "out", "sim_aou_sign", "FT")) == 1
     assert "SimAOU, sign" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
 

@@ -75,7 +75,7 @@ class LearningCheck:
     outcome: Learning
     message: str
     changes: tuple[Change, ...]
-    """Of `CLOSING`, in its order, then of `FORMAT`."""
+    """One for each of `CLOSING`, in its order, then one for `FORMAT`."""
 
     @property
     def passed(self) -> bool:
@@ -100,7 +100,7 @@ def check_fine_tuning(
 def check_learning(
     zsl: Sequence[Observation],
     other: Sequence[Observation],
-    what: Literal["in-context learning", "fine-tuning"],
+    learner: Literal["in-context learning", "fine-tuning"],
     *,
     resamples: int = 2000,
     seed: int = 0,
@@ -119,13 +119,15 @@ def check_learning(
     """
     pairs = list(zip(zsl, other, strict=True))
     for before, after in pairs:
-        require_same_queries(ZSL=before, **{"ICL" if what == "in-context learning" else "FT": after})
+        require_same_queries(ZSL=before, **{"ICL" if learner == "in-context learning" else "FT": after})
     over: Over = "demonstrations" if len(pairs) >= SEEDS_TO_DECIDE else "queries"
     interval_of_mean = interval_over_demonstrations if over == "demonstrations" else conditional_interval
     level = 1 - FAMILY_ERROR / len(CLOSING)
 
-    def change(measure: str, of: Callable[[Observation], Float[Tensor, " queries"]], *, is_share: bool) -> Change:
-        gain = torch.stack([of(after).double() - of(before).double() for before, after in pairs])
+    def mean_change(
+        measure: str, score: Callable[[Observation], Float[Tensor, " queries"]], *, is_share: bool
+    ) -> Change:
+        gain = torch.stack([score(after).double() - score(before).double() for before, after in pairs])
         interval = interval_of_mean(gain, level=level, resamples=resamples, seed=seed)
         return Change(measure, gain.mean().item(), _of_shares(interval) if is_share else interval)
 
@@ -137,31 +139,31 @@ def check_learning(
         auc_gain, len(pairs), len(zsl[0].gold), over=over, level=level, resamples=resamples, seed=seed
     )
     changes = (
-        change("accuracy", credit, is_share=True),
+        mean_change("accuracy", credit, is_share=True),
         Change("AUC", float(np.mean([auc(after) - auc(before) for before, after in pairs])), _of_shares(auc_interval)),
-        change("calibrated accuracy", calibrated_correct, is_share=True),
-        change("likelihood among the label words", normalised_label_log_likelihood, is_share=False),
-        change(FORMAT, format_log_likelihood, is_share=False),
+        mean_change("calibrated accuracy", calibrated_correct, is_share=True),
+        mean_change("likelihood among the label words", normalised_label_log_likelihood, is_share=False),
+        mean_change(FORMAT, format_log_likelihood, is_share=False),
     )
-    outcome, finding = _outcome(changes[:-1], what, len(pairs))
-    label = next((each.interval.label for each in changes if each.interval), "no interval")
-    listed = ", ".join(str(each) for each in changes if each.difference == each.difference)
+    outcome, finding = _outcome(changes[:-1], learner, len(pairs))
+    label = next((change.interval.label for change in changes if change.interval), "no interval")
+    listed = ", ".join(str(change) for change in changes if change.difference == change.difference)
     return LearningCheck(outcome, f"{finding}: {listed} ({label})", changes)
 
 
-def _outcome(changes: Sequence[Change], what: str, n_sets: int) -> tuple[Learning, str]:
+def _outcome(changes: Sequence[Change], learner: str, n_sets: int) -> tuple[Learning, str]:
     """The gate, and its finding in words."""
-    better = [each.measure for each in changes if each.is_better and each.measure in OPENING]
-    worse = [each.measure for each in changes if each.is_worse]
+    better = [change.measure for change in changes if change.is_better and change.measure in OPENING]
+    worse = [change.measure for change in changes if change.is_worse]
     learned = bool(better) and not worse
-    nothing = "no in-context learning here" if what == "in-context learning" else "fine-tuning learned nothing here"
+    nothing = "no in-context learning here" if learner == "in-context learning" else "fine-tuning learned nothing here"
     if learned:
-        finding = f"{what} improves on zero-shot in {_and(better)}"
+        finding = f"{learner} improves on zero-shot in {_and(better)}"
     else:
         finding = f"{nothing}, {'worse in ' + _and(worse) if worse else 'nothing is shown to improve'}"
         finding += f" (better in {_and(better)})" if better else ""
-    if not any(each.interval for each in changes):
-        return Learning.UNDECIDED, f"undecided whether there is {what}: there is no interval"
+    if not any(change.interval for change in changes):
+        return Learning.UNDECIDED, f"undecided whether there is {learner}: there is no interval"
     if n_sets < SEEDS_TO_DECIDE:
         sets = f"{n_sets} demonstration set{'s' * (n_sets != 1)}, and at least {SEEDS_TO_DECIDE} decide"
         return Learning.UNDECIDED, f"undecided with {sets}; on these demonstrations {finding}"
@@ -174,5 +176,5 @@ def _and(words: Sequence[str]) -> str:
 
 
 def _of_shares(interval: Interval | None) -> Interval | None:
-    """Of what lies between 0 and 1 no difference is past ±1."""
+    """The interval of a difference of shares, which lies within ±1."""
     return interval and replace(interval, low=max(interval.low, -1.0), high=min(interval.high, 1.0))

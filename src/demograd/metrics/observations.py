@@ -30,9 +30,9 @@ def require_same_queries(**observations: Observation) -> None:
     """
     (first_setting, first), *others = observations.items()
     for setting, other in others:
-        for (what, of_first), (_, of_other) in zip(_properties(first), _properties(other), strict=False):
-            if of_first != of_other:
-                raise ValueError(f"{first_setting} and {setting} differ in {what}: {of_first} against {of_other}")
+        for (name, expected), (_, actual) in zip(_properties(first), _properties(other), strict=False):
+            if expected != actual:
+                raise ValueError(f"{first_setting} and {setting} differ in {name}: {expected} against {actual}")
 
 
 def attention_outputs(**observations: Observation) -> list[Float[Tensor, "queries layers hidden"]]:
@@ -130,13 +130,13 @@ def cosine(
 
 def _properties(observation: Observation) -> list[tuple[str, object]]:
     """What must be equal, the most telling first: where the first of them differ, the rest may not be comparable."""
-    of_queries = enumerate(zip(observation.gold.tolist(), observation.attention_logits, strict=True))
+    queries = enumerate(zip(observation.gold.tolist(), observation.attention_logits, strict=True))
     return [
         ("the number of queries", len(observation.gold)),
         ("dtype", observation.dtype),
         ("the shape of attention_output", tuple(observation.attention_output.shape)),
         *[
             (f"the gold label and (layers, heads, tokens) of query {query}", (gold, tuple(row.shape)))
-            for query, (gold, row) in of_queries
+            for query, (gold, row) in queries
         ],
     ]

@@ -85,10 +85,10 @@ def rec2ftp_above_base_rate(zsl: Observation, icl: Observation, ft: Observation)
     **Raises:** as `rec2ftp`.
     """
     recalled, base_rate = rec2ftp(zsl, icl, ft).double(), rec2ftp_base_rate(zsl, icl).double()
-    mended = (~recalled.isnan()).double()
+    is_counted = (~recalled.isnan()).double()
     recall, base = recalled.nanmean(), base_rate.nanmean()
-    share_mended = mended.sum() / (~base_rate.isnan()).sum()
-    if min(mended.sum(), (~base_rate.isnan()).sum() - mended.sum()) < LEAST:
+    share_mended = is_counted.sum() / (~base_rate.isnan()).sum()
+    if min(is_counted.sum(), (~base_rate.isnan()).sum() - is_counted.sum()) < LEAST:
         return torch.full_like(recalled, torch.nan, dtype=torch.float32)
     influence = torch.where(recalled.isnan(), 0.0, recalled - recall) / share_mended
     return (recall - base + influence - (base_rate - base)).to(torch.float32)

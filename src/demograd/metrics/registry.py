@@ -235,9 +235,9 @@ def metric(
             parameters = {name: parameter.default is not parameter.empty for name, parameter in signature.items()}
             described = registered.described(function, function.__name__, docstring, parameters)
             if not set(described.arguments) <= ARGUMENTS:
-                asked = ", ".join(sorted(set(described.arguments) - ARGUMENTS))
+                unknown = ", ".join(sorted(set(described.arguments) - ARGUMENTS))
                 raise ValueError(
-                    f"the metric {described.name} takes {asked}; studies give {', '.join(sorted(ARGUMENTS))}"
+                    f"the metric {described.name} takes {unknown}; studies give {', '.join(sorted(ARGUMENTS))}"
                 )
             METRICS[described.name] = described
         if "**Source:**" not in docstring:
@@ -280,10 +280,11 @@ def _of_this_package() -> Iterator[Metric]:
 
 def _decorated(module: str, function: ast.FunctionDef, decorator: ast.Call) -> Metric:
     facts = {keyword.arg or "": _value(keyword.value) for keyword in decorator.keywords}
-    positional, named = function.args.args, function.args.kwonlyargs
+    positional = function.args.args
     without_default = len(positional) - len(function.args.defaults)
     parameters = {parameter.arg: number >= without_default for number, parameter in enumerate(positional)}
-    parameters |= {parameter.arg: True for parameter in named}
+    keywords = zip(function.args.kwonlyargs, function.args.kw_defaults, strict=True)
+    parameters |= {parameter.arg: default is not None for parameter, default in keywords}
     code = (module, function.name)
     return Metric(_value(decorator.args[0]), **facts).described(
         code, function.name, ast.get_docstring(function) or "", parameters

@@ -36,7 +36,7 @@ class UpdateSizeCheck:
     passed: bool
     message: str
     median: float
-    """Of ‖u_FT‖ / ‖u_ICL‖; NaN (missing) where no update of ICL is above resolution."""
+    """Median of ‖u_FT‖ / ‖u_ICL‖; NaN (missing) where no update of ICL is above resolution."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def check_resolution(scores: Sequence[Float[Tensor, "queries layers *heads"]]) -
     """
     missing = torch.stack([score.isnan().double() for score in scores]).transpose(0, 2).flatten(1)
     per_layer, share = missing.mean(dim=1).tolist(), missing.mean().item()
-    empty = [str(layer) for layer, of_layer in enumerate(per_layer) if of_layer == 1]
+    empty = [str(layer) for layer, missing_share in enumerate(per_layer) if missing_share == 1]
     message = f"{100 * share:.1f} % of the values are below resolution or not finite"
     if empty:
         message += f"; none is left at layer{'s' if len(empty) > 1 else ''} {', '.join(empty)}"

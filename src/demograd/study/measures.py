@@ -123,8 +123,8 @@ def versions(study: Study) -> dict[str, int]:
     """Of every measure that the study asks for, and of every metric that its cells may then hold: what changes them is
     another version, or another name here."""
     metrics = {name for name in METRICS if is_asked(study, name)} | {*metrics_of_fine_tuning(study)}
-    known = measures()
+    all_measures = measures()
     return {
-        **{f"measure {name}": known[name].version for name in sorted(study.measures)},
+        **{f"measure {name}": all_measures[name].version for name in sorted(study.measures)},
         **{f"metric {name}": METRICS[name].version for name in sorted(metrics)},
     }
