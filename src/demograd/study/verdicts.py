@@ -63,7 +63,7 @@ def claims_of(kind: str) -> dict[str, dict[str, Any]]:
 
 
 def claims() -> dict[str, dict[str, Any]]:
-    """All claims."""
+    """All claims, by name."""
     return claims_of("language_model") | claims_of("synthetic")
 
 
@@ -113,6 +113,7 @@ def verdicts_record(
                 "comparisons": list(comparisons.get(name, ())),
             }
             for name, claim in claims_of(kind).items()
+            if name in comparisons or not claim.get("of_failures")
         ],
     }
 
