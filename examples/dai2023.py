@@ -39,7 +39,7 @@ def compare(model: Model, task: Task, k: int, n_queries: int, learning_rate: flo
 
     return {
         "Rec2FTP": row(metrics.rec2ftp(zsl, icl, ft)[:, None], metrics.rec2ftp_base_rate(zsl, icl)[:, None]),
-        "SimAOU": row(metrics.sim_aou(zsl, icl, ft), metrics.random_sim_aou(zsl, icl, kind="centred")),
+        "SimAOU": row(metrics.sim_aou(zsl, icl, ft), metrics.random_sim_aou_centred(zsl, icl)),
         "SimAM": row(metrics.sim_am(zsl, icl, ft)),
         "attention to demonstrations, Kendall τ": row(attention.kendall_by_token, by_chance.kendall_by_token),
         "attention to demonstrations, recall": row(attention.recall_by_token, by_chance.recall_by_token),

@@ -59,14 +59,20 @@ BANNED = frozenset(
         "whose",
     ]
 )
+SETTINGS = frozenset(["which"])
+"""Names of settings that users have in their study files: a field of a class may have them."""
 FRAGMENT = 70
 """A file under so many lines that one file alone imports belongs into that file."""
 
 
 def bound_names(tree: ast.Module) -> Iterator[tuple[int, str]]:
     """(line, name) of everything that a file names: variables, parameters, functions, classes, attributes, fields."""
+    classes = [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+    fields = {line.target for node in classes for line in node.body if isinstance(line, ast.AnnAssign)}
     for node in ast.walk(tree):
         match node:
+            case ast.Name(id=name) if name in SETTINGS and node in fields:
+                continue
             case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef() | ast.ExceptHandler(name=str()):
                 yield node.lineno, str(node.name)
             case ast.Name(id=name, ctx=ast.Store()) | ast.Attribute(attr=name, ctx=ast.Store()) | ast.arg(arg=name):

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from tests.study.conftest import small_model as small_model  # the fixture
 from tests.study.conftest import small_settings
 
 import demograd

@@ -15,7 +15,7 @@ from jaxtyping import TypeCheckError
 import demograd
 from demograd import GradientDescent, metrics, models
 from demograd.lazy import LazyPackage
-from demograd.metrics.metric import Per
+from demograd.metrics.registry import Per
 from demograd.study.synthetic.schema import LinearWorld
 
 HEAVY = {"torch", "transformers", "pandas", "pyarrow", "datasets", "altair", "scipy", "numpy", "accelerate", "ray"}
@@ -29,7 +29,6 @@ PACKAGES = ["demograd"] + [
         "observe",
         "published",
         "report",
-        "report.synthetic",
         "statistics",
         "study",
         "study.workers",
@@ -162,9 +161,9 @@ def test_every_public_name_is_there_and_is_listed(name: str) -> None:
 
 
 def test_a_function_is_not_hidden_by_the_module_that_it_is_from() -> None:
-    for path in ("demograd.metrics.alpha", "demograd.observe.packed", "demograd.learn.fine_tuned"):
+    for path in ("demograd.metrics.rec2ftp", "demograd.observe.packed", "demograd.learn.fine_tuned"):
         importlib.import_module(path)
-    assert callable(metrics.alpha)
+    assert callable(metrics.rec2ftp)
     assert callable(demograd.observe)
     assert callable(demograd.fine_tuned)
     assert inspect.isfunction(importlib.import_module("demograd.learn").fine_tuned)
@@ -198,11 +197,11 @@ def test_a_metric_of_the_table_is_the_function_that_it_names(name: str) -> None:
     assert all(parameter.default is not parameter.empty for parameter in parameters[len(metric.arguments) :])
     shape = getattr(signature.return_annotation, "dim_str", None)
     if shape is not None:
-        heads = {"head": "heads", "layer_pair": "layers"}.get(metric.per, "")
+        heads = {"head": "heads", "layer pair": "layers"}.get(metric.per, "")
         first = "layers" if metric.per == "model" else "queries"
         dims = shape.split()
         assert dims[0] == first
-        assert len(dims) == {"head": 3, "layer_pair": 3, "layer": 2, "query": 1, "model": 2}[metric.per]
+        assert len(dims) == {"head": 3, "layer pair": 3, "layer": 2, "query": 1, "model": 2}[metric.per]
         assert dims[-1].endswith(heads)
     else:
         assert metric.per in get_args(Per)

@@ -3,11 +3,12 @@
 import dataclasses
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from demograd import metrics
+from demograd import metrics, statistics
 from demograd.learn import GradientDescent, fine_tuned
 from demograd.models import Model
 from demograd.observe import Observation, observe
@@ -73,9 +74,8 @@ def test_validity_by_hand(blank: Observation) -> None:
         rotated_query_vectors=torch.tensor([[[1.0, 1, 1, 0]]]),
         context_value_key_products=torch.tensor([[[[1.0, 0], [0, 2]]]]),
     )
-    assert metrics.implicit_update_validity(zsl, icl).flatten().tolist() == pytest.approx([0.8, 0.6])
-    check = metrics.check_dual_form([metrics.implicit_update_validity(zsl, icl)])
-    assert (check.passed, check.mean) == (True, pytest.approx(0.7))
+    assert metrics.implicit_update_validity(zsl, icl, None).flatten().tolist() == pytest.approx([0.8, 0.6])
+    assert statistics.aggregate(metrics.implicit_update_validity(zsl, icl, None)).value == pytest.approx(0.7)
 
 
 def test_query_heads_meet_the_matrix_of_the_key_head_that_they_share(blank: Observation) -> None:
@@ -89,15 +89,15 @@ def test_query_heads_meet_the_matrix_of_the_key_head_that_they_share(blank: Obse
         rotated_query_vectors=torch.tensor([1.0, 0]).repeat(4)[None, None],
         context_value_key_products=torch.stack([torch.eye(2), turn])[None],
     )
-    assert metrics.implicit_update_validity(zsl, icl).flatten().tolist() == pytest.approx([1, 1, 0, 0])
+    assert metrics.implicit_update_validity(zsl, icl, None).flatten().tolist() == pytest.approx([1, 1, 0, 0])
 
 
-def test_a_mean_validity_under_a_half_is_told() -> None:
-    check = metrics.check_dual_form([torch.full((2, 2, 2), 0.4), torch.tensor([0.5, torch.nan]).reshape(1, 2, 1)])
-    assert not check.passed
-    assert check.message.startswith("linear dual form not valid here")
-    assert check.mean == pytest.approx(0.45)
-    assert not metrics.check_dual_form([torch.full((1, 1, 1), torch.nan)]).passed
+def test_the_mean_validity_is_that_of_demonstration_sets() -> None:
+    sets = [torch.full((2, 2, 2), 0.4), torch.tensor([0.5, torch.nan]).reshape(1, 2, 1)]
+    means = [statistics.aggregate(validity).value for validity in sets]
+    assert statistics.over_seeds(means).mean == pytest.approx(0.45)
+    missing = statistics.aggregate(torch.full((1, 1, 1), torch.nan)).value
+    assert np.isnan(statistics.over_seeds([missing]).mean)
 
 
 def linear_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
@@ -121,7 +121,7 @@ def test_for_linear_attention_the_dual_form_is_exact_and_for_softmax_it_is_not(b
             rotated_query_vectors=query[None, None],
             context_value_key_products=(value[:30].T @ key[:30])[None, None],
         )
-        scores.append(metrics.implicit_update_validity(zsl, icl).item())
+        scores.append(metrics.implicit_update_validity(zsl, icl, None).item())
     linear, softmax = scores
     assert linear == pytest.approx(1)
     assert abs(softmax) < 0.9
@@ -131,7 +131,7 @@ def test_what_was_not_recorded_is_named(blank: Observation) -> None:
     with pytest.raises(ValueError, match="ZSL was observed without value_key_products"):
         metrics.implicit_update(blank, blank, blank)
     with pytest.raises(ValueError, match="ZSL was observed without head_outputs"):
-        metrics.implicit_update_validity(blank, blank)
+        metrics.implicit_update_validity(blank, blank, None)
 
 
 def test_gradient_descent_has_an_implicit_update_on_a_network(random_model: Callable[..., Model]) -> None:

@@ -84,7 +84,7 @@ def test_only_the_uncentred_random_update_resembles_a_change_of_the_mean(observa
     icl = observation(outputs=torch.ones(50, 1, 400))
     uniform = metrics.random_sim_aou(zsl, icl, seed=1)
     assert uniform.mean().item() == pytest.approx(3**0.5 / 2, abs=0.01)
-    assert metrics.random_sim_aou(zsl, icl, seed=1, kind="centred").mean().item() == pytest.approx(0, abs=0.03)
+    assert metrics.random_sim_aou_centred(zsl, icl, seed=1).mean().item() == pytest.approx(0, abs=0.03)
     assert not torch.equal(uniform, metrics.random_sim_aou(zsl, icl, seed=2))
     assert torch.equal(uniform, metrics.random_sim_aou(zsl, icl, seed=1))
 
@@ -92,7 +92,7 @@ def test_only_the_uncentred_random_update_resembles_a_change_of_the_mean(observa
 def test_a_large_zero_shot_output_swamps_the_random_update_minus_it(observation: Make) -> None:
     zsl = observation(outputs=outputs(1e4 * E[0]))
     icl = observation(outputs=outputs(1e4 * E[0] - 3 * E[0] + 4 * E[1]))
-    assert metrics.random_sim_aou(zsl, icl, seed=0, kind="minus_zsl").item() == pytest.approx(0.6, abs=1e-3)
+    assert metrics.random_sim_aou_minus_zsl(zsl, icl, seed=0).item() == pytest.approx(0.6, abs=1e-3)
 
 
 def test_sim_am_by_hand(observation: Make) -> None:
@@ -230,8 +230,11 @@ def test_alpha_by_hand(observation: Make) -> None:
     assert metrics.alpha(zsl, gd, still).isnan().all()
 
 
+OTHERS = ("attention_to_demonstrations", "implicit_update")
+
+
 def test_every_metric_of_observations_returns_what_the_table_says(observation: Make) -> None:
-    shapes = {"head": (4, 2, 3), "layer": (4, 2), "layer_pair": (4, 2, 2), "query": (4,)}
+    shapes = {"head": (4, 2, 3), "layer": (4, 2), "layer pair": (4, 2, 2), "query": (4,)}
     random = torch.Generator().manual_seed(0)
     observations = [
         dataclasses.replace(
@@ -241,13 +244,13 @@ def test_every_metric_of_observations_returns_what_the_table_says(observation: M
     ]
     lacking = [observation(seed=seed) for seed in range(3)]
     for name, metric in metrics.METRICS.items():
-        if metric.per == "model" or metric.kind in ("attention", "dual form"):  # which have tests of their own
+        if metric.per == "model" or metric.group in OTHERS:  # which have tests of their own
             continue
         arguments = [observations] if metric.arguments == ("orders",) else observations[: len(metric.arguments)]
         result = metric.function(*arguments)
         assert result.shape == shapes[metric.per] if metric.per in shapes else isinstance(result, float), name
         present = torch.as_tensor(result)[~torch.as_tensor(result).isnan()]
         assert ((metric.bounds[0] <= present) & (present <= metric.bounds[1])).all(), name
-        if metric.needs:
+        if metric.extras:
             with pytest.raises(ValueError, match="holds no next-token distribution"):
                 metric.function(*([lacking] if arguments == [observations] else lacking[: len(metric.arguments)]))

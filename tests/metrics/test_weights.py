@@ -28,18 +28,17 @@ def test_parameter_distance_by_hand() -> None:
     b = [("layer 0", torch.tensor([6.0])), ("layer 0", torch.tensor([8.0])), ("layer 1", torch.tensor([0.0, 1.0]))]
     a = [("layer 0", torch.tensor([9.0])), ("layer 0", torch.tensor([12.0])), ("layer 1", torch.tensor([0.0, 3.0]))]
     distance = metrics.parameter_distance(a, iter(b))
-    assert distance.by_name == pytest.approx({"layer 0": 0.5, "layer 1": 2})
-    assert distance.mean == pytest.approx(1.25)
-    assert distance.total == pytest.approx((29 / 101) ** 0.5)
-    assert distance.n_missing == 0
+    assert distance == pytest.approx({"layer 0": 0.5, "layer 1": 2})
+    whole = metrics.parameter_distance(*([("all", tensor) for _, tensor in state] for state in (a, b)))
+    assert whole == pytest.approx({"all": (29 / 101) ** 0.5})
 
 
 def test_no_distance_is_relative_to_zero() -> None:
     zero, unit = torch.zeros(2), torch.ones(2)
     distance = metrics.parameter_distance([("bias", unit), ("weight", 3 * unit)], [("bias", zero), ("weight", unit)])
-    assert np.isnan(distance.by_name["bias"]) and distance.n_missing == 1
-    assert distance.mean == pytest.approx(2)
-    assert distance.total == pytest.approx((10 / 2) ** 0.5)
+    assert np.isnan(distance["bias"]) and distance["weight"] == pytest.approx(2)
+    whole = metrics.parameter_distance([("all", unit), ("all", 3 * unit)], [("all", zero), ("all", unit)])
+    assert whole == pytest.approx({"all": (10 / 2) ** 0.5})
 
 
 def test_states_of_different_models_are_not_compared() -> None:

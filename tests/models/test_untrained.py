@@ -10,10 +10,11 @@ from torch import Tensor
 
 from demograd.models import Model, find_anatomy
 from demograd.models.untrained import untrained
+from demograd.words import Weights
 
 MakeModel = Callable[..., Model]
 EACH_KIND = pytest.mark.parametrize("kind", sorted(CONFIGS))
-EACH_WEIGHTS = pytest.mark.parametrize("weights", ["no_training", "norms_only", "trained_embeddings"])
+EACH_WEIGHTS = pytest.mark.parametrize("weights", [weights for weights in Weights if weights != Weights.TRAINED])
 
 
 def is_norm(name: str) -> bool:
@@ -79,7 +80,7 @@ def test_what_is_drawn_is_drawn_by_the_architectures_own_initialisation(kind: st
     config = trained.config
     std = getattr(config, "initializer_range", None) or getattr(config, "init_std", 0.02)
     few: list[Tensor] = []  # four in a layer: only those of all layers together are enough to have a deviation
-    for name, parameter in untrained(trained, "no_training", seed=0).named_parameters():
+    for name, parameter in untrained(trained, Weights.NO_TRAINING, seed=0).named_parameters():
         if kind == "gpt_oss" and name.endswith(("self_attn.sinks", "mlp.router.bias")):
             few.append(parameter.detach())
         elif name.endswith("bias"):
@@ -98,7 +99,7 @@ def test_what_is_drawn_is_drawn_by_the_architectures_own_initialisation(kind: st
 @EACH_KIND
 def test_tied_embeddings_stay_tied(kind: str, random_model: MakeModel) -> None:
     trained = random_model(kind).network
-    fresh = untrained(trained, "trained_embeddings", seed=0)
+    fresh = untrained(trained, Weights.TRAINED_EMBEDDINGS, seed=0)
     tied = [
         network.get_input_embeddings().weight is network.get_output_embeddings().weight for network in (trained, fresh)
     ]
@@ -121,11 +122,11 @@ def test_the_seed_says_which_weights(weights: Any, random_model: MakeModel) -> N
 @EACH_KIND
 def test_16_bit_weights_are_the_float32_ones_rounded(kind: str, random_model: MakeModel) -> None:
     """And nothing but weights is rounded: rotary frequencies of a 16-bit network are float32, or positions blur."""
-    exact = untrained(random_model(kind).network, "norms_only", seed=0)
+    exact = untrained(random_model(kind).network, Weights.NORMS_ONLY, seed=0)
     half_trained = random_model(kind).network
     for parameter in half_trained.parameters():
         parameter.data = parameter.data.bfloat16()
-    half = untrained(half_trained, "norms_only", seed=0)
+    half = untrained(half_trained, Weights.NORMS_ONLY, seed=0)
     for name, value in exact.named_parameters():
         assert torch.equal(half.get_parameter(name), value.bfloat16()), name
     for name, buffer in half_trained.named_buffers():
@@ -135,6 +136,6 @@ def test_16_bit_weights_are_the_float32_ones_rounded(kind: str, random_model: Ma
 
 def test_an_untrained_twin_is_ready_to_be_observed(random_model: MakeModel) -> None:
     trained = random_model("opt").network
-    fresh = untrained(trained, "norms_only", seed=0)
+    fresh = untrained(trained, Weights.NORMS_ONLY, seed=0)
     assert not fresh.training
     find_anatomy(fresh)

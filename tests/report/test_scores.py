@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from demograd.report import read_run, score_table
-from demograd.statistics.cell import Cell, number
+from demograd.statistics.number import Number, formatted
 
 MakeRun = Callable[..., Path]
 
@@ -59,8 +59,8 @@ def test_a_learning_rate_that_varies_tells_rows_apart(run: MakeRun) -> None:
     [(-0.01, 0.015, "[−0.010, 0.015]"), (0.00004, 0.02, "[0.00004, 0.02000]"), (0.0, 0.1, "[0.000, 0.100]")],
 )
 def test_a_bound_that_is_not_zero_never_reads_as_zero(low: float, high: float, bounds: str) -> None:
-    assert Cell(0.01, None, low, high, False, 10, 0, 5, "ok").bounds == bounds
+    assert Number(0.01, None, low, high, False, 10, 0, 5, "ok").bounds == bounds
 
 
 def test_numbers_have_a_true_minus_sign_and_no_negative_zero() -> None:
-    assert (number(-0.0131), number(-0.0001)) == ("−0.013", "0.000")
+    assert (formatted(-0.0131), formatted(-0.0001)) == ("−0.013", "0.000")

@@ -5,23 +5,22 @@ from typing import Any
 import pytest
 from tests.report.rows import METHODS, checkpoints, claims, options, row, run_of
 
-from demograd.report.section import Figure, Row, Section, Table
-from demograd.report.sections.against_k import against_k
-from demograd.report.sections.alpha import alpha
-from demograd.report.sections.attention import attention
-from demograd.report.sections.claims import claims as claims_section
-from demograd.report.sections.claims import deciding_p
-from demograd.report.sections.corrected import corrected
-from demograd.report.sections.gradient_norms import gradient_norms
-from demograd.report.sections.implicit_update import implicit_update
-from demograd.report.sections.layer_pairs import layer_pairs
-from demograd.report.sections.layers import layers
-from demograd.report.sections.order_sensitivity import order_sensitivity
-from demograd.report.sections.published import published
-from demograd.report.sections.rates import rates
-from demograd.report.sections.scores import scores
-from demograd.report.sections.sparsity import sparsity, zeros_of_construction
-from demograd.report.sections.training import training_time
+from demograd.report.section import Figure, Section, Table, TableRow
+from demograd.report.sections.against_k import against_k_section
+from demograd.report.sections.alpha import alpha_section
+from demograd.report.sections.attention import attention_section
+from demograd.report.sections.claims import claims_section, deciding_p
+from demograd.report.sections.corrected import corrected_section
+from demograd.report.sections.gradient_norms import gradient_norms_section
+from demograd.report.sections.implicit_update import implicit_update_section
+from demograd.report.sections.layer_pairs import layer_pairs_section
+from demograd.report.sections.layers import layers_section
+from demograd.report.sections.order_sensitivity import order_sensitivity_section
+from demograd.report.sections.published import published_section
+from demograd.report.sections.rates import rates_section
+from demograd.report.sections.scores import scores_section
+from demograd.report.sections.sparsity import sparsity_section, zeros_of_construction
+from demograd.report.sections.training import training_time_section
 from demograd.report.subject import options_text
 
 RATES = (0.001, 0.004, 0.016)
@@ -37,7 +36,7 @@ def figures(section: Section | None) -> list[Figure]:
     return [part for part in section.parts if isinstance(part, Figure)]
 
 
-def rows_of(table: Table) -> list[Row]:
+def rows_of(table: Table) -> list[TableRow]:
     return [row for group in table.groups for row in group.rows]
 
 
@@ -115,7 +114,7 @@ def test_a_run_without_claims_has_no_section_of_them() -> None:
 
 
 def test_a_published_number_stands_beside_the_measured_one_with_what_is_wrong_with_it() -> None:
-    section = published(
+    section = published_section(
         run_of(
             row("sim_aou", "FT", 0.25, method="GD"),
             row("sim_aou", "FT", 0.2, method="GD", weights="norms_only"),
@@ -141,19 +140,19 @@ def test_a_published_number_stands_beside_the_measured_one_with_what_is_wrong_wi
 )
 def test_published_settings_are_not_taken_to_be_those_of_the_run(record_at: str, words: str) -> None:
     study = {"separator": "eos", "fine_tuning_order": "as_released", "fine_tuned_on": "all", "record_at": record_at}
-    section = published(run_of(row("sim_aou", "FT", 0.25, method="GD"), study=study))
+    section = published_section(run_of(row("sim_aou", "FT", 0.25, method="GD"), study=study))
     assert section is not None and section.notes[1] == f"Here k = 16, published k = 32. This run was {words}."
 
 
 def test_a_published_number_that_is_probably_something_else_is_read_as_that() -> None:
-    section = published(run_of(row("sim_am_delta", "FT", 0.2, method="GD", weights="norms_only")))
+    section = published_section(run_of(row("sim_am_delta", "FT", 0.2, method="GD", weights="norms_only")))
     (only,) = rows_of(tables(section)[0])
     assert only.under == ("published number read as weights = norms_only",)
     assert "only layer norms were kept" in text(section)
 
 
 def test_what_no_paper_measured_has_nothing_beside_it() -> None:
-    assert published(run_of(row("sim_aou", "FT", 0.9, method="GD", task="a_task_of_mine"))) is None
+    assert published_section(run_of(row("sim_aou", "FT", 0.9, method="GD", task="a_task_of_mine"))) is None
 
 
 # Learning rates
@@ -173,7 +172,7 @@ def _curve() -> list[dict[str, Any]]:
 
 def test_score_specificity_and_size_are_drawn_against_the_rate_and_score_against_size() -> None:
     rows = _curve()
-    (figure,) = figures(rates(run_of(*rows)))
+    (figure,) = figures(rates_section(run_of(*rows)))
     assert [chart.title for chart in figure.charts] == [
         "SimAOU by rate",
         "SimAOU specificity by rate",
@@ -186,7 +185,7 @@ def test_score_specificity_and_size_are_drawn_against_the_rate_and_score_against
 
 def test_one_rate_each_is_no_curve() -> None:
     rows = [line for line in _curve() if line["learning_rate"] == RATES[0]]
-    assert rates(run_of(*rows)) is None
+    assert rates_section(run_of(*rows)) is None
 
 
 def test_methods_at_equal_size_are_compared_in_a_table_that_names_the_size() -> None:
@@ -197,7 +196,7 @@ def test_methods_at_equal_size_are_compared_in_a_table_that_names_the_size() -> 
         row("sim_aou", "FT", 0.04, method="GD", versus="permuted_labels", **equal),
         row("sim_aou", "FT", 0.35, method="GD", **equal | {"at": None, "reading": "over_sizes"}),
     ]
-    table, over_sizes = tables(rates(run_of(*rows)))
+    table, over_sizes = tables(rates_section(run_of(*rows)))
     (only,) = rows_of(table)
     assert [(head.text, head.under) for head in table.heads[1:]] == [
         ("SimAOU", ""),
@@ -214,7 +213,7 @@ def test_methods_at_equal_size_are_compared_in_a_table_that_names_the_size() -> 
 def test_a_rate_that_diverged_is_named_and_not_drawn() -> None:
     lost = {"value": None, "std": None, "ci_low": None, "ci_high": None, "status": "diverged at step 3"}
     rows = [line | (lost if line["learning_rate"] == RATES[2] else {}) for line in _curve()]
-    (figure,) = figures(rates(run_of(*rows)))
+    (figure,) = figures(rates_section(run_of(*rows)))
     assert "Without numbers: GD, trained at 0.016." in figure.caption
 
 
@@ -233,10 +232,10 @@ def test_icl_reordered_icl_and_each_method_are_drawn_against_k() -> None:
             row("token_overlap", "FT", 0.3, k=k, method="GD"),
         )
     ]
-    (figure,) = figures(against_k(run_of(*rows)))
+    (figure,) = figures(against_k_section(run_of(*rows)))
     assert [key.label for key in figure.legend] == ["ZSL", "ICL", "ICL, reordered", "FT by GD"]
     assert [chart.title for chart in figure.charts] == ["accuracy", "Token Overlap"]
-    assert against_k(run_of(*(line for line in rows if line["k"] == 1))) is None
+    assert against_k_section(run_of(*(line for line in rows if line["k"] == 1))) is None
 
 
 # α, layers, gradients
@@ -248,7 +247,7 @@ def test_alpha_is_told_by_task_and_drawn_by_layer() -> None:
         for task in ("mr", "sst2")
         for layer in (None, 0, 1)
     ]
-    section = alpha(run_of(*rows))
+    section = alpha_section(run_of(*rows))
     assert [(line.name, line.entries[0].text) for line in rows_of(tables(section)[0])] == [
         ("mr", "0.400"),
         ("sst2", "0.400"),
@@ -263,7 +262,7 @@ def test_the_best_pair_of_layers_is_icls_row_and_fts_column() -> None:
         row("layer_by_layer_sim_aou", "FT", value, method="GD", layer=layer, at=at)
         for (layer, at), value in values.items()
     ]
-    (figure,) = figures(layer_pairs(run_of(*rows)))
+    (figure,) = figures(layer_pairs_section(run_of(*rows)))
     assert figure.caption == (
         "GD: 0.300 on the diagonal, 0.900 off it; most alike are ICL’s layer 0 and FT’s layer 1 (0.900). "
         "1 of 4 pairs are missing."
@@ -278,7 +277,7 @@ def test_gradient_norms_of_lcgd_are_in_logarithmic_colours_and_many_steps_are_bi
         for layer in range(2)
         for step in range(130)
     ]
-    section = gradient_norms(run_of(*rows))
+    section = gradient_norms_section(run_of(*rows))
     gd, lcgd = figures(section)[0].charts
     assert "norm (linear scale)" in gd.svg and "norm (log scale)" in lcgd.svg
     assert "step, in bins of 3" in gd.svg
@@ -293,14 +292,14 @@ def test_the_smallest_spread_is_a_number_and_not_zero() -> None:
         row("order_sensitivity", "ICL", 3.14e-6, std=None, ci_low=3e-6, ci_high=3.3e-6),
         row("order_sensitivity", "FT", 2.2e-9, method="GD", std=None, ci_low=None, ci_high=None),
     ]
-    section = order_sensitivity(run_of(*rows))
+    section = order_sensitivity_section(run_of(*rows))
     spreads = [(line.name, line.entries[0].text, line.entries[0].under) for line in rows_of(tables(section)[0])]
     assert spreads == [("ICL", "3.14e−6", ("[3.00e−6, 3.30e−6]",)), ("GD", "2.20e−9", ())]
     assert "GD: 2.2e-09" in figures(section)[0].charts[0].svg
 
 
 def test_attention_to_demonstrations_stands_beside_chance() -> None:
-    section = attention(
+    section = attention_section(
         run_of(
             row("attention_kendall_by_token", "FT", 0.21, method="GD"),
             row("random_attention_kendall_by_token", "FT", 0.01, method="GD"),
@@ -316,7 +315,7 @@ def test_the_linear_dual_form_is_called_invalid_below_one_half(validity: float, 
         row("implicit_update", "FT", 0.3, method="GD"),
         row("implicit_update_validity", "FT", validity, method="GD"),
     ]
-    (only,) = rows_of(tables(implicit_update(run_of(*rows)))[0])
+    (only,) = rows_of(tables(implicit_update_section(run_of(*rows)))[0])
     assert ("linear dual form not valid here" in only.entries[1].under) == is_flagged
 
 
@@ -335,29 +334,31 @@ def test_sparsity_is_told_without_a_task_and_beside_the_construction() -> None:
         for at, share in ((1e-3, 0.1), (1e-2, 0.4))
         for layer in (None, 0, 1)
     ]
-    section = sparsity(run_of(*rows))
+    rows += [row("sparsity_ratio", None, 0.2, **nothing, at=1e-2, weights="no_training", seed=seed) for seed in (0, 1)]
+    section = sparsity_section(run_of(*rows))
+    assert [key.label for key in figures(section)[0].legend] == ["trained", "no_training"]
     assert [figure.title for figure in figures(section)] == ["", "By layer"]
     assert [key.label for key in figures(section)[1].legend] == ["under 0.001", "under 0.01"]
     assert "1 − (4d + 2) / (4 (d + 1)²)" in tables(section)[0].note
-    assert run_of(*rows).scores.cells == {}
+    assert run_of(*rows).scores.numbers == {}
 
 
 def test_checkpoints_are_in_the_order_of_training_and_the_gain_at_both_ends_is_told() -> None:
     rows = list(checkpoints())[::-1]
     study = {"model": "tiny", "checkpoints": ["@step1", "@step2"]}
-    (figure,) = figures(training_time(run_of(*rows, study=study)))
+    (figure,) = figures(training_time_section(run_of(*rows, study=study)))
     assert figure.caption == "ICL − ZSL in accuracy: 0.000 at the first checkpoint, +0.300 at the last."
     assert [chart.title for chart in figure.charts][-1] == "parameter distance from the last checkpoint"
     svg = figure.charts[0].svg
     assert svg.index(">step1<") < svg.index(">step2<")
-    assert training_time(run_of(*rows, study={"model": "tiny", "checkpoints": []})) is None
+    assert training_time_section(run_of(*rows, study={"model": "tiny", "checkpoints": []})) is None
 
 
 # Scores
 
 
 def test_the_reordering_reference_stands_above_ft_with_its_noise_ceiling() -> None:
-    section = scores(
+    section = scores_section(
         run_of(
             row("sim_aou", "FT", 0.3, method="GD"),
             row("sim_aou", "ICL_reordered", 0.49),
@@ -373,14 +374,14 @@ def test_the_reordering_reference_stands_above_ft_with_its_noise_ceiling() -> No
 
 
 def test_a_score_with_most_of_its_values_missing_is_flagged() -> None:
-    section = scores(run_of(row("sim_aou", "FT", 0.3, method="GD", n=40, n_missing=60)))
+    section = scores_section(run_of(row("sim_aou", "FT", 0.3, method="GD", n=40, n_missing=60)))
     (entry,) = rows_of(tables(section)[0])[0].entries
     assert entry.tone == "flagged"
     assert entry.under[-1] == "⚠ most values missing: 60 of 100 missing"
 
 
 def test_rows_of_several_k_are_grouped_and_do_not_repeat_what_they_share() -> None:
-    section = scores(
+    section = scores_section(
         run_of(*(row("sim_aou", "FT", 0.3, method="GD", k=k, task=task) for k in (4, 16) for task in ("mr", "sst2")))
     )
     (table,) = tables(section)
@@ -397,16 +398,16 @@ def test_corrected_queries_are_counted_and_never_mixed_with_all() -> None:
         row("sim_aou", "FT", 0.3, method="GD"),
         row("sim_aou", "FT", 0.6, method="GD", selection="corrected", n=36, n_missing=4),
     ]
-    (only,) = rows_of(tables(corrected(run_of(*rows)))[0])
+    (only,) = rows_of(tables(corrected_section(run_of(*rows)))[0])
     assert [entry.text for entry in only.entries] == ["10", "0.600"]  # 40 values on 4 layers
-    (of_all,) = rows_of(tables(scores(run_of(*rows)))[0])
+    (of_all,) = rows_of(tables(scores_section(run_of(*rows)))[0])
     assert of_all.entries[0].text == "0.300"
 
 
 def test_an_empty_selection_is_said_in_words() -> None:
     empty = {"std": None, "ci_low": None, "ci_high": None, "interval": None, "n": 0, "status": "nothing selected"}
     rows = [row("sim_aou", "FT", None, method="GD", selection="corrected", **empty)]
-    (only,) = rows_of(tables(corrected(run_of(*rows)))[0])
+    (only,) = rows_of(tables(corrected_section(run_of(*rows)))[0])
     assert [entry.text for entry in only.entries] == ["none", "no query"]
     assert only.entries[0].under == ("no query was wrong in ZSL and right in ICL and FT",)
 
@@ -436,7 +437,10 @@ def test_captions_say_what_the_intervals_that_are_drawn_hold_for(interval: str, 
         for layer in (0, 1)
     ]
     run = run_of(*rows)
-    for section in (make(run) for make in (rates, alpha, layers, order_sensitivity, against_k)):
+    for section in (
+        make(run)
+        for make in (rates_section, alpha_section, layers_section, order_sensitivity_section, against_k_section)
+    ):
         assert words in figures(section)[0].caption
 
 
@@ -446,7 +450,7 @@ def test_some_intervals_may_be_conditional_where_others_are_not() -> None:
         for k in (1, 4)
         for setting, interval in (("ZSL", "conditional"), ("ICL", "demonstrations"))
     ]
-    (figure,) = figures(against_k(run_of(*rows)))
+    (figure,) = figures(against_k_section(run_of(*rows)))
     assert "intervals over demonstration sets; some are conditional on these demonstrations." in figure.caption
 
 
@@ -454,7 +458,7 @@ def test_some_intervals_may_be_conditional_where_others_are_not() -> None:
 def test_layers_speak_of_other_demonstrations_only_where_these_were_run(has_control: bool) -> None:
     settings = ("FT", "FT_other_demonstrations") if has_control else ("FT",)
     rows = [row("sim_aou", setting, 0.4, method="GD", layer=layer) for setting in settings for layer in (None, 0, 1)]
-    (figure,) = figures(layers(run_of(*rows)))
+    (figure,) = figures(layers_section(run_of(*rows)))
     labels = ["GD", "GD on other demonstrations"]
     assert [key.label for key in figure.legend] == labels[: 1 + has_control]
     assert ("specificity" in figure.caption) == has_control == ("thin dashed" in figure.charts[0].svg)

@@ -1,11 +1,13 @@
 """Facts about the JSON schema: it allows what a study allows, explains every field, and refuses a misspelt one."""
 
+from dataclasses import fields
 from typing import Any
 
 import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
+from demograd.learn import Method, methods
 from demograd.study import Study, SyntheticStudy, preset_names, read_study
 from demograd.study.spec.files import PRESETS
 from demograd.study.spec.json_schema import json_schema
@@ -78,3 +80,11 @@ def test_one_value_stands_for_a_list_of_one(settings: dict[str, Any]) -> None:
 def test_every_field_says_what_it_means(schema: type[Study] | type[SyntheticStudy]) -> None:
     described = json_schema()["$defs"][schema.__name__]["properties"]
     assert [name for name in schema.model_fields if not described[name].get("description")] == []
+
+
+@pytest.mark.parametrize("method", methods().values())
+def test_every_option_of_a_method_says_what_it_means(method: type[Method]) -> None:
+    described = json_schema()["$defs"][method.__name__]["properties"]
+    options = {field.name for field in fields(method)} - {"learning_rate"}
+    assert set(described) == options | {"kind"}
+    assert [name for name in options if not described[name].get("description")] == []

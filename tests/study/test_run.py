@@ -210,14 +210,14 @@ def test_aligned_positions_make_zero_shot_depend_on_the_demonstrations(small_mod
 
 def test_a_claim_rests_on_the_sets_that_have_a_value() -> None:
     """One of five demonstration sets is all missing: four are too few to decide, and the table says four."""
-    from demograd.statistics.cell import cell
+    from demograd.statistics.number import number_of
     from demograd.study.rows import over_sets
 
     scores = [torch.rand(20, 3) + 1 for _ in range(5)]
     scores[2] = torch.full((20, 3), torch.nan)
     row = over_sets([statistics.aggregate(values) for values in scores], statistics.stack_seeds(scores), (-2.0, 2.0))
     assert row.n_seeds == 4
-    assert statistics.decide(cell(asdict(row)).interval).verdict == "undecided"
+    assert statistics.decide(number_of(asdict(row)).interval).verdict == "undecided"
 
 
 def test_an_empty_selection_is_missing_for_a_reason_of_its_own() -> None:

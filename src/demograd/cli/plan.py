@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import typer
 
+from demograd.study.measures import metrics_of_demonstrations, metrics_of_fine_tuning
 from demograd.study.plan import Plan, plan_study
 from demograd.study.plan.pace import in_words
 from demograd.study.schema import Study
@@ -29,6 +30,9 @@ def _lines(plan: Plan) -> list[tuple[str, str]]:
         lines.append(("cells", f"none: nothing is fine-tuned; {worlds} on {networks} are observed"))
     else:
         lines.append(("cells", "none: nothing is fine-tuned, and nothing is observed"))
+    if plan.cells:
+        metrics = metrics_of_fine_tuning(plan.study) + metrics_of_demonstrations(plan.study)
+        lines.append(("metrics", f"{len(metrics)} in each cell: {', '.join(metrics)}"))
     if plan.measured:
         lines.append(("measured alone", f"{networks}: {', '.join(plan.measured)}"))
     if plan.work:

@@ -13,7 +13,9 @@ class _Line:
 
     bar: TaskID
     so_far: int = 0
+    total: int = 0
     counts: bool = False
+    """Whether the setting is part of the whole work: the shared ZSL and ICL observations are not."""
 
 
 class ProgressBars:
@@ -45,19 +47,21 @@ class ProgressBars:
         self.progress.stop()
 
     def start(self, work: int) -> None:
-        """All the work there is."""
-        self.progress.update(self.whole, description="all cells", total=work, unit="steps and queries")
+        """All the work there is; with none that can be counted, the bar stays without an end."""
+        self.progress.update(self.whole, description="all work", total=work or None, unit="steps and queries")
 
     def begin(self, title: str, setting: str, total: int, worker: str = "") -> None:
-        """A setting of a cell begins."""
+        """A setting of a cell begins, or a training; what the setting before it left undone (it diverged) is over."""
         line = self._line(worker)
-        line.so_far, line.counts = 0, setting.startswith("FT")
-        unit = "steps, then queries" if line.counts else "queries"
+        if line.counts:
+            self.progress.advance(self.whole, line.total - line.so_far)
+        line.so_far, line.total, line.counts = 0, total, setting.startswith(("FT", "training"))
+        unit = {"training": "steps", "tuning": ""}.get(setting, "steps, then queries" if line.counts else "queries")
         prefix = f"{worker} · " if worker else ""
         self.progress.reset(line.bar, description=f"{prefix}{title} · {setting}", total=total, visible=True, unit=unit)
 
     def done(self, so_far: int, worker: str = "") -> None:
-        """So much of the setting is done; the shared ZSL and ICL observations are not counted in the whole."""
+        """So much of the setting is done."""
         line = self._line(worker)
         self.progress.update(line.bar, completed=so_far)
         if line.counts:

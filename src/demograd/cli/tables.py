@@ -10,6 +10,7 @@ from rich.text import Text
 
 from demograd.cli.printing import print_table, say
 from demograd.files import Place
+from demograd.metrics import METRICS
 from demograd.report import Run, deciding_p, network_table, read_run, score_table
 from demograd.self_check import CheckResult
 from demograd.statistics import Verdict
@@ -31,7 +32,8 @@ def print_scores(folder: Place) -> None:
         _print_networks(run)
         return
     scores = score_table(run.results)
-    metrics = [str(name) for name in scores if name in _PLAIN or str(name).startswith(_SPECIFIC)]
+    plain = {*_PLAIN, *(metric.title for metric in METRICS.values() if metric.is_of_another_package)}
+    metrics = [str(name) for name in scores if name in plain or str(name).startswith(_SPECIFIC)]
     if metrics:  # none where only networks or distributions were looked at: the report has them
         _print_metrics(scores, metrics)
     say(run.finding.sentence)

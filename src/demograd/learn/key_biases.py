@@ -20,12 +20,12 @@ from demograd.observe.attention import causal_attention
 from demograd.observe.attention_hook import AttentionCall, attention_routed
 
 TOKENS = 12
-"""Of the pass that finds them: positions enough for the slowest rotation to show in float32."""
+"""Length of the pass that finds the entries: enough positions for the slowest rotation to show in float32."""
 
 
 @torch.no_grad()
 def unnoticed_key_biases(anatomy: Anatomy) -> dict[int, Bool[Tensor, " entries"]]:
-    """Which entries of each key bias no attention can notice, by the `id` of the parameter that holds it.
+    """Masks of the entries of each key bias that no attention can notice, by the `id` of the parameter that holds it.
 
     Found on the network itself, in one pass: those whose keys enter the softmax as they left the projection, neither
     rotated nor normed. Fused projections: False at queries and values.

@@ -120,13 +120,13 @@ class _LayerLearner:
             for handle in handles:
                 handle.remove()
 
-    def _before_block(self, block: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, Any]:
-        hidden = inputs[0] if inputs else named["hidden_states"]
+    def _before_block(self, block: nn.Module, inputs: tuple[Any, ...], options: dict[str, Any]) -> tuple[Any, Any]:
+        hidden = inputs[0] if inputs else options["hidden_states"]
         # "block inputs of earlier tokens stay as computed": within a demonstration, a longer pass keeps its prefix
         if self.method.step == "token" and self.block_inputs is not None:
             hidden = torch.cat([self.block_inputs, hidden[:, self.block_inputs.shape[1] :]], dim=1)
         self.block_inputs = hidden
-        return ((hidden, *inputs[1:]), named) if inputs else (inputs, {**named, "hidden_states": hidden})
+        return ((hidden, *inputs[1:]), options) if inputs else (inputs, {**options, "hidden_states": hidden})
 
     def _after_attention(self, module: nn.Module, inputs: Any, output: Any) -> None:
         self.attention_output = output[0] if isinstance(output, tuple) else output

@@ -30,8 +30,8 @@ class LayerCausalGradientDescent(Method):
             }
         },
     )
-    """What U reads: the block's output (the released runs), the residual stream after attention, or the attention
-    output alone (the paper's formula)."""
+    """The hidden states that U reads: the block's output (the released runs), the residual stream after attention, or
+    the attention output alone (the paper's formula)."""
     step: Literal["demonstration", "token"] = field(
         default="demonstration", metadata={"words": {"token": "one step per token"}}
     )

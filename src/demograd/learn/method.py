@@ -6,7 +6,7 @@ schema, its plan, `demograd list methods` and the report ask this registry. Noth
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import MISSING, Field, asdict, dataclass, field, fields, is_dataclass
+from dataclasses import MISSING, Field, asdict, dataclass, field, fields
 from functools import cache
 from importlib import import_module
 from importlib.resources import files
@@ -33,20 +33,20 @@ class Method(ABC):
     __pydantic_config__ = {"extra": "forbid", "use_attribute_docstrings": True}  # noqa: RUF012 (no field, never changed)
 
     name: ClassVar[str]
-    """What `@method` registered the class under."""
+    """The name under which `@method` registered the class."""
     version: ClassVar[int] = 1
-    """Part of what a finished cell is known by: raise it when the method computes something else than before."""
+    """The version of its numbers, part of a cell's key: raise it when the method computes something else."""
     layer_causal: ClassVar[bool] = False
     """Whether each layer learns from a loss of its own and no gradient crosses a block's boundary: then one layer's
     graph is held at a time, and `which: all` means the parameters of the blocks."""
 
     learning_rate: Real
     parameters: ParameterSubset = field(default_factory=ParameterSubset)
-    """What is trained; every other entry keeps its bits."""
+    """The parameters that are trained; every other entry keeps its bits."""
     optimizer: Literal["sgd", "adam"] = field(default="sgd", metadata={"words": {"adam": "Adam"}})
     """Adam leaves out the entries of key biases whose gradient is nothing but rounding (`learn.key_biases`)."""
     momentum: Real = 0.0
-    """Of SGD; Adam keeps its own."""
+    """The momentum of SGD; Adam has its own."""
     epochs: Whole = field(default=1, metadata={"words": "{} epochs"})
     """Passes over the demonstrations."""
     clip: Real | None = None
@@ -115,7 +115,7 @@ class Method(ABC):
         return kind | {name: value for name, value in asdict(self).items() if name != "learning_rate"}
 
     def key(self) -> dict[str, Any]:
-        """What numbers depend on: the settings, and which method of which version it is.
+        """The settings that numbers depend on, with the method's name and version, for the key of a unit of work.
 
         demograd's own methods go by the name of their class. Those of users go by their registered name, so that a
         class of theirs that is called like one of demograd's is never taken for it.
@@ -145,8 +145,9 @@ def method(name: str) -> Callable[[Registered], Registered]:
     """
 
     def register(registered: Registered) -> Registered:
-        frozen = is_dataclass(registered) and registered.__dataclass_params__.frozen  # type: ignore[attr-defined]
-        if not (frozen and issubclass(registered, Method)):
+        # its own, not those of the class that it is derived from: else its fields would be no settings
+        parameters = vars(registered).get("__dataclass_params__")
+        if not (parameters and parameters.frozen and issubclass(registered, Method)):
             raise TypeError(f'@method("{name}") takes a frozen dataclass that is a subclass of demograd.learn.Method')
         before = _METHODS.get(name, registered)
         if (before.__qualname__, before.__module__) != (registered.__qualname__, registered.__module__):
@@ -170,7 +171,7 @@ def methods() -> dict[str, type[Method]]:
         UserError: a method of an installed package cannot be loaded.
     """
     _load_methods()
-    return dict(_METHODS)
+    return dict(sorted(_METHODS.items()))
 
 
 @cache
@@ -183,7 +184,7 @@ def _load_methods() -> None:
 
 
 def about(registered: type[Method]) -> str:
-    """What a method does, in a line."""
+    """The first line of a method's docstring."""
     return (registered.__doc__ or "").strip().partition("\n")[0].removesuffix(".")
 
 
@@ -191,11 +192,10 @@ def method_with(options: Mapping[str, Any]) -> type[Method] | None:
     """The method whose options these are, as `Method.options` has them; None: it is not registered here."""
     if "kind" in options:
         return methods().get(options["kind"])
-    names = {*options, "learning_rate"}
-    for registered in methods().values():
-        if registered._is_built_in() and names == {setting.name for setting in fields(registered)}:
-            return registered
-    return None
+    built_in = [registered for registered in methods().values() if registered._is_built_in()]
+    suited = [registered for registered in built_in if {*options} <= {setting.name for setting in fields(registered)}]
+    # GD's options are all among LCGD's, which has more
+    return min(suited, key=lambda registered: len(fields(registered)), default=None)
 
 
 def options_in_words(options: Mapping[str, Any]) -> str:
@@ -233,8 +233,8 @@ def _in_words(name: str, value: Any, words: Any) -> str:
 
 
 class Diverged(Exception):
-    """A loss or a weight that is not finite: the method's run ends here, with this word and the step."""
+    """A loss, gradient or weight is not finite: training ended at this step."""
 
-    def __init__(self, step: int, what: str) -> None:
-        super().__init__(f"diverged at step {step}: {what} is not finite")
+    def __init__(self, step: int, quantity: str) -> None:
+        super().__init__(f"diverged at step {step}: {quantity} is not finite")
         self.step = step

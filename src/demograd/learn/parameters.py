@@ -98,7 +98,7 @@ def restore(layers: list[TrainedLayer]) -> None:
 
 
 def change_of(anatomy: Anatomy, layers: list[TrainedLayer]) -> dict[str, Tensor]:
-    """What training added to each parameter, float32, zero where nothing was trained, by its name in the network.
+    """The change of each parameter by training, float32, zero where nothing was trained, by its name in the network.
 
     It is the change of the masters: in a network of 16 bit this includes what rounding loses.
     """
@@ -132,8 +132,8 @@ def slices_of_layers(anatomy: Anatomy, subset: ParameterSubset) -> dict[int, lis
     slices = {}
     for number in subset.numbers(len(anatomy.blocks)):
         if subset.which == "all":
-            named = anatomy.blocks[number].named_parameters()
-            parts = [ParameterSlice(f"{number}.{name}", None, parameter) for name, parameter in named]
+            parameters = anatomy.blocks[number].named_parameters()
+            parts = [ParameterSlice(f"{number}.{name}", None, parameter) for name, parameter in parameters]
         else:
             parts = anatomy.key_value_parameters(number)
         slices[number] = [_share(part, subset) for part in parts if subset.which != "value" or part.part == "value"]
@@ -145,10 +145,10 @@ def slices_outside_layers(anatomy: Anatomy, subset: ParameterSubset) -> list[Par
     if subset.which != "all" or subset.layers != "all":
         return []
     inside = {id(parameter) for block in anatomy.blocks for parameter in block.parameters()}
-    named = anatomy.network.named_parameters()  # tied ones once
+    parameters = anatomy.network.named_parameters()  # tied ones once
     return [
         _share(ParameterSlice(name, None, parameter), subset)
-        for name, parameter in named
+        for name, parameter in parameters
         if id(parameter) not in inside
     ]
 
@@ -160,7 +160,7 @@ def _share(part: ParameterSlice, subset: ParameterSubset) -> ParameterSlice:
 
 
 def drawn_entries(name: str, count: int, fraction: float, seed: int) -> Bool[Tensor, " count"]:
-    """Which of a slice's entries are trained: the same on every device, and whatever else is trained."""
+    """The mask of a slice's trained entries: the same on every device, and whatever else is trained."""
     digest = hashlib.sha256(f"{seed}:{name}".encode()).digest()
     generator = torch.Generator().manual_seed(int.from_bytes(digest[:8], "big"))
     return torch.rand(count, generator=generator) < fraction

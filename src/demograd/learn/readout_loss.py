@@ -37,9 +37,9 @@ def readout_loss(
     total, expected = torch.zeros_like(top), torch.zeros_like(normed, dtype=torch.float32)
     for first in range(0, len(anatomy.unembedding.weight), TOKENS_AT_A_TIME):
         logits = anatomy.unembed(normed, slice(first, first + TOKENS_AT_A_TIME))
-        here = ((first <= targets) & (targets < first + TOKENS_AT_A_TIME)).nonzero().squeeze(1)
+        rows = ((first <= targets) & (targets < first + TOKENS_AT_A_TIME)).nonzero().squeeze(1)
         others = logits.detach()
-        others[here, targets[here] - first] = -torch.inf
+        others[rows, targets[rows] - first] = -torch.inf
         before, top = top, torch.maximum(top, others.amax(dim=1, keepdim=True))
         exponentials, shrunk = (others - top).exp_(), (before - top).exp_()
         total = shrunk * total + exponentials.sum(dim=1, keepdim=True)

@@ -134,6 +134,6 @@ def descend(parameters: Sequence[nn.Parameter], loss: Float[Tensor, ""], learnin
 
 
 def _first(output: Any) -> Tensor:
-    """What a module passes on: some blocks and attentions return more beside it."""
+    """The hidden states of an output: some blocks and attentions return more beside them."""
     first: Tensor = output[0] if isinstance(output, tuple) else output
     return first

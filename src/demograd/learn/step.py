@@ -51,8 +51,8 @@ class Training:
 
         Passes from which nothing is learned are run on the way, where their query vectors are recorded.
         """
-        passes = [each for sequence in self.sequences for each in self.passes(sequence, step)]
-        for batch in ([passes] if step == "batch" else [[each] for each in passes]) * epochs:
+        passes = [training_pass for sequence in self.sequences for training_pass in self.passes(sequence, step)]
+        for batch in ([passes] if step == "batch" else [[training_pass] for training_pass in passes]) * epochs:
             if len(batch[0].rows):
                 yield batch
             elif self._queries:

@@ -1,4 +1,4 @@
-"""Which parameters fine-tuning may change: what of them, in which layers, and what share of their entries."""
+"""The subset of parameters that fine-tuning may change: kinds, layers, and the share of their entries."""
 
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
@@ -46,8 +46,8 @@ class ParameterSubset:
             )
         if isinstance(self.layers, str):
             deep = depth - third
-            named = {"all": (0, depth), "shallow": (0, third), "middle": (third, deep), "deep": (deep, depth)}
-            return range(*named[self.layers])
+            bounds = {"all": (0, depth), "shallow": (0, third), "middle": (third, deep), "deep": (deep, depth)}
+            return range(*bounds[self.layers])
         first, last = self.layers if isinstance(self.layers, tuple) else (self.layers, self.layers)
         if not all(-depth <= number < depth for number in (first, last)) or first % depth > last % depth:
             raise UserError(

@@ -14,7 +14,8 @@ from jaxtyping import Float
 from scipy.stats import kendalltau
 from torch import Tensor
 
-from demograd.metrics.extra import extra
+from demograd.metrics.observations import extra
+from demograd.metrics.registry import COSINE, SHARE, metric
 from demograd.observe.observation import Observation
 
 TOP_TOKENS, TOP_DEMONSTRATIONS = 100, 5
@@ -39,6 +40,50 @@ class AttentionAgreement:
     """The same for 5 demonstrations."""
 
 
+@metric(
+    "Kendall's τ of attention to demonstrations, by token",
+    name="attention_kendall_by_token",
+    part="kendall_by_token",
+    definition="Kendall's τ between ICL's and FT's weights, by token",
+    source="Dai 2023",
+    group="attention_to_demonstrations",
+    table=None,
+    bounds=COSINE,
+    extras={"ICL": ("context_logits",), "FT": ("query_vectors",)},
+)
+@metric(
+    "Kendall's τ of attention to demonstrations, by demonstration",
+    name="attention_kendall_by_demonstration",
+    part="kendall_by_demonstration",
+    definition="Kendall's τ between ICL's and FT's weights, by demonstration",
+    source="Dai 2023",
+    group="attention_to_demonstrations",
+    table=None,
+    bounds=COSINE,
+    extras={"ICL": ("context_logits",), "FT": ("query_vectors",)},
+)
+@metric(
+    "top recall of attention to demonstrations, by token",
+    name="attention_recall_by_token",
+    part="recall_by_token",
+    definition="Share of FT's 100 tokens (5 demonstrations) in ICL's, by token",
+    source="Dai 2023",
+    group="attention_to_demonstrations",
+    table=None,
+    bounds=SHARE,
+    extras={"ICL": ("context_logits",), "FT": ("query_vectors",)},
+)
+@metric(
+    "top recall of attention to demonstrations, by demonstration",
+    name="attention_recall_by_demonstration",
+    part="recall_by_demonstration",
+    definition="Share of FT's 100 tokens (5 demonstrations) in ICL's, by demonstration",
+    source="Dai 2023",
+    group="attention_to_demonstrations",
+    table=None,
+    bounds=SHARE,
+    extras={"ICL": ("context_logits",), "FT": ("query_vectors",)},
+)
 def attention_to_demonstrations(
     icl: Observation,
     ft: Observation,
@@ -78,15 +123,63 @@ def attention_to_demonstrations(
     query = extra(ft, "FT", name)
     keys = torch.cat([queries[1:] for queries in training_queries]).double()
     inner_products = torch.einsum("qlw,tlw->qlt", query, keys)
-    of_icl, of_ft = _log_weights(_icl_logits(icl, spans), lengths), _log_weights(inner_products, lengths)
+    weights_icl, weights_ft = _log_weights(_icl_logits(icl, spans), lengths), _log_weights(inner_products, lengths)
     return AttentionAgreement(
-        _kendall(of_icl["token"], of_ft["token"]),
-        _kendall(of_icl["demonstration"], of_ft["demonstration"]),
-        _recall(of_icl["token"], of_ft["token"], TOP_TOKENS),
-        _recall(of_icl["demonstration"], of_ft["demonstration"], TOP_DEMONSTRATIONS),
+        _kendall(weights_icl["token"], weights_ft["token"]),
+        _kendall(weights_icl["demonstration"], weights_ft["demonstration"]),
+        _recall(weights_icl["token"], weights_ft["token"], TOP_TOKENS),
+        _recall(weights_icl["demonstration"], weights_ft["demonstration"], TOP_DEMONSTRATIONS),
     )
 
 
+@metric(
+    "Kendall's τ of attention to demonstrations, by token, random",
+    name="random_attention_kendall_by_token",
+    part="kendall_by_token",
+    definition="Kendall's τ of attention to demonstrations, by token: ICL's against random weights",
+    source="Dai 2023",
+    group="attention_to_demonstrations",
+    table=None,
+    bounds=COSINE,
+    extras={"ICL": ("context_logits",)},
+    after="attention_kendall_by_token",
+)
+@metric(
+    "Kendall's τ of attention to demonstrations, by demonstration, random",
+    name="random_attention_kendall_by_demonstration",
+    part="kendall_by_demonstration",
+    definition="Kendall's τ of attention to demonstrations, by demonstration: ICL's against random weights",
+    source="Dai 2023",
+    group="attention_to_demonstrations",
+    table=None,
+    bounds=COSINE,
+    extras={"ICL": ("context_logits",)},
+    after="attention_kendall_by_demonstration",
+)
+@metric(
+    "top recall of attention to demonstrations, by token, random",
+    name="random_attention_recall_by_token",
+    part="recall_by_token",
+    definition="Top recall of attention to demonstrations, by token: ICL's against random weights",
+    source="Dai 2023",
+    group="attention_to_demonstrations",
+    table=None,
+    bounds=SHARE,
+    extras={"ICL": ("context_logits",)},
+    after="attention_recall_by_token",
+)
+@metric(
+    "top recall of attention to demonstrations, by demonstration, random",
+    name="random_attention_recall_by_demonstration",
+    part="recall_by_demonstration",
+    definition="Top recall of attention to demonstrations, by demonstration: ICL's against random weights",
+    source="Dai 2023",
+    group="attention_to_demonstrations",
+    table=None,
+    bounds=SHARE,
+    extras={"ICL": ("context_logits",)},
+    after="attention_recall_by_demonstration",
+)
 def random_attention_to_demonstrations(icl: Observation, spans: Spans, *, seed: int = 0) -> AttentionAgreement:
     """The baseline: ICL's attention against weights uniform in [0, 1), drawn anew for every query and layer.
 
@@ -102,8 +195,8 @@ def random_attention_to_demonstrations(icl: Observation, spans: Spans, *, seed: 
     random = np.random.RandomState(seed)
     weights = _log_weights(_icl_logits(icl, spans), lengths)
     kendalls = {
-        level: _kendall(of_icl, torch.from_numpy(random.random_sample(tuple(of_icl.shape))))
-        for level, of_icl in weights.items()
+        level: _kendall(log_weights, torch.from_numpy(random.random_sample(tuple(log_weights.shape))))
+        for level, log_weights in weights.items()
     }
     by_token = torch.full_like(kendalls["token"], _expected_recall(sum(lengths), TOP_TOKENS))
     by_demonstration = torch.full_like(by_token, _expected_recall(len(lengths), TOP_DEMONSTRATIONS))
@@ -138,10 +231,10 @@ def _kendall(a: Float[Tensor, "queries layers n"], b: Float[Tensor, "queries lay
 def _recall(icl: Float[Tensor, "queries layers n"], ft: Float[Tensor, "queries layers n"], k: int) -> Tensor:
     if icl.shape[-1] <= k:
         return torch.full(icl.shape[:2], torch.nan)
-    found = torch.zeros_like(icl).scatter_(-1, icl.topk(k, dim=-1).indices, 1.0)
-    return found.gather(-1, ft.topk(k, dim=-1).indices).mean(dim=-1).float()
+    is_top = torch.zeros_like(icl).scatter_(-1, icl.topk(k, dim=-1).indices, 1.0)
+    return is_top.gather(-1, ft.topk(k, dim=-1).indices).mean(dim=-1).float()
 
 
 def _expected_recall(n: int, k: int) -> float:
-    """Of a random choice of k among n."""
+    """The recall of a random choice of k among n."""
     return k / n if n > k else float("nan")

@@ -4,13 +4,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from demograd.metrics.comparable import attention_outputs
-from demograd.metrics.resolution import is_resolved, resolution
+from demograd.metrics.observations import attention_outputs, is_resolved, resolution
+from demograd.metrics.registry import SIZE, metric
 from demograd.observe.observation import Observation
 
 
+@metric("update size", source="demograd", group="size", table="Size of the updates", bounds=SIZE)
 def relative_update_size(zsl: Observation, other: Observation) -> Float[Tensor, "queries layers"]:
-    """‖h_other − h_ZSL‖ / ‖h_ZSL‖, also below resolution: it is what shows that. NaN (missing) where h_ZSL is zero.
+    """‖h − h_ZSL‖ / ‖h_ZSL‖ of ICL or FT.
+
+    Also below resolution: it is what shows that. NaN (missing) where h_ZSL is zero.
 
     **Raises:** ValueError for observations that do not match, or that are not finite.
     """
@@ -19,8 +22,11 @@ def relative_update_size(zsl: Observation, other: Observation) -> Float[Tensor, 
     return torch.where(size > 0, (h_other - h_zsl).norm(dim=-1) / size, torch.nan).float()
 
 
+@metric("‖u_FT‖ / ‖u_ICL‖", source="demograd", group="size", table="Size of the updates", bounds=SIZE)
 def update_size_ratio(zsl: Observation, icl: Observation, ft: Observation) -> Float[Tensor, "queries layers"]:
-    """‖h_FT − h_ZSL‖ / ‖h_ICL − h_ZSL‖. NaN (missing) where ICL's update is below resolution; FT's may be.
+    """‖h_FT − h_ZSL‖ / ‖h_ICL − h_ZSL‖.
+
+    NaN (missing) where ICL's update is below resolution; FT's may be.
 
     **Raises:** as `sim_aou`.
     """

@@ -1,5 +1,5 @@
 """Three more checks before any score counts: are the updates above resolution, are they of a size that can be compared,
-are there enough seeds? (Whether anything was learned is in `learning.py`.)
+are there enough seeds? (Whether anything was learned is in `learning_gates.py`.)
 """
 
 from collections.abc import Sequence

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from demograd.report.section import Figure as Figure
     from demograd.report.section import Group as Group
     from demograd.report.section import Head as Head
-    from demograd.report.section import Row as Row
     from demograd.report.section import Section as Section
     from demograd.report.section import Table as Table
+    from demograd.report.section import TableRow as TableRow
     from demograd.report.section import section as section
     from demograd.report.sections.claims import deciding_p as deciding_p
 

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 
-from demograd.statistics.cell import Cell, precise_cell, written
+from demograd.statistics.number import Number, precise_number_of, written
+from demograd.words import Setting
 
 if TYPE_CHECKING:
     from demograd.report.run import Run
 
-NETWORK, CONSTRUCTION, REFERENCE = "TF", "construction", "reference"
-"""The settings: a small trained transformer, weights that theory gives, and an algorithm without weights."""
+SETTINGS = (Setting.TF, Setting.CONSTRUCTION, Setting.REFERENCE)
+"""The settings of synthetic studies."""
 
 
 class Subject(NamedTuple):
@@ -28,7 +29,7 @@ class Subject(NamedTuple):
 
 def synthetic_rows(results: pd.DataFrame) -> pd.DataFrame:
     """The rows of synthetic settings over all training seeds and layers."""
-    is_synthetic = results["setting"].isin([NETWORK, CONSTRUCTION, REFERENCE])
+    is_synthetic = results["setting"].isin(SETTINGS)
     return results[is_synthetic & results[["seed", "layer", "head"]].isna().all(axis=1)]
 
 
@@ -37,27 +38,27 @@ def of_context(rows: pd.DataFrame, context: int | None) -> pd.DataFrame:
     return rows[rows["k"].isna() | (rows["k"] == context)]
 
 
-def cells(rows: pd.DataFrame, metric: str, setting: str = NETWORK) -> dict[Subject, Cell]:
+def by_subject(rows: pd.DataFrame, metric: str, setting: str = Setting.TF) -> dict[Subject, Number]:
     """A metric of each subject that has it, in the order of the results; not its values at some `at` or step."""
     whole = rows[(rows["metric"] == metric) & (rows["setting"] == setting) & rows[["at", "step"]].isna().all(axis=1)]
-    return {subject(row): precise_cell(row) for row in whole.to_dict("records")}
+    return {subject(row): precise_number_of(row) for row in whole.to_dict("records")}
 
 
 def by_seed(results: pd.DataFrame, metric: str) -> dict[Subject, list[float]]:
     """A metric of each network that has it, one number per training seed; missing numbers are left out."""
     values: dict[Subject, list[float]] = {}
-    rows = results[(results["metric"] == metric) & (results["setting"] == NETWORK) & results["seed"].notna()]
+    rows = results[(results["metric"] == metric) & (results["setting"] == Setting.TF) & results["seed"].notna()]
     for row in rows[rows[["at", "step"]].isna().all(axis=1) & rows["value"].notna()].to_dict("records"):
         values.setdefault(subject(row), []).append(float(row["value"]))
     return values
 
 
-def cells_at(rows: pd.DataFrame, metric: str, setting: str = NETWORK) -> dict[Subject, dict[float, Cell]]:
+def by_subject_and_at(rows: pd.DataFrame, metric: str, setting: str = Setting.TF) -> dict[Subject, dict[float, Number]]:
     """A metric of each subject that has it, at each `at`."""
-    values: dict[Subject, dict[float, Cell]] = {}
+    values: dict[Subject, dict[float, Number]] = {}
     chosen = rows[(rows["metric"] == metric) & (rows["setting"] == setting) & rows["at"].notna()]
     for row in chosen.to_dict("records"):
-        values.setdefault(subject(row), {})[float(row["at"])] = precise_cell(row)
+        values.setdefault(subject(row), {})[float(row["at"])] = precise_number_of(row)
     return values
 
 
@@ -83,9 +84,9 @@ def network_table(run: "Run") -> pd.DataFrame:
     Numbers to compute with are in `run.results`.
     """
     rows = run.networks_at_context
-    losses, cosines = cells(rows, "loss"), cells(rows, "sensitivity_cosine")
+    losses, cosines = by_subject(rows, "loss"), by_subject(rows, "sensitivity_cosine")
     lines = []
-    for subject, ratio in cells(rows, "loss_ratio").items():
+    for subject, ratio in by_subject(rows, "loss_ratio").items():
         loss, cosine = losses.get(subject._replace(reference="")), cosines.get(subject)
         lines.append(
             {

@@ -1,6 +1,6 @@
 """The notes of a page: limits of its numbers, beside the notes that the run wrote."""
 
-from demograd.report.networks import cells, of_context
+from demograd.report.networks import by_subject, of_context
 from demograd.report.run import Run
 from demograd.words import listed
 
@@ -56,7 +56,9 @@ def precision(run: Run) -> str:
 
 def clamped(run: Run) -> str:
     """A note on networks with more than `CLAMPED_SHARE` of their tokens clamped in tests; else empty."""
-    shares = {subject: cell.value or 0.0 for subject, cell in cells(run.networks_at_context, "clamped_share").items()}
+    shares = {
+        subject: number.value or 0.0 for subject, number in by_subject(run.networks_at_context, "clamped_share").items()
+    }
     clauses = [
         f"{100 * share:.2g} % of “{subject.network}” in {subject.world}"
         for subject, share in shares.items()

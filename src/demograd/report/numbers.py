@@ -1,18 +1,18 @@
-"""What captions say of intervals, and layers in words."""
+"""Captions say what intervals are over; layers in words."""
 
 from collections.abc import Iterable
 
 import pandas as pd
 
-from demograd.statistics.cell import Cell
+from demograd.statistics.number import Number
 
 
-def interval_note(mark: str, cells: Iterable[Cell]) -> str:
+def interval_note(mark: str, numbers: Iterable[Number]) -> str:
     """The sentence of a caption on intervals, `Upright lines: 95 % intervals over demonstration sets.`
 
     `mark` is the part of the chart that shows them. Empty if no number has an interval.
     """
-    return _interval_note(mark, {cell.conditional for cell in cells if cell.bounds})
+    return _interval_note(mark, {number.conditional for number in numbers if number.bounds})
 
 
 def interval_note_of_points(mark: str, points: pd.DataFrame) -> str:

@@ -11,12 +11,12 @@ from demograd.errors import UserError
 from demograd.files import Place, written_whole
 from demograd.metrics import METRICS
 from demograd.report.charts.drawing import NUMBER
-from demograd.report.networks import DEFINITIONS, NETWORK, REFERENCE
+from demograd.report.networks import DEFINITIONS
 from demograd.report.notes import page_notes
 from demograd.report.run import Run, read_run
 from demograd.report.section import registered_sections
 from demograd.statistics import SEEDS_FOR_SPECIFICITY, SEEDS_TO_DECIDE
-from demograd.words import COLUMNS
+from demograd.words import COLUMNS, Setting
 
 _FILES = {
     "results.parquet": "every number of this page and those behind it, one a row",
@@ -126,7 +126,7 @@ def _heading(run: Run) -> dict[str, Any]:
 
 def _heading_of_networks(run: Run) -> dict[str, Any]:
     losses = run.results[run.results["metric"].isin(["loss", "training_loss", "loss_by_position"])]
-    networks, references = (losses[losses["setting"] == setting] for setting in (NETWORK, REFERENCE))
+    networks, references = (losses[losses["setting"] == setting] for setting in (Setting.TF, Setting.REFERENCE))
     systems = {world["kind"] == "system" for world in run.study["worlds"].values()}
     return {
         "kicker": "is what a transformer learns in its context gradient descent?",
@@ -162,4 +162,5 @@ def _methods(run: Run) -> list[dict[str, Any]]:
 def _definitions(run: Run) -> list[Any]:
     """The metrics that the page shows."""
     shown = set(run.results["metric"])
-    return [metric for name, metric in {**DEFINITIONS, **METRICS}.items() if name in shown]
+    definitions = {**DEFINITIONS, **METRICS} if run.is_synthetic else METRICS
+    return [metric for name, metric in definitions.items() if name in shown]

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from demograd.errors import UserError
 from demograd.files import Place, check_holds, read_json, read_table, read_yaml
-from demograd.report.networks import CONSTRUCTION, NETWORK, REFERENCE, of_context, synthetic_rows
+from demograd.report.networks import SETTINGS, of_context, synthetic_rows
 from demograd.report.scores import Scores, overall
 from demograd.words import COLUMNS
 
@@ -109,7 +109,7 @@ class Run:
     @cached_property
     def scores(self) -> Scores:
         """The language model's numbers over all demonstration sets, layers, heads and steps."""
-        return overall(self.results[~self.results["setting"].isin([NETWORK, CONSTRUCTION, REFERENCE])])
+        return overall(self.results[~self.results["setting"].isin(SETTINGS)])
 
     @cached_property
     def networks(self) -> pd.DataFrame:

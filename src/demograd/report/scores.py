@@ -7,13 +7,15 @@ from typing import Any
 
 import pandas as pd
 
-from demograd.metrics import METRICS
+from demograd.metrics import METRICS, Metric
 from demograd.report.subject import Variant, in_order, telling_fields, variant
-from demograd.statistics.cell import NOT_MEASURED, Cell, cell
+from demograd.statistics.number import NOT_MEASURED, Number, number_of
 from demograd.words import Control, Reading, Setting
 
 LEADING = ("sim_aou", "sim_am_delta")
 """The scores that a reader sees first."""
+TABLES = ("Attention outputs", "Attention logits", "What is predicted", "Size of the updates", "Random baselines")
+"""In their order on the page; those that only metrics of other packages name follow."""
 NEAREST_RATE_NOTE = "Of several learning rates: the one whose update is nearest to ICL’s in size."
 
 
@@ -21,37 +23,37 @@ NEAREST_RATE_NOTE = "Of several learning rates: the one whose update is nearest 
 class Scores:
     """The numbers over all demonstration sets, layers, heads and steps."""
 
-    cells: dict[tuple[Variant, str, str], Cell]
-    """(variant, metric, setting) → cell."""
-    specificities: dict[tuple[Variant, str, Control], Cell]
-    """(variant, metric, control) → cell."""
-    ceilings: dict[tuple[Variant, str], Cell]
+    numbers: dict[tuple[Variant, str, str], Number]
+    """(variant, metric, setting) → number."""
+    specificities: dict[tuple[Variant, str, Control], Number]
+    """(variant, metric, control) → number."""
+    ceilings: dict[tuple[Variant, str], Number]
     """(variant, metric) → the noise ceiling."""
 
     def tuned(self, selection: str = "all") -> list[Variant]:
         """The variants with a fine-tuning method, in the order of tables."""
-        variants = (variant for variant, _, _ in self.cells)
+        variants = (variant for variant, _, _ in self.numbers)
         return in_order(variant for variant in variants if variant.method and variant.selection == selection)
 
-    def by_variant(self, metric: str, setting: str) -> dict[Variant, Cell]:
+    def by_variant(self, metric: str, setting: str) -> dict[Variant, Number]:
         """One number of every variant that has it, in the order of tables."""
-        cells = {variant: cell for (variant, *score), cell in self.cells.items() if score == [metric, setting]}
-        return {variant: cells[variant] for variant in in_order(cells)}
+        numbers = {variant: number for (variant, *score), number in self.numbers.items() if score == [metric, setting]}
+        return {variant: numbers[variant] for variant in in_order(numbers)}
 
-    def get(self, variant: Variant, metric: str, setting: str) -> Cell:
+    def get(self, variant: Variant, metric: str, setting: str) -> Number:
         """A variant's number; one that does not depend on fine-tuning is the same whatever the method."""
-        cell = self.cells.get((variant, metric, setting)) or self.cells.get((variant.untuned, metric, setting))
-        return cell or NOT_MEASURED
+        number = self.numbers.get((variant, metric, setting)) or self.numbers.get((variant.untuned, metric, setting))
+        return number or NOT_MEASURED
 
-    def specificity(self, variant: Variant, metric: str, control: Control) -> Cell:
+    def specificity(self, variant: Variant, metric: str, control: Control) -> Number:
         """A variant's specificity; one that is not there says why the scores under it are not."""
-        if cell := self.specificities.get((variant, metric, control)):
-            return cell
+        if number := self.specificities.get((variant, metric, control)):
+            return number
         parts = [self.get(variant, metric, setting) for setting in (Setting.FT, control.setting)]
         why = next((part.status for part in parts if part.status != "ok"), NOT_MEASURED.status)
         return replace(NOT_MEASURED, status=why)
 
-    def column(self, variant: Variant, column: "Column") -> Cell:
+    def column(self, variant: Variant, column: "Column") -> Number:
         """A variant's number in a column of the score table."""
         if column.versus is not None:
             return self.specificity(variant, column.metric, column.versus)
@@ -84,48 +86,31 @@ def overall(results: pd.DataFrame) -> Scores:
     scores = Scores({}, {}, {})
     for row in whole.to_dict("records"):
         if row["reading"] == Reading.NOISE_CEILING:
-            scores.ceilings[variant(row), row["metric"]] = cell(row)
+            scores.ceilings[variant(row), row["metric"]] = number_of(row)
         elif pd.notna(row["versus"]):
-            scores.specificities[variant(row), row["metric"], Control(row["versus"])] = cell(row)
+            scores.specificities[variant(row), row["metric"], Control(row["versus"])] = number_of(row)
         elif row["reading"] == Reading.PLAIN:
-            scores.cells[variant(row), row["metric"], row["setting"]] = cell(row)
+            scores.numbers[variant(row), row["metric"], row["setting"]] = number_of(row)
     return scores
 
 
-def plain(results: pd.DataFrame) -> pd.DataFrame:
+def plain_rows(results: pd.DataFrame) -> pd.DataFrame:
     """The rows that are a score itself: no difference from a control, and nothing read between learning rates."""
     return results[results["versus"].isna() & (results["reading"] == Reading.PLAIN)]
 
 
 def columns(scores: Scores) -> dict[str, list[Column]]:
     """The score table's columns that were measured, in groups: specificity leads, plain scores follow."""
-    similarities = [name for name, metric in METRICS.items() if metric.kind == "similarity" and metric.has_layers]
-    tuned = [name for name in similarities if METRICS[name].arguments == ("zsl", "icl", "ft")]
-    others = [name for name in tuned if name not in LEADING]
-    groups = {
-        "Specificity": _specificities(LEADING),
-        "Attention outputs": [_of_ft(name) for name in tuned if "aou" in name],
-        "Attention logits": [_of_ft(name) for name in tuned if "sim_am" in name],
-        "What is predicted": [
-            _of_ft("rec2ftp"),
-            Column("rec2ftp_base_rate", Setting.ICL, METRICS["rec2ftp_base_rate"].title),
-            *(_of_ft(name) for name in ("token_overlap", "overlap_cosine_similarity")),
-        ],
-        "Size of the updates": [
-            Column("update_size_ratio", Setting.FT, "‖u_FT‖ / ‖u_ICL‖"),
-            Column("relative_update_size", Setting.ICL, "update size, ICL"),
-            Column("relative_update_size", Setting.FT, "update size, FT"),
-        ],
-        "Random baselines": [
-            Column(name, Setting.ICL, METRICS[name].title)
-            for name in similarities
-            if METRICS[name].arguments == ("zsl", "icl")
-        ],
-        "Specificity of the other forms of SimAOU": _specificities([name for name in others if "aou" in name]),
-        "Specificity of the other forms of SimAM": _specificities([name for name in others if "sim_am" in name]),
-    }
+    groups = {"Specificity": _specificities(LEADING), **{title: [] for title in TABLES}}
+    others: dict[str, list[str]] = {}
+    for name, metric in METRICS.items():
+        if metric.table is not None:
+            groups.setdefault(metric.table, []).extend(_columns_of(name, metric))
+            if metric.group == "similarity" and metric.has_layers and "ft" in metric.arguments and name not in LEADING:
+                others.setdefault(metric.table, []).append(name)
+    groups |= {f"Specificity, {table[0].lower()}{table[1:]}": _specificities(names) for table, names in others.items()}
     # a score that diverged has no specificity, but a column that says so
-    measured = {(metric, setting) for _, metric, setting in scores.cells}
+    measured = {(metric, setting) for _, metric, setting in scores.numbers}
     measured |= {(metric, control.setting) for _, metric, control in scores.specificities}
     present = {
         title: [column for column in group if (column.metric, _scored(column)) in measured]
@@ -145,13 +130,19 @@ def score_table(results: pd.DataFrame) -> pd.DataFrame:
     shown = telling_fields(rows, always=("method", "weights"))
     table: dict[str, list[Any]] = {name.replace("_", " "): [row.texts[name] for row in rows] for name in shown}
     for column in (column for group in columns(scores).values() for column in group):
-        cells = [scores.column(row, column) for row in rows]
-        table[column.name] = [f"{cell.text} {cell.bounds}{' conditional' * cell.marked}".strip() for cell in cells]
+        numbers = [scores.column(row, column) for row in rows]
+        table[column.name] = [
+            f"{number.text} {number.bounds}{' conditional' * number.marked}".strip() for number in numbers
+        ]
     return pd.DataFrame(table)
 
 
-def _of_ft(name: str) -> Column:
-    return Column(name, Setting.FT, METRICS[name].title)
+def _columns_of(name: str, metric: Metric) -> list[Column]:
+    """A metric's columns: of FT, of ICL where it looks at no FT, or of both."""
+    if "other" in metric.arguments:
+        return [Column(name, setting, f"{metric.title}, {setting}") for setting in (Setting.ICL, Setting.FT)]
+    is_tuned = {"ft", "b"} & {*metric.arguments}
+    return [Column(name, Setting.FT if is_tuned else Setting.ICL, metric.title)]
 
 
 def _specificities(names: Sequence[str]) -> list[Column]:
@@ -181,7 +172,7 @@ def at_one_rate(scores: Scores) -> dict[Variant, bool]:
 def points(results: pd.DataFrame, metric: str, setting: str = "FT") -> pd.DataFrame:
     """A metric over all demonstration sets and queries, in all detail: columns variant, layer, at, value, low, high,
     conditional."""
-    rows = plain(results)
+    rows = plain_rows(results)
     rows = rows[
         (rows["metric"] == metric)
         & (rows["setting"] == setting)

@@ -6,12 +6,11 @@ All texts are plain: the template escapes them. The one exception is a chart, wh
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
-from importlib.metadata import entry_points
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Literal
 
-from demograd.errors import UserError
-from demograd.statistics.cell import Cell
+from demograd.extensions import load_entry_points
+from demograd.statistics.number import Number
 
 if TYPE_CHECKING:
     from demograd.report.run import Run
@@ -36,7 +35,7 @@ NOTHING = Entry("–", tone="absent")
 
 
 @dataclass(frozen=True)
-class Row:
+class TableRow:
     """One line of a table."""
 
     name: str
@@ -63,7 +62,7 @@ class Group:
 
     title: str
     """Empty where there is one group only."""
-    rows: tuple[Row, ...]
+    rows: tuple[TableRow, ...]
 
 
 @dataclass(frozen=True)
@@ -147,11 +146,11 @@ def section(title: str, order: int = 900, name: str = "") -> Callable[[MakeSecti
     Args:
         title: the heading.
         order: pages sort by it. Below zero stands beside the finding, before the notes; the package's own end at 1000.
-        name: the section's place in the page's address; the function's name where it is left out.
+        name: the section's place in the page's address; by default the function's name, without `_section`.
     """
 
     def register(make: MakeSection) -> MakeSection:
-        address = name or make.__name__.replace("_", "-")
+        address = name or make.__name__.removesuffix("_section").replace("_", "-")
         SECTIONS[make.__module__, getattr(make, "__qualname__", address)] = RegisteredSection(
             address, title, order, make
         )
@@ -169,29 +168,21 @@ def registered_sections() -> list[RegisteredSection]:
     package = import_module("demograd.report.sections")
     for module in iter_modules(package.__path__, f"{package.__name__}."):
         import_module(module.name)
-    for point in entry_points(group=GROUP):
-        try:
-            point.load()
-        except Exception as error:
-            raise UserError(
-                f"the section {point.name} of an installed package cannot be loaded ({error})",
-                f"{point.value} to be a function under @section",
-                "Mend or uninstall that package",
-            ) from error
+    load_entry_points(GROUP)
     return sorted(SECTIONS.values(), key=lambda registered: registered.order)
 
 
-def entry(cell: Cell) -> Entry:
+def entry(number: Number) -> Entry:
     """A number as a table shows it."""
-    value, _, std = cell.text.partition(" ± ")
-    under = [cell.bounds, "conditional" * cell.marked, cell.missing]
-    tone: Tone = "absent" if cell.value is None else "flagged" if cell.is_mostly_missing else ""
+    value, _, std = number.text.partition(" ± ")
+    under = [number.bounds, "conditional" * number.marked, number.missing]
+    tone: Tone = "absent" if number.value is None else "flagged" if number.is_mostly_missing else ""
     return Entry(value, std, tuple(filter(None, under)), tone)
 
 
-def grouped(rows: Iterable[tuple[str, Row]]) -> tuple[Group, ...]:
+def grouped(rows: Iterable[tuple[str, TableRow]]) -> tuple[Group, ...]:
     """Rows by the title of their group; the title of a single group is left out."""
-    groups: dict[str, list[Row]] = {}
+    groups: dict[str, list[TableRow]] = {}
     for title, row in rows:
         groups.setdefault(title, []).append(row)
     titled = tuple(Group(title, tuple(members)) for title, members in groups.items())

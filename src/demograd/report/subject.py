@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from demograd.learn.method import method_with, options_in_words
-from demograd.report.section import Entry, Group, Row, grouped
+from demograd.report.section import Entry, Group, TableRow, grouped
 
 WEIGHTS = ("trained", "trained_embeddings", "norms_only", "no_training")
 """In the order in which tables show them; others follow."""
@@ -120,9 +120,9 @@ def variant_rows(variants: Sequence[Variant], entries: Callable[[Variant], Itera
     """A row for each variant, named by method and weights, in a group for each world."""
     worlds = world_labels(variants)
 
-    def row(variant: Variant) -> Row:
+    def row(variant: Variant) -> TableRow:
         under = row_words(variant, [rival for rival in variants if rival.method == variant.method])
-        return Row(variant.method or "", tuple(entries(variant)), variant.weights, under)
+        return TableRow(variant.method or "", tuple(entries(variant)), variant.weights, under)
 
     return grouped([(worlds[variant], row(variant)) for variant in variants])
 

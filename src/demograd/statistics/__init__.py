@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from demograd.statistics.aggregate import per_layer as per_layer
     from demograd.statistics.aggregate import stack_seeds as stack_seeds
     from demograd.statistics.bootstrap import times_resampled as times_resampled
-    from demograd.statistics.cell import Cell as Cell
     from demograd.statistics.equal_size import at_equal_size as at_equal_size
     from demograd.statistics.equal_size import common_sizes as common_sizes
     from demograd.statistics.equal_size import mean_over_sizes as mean_over_sizes
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from demograd.statistics.intervals import interval_over_demonstrations as interval_over_demonstrations
     from demograd.statistics.intervals import statistic_interval as statistic_interval
     from demograd.statistics.intervals import statistic_intervals as statistic_intervals
+    from demograd.statistics.number import Number as Number
     from demograd.statistics.ranges import RangeTest as RangeTest
     from demograd.statistics.ranges import decide_ranges as decide_ranges
     from demograd.statistics.significance import ClaimDecision as ClaimDecision

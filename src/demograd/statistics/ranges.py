@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from math import isinf, isnan, nan
 
-from demograd.statistics.cell import Cell
 from demograd.statistics.intervals import ResampledMean
+from demograd.statistics.number import Number
 from demograd.statistics.significance import ClaimDecision, holm, smallest_alpha
 from demograd.statistics.verdict import SEEDS_TO_DECIDE, Interval, Verdict
 
@@ -17,7 +17,7 @@ LEVEL = 0.95
 class RangeTest:
     """A number over training seeds, and the range in which a claim says that it lies."""
 
-    cell: Cell
+    cell: Number
     """As tables have it."""
     mean: ResampledMean | None
     """The resamples from which the interval of any level comes; None: there are none."""

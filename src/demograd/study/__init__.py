@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 from demograd.lazy import make_lazy
 
 if TYPE_CHECKING:
+    from demograd.study.claims import claims
     from demograd.study.language_model.grid import Cell, World, cells
-    from demograd.study.measures import MEASURES
+    from demograd.study.measures import measures
     from demograd.study.run import Run, run_study
     from demograd.study.schema import Study, make_study
     from demograd.study.spec.files import preset_groups, preset_names, read_studies, read_study
@@ -16,12 +17,10 @@ if TYPE_CHECKING:
     from demograd.study.store.failures import Failure
     from demograd.study.store.folder import RunFolder
     from demograd.study.synthetic.schema import SyntheticStudy
-    from demograd.study.verdicts import claims
     from demograd.study.workers import Workers
     from demograd.study.workers.progress import Silent, Watch
 
 __all__ = [
-    "MEASURES",
     "Cache",
     "CacheEntry",
     "Cell",
@@ -37,6 +36,7 @@ __all__ = [
     "cells",
     "claims",
     "make_study",
+    "measures",
     "method_descriptions",
     "preset_groups",
     "preset_names",

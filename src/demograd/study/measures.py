@@ -1,127 +1,130 @@
-"""What a study can measure, in groups: what a paper's table or figure needs, and what must be recorded for it."""
+"""What a study can ask for: measures, groups of metrics that a paper's table or figure needs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from demograd.metrics import METRICS
+from demograd.metrics import METRICS, Metric
 from demograd.observe import Extra
 
 if TYPE_CHECKING:
     from demograd.study.schema import Study
 
-_OF_FT = ({"zsl", "icl", "ft"}, {"zsl", "other"}, {"a", "b"})
-"""What the metrics take that compare FT with ICL, or tell how large its update is."""
+_ALWAYS = ("size", "performance")
+"""Measures of every study: they name no measure of a study's file."""
+_OBSERVED = {"zsl", "icl", "ft", "other", "a", "b"}
+"""Arguments of metrics that are observations of a cell; `other` and `b` are FT, `a` is ICL."""
+_TUNED = {"ft", "other", "b"}
 
 
 @dataclass(frozen=True)
 class Measure:
-    """One group of metrics."""
+    """A group of metrics."""
 
-    metrics: tuple[str, ...]
-    """Names of `demograd list metrics`; none: what the group's rows of the results are called is no metric of FT."""
+    name: str
     about: str
-    extras: Mapping[str, tuple[Extra, ...]] = field(default_factory=dict)
-    """Setting (ZSL, ICL, FT) → what its observation must have besides."""
     version: int = 1
-    """Raised when a change of the code that belongs to the group, and to none of its metrics, changes what a cell
+    """Raised when a change of the code that belongs to the measure, and to none of its metrics, changes what a cell
     holds."""
 
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Names of `demograd list metrics`; none: what the measure's rows of the results are called is no metric of
+        FT."""
+        return tuple(name for name, metric in METRICS.items() if metric.measure == self.name)
 
-_DISTRIBUTION: dict[str, tuple[Extra, ...]] = {"ICL": ("next_token_log_probs",), "FT": ("next_token_log_probs",)}
 
-MEASURES: dict[str, Measure] = {
-    "similarity": Measure(
-        (
-            "sim_aou",
-            "sim_aou_norm",
-            "sim_aou_mean_removed",
-            "sim_aou_norm_mean_removed",
-            "sim_am",
-            "sim_am_delta",
-            "sim_am_centred",
-            "sim_am_delta_centred",
-            "random_sim_aou",
-            "random_sim_aou_centred",
-            "random_sim_aou_minus_zsl",
-            "random_sim_aou_mean_removed",
-            "rec2ftp",
-            "rec2ftp_base_rate",
-            "rec2ftp_above_base_rate",
+MEASURES = {
+    measure.name: measure
+    for measure in (
+        Measure(
+            "similarity", "SimAOU and SimAM in all their forms, their specificity and random baselines, and Rec2FTP"
         ),
-        "SimAOU and SimAM in all their forms, their specificity and random baselines, and Rec2FTP",
-    ),
-    "alpha": Measure(("alpha",), "α: how alike GD's and LCGD's changes of attention are (Deutch 2024, §B.1)"),
-    "layer_by_layer": Measure(
-        ("layer_by_layer_sim_aou",), "SimAOU of each layer of ICL with each layer of FT (Deutch 2024, §7)"
-    ),
-    "attention_to_demonstrations": Measure(
-        tuple(
-            f"{kind}attention_{what}_by_{unit}"
-            for kind in ("", "random_")
-            for what in ("kendall", "recall")
-            for unit in ("token", "demonstration")
+        Measure("alpha", "α: how alike GD's and LCGD's changes of attention are (Deutch 2024, §B.1)"),
+        Measure("layer_by_layer", "SimAOU of each layer of ICL with each layer of FT (Deutch 2024, §7)"),
+        Measure("attention_to_demonstrations", "whether ICL and FT attend to the same demonstrations (Dai 2023)"),
+        Measure(
+            "reordering", "ICL with the same demonstrations in another order, as the reference beside every score of FT"
         ),
-        "whether ICL and FT attend to the same demonstrations (Dai 2023)",
-        {"ICL": ("context_logits",), "FT": ("query_vectors",)},
-    ),
-    "reordering": Measure(
-        (), "ICL with the same demonstrations in another order, as the reference beside every score of FT"
-    ),
-    "output_overlap": Measure(
-        ("token_overlap", "overlap_cosine_similarity"),
-        "whether ICL and FT find the same next tokens most probable (Shen 2023)",
-        _DISTRIBUTION,
-    ),
-    "order_sensitivity": Measure(
-        ("order_sensitivity",), "spread of the output over orders of the demonstrations (Shen 2023)", _DISTRIBUTION
-    ),
-    "implicit_update": Measure(
-        ("implicit_update", "implicit_update_weighted", "implicit_update_validity"),
-        "the update that the linear dual form of attention would make, and whether that form is valid here (Dai 2023)",
-        {
-            "ZSL": ("value_key_products", "weighted_value_key_products", "head_outputs"),
-            "ICL": (
-                "context_value_key_products",
-                "weighted_context_value_key_products",
-                "head_outputs",
-                "rotated_query_vectors",
-            ),
-            "FT": ("value_key_products", "weighted_value_key_products"),
-        },
-    ),
-    "sparsity": Measure(("sparsity_ratio",), "share of small weights in the attention matrices (Shen 2023)"),
-    "training_time": Measure(
-        ("parameter_distance",), "how far the parameters of the checkpoints are from the last one's (Shen 2023)"
-    ),
+        Measure("output_overlap", "whether ICL and FT find the same next tokens most probable (Shen 2023)"),
+        Measure("order_sensitivity", "spread of the output over orders of the demonstrations (Shen 2023)"),
+        Measure(
+            "implicit_update",
+            "the update that the linear dual form of attention would make, and whether that form is valid here "
+            "(Dai 2023)",
+        ),
+        Measure("sparsity", "share of small weights in the attention matrices (Shen 2023)"),
+        Measure("training_time", "how far the parameters of the checkpoints are from the last one's (Shen 2023)"),
+    )
 }
-"""Name → group. A measure of one's own is one more entry, and its metrics are entries of `METRICS`."""
+"""Name → measure, of this package."""
 NETWORK_MEASURES = {"sparsity": "sparsity_ratio", "training_time": "parameter_distance"}
 """Measure of networks alone → its metric."""
 NOT_IN_CELLS = ("reordering", *NETWORK_MEASURES)
 """Measures of ICL in another order, or of networks alone: no cell of FT holds anything of them."""
 
 
+def measures() -> dict[str, Measure]:
+    """Name → measure: this package's, and those that the metrics of other packages and of scripts name."""
+    added: dict[str, list[str]] = {}
+    for metric in METRICS.values():
+        if metric.measure not in MEASURES and metric.measure not in _ALWAYS:
+            added.setdefault(metric.measure, []).append(metric.title)
+    return MEASURES | {name: Measure(name, ", ".join(titles)) for name, titles in added.items()}
+
+
+def is_asked(study: Study, metric: str) -> bool:
+    """Whether a study's measures ask for a metric."""
+    return metric in METRICS and METRICS[metric].measure in study.measures
+
+
+def is_measured(study: Study, metric: str) -> bool:
+    """Whether a study has a metric: it is asked for, or always measured."""
+    return metric in METRICS and METRICS[metric].measure in (*study.measures, *_ALWAYS)
+
+
+def measured_metrics(study: Study) -> list[str]:
+    """All metrics of a study."""
+    return [name for name in METRICS if is_measured(study, name)]
+
+
 def metrics_of_fine_tuning(study: Study) -> list[str]:
-    """The metrics that look at FT and that one cell can tell."""
-    asked = {name for measure in study.measures for name in MEASURES[measure].metrics}
+    """The metrics that look at FT, or at FT on a control, and that one cell can tell."""
     return [
         name
-        for name, metric in METRICS.items()
-        if set(metric.arguments) in _OF_FT
-        and metric.kind not in ("performance", "weights")  # kept as label scores; of networks alone (networks.py)
-        and (name in asked or metric.kind == "size")
+        for name in measured_metrics(study)
+        if _TUNED & {*METRICS[name].arguments}
+        and {*METRICS[name].arguments} <= _OBSERVED
+        and METRICS[name].group not in ("performance", "weights")  # kept as label scores; of networks alone
     ]
+
+
+def metrics_of_demonstrations(study: Study) -> list[str]:
+    """The metrics that have a meaning only where FT saw the demonstrations of ICL: controls have none of them."""
+    return [name for name in measured_metrics(study) if "spans" in METRICS[name].arguments]
+
+
+def extras_of(metrics: Iterable[str], setting: str) -> frozenset[Extra]:
+    """What the observation of a setting must have besides for these metrics."""
+    kind = setting.partition("_")[0]  # a control's is what FT's is
+    return frozenset(extra for name in metrics for extra in METRICS[name].extras.get(kind, ()))
+
+
+def takes_reordered_icl(metric: Metric) -> bool:
+    """Whether ICL under another order can take FT's place: it has all that is recorded of FT, and the metric is not
+    about keys and values that FT changed."""
+    recorded, needed = (set(metric.extras.get(setting, ())) for setting in ("ICL", "FT"))
+    return metric.group != "implicit_update" and needed <= recorded
 
 
 def versions(study: Study) -> dict[str, int]:
     """Of every measure that the study asks for, and of every metric that its cells may then hold: what changes them is
     another version, or another name here."""
-    metrics = {name for measure in study.measures for name in MEASURES[measure].metrics if name in METRICS}
-    metrics.update(metrics_of_fine_tuning(study))
+    metrics = {name for name in METRICS if is_asked(study, name)} | {*metrics_of_fine_tuning(study)}
+    known = measures()
     return {
-        **{f"measure {name}": MEASURES[name].version for name in sorted(study.measures)},
+        **{f"measure {name}": known[name].version for name in sorted(study.measures)},
         **{f"metric {name}": METRICS[name].version for name in sorted(metrics)},
     }

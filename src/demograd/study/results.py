@@ -12,14 +12,20 @@ import pandas as pd
 from torch import Tensor
 
 from demograd.files import write_table
-from demograd.metrics import METRICS, OF_A_CEILING, noise_ceiling, selected, specificity
+from demograd.metrics import METRICS, noise_ceiling, selected, specificity
 from demograd.statistics import aggregate
 from demograd.study.curves import curve_rows
 from demograd.study.language_model.groups import Gathered, Untuned, by_task_and_k, failed_groups, untuned_groups
 from demograd.study.language_model.inputs import read_inputs
 from demograd.study.language_model.units import NetworkMeasurement, units_of
-from demograd.study.measures import MEASURES, NETWORK_MEASURES, metrics_of_fine_tuning
-from demograd.study.rows import PER_QUERY, number, performance, performance_over, similarity
+from demograd.study.measures import (
+    NETWORK_MEASURES,
+    is_asked,
+    is_measured,
+    metrics_of_demonstrations,
+    metrics_of_fine_tuning,
+)
+from demograd.study.rows import number, performance, performance_metrics, performance_over, similarity
 from demograd.study.schema import Study
 from demograd.study.scores import tuned_scores, untuned_scores
 from demograd.study.spec.methods import options_json
@@ -32,7 +38,6 @@ _COLUMN_DTYPES = {column: _DTYPES.get(kind, "object") for column, kind in get_ty
 MEASURED = ["value", "std", "ci_low", "ci_high"]
 ROWS = 5_000
 """That are made into a table at once."""
-PERFORMANCE = (*PER_QUERY, "auc", "macro_f1")
 
 
 def write_results(folder: RunFolder, rows: Iterator[Row]) -> pd.DataFrame:
@@ -98,11 +103,11 @@ def _untuned(study: Study, untuned: Untuned) -> Iterator[Row]:
         yield replace(row, setting=Setting.ICL)
     for setting in (Setting.ICL, Setting.ICL_REORDERED):
         for name, metric in METRICS.items():
-            if metric.kind == "size" or _is_asked(study, name):
+            if is_measured(study, name):
                 scores, score = untuned_scores(untuned, setting, name), Row(setting=setting, metric=name)
                 if scores is not None:
                     yield from similarity(untuned.seeds, score, scores)
-                if setting == Setting.ICL_REORDERED and name in OF_A_CEILING and scores is not None:
+                if setting == Setting.ICL_REORDERED and metric.has_ceiling and scores is not None:
                     ceiling = replace(score, reading=Reading.NOISE_CEILING)
                     yield from similarity(untuned.seeds, ceiling, list(map(noise_ceiling, scores)))
 
@@ -112,11 +117,7 @@ def _not_observed(study: Study, untuned: Untuned) -> Iterator[Row]:
     untuned_settings = [Row(setting=Setting.ZSL), Row(setting=Setting.ICL)]
     for row in (*untuned_settings, *(_method_of(study, group) for group in untuned.groups)):
         metrics = metrics_of_fine_tuning(study) if row.setting == Setting.FT else []
-        yield from _without_numbers(row, untuned.seeds, untuned.failed, [*metrics, *PERFORMANCE])
-
-
-def _is_asked(study: Study, metric: str) -> bool:
-    return any(metric in MEASURES[name].metrics for name in study.measures)
+        yield from _without_numbers(row, untuned.seeds, untuned.failed, [*metrics, *performance_metrics()])
 
 
 def _fine_tuning(study: Study, group: Gathered) -> Iterator[Row]:
@@ -140,7 +141,7 @@ def _tuned_rows(study: Study, group: Gathered, tuned: Row) -> Iterator[Row]:
     metrics, seeds, statuses = metrics_of_fine_tuning(study), group.untuned.seeds, group.status(setting)
     if any(status != "ok" for status in statuses):
         absent = [name for name in METRICS if name in metrics or (setting == Setting.FT and _only_of_ft(study, name))]
-        yield from _without_numbers(tuned, seeds, statuses, [*absent, *PERFORMANCE])
+        yield from _without_numbers(tuned, seeds, statuses, [*absent, *performance_metrics()])
         return
     yield from (tuned | row for row in performance(seeds, group.predicted(setting)))
     for name in METRICS:
@@ -159,7 +160,7 @@ def _specificities(study: Study, group: Gathered, tuned: Row) -> Iterator[Row]:
     if any(status != "ok" for setting in (Setting.FT, tuned.versus.setting) for status in group.status(setting)):
         return
     metrics = metrics_of_fine_tuning(study)
-    for metric in (name for name in metrics if METRICS[name].kind == "similarity" and METRICS[name].has_layers):
+    for metric in (name for name in metrics if METRICS[name].group == "similarity" and METRICS[name].has_layers):
         same, control = group.scores(Setting.FT, metric), group.scores(tuned.versus.setting, metric)
         assert same is not None and control is not None
         differences = [specificity(*scores) for scores in zip(same, control, strict=True)]
@@ -168,7 +169,7 @@ def _specificities(study: Study, group: Gathered, tuned: Row) -> Iterator[Row]:
 
 def _only_of_ft(study: Study, metric: str) -> bool:
     """Whether the study asks for a metric that FT has and its controls have not."""
-    return _is_asked(study, metric) and (METRICS[metric].kind == "attention" or metric == "order_sensitivity")
+    return metric in metrics_of_demonstrations(study) or (metric == "order_sensitivity" and is_asked(study, metric))
 
 
 def _corrected(group: Gathered, tuned: Row, metrics: Sequence[str]) -> Iterator[Row]:

@@ -8,15 +8,7 @@ from itertools import product
 import torch
 from torch import Tensor
 
-from demograd.metrics import (
-    METRICS,
-    calibrated_correct,
-    credit,
-    format_log_likelihood,
-    label_log_likelihood,
-    normalised_label_log_likelihood,
-    resampled_auc,
-)
+from demograd.metrics import METRICS, calibrated_correct, credit, resampled_auc
 from demograd.observe import Observation
 from demograd.statistics import (
     Aggregate,
@@ -34,14 +26,8 @@ from demograd.statistics import (
 )
 from demograd.words import Reading, Row
 
-# Performance metrics that are a mean over queries of something; AUC and macro-F1 are not.
-PER_QUERY: dict[str, Callable[[Observation], Tensor]] = {
-    "accuracy": credit,
-    "calibrated_accuracy": calibrated_correct,
-    "label_log_likelihood": label_log_likelihood,
-    "normalised_label_log_likelihood": normalised_label_log_likelihood,
-    "format": format_log_likelihood,
-}
+_MEANS: dict[str, Callable[[Observation], Tensor]] = {"accuracy": credit, "calibrated_accuracy": calibrated_correct}
+"""Metrics of one number per observation that are a mean over queries; AUC and macro-F1 are not."""
 
 # From how many demonstration sets on there is a spread (±) and an interval over them (method.md, "Aggregation").
 SETS_FOR_SPREAD = 3
@@ -59,7 +45,7 @@ def similarity(
     """
     bounds = bounds_of(score)
     counted = values if selections is None else [value[mask] for value, mask in zip(values, selections, strict=True)]
-    if METRICS[str(score.metric)].per == "layer_pair":
+    if METRICS[str(score.metric)].per == "layer pair":
         yield from (score | row for row in _pairs(counted))
         return
     by_layer = values[0].dim() > 1 and selections is None
@@ -140,6 +126,27 @@ def over_sets(means: Sequence[Aggregate], stacked: Tensor, bounds: Bounds) -> Ro
     return row | shown(interval, bounds)
 
 
+def performance_metrics() -> list[str]:
+    """The metrics of one setting's predictions, in the order of their rows."""
+    return [*_means_over_queries(), *_whole_numbers()]
+
+
+def _means_over_queries() -> dict[str, Callable[[Observation], Tensor]]:
+    """Metric → its value per query."""
+    per_query = {name: METRICS[name].function for name in _of_predictions() if METRICS[name].per == "query"}
+    return _MEANS | per_query
+
+
+def _whole_numbers() -> list[str]:
+    """Metrics that are not a mean over queries: AUC, which has an interval, comes first."""
+    names = [name for name in _of_predictions() if METRICS[name].per == "setting" and name not in _MEANS]
+    return sorted(names, key=lambda name: name != "auc")
+
+
+def _of_predictions() -> list[str]:
+    return [name for name, metric in METRICS.items() if metric.arguments == ("observation",)]
+
+
 def performance(seeds: Sequence[int], observed: list[Observation]) -> Iterator[Row]:
     """Accuracy and its relatives of one observation per demonstration set: over all sets, and per set."""
     over_all, *by_seed = zip(*_performance(observed), strict=True)
@@ -159,7 +166,7 @@ def performance_over(observed: list[Observation]) -> Iterator[Row]:
 
 def _performance(observed: list[Observation]) -> Iterator[list[Row]]:
     """Per metric a row over all observations, and then one of each."""
-    for metric, per_query in PER_QUERY.items():
+    for metric, per_query in _means_over_queries().items():
         score = Row(metric=metric)
         bounds, values = bounds_of(score), torch.stack([per_query(observation).double() for observation in observed])
         means = [aggregate(row[:, None]) for row in values]
@@ -180,7 +187,8 @@ def _performance(observed: list[Observation]) -> Iterator[list[Row]]:
     over_all, by_seed = statistic_intervals(
         lambda index, queries: resampled_auc(observed[index], queries), len(observed), n_queries, over=unit
     )
-    for metric, intervals in (("auc", [over_all, *by_seed]), ("macro_f1", [None] * (1 + len(observed)))):
+    for metric in _whole_numbers():
+        intervals = [over_all, *by_seed] if metric == "auc" else [None] * (1 + len(observed))
         score, scores = Row(metric=metric), [METRICS[metric].function(observation) for observation in observed]
         overs = [over_seeds(values) for values in (scores, *([value] for value in scores))]
         yield [

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from demograd.errors import unknown_name
 from demograd.learn import Method
 from demograd.study.language_model.rules import WORLD_AXES, Axes, Exclusion, PairedAxis, Point, check_rules, is_kept
-from demograd.study.measures import MEASURES
+from demograd.study.measures import measures
 from demograd.study.spec.fields import (
     AtLeastOne,
     Count,
@@ -41,7 +41,7 @@ class Study(BaseModel):
     about: str = ""
     """One line for lists and the report's heading."""
     notes: Many[str] = []
-    """What a reader of the results must know, a sentence each; they stand on the page."""
+    """Sentences for readers of the results; they stand on the page."""
     model: str | Annotated[list[str], Field(min_length=1)] = "smollm2-135m"
     """A built-in name, a hub name (`owner/name@revision`), a local folder, or a GGUF file; or several of these."""
     checkpoints: Many[str] = []
@@ -58,23 +58,23 @@ class Study(BaseModel):
     label_words: list[str] | dict[str, str] | None = None
     """One word per class, or label → word; they also replace a built-in task's."""
     answer_prefix: str = " "
-    """What stands between text and answer: nothing in languages without spaces, or behind a line break."""
+    """The text between text and answer: empty in languages without spaces, or behind a line break."""
     label_column: str = "label"
-    """Of a file or hub task: where its labels are."""
+    """The column of labels, of a file or hub task."""
     validation_path: str | None = None
     """A second file, from which the queries of a file task are drawn."""
     split: str | None = None
-    """Of a hub data set or a folder: the split that demonstrations come from; null: `train`."""
+    """The split that demonstrations come from, of a hub data set or a folder; null: `train`."""
     validation_split: str | None = None
-    """Of a hub data set or a folder: the split that queries come from; null: `validation`, where there is one."""
+    """The split that queries come from, of a hub data set or a folder; null: `validation`, where there is one."""
     encoding: str | None = None
-    """Of CSV, TSV and JSON files, such as latin-1 or utf-16; null: UTF-8, or what a byte-order mark says."""
+    """The encoding of CSV, TSV and JSON files, as latin-1 or utf-16; null: UTF-8, or what a byte-order mark says."""
     k: AtLeastOne[Count] = [16]
     """Demonstrations."""
     seeds: Annotated[list[Seed] | dict[str, Many[Seed]], OneOrMany()] = [0, 1, 2, 3, 4]
     """Demonstration sets, for all tasks or task by task."""
     permutations: AtLeastOne[Order] = [0]
-    """Which order the demonstrations come in: one for all seeds, or one per seed."""
+    """The order of the demonstrations, by its number: one for all seeds, or one per seed."""
     balanced: bool = False
     """Draw as many demonstrations of each class."""
     queries: Count | dict[str, Count] = 100
@@ -95,7 +95,7 @@ class Study(BaseModel):
     """Rules that go through lists together instead of multiplying them: `[task, k]` takes the first task with the first
     k, the second with the second, and so on."""
     controls: Many[Control] = [Control.OTHER_DEMONSTRATIONS, Control.PERMUTED_LABELS]
-    """What else FT is trained on, for the specificity."""
+    """Other data that FT is trained on, for the specificity."""
     measures: AtLeastOne[str] = ["similarity"]
     """Groups of metrics, see `demograd list measures`."""
     selections: AtLeastOne[Literal["all", "corrected"]] = ["all"]
@@ -103,11 +103,11 @@ class Study(BaseModel):
     orders: Orders = 10
     """Orders of the demonstrations over which order sensitivity is taken."""
     loss_on: Literal["all", "label"] = "all"
-    """Which tokens of a demonstration FT learns to predict."""
+    """The tokens of a demonstration that FT learns to predict."""
     separator: Literal["newline", "eos"] = "newline"
-    """What ends a demonstration in the prompt."""
+    """The end of a demonstration in the prompt."""
     record_at: Literal["prompt_end", "first_answer"] = "prompt_end"
-    """Where a query is looked at: at its last token, or at the first token of class 0's answer behind it."""
+    """The position at which a query is observed: its last token, or the first token of class 0's answer behind it."""
     align_positions: bool = False
     """Give ZSL and FT queries the positions that they have in ICL."""
     fine_tuning_order: Literal["as_prompted", "as_released"] = "as_prompted"
@@ -122,31 +122,32 @@ class Study(BaseModel):
     final_norm_lost: bool = False
     """A defect of the released runs: untrained networks had no final norm."""
     place: Literal["projection", "after_norm"] = "projection"
-    """Where the attention output is read."""
+    """The module behind which the attention output is read."""
     dtype: Dtype = "float32"
-    """What the network computes in."""
+    """The number format in which the network computes."""
     device: Device = "auto"
     """`auto`, `balanced` (over all CUDA devices), `cpu`, `cuda`, `cuda:1`, …"""
 
     @field_validator("label_words", mode="before")
     @classmethod
-    def _labels_as_text(cls, given: Any) -> Any:
+    def _labels_as_text(cls, value: Any) -> Any:
         """A label may be a number or true; YAML reads it as one."""
         return (
             {
                 label_key(label) if isinstance(label, bool | int | float) else label: word
-                for label, word in given.items()
+                for label, word in value.items()
             }
-            if isinstance(given, dict)
-            else given
+            if isinstance(value, dict)
+            else value
         )
 
     @field_validator("measures")
     @classmethod
     def _known_measures(cls, names: list[str]) -> list[str]:
+        known = measures()
         for name in names:
-            if name not in MEASURES:
-                raise unknown_name("measures", name, MEASURES, "Choose among these")
+            if name not in known:
+                raise unknown_name("measures", name, known, "Choose among these")
         return names
 
     @field_validator("weights", "tasks", "k", "controls", "measures", "selections", "checkpoints")
@@ -238,12 +239,19 @@ class Study(BaseModel):
         """The checkpoints, or the models."""
         if isinstance(self.model, list):
             return self.model
-        return [self.model + one if one.startswith("@") else one for one in self.checkpoints] or [self.model]
+        return [
+            self.model + checkpoint if checkpoint.startswith("@") else checkpoint for checkpoint in self.checkpoints
+        ] or [self.model]
 
     @property
     def axes(self) -> Axes:
         """Field of a cell → every value that the study gives it."""
-        rates = dict.fromkeys(one for of in self.learning_rates.values() for values in _lists_in(of) for one in values)
+        rates = dict.fromkeys(
+            rate
+            for rates_of_method in self.learning_rates.values()
+            for values in _lists_in(rates_of_method)
+            for rate in values
+        )
         seeds = dict.fromkeys(seed for task in self.tasks for seed in self.seeds_of(task))
         return {
             "model": self.models,
@@ -265,10 +273,10 @@ class Study(BaseModel):
         axes = self.axes
         for world in self._all_worlds():
             if self.methods:
-                here = any(is_kept(axes, self.exclude, self.pair, cell) for cell in self._cells_in(world))
+                is_left = any(is_kept(axes, self.exclude, self.pair, cell) for cell in self._cells_in(world))
             else:
-                here = is_kept(axes, self.exclude, self.pair, world)
-            if here:
+                is_left = is_kept(axes, self.exclude, self.pair, world)
+            if is_left:
                 yield world
 
     def cell_points(self) -> Iterator[Point]:

@@ -5,10 +5,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from demograd.metrics import METRICS, alpha, credit
+from demograd.metrics import METRICS, compute, credit
 from demograd.statistics import common_sizes, mean_over_heads
 from demograd.study.language_model.groups import Gathered, Untuned
-from demograd.study.measures import metrics_of_fine_tuning
+from demograd.study.measures import metrics_of_fine_tuning, takes_reordered_icl
 from demograd.study.schema import Study
 from demograd.words import Setting
 
@@ -21,10 +21,10 @@ def untuned_scores(untuned: Untuned, setting: str, metric: str) -> Scores | None
     if metric == "gain_in_accuracy":  # of ICL on ZSL
         return [credit(icl) - credit(zsl) for zsl, icl in zip(untuned.zsl, untuned.icl, strict=True)]
     if _is_of_icl(setting, metric):
-        function, seeded = METRICS[metric].function, metric.startswith("random")
+        zsls, icls = untuned.with_extras() if METRICS[metric].extras else (untuned.zsl, untuned.icl)
         return [
-            function(zsl, icl, **({"seed": seed} if seeded else {}))
-            for zsl, icl, seed in zip(untuned.zsl, untuned.icl, untuned.seeds, strict=True)
+            compute([metric], {"zsl": zsl, "icl": icl, "other": icl}, seed)[metric]
+            for zsl, icl, seed in zip(zsls, icls, untuned.seeds, strict=True)
         ]
     return untuned.scores(setting, metric) if untuned.has_orders else None
 
@@ -33,7 +33,7 @@ def has_untuned_scores(study: Study, setting: str, metric: str) -> bool:
     """Whether the study measures such a score wherever nothing fails."""
     if setting == Setting.ICL_REORDERED:
         asked = "reordering" in study.measures and metric in metrics_of_fine_tuning(study)
-        return asked and METRICS[metric].kind != "dual form"
+        return asked and takes_reordered_icl(METRICS[metric])
     if metric == "order_sensitivity":
         return setting == Setting.ICL and metric in study.measures
     return metric == "gain_in_accuracy" or _is_of_icl(setting, metric)
@@ -41,9 +41,9 @@ def has_untuned_scores(study: Study, setting: str, metric: str) -> bool:
 
 def _is_of_icl(setting: str, metric: str) -> bool:
     """Whether a metric's score follows from ZSL and ICL alone."""
-    return (
-        setting == Setting.ICL and metric in METRICS and METRICS[metric].arguments in (("zsl", "icl"), ("zsl", "other"))
-    )
+    if setting != Setting.ICL or metric not in METRICS:
+        return False
+    return {*METRICS[metric].arguments} <= {"zsl", "icl", "other"}
 
 
 def tuned_scores(group: Gathered, setting: str, metric: str) -> Scores | None:
@@ -51,9 +51,9 @@ def tuned_scores(group: Gathered, setting: str, metric: str) -> Scores | None:
     if any(status != "ok" for status in group.status(setting)):
         return None
     untuned = group.untuned
-    if metric in ("rec2ftp", "rec2ftp_above_base_rate"):
-        recalled, predicted = METRICS[metric].function, group.predicted(setting)
-        return [recalled(*three) for three in zip(untuned.zsl, untuned.icl, predicted, strict=True)]
+    if metric in METRICS and METRICS[metric].group == "performance" and "ft" in METRICS[metric].arguments:
+        predicted = zip(untuned.zsl, untuned.icl, group.predicted(setting), strict=True)
+        return [compute([metric], {"zsl": zsl, "icl": icl, "ft": ft})[metric] for zsl, icl, ft in predicted]
     if metric == "alpha":
         return _alpha(group) if setting == Setting.FT else None
     return group.scores(setting, metric)
@@ -86,7 +86,8 @@ def _alpha(group: Gathered) -> Scores | None:
     gd = partner(group)
     if gd is None or any(status != "ok" for status in gd.status(Setting.FT)):
         return None
-    return [alpha(*three) for three in zip(group.untuned.zsl, gd.attending(), group.attending(), strict=True)]
+    observed = zip(group.untuned.zsl, gd.attending(), group.attending(), strict=True)
+    return [METRICS["alpha"].function(*observations) for observations in observed]
 
 
 def read_curve(

@@ -3,12 +3,8 @@ said of them is said once, in `claims.json`, which page, terminal and notebook p
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import cache
 from math import nan
-from pathlib import Path
 from typing import Any
-
-import yaml
 
 from demograd.statistics import (
     SEEDS_TO_DECIDE,
@@ -19,6 +15,7 @@ from demograd.statistics import (
     decide_all,
     decide_ranges,
 )
+from demograd.study.claims import claims, claims_of
 from demograd.words import listed
 
 CORRECTION = (
@@ -52,19 +49,6 @@ class Finding:
     reason: str
     """Why it is undecided, as a clause; empty where it is decided."""
     sentence: str
-
-
-@cache
-def claims_of(kind: str) -> dict[str, dict[str, Any]]:
-    """The claims about one kind of study, `language_model` or `synthetic`: name → claim, source, what decides it."""
-    text = (Path(__file__).parent / kind / "claims.yaml").read_text(encoding="utf-8")
-    claims: dict[str, dict[str, Any]] = yaml.safe_load(text)
-    return claims
-
-
-def claims() -> dict[str, dict[str, Any]]:
-    """All claims, by name."""
-    return claims_of("language_model") | claims_of("synthetic")
 
 
 def decide_claims(statements: Sequence[Statement]) -> list[ClaimDecision]:

@@ -10,20 +10,20 @@ from tests.report.synthetic.rows import everything, matrices, reference, row, sy
 
 from demograd.report.charts.lines import Axis, log_ticks, with_ticks
 from demograd.report.run import read_matrices
-from demograd.report.section import Figure, Row, Section, Table
-from demograd.report.sections.constructions import constructions
+from demograd.report.section import Figure, Section, Table, TableRow
+from demograd.report.sections.comparison import comparison_section
+from demograd.report.sections.constructions import constructions_section
 from demograd.report.sections.curves import CURVES, curve_section
-from demograd.report.sections.losses import losses
-from demograd.report.sections.order_sensitivity import relative_order_sensitivity
-from demograd.report.sections.sparsity import sparsity
-from demograd.report.sections.training import training as training_section
-from demograd.report.sections.verdicts import comparison
-from demograd.report.sections.weights import IDLE, SIDE, weights
+from demograd.report.sections.losses import losses_section
+from demograd.report.sections.order_sensitivity import relative_order_sensitivity_section
+from demograd.report.sections.sparsity import sparsity_section
+from demograd.report.sections.training import training_section
+from demograd.report.sections.weights import IDLE, SIDE, weights_section
 
 CURVE = {curve.name: curve for curve in CURVES}
 
 
-def lines(section: Section | None, number: int = 0) -> list[Row]:
+def lines(section: Section | None, number: int = 0) -> list[TableRow]:
     assert section is not None
     table = [part for part in section.parts if isinstance(part, Table)][number]
     return [line for group in table.groups for line in group.rows]
@@ -43,7 +43,7 @@ def construction(name: str, error: float | None) -> dict[str, Any]:
 
 def test_a_construction_is_exact_below_rounding_and_not_above() -> None:
     exact, wrong, unknown = lines(
-        constructions(
+        constructions_section(
             synthetic_run(
                 construction("one GD step", 4.4e-15), construction("GD++", 1e-10), construction("dual form", None)
             )
@@ -58,7 +58,7 @@ def test_a_construction_is_exact_below_rounding_and_not_above() -> None:
 
 
 def test_networks_come_before_references_and_a_reference_rests_on_test_sequences_alone() -> None:
-    gd, network = lines(losses(synthetic_run(reference("loss", 1.931, "GD, 1 step"), row("loss", 1.934))))[::-1]
+    gd, network = lines(losses_section(synthetic_run(reference("loss", 1.931, "GD, 1 step"), row("loss", 1.934))))[::-1]
     assert (network.name, network.plain, network.tone) == ("linear, 1 layer", "network", "")
     assert network.entries[0].under == ("[1.930, 1.938]",)
     assert network.entries[1].text == "20,480"
@@ -67,18 +67,20 @@ def test_networks_come_before_references_and_a_reference_rests_on_test_sequences
 
 
 def test_a_small_loss_keeps_three_digits() -> None:
-    (line,) = lines(losses(synthetic_run(row("loss", 0.04123, around=0.0004))))
+    (line,) = lines(losses_section(synthetic_run(row("loss", 0.04123, around=0.0004))))
     assert (line.entries[0].text, line.entries[0].std) == ("0.0412", "0.0002")
 
 
 def test_a_loss_that_is_zero_but_for_rounding_is_not_written_as_zero() -> None:
-    (line,) = lines(losses(synthetic_run(reference("loss", 3.1e-13, "least squares", around=1e-13))))
+    (line,) = lines(losses_section(synthetic_run(reference("loss", 3.1e-13, "least squares", around=1e-13))))
     assert line.entries[0].text == "3.10e−13"
 
 
 def test_other_attention_is_told_by_its_margin_and_the_matching_one_by_name() -> None:
     margin = row("loss_margin", 0.024, model="relu", method="exponential")
-    section = losses(synthetic_run(row("loss", 0.21, model="exponential"), row("loss", 0.234, model="relu"), margin))
+    section = losses_section(
+        synthetic_run(row("loss", 0.21, model="exponential"), row("loss", 0.234, model="relu"), margin)
+    )
     assert [line.entries[-1].text for line in lines(section)] == ["matching", "0.0240"]
 
 
@@ -87,13 +89,13 @@ def test_a_network_has_a_margin_above_each_network_that_matches() -> None:
         row("loss_margin", value, model="relu", method=name, around=0.001)
         for name, value in (("exponential", 0.024), ("exponential, larger", 0.03))
     ]
-    (line,) = lines(losses(synthetic_run(row("loss", 0.234, model="relu"), *margins)))
+    (line,) = lines(losses_section(synthetic_run(row("loss", 0.234, model="relu"), *margins)))
     assert line.entries[-1].text == "0.0240"
     assert line.entries[-1].under[-1] == "above “exponential, larger”: 0.0300 [0.0290, 0.0310]"
 
 
 def test_a_network_that_diverged_is_in_the_table_with_that_word() -> None:
-    section = losses(synthetic_run(row("loss", None, status="diverged at step 120 (2 of 5 seeds)")))
+    section = losses_section(synthetic_run(row("loss", None, status="diverged at step 120 (2 of 5 seeds)")))
     assert lines(section)[0].entries[0].text == "diverged at step 120 (2 of 5 seeds)"
 
 
@@ -105,7 +107,7 @@ def test_each_pair_has_its_verdict_and_its_numbers() -> None:
     seeds = [
         row("loss_ratio", ratio, seed=seed, n_seeds=1, method="ridge") for seed, ratio in enumerate((0.1, 0.5, 0.3))
     ]
-    section = comparison(
+    section = comparison_section(
         synthetic_run(
             *seeds,
             row("loss_ratio", 1.002, **pair),
@@ -124,7 +126,7 @@ def test_each_pair_has_its_verdict_and_its_numbers() -> None:
 
 
 def test_without_sensitivities_there_is_no_column_for_a_verdict() -> None:
-    section = comparison(synthetic_run(row("loss_ratio", 1.002, method="ridge")))
+    section = comparison_section(synthetic_run(row("loss_ratio", 1.002, method="ridge")))
     assert [entry.text for entry in lines(section)[0].entries] == ["1.002"]
 
 
@@ -208,7 +210,7 @@ def test_whole_numbers_that_were_measured_have_a_tick_each() -> None:
 
 
 def test_matrices_of_the_first_seed_stand_beside_the_theoretical_ones() -> None:
-    section = weights(synthetic_run(matrices=tuple(map(read_matrices, matrices()))))
+    section = weights_section(synthetic_run(matrices=tuple(map(read_matrices, matrices()))))
     assert [chart.title for chart in figure(section).charts] == ["layer 0, KᵀQ", "layer 0, PV"]
     svg = figure(section).charts[0].svg
     assert svg.index(">trained<") < svg.index(">GD, 1 step<")
@@ -217,13 +219,13 @@ def test_matrices_of_the_first_seed_stand_beside_the_theoretical_ones() -> None:
 
 def test_a_matrix_that_theory_says_nothing_of_stands_alone() -> None:
     alone = {**next(matrices()), "theories": {}}
-    svg = figure(weights(synthetic_run(matrices=(read_matrices(alone),)))).charts[0].svg
+    svg = figure(weights_section(synthetic_run(matrices=(read_matrices(alone),)))).charts[0].svg
     assert ">trained<" in svg and "None" not in svg
 
 
 def test_the_first_row_of_a_matrix_is_on_top() -> None:
     below_left = {**next(matrices()), "trained": [[0.0, 0.0], [1.0, 0.0]], "theories": {}, "in_use": [[True] * 2] * 2}
-    svg = figure(weights(synthetic_run(matrices=(read_matrices(below_left),)))).charts[0].svg
+    svg = figure(weights_section(synthetic_run(matrices=(read_matrices(below_left),)))).charts[0].svg
     assert f'd="M0,{SIDE // 2}h{SIDE // 2}v{SIDE // 2}h-{SIDE // 2}Z" fill="rgb(184, 67, 10)"' in svg
 
 
@@ -234,24 +236,24 @@ def test_idle_entries_are_grey_and_counted() -> None:
         "theories": {},
         "in_use": [[True] * 2, [False] * 2],
     }
-    drawing = figure(weights(synthetic_run(matrices=(read_matrices(idle),))))
+    drawing = figure(weights_section(synthetic_run(matrices=(read_matrices(idle),))))
     assert drawing.caption == "Idle: 2 of 4 entries of KᵀQ in layer 0."
     # the larger weight is idle: neither drawn nor what the colours reach to
     assert "from 0 to 0.5" in drawing.charts[0].svg and IDLE in drawing.charts[0].svg
     whole = {**idle, "in_use": [[True] * 2] * 2}
-    assert figure(weights(synthetic_run(matrices=(read_matrices(whole),)))).caption == ""
+    assert figure(weights_section(synthetic_run(matrices=(read_matrices(whole),)))).caption == ""
 
 
 def test_a_row_that_is_idle_as_a_whole_keeps_its_place() -> None:
     idle = {**next(matrices()), "trained": [[1.0], [0.5]], "theories": {}, "in_use": [[False], [True]]}
-    svg = figure(weights(synthetic_run(matrices=(read_matrices(idle),)))).charts[0].svg
+    svg = figure(weights_section(synthetic_run(matrices=(read_matrices(idle),)))).charts[0].svg
     assert f'd="M0,{SIDE // 2}h{SIDE}v{SIDE // 2}h-{SIDE}Z"' in svg
 
 
 def test_a_layer_stands_beside_every_theory_of_it() -> None:
     first = next(matrices())
     two = {**first, "theories": {"closed form (Ahn 2023)": first["trained"], **first["theories"]}}
-    svg = figure(weights(synthetic_run(matrices=(read_matrices(two),)))).charts[0].svg
+    svg = figure(weights_section(synthetic_run(matrices=(read_matrices(two),)))).charts[0].svg
     assert svg.index(">trained<") < svg.index(">closed form (Ahn 2023)<") < svg.index(">GD, 1 step<")
 
 
@@ -260,7 +262,7 @@ def test_a_layer_stands_beside_every_theory_of_it() -> None:
 
 def test_small_networks_are_named_by_their_worlds_beside_the_language_model() -> None:
     about = {"setting": None, "at": 0.01}
-    section = sparsity(
+    section = sparsity_section(
         synthetic_run(
             row("sparsity_ratio", 0.1, **about),
             row("sparsity_ratio", 0.1, **about, layer=0),
@@ -277,7 +279,7 @@ def test_small_networks_are_named_by_their_worlds_beside_the_language_model() ->
 
 def test_products_come_before_factors_with_a_line_for_each_network_and_construction() -> None:
     about = {"setting": None, "at": 0.01}
-    section = sparsity(
+    section = sparsity_section(
         synthetic_run(
             row("sparsity_ratio", 0.1, **about),
             row("sparsity_ratio_products", 0.9, **about),
@@ -295,7 +297,7 @@ def test_products_come_before_factors_with_a_line_for_each_network_and_construct
 
 def test_a_construction_stands_for_the_reference_that_it_does() -> None:
     about = {"setting": "construction", "weights": "constructed"}
-    section = relative_order_sensitivity(
+    section = relative_order_sensitivity_section(
         synthetic_run(
             reference("order_sensitivity_relative", 1e-16, "GD, 3 steps"),
             reference("order_sensitivity_relative", 0.1, "SGD"),
@@ -316,16 +318,16 @@ def test_order_sensitivities_of_other_units_are_not_in_one_table() -> None:
         reference("order_sensitivity_relative", 0.2, "SGD"),
     ]
     model = language_model_row("order_sensitivity", "ICL", 3.1e-6, ci_low=3e-6, ci_high=3.4e-6)
-    section = relative_order_sensitivity(synthetic_run(*small, model))
+    section = relative_order_sensitivity_section(synthetic_run(*small, model))
     assert [line.name for line in lines(section, 0)] == ["linear, 1 layer", "SGD"]
     assert [line.name for line in lines(section, 1)] == ["ICL"]
     assert "units differ" in str(section)
-    assert "units differ" not in str(relative_order_sensitivity(synthetic_run(*small)))
+    assert "units differ" not in str(relative_order_sensitivity_section(synthetic_run(*small)))
 
 
 @pytest.mark.parametrize(
     "section",
-    [constructions, losses, comparison, training_section],
+    [constructions_section, losses_section, comparison_section, training_section],
 )
 def test_what_was_not_measured_has_no_section(section: Any) -> None:
     assert section(synthetic_run()) is None

@@ -18,7 +18,6 @@ from demograd.errors import UserError
 from demograd.files import Place, place
 from demograd.metrics import METRICS
 from demograd.study import Cache, RunFolder, make_study, run_study, user_cache
-from demograd.study.measures import MEASURES
 from demograd.study.store.folder import Computing
 from demograd.study.store.keys import settings_key
 from demograd.study.store.session import run_session
@@ -309,10 +308,8 @@ def test_a_metric_that_came_later_is_computed_and_observations_are_taken_as_they
 
     assert started_settings("one") == ["ZSL", "ICL", "FT"]
     assert started_settings("one") == started_settings("two") == []
-    mine = replace(METRICS["sim_am"], title="mine", definition="as SimAM")
+    mine = replace(METRICS["sim_am"], name="mine", title="mine", definition="as SimAM")
     monkeypatch.setitem(METRICS, "mine", mine)
-    similarity = MEASURES["similarity"]
-    monkeypatch.setitem(MEASURES, "similarity", replace(similarity, metrics=(*similarity.metrics, "mine")))
     assert started_settings("one") == ["FT"]
     assert started_settings("one") == started_settings("three") == []
     rows = pd.read_parquet(tmp_path / "three" / "results.parquet").query("setting == 'FT' and layer.isna()")

@@ -9,14 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from demograd.metrics import METRICS, Metric, sim_aou
+from demograd.metrics import METRICS
 from demograd.study import Study, cells, make_study
 from demograd.study.language_model.grid import World, demonstrations_label, worlds
 from demograd.study.language_model.inputs import Inputs, what_changed
 from demograd.study.language_model.keys import cell_key, network_key, observation_key, untuned_key
-from demograd.study.measures import MEASURES, Measure, versions
+from demograd.study.measures import MEASURES, versions
 from demograd.study.store.cache import content_hash
 from demograd.study.store.keys import path_safe, study_key
+from demograd.words import Weights
 
 SETTINGS: dict[str, Any] = {
     "model": "here/model",
@@ -57,7 +58,7 @@ NAMES = st.text(alphabet="a,\\ k1", max_size=6)
 
 @given(st.tuples(NAMES, NAMES), st.tuples(NAMES, NAMES))
 def test_no_two_demonstration_sets_have_one_label(first: tuple[str, str], other: tuple[str, str]) -> None:
-    labels = [demonstrations_label(World(model, "trained", task, 1, 0, 0)) for model, task in (first, other)]
+    labels = [demonstrations_label(World(model, Weights.TRAINED, task, 1, 0, 0)) for model, task in (first, other)]
     assert (labels[0] == labels[1]) == (first == other)
 
 
@@ -132,10 +133,8 @@ def test_what_draws_untrained_weights_matters_to_these_alone() -> None:
 
 def registered(monkeypatch: pytest.MonkeyPatch, measure: str, **changes: Any) -> None:
     """Register one more metric, as a user does, in an existing measure or in a new one."""
-    mine = Metric(sim_aou, "mine", "a metric of my own", "me", "similarity", (-1.0, 1.0), **changes)
+    mine = replace(METRICS["sim_aou"], name="mine", title="mine", source="me", measure=measure, **changes)
     monkeypatch.setitem(METRICS, "mine", mine)
-    group = MEASURES.get(measure, Measure((), "my own"))
-    monkeypatch.setitem(MEASURES, measure, replace(group, metrics=(*group.metrics, "mine")))
 
 
 def keys(study: Study) -> tuple[list[str], str]:
@@ -210,7 +209,7 @@ def test_a_distance_to_the_last_checkpoint_depends_on_it_and_sparsity_does_not()
     base = inputs(example)
     moved = replace(base, networks={"one": "weights", "last": "other"})
     of_one = {
-        measure: [network_key(example, "one", "trained", 0, measure, variant) for variant in (base, moved)]
+        measure: [network_key(example, "one", Weights.TRAINED, 0, measure, variant) for variant in (base, moved)]
         for measure in ("sparsity", "training_time")
     }
     assert of_one["sparsity"][0] == of_one["sparsity"][1]
@@ -234,7 +233,7 @@ def test_no_name_leaves_the_folder(title: str, other: str) -> None:
     example = study().model_copy(update={"model": title, "tasks": [other]})  # some would be refused in a study file
     keys = [cell_key(example, cell, inputs(example)) for cell in cells(example)]
     keys += [
-        network_key(example, example.model, "trained", 0, "sparsity", inputs(example)),
+        network_key(example, example.model, Weights.TRAINED, 0, "sparsity", inputs(example)),
         f"{path_safe(title)}-{study_key(example)}",
     ]
     # one part of a path, on file systems with names of 143 bytes (eCryptfs) too, with what is put around it

@@ -8,8 +8,8 @@ from scipy.special import ndtri
 from tests.report.synthetic.rows import row
 
 from demograd.statistics import RangeTest, ResampledMean
-from demograd.statistics.cell import precise_cell
 from demograd.statistics.intervals import _stretch
+from demograd.statistics.number import precise_number_of
 from demograd.study.synthetic.claims import CLAIMED, check_claims
 from demograd.study.synthetic.paired import ClaimedRow
 from demograd.study.verdicts import Finding
@@ -31,7 +31,7 @@ def mean_of(row: Mapping[str, Any]) -> ResampledMean | None:
 def in_range(value: float | None, low: float, high: float, *, around: float = 0.004, **about: Any) -> RangeTest:
     """A number that should lie in a range."""
     made = row("any", value, around=around, **about)
-    return RangeTest(precise_cell(made), mean_of(made), low, high, "it")
+    return RangeTest(precise_number_of(made), mean_of(made), low, high, "it")
 
 
 def record_of(rows: Iterable[Mapping[str, Any]], context: int, worlds: Mapping[str, Any]) -> dict[str, Any]:

@@ -59,8 +59,8 @@ def test_a_network_that_is_not_an_algorithm_is_a_better_or_a_worse_one_or_as_goo
     assert better == (
         "Contradicted: in isotropic, “linear, 1 layer” does not do what GD, 1 step does: its loss is at least 3.24 "
         "times below, so it is not that algorithm but a better one (its loss is 0.304 [0.300, 0.308] times as large; "
-        "the cosine of their sensitivities 0.700 [0.699, 0.701]); 95 % intervals over 5 training seeds, verdicts "
-        "corrected by Holm."
+        "the cosine of their sensitivities 0.700 [0.699, 0.701]); 95 % intervals over 5 training seeds, "
+        "verdicts corrected by Holm."
     )
     assert "its loss is at least 1.49 times as large, so it is not that algorithm but a worse one" in worse
     assert "though its loss is within 2 %: it is another algorithm that is as good" in other

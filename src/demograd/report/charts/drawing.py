@@ -49,7 +49,7 @@ def keys(labels: Sequence[str]) -> tuple[Key, ...]:
     )
 
 
-def draw(chart: Any, title: str, description: str) -> Chart:
+def as_chart(chart: Any, title: str, description: str) -> Chart:
     """A chart of altair as a drawing; a screen reader reads `description` aloud."""
     styled = chart.configure(font="sans-serif", background="white").configure_view(stroke=None)
     styled = styled.configure_axis(**_STYLE["axis"]).configure_legend(**_STYLE["legend"])

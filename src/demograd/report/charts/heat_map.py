@@ -5,7 +5,7 @@ from typing import Any, Literal
 import altair as alt
 import pandas as pd
 
-from demograd.report.charts.drawing import SMALL, draw, panel_header
+from demograd.report.charts.drawing import SMALL, as_chart, panel_header
 from demograd.report.section import Chart
 
 Colours = Literal["signed", "linear", "log"]
@@ -51,7 +51,7 @@ def heat_map(
             column=alt.Column("panel:N", title=None, sort=list(dict.fromkeys(present["panel"])), header=panel_header())
         )
     low, high = present["value"].min(), present["value"].max()
-    return draw(chart, title, f"{value} by {x} and {y}: from {low:.3g} to {high:.3g}")
+    return as_chart(chart, title, f"{value} by {x} and {y}: from {low:.3g} to {high:.3g}")
 
 
 def _axis(values: pd.Series) -> alt.Axis:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import altair as alt
 import pandas as pd
 
-from demograd.report.charts.drawing import HEIGHT, SMALL, draw
+from demograd.report.charts.drawing import HEIGHT, SMALL, as_chart
 from demograd.report.section import Chart, Key
 
 MOST_WHOLE_TICKS = 12
@@ -67,7 +67,7 @@ def line_chart(
         rules = base.properties(data=bounded).mark_rule(strokeWidth=1.2, opacity=0.7)
         layers.append(rules.encode(y=alt.Y("low:Q", **_encoding(y)), y2="high:Q"))
     chart = alt.layer(*layers).properties(width=width, height=HEIGHT)
-    return draw(chart, title, f"{y.title} against {x.title}, a line per {', '.join(names)}")
+    return as_chart(chart, title, f"{y.title} against {x.title}, a line per {', '.join(names)}")
 
 
 def _encoding(axis: Axis) -> dict[str, Any]:

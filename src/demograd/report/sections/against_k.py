@@ -20,7 +20,7 @@ _LEAD = (
 
 
 @section("Against the number of demonstrations", order=140)
-def against_k(run: Run) -> Section | None:
+def against_k_section(run: Run) -> Section | None:
     """A figure per task and model that has several k."""
     one_rate = at_one_rate(run.scores)
     points = pd.DataFrame(
@@ -32,12 +32,12 @@ def against_k(run: Run) -> Section | None:
             "setting": setting,
             "weights": variant.weights,
             "x": variant.k,
-            "y": cell.value,
-            "low": cell.low,
-            "high": cell.high,
-            "conditional": cell.conditional,
+            "y": number.value,
+            "low": number.low,
+            "high": number.high,
+            "conditional": number.conditional,
         }
-        for (variant, metric, setting), cell in run.scores.cells.items()
+        for (variant, metric, setting), number in run.scores.numbers.items()
         if metric in METRICS_SHOWN
         and setting in _SETTINGS
         and variant.selection == "all"

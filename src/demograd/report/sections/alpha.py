@@ -6,8 +6,9 @@ from demograd.report.charts.lines import Axis, line_chart
 from demograd.report.numbers import interval_note_of_points
 from demograd.report.run import Run
 from demograd.report.scores import points_by_layer
-from demograd.report.section import Head, Row, Section, Table, entry, figure, grouped, section
+from demograd.report.section import Head, Section, Table, TableRow, entry, figure, grouped, section
 from demograd.report.subject import short_labels, world_labels
+from demograd.words import Setting
 
 _LEAD = (
     "α is the cosine between LCGD’s change of the attention logits and GD’s. Near one, following either is following "
@@ -16,15 +17,15 @@ _LEAD = (
 
 
 @section("Do GD and LCGD agree?", order=150)
-def alpha(run: Run) -> Section | None:
+def alpha_section(run: Run) -> Section | None:
     """A table of α, and a chart with a line per task and method over the layers."""
-    overall = run.scores.by_variant("alpha", "FT")
+    overall = run.scores.by_variant("alpha", Setting.FT)
     if not overall:
         return None
     worlds, methods = world_labels(overall), short_labels(list(overall))
     several = len(set(methods.values())) > 1
     labels = {variant: f"{worlds[variant]}{f', {methods[variant]}' * several}" for variant in overall}
-    rows = [("", Row(labels[variant], (entry(cell),))) for variant, cell in overall.items()]
+    rows = [("", TableRow(labels[variant], (entry(number),))) for variant, number in overall.items()]
     table = Table((Head("task"), Head(METRICS["alpha"].title)), grouped(rows))
     by_layer = points_by_layer(run.results, "alpha", labels)
     legend, layer = keys(list(labels.values())), Axis("layer", whole=True)

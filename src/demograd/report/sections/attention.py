@@ -3,6 +3,7 @@
 from demograd.report.run import Run
 from demograd.report.section import Entry, Head, Section, Table, entry, section
 from demograd.report.subject import Variant, variant_rows
+from demograd.words import Setting
 
 SHOWN = tuple(
     f"attention_{statistic}_by_{unit}" for statistic in ("kendall", "recall") for unit in ("token", "demonstration")
@@ -20,19 +21,19 @@ _LEAD = (
 
 
 @section("Attention to the demonstrations", order=190)
-def attention(run: Run) -> Section | None:
+def attention_section(run: Run) -> Section | None:
     """A table with a row per method and weights."""
     scores = run.scores
-    measured = {name: cells for name in SHOWN if (cells := scores.by_variant(name, "FT"))}
+    measured = {name: numbers for name in SHOWN if (numbers := scores.by_variant(name, Setting.FT))}
     if not measured:
         return None
 
     def beside_chance(variant: Variant, name: str) -> Entry:
-        score, chance = entry(scores.get(variant, name, "FT")), scores.get(variant, f"random_{name}", "FT")
+        score, chance = entry(scores.get(variant, name, Setting.FT)), scores.get(variant, f"random_{name}", Setting.FT)
         under = f"random {chance.value_text} {chance.bounds}{' conditional' * chance.marked}".strip()
         return Entry(score.text, score.std, (*score.under, under), score.tone)
 
-    variants = [variant for variant in scores.tuned() if any(variant in cells for cells in measured.values())]
+    variants = [variant for variant in scores.tuned() if any(variant in numbers for numbers in measured.values())]
     rows = variant_rows(variants, lambda variant: (beside_chance(variant, name) for name in measured))
     heads = (Head("method, weights"), *(head for name, head in zip(SHOWN, _HEADS, strict=True) if name in measured))
     return Section((Table(heads, rows),), _LEAD)

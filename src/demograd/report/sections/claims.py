@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from demograd.report.run import Run
-from demograd.report.section import NOTHING, Entry, Group, Head, Row, Section, Table, Tone, entry, section
-from demograd.statistics.cell import Cell, number, scientific
+from demograd.report.section import NOTHING, Entry, Group, Head, Section, Table, TableRow, Tone, entry, section
+from demograd.statistics.number import Number, formatted, scientific
 from demograd.words import Control, Setting
 
 FEW = 8
@@ -44,7 +44,7 @@ ONE_RATE_EACH = (
 
 
 @section("The papers’ claims", order=-10)
-def claims(run: Run) -> Section | None:
+def claims_section(run: Run) -> Section | None:
     """Verdicts at a glance, then every comparison; then what this run cannot decide."""
     claims, heads = run.claims["claims"], _STATEMENT_HEADS if run.is_synthetic else _HEADS
     if not claims:
@@ -74,7 +74,7 @@ def claims(run: Run) -> Section | None:
 
 def _untested(claims: Sequence[Mapping[str, Any]]) -> list[Table]:
     """A table of what a run would need to test the claims that this run cannot."""
-    rows = tuple(Row(claim["claim"], (Entry(claim["needs"]),), under=(claim["source"],)) for claim in claims)
+    rows = tuple(TableRow(claim["claim"], (Entry(claim["needs"]),), under=(claim["source"],)) for claim in claims)
     folded = f"{len(rows)} claim{'s' * (len(rows) > 1)} that this run cannot test, and what they need"
     return [Table((Head("claim"), Head("needs", words=True)), (Group("", rows),), folded=folded)] if rows else []
 
@@ -83,19 +83,22 @@ def _title(claim: Mapping[str, Any]) -> str:
     return f"{claim['claim']} ({claim['source']})"
 
 
-def _counts(claim: Mapping[str, Any]) -> Row:
+def _counts(claim: Mapping[str, Any]) -> TableRow:
     verdicts = [comparison["verdict"] for comparison in claim["comparisons"]]
     entries = tuple(Entry(str(n), tone=verdict) if (n := verdicts.count(verdict)) else NOTHING for verdict in _VERDICTS)
     unfair = sum(comparison.get("one_rate_each", False) for comparison in claim["comparisons"])
     rates = (f"{unfair} of {len(verdicts)} at one learning rate each",) if unfair else ()
-    return Row(claim["claim"], entries, under=(claim["source"], *rates))
+    return TableRow(claim["claim"], entries, under=(claim["source"], *rates))
 
 
-def _comparisons(claim: Mapping[str, Any]) -> tuple[Row, ...]:
-    return tuple(_statement(each) if "numbers" in each else _comparison(each) for each in claim["comparisons"])
+def _comparisons(claim: Mapping[str, Any]) -> tuple[TableRow, ...]:
+    return tuple(
+        _statement(comparison) if "numbers" in comparison else _comparison(comparison)
+        for comparison in claim["comparisons"]
+    )
 
 
-def _statement(comparison: Mapping[str, Any]) -> Row:
+def _statement(comparison: Mapping[str, Any]) -> TableRow:
     """A comparison of a synthetic run: numbers that should lie in ranges."""
     numbers = comparison["numbers"]
     shown = numbers if len(numbers) <= _FEW_NUMBERS else []
@@ -107,7 +110,7 @@ def _statement(comparison: Mapping[str, Any]) -> Row:
         Entry(str(comparison["n_seeds"])),
         Entry(comparison["reason"]),
     )
-    return Row(comparison["compared"], entries, under=(f"{comparison['task']}, k {comparison['k']}",))
+    return TableRow(comparison["compared"], entries, under=(f"{comparison['task']}, k {comparison['k']}",))
 
 
 def _verdict(comparison: Mapping[str, Any]) -> Entry:
@@ -115,8 +118,8 @@ def _verdict(comparison: Mapping[str, Any]) -> Entry:
     return Entry(f"{'✓ ' * (verdict == 'supported')}{'✗ ' * (verdict == 'contradicted')}{verdict}", tone=verdict)
 
 
-def _comparison(comparison: Mapping[str, Any]) -> Row:
-    difference = Cell(
+def _comparison(comparison: Mapping[str, Any]) -> TableRow:
+    difference = Number(
         comparison["difference"],
         None,
         comparison["ci_low"],
@@ -132,12 +135,12 @@ def _comparison(comparison: Mapping[str, Any]) -> Row:
     entries = (
         _verdict(comparison),
         Entry(f"+{shown.text}" if (difference.value or 0) > 0 else shown.text, under=(*shown.under, *margin)),
-        Entry(number(comparison["effect_size"], 2)) if comparison["effect_size"] is not None else NOTHING,
+        Entry(formatted(comparison["effect_size"], 2)) if comparison["effect_size"] is not None else NOTHING,
         _p(comparison),
         Entry(str(comparison["n_seeds"])),
         Entry(comparison["reason"]),
     )
-    return Row(_in_words(comparison["compared"]), entries, under=(f"{comparison['task']}, k {comparison['k']}",))
+    return TableRow(_in_words(comparison["compared"]), entries, under=(f"{comparison['task']}, k {comparison['k']}",))
 
 
 def deciding_p(comparison: Mapping[str, Any]) -> tuple[float | None, str]:
@@ -158,7 +161,7 @@ def _p(comparison: Mapping[str, Any]) -> Entry:
 
 
 def _p_entry(value: float, hypothesis: str = "") -> Entry:
-    return Entry(number(value) if value >= 0.001 else scientific(value), under=(hypothesis,) if hypothesis else ())
+    return Entry(formatted(value) if value >= 0.001 else scientific(value), under=(hypothesis,) if hypothesis else ())
 
 
 def _in_words(compared: str) -> str:

@@ -1,9 +1,10 @@
 """The theorems as matrices: how far each construction is from what its theorem says."""
 
-from demograd.report.networks import CONSTRUCTION, cells
+from demograd.report.networks import by_subject
 from demograd.report.run import Run
-from demograd.report.section import Entry, Group, Head, Row, Section, Table, section
-from demograd.statistics.cell import Cell, scientific
+from demograd.report.section import Entry, Group, Head, Section, Table, TableRow, section
+from demograd.statistics.number import Number, scientific
+from demograd.words import Setting
 
 ROUNDING = 1e-10
 """Above what float64 leaves of exact arithmetic in matrices this small, and far below any mistake in a formula."""
@@ -14,22 +15,22 @@ _LEAD = (
 
 
 @section("Do the constructions do what they say?", order=10)
-def constructions(run: Run) -> Section | None:
+def constructions_section(run: Run) -> Section | None:
     """A row per construction."""
-    errors = cells(run.networks_at_context, "construction_error", CONSTRUCTION)
+    errors = by_subject(run.networks_at_context, "construction_error", Setting.CONSTRUCTION)
     rows = tuple(
-        Row(subject.reference, (Entry(f"{error.n:,}"), _error(error), _result(error)))
+        TableRow(subject.reference, (Entry(f"{error.n:,}"), _error(error), _result(error)))
         for subject, error in errors.items()
     )
     heads = (Head("construction"), Head("random instances"), Head("largest error"), Head("result", words=True))
     return Section((Table(heads, (Group("", rows),)),), _LEAD) if rows else None
 
 
-def _error(error: Cell) -> Entry:
+def _error(error: Number) -> Entry:
     return Entry(error.text, tone="absent") if error.value is None else Entry(scientific(error.value))
 
 
-def _result(error: Cell) -> Entry:
+def _result(error: Number) -> Entry:
     if error.value is None:
         return Entry("not checked", tone="undecided")
     if error.value < ROUNDING:

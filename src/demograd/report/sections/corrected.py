@@ -6,7 +6,8 @@ from demograd.metrics import METRICS
 from demograd.report.run import Run
 from demograd.report.section import Entry, Head, Section, Table, entry, section
 from demograd.report.subject import Variant, variant_rows
-from demograd.statistics.cell import Cell
+from demograd.statistics.number import Number
+from demograd.words import Setting
 
 SHOWN = ("sim_aou", "sim_aou_norm", "sim_am", "sim_am_delta")
 _LEAD = (
@@ -16,37 +17,37 @@ _LEAD = (
 
 
 @section("Corrected queries only", order=240)
-def corrected(run: Run) -> Section | None:
+def corrected_section(run: Run) -> Section | None:
     """A table of similarities over corrected queries, and of their counts."""
     variants = run.scores.tuned("corrected")
     if not variants:
         return None
-    names = [name for name in SHOWN if any(variant in run.scores.by_variant(name, "FT") for variant in variants)]
+    names = [name for name in SHOWN if any(variant in run.scores.by_variant(name, Setting.FT) for variant in variants)]
 
     def entries(variant: Variant) -> tuple[Entry, ...]:
-        cells = {name: run.scores.get(variant, name, "FT") for name in names}
-        return (_queries(run.results, variant, cells), *map(_score, cells.values()))
+        numbers = {name: run.scores.get(variant, name, Setting.FT) for name in names}
+        return (_queries(run.results, variant, numbers), *map(_score, numbers.values()))
 
     heads = (Head("method, weights"), Head("queries", "over all sets"), *(Head(METRICS[name].title) for name in names))
     return Section((Table(heads, variant_rows(variants, entries)),), _LEAD)
 
 
-def _score(cell: Cell) -> Entry:
-    return Entry("no query", tone="absent") if _is_empty(cell) else entry(cell)
+def _score(number: Number) -> Entry:
+    return Entry("no query", tone="absent") if _is_empty(number) else entry(number)
 
 
-def _is_empty(cell: Cell) -> bool:
-    return cell.status == "nothing selected"
+def _is_empty(number: Number) -> bool:
+    return number.status == "nothing selected"
 
 
-def _queries(results: pd.DataFrame, variant: Variant, cells: dict[str, Cell]) -> Entry:
+def _queries(results: pd.DataFrame, variant: Variant, numbers: dict[str, Number]) -> Entry:
     """The number of selected queries, from the number of values that a score has per layer."""
-    for name, cell in cells.items():
+    for name, number in numbers.items():
         if METRICS[name].per != "layer":
             continue
-        if _is_empty(cell):
+        if _is_empty(number):
             return Entry("none", under=("no query was wrong in ZSL and right in ICL and FT",), tone="absent")
         rows = results[(results["metric"] == name) & (results["model"] == variant.model) & results["layer"].notna()]
         if layers := rows["layer"].nunique():
-            return Entry(f"{(cell.n + cell.n_missing) // layers:,}", under=(f"in {cell.n_seeds} sets",))
+            return Entry(f"{(number.n + number.n_missing) // layers:,}", under=(f"in {number.n_seeds} sets",))
     return Entry("–", tone="absent")

@@ -9,10 +9,9 @@ import pandas as pd
 
 from demograd.report.charts.drawing import WIDTH, keys
 from demograd.report.charts.lines import Axis, line_chart, reach, with_ticks
-from demograd.report.networks import NETWORK
 from demograd.report.run import Run
 from demograd.report.section import Section, figure, section
-from demograd.words import listed
+from demograd.words import Setting, listed
 
 _LOSS = Axis("mean squared error", "log")
 
@@ -89,7 +88,7 @@ CURVES = (
 def curve_section(run: Run, curve: Curve) -> Section | None:
     """A chart per world that has a curve."""
     points = _points(run.networks if curve.column == "k" else run.networks_at_context, curve)
-    is_network = points["setting"] == NETWORK
+    is_network = points["setting"] == Setting.TF
     legend = keys(list(dict.fromkeys([*points["label"][is_network], *points["label"][~is_network]])))
     charts, n_left_out = [], 0
     for world, curves in points.groupby("world", sort=False):
@@ -127,7 +126,7 @@ def _points(rows: pd.DataFrame, curve: Curve) -> pd.DataFrame:
     """The points of a curve, of worlds that have more than one x."""
     is_final = rows["step"].isna() | (curve.column == "step")
     chosen = rows[(rows["metric"] == curve.metric) & is_final & rows[curve.column].notna()]
-    towards = chosen["method"][chosen["setting"] == NETWORK].nunique() > 1
+    towards = chosen["method"][chosen["setting"] == Setting.TF].nunique() > 1
     numbers = {"x": curve.column, "y": "value", "low": "ci_low", "high": "ci_high"}
     points = pd.DataFrame({name: chosen[column].astype(float) for name, column in numbers.items()})
     points[["world", "setting", "status"]] = chosen[["task", "setting", "status"]]
@@ -138,6 +137,6 @@ def _points(rows: pd.DataFrame, curve: Curve) -> pd.DataFrame:
 
 def _label(row: Mapping[Any, Any], to: str) -> str:
     """The name of a line: the network, and what it is held against or mixed with if that differs; or the reference."""
-    if row["setting"] != NETWORK:
+    if row["setting"] != Setting.TF:
         return str(row["method"])
     return f"{row['model']}, {to} {row['method']}" if to else str(row["model"])

@@ -8,6 +8,7 @@ from demograd.report.run import Run
 from demograd.report.scores import NEAREST_RATE_NOTE, at_one_rate
 from demograd.report.section import Figure, Section, figure, section
 from demograd.report.subject import by_world, is_layer_causal, short_labels, variant
+from demograd.words import Setting
 
 METRIC = "gradient_norm"
 MOST_STEPS = 64
@@ -16,10 +17,10 @@ _LEAD = "‖∇‖₂ of the trained parameters of each layer at each step, mean
 
 
 @section("Gradient norms", order=170)
-def gradient_norms(run: Run) -> Section | None:
+def gradient_norms_section(run: Run) -> Section | None:
     """A heat map per method and weights, a figure per task."""
     results = run.results
-    rows = results[(results["metric"] == METRIC) & (results["setting"] == "FT") & results["value"].notna()]
+    rows = results[(results["metric"] == METRIC) & (results["setting"] == Setting.FT) & results["value"].notna()]
     variants = [variant(row) for row in rows.to_dict("records")]
     measured, shown = set(variants), at_one_rate(run.scores)
     figures: list[Figure] = []

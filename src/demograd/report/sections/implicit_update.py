@@ -8,6 +8,7 @@ from demograd.report.run import Run
 from demograd.report.scores import points_by_layer
 from demograd.report.section import Entry, Figure, Head, Section, Table, entry, figure, section
 from demograd.report.subject import Variant, by_world, short_labels, variant_rows
+from demograd.words import Setting
 
 VALIDITY = "implicit_update_validity"
 SHOWN = {"implicit_update": "cos(ΔW_ICL, ΔW_FT)", "implicit_update_weighted": "softmax-weighted", VALIDITY: "validity"}
@@ -20,17 +21,17 @@ _LEAD = (
 
 
 @section("The implicit update", order=200)
-def implicit_update(run: Run) -> Section | None:
+def implicit_update_section(run: Run) -> Section | None:
     """A table of similarities and validity, and charts of them by layer."""
-    measured = {name: cells for name in SHOWN if (cells := run.scores.by_variant(name, "FT"))}
-    variants = [variant for variant in run.scores.tuned() if any(variant in cells for cells in measured.values())]
+    measured = {name: numbers for name in SHOWN if (numbers := run.scores.by_variant(name, Setting.FT))}
+    variants = [variant for variant in run.scores.tuned() if any(variant in numbers for numbers in measured.values())]
     if not variants:
         return None
 
     def score(variant: Variant, name: str) -> Entry:
-        cell = run.scores.get(variant, name, "FT")
-        shown = entry(cell)
-        if name == VALIDITY and cell.value is not None and cell.value < VALID_FROM:
+        number = run.scores.get(variant, name, Setting.FT)
+        shown = entry(number)
+        if name == VALIDITY and number.value is not None and number.value < VALID_FROM:
             return replace(shown, under=(*shown.under, "linear dual form not valid here"), tone="flagged")
         return shown
 

@@ -16,7 +16,7 @@ _LEAD = (
 
 
 @section("Every layer with every other", order=160)
-def layer_pairs(run: Run) -> Section | None:
+def layer_pairs_section(run: Run) -> Section | None:
     """A heat map per method and weights, a figure per task."""
     pairs, shown = points(run.results, METRIC), at_one_rate(run.scores)
     measured = set(pairs["variant"])

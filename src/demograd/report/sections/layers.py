@@ -7,7 +7,7 @@ import altair as alt
 import pandas as pd
 
 from demograd.metrics import METRICS
-from demograd.report.charts.drawing import COLOURS, HEIGHT, WIDTH, draw, panel_header
+from demograd.report.charts.drawing import COLOURS, HEIGHT, WIDTH, as_chart, panel_header
 from demograd.report.numbers import interval_note_of_points, ranges
 from demograd.report.run import Run
 from demograd.report.scores import LEADING, NEAREST_RATE_NOTE, at_one_rate, points
@@ -19,7 +19,7 @@ SAME, CONTROL = Setting.FT, Setting.FT_OTHER_DEMONSTRATIONS
 
 
 @section("Layer by layer", order=145)
-def layers(run: Run) -> Section | None:
+def layers_section(run: Run) -> Section | None:
     """A figure per task, where there are scores by layer."""
     rows = pd.concat(
         points(run.results, metric, setting).assign(metric=metric, setting=setting)
@@ -90,7 +90,7 @@ def _chart(data: pd.DataFrame, colours: dict[str, str]) -> Chart:
     )
     if (data["setting"] == CONTROL).any():
         description += "; thin dashed lines: fine-tuning on other demonstrations"
-    return draw(faceted, title, f"{description}.")
+    return as_chart(faceted, title, f"{description}.")
 
 
 def _with_gaps(data: pd.DataFrame) -> pd.DataFrame:

@@ -2,10 +2,11 @@
 
 from dataclasses import replace
 
-from demograd.report.networks import REFERENCE, Subject, cells, seeds, worlds_of
+from demograd.report.networks import Subject, by_subject, seeds, worlds_of
 from demograd.report.run import Run
-from demograd.report.section import NOTHING, Entry, Head, Row, Section, Table, entry, grouped, section
-from demograd.statistics.cell import Cell, written
+from demograd.report.section import NOTHING, Entry, Head, Section, Table, TableRow, entry, grouped, section
+from demograd.statistics.number import Number, written
+from demograd.words import Setting
 
 _LEAD = (
     "Mean squared error of the query’s y (in a linear system, of each next state) over test sequences that neither "
@@ -13,18 +14,18 @@ _LEAD = (
     "interval resamples training seeds and test sequences. A reference is not trained: its interval is conditional, "
     "over test sequences alone."
 )
-Margins = dict[tuple[str, str], list[tuple[str, Cell]]]
+Margins = dict[tuple[str, str], list[tuple[str, Number]]]
 """(world, network) → each network that matches the world's kernel, and how much more than it this one loses."""
 
 
 @section("How well do they predict?", order=20)
-def losses(run: Run) -> Section | None:
+def losses_section(run: Run) -> Section | None:
     """A row per network, then per reference; how much more than the matching network's, where a world has one."""
     rows = run.networks_at_context
     margins: Margins = {}
-    for subject, margin in cells(rows, "loss_margin").items():
+    for subject, margin in by_subject(rows, "loss_margin").items():
         margins.setdefault((subject.world, subject.network), []).append((subject.reference, margin))
-    values = [*cells(rows, "loss").items(), *cells(rows, "loss", REFERENCE).items()]
+    values = [*by_subject(rows, "loss").items(), *by_subject(rows, "loss", Setting.REFERENCE).items()]
     worlds = worlds_of(subject for subject, _ in values)
     lines = []
     for subject, loss in sorted(values, key=lambda item: worlds.index(item[0].world)):
@@ -32,7 +33,7 @@ def losses(run: Run) -> Section | None:
         entries = [entry(loss), Entry(f"{loss.n:,}", under=under)]
         entries += [_margin(subject, margins)] if margins else []
         name, kind = (subject.network, "network") if subject.network else (subject.reference, "reference")
-        lines.append((subject.world, Row(name, tuple(entries), kind, tone="" if subject.network else "reference")))
+        lines.append((subject.world, TableRow(name, tuple(entries), kind, tone="" if subject.network else "reference")))
     if not lines:
         return None
     heads = [Head("", "shaded: references"), Head("loss"), Head("test predictions")]
@@ -46,5 +47,5 @@ def _margin(subject: Subject, margins: Margins) -> Entry:
     if above := margins.get((subject.world, subject.network)):
         (_, margin), *others = above
         first = entry(margin)
-        return replace(first, under=(*first.under, *(f"above “{name}”: {written(cell)}" for name, cell in others)))
+        return replace(first, under=(*first.under, *(f"above “{name}”: {written(number)}" for name, number in others)))
     return Entry("matching", tone="absent") if subject.network in matching else NOTHING

@@ -8,7 +8,7 @@ import pandas as pd
 from demograd.metrics import METRICS
 from demograd.report.numbers import ranges
 from demograd.report.run import Run
-from demograd.report.section import Entry, Group, Head, Row, Section, Table, section
+from demograd.report.section import Entry, Group, Head, Section, Table, TableRow, section
 from demograd.words import Control, Reading, Setting
 
 _GROUP = ["task", "k", "model", "weights", "method", "learning_rate", "status"]
@@ -26,7 +26,7 @@ _HEADS = (
 
 
 @section("What is missing", order=1000)
-def missing(run: Run) -> Section:
+def missing_section(run: Run) -> Section:
     """Counts of the status column, and a row per kind of missing numbers."""
     results = run.results
     counts = results["status"].astype(str).value_counts()
@@ -40,7 +40,7 @@ def missing(run: Run) -> Section:
     return Section(tables, f"Of the {len(results):,} rows of the results: {statuses}.")
 
 
-def _absence(rows: pd.DataFrame, several: set[str]) -> Row:
+def _absence(rows: pd.DataFrame, several: set[str]) -> TableRow:
     """A line for rows without a number that differ in setting, metric, layer, head and demonstration set only."""
     task, k, model, weights, method, rate, status = rows[_GROUP].iloc[0]
     layers = [ranges({int(layer) for layer in rows["layer"].dropna()})]
@@ -57,7 +57,7 @@ def _absence(rows: pd.DataFrame, several: set[str]) -> Row:
         Entry(f"{len(rows):,}"),
     )
     under = (f"k {int(k)}",) if "k" in several and pd.notna(k) else ()
-    return Row("–" if pd.isna(task) else str(task), entries, under=under)
+    return TableRow("–" if pd.isna(task) else str(task), entries, under=under)
 
 
 def _scored(row: Mapping[Any, Any]) -> str:

@@ -6,13 +6,14 @@ from dataclasses import replace
 import altair as alt
 import pandas as pd
 
-from demograd.report.charts.drawing import COLOURS, WIDTH, draw
-from demograd.report.networks import CONSTRUCTION, NETWORK, REFERENCE, cells
+from demograd.report.charts.drawing import COLOURS, WIDTH, as_chart
+from demograd.report.networks import by_subject
 from demograd.report.numbers import interval_note
 from demograd.report.run import Run
-from demograd.report.section import Chart, Head, Row, Section, Table, Tone, entry, figure, grouped, section
+from demograd.report.section import Chart, Head, Section, Table, TableRow, Tone, entry, figure, grouped, section
 from demograd.report.subject import Variant, by_world, short_labels, world_labels
-from demograd.statistics.cell import Cell
+from demograd.statistics.number import Number
+from demograd.words import Setting
 
 METRIC = "order_sensitivity"
 FEW = 10
@@ -25,20 +26,20 @@ _LEAD = (
 
 
 @section("Does the order matter?", order=180)
-def order_sensitivity(run: Run) -> Section | None:
+def order_sensitivity_section(run: Run) -> Section | None:
     """Order sensitivity of a language model: bars with intervals, and the numbers."""
     return None if run.is_synthetic else _of_language_model(run)
 
 
 def _of_language_model(run: Run) -> Section | None:
-    spreads = {**run.scores.by_variant(METRIC, "ICL"), **run.scores.by_variant(METRIC, "FT")}
+    spreads = {**run.scores.by_variant(METRIC, Setting.ICL), **run.scores.by_variant(METRIC, Setting.FT)}
     if not spreads:
         return None
     worlds = world_labels(spreads)
     lines, charts = [], []
     for title, variants in by_world(spreads).items():
         labels = short_labels(variants)
-        lines += [(worlds[variant], Row(label, (entry(spreads[variant]),))) for variant, label in labels.items()]
+        lines += [(worlds[variant], TableRow(label, (entry(spreads[variant]),))) for variant, label in labels.items()]
         charts.append(
             _bars(
                 {label: (variant, spreads[variant]) for variant, label in labels.items()}, title or "Order sensitivity"
@@ -49,11 +50,17 @@ def _of_language_model(run: Run) -> Section | None:
     return Section((*figure(charts, interval_note("Thin lines", spreads.values())), table), _LEAD)
 
 
-def _bars(spreads: dict[str, tuple[Variant, Cell]], title: str) -> Chart | None:
+def _bars(spreads: dict[str, tuple[Variant, Number]], title: str) -> Chart | None:
     data = pd.DataFrame(
-        {"label": label, "value": cell.value, "low": cell.low, "high": cell.high, "is_icl": variant.method is None}
-        for label, (variant, cell) in spreads.items()
-        if cell.value is not None
+        {
+            "label": label,
+            "value": number.value,
+            "low": number.low,
+            "high": number.high,
+            "is_icl": variant.method is None,
+        }
+        for label, (variant, number) in spreads.items()
+        if number.value is not None
     )
     if data.empty:
         return None
@@ -65,7 +72,9 @@ def _bars(spreads: dict[str, tuple[Variant, Cell]], title: str) -> Chart | None:
     rules = base.mark_rule(strokeWidth=1.5).encode(x=alt.X("low:Q", title="order sensitivity"), x2="high:Q")
     chart = alt.layer(bars, rules) if data["low"].notna().any() else alt.layer(bars)
     described = "; ".join(f"{row['label']}: {row['value']:.3g}" for row in data.to_dict("records"))
-    return draw(chart.properties(width=WIDTH - 110, height=28 * len(data)), title, f"Order sensitivity. {described}")
+    return as_chart(
+        chart.properties(width=WIDTH - 110, height=28 * len(data)), title, f"Order sensitivity. {described}"
+    )
 
 
 RELATIVE = "order_sensitivity_relative"
@@ -80,24 +89,25 @@ _UNITS = (
     "Of the language model it is the standard deviation of next-token probabilities, mean over a vocabulary most of "
     "which is never likely. The units differ, so only whether there is any sensitivity can be compared, not how much."
 )
-_KINDS = {NETWORK: "network", CONSTRUCTION: "construction", REFERENCE: "reference"}
-_TONES: dict[str, Tone] = {NETWORK: "", CONSTRUCTION: "reference", REFERENCE: "reference"}
+_KINDS = {Setting.TF: "network", Setting.CONSTRUCTION: "construction", Setting.REFERENCE: "reference"}
+_TONES: dict[str, Tone] = {Setting.TF: "", Setting.CONSTRUCTION: "reference", Setting.REFERENCE: "reference"}
 
 
 @section("Does the order matter?", order=225, name="order-sensitivity")
-def relative_order_sensitivity(run: Run) -> Section | None:
+def relative_order_sensitivity_section(run: Run) -> Section | None:
     """Order sensitivity of a synthetic run: a row per learner; then the language model's, if the folder has one."""
     if not run.is_synthetic:
         return None
-    spreads = {setting: cells(run.networks_at_context, RELATIVE, setting) for setting in _KINDS}
+    spreads = {setting: by_subject(run.networks_at_context, RELATIVE, setting) for setting in _KINDS}
     lines = [
         (
             subject.world,
-            Row(subject.network or subject.reference, (entry(cell),), _KINDS[setting], tone=_TONES[setting]),
+            TableRow(subject.network or subject.reference, (entry(number),), _KINDS[setting], tone=_TONES[setting]),
         )
-        for setting, by_subject in spreads.items()
-        for subject, cell in by_subject.items()
-        if setting != REFERENCE or subject not in spreads[CONSTRUCTION]  # its layers stand for the algorithm
+        for setting, numbers in spreads.items()
+        for subject, number in numbers.items()
+        # a construction's layers stand for the algorithm
+        if setting != Setting.REFERENCE or subject not in spreads[Setting.CONSTRUCTION]
     ]
     beside = _of_language_model(run)
     if not lines:
@@ -105,7 +115,7 @@ def relative_order_sensitivity(run: Run) -> Section | None:
     table = Table((Head("", "shaded: not trained"), Head("relative order sensitivity")), grouped(lines))
     if not beside:
         return Section((table,), _RELATIVE_LEAD)
-    models = dict.fromkeys(variant.model for variant, metric, _ in run.scores.cells if metric == METRIC)
+    models = dict.fromkeys(variant.model for variant, metric, _ in run.scores.numbers if metric == METRIC)
     first, *rest = beside.parts
     first = replace(first, title=f"Beside it, {', '.join(models)}")
     return Section((table, first, *rest), _RELATIVE_LEAD, (_UNITS,))

@@ -3,7 +3,7 @@
 from demograd.metrics import METRICS
 from demograd.report.run import Run
 from demograd.report.scores import Scores
-from demograd.report.section import Head, Row, Section, Table, entry, grouped, section
+from demograd.report.section import Head, Section, Table, TableRow, entry, grouped, section
 from demograd.report.subject import Variant, in_order, row_words, world_labels
 from demograd.words import Control, Setting
 
@@ -13,14 +13,14 @@ _SETTINGS = (Setting.ZSL, Setting.ICL, Setting.FT, *(control.setting for control
 
 
 @section("What the model predicts", order=230)
-def performance(run: Run) -> Section | None:
+def performance_section(run: Run) -> Section | None:
     """Per task and weights: ZSL and ICL, then FT and its controls."""
     scores = run.scores
-    metrics = [name for name, metric in METRICS.items() if metric.kind == "performance" and len(metric.arguments) == 1]
-    metrics = [name for name in metrics if any(metric == name for _, metric, _ in scores.cells)]
+    metrics = [name for name, metric in METRICS.items() if metric.arguments == ("observation",)]
+    metrics = [name for name in metrics if any(metric == name for _, metric, _ in scores.numbers)]
     measured = dict.fromkeys(
         (variant, Setting(setting))
-        for variant, metric, setting in scores.cells
+        for variant, metric, setting in scores.numbers
         if metric in metrics and setting in _SETTINGS and variant.selection == "all"
     )
     if not measured:
@@ -43,9 +43,9 @@ def performance(run: Run) -> Section | None:
     return Section(tuple(tables), title="What the language model predicts" * run.is_synthetic)
 
 
-def _row(scores: Scores, variant: Variant, setting: Setting, metrics: list[str], variants: list[Variant]) -> Row:
+def _row(scores: Scores, variant: Variant, setting: Setting, metrics: list[str], variants: list[Variant]) -> TableRow:
     rivals = [rival for rival in variants if rival.method == variant.method and variant.method]
     under = (f"on {setting.control.words}",) if setting.control else ()
     entries = tuple(entry(scores.get(variant, name, setting)) for name in metrics)
     name = f"FT by {variant.method}" if variant.method else setting
-    return Row(name, entries, variant.weights, (*under, *row_words(variant, rivals)))
+    return TableRow(name, entries, variant.weights, (*under, *row_words(variant, rivals)))

@@ -10,9 +10,10 @@ from demograd.metrics import METRICS
 from demograd.published import beside, table
 from demograd.report.run import Run
 from demograd.report.scores import NEAREST_RATE_NOTE, at_one_rate
-from demograd.report.section import NOTHING, Entry, Head, Row, Section, Table, grouped, section
+from demograd.report.section import NOTHING, Entry, Head, Section, Table, TableRow, grouped, section
 from demograd.report.subject import Variant, weights_rank
-from demograd.statistics.cell import number, signed
+from demograd.statistics.number import formatted, signed
+from demograd.words import Setting
 
 _LEAD = (
     "Measured, then published, then measured minus published. Model, k, prompts and rates may all differ: a difference "
@@ -28,7 +29,7 @@ _AS_RELEASED = {
 
 
 @section("Beside the published numbers", order=120)
-def published(run: Run) -> Section | None:
+def published_section(run: Run) -> Section | None:
     """A table per metric for which a paper has a number of the same task, method and weights."""
     shown = at_one_rate(run.scores)
     measured = pd.DataFrame(
@@ -39,11 +40,11 @@ def published(run: Run) -> Section | None:
             "task": variant.task,
             "method": variant.method,
             "metric": metric,
-            "value": cell.value,
-            "std": cell.std,
+            "value": number.value,
+            "std": number.std,
         }
-        for (variant, metric, setting), cell in run.scores.cells.items()
-        if variant in shown and setting == "FT" and metric in METRICS and cell.value is not None
+        for (variant, metric, setting), number in run.scores.numbers.items()
+        if variant in shown and setting == Setting.FT and metric in METRICS and number.value is not None
     )
     rows = beside(measured).to_dict("records") if len(measured) else []
     if not rows:
@@ -76,7 +77,7 @@ def _table(metric: str, rows: list[dict[Any, Any]], marks: Mapping[str, str]) ->
     table_rows = []
     for (title, method, weights, words), line in lines.items():
         entries = tuple(_entry(line[task], marks) if task in line else NOTHING for task in tasks)
-        table_rows.append((title, Row(method, entries, weights, (words,) if words else ())))
+        table_rows.append((title, TableRow(method, entries, weights, (words,) if words else ())))
     heads = (Head("method, weights"), *(Head(task) for task in tasks))
     return Table(heads, grouped(table_rows), METRICS[metric].title)
 
@@ -87,12 +88,12 @@ def _rank(variant: Variant) -> tuple[Any, ...]:
 
 def _entry(row: Mapping[Any, Any], marks: Mapping[str, str]) -> Entry:
     letters = " ".join(marks[caveat] for caveat in row["caveats"] if caveat in marks)
-    spread = f" ± {number(row['published_std'], 2)}" if pd.notna(row["published_std"]) else ""
+    spread = f" ± {formatted(row['published_std'], 2)}" if pd.notna(row["published_std"]) else ""
     under = (
-        f"published {number(row['published'], 2)}{spread}{f' ({letters})' * bool(letters)}",
+        f"published {formatted(row['published'], 2)}{spread}{f' ({letters})' * bool(letters)}",
         f"difference {signed(row['difference'])}",
     )
-    return Entry(number(row["value"]), number(row["std"]) if pd.notna(row["std"]) else "", under)
+    return Entry(formatted(row["value"]), formatted(row["std"]) if pd.notna(row["std"]) else "", under)
 
 
 def _sources(rows: list[dict[Any, Any]]) -> str:

@@ -13,10 +13,10 @@ from demograd.report.charts.lines import Axis, line_chart
 from demograd.report.numbers import interval_note
 from demograd.report.run import Run
 from demograd.report.scores import LEADING, Scores
-from demograd.report.section import NOTHING, Figure, Head, Row, Section, Table, entry, figure, grouped, section
+from demograd.report.section import NOTHING, Figure, Head, Section, Table, TableRow, entry, figure, grouped, section
 from demograd.report.subject import Variant, by_world, in_order, variant, world_labels
-from demograd.statistics.cell import Cell, cell, number
-from demograd.words import Control, Reading
+from demograd.statistics.number import Number, formatted, number_of
+from demograd.words import Control, Reading, Setting
 
 SIZE = "update_size_ratio"
 READINGS = (Reading.AT_EQUAL_SIZE, Reading.OVER_SIZES)
@@ -30,7 +30,7 @@ _LEAD = (
 
 
 @section("Against the learning rate", order=130)
-def rates(run: Run) -> Section | None:
+def rates_section(run: Run) -> Section | None:
     """A figure per task where a method has several rates, then the table at equal size."""
     parts: list[Figure | Table] = []
     for world, variants in by_world(run.scores.tuned()).items():
@@ -48,20 +48,20 @@ def _label(variant: Variant) -> str:
 def _figure(scores: Scores, variants: list[Variant], title: str) -> tuple[Figure, ...]:
     legend = keys(list(dict.fromkeys(map(_label, variants))))
     learning_rates = {variant: variant.learning_rate for variant in variants}
-    sizes = {variant: scores.get(variant, SIZE, "FT") for variant in variants}
+    sizes = {variant: scores.get(variant, SIZE, Setting.FT) for variant in variants}
     ratios = {variant: size.value for variant, size in sizes.items()}
     compared = {control for _, metric, control in scores.specificities if metric in LEADING}
     control = next((control for control in Control if control in compared), None)
-    charts, cells = [], [*sizes.values()]
+    charts, numbers = [], [*sizes.values()]
     for name in LEADING:
         score = METRICS[name].title
-        values = {variant: scores.get(variant, name, "FT") for variant in variants}
-        cells += values.values()
+        values = {variant: scores.get(variant, name, Setting.FT) for variant in variants}
+        numbers += values.values()
         axis = Axis(score, zero=True)
         charts.append(line_chart(_data(learning_rates, values), f"{score} by rate", _RATE, axis, legend))
         if control:
             differences = {variant: scores.specificity(variant, name, control) for variant in variants}
-            cells += differences.values()
+            numbers += differences.values()
             against = Axis(f"specificity vs {control.words}", zero=True)
             data = _data(learning_rates, differences)
             charts.append(line_chart(data, f"{score} specificity by rate", _RATE, against, legend))
@@ -72,22 +72,22 @@ def _figure(scores: Scores, variants: list[Variant], title: str) -> tuple[Figure
         f"{_label(variant)} at {variant.texts['learning_rate']}" for variant in variants if ratios[variant] is None
     ]
     missing = f" Without numbers: {'; '.join(diverged)}." if diverged else ""
-    note = interval_note("Upright lines", cells)
+    note = interval_note("Upright lines", numbers)
     caption = f"{note} At a ratio of 1, FT’s update is as large as ICL’s.{missing}".strip()
     return figure(charts, caption, title, legend, small=True)
 
 
-def _data(x: Mapping[Variant, float | None], y: Mapping[Variant, Cell]) -> pd.DataFrame:
+def _data(x: Mapping[Variant, float | None], y: Mapping[Variant, Number]) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "label": _label(variant),
             "x": x[variant],
-            "y": cell.value,
-            "low": cell.low,
-            "high": cell.high,
+            "y": number.value,
+            "low": number.low,
+            "high": number.high,
             "rate": variant.learning_rate,
         }
-        for variant, cell in y.items()
+        for variant, number in y.items()
     ).astype({"x": float, "y": float, "low": float, "high": float})
 
 
@@ -110,9 +110,9 @@ def _read_between(results: pd.DataFrame, name: str, reading: Reading) -> Table |
     for owner in variants:
         values = [measured.get((owner, control)) for control in controls]
         at = next((row["at"] for row in values if row is not None and pd.notna(row["at"])), None)
-        entries = tuple(NOTHING if row is None else entry(cell(row)) for row in values)
-        size = (f"at ‖u_FT‖ / ‖u_ICL‖ = {number(at)}",) if at is not None else ()
-        lines.append((worlds[owner], Row(owner.method or "", entries, owner.weights, size)))
+        entries = tuple(NOTHING if row is None else entry(number_of(row)) for row in values)
+        size = (f"at ‖u_FT‖ / ‖u_ICL‖ = {formatted(at)}",) if at is not None else ()
+        lines.append((worlds[owner], TableRow(owner.method or "", entries, owner.weights, size)))
     title, note = f"{METRICS[name].title} {reading.words}", "Read between the rates that were run."
     return Table((Head("method, weights"), *_heads(name, controls)), grouped(lines), title, note)
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 
 from demograd.report.run import Run
 from demograd.report.scores import Column, Scores, columns
-from demograd.report.section import NOTHING, Entry, Head, Row, Section, Table, entry, grouped, section
+from demograd.report.section import NOTHING, Entry, Head, Section, Table, TableRow, entry, grouped, section
 from demograd.report.subject import Variant, row_words, world_labels
-from demograd.statistics.cell import Cell
+from demograd.statistics.number import Number
 from demograd.words import Setting
 
 FEW = 12
@@ -31,7 +31,7 @@ _REFERENCE = (
 
 
 @section("Scores", order=110)
-def scores(run: Run) -> Section | None:
+def scores_section(run: Run) -> Section | None:
     """All overall scores of fine-tuning."""
     rows = run.scores.tuned()
     if not rows:
@@ -42,16 +42,18 @@ def scores(run: Run) -> Section | None:
         for start in range(0, len(group), WIDEST)
     ]
     notes = (
-        (_NOTE, _REFERENCE) if any(setting == Setting.ICL_REORDERED for _, _, setting in run.scores.cells) else (_NOTE,)
+        (_NOTE, _REFERENCE)
+        if any(setting == Setting.ICL_REORDERED for _, _, setting in run.scores.numbers)
+        else (_NOTE,)
     )
     return Section(tuple(tables), _LEAD, notes)
 
 
 def _table(scores: Scores, title: str, group: Sequence[Column], rows: Sequence[Variant]) -> Table:
     worlds = world_labels(rows)
-    is_untuned = title.startswith("Random")  # the same whatever the method
+    is_untuned = all(column.setting == Setting.ICL for column in group)  # the same whatever the method
     shown = list(dict.fromkeys(variant.untuned for variant in rows)) if is_untuned else rows
-    lines: list[tuple[str, Row]] = []
+    lines: list[tuple[str, TableRow]] = []
     for variant in shown:
         world = worlds[variant] if not is_untuned else world_labels(shown)[variant]
         if not is_untuned:
@@ -59,33 +61,33 @@ def _table(scores: Scores, title: str, group: Sequence[Column], rows: Sequence[V
         rivals = [rival for rival in rows if worlds.get(rival) == world and rival.method == variant.method]
         entries = tuple(entry(scores.column(variant, column)) for column in group)
         under = () if is_untuned else row_words(variant, rivals)
-        lines.append((world, Row(variant.method or "ICL", entries, variant.weights, under)))
+        lines.append((world, TableRow(variant.method or "ICL", entries, variant.weights, under)))
     heads = (
         Head("setting, weights" if is_untuned else "method, weights"),
         *(Head(column.title, f"vs {column.versus.words}" if column.versus else "") for column in group),
     )
-    is_folded = "other forms" in title or (len(lines) > FEW and title != "Specificity")
+    is_folded = title.startswith("Specificity, ") or (len(lines) > FEW and title != "Specificity")
     return Table(heads, grouped(lines), title, folded=title if is_folded else "")
 
 
-def _reference(scores: Scores, variant: Variant, group: Sequence[Column]) -> Iterator[Row]:
+def _reference(scores: Scores, variant: Variant, group: Sequence[Column]) -> Iterator[TableRow]:
     """ICL under another order of its demonstrations, where that was observed."""
-    cells = [
-        scores.cells.get((variant.untuned, column.metric, Setting.ICL_REORDERED))
+    numbers = [
+        scores.numbers.get((variant.untuned, column.metric, Setting.ICL_REORDERED))
         if column.setting == Setting.FT and column.versus is None
         else None
         for column in group
     ]
-    if any(cells):
+    if any(numbers):
         entries = (
-            NOTHING if cell is None else _with_ceiling(cell, scores.ceilings.get((variant.untuned, column.metric)))
-            for column, cell in zip(group, cells, strict=True)
+            NOTHING if number is None else _with_ceiling(number, scores.ceilings.get((variant.untuned, column.metric)))
+            for column, number in zip(group, numbers, strict=True)
         )
-        yield Row("ICL, reordered", tuple(entries), variant.weights, tone="reference")
+        yield TableRow("ICL, reordered", tuple(entries), variant.weights, tone="reference")
 
 
-def _with_ceiling(cell: Cell, ceiling: Cell | None) -> Entry:
-    plain = entry(cell)
+def _with_ceiling(number: Number, ceiling: Number | None) -> Entry:
+    plain = entry(number)
     if ceiling is None:
         return plain
     missing = f" ({ceiling.missing})" if ceiling.missing else ""

@@ -6,9 +6,9 @@ import pandas as pd
 from demograd.report.charts.drawing import WIDTH, keys
 from demograd.report.charts.lines import Axis, line_chart
 from demograd.report.run import Run
-from demograd.report.section import Entry, Figure, Group, Head, Row, Section, Table, figure, section
+from demograd.report.section import Entry, Figure, Group, Head, Section, Table, TableRow, figure, section
 from demograd.report.subject import weights_rank
-from demograd.statistics.cell import number
+from demograd.statistics.number import formatted
 
 METRIC = "sparsity_ratio"
 PRODUCTS = "sparsity_ratio_products"
@@ -50,9 +50,11 @@ def zeros_of_construction(d: int) -> float:
 
 
 @section("How sparse are the attention matrices?", order=220)
-def sparsity(run: Run) -> Section | None:
+def sparsity_section(run: Run) -> Section | None:
     """Products of small networks and constructions where there are any, then factors, and what a construction needs."""
-    rows = run.results[run.results["seed"].isna() & run.results["value"].notna()]
+    rows = run.results[run.results["value"].notna()]
+    # a language model's seed is that of a draw of its untrained weights, which has no row over all draws
+    rows = rows[rows["seed"].isna() | rows["task"].isna()]
     factors = _labelled(rows[rows["metric"] == METRIC])
     if factors.empty:
         return None
@@ -120,8 +122,11 @@ def _factors(rows: pd.DataFrame, has_products: bool) -> tuple[Figure, ...]:
 
 
 def _construction() -> Table:
-    entries = tuple(Entry(number(zeros_of_construction(d), 4)) for d in DIMENSIONS)
+    entries = tuple(Entry(formatted(zeros_of_construction(d), 4)) for d in DIMENSIONS)
     heads = (Head("construction"), *(Head(f"d = {d:,}") for d in DIMENSIONS))
     return Table(
-        heads, (Group("", (Row("exact zeros", entries, "von Oswald 2023a"),)),), "What a construction needs", _FORMULA
+        heads,
+        (Group("", (TableRow("exact zeros", entries, "von Oswald 2023a"),)),),
+        "What a construction needs",
+        _FORMULA,
     )

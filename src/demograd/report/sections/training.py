@@ -8,10 +8,11 @@ import pandas as pd
 from demograd.metrics import METRICS
 from demograd.report.charts.drawing import WIDTH, keys
 from demograd.report.charts.lines import Axis, line_chart, reach, with_ticks
-from demograd.report.networks import NETWORK, REFERENCE, cells
+from demograd.report.networks import by_subject
 from demograd.report.run import Run
 from demograd.report.section import Chart, Figure, Section, figure, section
-from demograd.statistics.cell import MINUS, signed
+from demograd.statistics.number import MINUS, signed
+from demograd.words import Setting
 
 DISTANCE = "parameter_distance"
 _PREDICTED = ("accuracy", "label_log_likelihood")
@@ -22,18 +23,18 @@ _LEAD = (
 
 
 @section("Over training", order=210)
-def training_time(run: Run) -> Section | None:
+def training_time_section(run: Run) -> Section | None:
     """Performance and parameter distance over checkpoints: a figure per task and k, from two checkpoints on."""
     checkpoints = _checkpoints(run.study)
     if len(checkpoints) < 2:
         return None
     worlds: dict[tuple[str, int | None, str], list[dict[str, Any]]] = {}
-    for (variant, metric, setting), cell in run.scores.cells.items():
-        is_shown = metric in _PREDICTED and setting in ("ZSL", "ICL") and variant.selection == "all"
+    for (variant, metric, setting), number in run.scores.numbers.items():
+        is_shown = metric in _PREDICTED and setting in (Setting.ZSL, Setting.ICL) and variant.selection == "all"
         if is_shown and variant.model in checkpoints:
             position = list(checkpoints).index(variant.model)
             point = {"x": checkpoints[variant.model], "position": position, "metric": metric, "label": setting}
-            worlds.setdefault((variant.task, variant.k, variant.weights), []).append({**point, "y": cell.value})
+            worlds.setdefault((variant.task, variant.k, variant.weights), []).append({**point, "y": number.value})
     axis = Axis("checkpoint", order=tuple(checkpoints.values()))
     figures: list[Figure] = []
     for (task, k, weights), points in worlds.items():
@@ -85,10 +86,10 @@ _BESIDE = "; level lines are what the references reach on test sequences"
 
 
 @section("Over training", order=40)
-def training(run: Run) -> Section | None:
+def training_section(run: Run) -> Section | None:
     """Losses of small networks in training: a chart per world, both axes logarithmic."""
     rows = run.networks_at_context
-    losses = rows[(rows["metric"] == TRAINING_LOSS) & (rows["setting"] == NETWORK) & rows["step"].notna()]
+    losses = rows[(rows["metric"] == TRAINING_LOSS) & (rows["setting"] == Setting.TF) & rows["step"].notna()]
     points = pd.DataFrame({"x": losses["step"].astype(float), "y": losses["value"].astype(float)})
     points[["world", "label"]] = losses[["task", "model"]]
     points = points.dropna()
@@ -107,8 +108,8 @@ def training(run: Run) -> Section | None:
 
 def _levels(rows: pd.DataFrame, curves: pd.DataFrame) -> Iterator[dict[str, Any]]:
     """Both ends of a level line for each reference that a network is held against."""
-    compared = {(subject.world, subject.reference) for subject in cells(rows, "loss_ratio")}
-    for subject, loss in cells(rows, "loss", REFERENCE).items():
+    compared = {(subject.world, subject.reference) for subject in by_subject(rows, "loss_ratio")}
+    for subject, loss in by_subject(rows, "loss", Setting.REFERENCE).items():
         curve = curves[curves["world"] == subject.world]
         low, high = reach(curve["y"])
         if (subject.world, subject.reference) in compared and loss.value is not None and low <= loss.value <= high:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from demograd.report.run import Check, Run
-from demograd.report.section import Entry, Head, Row, Section, Table, grouped, section
+from demograd.report.section import Entry, Head, Section, Table, TableRow, grouped, section
 
 TITLES = {
     "in_context_learning": "Is there in-context learning?",
@@ -26,7 +26,7 @@ _HEADS = (Head("check"), Head("of", words=True), Head("result", words=True), Hea
 
 
 @section("Do the scores count?", order=100)
-def validity(run: Run) -> Section | None:
+def validity_section(run: Run) -> Section | None:
     """The checks, or a sentence if a run that looked at prompts recorded none."""
     checks = run.validity
     if not checks:
@@ -44,26 +44,26 @@ def validity(run: Run) -> Section | None:
     return Section(tuple(tables), lead, (_NOTE,))
 
 
-def _lines(shown: Sequence[Check], checks: Sequence[Check]) -> list[tuple[str, Row]]:
+def _lines(shown: Sequence[Check], checks: Sequence[Check]) -> list[tuple[str, TableRow]]:
     """Lines by world; one that is the same in all worlds stands once, under "everywhere"."""
     worlds = list(dict.fromkeys(_world(check, checks) for check in checks))
-    alike: dict[tuple[str, Row], list[str]] = {}
+    alike: dict[tuple[str, TableRow], list[str]] = {}
     for check in shown:
         alike.setdefault((check.check, _row(check)), []).append(_world(check, checks))
     names = [*TITLES, *(check.check for check in shown)]
-    lines: list[tuple[str, Row]] = []
+    lines: list[tuple[str, TableRow]] = []
     for (_, row), members in sorted(alike.items(), key=lambda item: names.index(item[0][0])):
         is_everywhere = len(worlds) > 2 and set(members) == set(worlds)
         lines += [("everywhere", row)] if is_everywhere else [(world, row) for world in members]
     return sorted(lines, key=lambda line: ["everywhere", *worlds].index(line[0]))
 
 
-def _row(check: Check) -> Row:
+def _row(check: Check) -> TableRow:
     about = ", ".join(filter(None, (check.weights, check.method)))
     mark = Entry("✓ passed", tone="supported") if check.passed else Entry("✗ failed", tone="contradicted")
     if check.undecided:
         mark = Entry("undecided", tone="undecided")
-    return Row(TITLES.get(check.check, check.check), (Entry(about), mark, Entry(check.message)))
+    return TableRow(TITLES.get(check.check, check.check), (Entry(about), mark, Entry(check.message)))
 
 
 def _world(check: Check, checks: Sequence[Check]) -> str:

@@ -22,7 +22,7 @@ _LEAD = (
 
 
 @section("What was learned, as matrices", order=60)
-def weights(run: Run) -> Section | None:
+def weights_section(run: Run) -> Section | None:
     """A figure per world and network, of the first training seed."""
     if not run.matrices:
         return None

@@ -1,7 +1,7 @@
 """One cell: fine-tune on the demonstrations and on the controls, observe, and score against ICL."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import fields
 from functools import partial
 from typing import Any
@@ -11,19 +11,20 @@ from torch import Tensor
 
 from demograd.errors import UserError
 from demograd.learn import Diverged, Method, TunedModel, fine_tuned
-from demograd.metrics import (
-    METRICS,
-    OrderSensitivity,
-    attention_to_demonstrations,
-    random_attention_to_demonstrations,
-)
+from demograd.metrics import METRICS, OrderSensitivity, compute
 from demograd.models import Model
 from demograd.observe import Observation, observe
 from demograd.observe.rotary import has_rotary_keys
 from demograd.observe.self_check import way_at_length
 from demograd.study.language_model.grid import extras
-from demograd.study.language_model.prompts import Order, Prepared
-from demograd.study.measures import MEASURES, metrics_of_fine_tuning
+from demograd.study.language_model.prompts import Order, Prepared, other_trainings
+from demograd.study.measures import (
+    MEASURES,
+    extras_of,
+    metrics_of_demonstrations,
+    metrics_of_fine_tuning,
+    takes_reordered_icl,
+)
 from demograd.study.schema import Study
 from demograd.study.store.folder import CellRecord
 from demograd.tasks import Prompts, TrainingSequence
@@ -59,9 +60,10 @@ def observe_untuned(
 
 def is_finite(observation: Observation) -> bool:
     """Whether everything that was recorded is a number; a token that cannot come next may be as unlikely as −∞."""
-    recorded = [getattr(observation, one.name) for one in fields(observation) if one.name != "next_token_log_probs"]
-    tensors = [each for one in recorded for each in (one if isinstance(one, list) else [one])]
-    return all(bool(each.isfinite().all()) for each in tensors if isinstance(each, Tensor))
+    names = [field.name for field in fields(observation) if field.name != "next_token_log_probs"]
+    recorded = [getattr(observation, name) for name in names]
+    tensors = [tensor for value in recorded for tensor in (value if isinstance(value, list) else [value])]
+    return all(bool(tensor.isfinite().all()) for tensor in tensors if isinstance(tensor, Tensor))
 
 
 def measure(
@@ -86,18 +88,20 @@ def measure(
     aligned = aligned_zsl() if needs_alignment(study, model) and can_align(model, prepared.icl) else None
 
     def keep(setting: str, tuned: TunedModel, ft: Observation) -> None:
-        scores = {name: _score(name, zsl, icl, ft) for name in metrics_of_fine_tuning(study)}
+        scores = _scores(metrics_of_fine_tuning(study), zsl, icl, ft, prepared.seed)
         if needs_alignment(study, model):
             scores |= _in_one_frame(study, prepared, tuned, aligned, icl, scores)
         scores["label_log_probs"] = ft.label_log_probs
         if setting == "FT":
-            scores |= _of_these_demonstrations(study, prepared, tuned, icl, ft)
+            scores |= _of_these_demonstrations(study, prepared, tuned, zsl, icl, ft)
             if "order_sensitivity" in study.measures:
                 spread.add(ft)
         tensors.update({f"{setting}/{name}": tensor for name, tensor in scores.items()})
 
     for setting, sequences in prepared.training.items():
-        wants_queries = setting == "FT" and "attention_to_demonstrations" in study.measures
+        wants_queries = setting == "FT" and any(
+            "training_queries" in METRICS[name].arguments for name in metrics_of_demonstrations(study)
+        )
         settings[setting] = _fine_tune(
             study,
             model,
@@ -109,7 +113,6 @@ def measure(
             record_training_queries=wants_queries,
         )
     if "order_sensitivity" in study.measures and settings["FT"]["status"] == "ok":
-        others = [order.training for order in prepared.orders if order.training != prepared.training["FT"]]
         facts = [
             _fine_tune(
                 study,
@@ -120,9 +123,9 @@ def measure(
                 lambda tuned, ft: spread.add(ft),
                 partial(progress, "FT, another order"),
             )
-            for sequences in others
+            for sequences in other_trainings(study, prepared)
         ]
-        failed = next((one["status"] for one in facts if one["status"] != "ok"), None)
+        failed = next((fine_tuning["status"] for fine_tuning in facts if fine_tuning["status"] != "ok"), None)
         settings["FT"]["order_sensitivity"] = failed or "ok"
         if failed is None:
             tensors["FT/order_sensitivity"] = spread.value()
@@ -148,7 +151,7 @@ def can_align(model: Model, prompts: Prompts) -> bool:
 
 def observe_aligned(study: Study, model: Model, prepared: Prepared) -> Observation:
     """ZSL or, of a tuned model, FT, with its queries where they stand in ICL, and the products of values and keys."""
-    products = MEASURES["implicit_update"].extras["FT"]
+    products = extras_of(MEASURES["implicit_update"].metrics, "FT")
     return observe(model, prepared.aligned_zsl, extras=products, place=study.place)
 
 
@@ -166,7 +169,7 @@ def _in_one_frame(
     ft = observe_aligned(study, tuned, prepared)
     if not is_finite(ft):
         raise Diverged(len(tuned.losses), "what the tuned model computes")
-    return {name: _score(name, aligned_zsl, icl, ft) for name in _OF_KEYS}
+    return _scores(_OF_KEYS, aligned_zsl, icl, ft, prepared.seed)
 
 
 def measure_orders(
@@ -189,37 +192,31 @@ def measure_orders(
         if "order_sensitivity" in study.measures:
             spread.add(again)
         if number == 1 and "reordering" in study.measures:
-            tensors |= {
-                f"ICL_reordered/{name}": _score(name, zsl, icl, again)
-                for name in metrics_of_fine_tuning(study)
-                if METRICS[name].kind != "dual form"  # which is about keys and values that FT changed
-            }
+            names = [name for name in metrics_of_fine_tuning(study) if takes_reordered_icl(METRICS[name])]
+            scores = _scores(names, zsl, icl, again, prepared.seed)
+            tensors |= {f"ICL_reordered/{name}": score for name, score in scores.items()}
     if "order_sensitivity" in study.measures:
         tensors["ICL/order_sensitivity"] = spread.value()
     return CellRecord(tensors, {"seconds": time.perf_counter() - started})
 
 
-def _score(name: str, zsl: Observation, icl: Observation, ft: Observation) -> Tensor:
-    """[queries], [queries, layers], [queries, layers, heads] or [queries, layers, layers′]."""
-    observed = {"zsl": zsl, "icl": icl, "ft": ft, "other": ft, "a": icl, "b": ft}
-    return METRICS[name].function(*(observed[argument] for argument in METRICS[name].arguments))
+def _scores(
+    metrics: Iterable[str], zsl: Observation, icl: Observation, ft: Observation, seed: int
+) -> dict[str, Tensor]:
+    """Each [queries], [queries, layers], [queries, layers, heads] or [queries, layers, layers′]."""
+    return compute(metrics, {"zsl": zsl, "icl": icl, "ft": ft, "other": ft, "a": icl, "b": ft}, seed)
 
 
 def _of_these_demonstrations(
-    study: Study, prepared: Prepared, tuned: TunedModel, icl: Observation, ft: Observation
+    study: Study, prepared: Prepared, tuned: TunedModel, zsl: Observation, icl: Observation, ft: Observation
 ) -> dict[str, Tensor]:
     """What has a meaning only where FT and ICL saw the same demonstrations, or is needed beside another method."""
-    scores = {}
+    scores: dict[str, Tensor] = {}
     if "alpha" in study.measures:  # compared with another method's, once both are there
         scores["attention_logits"] = torch.cat(ft.attention_logits, dim=-1)
-    if "attention_to_demonstrations" in study.measures:
-        assert tuned.training_queries is not None
-        spans = prepared.icl.demonstration_spans
-        agreement = attention_to_demonstrations(icl, ft, spans, tuned.training_queries)
-        chance = random_attention_to_demonstrations(icl, spans, seed=prepared.seed)
-        scores |= {f"attention_{name}": score for name, score in vars(agreement).items()}
-        scores |= {f"random_attention_{name}": score for name, score in vars(chance).items()}
-    return scores
+    arguments: dict[str, Any] = {"zsl": zsl, "icl": icl, "ft": ft, "other": ft}
+    arguments |= {"spans": prepared.icl.demonstration_spans, "training_queries": tuned.training_queries}
+    return scores | compute(metrics_of_demonstrations(study), arguments, prepared.seed)
 
 
 def _fine_tune(

@@ -16,6 +16,7 @@ from demograd.statistics import (
     paired_test,
     stack_seeds,
 )
+from demograd.study.claims import claims_of
 from demograd.study.language_model.claim_sides import Side, in_words, pairs
 from demograd.study.language_model.comparison import Comparison
 from demograd.study.language_model.findings import LEADING, findings_of
@@ -26,7 +27,7 @@ from demograd.study.rows import number
 from demograd.study.schema import Study
 from demograd.study.scores import Scores, common_size
 from demograd.study.store.folder import RunFolder
-from demograd.study.verdicts import claims_of, decide_claims, verdicts_record
+from demograd.study.verdicts import decide_claims, verdicts_record
 from demograd.words import Weights
 
 RESAMPLES = 20_000

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from demograd.study.language_model.grid import World, demonstrations_label, worlds
 from demograd.study.language_model.inputs import token_fingerprints
-from demograd.study.language_model.prompts import Prepared, Reader, prepare, reader_of
+from demograd.study.language_model.prompts import Prepared, Reader, other_trainings, prepare, reader_of
 from demograd.study.language_model.sizes import Sizes, sizes_of
 from demograd.study.schema import Study
 from demograd.tasks import Task
@@ -60,7 +60,8 @@ class DemonstrationSets:
             if (key := self._key(world)) in self.by_key:
                 continue
             prepared = self.prepared(world)
-            work = sum(len(sequences) + len(prepared.zsl.queries) for sequences in prepared.training.values())
+            trainings = [*prepared.training.values(), *other_trainings(self.study, prepared)]
+            work = sum(len(sequences) + len(prepared.zsl.queries) for sequences in trainings)
             self.by_key[key] = DemonstrationSet(
                 prepared.k_used, work, token_fingerprints(prepared), sizes_of(prepared), prepared.keeps_class_counts
             )

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from math import isnan
 from typing import Any
 
-from demograd.statistics import SEEDS_FOR_SPECIFICITY, Cell, Decision, Verdict
-from demograd.statistics.cell import number
+from demograd.statistics import SEEDS_FOR_SPECIFICITY, Decision, Number, Verdict
+from demograd.statistics.number import formatted
 from demograd.study.language_model.comparison import Comparison
 from demograd.study.language_model.objections import ABSURD, BELOW_RESOLUTION, NO_LEARNING
 from demograd.study.schema import Study
@@ -272,5 +272,5 @@ def _value(comparison: Comparison) -> str:
     """`0.100 [0.080, 0.120]`."""
     test = comparison.test
     low, high = (test.interval.low, test.interval.high) if test.interval else (None, None)
-    cell = Cell(test.difference, None, low, high, False, comparison.n, comparison.n_missing, test.n_seeds, "ok")
-    return f"{cell.value_text if cell.bounds else number(test.difference)} {cell.bounds or '[no interval]'}"
+    cell = Number(test.difference, None, low, high, False, comparison.n, comparison.n_missing, test.n_seeds, "ok")
+    return f"{cell.value_text if cell.bounds else formatted(test.difference)} {cell.bounds or '[no interval]'}"

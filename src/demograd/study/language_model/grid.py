@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from demograd.models import Weights
 from demograd.observe import Extra
 from demograd.study.language_model.rules import WORLD_AXES
-from demograd.study.measures import MEASURES
+from demograd.study.measures import extras_of, measured_metrics
 from demograd.study.schema import Study
 
 
@@ -91,6 +91,5 @@ def demonstrations_label(world: World) -> str:
 
 
 def extras(study: Study, setting: str) -> frozenset[Extra]:
-    """Extras that the study's measures need of an observation of ZSL, ICL or FT."""
-    kind = setting.partition("_")[0]
-    return frozenset(extra for name in study.measures for extra in MEASURES[name].extras.get(kind, ()))
+    """What the study's observations of ZSL, ICL or FT must have besides."""
+    return extras_of(measured_metrics(study), setting)

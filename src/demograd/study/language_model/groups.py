@@ -44,8 +44,8 @@ class Untuned:
     @cached_property
     def k_used(self) -> dict[int, int]:
         """Seed → how many demonstrations fitted."""
-        kept = self.folder.read_json("demonstrations.json")
-        return {world.seed: kept[demonstrations_label(world)] for world in self.worlds}
+        fitted = self.folder.read_json("demonstrations.json")
+        return {world.seed: fitted[demonstrations_label(world)] for world in self.worlds}
 
     @cached_property
     def failed(self) -> list[str]:
@@ -69,6 +69,11 @@ class Untuned:
     def icl(self) -> list[Observation]:
         """Of each seed, without extras."""
         return [self.folder.load_observation(unit.icl_key, extras=False) for unit in self.observations]
+
+    def with_extras(self) -> tuple[list[Observation], list[Observation]]:
+        """ZSL and ICL of each seed with all that was recorded; loaded anew, for it can be much."""
+        zsl, icl = zip(*((unit.zsl_key, unit.icl_key) for unit in self.observations), strict=True)
+        return list(map(self.folder.load_observation, zsl)), list(map(self.folder.load_observation, icl))
 
     @property
     def has_orders(self) -> bool:
@@ -182,5 +187,5 @@ def by_task_and_k(study: Study, folder: RunFolder) -> Iterator[list[Untuned]]:
 
 def _scores(records: list[CellRecord], setting: str, metric: str) -> list[Tensor] | None:
     name = f"{setting}/{metric}"
-    there = all(name in record.tensors for record in records)
-    return [record.tensors[name] for record in records] if there else None
+    is_complete = all(name in record.tensors for record in records)
+    return [record.tensors[name] for record in records] if is_complete else None

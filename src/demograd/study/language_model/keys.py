@@ -7,17 +7,25 @@ contains the same cell has the same key's hash, and data or weights that changed
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from demograd.metrics import METRICS
 from demograd.models import Weights
-from demograd.study.language_model.grid import Cell, World, demonstrations_label, extras
+from demograd.study.language_model.grid import Cell, World, demonstrations_label
 from demograd.study.language_model.inputs import Inputs
-from demograd.study.measures import MEASURES, NETWORK_MEASURES, NOT_IN_CELLS, metrics_of_fine_tuning
+from demograd.study.measures import (
+    MEASURES,
+    NETWORK_MEASURES,
+    NOT_IN_CELLS,
+    extras_of,
+    is_asked,
+    measured_metrics,
+    metrics_of_demonstrations,
+    metrics_of_fine_tuning,
+)
 from demograd.study.schema import Study
 from demograd.study.store.keys import key_of
 
-_OF_ORDERS = {"order_sensitivity"}
-"""Measures of ICL's orders, which are kept beside the scores of FT and are no metric of one FT alone."""
-_BY_NAME = _OF_ORDERS | {"attention_to_demonstrations"}
-"""Measures that a cell's key names beside the metrics of FT."""
+_OF_ORDERS = "order_sensitivity"
+"""Measure of ICL's and FT's orders, and its metric, which one FT alone does not have."""
 
 
 def cell_key(study: Study, cell: Cell, inputs: Inputs) -> str:
@@ -26,19 +34,20 @@ def cell_key(study: Study, cell: Cell, inputs: Inputs) -> str:
     tokens = _tokens(world, inputs)
     settings = ["ZSL", "ICL", "FT", *(f"FT_{control}" for control in study.controls)]
     measures = sorted(set(study.measures).difference(NOT_IN_CELLS))
-    if "order_sensitivity" in measures:
+    metrics = [*metrics_of_fine_tuning(study), *metrics_of_demonstrations(study)]
+    if is_asked(study, _OF_ORDERS):
+        metrics.append(_OF_ORDERS)
         settings.append("orders")
     content: dict[str, Any] = {
         "network": _network(study, world.model, world.weights, world.initialisation, inputs),
         "tokens": {setting: tokens[setting] for setting in settings},
         "method": method.key(),
         "measures": measures,
-        **_versions(inputs, measures, [*metrics_of_fine_tuning(study), *_metrics(_BY_NAME & set(measures))]),
-        "recorded": {setting: sorted(extras(study, setting)) for setting in ("ZSL", "ICL", "FT")},
+        **_versions(inputs, measures, metrics),
+        "recorded": {setting: _recorded(study, setting, inputs) for setting in ("ZSL", "ICL", "FT")},
         "place": study.place,
+        **_seed(world, metrics, inputs),
     }
-    if "attention_to_demonstrations" in measures:
-        content["seed"] = world.seed  # of its random baseline
     return key_of(_title(world, cell.method), content, inputs.numerics)
 
 
@@ -49,7 +58,7 @@ def observation_key(study: Study, world: World, setting: str, inputs: Inputs) ->
         {
             "network": _network(study, world.model, world.weights, world.initialisation, inputs),
             "tokens": _tokens(world, inputs)[setting],
-            "recorded": sorted(extras(study, setting)),
+            "recorded": _recorded(study, setting, inputs),
             "place": study.place,
         },
         inputs.numerics,
@@ -61,6 +70,7 @@ def untuned_key(study: Study, world: World, what: str, inputs: Inputs) -> str:
     the cells of a world need (`world`)."""
     tokens = _tokens(world, inputs)
     measures = sorted(set(study.measures).difference(NETWORK_MEASURES))
+    metrics = [*metrics_of_fine_tuning(study), *[_OF_ORDERS] * is_asked(study, _OF_ORDERS)]
     return key_of(
         _title(world, what),
         {
@@ -69,9 +79,10 @@ def untuned_key(study: Study, world: World, what: str, inputs: Inputs) -> str:
             "tokens": {setting: tokens[setting] for setting in ("ZSL", "ICL", "orders")},
             # reordering scores ICL as if it were FT, with every metric of FT that is asked for
             "measures": measures,
-            **_versions(inputs, measures, [*metrics_of_fine_tuning(study), *_metrics(_OF_ORDERS & set(measures))]),
-            "recorded": {setting: sorted(extras(study, setting)) for setting in ("ZSL", "ICL")},
+            **_versions(inputs, measures, metrics),
+            "recorded": {setting: _recorded(study, setting, inputs) for setting in ("ZSL", "ICL")},
             "place": study.place,
+            **_seed(world, metrics, inputs),
         },
         inputs.numerics,
     )
@@ -82,7 +93,7 @@ def network_key(study: Study, model: str, weights: Weights, initialisation: int,
     content: dict[str, Any] = {
         "network": _network(study, model, weights, initialisation, inputs),
         "what": what,
-        **_versions(inputs, [what], _metrics([what])),
+        **_versions(inputs, [what], MEASURES[what].metrics),
     }
     if what == "training_time":  # a distance from the last checkpoint
         content["last"] = inputs.networks[study.models[-1]]
@@ -100,8 +111,20 @@ def _versions(inputs: Inputs, measures: Iterable[str], metrics: Iterable[str]) -
     return {"versions": here} if here else {}
 
 
-def _metrics(measures: Iterable[str]) -> list[str]:
-    return [name for measure in measures for name in MEASURES[measure].metrics]
+def _is_known(inputs: Inputs, metric: str) -> bool:
+    """Whether the study had a metric when it ran; of a folder that was written before they were kept: yes."""
+    return not inputs.versions or f"metric {metric}" in inputs.versions
+
+
+def _seed(world: World, metrics: Iterable[str], inputs: Inputs) -> dict[str, int]:
+    """The demonstration set's, where a metric draws random numbers."""
+    is_seeded = any(METRICS[name].is_seeded for name in metrics if _is_known(inputs, name))
+    return {"seed": world.seed} if is_seeded else {}
+
+
+def _recorded(study: Study, setting: str, inputs: Inputs) -> list[str]:
+    """What the observation of a setting has besides, by the metrics that there were when the study ran."""
+    return sorted(extras_of((name for name in measured_metrics(study) if _is_known(inputs, name)), setting))
 
 
 def _network(study: Study, model: str, weights: Weights, initialisation: int, inputs: Inputs) -> dict[str, Any]:

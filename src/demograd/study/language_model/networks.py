@@ -77,7 +77,7 @@ def measure_network(study: Study, measure: str, model: Model) -> CellRecord:
         ratios = sparsity_ratio(_attention_matrices(model), THRESHOLDS)
         return CellRecord({"sparsity_ratio": ratios}, {"thresholds": list(THRESHOLDS)})
     last = load_model(study.models[-1], device=study.device, dtype=study.dtype)
-    distances = parameter_distance(_by_layer(model), _by_layer(last)).by_name
+    distances = parameter_distance(_by_layer(model), _by_layer(last))
     return CellRecord({"parameter_distance": torch.tensor(list(distances.values()))}, {})
 
 

@@ -106,5 +106,5 @@ def unresolved(sides: Sequence[Side | float], scores: Sequence[Scores | float | 
 
 def _is_resolved(metric: str, scores: Scores) -> bool:
     """Whether enough is; what is missing of anything but a similarity is missing for other reasons."""
-    is_similarity = metric in METRICS and METRICS[metric].kind == "similarity"
+    is_similarity = metric in METRICS and METRICS[metric].group == "similarity"
     return not is_similarity or check_resolution(scores).passed

@@ -91,6 +91,13 @@ def orders_needed(study: Study) -> int:
     return 2 if "reordering" in study.measures else 0
 
 
+def other_trainings(study: Study, prepared: Prepared) -> list[list[TrainingSequence]]:
+    """The demonstrations in the other orders that a cell is fine-tuned on."""
+    if "order_sensitivity" not in study.measures:
+        return []
+    return [order.training for order in prepared.orders if order.training != prepared.training["FT"]]
+
+
 def prepare(study: Study, tasks: dict[str, Task], model: Model | Reader, world: World) -> Prepared:
     """Draw demonstrations and queries and turn them into token ids.
 

@@ -10,7 +10,7 @@ from demograd.statistics import at_equal_size, mean_over_heads
 from demograd.study.curves import curves_of
 from demograd.study.language_model.claim_sides import Side, is_tuned
 from demograd.study.language_model.groups import Gathered, Untuned
-from demograd.study.measures import MEASURES
+from demograd.study.measures import is_asked
 from demograd.study.schema import Study
 from demograd.study.scores import (
     Scores,
@@ -64,7 +64,7 @@ def why_no_scores(same_world: Sequence[Untuned], side: Side) -> str | None:
     setting, metric = side["setting"], side["metric"]
     if any(tuned_scores(group, setting, metric) is not None for group in curve):
         return ""
-    return (what_diverged(curve[0], setting, metric) or None) if _is_asked(curve[0].untuned.study, metric) else None
+    return (what_diverged(curve[0], setting, metric) or None) if is_asked(curve[0].untuned.study, metric) else None
 
 
 def _what_failed(untuned: Untuned) -> str:
@@ -81,11 +81,7 @@ def _has_scores(untuned: Untuned, side: Side, curve: list[Gathered] | None) -> b
         return has_untuned_scores(untuned.study, side["setting"], metric)
     if curve is None or (metric == "alpha" and partner(curve[0]) is None):
         return False
-    return _is_asked(untuned.study, metric)
-
-
-def _is_asked(study: Study, metric: str) -> bool:
-    return any(metric in MEASURES[name].metrics for name in study.measures)
+    return is_asked(untuned.study, metric)
 
 
 def _network(untuned: Untuned) -> tuple[str, str]:

@@ -1,10 +1,12 @@
 """The units of a study of language models: measures of a network, observations of prompts, fine-tunings (cells)."""
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import ClassVar
 
+from demograd.errors import UserError
+from demograd.metrics import METRICS
 from demograd.models import Model
 from demograd.observe import Observation
 from demograd.study.language_model.cell import Progress, measure, measure_orders, observe_aligned, observe_untuned
@@ -54,6 +56,8 @@ class PromptObservations(Unit):
     icl_key: str
     orders_key: str | None
     """None: the study looks at no other order."""
+    versions: Mapping[str, int] = field(default_factory=dict, repr=False)
+    """`metric NAME` and `measure NAME` → version, as its keys and those of its cells have them."""
     prepared: Prepared | None = field(default=None, repr=False)
     """The token ids, where it is computed."""
     _held: list[tuple[Observation, Observation]] = field(init=False, repr=False, default_factory=list)
@@ -72,6 +76,7 @@ class PromptObservations(Unit):
 
     def compute(self, folder: RunFolder, watch: JobWatch) -> None:
         """Read or observe ZSL and ICL, for the cells that follow; keep the scores of other orders."""
+        _require_metrics(self.versions)
         zsl, icl = self.observed(folder, watch)
         if self.orders_key is not None and not folder.has_cell(self.orders_key):
             progress = _progress(watch, str(self))
@@ -134,6 +139,7 @@ class FineTuning(Unit):
 
     def compute(self, folder: RunFolder, watch: JobWatch) -> None:
         """A setting that diverges is recorded as that, and said."""
+        _require_metrics(self.observations.versions)
         observations = self.observations
         zsl, icl = observations.observed(folder, watch)
         method = self.study.method(self.cell.method, self.cell.learning_rate)
@@ -195,7 +201,24 @@ def _prompt_observations(study: Study, world: World, inputs: Inputs) -> PromptOb
         zsl_key=observation_key(study, world, "ZSL", inputs),
         icl_key=observation_key(study, world, "ICL", inputs),
         orders_key=untuned_key(study, world, "orders", inputs) if looks_at_orders else None,
+        versions=inputs.versions,
     )
+
+
+def _require_metrics(versions: Mapping[str, int]) -> None:
+    """That this process has the metrics that the keys were made with: without one, a cell would lack its scores.
+
+    Raises:
+        UserError: it does not, as where a notebook registered a metric and another process computes.
+    """
+    here = {f"metric {name}": metric.version for name, metric in METRICS.items()}
+    lacking = [name for name, version in versions.items() if name.startswith("metric ") and here.get(name) != version]
+    if lacking:
+        raise UserError(
+            f"The process that computes does not have the {lacking[0]}",
+            "one of an installed package, or of the script that starts the run",
+            "Put it there, or run in one process",
+        )
 
 
 def _progress(watch: JobWatch, title: str) -> Progress:

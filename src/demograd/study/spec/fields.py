@@ -1,4 +1,4 @@
-"""What the settings of a study are made of: names, numbers, and lists that may be given as their only value."""
+"""Types of a study's settings: names, numbers, and lists that may be written as their only value."""
 
 import re
 from collections.abc import Mapping
@@ -64,9 +64,11 @@ def _as_list(value: Any) -> Any:
 
 
 def _items(schema: Any) -> list[CoreSchema]:
-    """What a list holds; of a union, each list in it."""
+    """The schemas of a list's items; of a union, those of each list in it."""
     below = [schema["schema"]] if schema["type"] == "nullable" else schema.get("choices", [])
-    return [schema["items_schema"]] if schema["type"] == "list" else [item for one in below for item in _items(one)]
+    return (
+        [schema["items_schema"]] if schema["type"] == "list" else [item for choice in below for item in _items(choice)]
+    )
 
 
 def plain(value: Any) -> Any:

@@ -56,18 +56,18 @@ def read_study(
         raise UserError(
             f"--as-released with {name_or_path}", "a study that says how the released runs differ", "Leave it off"
         )
-    taken = _as_released(released, changes) if as_released else {}
-    settings = {"name": path.stem, **settings, **taken, **changes}
-    named = {*changes, *(override.partition("=")[0].strip() for override in overrides)}
-    if "tasks" in named and "optional_tasks" not in named:
+    replaced_as_released = _as_released(released, changes) if as_released else {}
+    settings = {"name": path.stem, **settings, **replaced_as_released, **changes}
+    changed = {*changes, *(override.partition("=")[0].strip() for override in overrides)}
+    if "tasks" in changed and "optional_tasks" not in changed:
         settings.pop("optional_tasks", None)
     if settings.get("kind") == "synthetic":
         return validated(SyntheticStudy, overridden(SyntheticStudy, settings, overrides))
     study = validated(Study, overridden(Study, settings, overrides))
     if not isinstance(released, dict) or not as_released:
         return study
-    replaced = {name for name in named if _listed(changes.get(name)) != _listed(released.get(name))}
-    otherwise = [name for name in released if name in replaced or name not in taken]
+    replaced = {name for name in changed if _listed(changes.get(name)) != _listed(released.get(name))}
+    otherwise = [name for name in released if name in replaced or name not in replaced_as_released]
     notes = departures_of(study.model_dump())
     if otherwise:
         notes.insert(0, f"Asked for as released, but not in {', '.join(otherwise)}, which this study sets otherwise.")
@@ -108,8 +108,10 @@ def _setting(override: str) -> str:
 def _as_released(released: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     """The released settings, but for those that belong to one that the user replaced."""
     belong = {"model": "learning_rates", "seeds": "permutations"}  # to this model; one order per seed
-    gone = {of for name, of in belong.items() if name in changes and changes[name] != released.get(name)}
-    return {name: value for name, value in released.items() if name not in gone}
+    dropped = {
+        dependent for name, dependent in belong.items() if name in changes and changes[name] != released.get(name)
+    }
+    return {name: value for name, value in released.items() if name not in dropped}
 
 
 def _listed(value: Any) -> Any:
@@ -118,14 +120,14 @@ def _listed(value: Any) -> Any:
 
 
 def departures_of(settings: Mapping[str, Any]) -> list[str]:
-    """What a run that is asked to be as released does otherwise all the same: a sentence for each row of
+    """Differences that remain from the released runs, where a run is to be as released: a sentence for each row of
     `departures.yaml` that concerns a study with these settings."""
     rows = yaml.safe_load(files(__package__).joinpath("departures.yaml").read_text(encoding="utf-8"))
     return [row["says"] for row in rows.values() if _concerns(row.get("where", {}), settings)]
 
 
-def _concerns(where: Mapping[str, list[Any]], settings: Mapping[str, Any]) -> bool:
-    return all(set(values).intersection(_as_list(settings.get(name))) for name, values in where.items())
+def _concerns(condition: Mapping[str, list[Any]], settings: Mapping[str, Any]) -> bool:
+    return all(set(values).intersection(_as_list(settings.get(name))) for name, values in condition.items())
 
 
 def _as_list(value: Any) -> list[Any]:

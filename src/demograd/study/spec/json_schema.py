@@ -4,15 +4,21 @@ from typing import Any
 
 from pydantic.json_schema import models_json_schema
 
+from demograd.study.measures import measures
 from demograd.study.schema import Study
 from demograd.study.synthetic.schema import SyntheticStudy
 
 
 def json_schema() -> dict[str, Any]:
-    """Of both kinds of study: `kind: synthetic` tells one from the other (JSON Schema 2020-12)."""
+    """The schema of both kinds of study, told apart by `kind: synthetic` (JSON Schema 2020-12)."""
     schemas = [(Study, "validation"), (SyntheticStudy, "validation")]
     _, whole = models_json_schema(schemas, ref_template="#/$defs/{model}")  # type: ignore[arg-type]
     definitions = whole["$defs"]
+    measure = {"enum": [*measures()]}
+    definitions["Study"]["properties"]["measures"]["anyOf"] = [
+        measure,
+        {"type": "array", "items": measure, "minItems": 1},
+    ]
     for kind in ("Study", "SyntheticStudy"):
         _open_to_files(definitions[kind])
     return {
@@ -27,7 +33,7 @@ def json_schema() -> dict[str, Any]:
 
 
 def _open_to_files(definition: dict[str, Any]) -> None:
-    """What a file may have besides the study's own fields."""
+    """Add the section that a file may have besides the study's own fields."""
     definition["properties"]["as_released"] = {
         "type": "object",
         "description": "Settings that take the place of the file's own with --as-released: the details and defects of "

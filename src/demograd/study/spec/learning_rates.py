@@ -30,19 +30,19 @@ def resolved(study: Study) -> tuple[Study, dict[str, str]]:
     """
     filled, sources = dict(study.learning_rates), dict[str, str]()
     for method in study.methods:
-        given = study.learning_rates.get(method)
-        if given is None:
+        rates = study.learning_rates.get(method)
+        if rates is None:
             swept = {
                 model: {task: _swept(study, model, task, method) for task in study.tasks} for model in _swept_as(study)
             }
             best: dict[str, dict[str, list[float]]] = {
-                model: {task: [best_rate(rows)] for task, rows in of.items()} for model, of in swept.items()
+                model: {task: [best_rate(rows)] for task, rows in by_task.items()} for model, by_task in swept.items()
             }
             filled[method] = {**best} if len(best) > 1 else {**best[next(iter(best))]}
             about = "; ".join(
                 f"{model + ', ' if len(swept) > 1 else ''}{task} from {_described(rows)}"
-                for model, of in swept.items()
-                for task, rows in of.items()
+                for model, by_task in swept.items()
+                for task, rows in by_task.items()
             )
             sources[method] = (
                 f"chosen by a sweep on tuning queries that no result uses, trained weights ({about}): {RULE}"
@@ -64,9 +64,9 @@ def _require_all(study: Study, method: str) -> None:
         UserError: rates are named model by model, or task by task, and not for all.
     """
     by_model = any(model in study.models for model in study.learning_rates[method])
-    wanted = study.models if by_model else study.models[:1]
-    missing = [model for model in wanted if by_model and model not in study.learning_rates[method]]
-    for model in wanted if not missing else ():
+    models = study.models if by_model else study.models[:1]
+    missing = [model for model in models if by_model and model not in study.learning_rates[method]]
+    for model in models if not missing else ():
         if isinstance(rates := _of_model(study, model, method), dict):
             missing += [f"{model}, {task}" if by_model else task for task in study.tasks if task not in rates]
     if missing:
@@ -83,10 +83,10 @@ def _swept(study: Study, model: str, task: str, method: str) -> pd.DataFrame:
     of_model = sweep[(sweep.model == model) & (sweep.method == method)]
     as_named = method not in named_methods() or study.methods[method] == named_methods()[method]
     if of_model.empty or not as_named or study.loss_on != "all":
-        what = method if as_named and study.loss_on == "all" else f"{method} with these options"
+        label = method if as_named and study.loss_on == "all" else f"{method} with these options"
         swept = ", ".join(sorted(set(sweep.method[sweep.model == model]))) or "nothing"
         raise UserError(
-            f"No learning rate for {what} on {model}",
+            f"No learning rate for {label} on {model}",
             f"one that you choose: on this model {swept} was swept, with its own options",
             f"Pass --learning-rate {method}=0.001 (or several to compare)",
         )

@@ -104,8 +104,8 @@ def make_method(name: str, options: Mapping[str, Any], learning_rate: float) -> 
         UserError: an option is unknown or wrong.
     """
     settings = {"methods": {name: {**options, "learning_rate": learning_rate}}}
-    made: Method = validated(_schema(tuple(methods().values())), settings).methods[name]  # type: ignore[attr-defined]
-    return made
+    result: Method = validated(_schema(tuple(methods().values())), settings).methods[name]  # type: ignore[attr-defined]
+    return result
 
 
 @cache

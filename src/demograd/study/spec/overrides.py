@@ -12,7 +12,7 @@ from demograd.study.spec.validation import annotations_at, members
 from demograd.study.spec.yaml_file import parsed
 
 _EXPECTED = "a value as a study file has it: 8, [8, 16], {epochs: 2}, or text in quotes"
-_NAMED = ("methods", "worlds", "networks")
+_BY_NAME = ("methods", "worlds", "networks")
 """Settings by a name that the user gave: under a name that is not there, nothing can be replaced."""
 
 
@@ -43,8 +43,8 @@ def _replace(schema: type[BaseModel], settings: dict[str, Any], names: Sequence[
     for depth, name in enumerate(names[:-1]):
         below = place.get(name)
         if isinstance(below, list) and names[0] == "methods":
-            below = {str(one): {} for one in below}
-        if depth == 1 and names[0] in _NAMED and name not in place:
+            below = {str(method): {} for method in below}
+        if depth == 1 and names[0] in _BY_NAME and name not in place:
             raise unknown_name(f"name in --set {names[0]}", name, place, "Name one that the study has")
         if below is not None and not isinstance(below, Mapping):
             below = None  # a value for all becomes a value for each
@@ -56,7 +56,7 @@ def _replace(schema: type[BaseModel], settings: dict[str, Any], names: Sequence[
 def _value(schema: type[BaseModel], names: Sequence[str], text: str, override: str) -> Any:
     """Text as it is where the setting is text; else YAML, of which commas make a list."""
     annotations = annotations_at(schema, names)
-    allowed = {one for annotation in annotations for one in members(annotation)}
+    allowed = {member for annotation in annotations for member in members(annotation)}
     if text.strip() == "null" and any(NoneType in get_args(annotation) for annotation in annotations):
         return None
     if allowed == {str}:

@@ -60,16 +60,16 @@ def _require_text(value: Any, path: str = "") -> None:
 
 def _first_problem(schema: type[BaseModel], problems: Sequence[ErrorDetails]) -> UserError:
     # of a union, every member says why it does not fit; the member meant is the one that got furthest
-    same = [one for one in problems if one["loc"][:1] == problems[0]["loc"][:1]]
-    first = max(same, key=lambda one: len(one["loc"]))
-    others = len({one["loc"][:1] for one in problems}) - 1
+    same = [problem for problem in problems if problem["loc"][:1] == problems[0]["loc"][:1]]
+    first = max(same, key=lambda problem: len(problem["loc"]))
+    others = len({problem["loc"][:1] for problem in problems}) - 1
     more = f" (and {others} more)" if others else ""
-    kind, given = first["type"], first["input"]
+    kind, value = first["type"], first["input"]
     if kind in ("extra_forbidden", "unexpected_keyword_argument"):  # of a model, of a dataclass
-        where, places = _walk(schema, first["loc"][:-1])
-        known = sorted({name for place in places for name in _fields(place)})
+        setting, places = _walk(schema, first["loc"][:-1])
+        names = sorted({name for place in places for name in _fields(place)})
         return unknown_name(
-            f"setting of {where}" if where else "setting", str(first["loc"][-1]), known, f"Correct the name{more}"
+            f"setting of {setting}" if setting else "setting", str(first["loc"][-1]), names, f"Correct the name{more}"
         )
     loc = first["loc"]
     while loc and isinstance(loc[-1], int):  # the value itself tells which item of a list is wrong
@@ -77,8 +77,8 @@ def _first_problem(schema: type[BaseModel], problems: Sequence[ErrorDetails]) ->
     path, _ = _walk(schema, loc)
     path = shortened(path)
     if options := _options(first):
-        tagged = isinstance(given, Mapping)  # told apart by `kind`
-        name, field = (given.get("kind"), f"{path}.kind") if tagged else (given, path)
+        tagged = isinstance(value, Mapping)  # told apart by `kind`
+        name, field = (value.get("kind"), f"{path}.kind") if tagged else (value, path)
         if isinstance(name, str):
             return unknown_name(field, name, options, f"Choose among these{more}")
     why = first["msg"].removeprefix("Value error, ")
@@ -87,12 +87,12 @@ def _first_problem(schema: type[BaseModel], problems: Sequence[ErrorDetails]) ->
     if kind == "missing":
         return UserError(f"{path} is missing{more}", "a value", f"Add {path}")
     quotes = "Put it in quotes: without them, YAML reads it as true or false"
-    do = quotes if isinstance(given, bool) and kind == "string_type" else f"Correct {path}"
-    return UserError(f"{path} = {quoted(given)}{more}", why, do)
+    do = quotes if isinstance(value, bool) and kind == "string_type" else f"Correct {path}"
+    return UserError(f"{path} = {quoted(value)}{more}", why, do)
 
 
 def _options(problem: ErrorDetails) -> list[str]:
-    """What a name could have been, where pydantic knows: of words, and of a union told apart by `kind`."""
+    """Names that would have been right, where pydantic lists them: of words, and of a union told apart by `kind`."""
     expected = "expected" if problem["type"] in ("literal_error", "enum") else "expected_tags"
     return re.findall(r"'([^']*)'", str(problem.get("ctx", {}).get(expected, "")))
 
@@ -106,7 +106,7 @@ def _walk(schema: type[BaseModel], loc: Sequence[int | str]) -> tuple[str, list[
     parts: list[int | str] = []
     for part in loc:
         if len(places) > 1:  # of a union; pydantic says which member before it goes on
-            places = [one for one in places if _is_member(one, part)][:1] or places[:1]
+            places = [place for place in places if _is_member(place, part)][:1] or places[:1]
             continue
         places = [below for place in places for below in _below(place, part)]
         if places:
@@ -116,7 +116,7 @@ def _walk(schema: type[BaseModel], loc: Sequence[int | str]) -> tuple[str, list[
 
 
 def annotations_at(schema: type[BaseModel], path: Sequence[str]) -> list[Any]:
-    """What the schema says of a path, once for each way to get there; nothing, where it says nothing."""
+    """The annotations of a path, one for each way to get there; none where the schema has no such path."""
     places: list[Any] = [schema]
     for name in path[:-1]:
         places = [below for place in places for below in _below(place, name)]
@@ -142,8 +142,8 @@ def members(annotation: Any) -> Iterator[Any]:
     if get_origin(annotation) is Annotated:
         yield from members(get_args(annotation)[0])
     elif get_origin(annotation) in (Union, UnionType):
-        for one in get_args(annotation):
-            yield from members(one)
+        for member in get_args(annotation):
+            yield from members(member)
     elif annotation is not NoneType:
         yield annotation
 

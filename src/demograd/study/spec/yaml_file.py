@@ -25,16 +25,16 @@ class _Loader(yaml.SafeLoader):
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Hashable, Any]:
         names = [(child, self.construct_object(child, deep=True)) for child, _ in node.value]
-        seen: list[Any] = []
+        names_before: list[Any] = []
         for child, name in names:
             if not isinstance(name, str):
                 # `no:` and `1:` are not names to YAML
                 raise yaml.constructor.ConstructorError(
                     None, None, f"{name!r} is not text: put quotes around it", child.start_mark
                 )
-            if name in seen:
+            if name in names_before:
                 raise yaml.constructor.ConstructorError(None, None, f"{name} is there twice", child.start_mark)
-            seen.append(name)
+            names_before.append(name)
         return super().construct_mapping(node, deep)
 
 
@@ -62,7 +62,7 @@ def read_settings(path: Path) -> dict[str, Any]:
     return settings
 
 
-def parsed(text: str, where: str, expected: str = "a study file") -> Any:
+def parsed(text: str, source: str, expected: str = "a study file") -> Any:
     """The value that a piece of YAML stands for; `where` and `expected` tell the user what is not YAML.
 
     Raises:
@@ -74,4 +74,4 @@ def parsed(text: str, where: str, expected: str = "a study file") -> Any:
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         why = " ".join(str(error).split())[:300]
         tabs = ": YAML indents with spaces, not tabs" if "\\t" in why else ""
-        raise UserError(f"{where} is not YAML ({why}){tabs}", expected, "Mend it there") from error
+        raise UserError(f"{source} is not YAML ({why}){tabs}", expected, "Mend it there") from error

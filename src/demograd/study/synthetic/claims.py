@@ -6,11 +6,12 @@ from functools import cached_property
 from math import inf
 from typing import Any, NamedTuple
 
-from demograd.statistics import Cell, ClaimDecision, Decision, RangeTest, Verdict
-from demograd.statistics.cell import precise_cell, written
+from demograd.statistics import ClaimDecision, Decision, Number, RangeTest, Verdict
+from demograd.statistics.number import precise_number_of, written
+from demograd.study.claims import claims_of
 from demograd.study.synthetic.paired import ClaimedRow
 from demograd.study.synthetic.standing import Standing, seeds_apart, standing, standing_in_words
-from demograd.study.verdicts import Finding, Statement, claims_of, decide_claims, verdicts_record
+from demograd.study.verdicts import Finding, Statement, decide_claims, verdicts_record
 from demograd.words import Row, Setting, listed
 
 ALGORITHM, PRECONDITIONER, MATCHING, LEAST_SQUARES, LEARNED = (
@@ -130,7 +131,9 @@ def _test(claim: str, row: Row) -> RangeTest:
     low, high = number["within"] if "within" in number else (number["above"], inf)
     mean = row.mean if isinstance(row, ClaimedRow) else None
     status = row.status or ("missing" if row.value is None else "ok")
-    return RangeTest(precise_cell(asdict(row) | {"status": status}), mean, float(low), float(high), number["title"])
+    return RangeTest(
+        precise_number_of(asdict(row) | {"status": status}), mean, float(low), float(high), number["title"]
+    )
 
 
 def _record(conclusion: Conclusion, decision: ClaimDecision, context: int) -> dict[str, Any]:
@@ -283,7 +286,7 @@ def _least_squares(evidence: Evidence, dimensions: Mapping[str, int]) -> Iterato
             yield Conclusion(Statement(LEAST_SQUARES, numbers), subject, about, say)
 
 
-def _extremes(ratios: Mapping[float, Cell], bound: float) -> str:
+def _extremes(ratios: Mapping[float, Number], bound: float) -> str:
     """The largest ratio and its position; the smallest too, if it is under the bound."""
     values = {place: ratio.value for place, ratio in ratios.items() if ratio.value is not None}
     if not values:

@@ -241,10 +241,12 @@ class SyntheticStudy(_Settings):
 
     @field_validator("worlds", mode="before")
     @classmethod
-    def _linear_unless_said(cls, given: Any) -> Any:
-        if not isinstance(given, dict):
-            return given
-        return {name: {"kind": "linear", **of} if isinstance(of, dict) else of for name, of in given.items()}
+    def _linear_unless_said(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        return {
+            name: {"kind": "linear", **world} if isinstance(world, dict) else world for name, world in value.items()
+        }
 
     @model_validator(mode="after")
     def _fits_together(self) -> "SyntheticStudy":

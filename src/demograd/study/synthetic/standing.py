@@ -5,7 +5,7 @@ from enum import StrEnum
 from math import floor
 
 from demograd.statistics import RangeTest
-from demograd.statistics.cell import number
+from demograd.statistics.number import formatted
 
 FAR = 2.0
 """Times the smallest of the seeds' losses, from which on the largest is that of another optimum."""
@@ -76,7 +76,7 @@ def seeds_apart(ratios: Sequence[float], low: float, high: float) -> str:
         return ""
     (first, n), *others = places
     clauses = [f"in {n} of {len(ratios)} seeds its loss is {first}", *(f"in {n} {place}" for place, n in others)]
-    smallest, largest = (number(ratio) for ratio in (min(ratios), max(ratios)))
+    smallest, largest = (formatted(ratio) for ratio in (min(ratios), max(ratios)))
     return f"{', '.join(clauses)}, seed by seed {smallest} to {largest} times as large"
 
 

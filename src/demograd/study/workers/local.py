@@ -103,7 +103,7 @@ def _pool(
                     lost[at] = job
             mine |= set(active_children()) - others
             done = wait(running, timeout=INTERVAL, return_when=FIRST_COMPLETED).done
-            _heard(messages, job_numbers, watch)
+            _relay(messages, job_numbers, watch)
             for future in done:
                 at, job = running.pop(future)
                 try:
@@ -120,7 +120,7 @@ def _pool(
         pool.shutdown(wait=True, cancel_futures=True)
         lifeline.close()
         hears.close()
-    _heard(messages, job_numbers, watch)
+    _relay(messages, job_numbers, watch)
     if lost and not job_numbers and any((process.exitcode or 0) > 0 for process in mine):
         raise _no_worker_began()
     guilty = {job_numbers.get(str(process.pid)) for process in mine if process.exitcode not in _TERMINATED}
@@ -151,7 +151,7 @@ def _submitted(pool: ProcessPoolExecutor, at: int, job: Job) -> "Future[None]":
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _heard(messages: "SimpleQueue[Message]", job_numbers: dict[str, int], watch: Watch) -> None:
+def _relay(messages: "SimpleQueue[Message]", job_numbers: dict[str, int], watch: Watch) -> None:
     while not messages.empty():
         message = messages.get()
         if message.name == "take":

@@ -78,7 +78,7 @@ def on_ray(
                 warned = True
                 if (sentence := _shortage(ray, request)) is not None:
                     watch.say(sentence)
-            _heard(messages, watch)
+            _relay(messages, watch)
             for reference in done:
                 job = running.pop(reference)
                 try:
@@ -89,7 +89,7 @@ def on_ray(
                 except ended:
                     if job.give_up(KILLED, watch):
                         running[task.remote(job, messages, threads, Path.cwd(), settings)] = job
-            _heard(messages, watch)
+            _relay(messages, watch)
     finally:
         for reference in running:
             ray.cancel(reference, force=True)
@@ -153,7 +153,7 @@ def _queue(ray: Any) -> Any:
     return ray.util.queue.Queue(actor_options={"num_cpus": 0, "scheduling_strategy": this_node})
 
 
-def _heard(messages: Any, watch: Watch) -> None:
+def _relay(messages: Any, watch: Watch) -> None:
     for message in messages.get_nowait_batch(messages.qsize()):
         tell(watch, message)
 

@@ -5,6 +5,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from demograd.metrics.registry import LOG_PROBABILITY, SHARE, UNBOUNDED, metric
 from demograd.observe.observation import Observation
 from demograd.statistics.bootstrap import times_resampled
 
@@ -22,26 +23,35 @@ def credit(observation: Observation) -> Float[Tensor, " queries"]:
     return _predicted(observation).gather(-1, observation.gold.long()[:, None]).squeeze(-1).float()
 
 
+@metric("accuracy", source="all", group="performance", table=None, per="setting", bounds=SHARE)
 def accuracy(observation: Observation) -> float:
-    """Share of queries predicted right; m classes that tie count 1/m."""
+    """Share of queries predicted right.
+
+    m classes that tie count 1/m.
+    """
     return credit(observation).double().mean().item()
 
 
+@metric("macro-F1", source="all", group="performance", table=None, per="setting", bounds=SHARE)
 def macro_f1(observation: Observation) -> float:
-    """F1 averaged over the classes that are gold or predicted somewhere; F1 = 2 hits / (times gold + times
-    predicted). m classes that tie are each predicted 1/m times."""
+    """F1 averaged over classes, gold or predicted.
+
+    F1 = 2 hits / (times gold + times predicted), for classes that are gold or predicted somewhere. m classes that tie
+    are each predicted 1/m times.
+    """
     predicted = _predicted(observation)
     gold = torch.nn.functional.one_hot(observation.gold.long(), predicted.shape[-1])
-    hits, seen = (gold * predicted).sum(dim=0), (gold + predicted).sum(dim=0)
-    return (2 * hits[seen > 0] / seen[seen > 0]).mean().item()
+    hits, times = (gold * predicted).sum(dim=0), (gold + predicted).sum(dim=0)
+    return (2 * hits[times > 0] / times[times > 0]).mean().item()
 
 
+@metric("AUC", source="all", group="performance", table=None, per="setting", bounds=SHARE)
 def auc(observation: Observation) -> float:
-    """Area under the ROC curve: how often a query of a class scores above one that is not (a tie counts half).
+    """How often a query of a class scores above one that is not; one against the rest.
 
-    The score of a class is its log-odds among the label words. Two classes: the difference of the two
-    log-probabilities. More: one against the rest, averaged over the classes present. NaN (missing) where only one
-    class is present.
+    The area under the ROC curve; a tie counts half. The score of a class is its log-odds among the label words. Two
+    classes: the difference of the two log-probabilities. More: one against the rest, averaged over the classes present.
+    NaN (missing) where only one class is present.
     """
     everything = np.arange(len(observation.gold))[None]
     return resampled_auc(observation, everything).item()
@@ -73,30 +83,49 @@ def calibrated_correct(observation: Observation) -> Float[Tensor, " queries"]:
     return ((1 + above * gold_sign) / 2).float()
 
 
+@metric("calibrated accuracy", source="all", group="performance", table=None, per="setting", bounds=SHARE)
 def calibrated_accuracy(observation: Observation) -> float:
-    """Accuracy with the threshold at the median score; NaN (missing) unless there are two classes."""
+    """Accuracy with the threshold at the median score; two classes only.
+
+    NaN (missing) unless there are two classes.
+    """
     return calibrated_correct(observation).double().mean().item()
 
 
+@metric("label log-likelihood", source="all", group="performance", table=None, per="query", bounds=LOG_PROBABILITY)
 def label_log_likelihood(observation: Observation) -> Float[Tensor, " queries"]:
-    """Mean log-probability of the gold label's tokens, among the whole vocabulary, in nats."""
+    """Mean log-probability of the gold label's tokens.
+
+    Among the whole vocabulary, in nats.
+    """
     return _of_gold(_finite_log_probs(observation), observation)
 
 
+@metric(
+    "normalised label log-likelihood",
+    source="all",
+    group="performance",
+    table=None,
+    per="query",
+    bounds=LOG_PROBABILITY,
+)
 def normalised_label_log_likelihood(observation: Observation) -> Float[Tensor, " queries"]:
-    """Log-probability of the gold label among the label words alone (softmax over them), in nats.
+    """Log-probability of the gold label among the label words.
 
-    Unlike `label_log_likelihood` it does not rise when a model only learns that a label word comes next.
+    Softmax over them alone, in nats. Unlike `label_log_likelihood` it does not rise when a model only learns that a
+    label word comes next.
     """
     return _of_gold(_finite_log_probs(observation).log_softmax(dim=-1), observation)
 
 
+@metric("format", source="demograd", group="performance", table=None, per="query", bounds=UNBOUNDED, name="format")
 def format_log_likelihood(observation: Observation) -> Float[Tensor, " queries"]:
-    """*Format*: log of the sum of the label words' probabilities among the whole vocabulary, in nats.
+    """Log-probability of any label word at all, among all words; counts as no learning of a task.
 
-    `label_log_likelihood` = `normalised_label_log_likelihood` + this: the likelihood of a label is that of any label
-    word at all, times its share among them. The first rises when a model learns that a label word comes next, whatever
-    the query. Of a word of several tokens the probability is the geometric mean over them, so the sum can exceed 1.
+    Log of the sum of the label words' probabilities among the whole vocabulary, in nats. `label_log_likelihood` =
+    `normalised_label_log_likelihood` + this: the likelihood of a label is that of any label word at all, times its
+    share among them. The first rises when a model learns that a label word comes next, whatever the query. Of a word of
+    several tokens the probability is the geometric mean over them, so the sum can exceed 1.
     """
     return _finite_log_probs(observation).logsumexp(dim=-1)
 

@@ -11,11 +11,12 @@ from demograd.statistics.verdict import Interval, Over
 
 MINUS = "−"
 _DIGITS = 3
+"""Significant digits of a precise number, at least."""
 
 
 @dataclass(frozen=True)
-class Cell:
-    """The number of one row of the results."""
+class Number:
+    """A value of the results with its interval, counts and status."""
 
     value: float | None
     """None where missing."""
@@ -84,20 +85,20 @@ class Cell:
         if 0 < largest < 1e-4:  # a spread of probabilities over a vocabulary is this small, and not zero
             return scientific(value)
         if largest >= 10:
-            return number(value, 1 if largest >= 100 else 2)
+            return formatted(value, 1 if largest >= 100 else 2)
         bounds = [x for x in (self.low, self.high) if x]
         # a bound decides a claim by its sign, so it must not read as zero where it is not
-        return number(
+        return formatted(
             value, next((places for places in range(self.places, 8) if all(round(x, places) for x in bounds)), 8)
         )
 
 
-NOT_MEASURED = Cell(None, None, None, None, False, 0, 0, 0, "not measured")
+NOT_MEASURED = Number(None, None, None, None, False, 0, 0, 0, "not measured")
 
 
-def cell(row: Mapping[Any, Any]) -> Cell:
-    """The cell of one row of the results."""
-    return Cell(
+def number_of(row: Mapping[Any, Any]) -> Number:
+    """The number of one row of the results."""
+    return Number(
         value=_finite(row["value"]),
         std=_finite(row["std"]),
         low=_finite(row["ci_low"]),
@@ -110,15 +111,15 @@ def cell(row: Mapping[Any, Any]) -> Cell:
     )
 
 
-def precise_cell(row: Mapping[Any, Any]) -> Cell:
-    """The same with three digits that count, at least: a claim may turn on 2 % of a loss."""
-    plain = cell(row)
+def precise_number_of(row: Mapping[Any, Any]) -> Number:
+    """The same with three significant digits, at least: a claim may turn on 2 % of a loss."""
+    plain = number_of(row)
     if not plain.value:
         return plain
     return replace(plain, places=min(max(3, _DIGITS - 1 - floor(log10(abs(plain.value)))), 7))
 
 
-def number(value: float, places: int = 3) -> str:
+def formatted(value: float, places: int = 3) -> str:
     """`−0.013`, `1.2e+09`: with a true minus sign, and no negative zero."""
     text = f"{value:.{places}f}" if abs(value) < 1e7 else f"{value:.2g}"
     if float(text) == 0:
@@ -128,7 +129,7 @@ def number(value: float, places: int = 3) -> str:
 
 def signed(value: float, places: int = 3) -> str:
     """`+0.013`, `−0.013`, `0.000`: of a difference."""
-    text = number(value, places)
+    text = formatted(value, places)
     return f"+{text}" if value > 0 and float(text) else text
 
 
@@ -146,7 +147,7 @@ def _count(value: Any) -> int:
     return 0 if pd.isna(value) else int(value)
 
 
-def written(cell: Cell) -> str:
+def written(number: Number) -> str:
     """`1.003 [0.998, 1.008]`, or the reason why there is no number; for synthetic runs, whose seeds are of training."""
-    conditional = ", over test sequences alone" * cell.marked
-    return f"{cell.value_text} {cell.bounds}{conditional}".strip() if cell.value is not None else cell.text
+    conditional = ", over test sequences alone" * number.marked
+    return f"{number.value_text} {number.bounds}{conditional}".strip() if number.value is not None else number.text

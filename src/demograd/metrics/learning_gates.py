@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from demograd.metrics.comparable import require_same_queries
-from demograd.metrics.performance import (
+from demograd.metrics.observations import require_same_queries
+from demograd.metrics.predictions import (
     auc,
     calibrated_correct,
     credit,

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from demograd.report.networks import DEFINITIONS, Subject, cells, worlds_of
+from demograd.report.networks import DEFINITIONS, Subject, by_subject, worlds_of
 from demograd.report.run import Run
-from demograd.report.section import NOTHING, Entry, Head, Row, Section, Table, entry, grouped, section
-from demograd.statistics import Cell
+from demograd.report.section import NOTHING, Entry, Head, Section, Table, TableRow, entry, grouped, section
+from demograd.statistics import Number
 
 CLAIM = "same-algorithm"
 SHOWN = ("loss_ratio", "sensitivity_cosine", "sensitivity_distance", "prediction_difference")
@@ -20,11 +20,11 @@ _LEAD = (
 
 
 @section("Are they the same algorithm?", order=30)
-def comparison(run: Run) -> Section | None:
+def comparison_section(run: Run) -> Section | None:
     """A row per network and reference, and the distances of preconditioners."""
     rows = run.networks_at_context
-    by_metric = {metric: values for metric in SHOWN if (values := cells(rows, metric))}
-    distances = cells(rows, DISTANCE)
+    by_metric = {metric: values for metric in SHOWN if (values := by_subject(rows, metric))}
+    distances = by_subject(rows, DISTANCE)
     tables = [_pairs(by_metric, _statements(run))] if by_metric else []
     tables += [_preconditioners(distances)] if distances else []
     lead = _LEAD if "sensitivity_cosine" in by_metric else ""
@@ -33,11 +33,13 @@ def comparison(run: Run) -> Section | None:
 
 def _statements(run: Run) -> dict[Subject, Mapping[str, Any]]:
     """The comparisons of networks with references, as `claims.json` has them."""
-    comparisons = [each for claim in run.claims["claims"] if claim["name"] == CLAIM for each in claim["comparisons"]]
-    return {Subject(each["task"], each["network"], each["reference"]): each for each in comparisons}
+    comparisons = [
+        comparison for claim in run.claims["claims"] if claim["name"] == CLAIM for comparison in claim["comparisons"]
+    ]
+    return {Subject(row["task"], row["network"], row["reference"]): row for row in comparisons}
 
 
-def _pairs(by_metric: dict[str, dict[Subject, Cell]], statements: dict[Subject, Mapping[str, Any]]) -> Table:
+def _pairs(by_metric: dict[str, dict[Subject, Number]], statements: dict[Subject, Mapping[str, Any]]) -> Table:
     """With a verdict, where pairs' losses and sensitivities were both compared."""
     is_claimed = "sensitivity_cosine" in by_metric
     claimed = (Head("the same?", words=True),) if is_claimed else ()
@@ -47,7 +49,7 @@ def _pairs(by_metric: dict[str, dict[Subject, Cell]], statements: dict[Subject, 
     for subject in sorted(pairs, key=lambda subject: worlds_of(pairs).index(subject.world)):
         numbers = [entry(values[subject]) if subject in values else NOTHING for values in by_metric.values()]
         verdict = [_verdict(statements.get(subject))] if is_claimed else []
-        row = Row(subject.network, (*verdict, *numbers), under=(f"against {subject.reference}",))
+        row = TableRow(subject.network, (*verdict, *numbers), under=(f"against {subject.reference}",))
         lines.append((subject.world, row))
     return Table(heads, grouped(lines))
 
@@ -60,10 +62,10 @@ def _verdict(statement: Mapping[str, Any] | None) -> Entry:
     return Entry(statement["verdict"], under=tuple(under), tone=statement["verdict"])
 
 
-def _preconditioners(distances: dict[Subject, Cell]) -> Table:
+def _preconditioners(distances: dict[Subject, Number]) -> Table:
     heads = (Head("network", "against"), Head(DEFINITIONS[DISTANCE].title))
     lines = [
-        (subject.world, Row(subject.network, (entry(distance),), under=(f"against {subject.reference}",)))
+        (subject.world, TableRow(subject.network, (entry(distance),), under=(f"against {subject.reference}",)))
         for subject, distance in distances.items()
     ]
     return Table(heads, grouped(lines), "Preconditioners")

@@ -1,19 +1,24 @@
-"""How high a score can be at all, where ICL does not even agree with itself."""
+"""A score beside another: the specificity against a control, and the ceiling that ICL's own noise sets."""
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-OF_A_CEILING = (
-    "sim_aou",
-    "sim_aou_norm",
-    "sim_aou_mean_removed",
-    "sim_aou_norm_mean_removed",
-    "sim_am_delta",
-    "sim_am_delta_centred",
-)
-"""The metrics that are cosines of updates, of which √r is a ceiling. Of Token Overlap or Rec2FTP, r itself is the thing
-to compare with."""
+from demograd.statistics.aggregate import difference
+
+
+def specificity(
+    score_same: Float[Tensor, "queries layers *heads"], score_control: Float[Tensor, "queries layers *heads"]
+) -> Float[Tensor, "queries layers *heads"]:
+    """A score with FT on ICL's own demonstrations minus the score with FT on a control, paired value by value.
+
+    Controls: other demonstrations of the task, the same ones with permuted labels, another task. About zero:
+    fine-tuning on anything looks as much like ICL. NaN (missing) where either score is; infinite (it diverged) where
+    either score is.
+
+    **Source:** ours (method.md, "Why specificity leads").
+    """
+    return difference(score_same, score_control)
 
 
 def noise_ceiling(r: Float[Tensor, "*values"]) -> Float[Tensor, "*values"]:

@@ -1,0 +1,191 @@
+"""A method from outside the package is listed, planned, run and shown, and nothing else is edited for it."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from importlib import import_module
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import pandas as pd
+import pytest
+import yaml
+from jsonschema import Draft202012Validator
+from tests.cli.test_mistakes import call
+from tests.study.conftest import small_settings
+
+from demograd import GradientDescent, UserError
+from demograd.learn import Training, method, methods
+from demograd.learn.method import options_in_words
+from demograd.study import make_study
+from demograd.study.spec.json_schema import json_schema
+
+GUIDE = Path(__file__).parents[2] / "docs" / "extending-method.md"
+registry = import_module("demograd.learn.method")
+
+
+def guide_code() -> str:
+    return re.findall(r"```python\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)[0]
+
+
+@pytest.fixture(autouse=True)
+def restored_methods() -> Iterator[None]:
+    """The methods of other tests stay as they are."""
+    before = methods()
+    registry._load_methods.cache_clear()
+    yield
+    registry._METHODS.clear()
+    registry._METHODS.update(before)
+
+
+def installed(folder: Path, source: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A package with one module and an entry point, as an installer leaves it."""
+    (folder / "outside_methods.py").write_text(source)
+    metadata = folder / "outside-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: outside\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[demograd.methods]\nsign = outside_methods:SignGradientDescent\n")
+    monkeypatch.syspath_prepend(folder)
+    monkeypatch.delitem(sys.modules, "outside_methods", raising=False)
+
+
+def settings_with_sign(model: Path, **changes: object) -> dict[str, object]:
+    return small_settings(
+        model,
+        weights=["trained"],
+        seeds=[0, 1],
+        queries=4,
+        methods={"GD": {}, "SignGD": {}, "twice": {"kind": "SignGD", "epochs": 2}},
+        learning_rates={"GD": [0.01], "SignGD": [0.001], "twice": [0.001]},
+        **changes,
+    )
+
+
+def test_the_guides_method_takes_less_than_twenty_lines() -> None:
+    assert len(guide_code().splitlines()) <= 20
+
+
+def test_an_installed_package_brings_a_method(
+    small_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    installed(tmp_path, guide_code(), monkeypatch)
+    monkeypatch.chdir(tmp_path)
+    settings = settings_with_sign(small_model)
+    Path("mine.yaml").write_text(yaml.safe_dump(settings))
+    assert call("list", "methods") == 0
+    assert re.search(r"SignGD +GD along the sign of each gradient", capsys.readouterr().out)
+    assert call("schema") == 0
+    validator = Draft202012Validator(json.loads(capsys.readouterr().out))
+    assert list(validator.iter_errors(settings)) == []
+    assert list(validator.iter_errors({"methods": {"mine": {"kind": "SignGD", "epoch": 2}}}))
+    assert call("plan", "mine.yaml") == 0
+    assert re.search(r"cells +6, in 2 worlds", capsys.readouterr().out)
+    assert call("run", "mine.yaml", "--out", "out") == 0
+    rows = pd.read_parquet("out/results.parquet").query("setting == 'FT' and metric == 'sim_aou' and layer.isna()")
+    assert set(rows.method) == {"GD", "SignGD", "twice"} and rows.value.notna().all()
+    assert rows.groupby("method").value.first().nunique() == 3
+    options = rows.drop_duplicates("method").set_index("method").method_options.map(json.loads)
+    assert "kind" not in options["GD"] and options["SignGD"]["kind"] == "SignGD" and options["twice"]["epochs"] == 2
+    page = Path("out/report.html").read_text(encoding="utf-8")
+    assert "SignGD" in page and "2 epochs" in page
+
+
+def test_a_script_brings_a_method_to_its_worker_processes(small_model: Path, tmp_path: Path) -> None:
+    script = f"""{guide_code()}
+from pathlib import Path
+
+from demograd import Workers, run_study
+from demograd.cli.lists import print_list
+from demograd.study import make_study
+
+if __name__ == "__main__":
+    print_list("methods")
+    run_study(make_study({settings_with_sign(small_model)!r}), Path("out"), workers=Workers(number=2))
+"""
+    (tmp_path / "mine.py").write_text(script)
+    environment = {**os.environ, "PYTHONPATH": str(Path(registry.__file__).parents[2]), "OMP_NUM_THREADS": "1"}
+    ended = subprocess.run(
+        [sys.executable, "mine.py"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert "SignGD" in ended.stdout
+    rows = pd.read_parquet(tmp_path / "out" / "results.parquet").query("metric == 'sim_aou' and layer.isna()")
+    assert set(rows.method.dropna()) == {"GD", "SignGD", "twice"} and set(rows.status) == {"ok"}
+
+
+def test_a_broken_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    installed(tmp_path, "1 / 0", monkeypatch)
+    with pytest.raises(UserError, match="the method sign of an installed package cannot be loaded"):
+        make_study({})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Noisy(GradientDescent):
+    """GD with noise."""
+
+    version: ClassVar[int] = 1
+    noise: float = field(default=0.0, metadata={"words": "noise {:g}"})
+    """Its standard deviation."""
+    draws: Literal["once", "anew"] = field(default="once", metadata={"words": {"anew": "anew in each step"}})
+
+    def train(self, training: Training) -> None:
+        raise NotImplementedError
+
+
+def test_options_of_its_own_are_checked_explained_and_in_words() -> None:
+    method("noisy")(Noisy)
+    study = make_study({"methods": {"much": {"kind": "noisy", "noise": "1e-1", "draws": "anew"}}})
+    noisy = study.method("much", 0.1)
+    assert noisy == Noisy(learning_rate=0.1, noise=0.1, draws="anew")
+    assert noisy.label == "noisy, noise 0.1, anew in each step"
+    assert options_in_words(noisy.options()) == "noise 0.1, anew in each step"
+    assert make_study({"methods": ["noisy"]}).method("noisy", 0.1).options()["kind"] == "noisy"
+    explained = json_schema()["$defs"]["Noisy"]["properties"]
+    assert explained["noise"]["description"] == "Its standard deviation." and "learning_rate" not in explained
+    for options, words in (
+        ({"noize": 1}, "Did you mean noise"),
+        ({"noise": "loud"}, r"methods\.much\.noise = 'loud'"),
+        ({"draws": "never"}, r"methods\.much\.draws"),
+        ({"learning_rate": 1}, "learning_rates"),
+    ):
+        with pytest.raises(UserError, match=words):
+            make_study({"methods": {"much": {"kind": "noisy", **options}}})
+
+
+def test_numbers_of_another_method_or_version_have_another_key() -> None:
+    """demograd's own are known by the names of their classes, as they were before methods could come from outside."""
+    gd = GradientDescent(learning_rate=0.1)
+    assert gd.key()["kind"] == "GradientDescent" and "version" not in gd.key()
+    method("noisy")(Noisy)
+    noisy = Noisy(learning_rate=0.1)
+    assert noisy.key()["kind"] == "method noisy"
+
+    class Later(Noisy):
+        version = 2
+
+    assert Later(learning_rate=0.1).key() == noisy.key() | {"version": 2}
+    assert replace(noisy, noise=1.0).key() != noisy.key()
+
+
+def test_a_class_defined_anew_takes_its_place_and_another_is_refused() -> None:
+    def registered(name: str) -> type:
+        @method(name)
+        @dataclass(frozen=True, kw_only=True)
+        class Mine(Noisy):
+            """A cell of a notebook."""
+
+        return Mine
+
+    registered("mine")
+    again = registered("mine")
+    assert methods()["mine"] is again
+    with pytest.raises(UserError, match="Two methods are called mine"):
+        method("mine")(Noisy)
+    with pytest.raises(UserError, match="Two methods are called GD"):
+        registered("GD")
+    with pytest.raises(TypeError, match="frozen dataclass"):
+        method("thawed")(type("Thawed", (Noisy,), {}))
