@@ -20,9 +20,9 @@ from demograd.cli.tables import print_claims, print_scores
 from demograd.report import read_run, write_report
 from demograd.statistics import SEEDS_FOR_SPECIFICITY, holm
 from demograd.study import RunFolder, Study, cells, make_study, run_study
+from demograd.study.claims import claims as all_claims
 from demograd.study.language_model.claim_sides import pairs
 from demograd.study.language_model.claims import check_claims
-from demograd.study.language_model.claims import claims as all_claims
 from demograd.study.language_model.grid import World
 from demograd.study.language_model.inputs import read_inputs
 from demograd.study.language_model.keys import cell_key
