@@ -11,7 +11,7 @@ from tests.guide import guide_code
 from demograd.cli.lists import print_list
 from demograd.errors import UserError
 from demograd.report import Section, section, write_report
-from demograd.report.section import SECTIONS
+from demograd.report.section import SECTIONS, registered_sections
 
 MakeRun = Callable[..., Path]
 
@@ -19,6 +19,7 @@ MakeRun = Callable[..., Path]
 @pytest.fixture(autouse=True)
 def restored_sections() -> Iterator[None]:
     """The sections of other tests' pages stay as they are."""
+    registered_sections()
     before = dict(SECTIONS)
     yield
     SECTIONS.clear()

@@ -79,5 +79,5 @@ def findings(
     """What a run with these comparisons says."""
     study = make_study({"model": "smollm2-135m", "tasks": ["mr"], **settings})
     shown = list(comparisons)
-    decisions = decide_claims([each.statement for each in shown])
+    decisions = decide_claims([pair.statement for pair in shown])
     return findings_of(study, zip(shown, decisions, strict=True), untrained, checks)

@@ -1,5 +1,7 @@
 """Facts about claims: scores that differ decide them, equal scores leave them open, few seeds decide nothing."""
 
+import html
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,11 +15,14 @@ import torch
 from tests.cli.test_mistakes import call
 from tests.study.conftest import small_settings
 
+import demograd
+from demograd.cli.tables import print_claims, print_scores
+from demograd.report import read_run, write_report
 from demograd.statistics import SEEDS_FOR_SPECIFICITY, holm
 from demograd.study import RunFolder, Study, cells, make_study, run_study
+from demograd.study.claims import claims as all_claims
 from demograd.study.language_model.claim_sides import pairs
 from demograd.study.language_model.claims import check_claims
-from demograd.study.language_model.claims import claims as all_claims
 from demograd.study.language_model.grid import World
 from demograd.study.language_model.keys import cell_key, read_inputs
 from demograd.study.language_model.objections import Validity, objection_to
@@ -216,6 +221,21 @@ def test_the_command_lists_what_the_run_can_say_and_what_the_rest_needs(
     assert claims["specificity"]["source"] in decided and "no in-context learning here" in decided
     for name in ("lcgd-above-gd", "equal-order-sensitivity", "icl-early", "trained-above-untrained"):
         assert claims[name]["claim"] in open_ and f"It needs {claims[name]['needs']}." in open_
+
+
+def test_page_terminal_and_notebook_say_the_sentence_of_the_claims_file(
+    finished: tuple[Study, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    study, out = finished
+    record = check_claims(study, RunFolder(out))
+    sentence = record["finding"]["sentence"]
+    assert sentence.startswith("No in-context learning here: on sst2") and record["findings"] == [record["finding"]]
+    assert demograd.open_run(out).finding == read_run(out).finding.sentence == sentence
+    print_scores(out)
+    print_claims(read_run(out))
+    printed = " ".join(capsys.readouterr().out.split())
+    page = " ".join(html.unescape(re.sub("<[^>]*>", "", write_report(out).read_text(encoding="utf-8"))).split())
+    assert printed.count(sentence) == 2 and sentence in page
 
 
 @pytest.fixture(scope="module")

@@ -36,7 +36,8 @@ def print_list(kind: str) -> None:
     elif kind == "measures":
         print_table(["measure", "what it is"], [(name, measure.about) for name, measure in studies.measures().items()])
     elif kind == "claims":
-        claims = [(name, row["claim"], row["source"], row["needs"]) for name, row in studies.claims().items()]
+        by_name = {name: row for name, row in studies.claims().items() if not row.get("of_failures")}
+        claims = [(name, row["claim"], row["source"], row["needs"]) for name, row in by_name.items()]
         print_table(["claim", "what it says", "source", "needs"], claims)
     elif kind == "metrics":
         metrics = [(name, metric.title, metric.definition, metric.source) for name, metric in METRICS.items()]

@@ -32,8 +32,8 @@ def untuned_scores(untuned: WorldGroup, setting: str, metric: str) -> Scores | N
 def has_untuned_scores(study: Study, setting: str, metric: str) -> bool:
     """Whether the study measures such a score wherever nothing fails."""
     if setting == Setting.ICL_REORDERED:
-        asked = "reordering" in study.measures and metric in metrics_of_fine_tuning(study)
-        return asked and takes_reordered_icl(METRICS[metric])
+        has_reordering = "reordering" in study.measures and metric in metrics_of_fine_tuning(study)
+        return has_reordering and takes_reordered_icl(METRICS[metric])
     if metric == "order_sensitivity":
         return setting == Setting.ICL and metric in study.measures
     return metric == "gain_in_accuracy" or _is_of_icl(setting, metric)
@@ -67,10 +67,10 @@ def what_diverged(group: CellGroup, setting: str, metric: str) -> str:
     if metric == "alpha":
         gd = partner(group)
         needed = [] if gd is None else [*needed, (gd, gd.status(Setting.FT))]
-    for of, statuses in needed:
+    for source, statuses in needed:
         diverged = [status for status in statuses if status != "ok"]
         if diverged:
-            return f"{of.cell.method} {diverged[0]} ({len(diverged)} of {len(statuses)} demonstration sets)"
+            return f"{source.cell.method} {diverged[0]} ({len(diverged)} of {len(statuses)} demonstration sets)"
     return ""
 
 
@@ -79,7 +79,7 @@ def partner(group: CellGroup) -> CellGroup | None:
     study = group.untuned.study
     if "alpha" not in study.measures or study.methods[group.cell.method]["kind"] != "LCGD":
         return None
-    return next((one for one in group.untuned.groups if study.methods[one.cell.method]["kind"] == "GD"), None)
+    return next((rival for rival in group.untuned.groups if study.methods[rival.cell.method]["kind"] == "GD"), None)
 
 
 def _alpha(group: CellGroup) -> Scores | None:
@@ -98,22 +98,25 @@ def read_curve(
     Rates are in ascending order; where FT diverged there is NaN. None where no rate has a score.
     """
     of_rates = [scores(group) for group in curve]
-    shape = next((one for one in of_rates if one is not None), None)
+    shape = next((of_rate for of_rate in of_rates if of_rate is not None), None)
     if shape is None:
         return None
-    whole = [one if one is not None else [torch.full_like(each, torch.nan) for each in shape] for one in of_rates]
-    stacked = torch.stack([torch.stack([mean_over_heads(each.double()) for each in one]) for one in whole])
+    whole = [
+        of_rate if of_rate is not None else [torch.full_like(score, torch.nan) for score in shape]
+        for of_rate in of_rates
+    ]
+    stacked = torch.stack([torch.stack([mean_over_heads(score.double()) for score in of_rate]) for of_rate in whole])
     return list(read(size_curve(curve), stacked))
 
 
 def size_curve(curve: list[CellGroup]) -> Tensor:
     """‖u_FT‖ / ‖u_ICL‖ [rates, seeds], its median over queries and layers; NaN where FT diverged."""
 
-    def of(group: CellGroup) -> list[float]:
+    def sizes(group: CellGroup) -> list[float]:
         ratios = tuned_scores(group, Setting.FT, "update_size_ratio")
-        return [torch.nan] * len(group.cells) if ratios is None else [one.nanmedian().item() for one in ratios]
+        return [torch.nan] * len(group.cells) if ratios is None else [of_seed.nanmedian().item() for of_seed in ratios]
 
-    return torch.tensor([of(group) for group in curve])
+    return torch.tensor([sizes(group) for group in curve])
 
 
 def size_range(curves: list[list[CellGroup]]) -> tuple[float, float]:

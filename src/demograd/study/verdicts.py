@@ -97,6 +97,7 @@ def verdicts_record(
                 "comparisons": list(comparisons.get(name, ())),
             }
             for name, claim in claims_of(kind).items()
+            if name in comparisons or not claim.get("of_failures")
         ],
     }
 

@@ -4,12 +4,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
-from demograd.statistics.cell import precise_cell
 from scipy.special import ndtri
 from tests.report.synthetic.rows import row
 
 from demograd.statistics import RangeTest, ResampledMean
 from demograd.statistics.intervals import _stretch
+from demograd.statistics.number import precise_number_of
 from demograd.study.synthetic.claims import CLAIMED, check_claims
 from demograd.study.synthetic.paired import ClaimedRow
 from demograd.study.verdicts import Finding
@@ -30,21 +30,21 @@ def mean_of(row: Mapping[str, Any]) -> ResampledMean | None:
 
 def in_range(value: float | None, low: float, high: float, *, around: float = 0.004, **about: Any) -> RangeTest:
     """A number that should lie in a range."""
-    made = row("any", value, around=around, **about)
-    return RangeTest(precise_cell(made), mean_of(made), low, high, "it")
+    columns = row("any", value, around=around, **about)
+    return RangeTest(precise_number_of(columns), mean_of(columns), low, high, "it")
 
 
 def record_of(rows: Iterable[Mapping[str, Any]], context: int, worlds: Mapping[str, Any]) -> dict[str, Any]:
     """`claims.json` of these rows."""
     typed = [
         ClaimedRow(
-            **{column: made[column] for column in COLUMNS if made[column] is not None}
-            | {"setting": Setting(made["setting"]), "reading": Reading(made["reading"])}
-            | {"at": None if made["at"] is None else float(made["at"])},
-            mean=mean_of(made),
+            **{column: columns[column] for column in COLUMNS if columns[column] is not None}
+            | {"setting": Setting(columns["setting"]), "reading": Reading(columns["reading"])}
+            | {"at": None if columns["at"] is None else float(columns["at"])},
+            mean=mean_of(columns),
         )
-        for made in rows
-        if made["metric"] in CLAIMED and made["setting"] == "TF"
+        for columns in rows
+        if columns["metric"] in CLAIMED and columns["setting"] == "TF"
     ]
     dimensions = {name: world["dimension"] for name, world in worlds.items() if world["kind"] == "system"}
     return check_claims(typed, context, dimensions)

@@ -26,9 +26,9 @@ def against_gd(ratio: float, cosine: float, *, around: float = 0.004, **about: A
 
 
 def test_one_finding_is_the_sentence_of_the_run_with_its_numbers() -> None:
-    one = first(*against_gd(1.002, 0.998))
-    assert one.verdict == Verdict.SUPPORTED
-    assert one.sentence == (
+    finding = first(*against_gd(1.002, 0.998))
+    assert finding.verdict == Verdict.SUPPORTED
+    assert finding.sentence == (
         "Supported: in isotropic, “linear, 1 layer” does what GD, 1 step does (its loss is 1.002 [0.998, 1.006] times "
         "as large; the cosine of their sensitivities 0.998 [0.997, 0.999]); 95 % intervals over 5 training seeds, "
         "verdicts corrected by Holm."
@@ -47,7 +47,7 @@ def test_several_findings_are_summed_up_by_claim_and_verdict() -> None:
 
 
 def test_many_findings_of_a_verdict_are_counted() -> None:
-    same = [one for n in range(7) for one in against_gd(1.002, 0.998, model=f"network {n}")]
+    same = [columns for n in range(7) for columns in against_gd(1.002, 0.998, model=f"network {n}")]
     assert first(*same).sentence.endswith("is supported for all 7.")
     assert first(*same, *against_gd(0.3, 0.7)).sentence.endswith(
         "is supported for 7 of 8; contradicted for “linear, 1 layer” as GD, 1 step (it is better) in isotropic."
@@ -73,8 +73,8 @@ def by_seed(*ratios: float) -> list[dict[str, Any]]:
 
 def test_seeds_that_ended_at_different_optima_are_counted_and_not_averaged_away() -> None:
     apart = by_seed(1.001, 28.0, 190.0, 1.004, 40.0)
-    (one,) = findings(*against_gd(52.0, 0.7), *apart)
-    assert one.sentence.startswith(
+    (finding,) = findings(*against_gd(52.0, 0.7), *apart)
+    assert finding.sentence.startswith(
         "Contradicted: in isotropic, “linear, 1 layer” does not do what GD, 1 step does from every seed: in 2 of 5 "
         "seeds its loss is within 2 %, in 3 above, seed by seed 1.001 to 190.000 times as large ("
     )
@@ -85,8 +85,8 @@ def test_seeds_that_ended_at_different_optima_are_counted_and_not_averaged_away(
 
 
 def test_seeds_that_stand_alike_are_not_counted() -> None:
-    (one,) = findings(*against_gd(0.304, 0.7), *by_seed(0.3, 0.31, 0.302, 0.305, 0.303))
-    assert "seeds its loss" not in one.sentence and "it is not that algorithm but a better one" in one.sentence
+    (finding,) = findings(*against_gd(0.304, 0.7), *by_seed(0.3, 0.31, 0.302, 0.305, 0.303))
+    assert "seeds its loss" not in finding.sentence and "it is not that algorithm but a better one" in finding.sentence
     (two,) = findings(*against_gd(0.304, 0.7), *by_seed(0.1, 0.31, 0.502, 0.305, 0.303))
     assert "in 5 of 5 seeds its loss is below, seed by seed 0.100 to 0.502 times as large" in two.sentence
 
@@ -98,28 +98,28 @@ def test_statements_of_one_claim_are_corrected_for_one_another() -> None:
     assert alone.verdict == Verdict.SUPPORTED
     others = [row for n in range(19) for row in against_gd(1.0, 0.998, around=0.017, model=f"network {n}")]
     many = findings(*close, *others)
-    assert {found.verdict for found in many} == {Verdict.UNDECIDED}
+    assert {finding.verdict for finding in many} == {Verdict.UNDECIDED}
     assert "corrected p = " in many[0].reason
 
 
 def test_few_seeds_are_named_as_the_reason() -> None:
-    (one,) = findings(*against_gd(1.002, 0.998, n_seeds=3))
-    assert one.verdict == Verdict.UNDECIDED
-    assert one.reason == "fewer than 5 training seeds (3)"
-    assert "it is open whether “linear, 1 layer” does what GD, 1 step does" in one.sentence
+    (finding,) = findings(*against_gd(1.002, 0.998, n_seeds=3))
+    assert finding.verdict == Verdict.UNDECIDED
+    assert finding.reason == "fewer than 5 training seeds (3)"
+    assert "it is open whether “linear, 1 layer” does what GD, 1 step does" in finding.sentence
 
 
 def test_a_run_of_constructions_alone_has_nothing_to_say_of_networks() -> None:
-    one = first(row("construction_error", 1e-15, setting="construction", model=None, task=None, method="GD"))
-    assert one.sentence == "Undecided: no network was held against anything."
+    finding = first(row("construction_error", 1e-15, setting="construction", model=None, task=None, method="GD"))
+    assert finding.sentence == "Undecided: no network was held against anything."
 
 
 def test_the_matching_attention_is_not_its_own_rival() -> None:
     world = {"task": "kernel", "method": "exponential"}
     margins = [row("loss_margin", 0.02, model="relu", **world), row("loss_margin", 0.0, model="exponential", **world)]
-    (one,) = findings(*margins)
-    assert one.verdict == Verdict.SUPPORTED
-    assert "0.0200 [0.0160, 0.0240] of “relu”" in one.sentence
+    (finding,) = findings(*margins)
+    assert finding.verdict == Verdict.SUPPORTED
+    assert "0.0200 [0.0160, 0.0240] of “relu”" in finding.sentence
 
 
 def test_the_lowest_of_those_that_did_not_diverge_is_not_the_lowest() -> None:
@@ -138,16 +138,16 @@ def test_a_network_that_diverged_and_is_no_rival_leaves_the_others_decided() -> 
 
 def test_least_squares_counts_after_the_state_dimension_only() -> None:
     ratios = {1: 1.5, 3: 1.4, 4: 1.02, 7: 1.05}
-    (one,) = findings(*(row("loss_ratio_by_position", ratio, at=t, **SYSTEM) for t, ratio in ratios.items()))
-    assert one.verdict == Verdict.SUPPORTED
-    assert "the largest ratio is 1.050 [1.046, 1.054], with 7 states seen" in one.sentence
+    (finding,) = findings(*(row("loss_ratio_by_position", ratio, at=t, **SYSTEM) for t, ratio in ratios.items()))
+    assert finding.verdict == Verdict.SUPPORTED
+    assert "the largest ratio is 1.050 [1.046, 1.054], with 7 states seen" in finding.sentence
 
 
 def test_one_bad_position_contradicts_and_is_named() -> None:
     ratios = {4: 1.02, 5: 1.2, 6: 0.8}
-    (one,) = findings(*(row("loss_ratio_by_position", ratio, at=t, **SYSTEM) for t, ratio in ratios.items()))
-    assert one.verdict == Verdict.CONTRADICTED
-    assert "1.200 [1.196, 1.204], with 5 states seen; the smallest is 0.800 [0.796, 0.804], with 6" in one.sentence
+    (finding,) = findings(*(row("loss_ratio_by_position", ratio, at=t, **SYSTEM) for t, ratio in ratios.items()))
+    assert finding.verdict == Verdict.CONTRADICTED
+    assert "1.200 [1.196, 1.204], with 5 states seen; the smallest is 0.800 [0.796, 0.804], with 6" in finding.sentence
 
 
 def test_a_preconditioner_within_five_percent_is_the_closed_form() -> None:
@@ -161,10 +161,10 @@ def test_losses_without_sensitivities_make_no_claim_of_one_algorithm() -> None:
 
 
 def test_other_context_lengths_single_seeds_and_language_models_decide_nothing() -> None:
-    (one,) = findings(
+    (finding,) = findings(
         *against_gd(1.002, 0.998),
         *against_gd(9.0, 0.1, k=40),
         *against_gd(9.0, 0.1, seed=0),
         row("loss_ratio", 9.0, setting="FT", method="GD"),
     )
-    assert one.verdict == Verdict.SUPPORTED
+    assert finding.verdict == Verdict.SUPPORTED

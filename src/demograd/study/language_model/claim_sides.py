@@ -19,24 +19,24 @@ def is_tuned(side: Side) -> bool:
 def pairs(study: Study, claim: Mapping[str, Any]) -> Iterator[tuple[Side | float, ...]]:
     """Both sides with every list and everything shared spelled out."""
     sides = [claim["left"], claim["right"]]
-    named = set().union(*(side for side in sides if isinstance(side, dict)))
+    names = set().union(*(side for side in sides if isinstance(side, dict)))
     tuned = any(
         Setting(setting).is_tuned for side in sides if isinstance(side, dict) for setting in _listed(side["setting"])
     )
     shared: dict[str, list[str]] = {}
-    if "metric" not in named:
+    if "metric" not in names:
         shared["metric"] = claim["metrics"]
-    if "weights" not in named:
+    if "weights" not in names:
         shared["weights"] = list(study.weights)
-    if "model" not in named:
+    if "model" not in names:
         shared["model"] = study.models
-    if "method" not in named and tuned:
+    if "method" not in names and tuned:
         shared["method"] = list(study.methods)
     stand_for = {
         "model": {"first": study.models[0], "last": study.models[-1]},
         "method": {"any": next(iter(study.methods), "")},
     }
-    if ("model" in named and len(study.checkpoints) < 2) or ("method" in named and not study.methods):
+    if ("model" in names and len(study.checkpoints) < 2) or ("method" in names and not study.methods):
         return
     for same in product(*shared.values()):
         both = dict(zip(shared, same, strict=True))
@@ -51,7 +51,10 @@ def _spelled_out(side: Any, both: Side, stand_for: Mapping[str, Mapping[str, str
     spelled = [
         both | dict(zip(side, map(str, chosen), strict=True)) for chosen in product(*map(_listed, side.values()))
     ]
-    return [{name: stand_for.get(name, {}).get(value, value) for name, value in one.items()} for one in spelled]
+    return [
+        {name: stand_for.get(name, {}).get(value, value) for name, value in side_words.items()}
+        for side_words in spelled
+    ]
 
 
 def _listed(value: Any) -> list[Any]:
@@ -63,7 +66,7 @@ def in_words(left: Side | float, right: Side | float, names: Sequence[str]) -> s
     if not isinstance(left, dict) or not isinstance(right, dict):
         side = left if isinstance(left, dict) else right
         assert isinstance(side, dict)
-        ends = [f"{one:g}" if isinstance(one, float) else _title(side["metric"]) for one in (left, right)]
+        ends = [f"{end:g}" if isinstance(end, float) else _title(side["metric"]) for end in (left, right)]
         about = [side[name] for name in names if name in side and name not in ("metric", "setting")]
         return f"{', '.join(about)}: {' − '.join(ends)}"
     differ = [name for name in left if left.get(name) != right.get(name) or name not in right]

@@ -124,7 +124,7 @@ def _comparison(
     several = any(len(curve) > 1 for curve in curves)
     at = common_size(curves) if several and not objection else None  # there is no size where a side has no numbers
     unreadable = objection or _no_common_size(curves, at)
-    place = "" if several and objection else _where(curves, at, one_rate_each)
+    place = "" if several and objection else _place(curves, at, one_rate_each)
     about = (name, world.task, world.k, (left, right), in_words(left, right, names), place)
     if unreadable:
         return Comparison(*about, nan, nan, _NOT_TESTED, 0, 0, one_rate_each, unreadable)
@@ -149,7 +149,7 @@ def _no_common_size(curves: Sequence[list[CellGroup]], at: float | None) -> str:
     return "the two sides reach no common size of updates" if at is not None and at != at else ""
 
 
-def _where(curves: Sequence[list[CellGroup]], at: float | None, one_rate_each: bool) -> str:
+def _place(curves: Sequence[list[CellGroup]], at: float | None, one_rate_each: bool) -> str:
     """Where on their curves over learning rates two sides were compared, if that is a choice."""
     if at is not None:
         return f", at ‖u_FT‖ / ‖u_ICL‖ = {at:.2g}" if not _no_common_size(curves, at) else ""

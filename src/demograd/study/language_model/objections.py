@@ -34,12 +34,14 @@ NO_LEARNING = {
 
 def invalid_worlds(validity: Sequence[Mapping[str, Any]]) -> Validity:
     """What failed its check, as `validity.json` says."""
-    found: Validity = {}
+    validity_of_worlds: Validity = {}
     for row in validity:
         reason = NO_LEARNING.get((row["check"], row.get("undecided", False)))
         if reason is not None and not row["passed"]:
-            found[row["check"], (row["model"], row["task"], row["k"], row["weights"], row["method"])] = reason
-    return found
+            validity_of_worlds[row["check"], (row["model"], row["task"], row["k"], row["weights"], row["method"])] = (
+                reason
+            )
+    return validity_of_worlds
 
 
 def objection_to(
@@ -56,20 +58,20 @@ def objection_to(
     Untrained weights beside trained ones are a baseline: they need not learn, but their updates must be of a size like
     any other's. What is said of untrained weights alone has their own gates.
     """
-    named = [side for side in sides if isinstance(side, dict)]
+    measured = [side for side in sides if isinstance(side, dict)]
     if claim.get("only_last_must_learn"):  # whether the other checkpoint does, or does as well, is the question
-        faults = [invalid.get(("in_context_learning", _about(world, side))) for side in named[:1]]
+        faults = [invalid.get(("in_context_learning", _about(world, side))) for side in measured[:1]]
         return next((f"at the last checkpoint: {fault}" for fault in faults if fault), "")
-    must_learn = [side for side in named if side["weights"] == Weights.TRAINED] or named
+    must_learn = [side for side in measured if side["weights"] == Weights.TRAINED] or measured
     learning: list[tuple[str, _About]] = [("in_context_learning", _about(world, side)) for side in must_learn]
-    tuned = list(zip((side for side in named if is_tuned(side)), curves, strict=True))
+    tuned = list(zip((side for side in measured if is_tuned(side)), curves, strict=True))
     left = claim["left"]
     if not (isinstance(left, Mapping) and left.get("method") == "any"):  # else it is the same whatever fine-tuning does
         for side, curve in tuned:
             if side in must_learn:
                 learning += [("fine_tuning", _about(world, side, group)) for group in _read_from(side, curve, at)]
-    if found := next((invalid[key] for key in learning if key in invalid), ""):
-        return found
+    if objection := next((invalid[key] for key in learning if key in invalid), ""):
+        return objection
     if at is not None:
         return "" if check_update_size([torch.tensor([[at]])]).passed else ABSURD  # of this size, whatever the rates
     sizes = [("update_size", _about(world, side, curve[0])) for side, curve in tuned]
@@ -84,7 +86,7 @@ def _about(world: World, side: Side, group: CellGroup | None = None) -> _About:
 def _read_from(side: Side, curve: list[CellGroup], at: float | None) -> Iterator[CellGroup]:
     """Of which cells a side's score is: those at the only rate, or at the one whose updates are nearest in size to
     `at`; and with α, those of GD."""
-    group = curve[0] if at is None else min(curve, key=lambda one: _distance(one, at))
+    group = curve[0] if at is None else min(curve, key=lambda group_of_rate: _distance(group_of_rate, at))
     yield group
     if side["metric"] == "alpha" and (gd := partner(group)) is not None:
         yield gd

@@ -37,7 +37,7 @@ def side_curve(same_world: Sequence[WorldGroup], side: Side | float) -> list[Cel
 
 def side_scores(same_world: Sequence[WorldGroup], side: Side, at: float | None) -> Scores | None:
     """A side's scores at its (only) learning rate, or at one size of its updates; None where there are none."""
-    untuned = next((one for one in same_world if _network(one) == (side["model"], side["weights"])), None)
+    untuned = next((world for world in same_world if _network(world) == (side["model"], side["weights"])), None)
     if untuned is None:
         return None
     if not is_tuned(side):
@@ -46,17 +46,17 @@ def side_scores(same_world: Sequence[WorldGroup], side: Side, at: float | None) 
     if curve is None:
         return None
 
-    def of(group: CellGroup) -> Scores | None:
+    def scores(group: CellGroup) -> Scores | None:
         return _reduced(tuned_scores(group, side["setting"], side["metric"]), side)
 
-    return of(curve[0]) if at is None else read_curve(curve, of, partial(at_equal_size, at=at))
+    return scores(curve[0]) if at is None else read_curve(curve, scores, partial(at_equal_size, at=at))
 
 
 def why_no_scores(same_world: Sequence[WorldGroup], side: Side) -> str | None:
     """Empty: a side has scores, at one of its rates at least; what diverged or failed, where that is why there are
     none; None where they are not measured."""
     curve = side_curve(same_world, side)
-    untuned = next((one for one in same_world if _network(one) == (side["model"], side["weights"])), None)
+    untuned = next((world for world in same_world if _network(world) == (side["model"], side["weights"])), None)
     if untuned is not None and not untuned.is_observed:
         return _what_failed(untuned) if _has_scores(untuned, side, curve) else None
     if curve is None:
@@ -70,8 +70,8 @@ def why_no_scores(same_world: Sequence[WorldGroup], side: Side) -> str | None:
 def _what_failed(untuned: WorldGroup) -> str:
     """`trained weights failed: ArithmeticError: … (1 of 5 demonstration sets)`."""
     world, failed = untuned.world, [status for status in untuned.failed if status != "ok"]
-    of = f"{world.model}, " * (len(untuned.study.models) > 1)
-    return f"{of}{world.weights} weights {failed[0]} ({len(failed)} of {len(untuned.worlds)} demonstration sets)"
+    model = f"{world.model}, " * (len(untuned.study.models) > 1)
+    return f"{model}{world.weights} weights {failed[0]} ({len(failed)} of {len(untuned.worlds)} demonstration sets)"
 
 
 def _has_scores(untuned: WorldGroup, side: Side, curve: list[CellGroup] | None) -> bool:

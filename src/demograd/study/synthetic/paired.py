@@ -59,17 +59,17 @@ def ratio_row(above: Sequence[Tensor], below: Tensor) -> Row:
     Missing where `below` is nothing but rounding beside `above`, for a ratio to that says nothing; and where a value of
     either diverged.
     """
-    every = torch.cat([*above, below])
-    if n_diverged := int(every.isinf().sum()):
-        n_missing = sum(int((one.isinf() | below.isinf()).sum()) for one in above)
+    losses = torch.cat([*above, below])
+    if n_diverged := int(losses.isinf().sum()):
+        n_missing = sum(int((of_seed.isinf() | below.isinf()).sum()) for of_seed in above)
         return Row(
             n=len(below) * len(above) - n_missing,
             n_missing=n_missing,
             n_seeds=len(above),
-            status=diverged(n_diverged, len(every)),
+            status=diverged(n_diverged, len(losses)),
         )
-    numerators, denominator = [blocks(each).numpy() for each in above], blocks(below).numpy()
-    if denominator.mean() <= NO_ERROR * max(each.mean() for each in numerators):
+    numerators, denominator = [blocks(of_seed).numpy() for of_seed in above], blocks(below).numpy()
+    if denominator.mean() <= NO_ERROR * max(of_seed.mean() for of_seed in numerators):
         return Row(
             n=0, n_missing=len(below) * len(numerators), n_seeds=len(numerators), status="the reference makes no error"
         )
@@ -77,7 +77,7 @@ def ratio_row(above: Sequence[Tensor], below: Tensor) -> Row:
     def ratio(seed: int, chosen: np.ndarray) -> np.ndarray:
         return numerators[seed][chosen].mean(axis=1) / denominator[chosen].mean(axis=1)
 
-    over = over_seeds([float(each.mean() / denominator.mean()) for each in numerators])
+    over = over_seeds([float(of_seed.mean() / denominator.mean()) for of_seed in numerators])
     unit: Over = "demonstrations" if len(numerators) >= SETS_FOR_SPREAD else "queries"
     interval = statistic_interval(ratio, len(numerators), len(denominator), over=unit)
     return Row(value=number(over.mean), std=over.std, n=len(below) * over.n, n_missing=0, n_seeds=over.n) | shown(
