@@ -144,10 +144,10 @@ class Study(BaseModel):
     @field_validator("measures")
     @classmethod
     def _known_measures(cls, names: list[str]) -> list[str]:
-        known = measures()
+        registered = measures()
         for name in names:
-            if name not in known:
-                raise unknown_name("measures", name, known, "Choose among these")
+            if name not in registered:
+                raise unknown_name("measures", name, registered, "Choose among these")
         return names
 
     @field_validator("weights", "tasks", "k", "controls", "measures", "selections", "checkpoints")
