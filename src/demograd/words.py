@@ -10,7 +10,7 @@ from typing import Literal
 
 
 class Weights(StrEnum):
-    """States of a network before anything is done to it (method.md)."""
+    """States of a network before anything is done to it."""
 
     TRAINED = "trained"
     TRAINED_EMBEDDINGS = "trained_embeddings"
@@ -37,7 +37,7 @@ class Control(StrEnum):
 
 
 class Setting(StrEnum):
-    """How the demonstrations reach the model (method.md); the last three are of synthetic studies."""
+    """How the demonstrations reach the model; the last three are of synthetic studies."""
 
     ZSL = "ZSL"
     ICL = "ICL"

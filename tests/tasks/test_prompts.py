@@ -12,7 +12,7 @@ from demograd.errors import UserError
 from demograd.tasks import Example, load_task, prompt_notes
 from demograd.tasks.encoding import encode
 
-TEMPLATES = {  # method.md, word by word
+TEMPLATES = {  # the released runs', word by word
     "sst2": ("Sentence: X Label:", ["Negative", "Positive"]),
     "sst5": ("Sentence: X Label:", ["terrible", "bad", "neutral", "good", "great"]),
     "mr": ("Review: X Sentiment:", ["Negative", "Positive"]),

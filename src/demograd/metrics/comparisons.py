@@ -16,7 +16,7 @@ def specificity(
     fine-tuning on anything looks as much like ICL. NaN (missing) where either score is; infinite (it diverged) where
     either score is.
 
-    **Source:** ours (method.md, "Why specificity leads").
+    **Source:** ours.
     """
     return difference(score_same, score_control)
 

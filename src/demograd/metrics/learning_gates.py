@@ -1,4 +1,4 @@
-"""The first checks before any score counts (method.md, "Validity"): was anything learned, in context or by FT?"""
+"""The first checks before any score counts: was anything learned, in context or by FT?"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace

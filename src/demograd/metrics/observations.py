@@ -13,7 +13,7 @@ from demograd.observe.observation import Observation
 
 BOUNDS = {
     "float64": 1e-5,  # an Observation stores float32, whatever the model computed in
-    "float32": 1e-5,  # method.md; 84 machine epsilons
+    "float32": 1e-5,  # 84 machine epsilons
     # 84 epsilons of a 16-bit type would be 8 % or 66 % of the vector. Four are the least that is safe: the recorded
     # value, the attention weights, the values and the normalised input are each rounded once to within one epsilon.
     "bfloat16": 4 * 2**-7,  # 3.1 %

@@ -50,7 +50,7 @@ def load_model(
     Args:
         name: a built-in name (`demograd list models`), a hub name, a local folder, or a `.gguf` file. A hub name takes
             a branch, tag or commit: `EleutherAI/pythia-160m@step1000`.
-        weights: the state before anything (`method.md`: trained, trained_embeddings, norms_only, no_training).
+        weights: the state before anything (trained, trained_embeddings, norms_only, no_training).
         seed: of the untrained weights.
         device: `auto` (CUDA if there is one, several for a model that needs them), `balanced` (over all CUDA devices),
             `cpu`, `cuda`, `cuda:1`, …

@@ -101,8 +101,7 @@ def _sentence(name: str, value: float, why: str) -> str:
 def without_final_norm(model: Model) -> Model:
     """The same model whose last block goes into the unembedding as it is; its network is changed in place.
 
-    A network without a final norm is returned as it is. **Source:** method.md's list of how the released runs of
-    Deutch 2024 depart from the paper.
+    A network without a final norm is returned as it is. **Source:** the released runs of Deutch 2024, which lost it.
     """
     norm = model.anatomy.final_norm
     if norm is None:

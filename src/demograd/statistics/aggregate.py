@@ -1,6 +1,6 @@
 """From a score per query, layer and head to one number: heads, then queries, then layers, then demonstration seeds.
 
-The order matters once values are missing: every mean is over what is there. (method.md, "Aggregation".) NaN is a value
+The order matters once values are missing: every mean is over what is there. NaN is a value
 that is missing. An infinite value diverged, and then there is no mean: that of the others would be of a luckier sample.
 """
 

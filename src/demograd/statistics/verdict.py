@@ -5,11 +5,11 @@ from enum import StrEnum
 from typing import Literal
 
 SEEDS_TO_DECIDE = 5
-"""Fewer demonstration seeds than this decide nothing (method.md, "Aggregation")."""
+"""Fewer demonstration seeds than this decide nothing."""
 
 SEEDS_FOR_SPECIFICITY = 7
 """Fewer than this decide nothing about specificity: a permutation of the pairing of five sets has a p-value of 1/120 at
-least, which no correction for several claims leaves below 0.05 (method.md, "Matching")."""
+least, which no correction for several claims leaves below 0.05."""
 
 Over = Literal["demonstrations", "queries"]
 

@@ -29,7 +29,7 @@ from demograd.words import Reading, Row
 _MEANS: dict[str, Callable[[Observation], Tensor]] = {"accuracy": credit, "calibrated_accuracy": calibrated_correct}
 """Metrics of one number per observation that are a mean over queries; AUC and macro-F1 are not."""
 
-# From how many demonstration sets on there is a spread (±) and an interval over them (method.md, "Aggregation").
+# From how many demonstration sets on there is a spread (±) and an interval over them.
 SETS_FOR_SPREAD = 3
 
 

@@ -1,4 +1,4 @@
-"""The checks that come before any score (method.md, "Validity"), for each world, method and rate."""
+"""The checks that come before any score, for each world, method and rate."""
 
 from typing import Any
 

@@ -34,7 +34,7 @@ class Statement:
     test: PairedTest | tuple[RangeTest, ...]
     """A difference that should be above zero or as good as zero, or numbers that should lie in ranges."""
     objection: str = ""
-    """Why the numbers do not count, whatever they are (method.md, "Validity")."""
+    """Why the numbers do not count, whatever they are."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Finding:
 def decide_claims(statements: Sequence[Statement]) -> list[ClaimDecision]:
     """A verdict for each statement.
 
-    All statements of one claim are one family, together wrong with a chance of 5 % at most (method.md, "Aggregation");
+    All statements of one claim are one family, together wrong with a chance of 5 % at most;
     those against which there is an objection, or on too few seeds to decide the claim, are no part of it.
     """
     decisions = [ClaimDecision(Verdict.UNDECIDED, statement.objection, nan, nan, 0) for statement in statements]

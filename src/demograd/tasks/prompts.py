@@ -1,4 +1,4 @@
-"""Token ids that a model sees: prompts to observe it on, and sequences to train it on, laid out as method.md says.
+"""Token ids that a model sees: prompts to observe it on, and sequences to train it on.
 
 A query is [BOS] text(x). In context it comes behind text(x1) answer(y1) SEP … text(xk) answer(yk) SEP. Each of those
 demonstrations, as [BOS] text(xi) answer(yi), is also what fine-tuning trains on.

@@ -28,9 +28,9 @@ class Comparison:
     n_missing: int
     """How many lack a value on either side: below resolution, not finite, not reached by a curve, not selected."""
     one_rate_each: bool
-    """Whether it compares methods or weights at one learning rate each, which is not fair (method.md)."""
+    """Whether it compares methods or weights at one learning rate each, which is not fair."""
     objection: str
-    """Why the numbers do not count (method.md, "Validity"); else empty."""
+    """Why the numbers do not count; else empty."""
 
     @property
     def statement(self) -> Statement:

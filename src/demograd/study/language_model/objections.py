@@ -1,4 +1,4 @@
-"""Why a comparison does not count (method.md, "Validity"): nothing was learned in context or by fine-tuning, updates of
+"""Why a comparison does not count: nothing was learned in context or by fine-tuning, updates of
 an absurd size, or below resolution."""
 
 from collections.abc import Iterator, Mapping, Sequence
