@@ -45,7 +45,8 @@ def observe(
     pack_tokens: int = PACK_TOKENS,
     on_progress: Callable[[int], None] | None = None,
 ) -> Observation:
-    """Run the model on every query behind the context, and record attention outputs, attention logits and log-probabilities at each query's last token.
+    """Run the model on every query behind the context, and record attention outputs and logits and log-probabilities
+    at each query's last token.
 
     The context is encoded once. Queries are packed end to end behind it; a model that packing does not fit is
     observed query by query behind the same cached context, and the observation's notes say so.

@@ -1,6 +1,5 @@
-"""A unit of work: it knows its key, what it needs, and how to compute itself; a run is the units that its folder lacks.
-
-Nobody else derives a key: what is done, failed or to do of a folder is what its units say.
+"""A unit of work: it has its key, knows what it needs, and how to compute itself; a run is the units that its folder
+lacks. What is done, failed or to do of a folder is what its units say.
 """
 
 from abc import ABC, abstractmethod

@@ -91,5 +91,5 @@ def demonstrations_label(world: World) -> str:
 
 
 def extras(study: Study, setting: str) -> frozenset[Extra]:
-    """What the study's observations of ZSL, ICL or FT must have besides."""
+    """The extras (`words.Extra`) that the study's observations of ZSL, ICL or FT must hold."""
     return extras_of(measured_metrics(study), setting)

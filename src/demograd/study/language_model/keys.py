@@ -217,7 +217,7 @@ def _seed(world: World, metrics: Iterable[str], inputs: Inputs) -> dict[str, int
 
 
 def _recorded(study: Study, setting: str, inputs: Inputs) -> list[str]:
-    """What the observation of a setting has besides, by the metrics that there were when the study ran."""
+    """The extras of the observation of a setting, by the metrics that there were when the study ran."""
     return sorted(extras_of((name for name in measured_metrics(study) if _is_known(inputs, name)), setting))
 
 

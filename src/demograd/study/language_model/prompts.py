@@ -160,7 +160,7 @@ def prepare(study: Study, tasks: dict[str, Task], model: Model | Reader, world: 
 
 
 def _other_orders(demonstrations: list[Example], seed: int, permutation: int, count: int) -> list[list[Example]]:
-    """The first `wanted` orders that are not order number `permutation`."""
+    """The first `count` orders that are not order number `permutation`."""
     numbers = [number for number in range(count + 1) if number != permutation][:count]
     return [reorder(demonstrations, seed, number) for number in numbers]
 
