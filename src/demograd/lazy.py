@@ -42,7 +42,7 @@ class LazyPackage(ModuleType):
             super().__setattr__(name, value)
 
     def __dir__(self) -> list[str]:
-        return sorted({*super().__dir__(), *self.__dict__["_homes"]})
+        return sorted({*super().__dir__(), *self.__dict__["_homes"], *self.__dict__["__all__"]})
 
 
 def make_lazy(name: str) -> None:
