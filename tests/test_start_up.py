@@ -16,7 +16,7 @@ import demograd
 from demograd import GradientDescent, metrics, models
 from demograd.lazy import LazyPackage
 from demograd.metrics.registry import Per
-from demograd.study.synthetic.schema import LinearWorld
+from demograd.study.synthetic.spec import LinearWorld
 
 HEAVY = {"torch", "transformers", "pandas", "pyarrow", "datasets", "altair", "scipy", "numpy", "accelerate", "ray"}
 PACKAGES = ["demograd"] + [

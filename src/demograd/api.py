@@ -6,12 +6,12 @@ from typing import Any
 
 from demograd.errors import UserError, quoted
 from demograd.files import place, read_yaml, run_folder
+from demograd.study.language_model.spec import Study, make_study
 from demograd.study.run import Run, run_study
-from demograd.study.schema import Study, make_study
 from demograd.study.spec.files import read_study
 from demograd.study.spec.validation import validated
 from demograd.study.store.folder import RunFolder
-from demograd.study.synthetic.schema import SyntheticStudy
+from demograd.study.synthetic.spec import SyntheticStudy
 from demograd.study.workers import Workers
 from demograd.study.workers.progress import Silent, Watch
 

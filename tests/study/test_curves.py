@@ -13,9 +13,10 @@ from tests.study.conftest import small_settings
 from demograd.study import RunFolder, Study, cells, make_study, run_study
 from demograd.study.language_model.claims import check_claims
 from demograd.study.language_model.keys import cell_key, read_inputs
-from demograd.study.results import rows_of, write_results
+from demograd.study.language_model.table import rows_of
+from demograd.study.language_model.validity import check_validity
+from demograd.study.results import write_results
 from demograd.study.store.folder import CellRecord
-from demograd.study.validity import check_validity
 
 RATES = [0.001, 0.01, 0.1]
 

@@ -14,7 +14,8 @@ from demograd.study import Study, make_study, run_study
 from demograd.study.language_model.claims import check_claims
 from demograd.study.language_model.grid import cells
 from demograd.study.language_model.keys import cell_key, read_inputs
-from demograd.study.results import rows_of, write_results
+from demograd.study.language_model.table import rows_of
+from demograd.study.results import write_results
 from demograd.study.store.folder import CellRecord, RunFolder
 
 SETTINGS = ("FT", "FT_other_demonstrations")

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import typer
 
-from demograd.study.measures import metrics_of_demonstrations, metrics_of_fine_tuning
+from demograd.study.language_model.measures import metrics_of_demonstrations, metrics_of_fine_tuning
+from demograd.study.language_model.spec import Study
 from demograd.study.plan import Plan, plan_study
 from demograd.study.plan.pace import in_words
-from demograd.study.schema import Study
 
 
 def print_plan(study: Study, workers: Sequence[int]) -> None:

@@ -6,10 +6,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from demograd.study.language_model.spec import Study
 from demograd.study.rows import Row
-from demograd.study.schema import Study
 from demograd.study.store.folder import RunFolder
-from demograd.study.synthetic.schema import SyntheticStudy
+from demograd.study.synthetic.spec import SyntheticStudy
 from demograd.study.unit import Unit
 
 AnyStudy = Study | SyntheticStudy

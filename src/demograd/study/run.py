@@ -19,9 +19,9 @@ from demograd.files import Place, check_writable, read_table
 from demograd.observe import Observation
 from demograd.study.experiment import AnyStudy, Experiment, experiment_of
 from demograd.study.language_model.grid import Cell, cells
+from demograd.study.language_model.spec import Study
 from demograd.study.language_model.units import FineTuning
 from demograd.study.results import write_results
-from demograd.study.schema import Study
 from demograd.study.store.failures import Failure, failed_keys, failures, forget
 from demograd.study.store.folder import Computing, RunFolder
 from demograd.study.store.keys import path_safe, study_key

@@ -13,7 +13,7 @@ from demograd.metrics import METRICS
 from demograd.study import Study, cells, make_study
 from demograd.study.language_model.grid import World, demonstrations_label, worlds
 from demograd.study.language_model.keys import Inputs, cell_key, network_key, observation_key, untuned_key, what_changed
-from demograd.study.measures import MEASURES, versions
+from demograd.study.language_model.measures import MEASURES, versions
 from demograd.study.store.cache import content_hash
 from demograd.study.store.keys import path_safe, study_key
 from demograd.words import Weights

@@ -16,7 +16,7 @@ from demograd.study.synthetic.as_layers import as_layers
 from demograd.study.synthetic.references import Wanted, references_of, tune, tuned
 from demograd.study.synthetic.regression.by_layers import families_of
 from demograd.study.synthetic.regression.order import constructions
-from demograd.study.synthetic.schema import Network
+from demograd.study.synthetic.spec import Network
 
 
 @pytest.mark.parametrize(

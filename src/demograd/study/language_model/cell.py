@@ -17,15 +17,15 @@ from demograd.observe import Observation, observe
 from demograd.observe.rotary import has_rotary_keys
 from demograd.observe.self_check import way_at_length
 from demograd.study.language_model.grid import extras
-from demograd.study.language_model.prompts import Order, Prepared, other_trainings
-from demograd.study.measures import (
+from demograd.study.language_model.measures import (
     MEASURES,
     extras_of,
     metrics_of_demonstrations,
     metrics_of_fine_tuning,
     takes_reordered_icl,
 )
-from demograd.study.schema import Study
+from demograd.study.language_model.prompts import Order, Prepared, other_trainings
+from demograd.study.language_model.spec import Study
 from demograd.study.store.folder import CellRecord
 from demograd.tasks import Prompts, TrainingSequence
 

@@ -5,7 +5,7 @@ from itertools import product
 from typing import Any
 
 from demograd.metrics import METRICS
-from demograd.study.schema import Study
+from demograd.study.language_model.spec import Study
 from demograd.words import Setting
 
 Side = dict[str, str]

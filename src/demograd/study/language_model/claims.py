@@ -22,10 +22,10 @@ from demograd.study.language_model.comparison import Comparison
 from demograd.study.language_model.findings import LEADING, findings_of
 from demograd.study.language_model.groups import CellGroup, WorldGroup, by_task_and_k
 from demograd.study.language_model.objections import Validity, invalid_worlds, objection_to, unresolved
+from demograd.study.language_model.scores import Scores, common_size
 from demograd.study.language_model.side_scores import side_curve, side_scores, why_no_scores
+from demograd.study.language_model.spec import Study
 from demograd.study.rows import number
-from demograd.study.schema import Study
-from demograd.study.scores import Scores, common_size
 from demograd.study.store.folder import RunFolder
 from demograd.study.verdicts import decide_claims, verdicts_record
 from demograd.words import Weights

@@ -10,7 +10,7 @@ from demograd.study.language_model.grid import World, demonstrations_label, worl
 from demograd.study.language_model.keys import token_fingerprints
 from demograd.study.language_model.prompts import Prepared, Reader, other_trainings, prepare, reader_of
 from demograd.study.language_model.sizes import Sizes, sizes_of
-from demograd.study.schema import Study
+from demograd.study.language_model.spec import Study
 from demograd.tasks import Task
 
 _Key = tuple[object, ...]

@@ -19,14 +19,14 @@ from demograd.study.language_model.load_tasks import load_tasks
 from demograd.study.language_model.networks import Network, label, let_go, loaded
 from demograd.study.language_model.notes import kept_notes, model_notes, notes_of
 from demograd.study.language_model.prompts import Reader
+from demograd.study.language_model.spec import Study
+from demograd.study.language_model.table import rows_of
 from demograd.study.language_model.units import FineTuning, equipped, units_of
-from demograd.study.results import rows_of
-from demograd.study.schema import Study
+from demograd.study.language_model.validity import check_validity, gates_in_words
 from demograd.study.spec.learning_rates import resolved
 from demograd.study.store.failures import without_secrets
 from demograd.study.store.folder import RunFolder
 from demograd.study.unit import Unit
-from demograd.study.validity import check_validity, gates_in_words
 from demograd.tasks import Task
 from demograd.words import Row, Weights
 

@@ -14,7 +14,7 @@ from demograd.statistics import SEEDS_FOR_SPECIFICITY, Decision, Number, Verdict
 from demograd.statistics.number import formatted
 from demograd.study.language_model.comparison import Comparison
 from demograd.study.language_model.objections import ABSURD, BELOW_RESOLUTION, NO_LEARNING
-from demograd.study.schema import Study
+from demograd.study.language_model.spec import Study
 from demograd.study.verdicts import Finding, Statement, decide_claims
 from demograd.words import Control, Setting, Weights, listed
 

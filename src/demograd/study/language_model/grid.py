@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from demograd.models import Weights
 from demograd.observe import Extra
+from demograd.study.language_model.measures import extras_of, measured_metrics
 from demograd.study.language_model.rules import WORLD_AXES
-from demograd.study.measures import extras_of, measured_metrics
-from demograd.study.schema import Study
+from demograd.study.language_model.spec import Study
 
 
 @dataclass(frozen=True)

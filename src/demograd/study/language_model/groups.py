@@ -9,8 +9,8 @@ from torch import Tensor
 from demograd.observe import Observation
 from demograd.study.language_model.grid import Cell, World, demonstrations_label
 from demograd.study.language_model.keys import read_inputs
+from demograd.study.language_model.spec import Study
 from demograd.study.language_model.units import FineTuning, PromptObservations, units_of
-from demograd.study.schema import Study
 from demograd.study.store.failures import failures, load_or_failed
 from demograd.study.store.folder import CellRecord, RunFolder
 

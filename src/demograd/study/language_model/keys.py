@@ -15,8 +15,7 @@ from demograd.errors import UserError
 from demograd.metrics import METRICS
 from demograd.models import Model, Weights
 from demograd.study.language_model.grid import Cell, World, demonstrations_label
-from demograd.study.language_model.prompts import Prepared
-from demograd.study.measures import (
+from demograd.study.language_model.measures import (
     MEASURES,
     NETWORK_MEASURES,
     NOT_IN_CELLS,
@@ -27,7 +26,8 @@ from demograd.study.measures import (
     metrics_of_fine_tuning,
     versions,
 )
-from demograd.study.schema import Study
+from demograd.study.language_model.prompts import Prepared
+from demograd.study.language_model.spec import Study
 from demograd.study.store.folder import RunFolder
 from demograd.study.store.keys import NUMERICS, key_of
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from demograd.errors import UserError
 from demograd.study.language_model.rules import Axes, Exclusion, idle
-from demograd.study.schema import Study, make_study
+from demograd.study.language_model.spec import Study, make_study
 from demograd.tasks import Task, load_task, other_task, task_names
 
 

@@ -9,7 +9,7 @@ from demograd.metrics import parameter_distance, sparsity_ratio
 from demograd.models import Model, Weights, load_model, without_final_norm
 from demograd.study.language_model.grid import World
 from demograd.study.language_model.keys import network_fingerprint
-from demograd.study.schema import Study
+from demograd.study.language_model.spec import Study
 from demograd.study.store.folder import CellRecord
 
 THRESHOLDS = (1e-4, 1e-3, 1e-2, 3e-2, 1e-1)

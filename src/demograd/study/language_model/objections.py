@@ -11,8 +11,8 @@ from demograd.metrics import METRICS, check_resolution, check_update_size
 from demograd.study.language_model.claim_sides import Side, is_tuned
 from demograd.study.language_model.grid import World
 from demograd.study.language_model.groups import CellGroup
-from demograd.study.scores import Scores, partner, size_curve
-from demograd.study.validity import cell_label
+from demograd.study.language_model.scores import Scores, partner, size_curve
+from demograd.study.language_model.validity import cell_label
 from demograd.words import Weights
 
 _About = tuple[str, str, int, str, str | None]

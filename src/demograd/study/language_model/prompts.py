@@ -11,7 +11,7 @@ from demograd.errors import UserError
 from demograd.models import Model
 from demograd.models.load import load_tokenizer
 from demograd.study.language_model.grid import World
-from demograd.study.schema import Study
+from demograd.study.language_model.spec import Study
 from demograd.tasks import (
     Example,
     Prompts,

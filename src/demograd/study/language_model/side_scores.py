@@ -7,12 +7,11 @@ import torch
 from torch import Tensor
 
 from demograd.statistics import at_equal_size, mean_over_heads
-from demograd.study.curves import curves_of
 from demograd.study.language_model.claim_sides import Side, is_tuned
+from demograd.study.language_model.curves import curves_of
 from demograd.study.language_model.groups import CellGroup, WorldGroup
-from demograd.study.measures import is_asked
-from demograd.study.schema import Study
-from demograd.study.scores import (
+from demograd.study.language_model.measures import is_asked
+from demograd.study.language_model.scores import (
     Scores,
     has_untuned_scores,
     partner,
@@ -21,6 +20,7 @@ from demograd.study.scores import (
     untuned_scores,
     what_diverged,
 )
+from demograd.study.language_model.spec import Study
 from demograd.words import Setting
 
 

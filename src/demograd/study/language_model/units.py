@@ -12,10 +12,10 @@ from demograd.observe import Observation
 from demograd.study.language_model.cell import Progress, measure, measure_orders, observe_aligned, observe_untuned
 from demograd.study.language_model.grid import Cell, World, cells_by_world, networks
 from demograd.study.language_model.keys import Inputs, cell_key, network_key, observation_key, untuned_key
+from demograd.study.language_model.measures import NETWORK_MEASURES
 from demograd.study.language_model.networks import Network, label, loaded, measure_network, network_of
 from demograd.study.language_model.prompts import Prepared
-from demograd.study.measures import NETWORK_MEASURES
-from demograd.study.schema import Study
+from demograd.study.language_model.spec import Study
 from demograd.study.store.folder import RunFolder
 from demograd.study.unit import Unit
 from demograd.study.workers.progress import JobWatch

@@ -21,10 +21,10 @@ from demograd.study.language_model.grid import extras
 from demograd.study.language_model.networks import THRESHOLDS
 from demograd.study.language_model.prompts import Prepared
 from demograd.study.language_model.sizes import prompt_sizes, sequence_sizes
+from demograd.study.language_model.spec import Study
 from demograd.study.plan.blueprint import Blueprint, network_of
 from demograd.study.plan.flops import observing, training
 from demograd.study.plan.work import WorldWork
-from demograd.study.schema import Study
 from demograd.tasks import Prompts, TrainingSequence
 
 QUERIES, SEQUENCES, REPEATS = 8, 2, 3

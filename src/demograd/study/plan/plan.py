@@ -15,15 +15,15 @@ from demograd.study.language_model.demonstration_sets import DemonstrationSets
 from demograd.study.language_model.grid import cells, cells_by_world
 from demograd.study.language_model.grid import networks as networks_of
 from demograd.study.language_model.load_tasks import load_tasks
+from demograd.study.language_model.measures import NETWORK_MEASURES, metrics_of_fine_tuning
 from demograd.study.language_model.networks import Network
 from demograd.study.language_model.prompts import reader_of
-from demograd.study.measures import NETWORK_MEASURES, metrics_of_fine_tuning
+from demograd.study.language_model.spec import Study
 from demograd.study.plan.blueprint import Blueprint, blueprint_of
 from demograd.study.plan.flops import Flops, observing, training
 from demograd.study.plan.pace import Pace, Sample, loading_seconds, measuring_seconds, pace_here, sample_of
 from demograd.study.plan.work import WorldWork, work_of
 from demograd.study.rows import similarity
-from demograd.study.schema import Study
 from demograd.study.spec.learning_rates import resolved
 from demograd.words import Row
 

@@ -7,7 +7,7 @@ from typing import Literal
 from demograd.study.language_model.grid import Cell, World
 from demograd.study.language_model.networks import Network, network_of
 from demograd.study.language_model.sizes import PromptSizes, Sizes, Trained
-from demograd.study.schema import Study
+from demograd.study.language_model.spec import Study
 
 
 @dataclass(frozen=True)

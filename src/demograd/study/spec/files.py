@@ -9,11 +9,11 @@ from typing import Any
 import yaml
 
 from demograd.errors import UserError, unknown_name
-from demograd.study.schema import Study
+from demograd.study.language_model.spec import Study
 from demograd.study.spec.overrides import overridden
 from demograd.study.spec.validation import validated
 from demograd.study.spec.yaml_file import read_settings
-from demograd.study.synthetic.schema import SyntheticStudy
+from demograd.study.synthetic.spec import SyntheticStudy
 
 PRESETS = Path(__file__).parent / "presets"
 

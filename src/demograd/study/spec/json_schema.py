@@ -4,9 +4,9 @@ from typing import Any
 
 from pydantic.json_schema import models_json_schema
 
-from demograd.study.measures import measures
-from demograd.study.schema import Study
-from demograd.study.synthetic.schema import SyntheticStudy
+from demograd.study.language_model.measures import measures
+from demograd.study.language_model.spec import Study
+from demograd.study.synthetic.spec import SyntheticStudy
 
 
 def json_schema() -> dict[str, Any]:

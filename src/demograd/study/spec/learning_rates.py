@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from demograd.errors import UserError
-from demograd.study.schema import Rates, Study, make_study
+from demograd.study.language_model.spec import Rates, Study, make_study
 from demograd.study.spec.methods import named_methods
 
 TABLE = Path(__file__).parent / "learning_rates.csv"

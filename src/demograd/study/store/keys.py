@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from demograd.study.schema import Study
+from demograd.study.language_model.spec import Study
 
 NUMERICS = 5
 """Raised when a change of the code changes numbers: cells of another version are run again."""

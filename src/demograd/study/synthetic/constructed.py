@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import torch
 
 from demograd.study.rows import number
-from demograd.study.synthetic.schema import SyntheticStudy
+from demograd.study.synthetic.spec import SyntheticStudy
 from demograd.synthetic import CONSTRUCTIONS
 from demograd.words import Row, Setting
 

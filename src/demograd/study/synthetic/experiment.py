@@ -19,8 +19,8 @@ from demograd.study.synthetic.named import of_reference
 from demograd.study.synthetic.notes import notes
 from demograd.study.synthetic.references import Tuned
 from demograd.study.synthetic.regression import regression_rows
-from demograd.study.synthetic.schema import SyntheticStudy
 from demograd.study.synthetic.sparsity import sparsity_rows
+from demograd.study.synthetic.spec import SyntheticStudy
 from demograd.study.synthetic.system_rows import system_rows
 from demograd.study.synthetic.training_rows import training_rows
 from demograd.study.synthetic.units import (

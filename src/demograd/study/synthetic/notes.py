@@ -3,7 +3,7 @@
 from math import isfinite
 
 from demograd.study.synthetic.references import Tuned
-from demograd.study.synthetic.schema import SyntheticStudy
+from demograd.study.synthetic.spec import SyntheticStudy
 from demograd.synthetic import HeldOut
 
 

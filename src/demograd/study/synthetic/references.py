@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from demograd.study.store.folder import CellRecord
-from demograd.study.synthetic.schema import Network, Reference, SyntheticStudy
+from demograd.study.synthetic.spec import Network, Reference, SyntheticStudy
 from demograd.synthetic import (
     AttentionKind,
     Descent,

@@ -9,7 +9,7 @@ from demograd.study.synthetic.clamped import clamped_rows
 from demograd.study.synthetic.named import failed_row, of_network, of_reference, whole
 from demograd.study.synthetic.paired import claimed_ratio, loss_row, ratio_row
 from demograd.study.synthetic.references import Tuned
-from demograd.study.synthetic.schema import SyntheticStudy
+from demograd.study.synthetic.spec import SyntheticStudy
 from demograd.study.synthetic.units import Trained
 from demograd.synthetic import Trajectories, infinite_if_undefined, squared_error
 from demograd.words import Row

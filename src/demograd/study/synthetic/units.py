@@ -11,8 +11,8 @@ from demograd.study.store.failures import load_or_failed
 from demograd.study.store.folder import CellRecord, RunFolder
 from demograd.study.store.keys import settings_key
 from demograd.study.synthetic.references import Tuned, Wanted, references_of, tuned, tuning_record
-from demograd.study.synthetic.schema import SyntheticStudy
 from demograd.study.synthetic.snapshots import Snapshots, by_step
+from demograd.study.synthetic.spec import SyntheticStudy
 from demograd.study.unit import Unit
 from demograd.study.workers.progress import JobWatch
 from demograd.synthetic import HeldOut, SmallTransformer, TrainingDiverged, best_start, train, width_of

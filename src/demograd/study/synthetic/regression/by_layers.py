@@ -7,7 +7,7 @@ from dataclasses import replace
 from demograd.study.synthetic.named import of_network
 from demograd.study.synthetic.paired import loss_row
 from demograd.study.synthetic.regression.tested import Tested
-from demograd.study.synthetic.schema import Network
+from demograd.study.synthetic.spec import Network
 from demograd.words import Row, Setting
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from demograd.study.synthetic.named import of_network
 from demograd.study.synthetic.paired import claimed_seeds, seeds_row
 from demograd.study.synthetic.regression.tested import Tested
-from demograd.study.synthetic.schema import Network, SyntheticStudy
+from demograd.study.synthetic.spec import Network, SyntheticStudy
 from demograd.synthetic import LinearRegression, best_preconditioner, effective_preconditioner
 from demograd.words import Row
 

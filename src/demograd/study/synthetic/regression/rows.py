@@ -17,7 +17,7 @@ from demograd.study.synthetic.regression.order import order_rows
 from demograd.study.synthetic.regression.over_training import over_training_rows
 from demograd.study.synthetic.regression.preconditioners import preconditioner_rows
 from demograd.study.synthetic.regression.tested import Problems, tested
-from demograd.study.synthetic.schema import SyntheticStudy
+from demograd.study.synthetic.spec import SyntheticStudy
 from demograd.study.synthetic.units import Trained
 from demograd.words import Row
 

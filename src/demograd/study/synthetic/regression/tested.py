@@ -6,7 +6,7 @@ from torch import Generator, Tensor
 
 from demograd.study.synthetic.named import whole, why_failed
 from demograd.study.synthetic.references import Tuned
-from demograd.study.synthetic.schema import SyntheticStudy
+from demograd.study.synthetic.spec import SyntheticStudy
 from demograd.study.synthetic.units import Trained
 from demograd.synthetic import Learner, Sequences, SmallTransformer, infinite_if_undefined, squared_error
 

@@ -10,7 +10,7 @@ from demograd.metrics import METRICS, Metric
 from demograd.observe import Extra
 
 if TYPE_CHECKING:
-    from demograd.study.schema import Study
+    from demograd.study.language_model.spec import Study
 
 _ALWAYS = ("size", "performance")
 """Measures of every study: they name no measure of a study's file."""

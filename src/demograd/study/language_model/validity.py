@@ -13,8 +13,8 @@ from demograd.metrics import (
     check_update_size,
 )
 from demograd.study.language_model.groups import CellGroup, WorldGroup, untuned_groups
-from demograd.study.measures import metrics_of_fine_tuning
-from demograd.study.schema import Study
+from demograd.study.language_model.measures import metrics_of_fine_tuning
+from demograd.study.language_model.spec import Study
 from demograd.study.store.folder import RunFolder
 from demograd.words import Setting
 

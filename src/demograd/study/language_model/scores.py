@@ -8,8 +8,8 @@ from torch import Tensor
 from demograd.metrics import METRICS, compute, credit
 from demograd.statistics import common_sizes, mean_over_heads
 from demograd.study.language_model.groups import CellGroup, WorldGroup
-from demograd.study.measures import metrics_of_fine_tuning, takes_reordered_icl
-from demograd.study.schema import Study
+from demograd.study.language_model.measures import metrics_of_fine_tuning, takes_reordered_icl
+from demograd.study.language_model.spec import Study
 from demograd.words import Setting
 
 Scores = list[Tensor]

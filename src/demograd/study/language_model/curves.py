@@ -10,9 +10,9 @@ from torch import Tensor
 from demograd.metrics import specificity
 from demograd.statistics import at_equal_size, mean_over_sizes
 from demograd.study.language_model.groups import CellGroup, WorldGroup
+from demograd.study.language_model.scores import Scores, common_size, read_curve, size_range, tuned_scores
+from demograd.study.language_model.spec import Study
 from demograd.study.rows import similarity
-from demograd.study.schema import Study
-from demograd.study.scores import Scores, common_size, read_curve, size_range, tuned_scores
 from demograd.study.spec.methods import options_json
 from demograd.words import Control, Reading, Row, Setting
 

@@ -8,8 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from demograd.errors import unknown_name
 from demograd.learn import Method
+from demograd.study.language_model.measures import measures
 from demograd.study.language_model.rules import WORLD_AXES, Axes, Exclusion, PairedAxis, Point, check_rules, is_kept
-from demograd.study.measures import measures
 from demograd.study.spec.fields import (
     AtLeastOne,
     Count,
