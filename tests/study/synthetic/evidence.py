@@ -11,7 +11,7 @@ from demograd.statistics import RangeTest, ResampledMean
 from demograd.statistics.intervals import _stretch
 from demograd.statistics.number import precise_number_of
 from demograd.study.synthetic.claims import CLAIMED, check_claims
-from demograd.study.synthetic.paired import ClaimedRow
+from demograd.study.synthetic.rows import ClaimedRow
 from demograd.study.verdicts import Finding
 from demograd.words import COLUMNS, Reading, Setting
 

@@ -15,7 +15,7 @@ from demograd.report import read_run, write_report
 from demograd.study import run_study
 from demograd.study.results import as_table
 from demograd.study.rows import Row
-from demograd.study.synthetic.paired import loss_row, ratio_row, seeds_row
+from demograd.study.synthetic.rows import loss_row, ratio_row, seeds_row
 from demograd.synthetic import Sequences, compare, held_out, order_spread
 
 EXPLODING = {

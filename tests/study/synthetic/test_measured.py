@@ -10,9 +10,9 @@ from tests.study.synthetic.small import REGRESSION, SYSTEM, overall, study
 
 from demograd.report import read_run, write_report
 from demograd.study import run_study
-from demograd.study.synthetic.clamped import clamped_rows, clamped_share
-from demograd.study.synthetic.paired import blocks, loss_row, score_row
-from demograd.study.synthetic.sparsity import relative_sparsity
+from demograd.study.synthetic.questions.sparsity import relative_sparsity
+from demograd.study.synthetic.questions.training import clamped_rows, clamped_share
+from demograd.study.synthetic.rows import blocks, loss_row, score_row
 from demograd.synthetic import Sequences, SmallTransformer
 from demograd.synthetic.transformer import Architecture
 

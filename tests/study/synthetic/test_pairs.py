@@ -6,11 +6,9 @@ from typing import Any
 import torch
 from tests.study.synthetic.small import REGRESSION, study
 
+from demograd.study.synthetic.questions.comparison import against_rows, margin_rows, over_training_rows
 from demograd.study.synthetic.references import Wanted, tuned
-from demograd.study.synthetic.regression import tested as asked  # its names are not those of tests
-from demograd.study.synthetic.regression.against import against_rows
-from demograd.study.synthetic.regression.margins import margin_rows
-from demograd.study.synthetic.regression.over_training import over_training_rows
+from demograd.study.synthetic.table import tested as asked  # its names are not those of tests
 from demograd.study.synthetic.units import Trained
 from demograd.synthetic import SmallTransformer, seeded
 

@@ -14,8 +14,7 @@ from demograd.study import Silent, Workers, run_study
 from demograd.study.results import write_results
 from demograd.study.store.folder import RunFolder
 from demograd.study.store.session import run_session
-from demograd.study.synthetic.experiment import on_one_device, rows_of
-from demograd.study.synthetic.notes import notes
+from demograd.study.synthetic.experiment import notes, on_one_device, rows_of
 from demograd.study.synthetic.references import Wanted, tuned
 from demograd.study.synthetic.units import SyntheticCell, Training, cell_key, load_trained, units_of
 

@@ -12,10 +12,10 @@ from tests.study.synthetic.small import REGRESSION, SYSTEM, study
 from demograd import UserError, read_study
 from demograd.statistics import SEEDS_TO_DECIDE
 from demograd.study import SyntheticStudy, preset_names
-from demograd.study.synthetic.as_layers import as_layers
+from demograd.study.synthetic.constructions import as_layers
+from demograd.study.synthetic.questions.losses import families_of
+from demograd.study.synthetic.questions.order import constructions
 from demograd.study.synthetic.references import Wanted, references_of, tune, tuned
-from demograd.study.synthetic.regression.by_layers import families_of
-from demograd.study.synthetic.regression.order import constructions
 from demograd.study.synthetic.spec import Network
 
 

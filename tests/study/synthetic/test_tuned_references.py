@@ -6,7 +6,7 @@ import pytest
 from tests.study.synthetic.small import REGRESSION, SYSTEM, study
 
 from demograd.study import run_study
-from demograd.study.synthetic.notes import notes
+from demograd.study.synthetic.experiment import notes
 from demograd.study.synthetic.references import Wanted, checked, references_of, tune, tuned, tuning_problems
 from demograd.synthetic import mesa_predictions
 

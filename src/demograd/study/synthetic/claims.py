@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from demograd.statistics import ClaimDecision, Decision, Number, RangeTest, Verdict
 from demograd.statistics.number import precise_number_of, written
 from demograd.study.claims import claims_of
-from demograd.study.synthetic.paired import ClaimedRow
+from demograd.study.synthetic.rows import ClaimedRow
 from demograd.study.synthetic.standing import Standing, seeds_apart, standing, standing_in_words
 from demograd.study.verdicts import Finding, Statement, decide_claims, verdicts_record
 from demograd.words import Row, Setting, listed

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from math import isfinite
 from typing import Any
 
 import torch
@@ -13,16 +14,10 @@ from demograd.models.placement import check_device
 from demograd.study.experiment import Experiment
 from demograd.study.store.folder import RunFolder
 from demograd.study.synthetic.claims import CLAIMED, check_claims
-from demograd.study.synthetic.constructed import construction_rows
 from demograd.study.synthetic.matrices import matrices
-from demograd.study.synthetic.named import of_reference
-from demograd.study.synthetic.notes import notes
 from demograd.study.synthetic.references import Tuned
-from demograd.study.synthetic.regression import regression_rows
-from demograd.study.synthetic.sparsity import sparsity_rows
 from demograd.study.synthetic.spec import SyntheticStudy
-from demograd.study.synthetic.system_rows import system_rows
-from demograd.study.synthetic.training_rows import training_rows
+from demograd.study.synthetic.table import rows_of
 from demograd.study.synthetic.units import (
     SyntheticCell,
     Trained,
@@ -33,7 +28,7 @@ from demograd.study.synthetic.units import (
     units_of,
 )
 from demograd.study.unit import Unit
-from demograd.synthetic import seeded
+from demograd.synthetic import HeldOut
 from demograd.words import Row
 
 
@@ -111,22 +106,6 @@ class SyntheticExperiment(Experiment):
         return {unit.cell: load_trained(unit, folder) for unit in units_of(self.study) if isinstance(unit, Training)}
 
 
-def rows_of(
-    study: SyntheticStudy, references: dict[str, list[Tuned]], networks: dict[SyntheticCell, Trained]
-) -> Iterator[Row]:
-    """All rows of a synthetic study, from its tuned references and trained networks."""
-    yield from construction_rows(study)
-    for world in study.worlds:
-        by_seed = {
-            name: {
-                cell.seed: network for cell, network in networks.items() if (cell.world, cell.network) == (world, name)
-            }
-            for name in study.networks
-        }
-        for row in _world_rows(study, world, references[world], by_seed):
-            yield replace(row, task=world, k=study.context if row.k is None else row.k, dtype="float32")
-
-
 def on_one_device(study: SyntheticStudy) -> SyntheticStudy:
     """The study with its device named: `auto` is the first CUDA device, or the CPU where there is none.
 
@@ -145,16 +124,32 @@ def on_one_device(study: SyntheticStudy) -> SyntheticStudy:
     return study.model_copy(update={"device": device})
 
 
-def _world_rows(
-    study: SyntheticStudy, name: str, references: list[Tuned], networks: dict[str, dict[int, Trained]]
-) -> Iterator[Row]:
-    yield from training_rows(networks)
-    for reference in references:
-        if not reference.learner:
-            yield replace(of_reference(reference), metric="loss", status=reference.status)
-    references = [reference for reference in references if reference.learner]
-    if study.sparsity:
-        yield from sparsity_rows(study, name, references, networks)
-    generator = seeded("test", study.test_seed, study.device)
-    rows = system_rows if study.worlds[name].kind == "system" else regression_rows
-    yield from rows(study, name, references, networks, generator)
+def notes(study: SyntheticStudy, references: dict[str, list[Tuned]]) -> list[str]:
+    """The study's own, and those that its settings and its references ask for."""
+    found = list(study.notes)
+    found.append(
+        f"Intervals resample training seeds and the {study.test_sequences:,} test sequences; a reference has "
+        "no seed, so its interval is over test sequences alone."
+    )
+    if any(world.kind == "kernel" and world.kernel == "relu" for world in study.worlds.values()):
+        found.append(
+            "The ReLU kernel max(⟨u, v⟩, 0) is not positive semidefinite: y is drawn with the nearest matrix "
+            "that is, the negative eigenvalues set to zero."
+        )
+    for world, of_world in references.items():
+        found += [f"{one.label} is left out in {world}: {one.status}." for one in of_world if one.status != "ok"]
+        found += [
+            _higher(one, world, one.held_out, study.tuning_sequences)
+            for one in of_world
+            if one.held_out is not None and one.held_out.is_higher
+        ]
+    return found
+
+
+def _higher(one: Tuned, world: str, known: HeldOut, sequences: int) -> str:
+    if not isfinite(known.excess):
+        return f"{one.label} in {world}, tuned on {sequences:,} sequences, diverges on some of as many others."
+    return (
+        f"{one.label} in {world} is tuned on {sequences:,} sequences: its held-out loss, on as many others, is "
+        f"{known.excess:.0%} higher (standard error {known.standard_error:.0%})."
+    )

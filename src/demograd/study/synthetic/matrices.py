@@ -4,9 +4,9 @@ from typing import Any
 
 from torch import Tensor
 
-from demograd.study.synthetic.as_layers import as_layers
+from demograd.study.synthetic.constructions import as_layers
+from demograd.study.synthetic.questions.preconditioners import CLOSED_FORM, closed_form, is_one_linear_layer
 from demograd.study.synthetic.references import Tuned
-from demograd.study.synthetic.regression.preconditioners import CLOSED_FORM, closed_form, is_one_linear_layer
 from demograd.study.synthetic.spec import Network, SyntheticStudy
 from demograd.study.synthetic.units import SyntheticCell, Trained
 from demograd.synthetic import AttentionLayer, Descent, in_use, preconditioned_layer, products, scaled_like

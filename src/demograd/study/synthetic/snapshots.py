@@ -1,9 +1,9 @@
 """A network's weights while it is trained: a few, at steps that are evenly spaced in their logarithm."""
 
+import torch
 from torch import Tensor
 
 from demograd.files import Place, sealed_tensors, write_tensors
-from demograd.study.synthetic.spaced import spaced_steps
 from demograd.synthetic import SmallTransformer
 
 SNAPSHOTS = 9
@@ -42,3 +42,9 @@ def by_step(tensors: dict[str, Tensor]) -> dict[int, dict[str, Tensor]]:
         step, _, parameter = name.partition("/")
         found.setdefault(int(step), {})[parameter] = tensor
     return dict(sorted(found.items()))
+
+
+def spaced_steps(last: int, points: int) -> list[int]:
+    """From the first step to the last, so many of them or, where they round to the same, fewer."""
+    spaced = torch.logspace(0, torch.log10(torch.tensor(float(last))).item(), points)
+    return [int(step) for step in spaced.round().int().unique()]

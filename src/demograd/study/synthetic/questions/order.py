@@ -7,10 +7,9 @@ from functools import partial
 import torch
 from torch import Generator, Tensor
 
-from demograd.study.synthetic.as_layers import as_layers, predicted, under_a_causal_mask
-from demograd.study.synthetic.named import of_network, of_reference
-from demograd.study.synthetic.paired import score_row
-from demograd.study.synthetic.regression.tested import Tested
+from demograd.study.synthetic.constructions import as_layers, predicted, under_a_causal_mask
+from demograd.study.synthetic.questions.problems import Tested
+from demograd.study.synthetic.rows import of_network, of_reference, score_row
 from demograd.synthetic import (
     AttentionKind,
     AttentionLayer,

@@ -1,15 +1,18 @@
-"""Loss during training, at steps that are as far apart as the curve needs."""
+"""Loss during training, and how often the bound on a network's tokens is felt."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
+import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from demograd.statistics import over_seeds
 from demograd.study.rows import number
-from demograd.study.synthetic.named import of_network
-from demograd.study.synthetic.spaced import spaced_steps
+from demograd.study.synthetic.rows import of_network, score_row
+from demograd.study.synthetic.snapshots import spaced_steps
 from demograd.study.synthetic.units import Trained
+from demograd.synthetic import Sequences, SmallTransformer, Trajectories
 from demograd.words import Row
 
 POINTS = 60
@@ -54,3 +57,21 @@ def _curve(losses: Tensor) -> dict[int, float]:
     """Number of steps done → mean loss of the steps since the last such number; evenly spaced in its logarithm."""
     ends = spaced_steps(len(losses), POINTS)
     return {end: float(losses[begin:end].mean()) for begin, end in zip([0, *ends], ends, strict=False)}
+
+
+def clamped_rows(
+    networks: Mapping[str, Sequence[SmallTransformer]], problems: Sequences | Trajectories
+) -> Iterator[Row]:
+    """`clamped_share` of each network that has a bound."""
+    for name, there in networks.items():
+        if there[0].architecture.bound is not None:
+            shares = [clamped_share(each, problems) for each in there]
+            yield replace(of_network(name), metric="clamped_share") | score_row(shares, (0.0, 1.0))
+
+
+def clamped_share(network: SmallTransformer, problems: Sequences | Trajectories) -> Float[Tensor, " sequences"]:
+    """Share of the tokens, over layers, of which a component lies at the bound."""
+    bound = network.architecture.bound
+    assert bound is not None
+    clamped = [(tokens.abs() >= bound).any(dim=-1) for tokens in network.after_each_layer(problems)]
+    return torch.cat(clamped, dim=1).double().mean(dim=1).cpu()

@@ -6,9 +6,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from demograd.study.synthetic.named import of_network
-from demograd.study.synthetic.paired import claimed_seeds, seeds_row
-from demograd.study.synthetic.regression.tested import Tested
+from demograd.study.synthetic.questions.problems import Tested
+from demograd.study.synthetic.rows import claimed_seeds, of_network, seeds_row
 from demograd.study.synthetic.spec import Network, SyntheticStudy
 from demograd.synthetic import LinearRegression, best_preconditioner, effective_preconditioner
 from demograd.words import Row

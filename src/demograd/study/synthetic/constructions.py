@@ -1,22 +1,47 @@
-"""References as constructions: the attention layers that do what a tuned reference does."""
+"""Constructions in a study: that they hold, and the attention layers that do what a tuned reference does."""
 
+from collections.abc import Iterator
+
+import torch
 from torch import Tensor
 
+from demograd.study.rows import number
 from demograd.study.synthetic.references import Tuned
+from demograd.study.synthetic.spec import SyntheticStudy
 from demograd.synthetic import (
+    CONSTRUCTIONS,
     AttentionKind,
     AttentionLayer,
     Descent,
     LinearSystem,
+    Masks,
     Sequences,
     World,
     as_tokens,
     descent_layers,
     mesa_layers,
     predictions,
+    products,
     run_layers,
 )
 from demograd.synthetic.constructions import functional_descent_layers
+from demograd.words import Row, Setting
+
+
+def construction_rows(study: SyntheticStudy) -> Iterator[Row]:
+    """The largest error of each construction over random instances of random sizes, in float64."""
+    for name, construction in CONSTRUCTIONS.items():
+        worst = float(torch.tensor([construction.error(seed) for seed in range(study.instances)]).max())
+        yield Row(
+            setting=Setting.CONSTRUCTION,
+            weights="constructed",
+            method=name,
+            metric="construction_error",
+            dtype="float64",
+            value=number(worst),
+            n=study.instances,
+            n_missing=0,
+        )
 
 
 def as_layers(one: Tuned, world: World | LinearSystem) -> list[AttentionLayer] | None:
@@ -39,3 +64,15 @@ def predicted(layers: list[AttentionLayer], kind: AttentionKind, problems: Seque
 def under_a_causal_mask(layers: list[AttentionLayer], tokens: int) -> list[AttentionLayer]:
     """The same layers for attention that takes the mean over `tokens` or fewer: the last token's step is as large."""
     return [AttentionLayer(*layer.matrices()[:3], tokens * layer.projection) for layer in layers]
+
+
+def masked_products(layers: list[AttentionLayer], used: list[Masks] | None) -> list[list[tuple[Tensor, Tensor]]]:
+    """Of each layer. `used`: what is in use of it, as `in_use` says; None: that is not known, and all entries count."""
+    found = []
+    for n, layer in enumerate(layers):
+        pair = products(layer)
+        masks = [torch.ones_like(each[0], dtype=torch.bool) for each in pair] if used is None else used[n]
+        found.append(
+            [(of_head, mask.to(of_head.device)) for each, mask in zip(pair, masks, strict=True) for of_head in each]
+        )
+    return found

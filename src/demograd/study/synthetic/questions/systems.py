@@ -1,14 +1,21 @@
-"""What is measured of networks and references in linear systems: the error of each next state, time by time."""
+"""Networks and references in linear systems: the error of each next state, time by time."""
 
 from collections.abc import Iterator
 from dataclasses import replace
 
 from torch import Generator, Tensor
 
-from demograd.study.synthetic.clamped import clamped_rows
-from demograd.study.synthetic.named import failed_row, of_network, of_reference, whole
-from demograd.study.synthetic.paired import claimed_ratio, loss_row, ratio_row
+from demograd.study.synthetic.questions.training import clamped_rows
 from demograd.study.synthetic.references import Tuned
+from demograd.study.synthetic.rows import (
+    claimed_ratio,
+    failed_row,
+    loss_row,
+    of_network,
+    of_reference,
+    ratio_row,
+    whole,
+)
 from demograd.study.synthetic.spec import SyntheticStudy
 from demograd.study.synthetic.units import Trained
 from demograd.synthetic import Trajectories, infinite_if_undefined, squared_error

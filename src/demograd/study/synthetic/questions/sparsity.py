@@ -9,10 +9,9 @@ from torch import Tensor
 
 from demograd.metrics import sparsity_ratio
 from demograd.study.rows import number
-from demograd.study.synthetic.as_layers import as_layers
-from demograd.study.synthetic.named import whole
-from demograd.study.synthetic.products import masked_products
+from demograd.study.synthetic.constructions import as_layers, masked_products
 from demograd.study.synthetic.references import Tuned
+from demograd.study.synthetic.rows import whole
 from demograd.study.synthetic.spec import SyntheticStudy
 from demograd.study.synthetic.units import Trained
 from demograd.synthetic import AttentionLayer, LinearSystem, Masks, gradient_descent_layers, in_use, mesa_layers

@@ -1,11 +1,11 @@
-"""One world's networks and references on its test problems: what every question is asked of."""
+"""One world's networks and references on its test problems: what every question is about."""
 
 from dataclasses import dataclass, field
 
 from torch import Generator, Tensor
 
-from demograd.study.synthetic.named import whole, why_failed
 from demograd.study.synthetic.references import Tuned
+from demograd.study.synthetic.rows import whole, why_failed
 from demograd.study.synthetic.spec import SyntheticStudy
 from demograd.study.synthetic.units import Trained
 from demograd.synthetic import Learner, Sequences, SmallTransformer, infinite_if_undefined, squared_error

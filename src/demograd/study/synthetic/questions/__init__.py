@@ -1,0 +1,1 @@
+"""What is measured of networks and references: a file for each question."""

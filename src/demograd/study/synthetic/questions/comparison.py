@@ -1,0 +1,101 @@
+"""Networks against references and against each other: losses, predictions, and what those are sensitive to."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import torch
+
+from demograd.statistics import difference
+from demograd.study.synthetic.questions.problems import Tested
+from demograd.study.synthetic.rows import claimed_ratio, claimed_scores, of_network, ratio_row, score_row
+from demograd.study.synthetic.spec import Network
+from demograd.study.synthetic.units import Trained
+from demograd.synthetic import compare
+from demograd.words import Row
+
+BOUNDS = {
+    "prediction_difference": (0.0, torch.inf),
+    "sensitivity_cosine": (-1.0, 1.0),
+    "sensitivity_distance": (0.0, torch.inf),
+}
+"""What is compared → between which values it lies."""
+ONE_DIMENSION = "in one dimension a cosine is a sign"
+
+
+def against_rows(tested: Tested) -> Iterator[Row]:
+    """`loss_ratio`, also seed by seed, and the mean over test sequences of each field of a comparison."""
+    for network, of_seeds in tested.losses.items():
+        for one in tested.references:
+            if not one.suits(tested.study.networks[network]):
+                continue
+            pair = replace(of_network(network), method=one.label)
+            below = tested.reference_losses[one.label]
+            yield claimed_ratio(replace(pair, metric="loss_ratio") | ratio_row(of_seeds, below), of_seeds, below)
+            for seed, of_seed in zip(tested.study.seeds, of_seeds, strict=True):
+                yield replace(pair, metric="loss_ratio", seed=seed) | ratio_row([of_seed], below)
+            found = [compare(each, one.learner, tested.few) for each in tested.networks[network]]
+            for metric, bounds in BOUNDS.items():
+                scores = [getattr(each, metric).cpu() for each in found]
+                if metric == "sensitivity_cosine" and tested.problems.x.shape[-1] == 1:
+                    yield replace(
+                        pair,
+                        metric=metric,
+                        n=0,
+                        n_missing=sum(map(len, scores)),
+                        n_seeds=len(scores),
+                        status=ONE_DIMENSION,
+                    )
+                else:
+                    row = replace(pair, metric=metric) | score_row(scores, bounds)
+                    yield claimed_scores(row, scores) if metric == "sensitivity_cosine" else row
+
+
+METRIC = "sensitivity_cosine"
+
+
+def over_training_rows(tested: Tested, networks: dict[str, dict[int, Trained]]) -> Iterator[Row]:
+    """`sensitivity_cosine` of network and reference with the `step` after which it was, the last one too."""
+    if tested.problems.x.shape[-1] == 1:  # where it is a sign
+        return
+    for name, there in tested.networks.items():
+        suited = [one for one in tested.references if one.suits(tested.study.networks[name])]
+        snapshots = [one.snapshots for one in networks[name].values()]
+        kept = set(snapshots[0]).intersection(*snapshots)  # as one of them may be of a run that kept other steps
+        at = {step: [of_seed[step] for of_seed in snapshots] for step in sorted(kept)}
+        for step, of_seeds in {**at, tested.study.training_of(name).steps: there}.items():
+            for one in suited:
+                found = [getattr(compare(each, one.learner, tested.few), METRIC).cpu() for each in of_seeds]
+                yield replace(of_network(name), method=one.label, metric=METRIC, step=step) | score_row(
+                    found, BOUNDS[METRIC]
+                )
+
+
+def margin_rows(tested: Tested) -> Iterator[Row]:
+    """`loss_margin` of each network over each that matches, paired by seed and by test sequence.
+
+    Where one of the two diverged the margin is missing: the lowest of all is not the lowest of those that did not.
+    """
+    world, networks = tested.study.worlds[tested.world], tested.study.networks
+    if world.kind != "kernel":
+        return
+    for matching in (name for name in networks if networks[name].attention == world.kernel):
+        for other in (name for name in networks if networks[name].attention != world.kernel):
+            if but_for_attention(networks[other], networks[matching]):
+                pair = replace(of_network(other), method=matching, metric="loss_margin")
+                if why := [f"“{name}” {tested.failed[name]}" for name in (other, matching) if name in tested.failed]:
+                    yield replace(pair, n_seeds=len(tested.study.seeds), status=" and ".join(why))
+                else:
+                    of_both = zip(tested.losses[other], tested.losses[matching], strict=True)
+                    margins = [difference(losses, best) for losses, best in of_both]
+                    yield claimed_scores(pair | score_row(margins), margins)
+
+
+def but_for_attention(one: Network, other: Network) -> bool:
+    """Whether two networks differ in nothing that they could compute, but in their attention.
+
+    How they were trained, and from how large weights, may differ: kinds of attention want other learning rates and
+    other beginnings (exponential attention explodes where linear attention barely learns), so a fair race gives each
+    kind its own.
+    """
+    same = ("layers", "heads", "shared", "mlp", "by_inputs", "bound")
+    return all(getattr(one, name) == getattr(other, name) for name in same)

@@ -1,0 +1,110 @@
+"""How well networks and references predict: as trained, elsewhere, by depth, and between two sets of weights."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from functools import partial
+
+from demograd.study.synthetic.constructions import predicted
+from demograd.study.synthetic.questions.preconditioners import is_one_linear_layer
+from demograd.study.synthetic.questions.problems import Problems, Tested, losses_of
+from demograd.study.synthetic.rows import loss_row, of_network, of_reference
+from demograd.study.synthetic.spec import Network
+from demograd.synthetic import Sequences, interpolated, preconditioned_layer
+from demograd.words import Row, Setting
+
+
+def loss_rows(tested: Tested) -> Iterator[Row]:
+    """`loss` of every reference and network."""
+    for one in tested.references:
+        yield replace(of_reference(one), metric="loss") | loss_row([tested.reference_losses[one.label]])
+    for network, of_seeds in tested.losses.items():
+        yield replace(of_network(network), metric="loss") | loss_row(of_seeds)
+        for seed, loss in zip(tested.study.seeds, of_seeds, strict=True):
+            yield replace(of_network(network), metric="loss", seed=seed) | loss_row([loss])
+
+
+def elsewhere_rows(tested: Tested, problems: Problems) -> Iterator[Row]:
+    """`loss_at_scale` with scale 1 among the scales, and `loss` at each other context."""
+    study = tested.study
+    for scale in sorted({1.0, *study.scales}) if study.scales else ():
+        for row in _everyone(tested, problems(scale=scale)):
+            yield replace(row, metric="loss_at_scale", at=scale)
+    for context in study.contexts:
+        if context != study.context:
+            yield from (replace(row, metric="loss", k=context) for row in _everyone(tested, problems(context)))
+
+
+def _everyone(tested: Tested, problems: Sequences) -> Iterator[Row]:
+    for network, there in tested.networks.items():
+        yield of_network(network) | loss_row([losses_of(each, problems) for each in there])
+    for one in tested.references:
+        yield of_reference(one) | loss_row([losses_of(one.learner, problems)])
+
+
+def by_layers_rows(tested: Tested) -> Iterator[Row]:
+    """`loss_by_layers` of each family of several depths, and of the references that take as many steps."""
+    families = {
+        family: members
+        for family, members in families_of(tested.losses, tested.study.networks).items()
+        if len(members) > 1
+    }
+    for family, members in families.items():
+        for layers, network in members.items():
+            yield replace(of_network(family), metric="loss_by_layers", at=float(layers)) | loss_row(
+                tested.losses[network]
+            )
+    for one in tested.references if families else ():
+        if one.steps is not None:
+            yield Row(
+                setting=Setting.REFERENCE, method=one.family, metric="loss_by_layers", at=float(one.steps)
+            ) | loss_row([tested.reference_losses[one.label]])
+
+
+def families_of(names: Iterable[str], networks: Mapping[str, Network]) -> dict[str, dict[int, str]]:
+    """Family → number of layers → name of the network.
+
+    Networks of other depths may be trained otherwise, for deep ones want lower learning rates. Where two have the same
+    depth and differ in that alone, they are of different families.
+    """
+    names = list(names)
+    twins = Counter((_family(networks[name]), networks[name].layers) for name in names)
+    apart = {family for (family, _), number in twins.items() if number > 1}
+    found: dict[str, dict[int, str]] = {}
+    for name in names:
+        family = _family(networks[name])
+        if family in apart:
+            family = ", ".join([family, *_how_trained(networks[name])])
+        found.setdefault(family, {})[networks[name].layers] = name
+    return found
+
+
+def _family(network: Network) -> str:
+    parts = [f"{network.attention} attention"]
+    parts += ["shared weights"] if network.shared else []
+    parts += [f"{network.heads} heads"] if network.heads > 1 else []
+    parts += [f"MLP of {network.mlp}"] if network.mlp else []
+    parts += ["by inputs"] if network.by_inputs else []
+    parts += [f"within ±{network.bound:g}"] if network.bound else []
+    return ", ".join(parts)
+
+
+def _how_trained(network: Network) -> list[str]:
+    own = {"initial_scale": network.initial_scale, **network.training.model_dump(exclude_none=True)}
+    return [f"{name.replace('_', ' ')} {value:g}" for name, value in own.items()]
+
+
+def interpolation_rows(tested: Tested) -> Iterator[Row]:
+    """`loss_interpolated` of each one-headed linear layer, at each of the study's mixes."""
+    study = tested.study
+    one_step = [one for one in tested.references if one.kind == "GD" and one.steps == 1]
+    for network, there in tested.networks.items():
+        if study.networks[network].heads > 1 or not is_one_linear_layer(study.networks[network]):
+            continue
+        for one in one_step:
+            gd = preconditioned_layer(one.tensors["preconditioners"][0].float().to(study.device), study.context)
+            for mix in study.mixes:
+                between = [partial(predicted, [interpolated(each.layers()[0], gd, mix)], "linear") for each in there]
+                yield replace(of_network(network), method=one.label, metric="loss_interpolated", at=mix) | loss_row(
+                    [losses_of(each, tested.problems) for each in between]
+                )

@@ -1,0 +1,79 @@
+"""From trained networks and tuned references to the rows of the results table (docs/run-folder.md)."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from torch import Generator
+
+from demograd.study.synthetic.constructions import construction_rows
+from demograd.study.synthetic.questions.comparison import against_rows, margin_rows, over_training_rows
+from demograd.study.synthetic.questions.losses import by_layers_rows, elsewhere_rows, interpolation_rows, loss_rows
+from demograd.study.synthetic.questions.order import order_rows
+from demograd.study.synthetic.questions.preconditioners import preconditioner_rows
+from demograd.study.synthetic.questions.problems import Problems, tested
+from demograd.study.synthetic.questions.sparsity import sparsity_rows
+from demograd.study.synthetic.questions.systems import system_rows
+from demograd.study.synthetic.questions.training import clamped_rows, training_rows
+from demograd.study.synthetic.references import Tuned
+from demograd.study.synthetic.rows import failed_row, of_reference
+from demograd.study.synthetic.spec import SyntheticStudy
+from demograd.study.synthetic.units import (
+    SyntheticCell,
+    Trained,
+)
+from demograd.synthetic import seeded
+from demograd.words import Row
+
+
+def rows_of(
+    study: SyntheticStudy, references: dict[str, list[Tuned]], networks: dict[SyntheticCell, Trained]
+) -> Iterator[Row]:
+    """All rows of a synthetic study, from its tuned references and trained networks."""
+    yield from construction_rows(study)
+    for world in study.worlds:
+        by_seed = {
+            name: {
+                cell.seed: network for cell, network in networks.items() if (cell.world, cell.network) == (world, name)
+            }
+            for name in study.networks
+        }
+        for row in _world_rows(study, world, references[world], by_seed):
+            yield replace(row, task=world, k=study.context if row.k is None else row.k, dtype="float32")
+
+
+def _world_rows(
+    study: SyntheticStudy, name: str, references: list[Tuned], networks: dict[str, dict[int, Trained]]
+) -> Iterator[Row]:
+    yield from training_rows(networks)
+    for reference in references:
+        if not reference.learner:
+            yield replace(of_reference(reference), metric="loss", status=reference.status)
+    references = [reference for reference in references if reference.learner]
+    if study.sparsity:
+        yield from sparsity_rows(study, name, references, networks)
+    generator = seeded("test", study.test_seed, study.device)
+    rows = system_rows if study.worlds[name].kind == "system" else regression_rows
+    yield from rows(study, name, references, networks, generator)
+
+
+def regression_rows(
+    study: SyntheticStudy,
+    name: str,
+    references: list[Tuned],
+    networks: dict[str, dict[int, Trained]],
+    generator: Generator,
+) -> Iterator[Row]:
+    """Rows of the world of this name. A network that diverged has one, and is in no other."""
+    yield from filter(None, (failed_row(network, by_seed) for network, by_seed in networks.items()))
+    problems = Problems(study, name, generator)
+    here = tested(study, name, references, networks, problems())
+    yield from loss_rows(here)
+    yield from clamped_rows(here.networks, here.problems)
+    yield from against_rows(here)
+    yield from over_training_rows(here, networks)
+    yield from margin_rows(here)
+    yield from by_layers_rows(here)
+    yield from elsewhere_rows(here, problems)
+    yield from preconditioner_rows(here)
+    yield from interpolation_rows(here)
+    yield from order_rows(here)
