@@ -15,7 +15,7 @@ from demograd.study.results import write_results
 from demograd.study.store.folder import RunFolder
 from demograd.study.store.session import run_session
 from demograd.study.synthetic.experiment import notes, on_one_device, rows_of
-from demograd.study.synthetic.references import Wanted, tuned
+from demograd.study.synthetic.references import ReferenceSpec, tuned
 from demograd.study.synthetic.units import SyntheticCell, Training, cell_key, load_trained, units_of
 
 SMALLER = {
@@ -123,7 +123,8 @@ def test_a_reference_that_is_not_tuned_to_the_end_is_left_out_aloud(tmp_path: Pa
     small = study(tmp_path, REGRESSION, worlds={"anisotropic": {"dimension": 3}}, references=["GD"], notes=["Ours."])
     folder = RunFolder(tmp_path / "run")
     first, second = (
-        tuned(small.world("anisotropic"), Wanted("GD", steps), {}, "not tuned to the end: why") for steps in (1, 2)
+        tuned(small.world("anisotropic"), ReferenceSpec("GD", steps), {}, "not tuned to the end: why")
+        for steps in (1, 2)
     )
     with run_session(folder, small, print):
         trainings = [unit for unit in units_of(small) if isinstance(unit, Training)]

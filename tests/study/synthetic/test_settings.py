@@ -15,7 +15,7 @@ from demograd.study import SyntheticStudy, preset_names
 from demograd.study.synthetic.constructions import as_layers
 from demograd.study.synthetic.questions.losses import families_of
 from demograd.study.synthetic.questions.order import constructions
-from demograd.study.synthetic.references import Wanted, references_of, tune, tuned
+from demograd.study.synthetic.references import ReferenceSpec, references_of, tune, tuned
 from demograd.study.synthetic.spec import Network
 
 
@@ -77,7 +77,7 @@ def test_layers_that_share_their_weights_are_held_against_steps_that_are_all_the
 def test_a_shared_reference_takes_the_same_step_every_time(tmp_path: Path) -> None:
     small = study(tmp_path, REGRESSION, networks={"tied": {"layers": 2, "shared": True}}, references=["GD", "GD++"])
     world = small.world("anisotropic")
-    tied, free = (tune(small, world, Wanted("GD++", 2, shared=shared)) for shared in (True, False))
+    tied, free = (tune(small, world, ReferenceSpec("GD++", 2, shared=shared)) for shared in (True, False))
     assert torch.equal(tied["preconditioners"][0], tied["preconditioners"][1])
     assert not torch.allclose(free["preconditioners"][0], free["preconditioners"][1], rtol=0.01)
 
@@ -111,7 +111,7 @@ def test_a_reference_as_layers_predicts_what_it_predicts_itself(tmp_path: Path, 
 
 def test_least_squares_is_no_layers(tmp_path: Path) -> None:
     world = study(tmp_path, REGRESSION).world("anisotropic")
-    assert as_layers(tuned(world, Wanted("least squares"), {}), world) is None
+    assert as_layers(tuned(world, ReferenceSpec("least squares"), {}), world) is None
 
 
 def test_a_run_folder_of_an_older_version_holds_the_same_study() -> None:

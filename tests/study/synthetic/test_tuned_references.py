@@ -7,7 +7,7 @@ from tests.study.synthetic.small import REGRESSION, SYSTEM, study
 
 from demograd.study import run_study
 from demograd.study.synthetic.experiment import notes
-from demograd.study.synthetic.references import Wanted, checked, references_of, tune, tuned, tuning_problems
+from demograd.study.synthetic.references import ReferenceSpec, checked, references_of, tune, tuned, tuning_problems
 from demograd.synthetic import mesa_predictions
 
 
@@ -17,7 +17,7 @@ def test_a_reference_that_is_worse_on_fresh_sequences_is_said_to_be(tmp_path: Pa
     world = small.world("anisotropic")
     references = []
     for kind, steps in (("GD", 1), ("preconditioned GD++", 2)):
-        specification = Wanted(kind, steps)
+        specification = ReferenceSpec(kind, steps)
         tensors = tune(small, world, specification)
         held_out = checked(small, world, tuned(world, specification, tensors))
         references.append(tuned(world, specification, tensors, held_out=held_out))

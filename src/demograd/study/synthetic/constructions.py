@@ -44,15 +44,15 @@ def construction_rows(study: SyntheticStudy) -> Iterator[Row]:
         )
 
 
-def as_layers(one: Tuned, world: World | LinearSystem) -> list[AttentionLayer] | None:
+def as_layers(reference: Tuned, world: World | LinearSystem) -> list[AttentionLayer] | None:
     """One layer per step, in float64; None for a reference that is no construction (SGD, ridge, …)."""
-    if isinstance(one.learner, Descent):
-        return descent_layers(one.learner)
-    if one.kind in ("functional GD", "functional GD, bandwidth"):
-        bandwidth = float(one.tensors["bandwidth"])
-        return functional_descent_layers(one.tensors["steps"].tolist(), world.dimension, bandwidth=bandwidth)
-    if one.kind == "mesa-optimiser":
-        return mesa_layers(one.tensors["steps"], one.tensors["curvature"], world.dimension)
+    if isinstance(reference.learner, Descent):
+        return descent_layers(reference.learner)
+    if reference.kind in ("functional GD", "functional GD, bandwidth"):
+        bandwidth = float(reference.tensors["bandwidth"])
+        return functional_descent_layers(reference.tensors["steps"].tolist(), world.dimension, bandwidth=bandwidth)
+    if reference.kind == "mesa-optimiser":
+        return mesa_layers(reference.tensors["steps"], reference.tensors["curvature"], world.dimension)
     return None
 
 
@@ -68,11 +68,15 @@ def under_a_causal_mask(layers: list[AttentionLayer], tokens: int) -> list[Atten
 
 def masked_products(layers: list[AttentionLayer], used: list[Masks] | None) -> list[list[tuple[Tensor, Tensor]]]:
     """Of each layer. `used`: what is in use of it, as `in_use` says; None: that is not known, and all entries count."""
-    found = []
+    by_layer = []
     for n, layer in enumerate(layers):
         pair = products(layer)
-        masks = [torch.ones_like(each[0], dtype=torch.bool) for each in pair] if used is None else used[n]
-        found.append(
-            [(of_head, mask.to(of_head.device)) for each, mask in zip(pair, masks, strict=True) for of_head in each]
+        masks = [torch.ones_like(product[0], dtype=torch.bool) for product in pair] if used is None else used[n]
+        by_layer.append(
+            [
+                (of_head, mask.to(of_head.device))
+                for product, mask in zip(pair, masks, strict=True)
+                for of_head in product
+            ]
         )
-    return found
+    return by_layer

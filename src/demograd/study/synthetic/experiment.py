@@ -126,30 +126,34 @@ def on_one_device(study: SyntheticStudy) -> SyntheticStudy:
 
 def notes(study: SyntheticStudy, references: dict[str, list[Tuned]]) -> list[str]:
     """The study's own, and those that its settings and its references ask for."""
-    found = list(study.notes)
-    found.append(
+    sentences = list(study.notes)
+    sentences.append(
         f"Intervals resample training seeds and the {study.test_sequences:,} test sequences; a reference has "
         "no seed, so its interval is over test sequences alone."
     )
     if any(world.kind == "kernel" and world.kernel == "relu" for world in study.worlds.values()):
-        found.append(
+        sentences.append(
             "The ReLU kernel max(⟨u, v⟩, 0) is not positive semidefinite: y is drawn with the nearest matrix "
             "that is, the negative eigenvalues set to zero."
         )
     for world, of_world in references.items():
-        found += [f"{one.label} is left out in {world}: {one.status}." for one in of_world if one.status != "ok"]
-        found += [
-            _higher(one, world, one.held_out, study.tuning_sequences)
-            for one in of_world
-            if one.held_out is not None and one.held_out.is_higher
+        sentences += [
+            f"{reference.label} is left out in {world}: {reference.status}."
+            for reference in of_world
+            if reference.status != "ok"
         ]
-    return found
+        sentences += [
+            _higher(reference, world, reference.held_out, study.tuning_sequences)
+            for reference in of_world
+            if reference.held_out is not None and reference.held_out.is_higher
+        ]
+    return sentences
 
 
-def _higher(one: Tuned, world: str, known: HeldOut, sequences: int) -> str:
-    if not isfinite(known.excess):
-        return f"{one.label} in {world}, tuned on {sequences:,} sequences, diverges on some of as many others."
+def _higher(reference: Tuned, world: str, held_out: HeldOut, sequences: int) -> str:
+    if not isfinite(held_out.excess):
+        return f"{reference.label} in {world}, tuned on {sequences:,} sequences, diverges on some of as many others."
     return (
-        f"{one.label} in {world} is tuned on {sequences:,} sequences: its held-out loss, on as many others, is "
-        f"{known.excess:.0%} higher (standard error {known.standard_error:.0%})."
+        f"{reference.label} in {world} is tuned on {sequences:,} sequences: its held-out loss, on as many others, is "
+        f"{held_out.excess:.0%} higher (standard error {held_out.standard_error:.0%})."
     )

@@ -19,7 +19,7 @@ def matrices(
     study: SyntheticStudy, references: dict[str, list[Tuned]], networks: dict[SyntheticCell, Trained]
 ) -> list[dict[str, Any]]:
     """KᵀQ and PV of every layer of each one-headed linear network of the first seed, scaled to be comparable."""
-    found = []
+    heat_maps = []
     for cell, trained in networks.items():
         network, world = study.networks[cell.network], study.worlds[cell.world]
         if trained.network is None or cell.seed != study.seeds[0] or network.attention != "linear" or network.heads > 1:
@@ -33,40 +33,44 @@ def matrices(
         for n, (layer, masks) in enumerate(zip(layers, used, strict=True)):
             beside = {name: theory[n] for name, theory in theories.items()}
             shown = scaled_like(layer, next(iter(beside.values()))) if beside else layer
-            pairs = {name: _heat_maps(*products(each)) for name, each in beside.items()}
-            for what, trained_matrix in _heat_maps(*products(shown)).items():
-                found.append(
+            pairs = {name: _heat_maps(*products(theory_layer)) for name, theory_layer in beside.items()}
+            for product, trained_matrix in _heat_maps(*products(shown)).items():
+                heat_maps.append(
                     {
                         "world": cell.world,
                         "network": cell.network,
                         "seed": cell.seed,
                         "layer": n,
-                        "what": what,
+                        "what": product,
                         "trained": trained_matrix,
-                        "theories": {name: of[what] for name, of in pairs.items()},
-                        "in_use": _heat_maps(*(mask[None] for mask in masks))[what],
+                        "theories": {name: maps[product] for name, maps in pairs.items()},
+                        "in_use": _heat_maps(*(mask[None] for mask in masks))[product],
                     }
                 )
-    return found
+    return heat_maps
 
 
 def _theories(
     study: SyntheticStudy, world: str, network: Network, references: list[Tuned]
 ) -> dict[str, list[AttentionLayer]]:
     """By name: the optimum in closed form where there is one, then the most general reference that suits."""
-    found = {}
+    theories = {}
     best = closed_form(study, world)
     if best is not None and is_one_linear_layer(network):
-        found[CLOSED_FORM] = [preconditioned_layer(best, study.context)]
-    suited = {one.kind: one for one in references if isinstance(one.learner, Descent) and one.suits(network)}
+        theories[CLOSED_FORM] = [preconditioned_layer(best, study.context)]
+    suited = {
+        reference.kind: reference
+        for reference in references
+        if isinstance(reference.learner, Descent) and reference.suits(network)
+    }
     for kind in BESIDE:
         if kind in suited:
             layers = as_layers(suited[kind], study.world(world))
             assert layers is not None
-            return found | {suited[kind].label: layers}
-    return found
+            return theories | {suited[kind].label: layers}
+    return theories
 
 
-def _heat_maps(asked: Tensor, moved: Tensor) -> dict[str, list[list[Any]]]:
+def _heat_maps(query_key: Tensor, moved: Tensor) -> dict[str, list[list[Any]]]:
     """By what a reader sees: KᵀQ, whose columns are what asks and whose rows are what is asked for, and PV."""
-    return {"KᵀQ": asked.mT[0].tolist(), "PV": moved[0].tolist()}
+    return {"KᵀQ": query_key.mT[0].tolist(), "PV": moved[0].tolist()}

@@ -52,7 +52,7 @@ TIED_OR_NOT: tuple[Reference, ...] = ("preconditioned GD", "GD++", "precondition
 
 
 @dataclass(frozen=True)
-class Wanted:
+class ReferenceSpec:
     """A reference, and for which networks."""
 
     kind: Reference
@@ -86,7 +86,7 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Tuned(Wanted):
+class Tuned(ReferenceSpec):
     """A reference, ready to predict."""
 
     tensors: dict[str, Tensor] = field(default_factory=dict)
@@ -99,13 +99,13 @@ class Tuned(Wanted):
     """Its loss on the problems that it was tuned on, and on as many others; None where nothing is tuned."""
 
 
-def references_of(study: SyntheticStudy) -> list[Wanted]:
+def references_of(study: SyntheticStudy) -> list[ReferenceSpec]:
     """Each reference in each form that suits one of the study's networks."""
-    wanted = (_wanted(kind, network) for kind in study.references for network in study.networks.values())
-    return list(dict.fromkeys(each for each in wanted if each is not None))
+    specs = (_spec(kind, network) for kind in study.references for network in study.networks.values())
+    return list(dict.fromkeys(spec for spec in specs if spec is not None))
 
 
-def _wanted(kind: Reference, network: Network) -> Wanted | None:
+def _spec(kind: Reference, network: Network) -> ReferenceSpec | None:
     """What a network is held against of a kind; None where that has no form for such a network.
 
     GD has one rate for all steps in any case. A rate of each step's own is beyond a network whose layers are all the
@@ -113,15 +113,15 @@ def _wanted(kind: Reference, network: Network) -> Wanted | None:
     a factor of η, and so no reference of its own.
     """
     if kind in AT_ONCE:
-        return Wanted(kind)
+        return ReferenceSpec(kind)
     if kind == "GD":
-        return Wanted(kind, network.layers)
+        return ReferenceSpec(kind, network.layers)
     if _repeats(network) and kind not in TIED_OR_NOT:
         return None
     if kind == "functional GD, bandwidth" and network.attention in ("linear", "relu"):
         return None
     attention = network.attention if kind.startswith("functional GD") else None
-    return Wanted(kind, network.layers, attention, _repeats(network))
+    return ReferenceSpec(kind, network.layers, attention, _repeats(network))
 
 
 def _repeats(network: Network) -> bool:
@@ -135,32 +135,32 @@ def tuning_problems(study: SyntheticStudy, world: World | LinearSystem, *, held_
     return world.draw(study.tuning_sequences, study.context, generator, dtype=torch.float64)
 
 
-def tune(study: SyntheticStudy, world: World | LinearSystem, wanted: Wanted) -> dict[str, Tensor]:
+def tune(study: SyntheticStudy, world: World | LinearSystem, spec: ReferenceSpec) -> dict[str, Tensor]:
     """What the reference needs to know of the world, in float64; empty where it needs nothing.
 
     Raises:
         NotConverged: it could not be made as good as it can be.
     """
-    kind, steps = wanted.kind, wanted.steps
+    kind, steps = spec.kind, spec.steps
     problems: Any = tuning_problems(study, world)
     match kind:
         case "GD":
             assert steps
-            found = best_gradient_descent(steps, problems)
+            best = best_gradient_descent(steps, problems)
         case "GD, rate per step" | "preconditioned GD" | "GD++" | "preconditioned GD++":
             assert steps
             preconditioned = kind.startswith("preconditioned")
-            found = best_descent(
-                steps, problems, preconditioned=preconditioned, curved=kind.endswith("++"), shared=bool(wanted.shared)
+            best = best_descent(
+                steps, problems, preconditioned=preconditioned, curved=kind.endswith("++"), shared=bool(spec.shared)
             )
         case "mesa-optimiser":
             assert steps
             etas, gammas = best_mesa_layers(steps, problems)
             return {"steps": etas, "curvature": gammas}
         case "functional GD" | "functional GD, bandwidth":
-            assert steps and wanted.attention
+            assert steps and spec.attention
             etas, bandwidth = best_functional_steps(
-                steps, problems, wanted.attention, any_bandwidth=kind.endswith("bandwidth")
+                steps, problems, spec.attention, any_bandwidth=kind.endswith("bandwidth")
             )
             return {"steps": etas, "bandwidth": torch.tensor(bandwidth, dtype=torch.float64)}
         case "ridge":
@@ -172,41 +172,41 @@ def tune(study: SyntheticStudy, world: World | LinearSystem, wanted: Wanted) -> 
         case _:
             return {}
     return {
-        "preconditioners": found.preconditioners,
-        "curvature": found.curvature,
-        "context": torch.tensor(found.context),
+        "preconditioners": best.preconditioners,
+        "curvature": best.curvature,
+        "context": torch.tensor(best.context),
     }
 
 
-def checked(study: SyntheticStudy, world: World | LinearSystem, one: Tuned) -> HeldOut | None:
+def checked(study: SyntheticStudy, world: World | LinearSystem, reference: Tuned) -> HeldOut | None:
     """How a reference does on the problems that it was tuned on and on fresh ones; None where nothing is tuned."""
-    if not one.tensors:
+    if not reference.tensors:
         return None
 
     def errors(problems: Any) -> Tensor:
         if isinstance(problems, Trajectories):
-            return squared_error(one.learner(problems)[:, :-1], problems.states[:, 1:]).mean(dim=1)
-        return squared_error(one.learner(problems), problems.query_y)
+            return squared_error(reference.learner(problems)[:, :-1], problems.states[:, 1:]).mean(dim=1)
+        return squared_error(reference.learner(problems), problems.query_y)
 
     return held_out(*(errors(tuning_problems(study, world, held_out=fresh)) for fresh in (False, True)))
 
 
 def tuned(
     world: World | LinearSystem,
-    wanted: Wanted,
+    spec: ReferenceSpec,
     tensors: dict[str, Tensor],
     status: str = "ok",
     held_out: HeldOut | None = None,
 ) -> Tuned:
     """The reference with what was tuned put in, or with the reason why nothing was."""
     if status != "ok":
-        return Tuned(**vars(wanted), status=status)
+        return Tuned(**vars(spec), status=status)
     learner: Any
-    match wanted.kind:
+    match spec.kind:
         case "functional GD" | "functional GD, bandwidth":
-            assert wanted.attention
+            assert spec.attention
             learner = partial(
-                functional_descent, steps=tensors["steps"], kind=wanted.attention, bandwidth=float(tensors["bandwidth"])
+                functional_descent, steps=tensors["steps"], kind=spec.attention, bandwidth=float(tensors["bandwidth"])
             )
         case "GD" | "GD, rate per step" | "preconditioned GD" | "GD++" | "preconditioned GD++":
             learner = Descent(tensors["preconditioners"], tensors["curvature"], int(tensors["context"]))
@@ -227,15 +227,15 @@ def tuned(
         case "Bayes":
             assert not isinstance(world, LinearSystem)
             learner = partial(posterior_mean, world)
-    return Tuned(**vars(wanted), tensors=tensors, learner=learner, held_out=held_out)
+    return Tuned(**vars(spec), tensors=tensors, learner=learner, held_out=held_out)
 
 
-def tuning_record(study: SyntheticStudy, world: World | LinearSystem, wanted: Wanted) -> CellRecord:
+def tuning_record(study: SyntheticStudy, world: World | LinearSystem, spec: ReferenceSpec) -> CellRecord:
     """What is kept of a reference; of one that is not as good as it can be, why."""
     try:
-        tensors = tune(study, world, wanted)
+        tensors = tune(study, world, spec)
     except NotConverged as error:
         status = f"not tuned to the end: {error}"
-        return CellRecord({}, {"reference": wanted.label, "status": status, "held_out": None})
-    known = checked(study, world, tuned(world, wanted, tensors))
-    return CellRecord(tensors, {"reference": wanted.label, "status": "ok", "held_out": known and asdict(known)})
+        return CellRecord({}, {"reference": spec.label, "status": status, "held_out": None})
+    held_out = checked(study, world, tuned(world, spec, tensors))
+    return CellRecord(tensors, {"reference": spec.label, "status": "ok", "held_out": held_out and asdict(held_out)})

@@ -32,9 +32,9 @@ def of_network(name: str) -> Row:
     return Row(model=name, weights=Weights.TRAINED, setting=Setting.TF)
 
 
-def of_reference(one: Tuned) -> Row:
+def of_reference(reference: Tuned) -> Row:
     """A reference's."""
-    return Row(setting=Setting.REFERENCE, method=one.label)
+    return Row(setting=Setting.REFERENCE, method=reference.label)
 
 
 def failed_row(network: str, by_seed: Mapping[int, Trained]) -> Row | None:
@@ -50,16 +50,17 @@ def failed_row(network: str, by_seed: Mapping[int, Trained]) -> Row | None:
 
 def why_failed(by_seed: Mapping[int, Trained]) -> str:
     """`diverged at step 9 (2 of 5 seeds)`; empty where it did from none."""
-    failed = [one.status for one in by_seed.values() if one.status != "ok"]
+    failed = [trained.status for trained in by_seed.values() if trained.status != "ok"]
     return f"{failed[0]} ({len(failed)} of {len(by_seed)} seeds)" if failed else ""
 
 
 def whole(networks: Mapping[str, Mapping[int, Trained]]) -> dict[str, list[SmallTransformer]]:
     """The networks that diverged from no seed, in the order of seeds."""
-    there = {
-        name: [one.network for one in by_seed.values() if one.network is not None] for name, by_seed in networks.items()
+    transformers = {
+        name: [trained.network for trained in by_seed.values() if trained.network is not None]
+        for name, by_seed in networks.items()
     }
-    return {name: each for name, each in there.items() if len(each) == len(networks[name])}
+    return {name: of_network for name, of_network in transformers.items() if len(of_network) == len(networks[name])}
 
 
 EVERYWHERE = (-inf, inf)

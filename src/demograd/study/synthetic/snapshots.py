@@ -22,8 +22,8 @@ class Snapshots:
         self.tensors: dict[str, Tensor] = {}
         """`<step>/<parameter>`."""
         if file.is_file():
-            with sealed_tensors(file) as kept:
-                self.tensors = {name: kept.get_tensor(name) for name in kept.keys()}  # noqa: SIM118 (not a dict)
+            with sealed_tensors(file) as stored:
+                self.tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 (not a dict)
 
     def take(self, done: int) -> None:
         """After so many steps; most are of no interest."""
@@ -37,11 +37,11 @@ class Snapshots:
 
 def by_step(tensors: dict[str, Tensor]) -> dict[int, dict[str, Tensor]]:
     """Step → parameters, of tensors named as a snapshot's are."""
-    found: dict[int, dict[str, Tensor]] = {}
+    by_step_number: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         step, _, parameter = name.partition("/")
-        found.setdefault(int(step), {})[parameter] = tensor
-    return dict(sorted(found.items()))
+        by_step_number.setdefault(int(step), {})[parameter] = tensor
+    return dict(sorted(by_step_number.items()))
 
 
 def spaced_steps(last: int, points: int) -> list[int]:

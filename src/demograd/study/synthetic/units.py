@@ -10,7 +10,7 @@ from torch import Tensor
 from demograd.study.store.failures import load_or_failed
 from demograd.study.store.folder import CellRecord, RunFolder
 from demograd.study.store.keys import settings_key
-from demograd.study.synthetic.references import Tuned, Wanted, references_of, tuned, tuning_record
+from demograd.study.synthetic.references import ReferenceSpec, Tuned, references_of, tuned, tuning_record
 from demograd.study.synthetic.snapshots import Snapshots, by_step
 from demograd.study.synthetic.spec import SyntheticStudy
 from demograd.study.unit import Unit
@@ -81,35 +81,35 @@ class Tuning(Unit):
     key: str
     study: SyntheticStudy = field(repr=False)
     world: str
-    wanted: Wanted
+    spec: ReferenceSpec
 
     def __str__(self) -> str:
-        return f"{self.world} · {self.wanted.label}"
+        return f"{self.world} · {self.spec.label}"
 
     def compute(self, folder: RunFolder, watch: JobWatch) -> None:
         """What is kept of a reference that is not as good as it can be is why: it would flatter networks."""
         watch.begin(str(self), "tuning", 0)
-        record = tuning_record(self.study, self.study.world(self.world), self.wanted)
+        record = tuning_record(self.study, self.study.world(self.world), self.spec)
         folder.save_cell(self.key, record)
         if record.facts["status"] != "ok":
-            watch.say(f"{self.world}: {self.wanted.label}: {record.facts['status']}")
+            watch.say(f"{self.world}: {self.spec.label}: {record.facts['status']}")
 
 
 def units_of(study: SyntheticStudy) -> Iterator[Training | Tuning]:
     """All networks, then all references."""
     yield from (Training(cell_key(study, cell), study, cell) for cell in cells(study))
     for world in study.worlds:
-        for wanted in references_of(study):
-            yield Tuning(_reference_key(study, world, wanted), study, world, wanted)
+        for spec in references_of(study):
+            yield Tuning(_reference_key(study, world, spec), study, world, spec)
 
 
 def load_tuned(unit: Tuning, folder: RunFolder) -> Tuned:
     """The reference of a unit that is done, or why there is none."""
     world, record = unit.study.world(unit.world), load_or_failed(folder, unit.key)
     if "failed" in record.facts:
-        return tuned(world, unit.wanted, {}, record.facts["failed"])
-    known = record.facts["held_out"]
-    return tuned(world, unit.wanted, record.tensors, record.facts["status"], known and HeldOut(**known))
+        return tuned(world, unit.spec, {}, record.facts["failed"])
+    held_out = record.facts["held_out"]
+    return tuned(world, unit.spec, record.tensors, record.facts["status"], held_out and HeldOut(**held_out))
 
 
 def cells(study: SyntheticStudy) -> list[SyntheticCell]:
@@ -137,12 +137,12 @@ def cell_key(study: SyntheticStudy, cell: SyntheticCell) -> str:
     )
 
 
-def _reference_key(study: SyntheticStudy, world: str, wanted: Wanted) -> str:
+def _reference_key(study: SyntheticStudy, world: str, spec: ReferenceSpec) -> str:
     return settings_key(
-        f"{world}-{wanted.label}",
+        f"{world}-{spec.label}",
         {
             "world": study.worlds[world].model_dump(),
-            "reference": wanted.label,
+            "reference": spec.label,
             "context": study.context,
             "sequences": study.tuning_sequences,
             "device": study.device,
@@ -194,8 +194,8 @@ def train_cell(study: SyntheticStudy, cell: SyntheticCell, key: str, folder: Run
     except TrainingDiverged as diverged:
         losses, status = network.key.new_empty(0), str(diverged)
     tensors = {name: parameter.detach().cpu() for name, parameter in network.named_parameters()}
-    kept = {f"{SNAPSHOT}{name}": tensor for name, tensor in snapshots.tensors.items()}
-    folder.save_cell(key, CellRecord({**tensors, **kept, "losses": losses}, {**asdict(cell), "status": status}))
+    stored = {f"{SNAPSHOT}{name}": tensor for name, tensor in snapshots.tensors.items()}
+    folder.save_cell(key, CellRecord({**tensors, **stored, "losses": losses}, {**asdict(cell), "status": status}))
     for file in (checkpoint, on_the_way):
         file.unlink(missing_ok=True)
     return status
@@ -210,8 +210,8 @@ def load_trained(unit: Training, folder: RunFolder) -> Trained:
     losses, status = tensors.pop("losses"), record.facts["status"]
     if status != "ok":
         return Trained(None, losses, status)
-    taken = {name.removeprefix(SNAPSHOT): tensors.pop(name) for name in list(tensors) if name.startswith(SNAPSHOT)}
-    snapshots = {step: _with_weights(study, cell, weights) for step, weights in by_step(taken).items()}
+    on_the_way = {name.removeprefix(SNAPSHOT): tensors.pop(name) for name in list(tensors) if name.startswith(SNAPSHOT)}
+    snapshots = {step: _with_weights(study, cell, weights) for step, weights in by_step(on_the_way).items()}
     return Trained(_with_weights(study, cell, tensors), losses, status, snapshots)
 
 

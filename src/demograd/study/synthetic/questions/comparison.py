@@ -25,17 +25,19 @@ ONE_DIMENSION = "in one dimension a cosine is a sign"
 def against_rows(tested: Tested) -> Iterator[Row]:
     """`loss_ratio`, also seed by seed, and the mean over test sequences of each field of a comparison."""
     for network, of_seeds in tested.losses.items():
-        for one in tested.references:
-            if not one.suits(tested.study.networks[network]):
+        for reference in tested.references:
+            if not reference.suits(tested.study.networks[network]):
                 continue
-            pair = replace(of_network(network), method=one.label)
-            below = tested.reference_losses[one.label]
+            pair = replace(of_network(network), method=reference.label)
+            below = tested.reference_losses[reference.label]
             yield claimed_ratio(replace(pair, metric="loss_ratio") | ratio_row(of_seeds, below), of_seeds, below)
             for seed, of_seed in zip(tested.study.seeds, of_seeds, strict=True):
                 yield replace(pair, metric="loss_ratio", seed=seed) | ratio_row([of_seed], below)
-            found = [compare(each, one.learner, tested.few) for each in tested.networks[network]]
+            comparisons = [
+                compare(transformer, reference.learner, tested.few) for transformer in tested.networks[network]
+            ]
             for metric, bounds in BOUNDS.items():
-                scores = [getattr(each, metric).cpu() for each in found]
+                scores = [getattr(comparison, metric).cpu() for comparison in comparisons]
                 if metric == "sensitivity_cosine" and tested.problems.x.shape[-1] == 1:
                     yield replace(
                         pair,
@@ -57,16 +59,21 @@ def over_training_rows(tested: Tested, networks: dict[str, dict[int, Trained]]) 
     """`sensitivity_cosine` of network and reference with the `step` after which it was, the last one too."""
     if tested.problems.x.shape[-1] == 1:  # where it is a sign
         return
-    for name, there in tested.networks.items():
-        suited = [one for one in tested.references if one.suits(tested.study.networks[name])]
-        snapshots = [one.snapshots for one in networks[name].values()]
-        kept = set(snapshots[0]).intersection(*snapshots)  # as one of them may be of a run that kept other steps
-        at = {step: [of_seed[step] for of_seed in snapshots] for step in sorted(kept)}
-        for step, of_seeds in {**at, tested.study.training_of(name).steps: there}.items():
-            for one in suited:
-                found = [getattr(compare(each, one.learner, tested.few), METRIC).cpu() for each in of_seeds]
-                yield replace(of_network(name), method=one.label, metric=METRIC, step=step) | score_row(
-                    found, BOUNDS[METRIC]
+    for name, transformers in tested.networks.items():
+        suited = [reference for reference in tested.references if reference.suits(tested.study.networks[name])]
+        snapshots = [trained.snapshots for trained in networks[name].values()]
+        common_steps = set(snapshots[0]).intersection(
+            *snapshots
+        )  # as one of them may be of a run that kept other steps
+        at = {step: [of_seed[step] for of_seed in snapshots] for step in sorted(common_steps)}
+        for step, of_seeds in {**at, tested.study.training_of(name).steps: transformers}.items():
+            for reference in suited:
+                cosines = [
+                    getattr(compare(transformer, reference.learner, tested.few), METRIC).cpu()
+                    for transformer in of_seeds
+                ]
+                yield replace(of_network(name), method=reference.label, metric=METRIC, step=step) | score_row(
+                    cosines, BOUNDS[METRIC]
                 )
 
 
@@ -90,7 +97,7 @@ def margin_rows(tested: Tested) -> Iterator[Row]:
                     yield claimed_scores(pair | score_row(margins), margins)
 
 
-def but_for_attention(one: Network, other: Network) -> bool:
+def but_for_attention(network: Network, other: Network) -> bool:
     """Whether two networks differ in nothing that they could compute, but in their attention.
 
     How they were trained, and from how large weights, may differ: kinds of attention want other learning rates and
@@ -98,4 +105,4 @@ def but_for_attention(one: Network, other: Network) -> bool:
     kind its own.
     """
     same = ("layers", "heads", "shared", "mlp", "by_inputs", "bound")
-    return all(getattr(one, name) == getattr(other, name) for name in same)
+    return all(getattr(network, name) == getattr(other, name) for name in same)

@@ -16,8 +16,8 @@ from demograd.words import Row, Setting
 
 def loss_rows(tested: Tested) -> Iterator[Row]:
     """`loss` of every reference and network."""
-    for one in tested.references:
-        yield replace(of_reference(one), metric="loss") | loss_row([tested.reference_losses[one.label]])
+    for reference in tested.references:
+        yield replace(of_reference(reference), metric="loss") | loss_row([tested.reference_losses[reference.label]])
     for network, of_seeds in tested.losses.items():
         yield replace(of_network(network), metric="loss") | loss_row(of_seeds)
         for seed, loss in zip(tested.study.seeds, of_seeds, strict=True):
@@ -36,10 +36,10 @@ def elsewhere_rows(tested: Tested, problems: Problems) -> Iterator[Row]:
 
 
 def _everyone(tested: Tested, problems: Sequences) -> Iterator[Row]:
-    for network, there in tested.networks.items():
-        yield of_network(network) | loss_row([losses_of(each, problems) for each in there])
-    for one in tested.references:
-        yield of_reference(one) | loss_row([losses_of(one.learner, problems)])
+    for network, transformers in tested.networks.items():
+        yield of_network(network) | loss_row([losses_of(transformer, problems) for transformer in transformers])
+    for reference in tested.references:
+        yield of_reference(reference) | loss_row([losses_of(reference.learner, problems)])
 
 
 def by_layers_rows(tested: Tested) -> Iterator[Row]:
@@ -54,11 +54,11 @@ def by_layers_rows(tested: Tested) -> Iterator[Row]:
             yield replace(of_network(family), metric="loss_by_layers", at=float(layers)) | loss_row(
                 tested.losses[network]
             )
-    for one in tested.references if families else ():
-        if one.steps is not None:
+    for reference in tested.references if families else ():
+        if reference.steps is not None:
             yield Row(
-                setting=Setting.REFERENCE, method=one.family, metric="loss_by_layers", at=float(one.steps)
-            ) | loss_row([tested.reference_losses[one.label]])
+                setting=Setting.REFERENCE, method=reference.family, metric="loss_by_layers", at=float(reference.steps)
+            ) | loss_row([tested.reference_losses[reference.label]])
 
 
 def families_of(names: Iterable[str], networks: Mapping[str, Network]) -> dict[str, dict[int, str]]:
@@ -70,13 +70,13 @@ def families_of(names: Iterable[str], networks: Mapping[str, Network]) -> dict[s
     names = list(names)
     twins = Counter((_family(networks[name]), networks[name].layers) for name in names)
     apart = {family for (family, _), number in twins.items() if number > 1}
-    found: dict[str, dict[int, str]] = {}
+    families: dict[str, dict[int, str]] = {}
     for name in names:
         family = _family(networks[name])
         if family in apart:
             family = ", ".join([family, *_how_trained(networks[name])])
-        found.setdefault(family, {})[networks[name].layers] = name
-    return found
+        families.setdefault(family, {})[networks[name].layers] = name
+    return families
 
 
 def _family(network: Network) -> str:
@@ -97,14 +97,17 @@ def _how_trained(network: Network) -> list[str]:
 def interpolation_rows(tested: Tested) -> Iterator[Row]:
     """`loss_interpolated` of each one-headed linear layer, at each of the study's mixes."""
     study = tested.study
-    one_step = [one for one in tested.references if one.kind == "GD" and one.steps == 1]
-    for network, there in tested.networks.items():
+    one_step = [reference for reference in tested.references if reference.kind == "GD" and reference.steps == 1]
+    for network, transformers in tested.networks.items():
         if study.networks[network].heads > 1 or not is_one_linear_layer(study.networks[network]):
             continue
-        for one in one_step:
-            gd = preconditioned_layer(one.tensors["preconditioners"][0].float().to(study.device), study.context)
+        for reference in one_step:
+            gd = preconditioned_layer(reference.tensors["preconditioners"][0].float().to(study.device), study.context)
             for mix in study.mixes:
-                between = [partial(predicted, [interpolated(each.layers()[0], gd, mix)], "linear") for each in there]
-                yield replace(of_network(network), method=one.label, metric="loss_interpolated", at=mix) | loss_row(
-                    [losses_of(each, tested.problems) for each in between]
-                )
+                between = [
+                    partial(predicted, [interpolated(transformer.layers()[0], gd, mix)], "linear")
+                    for transformer in transformers
+                ]
+                yield replace(
+                    of_network(network), method=reference.label, metric="loss_interpolated", at=mix
+                ) | loss_row([losses_of(learner, tested.problems) for learner in between])

@@ -28,22 +28,22 @@ def order_rows(tested: Tested) -> Iterator[Row]:
     if tested.study.orders is None:
         return
     context = tested.problems.context
-    drawn = [torch.randperm(context, generator=Generator().manual_seed(n)) for n in range(tested.study.orders)]
-    problems = Sequences(*(each.double() for each in vars(tested.few).values()))
+    orders = [torch.randperm(context, generator=Generator().manual_seed(n)) for n in range(tested.study.orders)]
+    problems = Sequences(*(tensor.double() for tensor in vars(tested.few).values()))
 
     def row(learners: list[Learner]) -> Row:
-        spreads = [order_spread(each, problems, drawn).cpu() for each in learners]
+        spreads = [order_spread(learner, problems, orders).cpu() for learner in learners]
         return Row(metric="order_sensitivity_relative") | score_row(spreads, (0.0, torch.inf))
 
-    for network, there in tested.networks.items():
-        yield of_network(network) | row([deepcopy(each).double() for each in there])
-    for one in tested.references:
-        yield of_reference(one) | row([one.learner])
-        layers = as_layers(one, tested.study.world(tested.world))
+    for network, transformers in tested.networks.items():
+        yield of_network(network) | row([deepcopy(transformer).double() for transformer in transformers])
+    for reference in tested.references:
+        yield of_reference(reference) | row([reference.learner])
+        layers = as_layers(reference, tested.study.world(tested.world))
         if layers is not None:
             layers = [layer.to(problems.x) for layer in layers]
-            for name, learner in constructions(layers, one.attention or "linear", context).items():
-                yield Row(setting=Setting.CONSTRUCTION, weights="constructed", method=f"{one.label}{name}") | row(
+            for name, learner in constructions(layers, reference.attention or "linear", context).items():
+                yield Row(setting=Setting.CONSTRUCTION, weights="constructed", method=f"{reference.label}{name}") | row(
                     [learner]
                 )
 

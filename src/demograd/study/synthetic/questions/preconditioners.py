@@ -18,10 +18,13 @@ CLOSED_FORM = "closed form (Ahn 2023)"
 def preconditioner_rows(tested: Tested) -> Iterator[Row]:
     """`preconditioner_distance` ‖A − A*‖ / ‖A*‖ of each one-layer linear network, where A* is known."""
     best = closed_form(tested.study, tested.world)
-    for network, there in tested.networks.items():
+    for network, transformers in tested.networks.items():
         if best is not None and is_one_linear_layer(tested.study.networks[network]):
-            found = [effective_preconditioner(each.layers()[0], tested.study.context).cpu().double() for each in there]
-            distances = [float((each - best).norm() / best.norm()) for each in found]
+            preconditioners = [
+                effective_preconditioner(transformer.layers()[0], tested.study.context).cpu().double()
+                for transformer in transformers
+            ]
+            distances = [float((preconditioner - best).norm() / best.norm()) for preconditioner in preconditioners]
             row = replace(of_network(network), method=CLOSED_FORM, metric="preconditioner_distance")
             yield claimed_seeds(row | seeds_row(distances, (0.0, torch.inf)), distances)
 

@@ -25,9 +25,9 @@ class Problems:
         """As many examples as networks were trained on, unless said otherwise."""
         self._generator.set_state(self._begin)
         context = self._study.context if context is None else context
-        drawn = self._world.draw(self._study.test_sequences, context, self._generator, scale=scale)
-        assert isinstance(drawn, Sequences)
-        return drawn
+        sequences = self._world.draw(self._study.test_sequences, context, self._generator, scale=scale)
+        assert isinstance(sequences, Sequences)
+        return sequences
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +51,7 @@ class Tested:
     @property
     def few(self) -> Sequences:
         """The first of the problems."""
-        return Sequences(*(each[:FEW] for each in vars(self.problems).values()))
+        return Sequences(*(tensor[:FEW] for tensor in vars(self.problems).values()))
 
 
 def tested(
@@ -62,16 +62,16 @@ def tested(
     problems: Sequences,
 ) -> Tested:
     """Networks and references on these problems: all of them at the same context, so that they can be paired."""
-    there = whole(networks)
+    transformers = whole(networks)
     return Tested(
         study,
         world,
         problems,
-        there,
+        transformers,
         {name: status for name, by_seed in networks.items() if (status := why_failed(by_seed))},
         references,
-        {name: [losses_of(each, problems) for each in by_seed] for name, by_seed in there.items()},
-        {one.label: losses_of(one.learner, problems) for one in references},
+        {name: [losses_of(transformer, problems) for transformer in by_seed] for name, by_seed in transformers.items()},
+        {reference.label: losses_of(reference.learner, problems) for reference in references},
     )
 
 

@@ -30,19 +30,22 @@ def sparsity_rows(
     into P): what its factors say of a small network is how it was trained. A language model's heads are too narrow for
     products of them to be sparse, so factors are all that both have, and all that can stand beside the paper's figure.
     """
-    for network, there in whole(networks).items():
-        layers, about = [each.layers() for each in there], Row(weights=Weights.TRAINED, model=network)
+    for network, transformers in whole(networks).items():
+        layers, about = (
+            [transformer.layers() for transformer in transformers],
+            Row(weights=Weights.TRAINED, model=network),
+        )
         settings = study.networks[network]
         used = _used(
             study, name, settings.layers, shared=settings.shared, mlp=bool(settings.mlp), by_inputs=settings.by_inputs
         )
         yield from _product_rows(layers, used, about)
         yield from _factor_rows(layers, about)
-    for one in references:
-        built = as_layers(one, study.world(name))
+    for reference in references:
+        built = as_layers(reference, study.world(name))
         if built is not None:
-            used = _used(study, name, len(built), shared=bool(one.shared))
-            yield from _product_rows([built], used, Row(weights="constructed", model=one.label))
+            used = _used(study, name, len(built), shared=bool(reference.shared))
+            yield from _product_rows([built], used, Row(weights="constructed", model=reference.label))
     about = Row(weights="constructed", model="construction")
     yield from _factor_rows([_construction(study, name)], about)
 
@@ -77,7 +80,7 @@ def _used(
 def _product_rows(networks: list[list[AttentionLayer]], used: list[Masks] | None, about: Row) -> Iterator[Row]:
     by_layer = torch.stack(
         [
-            torch.stack([relative_sparsity(each, THRESHOLDS) for each in masked_products(layers, used)])
+            torch.stack([relative_sparsity(pairs, THRESHOLDS) for pairs in masked_products(layers, used)])
             for layers in networks
         ]
     )
@@ -86,7 +89,9 @@ def _product_rows(networks: list[list[AttentionLayer]], used: list[Masks] | None
 
 def _factor_rows(networks: list[list[AttentionLayer]], about: Row) -> Iterator[Row]:
     matrices = [{n: layer.matrices() for n, layer in enumerate(layers)} for layers in networks]
-    yield from _rows("sparsity_ratio", torch.stack([sparsity_ratio(each, THRESHOLDS) for each in matrices]), about)
+    yield from _rows(
+        "sparsity_ratio", torch.stack([sparsity_ratio(of_layers, THRESHOLDS) for of_layers in matrices]), about
+    )
 
 
 def _rows(metric: str, shares: Float[Tensor, "networks layers thresholds"], about: Row) -> Iterator[Row]:

@@ -30,38 +30,40 @@ def system_rows(
     generator: Generator,
 ) -> Iterator[Row]:
     """Rows over all times, and `loss_by_position` at each number of states seen."""
-    drawn = study.world(name).draw(study.test_sequences, study.context, generator)
-    assert isinstance(drawn, Trajectories)
+    trajectories = study.world(name).draw(study.test_sequences, study.context, generator)
+    assert isinstance(trajectories, Trajectories)
 
     def errors(predicted: Tensor) -> Tensor:
         """`[sequences, times − 1]`: of the state after each but the last; infinite where a learner diverged."""
-        return infinite_if_undefined(squared_error(predicted[:, :-1], drawn.states[:, 1:])).cpu()
+        return infinite_if_undefined(squared_error(predicted[:, :-1], trajectories.states[:, 1:])).cpu()
 
-    of_references = {one.label: errors(one.learner(drawn)) for one in references}
-    for one in references:
-        yield from _of_learner(of_reference(one), [of_references[one.label]])
+    of_references = {reference.label: errors(reference.learner(trajectories)) for reference in references}
+    for reference in references:
+        yield from _of_learner(of_reference(reference), [of_references[reference.label]])
     yield from filter(None, (failed_row(network, by_seed) for network, by_seed in networks.items()))
-    yield from clamped_rows(whole(networks), drawn)
-    for network, there in whole(networks).items():
+    yield from clamped_rows(whole(networks), trajectories)
+    for network, transformers in whole(networks).items():
         shared = of_network(network)
-        found = [errors(each(drawn)) for each in there]
-        yield from _of_learner(shared, found)
-        for seed, of_seed in zip(networks[network], found, strict=True):
+        errors_by_seed = [errors(transformer(trajectories)) for transformer in transformers]
+        yield from _of_learner(shared, errors_by_seed)
+        for seed, of_seed in zip(networks[network], errors_by_seed, strict=True):
             yield replace(shared, metric="loss", seed=seed) | loss_row([of_seed.mean(dim=1)])
         for reference in references:
             if reference.suits(study.networks[network]):
                 below, compared = of_references[reference.label], replace(shared, method=reference.label)
-                whole_losses = [one.mean(dim=1) for one in found]
+                whole_losses = [of_seed.mean(dim=1) for of_seed in errors_by_seed]
                 yield replace(compared, metric="loss_ratio") | ratio_row(whole_losses, below.mean(dim=1))
                 for seed, of_seed in zip(networks[network], whole_losses, strict=True):
                     yield replace(compared, metric="loss_ratio", seed=seed) | ratio_row([of_seed], below.mean(dim=1))
                 for t in range(below.shape[1]):
                     row, errors_then = replace(compared, metric="loss_ratio_by_position", at=float(t + 1)), below[:, t]
-                    of_seeds = [of_seed[:, t] for of_seed in found]
+                    of_seeds = [of_seed[:, t] for of_seed in errors_by_seed]
                     yield claimed_ratio(row | ratio_row(of_seeds, errors_then), of_seeds, errors_then)
 
 
 def _of_learner(shared: Row, errors: list[Tensor]) -> Iterator[Row]:
-    yield replace(shared, metric="loss") | loss_row([one.mean(dim=1) for one in errors])
+    yield replace(shared, metric="loss") | loss_row([of_seed.mean(dim=1) for of_seed in errors])
     for t in range(errors[0].shape[1]):
-        yield replace(shared, metric="loss_by_position", at=float(t + 1)) | loss_row([one[:, t] for one in errors])
+        yield replace(shared, metric="loss_by_position", at=float(t + 1)) | loss_row(
+            [of_seed[:, t] for of_seed in errors]
+        )

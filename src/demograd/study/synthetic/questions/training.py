@@ -23,10 +23,10 @@ def training_rows(networks: dict[str, dict[int, Trained]]) -> Iterator[Row]:
     """Per seed and over seeds, the mean loss since the last point; and which networks diverged."""
     for name, by_seed in networks.items():
         shared = of_network(name)
-        curves = {seed: _curve(one.losses) for seed, one in by_seed.items() if one.status == "ok"}
-        for seed, one in by_seed.items():
-            if one.status != "ok":
-                yield replace(shared, metric="training_loss", seed=seed, status=one.status, n_seeds=1)
+        curves = {seed: _curve(trained.losses) for seed, trained in by_seed.items() if trained.status == "ok"}
+        for seed, trained in by_seed.items():
+            if trained.status != "ok":
+                yield replace(shared, metric="training_loss", seed=seed, status=trained.status, n_seeds=1)
         for seed, curve in curves.items():
             for step, loss in curve.items():
                 yield replace(
@@ -63,9 +63,9 @@ def clamped_rows(
     networks: Mapping[str, Sequence[SmallTransformer]], problems: Sequences | Trajectories
 ) -> Iterator[Row]:
     """`clamped_share` of each network that has a bound."""
-    for name, there in networks.items():
-        if there[0].architecture.bound is not None:
-            shares = [clamped_share(each, problems) for each in there]
+    for name, transformers in networks.items():
+        if transformers[0].architecture.bound is not None:
+            shares = [clamped_share(transformer, problems) for transformer in transformers]
             yield replace(of_network(name), metric="clamped_share") | score_row(shares, (0.0, 1.0))
 
 
