@@ -165,6 +165,7 @@ def test_other_context_lengths_single_seeds_and_language_models_decide_nothing()
         *against_gd(1.002, 0.998),
         *against_gd(9.0, 0.1, k=40),
         *against_gd(9.0, 0.1, seed=0),
+        *against_gd(9.0, 0.1, step=100),
         row("loss_ratio", 9.0, setting="FT", method="GD"),
     )
     assert finding.verdict == Verdict.SUPPORTED

@@ -160,7 +160,7 @@ def test_a_training_that_fails_is_kept_as_failed_until_it_is_tried_again(
     (again / "checkpoints").rmdir()
     (again / "checkpoints").touch()  # no folder to write a checkpoint into
     [failed] = run_study(small, again).failed
-    assert failed.key == key and failed.what == "anisotropic · linear · seed 1" and "FileExistsError" in failed.error
+    assert failed.key == key and failed.title == "anisotropic · linear · seed 1" and "FileExistsError" in failed.error
     losses = overall(pd.read_parquet(again / "results.parquet"), "loss").query("task == 'anisotropic' and k == 5")
     assert losses.set_index("model").status["linear"] == f"{failed.status} (1 of 3 seeds)"
     assert write_report(again).is_file()

@@ -68,7 +68,7 @@ class Evidence:
         self._rows = [
             row
             for row in rows
-            if row.setting == Setting.TF and row.metric in CLAIMED and row.k in (None, context) and row.layer is None
+            if row.setting == Setting.TF and row.metric in CLAIMED and row.k in (None, context) and row.step is None
         ]
 
     @cached_property
