@@ -4,7 +4,7 @@ They name things, and need nothing that is heavy to import.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from typing import Literal
 
@@ -137,12 +137,8 @@ class Row:
 
     def __or__(self, other: "Row") -> "Row":
         """Both in one; a column that both fill is the other's."""
-        return Row(
-            **{
-                column: getattr(other if getattr(other, column) != default else self, column)
-                for column, default in _DEFAULTS.items()
-            }
-        )
+        filled = {column: getattr(other, column) for column in _DEFAULTS}
+        return replace(self, **{column: value for column, value in filled.items() if value != _DEFAULTS[column]})
 
 
 _DEFAULTS = {field.name: field.default for field in fields(Row)}

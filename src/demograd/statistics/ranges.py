@@ -17,20 +17,30 @@ LEVEL = 0.95
 class RangeTest:
     """A number over training seeds, and the range in which a claim says that it lies."""
 
-    cell: Number
+    number: Number
     """As tables have it."""
     mean: ResampledMean | None
     """The resamples from which the interval of any level comes; None: there are none."""
     low: float
     high: float
-    """The ends belong to the range; one that is open above begins above `low`."""
+    """The ends belong to the range, minus infinity and infinity leave it open; one that is open above begins above
+    `low`."""
     title: str
     """What the number is, as a reason says it: `the ratio of losses`."""
 
     @property
-    def words(self) -> str:
-        """`0.98 to 1.02`, or the bound of an open range."""
-        return f"{self.low:g}" if isinf(self.high) else f"{self.low:g} to {self.high:g}"
+    def inside(self) -> str:
+        """`within 0.98 to 1.02`, `above 0.99`, `below 0.05`."""
+        if isinf(self.high):
+            return f"above {self.low:g}"
+        return f"below {self.high:g}" if isinf(self.low) else f"within {self.low:g} to {self.high:g}"
+
+    @property
+    def outside(self) -> str:
+        """`outside 0.98 to 1.02`, `below 0.99`, `above 0.05`."""
+        if isinf(self.high):
+            return f"below {self.low:g}"
+        return f"above {self.high:g}" if isinf(self.low) else f"outside {self.low:g} to {self.high:g}"
 
     @cached_property
     def interval(self) -> Interval | None:
@@ -39,11 +49,12 @@ class RangeTest:
 
     def undecidable(self, least: int = SEEDS_TO_DECIDE) -> str:
         """Why the number can decide nothing, as a clause; empty if it can."""
-        if self.cell.value is None:
-            return self.cell.text
-        if self.cell.n_seeds < least:
-            return f"fewer than {least} training seeds ({self.cell.n_seeds})"
-        if self.mean is None or self.cell.interval is None or self.cell.conditional:
+        if self.number.value is None:
+            return self.number.text
+        n_seeds = self.number.n_seeds if self.mean is None else min(self.number.n_seeds, self.mean.n_seeds)
+        if n_seeds < least:
+            return f"fewer than {least} training seeds ({n_seeds})"
+        if self.mean is None or self.number.interval is None or self.number.conditional:
             return "there is no interval over training seeds"
         return ""
 
@@ -111,10 +122,10 @@ def _reason(verdict: Verdict, tests: Sequence[RangeTest], p_value: float, least:
         reasons = [test.undecidable(least) or _open(test) for test in tests]
         return " and ".join(dict.fromkeys(filter(None, reasons))) or f"corrected p = {p_value:.2g}"
     if verdict is Verdict.SUPPORTED:
-        shown = [f"{test.title} is {'above' if isinf(test.high) else 'within'} {test.words}" for test in tests]
+        shown = [f"{test.title} is {test.inside}" for test in tests]
     else:
         shown = [
-            f"{test.title} is {'below' if isinf(test.high) else 'outside'} {test.words}"
+            f"{test.title} is {test.outside}"
             for test in tests
             if not test.undecidable(least) and test.interval is not None and test.is_outside(test.interval)
         ]
@@ -123,11 +134,12 @@ def _reason(verdict: Verdict, tests: Sequence[RangeTest], p_value: float, least:
 
 def _open(test: RangeTest) -> str:
     """Why a number leaves a statement open; empty where its own 95 % interval would not."""
-    interval, value = test.interval, test.cell.value
+    interval, value = test.interval, test.number.value
     if interval is None or value is None or test.is_inside(interval):
         return ""
     if test.is_outside(interval):
-        return f"{test.title} is not shown to be {'below' if isinf(test.high) else 'outside'} {test.words}"
-    if isinf(test.high):
-        return f"the interval of {test.title} includes {test.words}"
-    return f"the interval of {test.title} reaches {'beyond' if test.low <= value <= test.high else 'into'} {test.words}"
+        return f"{test.title} is not shown to be {test.outside}"
+    if isinf(test.high) or isinf(test.low):
+        return f"the interval of {test.title} includes {test.low if isinf(test.high) else test.high:g}"
+    reaches = "beyond" if test.low <= value <= test.high else "into"
+    return f"the interval of {test.title} reaches {reaches} {test.low:g} to {test.high:g}"

@@ -128,7 +128,7 @@ def _subject(row: Row) -> Subject:
 
 def _test(claim: str, row: Row) -> RangeTest:
     number = _claims()[claim]["numbers"][row.metric]
-    low, high = number["within"] if "within" in number else (number["above"], inf)
+    low, high = number.get("within") or (number.get("above", -inf), number.get("below", inf))
     mean = row.mean if isinstance(row, ClaimedRow) else None
     status = row.status or ("missing" if row.value is None else "ok")
     return RangeTest(
@@ -147,12 +147,12 @@ def _record(conclusion: Conclusion, decision: ClaimDecision, context: int) -> di
         "numbers": [
             {
                 "title": test.title,
-                "value": test.cell.value,
-                "ci_low": test.cell.low,
-                "ci_high": test.cell.high,
-                "low": test.low,
+                "value": test.number.value,
+                "ci_low": test.number.low,
+                "ci_high": test.number.high,
+                "low": None if test.low == -inf else test.low,
                 "high": None if test.high == inf else test.high,
-                "text": written(test.cell),
+                "text": written(test.number),
             }
             for test in conclusion.tests
         ],
@@ -165,7 +165,7 @@ def _record(conclusion: Conclusion, decision: ClaimDecision, context: int) -> di
 
 
 def _n_seeds(tests: Sequence[RangeTest]) -> int:
-    return min(test.cell.n_seeds for test in tests)
+    return min(test.number.n_seeds for test in tests)
 
 
 def _sentence(
@@ -193,7 +193,7 @@ def _algorithms(evidence: Evidence) -> Iterator[Conclusion]:
     for subject, ratio in evidence.tests(ALGORITHM, "loss_ratio").items():
         if subject not in cosines:  # a linear system: there is no query whose x a prediction is sensitive to
             continue
-        cosine, has_ratio = cosines[subject], ratio.cell.value is not None
+        cosine, has_ratio = cosines[subject], ratio.number.value is not None
         apart = seeds_apart(evidence.by_seed("loss_ratio", subject), ratio.low, ratio.high) if has_ratio else ""
         yield Conclusion(
             Statement(ALGORITHM, (ratio, cosine)),
@@ -208,16 +208,18 @@ def _algorithm_sentence(subject: Subject, ratio: RangeTest, cosine: RangeTest, a
     does = f"“{subject.network}” does what {subject.reference} does"
     but = f" from every seed: {apart}" if apart else _but(ratio)
     does_not = f"“{subject.network}” does not do what {subject.reference} does{but}"
-    times = f"its loss is {written(ratio.cell)} times as large" if ratio.cell.value is not None else ratio.cell.text
+    times = (
+        f"its loss is {written(ratio.number)} times as large" if ratio.number.value is not None else ratio.number.text
+    )
     title = f"“{subject.network}” as {subject.reference}"
 
     def say(decision: Decision) -> Finding:
         is_contradicted = decision.verdict == Verdict.CONTRADICTED
         seeds = f", a mean over seeds of which {apart}" if apart and not is_contradicted else ""
-        values = f"{times}{seeds}; the cosine of their sensitivities {written(cosine.cell)}"
+        values = f"{times}{seeds}; the cosine of their sensitivities {written(cosine.number)}"
         added = " (its seeds disagree)" if apart else _ADDED.get(standing(ratio), "")
         about = title + added * is_contradicted
-        n_seeds = ratio.cell.n_seeds
+        n_seeds = ratio.number.n_seeds
         return _sentence(ALGORITHM, subject.world, does, does_not, values, about, n_seeds)(decision)
 
     return say
@@ -242,9 +244,9 @@ def _preconditioners(evidence: Evidence) -> Iterator[Conclusion]:
     for subject, distance in evidence.tests(PRECONDITIONER, "preconditioner_distance").items():
         own = f"the preconditioner of “{subject.network}”"
         yes, no = (f"{own} is {negation}that of the {subject.reference}" for negation in ("", "not "))
-        values = f"relative Frobenius distance {written(distance.cell)}; up to {distance.high:g} counts as equal"
+        values = f"relative Frobenius distance {written(distance.number)}; up to {distance.high:g} counts as equal"
         about = f"“{subject.network}”"
-        say = _sentence(PRECONDITIONER, subject.world, yes, no, values, about, distance.cell.n_seeds)
+        say = _sentence(PRECONDITIONER, subject.world, yes, no, values, about, distance.number.n_seeds)
         yield Conclusion(Statement(PRECONDITIONER, (distance,)), subject, about, say)
 
 
@@ -257,7 +259,7 @@ def _matching(evidence: Evidence) -> Iterator[Conclusion]:
     for (world, best), others in margins.items():
         own = f"“{best}”, whose attention is the world’s kernel,"
         yes, no = f"{own} has the lowest loss", f"{own} does not have the lowest loss"
-        above = [f"{written(margin.cell)} of “{network}”" for network, margin in others.items()]
+        above = [f"{written(margin.number)} of “{network}”" for network, margin in others.items()]
         values, tests = f"by how much the others’ losses are higher: {listed(above)}", tuple(others.values())
         say = _sentence(MATCHING, world, yes, no, values, f"“{best}”", _n_seeds(tests))
         yield Conclusion(Statement(MATCHING, tests), Subject(world, best, ""), f"“{best}”", say)
@@ -278,7 +280,7 @@ def _least_squares(evidence: Evidence, dimensions: Mapping[str, int]) -> Iterato
         if tests:
             error = f"with more than {dimension} states seen, the error of “{subject.network}”"
             yes, no = (f"{error} is {adverb} within 10 % of {reference}’" for adverb in ("always", "not always"))
-            cells = {place: test.cell for place, test in tests.items()}
+            cells = {place: test.number for place, test in tests.items()}
             about, numbers = f"“{subject.network}”", tuple(tests.values())
             say = _sentence(
                 LEAST_SQUARES, subject.world, yes, no, _extremes(cells, numbers[0].low), about, _n_seeds(numbers)
@@ -301,8 +303,8 @@ def _extremes(ratios: Mapping[float, Number], bound: float) -> str:
 def _without_loss(evidence: Evidence) -> Iterator[Conclusion]:
     """The networks of which there is nothing to say, for they diverged."""
     for subject, loss in evidence.tests(LEARNED, "loss").items():
-        if loss.cell.value is None and not subject.reference:
-            network, world, why = subject.network, subject.world, loss.cell.text
+        if loss.number.value is None and not subject.reference:
+            network, world, why = subject.network, subject.world, loss.number.text
 
             def say(decision: Decision, network: str = network, world: str = world, why: str = why) -> Finding:
                 sentence = f"Undecided: in {world}, nothing can be said of “{network}”: {why}."

@@ -127,10 +127,8 @@ def ratio_row(above: Sequence[Tensor], below: Tensor) -> Row:
 
 def blocks(scores: Float[Tensor, " sequences"], n_blocks: int = BLOCKS) -> Float[Tensor, " blocks"]:
     """Means of equally many neighbours, in float64: sequences are independent, so to resample blocks of them is to
-    resample them. The scores themselves where they are few, or no multiple of `n_blocks` or `BLOCKS`. A block is
-    infinite where a score is."""
-    if len(scores) > n_blocks and len(scores) % n_blocks:
-        n_blocks = BLOCKS
+    resample them. The scores themselves where they are few, or no multiple of `n_blocks`. A block is infinite where a
+    score is."""
     several = len(scores) // n_blocks if len(scores) % n_blocks == 0 else 1
     grouped = scores.double().reshape(-1, several)
     return torch.where(grouped.isinf().any(dim=1), torch.inf, grouped.mean(dim=1))
@@ -138,8 +136,8 @@ def blocks(scores: Float[Tensor, " sequences"], n_blocks: int = BLOCKS) -> Float
 
 CLAIM_RESAMPLES = 20_000
 """More than for intervals in tables: a p-value that is corrected for many statements must be able to be small."""
-CLAIM_BLOCKS = 256
-"""So few that so many resamples of them fit into memory; where scores are no multiple, `BLOCKS` and fewer resamples."""
+CLAIM_BLOCKS = (512, 128)
+"""At most and at least so many: so few that so many resamples of them fit into memory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,8 +150,8 @@ class ClaimedRow(Row):
 
 def claimed_scores(row: Row, scores: Sequence[Tensor]) -> ClaimedRow:
     """A row of `score_row(scores)`, to decide a claim by."""
-    values = torch.stack([blocks(score, CLAIM_BLOCKS) for score in scores])[..., None]
-    return _claimed(row, mean_over_seeds(resample_means(values, _resamples(values.shape[1]), 0), "demonstrations"))
+    values = torch.stack([_claim_blocks(score) for score in scores])[..., None]
+    return _claimed(row, mean_over_seeds(resample_means(values, CLAIM_RESAMPLES, 0), "demonstrations"))
 
 
 def claimed_seeds(row: Row, values: Sequence[float]) -> ClaimedRow:
@@ -166,9 +164,8 @@ def claimed_ratio(row: Row, above: Sequence[Tensor], below: Tensor) -> ClaimedRo
     """A row of `ratio_row(above, below)`, to decide a claim by."""
     if row.value is None:  # a ratio to nothing, or of what diverged
         return _claimed(row, None)
-    numerators = torch.stack([blocks(losses, CLAIM_BLOCKS) for losses in above]).numpy()
-    resamples = _resamples(numerators.shape[1])
-    ratios = resample_ratios(numerators, blocks(below, CLAIM_BLOCKS).numpy(), resamples, 0)
+    numerators = torch.stack([_claim_blocks(losses) for losses in above]).numpy()
+    ratios = resample_ratios(numerators, _claim_blocks(below).numpy(), CLAIM_RESAMPLES, 0)
     return _claimed(row, mean_over_seeds(ratios, "demonstrations"))
 
 
@@ -176,5 +173,11 @@ def _claimed(row: Row, mean: ResampledMean | None) -> ClaimedRow:
     return ClaimedRow(**{column: getattr(row, column) for column in COLUMNS}, mean=None if row.value is None else mean)
 
 
-def _resamples(n_blocks: int) -> int:
-    return CLAIM_RESAMPLES if n_blocks <= 4 * CLAIM_BLOCKS else 2_000
+def _claim_blocks(scores: Float[Tensor, " sequences"]) -> Float[Tensor, " blocks"]:
+    """Scores in as many equal blocks as divide them, which are few; of a number that none divides, the last are left
+    out. Where a score is missing, as a cosine may be of the few that are measured, blocks would lose their others."""
+    most, least = CLAIM_BLOCKS
+    if len(scores) <= most or scores.isnan().any():
+        return blocks(scores, len(scores))
+    n_blocks = next((n for n in range(most, least - 1, -1) if len(scores) % n == 0), most)
+    return blocks(scores[: len(scores) // n_blocks * n_blocks], n_blocks)

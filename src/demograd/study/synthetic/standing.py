@@ -25,7 +25,7 @@ class Standing(StrEnum):
 
 def standing(ratio: RangeTest) -> Standing:
     """By the range within which two losses count as the same."""
-    low, high = ratio.cell.low, ratio.cell.high
+    low, high = ratio.number.low, ratio.number.high
     if ratio.undecidable() or low is None or high is None:
         return Standing.OPEN
     if low > ratio.high:
@@ -42,9 +42,9 @@ def standing_in_words(ratio: RangeTest) -> str:
     nothing can be said."""
     match standing(ratio):
         case Standing.BETTER:
-            return f"its loss is at least {_floored(1 / max(ratio.cell.high or 0.0, 1e-12))} times below"
+            return f"its loss is at least {_floored(1 / max(ratio.number.high or 0.0, 1e-12))} times below"
         case Standing.WORSE:
-            return f"its loss is at least {_floored(ratio.cell.low or 0.0)} times as large"
+            return f"its loss is at least {_floored(ratio.number.low or 0.0)} times as large"
         case Standing.AS_GOOD:
             return "its loss is within 2 %"
         case Standing.AS_GOOD_OR_BETTER:
