@@ -8,12 +8,7 @@ from tests.study.synthetic.small import REGRESSION, study
 
 from demograd.study.synthetic.questions import problems as learners  # its names are not those of tests
 from demograd.study.synthetic.questions.comparison import against_rows, margin_rows, over_training_rows
-<<<<<<< HEAD
 from demograd.study.synthetic.references import ReferenceSpec, tuned
-from demograd.study.synthetic.table import problems as questions
-=======
-from demograd.study.synthetic.references import Wanted, tuned
->>>>>>> rows
 from demograd.study.synthetic.units import Trained
 from demograd.synthetic import SmallTransformer, seeded
 from demograd.words import Row
@@ -24,15 +19,9 @@ def margins(tmp_path: Path, networks: dict[str, dict[str, Any]], failed: dict[st
     worlds = {"from ReLU": REGRESSION["worlds"]["from ReLU"]}
     small = study(tmp_path, REGRESSION, networks=networks, worlds=worlds, mixes=[], seeds=[0, 1])
     losses = {name: [torch.full((5,), n + 1.0)] * 2 for n, name in enumerate(networks) if name not in failed}
-<<<<<<< HEAD
-    problems = questions.Problems(small, "from ReLU", seeded("test", 0))()
-    compared = questions.Tested(small, "from ReLU", problems, {}, failed, [], losses, {})
-    return {f"{row['model']} over {row['method']}": row for row in margin_rows(compared)}
-=======
     problems = learners.Problems(small, "from ReLU", seeded("test", 0))()
     compared = learners.Tested(small, "from ReLU", problems, {}, failed, [], losses, {})
     return {f"{row.model} over {row.method}": row for row in margin_rows(compared)}
->>>>>>> rows
 
 
 def test_margins_are_between_networks_that_differ_in_their_attention_alone(tmp_path: Path) -> None:
@@ -74,17 +63,7 @@ def test_in_one_dimension_there_is_no_cosine_and_all_else_is_compared(tmp_path: 
     architecture = small.networks["linear"].architecture()
     initial = {seed: SmallTransformer(architecture, 2, seed).requires_grad_(False) for seed in (0, 1)}
     networks = {"linear": {seed: Trained(network, torch.ones(1), "ok") for seed, network in initial.items()}}
-<<<<<<< HEAD
     references = [tuned(small.world("sine"), ReferenceSpec("least squares"), {})]
-    compared = questions.tested(
-        small, "sine", references, networks, questions.Problems(small, "sine", seeded("test", 0))()
-    )
-    rows = {row["metric"]: row for row in against_rows(compared) if "seed" not in row}
-    assert rows["sensitivity_cosine"]["status"] == "in one dimension a cosine is a sign"
-    assert "value" not in rows["sensitivity_cosine"] and rows["sensitivity_cosine"]["n_missing"] == 128
-    assert rows["sensitivity_distance"]["value"] > 0 and rows["loss_ratio"]["value"] > 0
-=======
-    references = [tuned(small.world("sine"), Wanted("least squares"), {})]
     compared = learners.tested(
         small, "sine", references, networks, learners.Problems(small, "sine", seeded("test", 0))()
     )
@@ -92,5 +71,4 @@ def test_in_one_dimension_there_is_no_cosine_and_all_else_is_compared(tmp_path: 
     assert rows["sensitivity_cosine"].status == "in one dimension a cosine is a sign"
     assert rows["sensitivity_cosine"].value is None and rows["sensitivity_cosine"].n_missing == 128
     assert (rows["sensitivity_distance"].value or 0) > 0 and (rows["loss_ratio"].value or 0) > 0
->>>>>>> rows
     assert list(over_training_rows(compared, networks)) == []
