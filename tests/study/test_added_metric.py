@@ -133,6 +133,16 @@ def test_what_a_metric_asks_to_be_recorded_is_recorded(small_model: Path, tmp_pa
     assert len(overall(tmp_path / "out", "difference_of_entropies", "FT")) == 1
 
 
+def test_a_metric_of_training_queries_without_spans_is_computed(small_model: Path, tmp_path: Path) -> None:
+    @metric("training tokens", source="me", group="similarity", bounds=(0, torch.inf))
+    def training_tokens(ft: Observation, training_queries: list[Tensor]) -> Tensor:
+        """Number of tokens that FT learned from."""
+        return torch.full_like(ft.attention_output[..., 0], sum(len(queries) for queries in training_queries))
+
+    started_settings(small_model, tmp_path / "out")
+    assert overall(tmp_path / "out", "training_tokens", "FT")[0] > 0
+
+
 def test_a_metric_that_no_study_can_compute_is_refused() -> None:
     with pytest.raises(ValueError, match="the metric mine takes gradient; studies give a, b, ft, icl"):
 

@@ -17,6 +17,7 @@ _ALWAYS = ("size", "performance")
 _OBSERVED = {"zsl", "icl", "ft", "other", "a", "b"}
 """Arguments of metrics that are observations of a cell; `other` and `b` are FT, `a` is ICL."""
 _TUNED = {"ft", "other", "b"}
+_OF_DEMONSTRATIONS = {"spans", "training_queries"}
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ def metrics_of_fine_tuning(study: Study) -> list[str]:
 
 def metrics_of_demonstrations(study: Study) -> list[str]:
     """The metrics that have a meaning only where FT saw the demonstrations of ICL: controls have none of them."""
-    return [name for name in measured_metrics(study) if "spans" in METRICS[name].arguments]
+    return [name for name in measured_metrics(study) if _OF_DEMONSTRATIONS & {*METRICS[name].arguments}]
 
 
 def extras_of(metrics: Iterable[str], setting: str) -> frozenset[Extra]:
