@@ -121,9 +121,17 @@ def takes_reordered_icl(metric: Metric) -> bool:
 
 
 def versions(study: Study) -> dict[str, int]:
-    """Of every measure that the study asks for, and of every metric that its cells may then hold: what changes them is
-    another version, or another name here."""
-    metrics = {name for name in METRICS if is_asked(study, name)} | {*metrics_of_fine_tuning(study)}
+    """Of every measure that the study asks for, and of every metric that its cells and observations may then hold or
+    record for: what changes them is another version, or another name here.
+
+    Others of the measure `performance` are computed anew whenever the table is written.
+    """
+    computed = {*metrics_of_fine_tuning(study), *metrics_of_demonstrations(study)}
+    metrics = {
+        name
+        for name in measured_metrics(study)
+        if name in computed or METRICS[name].measure != "performance" or METRICS[name].extras
+    }
     all_measures = measures()
     return {
         **{f"measure {name}": all_measures[name].version for name in sorted(study.measures)},
