@@ -120,7 +120,7 @@ def takes_reordered_icl(metric: Metric) -> bool:
     return metric.group != "implicit_update" and needed <= recorded
 
 
-def versions(study: Study) -> dict[str, int]:
+def versions(study: Study) -> dict[str, int | str]:
     """Of every measure that the study asks for, and of every metric that its cells and observations may then hold or
     record for: what changes them is another version, or another name here.
 
@@ -135,5 +135,5 @@ def versions(study: Study) -> dict[str, int]:
     all_measures = measures()
     return {
         **{f"measure {name}": all_measures[name].version for name in sorted(study.measures)},
-        **{f"metric {name}": METRICS[name].version for name in sorted(metrics)},
+        **{f"metric {name}": METRICS[name].version_in_keys for name in sorted(metrics)},
     }
