@@ -201,13 +201,13 @@ def test_a_class_of_another_module_or_file_has_another_key(tmp_path: Path, monke
     key = key_of_method("notebook", SOURCE)
     assert key_of_method("another", SOURCE) != key
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
     keys = []
     for source in (SOURCE, SOURCE, SOURCE.replace("1.5", "2.5")):
         (tmp_path / "file_of_mine.py").write_text(source)
         monkeypatch.delitem(sys.modules, "file_of_mine", raising=False)
-        monkeypatch.setattr(sys, "dont_write_bytecode", True)
-        keys.append(import_module("file_of_mine").Mine(learning_rate=0.1).key())
         registry._METHODS.pop("Mine")
+        keys.append(import_module("file_of_mine").Mine(learning_rate=0.1).key())
     assert keys[0] == keys[1] != keys[2]
 
 
