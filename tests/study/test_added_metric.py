@@ -24,6 +24,7 @@ from demograd.metrics.registry import Metrics
 from demograd.observe import Observation
 from demograd.report import write_report
 from demograd.study import Workers, make_study, measures, run_study
+from demograd.study.language_model.measures import versions as versions_of
 from demograd.words import Extra
 
 SMALL: dict[str, Any] = {
@@ -131,6 +132,42 @@ def test_what_a_metric_asks_to_be_recorded_is_recorded(small_model: Path, tmp_pa
     assert measures()["mine"].metrics == ("difference_of_entropies",)
     started_settings(small_model, tmp_path / "out", measures=["mine"])
     assert len(overall(tmp_path / "out", "difference_of_entropies", "FT")) == 1
+
+
+def test_a_metric_of_training_queries_without_spans_is_computed(small_model: Path, tmp_path: Path) -> None:
+    @metric("training tokens", source="me", group="similarity", bounds=(0, torch.inf))
+    def training_tokens(ft: Observation, training_queries: list[Tensor]) -> Tensor:
+        """Number of tokens that FT learned from."""
+        return torch.full_like(ft.attention_output[..., 0], sum(len(queries) for queries in training_queries))
+
+    started_settings(small_model, tmp_path / "out")
+    assert overall(tmp_path / "out", "training_tokens", "FT")[0] > 0
+
+
+def test_a_metric_with_the_name_of_another_is_refused() -> None:
+    source = guide_code("A metric")
+    before = METRICS["sim_aou"]
+    with pytest.raises(UserError, match=r"Two metrics are called sim_aou: demograd\.metrics\.\S+ and guide\.sim_aou"):
+        exec(source.replace("def sim_aou_sign", "def sim_aou"), {"__name__": "guide"})
+    assert METRICS["sim_aou"] is before
+    exec(source, {"__name__": "guide"})
+    mine = METRICS["sim_aou_sign"]
+    with pytest.raises(UserError, match=r"Two metrics are called sim_aou_sign: guide\.\S+ and another\."):
+        exec(source, {"__name__": "another"})
+    assert METRICS["sim_aou_sign"] is mine
+
+
+def test_a_function_defined_anew_with_other_code_has_another_version_in_keys() -> None:
+    study, versions = make_study({"measures": ["similarity"]}), set()
+    source = guide_code("A metric")
+    for changed in (source, source, source.replace("mean(dim=-1)", "mean(dim=-2)"), source.replace(".mean(", ".sum(")):
+        exec(changed, {"__name__": "guide"})
+        versions.add(versions_of(study)["metric sim_aou_sign"])
+    assert len(versions) == 3
+    del METRICS["sim_aou_sign"]
+    exec(source, {"__name__": "another"})
+    assert versions_of(study)["metric sim_aou_sign"] not in versions
+    assert versions_of(study)["metric sim_aou"] == METRICS["sim_aou"].version
 
 
 def test_a_metric_that_no_study_can_compute_is_refused() -> None:

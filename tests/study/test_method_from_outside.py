@@ -159,8 +159,65 @@ def test_numbers_of_another_method_or_version_have_another_key() -> None:
     class Later(Noisy):
         version = 2
 
-    assert Later(learning_rate=0.1).key() == noisy.key() | {"version": 2}
+    later = Later(learning_rate=0.1).key()
+    assert later | {"defined as": later["defined as"][1:]} == noisy.key() | {"version": 2}
     assert replace(noisy, noise=1.0).key() != noisy.key()
+
+
+SOURCE = """
+from dataclasses import dataclass
+
+from demograd import GradientDescent
+from demograd.learn import method
+
+
+@method("Mine")
+@dataclass(frozen=True, kw_only=True)
+class Mine(GradientDescent):
+    '''A method.'''
+
+    factor = 1.5
+
+    def train(self, training):
+        training.update(0.0, 1 if self.name in {"a", "b", "c"} else [])
+"""
+
+
+def key_of_method(module: str, source: str) -> dict[str, object]:
+    """The key of the method `Mine`, defined as a notebook does: no file has its source."""
+    registry._METHODS.pop("Mine", None)
+    exec(source, {"__name__": module})
+    return methods()["Mine"](learning_rate=0.1).key()
+
+
+@pytest.mark.parametrize("change", [("0.0, 1", "0.0, 2"), ("training.update", "training.record"), ("1.5", "2.5")])
+def test_a_class_defined_anew_with_other_code_has_another_key(change: tuple[str, str]) -> None:
+    key = key_of_method("notebook", SOURCE)
+    assert key_of_method("notebook", SOURCE) == key
+    assert key_of_method("notebook", SOURCE.replace(*change)) != key
+
+
+def test_a_class_of_another_module_or_file_has_another_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = key_of_method("notebook", SOURCE)
+    assert key_of_method("another", SOURCE) != key
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    keys = []
+    for source in (SOURCE, SOURCE, SOURCE.replace("1.5", "2.5")):
+        (tmp_path / "file_of_mine.py").write_text(source)
+        monkeypatch.delitem(sys.modules, "file_of_mine", raising=False)
+        registry._METHODS.pop("Mine")
+        keys.append(import_module("file_of_mine").Mine(learning_rate=0.1).key())
+    assert keys[0] == keys[1] != keys[2]
+
+
+def test_the_key_of_a_class_without_a_source_is_the_same_in_another_process() -> None:
+    code = f"exec({SOURCE!r}, space := {{'__name__': 'notebook'}}); print(space['Mine'](learning_rate=0.1).key())"
+    outputs = []
+    for seed in ("1", "2"):  # of hashes: the order of sets
+        environment = {**os.environ, "PYTHONPATH": str(Path(registry.__file__).parents[2]), "PYTHONHASHSEED": seed}
+        outputs.append(subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=True))
+    assert outputs[0].stdout == outputs[1].stdout != b""
 
 
 def test_a_class_defined_anew_takes_its_place_and_another_is_refused() -> None:

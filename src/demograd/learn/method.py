@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal, TypeVar
 
 from demograd import learn, models
 from demograd.errors import UserError, quoted
-from demograd.extensions import load_entry_points
+from demograd.extensions import fingerprint, load_entry_points
 from demograd.learn.cost import Flops, NetworkSizes, SequenceSizes
 from demograd.learn.subset import ParameterSubset
 from demograd.numbers import Real, Whole
@@ -35,7 +35,10 @@ class Method(ABC):
     name: ClassVar[str]
     """The name under which `@method` registered the class."""
     version: ClassVar[int] = 1
-    """The version of its numbers, part of a cell's key: raise it when the method computes something else."""
+    """The version of its numbers, part of a cell's key: raise it when the method computes something else. The source
+    of a class from outside demograd is in the key too: raise it for what that does not show."""
+    _fingerprint: ClassVar[str]
+    """Of a class from outside demograd: module, name and hash of its source."""
     layer_causal: ClassVar[bool] = False
     """Whether each layer learns from a loss of its own and no gradient crosses a block's boundary: then one layer's
     graph is held at a time, and `which: all` means the parameters of the blocks."""
@@ -55,6 +58,11 @@ class Method(ABC):
     linearised: bool = field(default=False, metadata={"words": {True: "linearised"}})
     """Observe the first-order change h + J·ΔW of the whole update ΔW, with all weights as they were before. What is
     observed then need not be a distribution: first-order log-probabilities do not add up to one."""
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        if not cls._is_built_in():
+            cls._fingerprint = fingerprint(cls)
 
     def __post_init__(self) -> None:
         if not 0 <= self.learning_rate <= LARGEST_RATE:
@@ -117,12 +125,15 @@ class Method(ABC):
     def key(self) -> dict[str, Any]:
         """The settings that numbers depend on, with the method's name and version, for the key of a unit of work.
 
-        demograd's own methods go by the name of their class. Those of users go by their registered name, so that a
-        class of theirs that is called like one of demograd's is never taken for it.
+        demograd's own methods go by the name of their class. Those of users go by their registered name, by module and
+        name of their class, and by its source and that of their classes that it is derived from.
         """
         version = {} if self.version == 1 else {"version": self.version}
-        kind = type(self).__name__ if self._is_built_in() else f"method {self.name}"
-        return {"kind": kind, **version, **asdict(self)}
+        if self._is_built_in():
+            return {"kind": type(self).__name__, **version, **asdict(self)}
+        fingerprints = [vars(base)["_fingerprint"] for base in type(self).__mro__ if "_fingerprint" in vars(base)]
+        # with blanks: no option can have this name
+        return {"kind": f"method {self.name}", "defined as": fingerprints, **version, **asdict(self)}
 
     @classmethod
     def _is_built_in(cls) -> bool:

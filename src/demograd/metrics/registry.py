@@ -14,7 +14,8 @@ from pathlib import Path
 from threading import RLock
 from typing import Any, Literal, TypeVar
 
-from demograd.extensions import load_entry_points
+from demograd.errors import UserError
+from demograd.extensions import fingerprint, load_entry_points
 from demograd.words import Extra
 
 Group = Literal[
@@ -78,6 +79,8 @@ class Metric:
     """Whether the function has a keyword `seed`: studies pass the demonstration set's."""
     code: Callable[..., Any] | tuple[str, str] = ("", "")
     """The function; of this package, its module and its name."""
+    fingerprint: str = ""
+    """Of a function that is not of this package: module, name and hash of its source (`extensions.fingerprint`)."""
 
     @property
     def function(self) -> Callable[..., Any]:
@@ -97,6 +100,11 @@ class Metric:
     def is_of_another_package(self) -> bool:
         """Whether it was registered by a script, a notebook or an entry point."""
         return not isinstance(self.code, tuple)
+
+    @property
+    def version_in_keys(self) -> int | str:
+        """The version, and what else tells a function from outside the package from another."""
+        return f"{self.version}, {self.fingerprint}" if self.fingerprint else self.version
 
     def described(
         self, code: Callable[..., Any] | tuple[str, str], name: str, docstring: str, parameters: Mapping[str, bool]
@@ -185,7 +193,8 @@ def metric(
     part: str = "",
     after: str = "",
 ) -> Callable[[Function], Function]:
-    """Register a function as a metric; one of the same name takes its place.
+    """Register a function as a metric. One defined anew in the same module, as a notebook does, takes the place of the
+    one before.
 
     Its parameters without a default say what it is given: observations by their setting (`zsl`, `icl`, `ft`; `other`:
     ICL or FT; `observation`: each), the demonstrations' `spans`, FT's `training_queries`. A keyword `seed` is given the
@@ -204,12 +213,14 @@ def metric(
         extras: setting (ZSL, ICL, FT) → what must be recorded of it besides (`observe(…, extras=…)`).
         has_ceiling: whether it is a cosine of updates, of which √r is a ceiling (`noise_ceiling`).
         version: raised when the definition changes: it is in the keys of cells, so that none answers that was computed
-            by another definition.
+            by another definition. Of a function from outside the package, a hash of its source is there too: raise the
+            version for what its source does not show, as a function that it calls.
         part: attribute of what the function returns that is this metric's value; by default all of it is.
         after: name of the metric that it follows in lists and in the results; by default it comes last.
 
     Raises:
         ValueError: there is no definition, or the function takes what no study gives.
+        UserError: a metric of demograd's, or of another module, has this name.
     """
     registered = Metric(
         title,
@@ -239,12 +250,33 @@ def metric(
                 raise ValueError(
                     f"the metric {described.name} takes {unknown}; studies give {', '.join(sorted(ARGUMENTS))}"
                 )
-            METRICS[described.name] = described
+            _refuse_another(described.name, function)
+            METRICS[described.name] = replace(described, fingerprint=fingerprint(function))
         if "**Source:**" not in docstring:
             function.__doc__ = f"{docstring}\n\n**Source:** {source}."
         return function
 
     return register
+
+
+def _refuse_another(name: str, function: Callable[..., Any]) -> None:
+    """
+    Raises:
+        UserError: a metric of demograd's, or of another module, has this name.
+    """
+    before = METRICS.get(name)
+    if before is None:
+        return
+    module, function_name = (
+        before.code if isinstance(before.code, tuple) else (before.code.__module__, before.code.__qualname__)
+    )
+    if module != function.__module__:
+        raise UserError(
+            f"Two metrics are called {name}: {module}.{function_name} and "
+            f"{function.__module__}.{function.__qualname__}",
+            "a name for each",
+            "Rename yours, or give it a name in @metric(…, name=…)",
+        )
 
 
 def compute(names: Iterable[str], arguments: Mapping[str, Any], seed: int = 0) -> dict[str, Any]:

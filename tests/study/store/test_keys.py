@@ -132,7 +132,9 @@ def test_what_draws_untrained_weights_matters_to_these_alone() -> None:
 
 def registered(monkeypatch: pytest.MonkeyPatch, measure: str, **changes: Any) -> None:
     """Register one more metric, as a user does, in an existing measure or in a new one."""
-    mine = replace(METRICS["sim_aou"], name="mine", title="mine", source="me", measure=measure, **changes)
+    mine = replace(
+        METRICS["sim_aou"], **{"name": "mine", "title": "mine", "source": "me", "measure": measure} | changes
+    )
     monkeypatch.setitem(METRICS, "mine", mine)
 
 
@@ -153,6 +155,27 @@ def test_a_metric_that_is_new_or_of_another_version_makes_other_cells_of_the_sam
     raised, also = keys(study())
     assert len({*before, *added, *raised}) == 3 * len(before)
     assert observed == same == also
+
+
+def test_a_metric_of_spans_that_every_study_measures_makes_other_cells(monkeypatch: pytest.MonkeyPatch) -> None:
+    before, observed = keys(study())
+    size = {"group": "size", "arguments": ("icl", "ft", "spans")}
+    registered(monkeypatch, "size", **size)
+    added, same = keys(study())
+    registered(monkeypatch, "size", version=2, **size)
+    raised, also = keys(study())
+    assert len({*before, *added, *raised}) == 3 * len(before)
+    assert observed == same == also
+
+
+def test_an_extra_of_a_metric_of_performance_makes_other_observations(monkeypatch: pytest.MonkeyPatch) -> None:
+    before, observed = keys(study())
+    registered(monkeypatch, "performance", group="performance", arguments=("observation",))
+    assert keys(study()) == (before, observed), "which nothing is recorded for"
+    recorded = {"ICL": ("next_token_log_probs",)}
+    registered(monkeypatch, "performance", group="performance", arguments=("observation",), extras=recorded)
+    added, other = keys(study())
+    assert set(added).isdisjoint(before) and other != observed
 
 
 def test_a_measure_of_ones_own_makes_other_cells(monkeypatch: pytest.MonkeyPatch) -> None:

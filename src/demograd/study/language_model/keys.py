@@ -46,9 +46,9 @@ class Inputs:
     numerics: int
     initialisation: str
     """The libraries that draw untrained weights: other versions may draw others."""
-    versions: Mapping[str, int] = field(default_factory=dict)
-    """`metric NAME` and `measure NAME` → version, of all that the study asked for when it ran (`measures.versions`);
-    empty in folders from before they were kept."""
+    versions: Mapping[str, int | str] = field(default_factory=dict)
+    """`metric NAME` and `measure NAME` → version, of all that the study measured when it ran (`measures.versions`); of
+    a metric from outside the package also its source. Empty in folders from before they were kept."""
 
 
 def inputs_of(study: Study, tokens: Mapping[str, Mapping[str, str]], load: Callable[[str], Model]) -> Inputs:

@@ -17,6 +17,7 @@ _ALWAYS = ("size", "performance")
 _OBSERVED = {"zsl", "icl", "ft", "other", "a", "b"}
 """Arguments of metrics that are observations of a cell; `other` and `b` are FT, `a` is ICL."""
 _TUNED = {"ft", "other", "b"}
+_OF_DEMONSTRATIONS = {"spans", "training_queries"}
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ def metrics_of_fine_tuning(study: Study) -> list[str]:
 
 def metrics_of_demonstrations(study: Study) -> list[str]:
     """The metrics that have a meaning only where FT saw the demonstrations of ICL: controls have none of them."""
-    return [name for name in measured_metrics(study) if "spans" in METRICS[name].arguments]
+    return [name for name in measured_metrics(study) if _OF_DEMONSTRATIONS & {*METRICS[name].arguments}]
 
 
 def extras_of(metrics: Iterable[str], setting: str) -> frozenset[Extra]:
@@ -119,12 +120,20 @@ def takes_reordered_icl(metric: Metric) -> bool:
     return metric.group != "implicit_update" and needed <= recorded
 
 
-def versions(study: Study) -> dict[str, int]:
-    """Of every measure that the study asks for, and of every metric that its cells may then hold: what changes them is
-    another version, or another name here."""
-    metrics = {name for name in METRICS if is_asked(study, name)} | {*metrics_of_fine_tuning(study)}
+def versions(study: Study) -> dict[str, int | str]:
+    """Of every measure that the study asks for, and of every metric that its cells and observations may then hold or
+    record for: what changes them is another version, or another name here.
+
+    Others of the measure `performance` are computed anew whenever the table is written.
+    """
+    computed = {*metrics_of_fine_tuning(study), *metrics_of_demonstrations(study)}
+    metrics = {
+        name
+        for name in measured_metrics(study)
+        if name in computed or METRICS[name].measure != "performance" or METRICS[name].extras
+    }
     all_measures = measures()
     return {
         **{f"measure {name}": all_measures[name].version for name in sorted(study.measures)},
-        **{f"metric {name}": METRICS[name].version for name in sorted(metrics)},
+        **{f"metric {name}": METRICS[name].version_in_keys for name in sorted(metrics)},
     }

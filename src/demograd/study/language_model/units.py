@@ -55,7 +55,7 @@ class PromptObservations(Unit):
     icl_key: str
     orders_key: str | None
     """None: the study looks at no other order."""
-    versions: Mapping[str, int] = field(default_factory=dict, repr=False)
+    versions: Mapping[str, int | str] = field(default_factory=dict, repr=False)
     """`metric NAME` and `measure NAME` → version, as its keys and those of its cells have them."""
     prepared: Prepared | None = field(default=None, repr=False)
     """The token ids, where it is computed."""
@@ -204,13 +204,13 @@ def _prompt_observations(study: Study, world: World, inputs: Inputs) -> PromptOb
     )
 
 
-def _require_metrics(versions: Mapping[str, int]) -> None:
+def _require_metrics(versions: Mapping[str, int | str]) -> None:
     """That this process has the metrics that the keys were made with: without one, a cell would lack its scores.
 
     Raises:
         UserError: it does not, as where a notebook registered a metric and another process computes.
     """
-    local = {f"metric {name}": metric.version for name, metric in METRICS.items()}
+    local = {f"metric {name}": metric.version_in_keys for name, metric in METRICS.items()}
     lacking = [name for name, version in versions.items() if name.startswith("metric ") and local.get(name) != version]
     if lacking:
         raise UserError(
