@@ -32,10 +32,6 @@ class Check:
     model: str | None = None
     k: int | None = None
 
-    def is_about(self, model: str, weights: str, task: str, k: int | None) -> bool:
-        """Whether the check is about this model, state of the weights, task and k."""
-        return (self.weights, self.task) == (weights, task) and self.model in (None, model) and self.k in (None, k)
-
 
 @dataclass(frozen=True)
 class Finding:
