@@ -26,7 +26,7 @@ from demograd.study.language_model.claims import check_claims
 from demograd.study.language_model.grid import World
 from demograd.study.language_model.keys import cell_key, read_inputs
 from demograd.study.language_model.objections import Validity, objection_to
-from demograd.words import Weights
+from demograd.words import NO_VERDICTS, WRITE_VERDICTS, Weights
 
 Comparisons = dict[str, list[dict[str, Any]]]
 
@@ -236,6 +236,21 @@ def test_page_terminal_and_notebook_say_the_sentence_of_the_claims_file(
     printed = " ".join(capsys.readouterr().out.split())
     page = " ".join(html.unescape(re.sub("<[^>]*>", "", write_report(out).read_text(encoding="utf-8"))).split())
     assert printed.count(sentence) == 2 and sentence in page
+
+
+@pytest.mark.parametrize("older", ["no claims.json", "claims without a finding"])
+def test_a_folder_without_verdicts_is_refused_with_the_sentence_of_its_page(
+    finished: tuple[Study, Path], tmp_path: Path, older: str
+) -> None:
+    folder = RunFolder(shutil.copytree(finished[1], tmp_path / "run"))
+    record = folder.read_json("claims.json")
+    (folder.path / "claims.json").unlink()
+    if older == "claims without a finding":
+        folder.write_json("claims.json", {name: record[name] for name in ("correction", "claims")})
+    with pytest.raises(demograd.UserError, match=re.escape(NO_VERDICTS)) as refused:
+        _ = demograd.open_run(folder.path).finding
+    assert refused.value.do.lower() == WRITE_VERDICTS
+    assert read_run(folder.path).finding.reason == f"{NO_VERDICTS}; {WRITE_VERDICTS}"
 
 
 @pytest.fixture(scope="module")
