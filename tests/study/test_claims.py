@@ -184,6 +184,17 @@ def test_a_claim_about_fine_tuning_needs_both_gates(
             assert comparison["p_corrected"] is not None
 
 
+def test_the_finding_quotes_the_gate_of_the_cells_that_it_is_about(
+    finished: tuple[Study, Path], tmp_path: Path
+) -> None:
+    study, out = finished
+    folder = RunFolder(shutil.copytree(out, tmp_path / "run"))
+    learning, tuning = gates(study, in_context_learning=(True, False), fine_tuning=(False, False))
+    others = [tuning | {"method": label, "message": f"that of {label}"} for label in ("GD slow 0.01", "GD 0.02")]
+    folder.write_json("validity.json", [learning, *others, tuning | {"message": "that of GD 0.01"}])
+    assert "resemble: that of GD 0.01 (" in check_claims(study, folder)["finding"]["sentence"]
+
+
 def test_what_gates_said_is_in_the_provenance_too(finished: tuple[Study, Path]) -> None:
     rows, provenance = (RunFolder(finished[1]).read_json(f"{name}.json") for name in ("validity", "provenance"))
     messages = [row["message"] for row in rows if row["check"] in ("in_context_learning", "fine_tuning")]

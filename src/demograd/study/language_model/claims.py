@@ -21,7 +21,7 @@ from demograd.study.language_model.claim_sides import Side, in_words, pairs
 from demograd.study.language_model.comparison import Comparison
 from demograd.study.language_model.findings import LEADING, findings_of
 from demograd.study.language_model.groups import CellGroup, WorldGroup, by_task_and_k
-from demograd.study.language_model.objections import Validity, invalid_worlds, objection_to, unresolved
+from demograd.study.language_model.objections import Validity, invalid_worlds, labels_read, objection_to, unresolved
 from demograd.study.language_model.scores import Scores, common_size
 from demograd.study.language_model.side_scores import side_curve, side_scores, why_no_scores
 from demograd.study.language_model.spec import Study
@@ -138,7 +138,9 @@ def _comparison(
         if differences.isinf().any()
         else (objection_to(invalid, claim, world, (left, right), curves, at) or unresolved((left, right), scores))
     )
-    return Comparison(*about, *means, test, differences.numel() - n_missing, n_missing, one_rate_each, objection)
+    counts = differences.numel() - n_missing, n_missing
+    labels = labels_read((left, right), curves, at)
+    return Comparison(*about, *means, test, *counts, one_rate_each, objection, labels)
 
 
 def _no_common_size(curves: Sequence[list[CellGroup]], at: float | None) -> str:

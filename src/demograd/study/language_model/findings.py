@@ -161,15 +161,16 @@ def _objection(subject: Subject, words: str, on: str, measured: Compared, validi
             f"Undecided: {on}, it was not checked whether {model} learns in context, so similarity to {method} cannot "
             "be called similarity to learning"
         ), "in-context learning was not checked"
-    reason = next((comparison.objection for comparison, _ in measured.values() if comparison.objection), "")
-    if not reason:
+    objected = next((comparison for comparison, _ in measured.values() if comparison.objection), None)
+    if objected is None:
         return None
+    reason, labels = objected.objection, objected.cell_labels
 
     def message(name: str) -> str:
         rows = [
             row
             for row in subject.checks(validity, name)
-            if not row["passed"] and (row["method"] is None or row["method"].startswith(f"{method} "))
+            if not row["passed"] and (row["method"] is None or row["method"] in labels)
         ]
         return f": {rows[0]['message']}" if rows and rows[0]["message"] else ""
 
