@@ -264,6 +264,38 @@ def test_a_folder_without_verdicts_is_refused_with_the_sentence_of_its_page(
     assert read_run(folder.path).finding.reason == f"{NO_VERDICTS}; {WRITE_VERDICTS}"
 
 
+def test_what_a_run_without_trained_weights_says_is_what_its_claims_decide(small_model: Path, tmp_path: Path) -> None:
+    controls = ["other_demonstrations", "permuted_labels"]
+    study = make_study(
+        small_settings(
+            small_model,
+            weights=["no_training"],
+            methods=["GD"],
+            learning_rates={"GD": [0.01]},
+            seeds=[*range(7)],
+            controls=controls,
+            queries=4,
+            measures=["similarity"],
+        )
+    )
+    folder = run_study(study, tmp_path / "run").folder
+    passed = gates(study, in_context_learning=(True, False), fine_tuning=(True, False))
+    folder.write_json("validity.json", [row | {"weights": "no_training"} for row in passed])
+    generator = torch.Generator().manual_seed(0)
+    for cell in cells(study):
+        record = folder.load_cell(key := cell_key(study, cell, read_inputs(folder)))
+        for setting in ("FT", *(f"FT_{control}" for control in controls)):
+            noise = 0.05 * torch.randn(record.tensors["FT/sim_aou"].shape, generator=generator)
+            record.tensors[f"{setting}/sim_aou"] = 0.6 * (setting == "FT") + noise
+        folder.save_cell(key, record)
+    record = check_claims(study, folder)
+    decided = [row for row in comparisons(record)["specificity"] if row["compared"].startswith("SimAOU, GD, no_training: FT")]
+    assert [row["verdict"] for row in decided] == ["supported"] * 2
+    assert record["finding"]["verdict"] == "supported" and "(no_training weights)" in record["finding"]["sentence"]
+    for row in decided:
+        assert f"{row['difference']:.3f} [{row['ci_low']:.3f}, {row['ci_high']:.3f}]" in record["finding"]["sentence"]
+
+
 @pytest.fixture(scope="module")
 def orders(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Study, RunFolder]:
     settings = small_settings(

@@ -42,13 +42,16 @@ def check_claims(study: Study, folder: RunFolder) -> dict[str, Any]:
     validity = folder.read_json("validity.json")
     invalid = invalid_worlds(validity)
     comparisons, of_untrained = list[Comparison](), list[Comparison]()
-    leading = claims_of("language_model")[LEADING]
+    is_trained = Weights.TRAINED in study.weights
+    leading = {weights: _about_weights(claims_of("language_model")[LEADING], weights) for weights in study.weights}
+    # a run without trained weights leads with its first ones, and decides of them what it says of them
+    claims = claims_of("language_model") | ({} if is_trained else {LEADING: leading[study.weights[0]]})
+    untrained = [leading[weights] for weights in study.weights if is_trained and weights != Weights.TRAINED]
     for same_world in by_task_and_k(study, folder):
-        for name, claim in claims_of("language_model").items():
+        for name, claim in claims.items():
             comparisons += _comparisons(study, same_world, name, claim, invalid)
-        for weights in (weights for weights in study.weights if weights != Weights.TRAINED):
-            untrained = {side: leading[side] | {"weights": weights} for side in ("left", "right")}
-            of_untrained += _comparisons(study, same_world, LEADING, leading | untrained, invalid)
+        for claim in untrained:
+            of_untrained += _comparisons(study, same_world, LEADING, claim, invalid)
     by_claim: dict[str, list[dict[str, Any]]] = {}
     decisions = decide_claims([comparison.statement for comparison in comparisons])
     for comparison, decision in zip(comparisons, decisions, strict=True):
@@ -57,6 +60,11 @@ def check_claims(study: Study, folder: RunFolder) -> dict[str, Any]:
     record = verdicts_record("language_model", by_claim, findings, _without(study))
     folder.write_json("claims.json", record)
     return record
+
+
+def _about_weights(claim: Mapping[str, Any], weights: str) -> dict[str, Any]:
+    """The claim with both sides of such weights."""
+    return {**claim, **{side: claim[side] | {"weights": weights} for side in ("left", "right")}}
 
 
 def _without(study: Study) -> str:
