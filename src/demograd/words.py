@@ -98,6 +98,11 @@ _READINGS = {
 }
 
 
+NO_VERDICTS = "this folder holds no verdicts (claims.json)"
+"""What is said of a run folder whose `claims.json` is absent, or of a version that kept no finding."""
+WRITE_VERDICTS = "the same `demograd run` command writes them"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
     """One number of `results.parquet`, whose columns are these fields (docs/run-folder.md); None is null there."""

@@ -46,12 +46,14 @@ def test_gd_is_what_the_papers_write(kind: str, random_model: MakeModel, random_
     assert assert_bit_near(model, sequences, GradientDescent(learning_rate=RATE), network) == pytest.approx(losses)
 
 
+@pytest.mark.parametrize("step", ["demonstration", "token"])
 @pytest.mark.parametrize("readout", ["block", "attention"])
 @pytest.mark.parametrize("kind", ["llama", "opt", "qwen3"])
 def test_lcgd_is_what_the_paper_writes(
-    kind: str, readout: Any, random_model: MakeModel, random_sequences: MakeSequences
+    kind: str, readout: Any, step: Any, random_model: MakeModel, random_sequences: MakeSequences
 ) -> None:
-    """Its released runs read the block's output, its formula the attention output."""
+    """Its released runs read the block's output, and step once per demonstration; its text reads the attention output,
+    and steps once per token."""
     model, sequences = random_model(kind), random_sequences(12, 7, 9)
     network = copy.deepcopy(model.network)
     anatomy = find_anatomy(network)
@@ -64,6 +66,9 @@ def test_lcgd_is_what_the_paper_writes(
         sequences,
         RATE,
         attentions if readout == "attention" else None,
+        step,
     )
-    method = LayerCausalGradientDescent(learning_rate=RATE, readout=readout)
+    n_tokens = sum(sum(sequence.loss_mask) for sequence in sequences)
+    assert len(losses) == (n_tokens if step == "token" else len(sequences))
+    method = LayerCausalGradientDescent(learning_rate=RATE, readout=readout, step=step)
     assert assert_bit_near(model, sequences, method, network) == pytest.approx(list(map(sum, losses)))

@@ -39,7 +39,9 @@ def comparison(
     test = PairedTest(difference, interval, p_value, nan, n_seeds, 50, reason)
     sides = same, same | {"setting": control.setting.value}
     n = 0 if isnan(difference) else 100
-    return Comparison(LEADING, task, 16, sides, "SimAOU", "", nan, nan, test, n, 0, False, objection)
+    return Comparison(
+        LEADING, task, 16, sides, "SimAOU", "", nan, nan, test, n, 0, False, objection, (f"{method} 0.001",)
+    )
 
 
 def objection(checks: Checks, method: str, task: str, weights: str = "trained") -> str:

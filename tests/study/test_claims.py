@@ -26,7 +26,7 @@ from demograd.study.language_model.claims import check_claims
 from demograd.study.language_model.grid import World
 from demograd.study.language_model.keys import cell_key, read_inputs
 from demograd.study.language_model.objections import Validity, objection_to
-from demograd.words import Weights
+from demograd.words import NO_VERDICTS, WRITE_VERDICTS, Weights
 
 Comparisons = dict[str, list[dict[str, Any]]]
 
@@ -184,6 +184,17 @@ def test_a_claim_about_fine_tuning_needs_both_gates(
             assert comparison["p_corrected"] is not None
 
 
+def test_the_finding_quotes_the_gate_of_the_cells_that_it_is_about(
+    finished: tuple[Study, Path], tmp_path: Path
+) -> None:
+    study, out = finished
+    folder = RunFolder(shutil.copytree(out, tmp_path / "run"))
+    learning, tuning = gates(study, in_context_learning=(True, False), fine_tuning=(False, False))
+    others = [tuning | {"method": label, "message": f"that of {label}"} for label in ("GD slow 0.01", "GD 0.02")]
+    folder.write_json("validity.json", [learning, *others, tuning | {"message": "that of GD 0.01"}])
+    assert "resemble: that of GD 0.01 (" in check_claims(study, folder)["finding"]["sentence"]
+
+
 def test_what_gates_said_is_in_the_provenance_too(finished: tuple[Study, Path]) -> None:
     rows, provenance = (RunFolder(finished[1]).read_json(f"{name}.json") for name in ("validity", "provenance"))
     messages = [row["message"] for row in rows if row["check"] in ("in_context_learning", "fine_tuning")]
@@ -236,6 +247,53 @@ def test_page_terminal_and_notebook_say_the_sentence_of_the_claims_file(
     printed = " ".join(capsys.readouterr().out.split())
     page = " ".join(html.unescape(re.sub("<[^>]*>", "", write_report(out).read_text(encoding="utf-8"))).split())
     assert printed.count(sentence) == 2 and sentence in page
+
+
+@pytest.mark.parametrize("older", ["no claims.json", "claims without a finding"])
+def test_a_folder_without_verdicts_is_refused_with_the_sentence_of_its_page(
+    finished: tuple[Study, Path], tmp_path: Path, older: str
+) -> None:
+    folder = RunFolder(shutil.copytree(finished[1], tmp_path / "run"))
+    record = folder.read_json("claims.json")
+    (folder.path / "claims.json").unlink()
+    if older == "claims without a finding":
+        folder.write_json("claims.json", {name: record[name] for name in ("correction", "claims")})
+    with pytest.raises(demograd.UserError, match=re.escape(NO_VERDICTS)) as refused:
+        _ = demograd.open_run(folder.path).finding
+    assert refused.value.do.lower() == WRITE_VERDICTS
+    assert read_run(folder.path).finding.reason == f"{NO_VERDICTS}; {WRITE_VERDICTS}"
+
+
+def test_what_a_run_without_trained_weights_says_is_what_its_claims_decide(small_model: Path, tmp_path: Path) -> None:
+    controls = ["other_demonstrations", "permuted_labels"]
+    study = make_study(
+        small_settings(
+            small_model,
+            weights=["no_training"],
+            methods=["GD"],
+            learning_rates={"GD": [0.01]},
+            seeds=[*range(7)],
+            controls=controls,
+            queries=4,
+            measures=["similarity"],
+        )
+    )
+    folder = run_study(study, tmp_path / "run").folder
+    passed = gates(study, in_context_learning=(True, False), fine_tuning=(True, False))
+    folder.write_json("validity.json", [row | {"weights": "no_training"} for row in passed])
+    generator = torch.Generator().manual_seed(0)
+    for cell in cells(study):
+        record = folder.load_cell(key := cell_key(study, cell, read_inputs(folder)))
+        for setting in ("FT", *(f"FT_{control}" for control in controls)):
+            noise = 0.05 * torch.randn(record.tensors["FT/sim_aou"].shape, generator=generator)
+            record.tensors[f"{setting}/sim_aou"] = 0.6 * (setting == "FT") + noise
+        folder.save_cell(key, record)
+    record = check_claims(study, folder)
+    decided = [row for row in comparisons(record)["specificity"] if row["compared"].startswith("SimAOU, GD, no_training: FT")]
+    assert [row["verdict"] for row in decided] == ["supported"] * 2
+    assert record["finding"]["verdict"] == "supported" and "(no_training weights)" in record["finding"]["sentence"]
+    for row in decided:
+        assert f"{row['difference']:.3f} [{row['ci_low']:.3f}, {row['ci_high']:.3f}]" in record["finding"]["sentence"]
 
 
 @pytest.fixture(scope="module")

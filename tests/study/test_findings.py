@@ -118,6 +118,21 @@ def test_updates_of_another_size_are_not_compared() -> None:
     assert "of another order of size" in gd.sentence
 
 
+@pytest.mark.parametrize("other", ["GD slow 0.001", "GD 0.1", "GD 0.0011"])
+def test_only_the_check_of_the_cells_that_were_read_is_quoted(other: str) -> None:
+    """Not that of a method whose name begins alike, nor of another rate."""
+    checks = [row for row in checks_of(Fake(methods=("GD",))) if row["weights"] == "trained"]
+    learning, row = (
+        next(row for row in checks if row["check"] == gate) for gate in ("in_context_learning", "fine_tuning")
+    )
+    wrong, right = (
+        row | {"method": method, "passed": False, "message": f"that of {method}"} for method in (other, "GD 0.001")
+    )
+    why = "fine-tuning learned nothing here"
+    (finding,) = findings([comparison(control, 0.2, objection=why) for control in CONTROLS], [learning, wrong, right])
+    assert "that of GD 0.001 (" in finding.sentence and wrong["message"] not in finding.sentence
+
+
 def test_divergence_is_said_with_its_step() -> None:
     gd, lcgd = findings_of_fake(seeds=8, specificity=0.2, diverged="LCGD")
     assert gd.verdict == Verdict.SUPPORTED

@@ -53,15 +53,6 @@ def by_seed(results: pd.DataFrame, metric: str) -> dict[Subject, list[float]]:
     return values
 
 
-def by_subject_and_at(rows: pd.DataFrame, metric: str, setting: str = Setting.TF) -> dict[Subject, dict[float, Number]]:
-    """A metric of each subject that has it, at each `at`."""
-    values: dict[Subject, dict[float, Number]] = {}
-    chosen = rows[(rows["metric"] == metric) & (rows["setting"] == setting) & rows["at"].notna()]
-    for row in chosen.to_dict("records"):
-        values.setdefault(subject(row), {})[float(row["at"])] = precise_number_of(row)
-    return values
-
-
 def subject(row: Mapping[Any, Any]) -> Subject:
     """The subject of a row of the results."""
     names = (row[column] for column in ("task", "model", "method"))

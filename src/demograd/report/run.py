@@ -12,7 +12,7 @@ from demograd.errors import UserError
 from demograd.files import Place, check_holds, read_json, read_table, read_yaml
 from demograd.report.networks import SETTINGS, of_context, synthetic_rows
 from demograd.report.scores import Scores, overall
-from demograd.words import COLUMNS
+from demograd.words import COLUMNS, NO_VERDICTS, WRITE_VERDICTS
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,6 @@ class Check:
     """Whether there were too few demonstration sets to say."""
     model: str | None = None
     k: int | None = None
-
-    def is_about(self, model: str, weights: str, task: str, k: int | None) -> bool:
-        """Whether the check is about this model, state of the weights, task and k."""
-        return (self.weights, self.task) == (weights, task) and self.model in (None, model) and self.k in (None, k)
 
 
 @dataclass(frozen=True)
@@ -69,7 +65,7 @@ class Matrices:
     """Which entries can change a prediction."""
 
 
-_WHY = "this folder holds no verdicts (claims.json); the same `demograd run` command writes them"
+_WHY = f"{NO_VERDICTS}; {WRITE_VERDICTS}"
 _NOT_JUDGED = Finding("", "", "undecided", _WHY, f"Undecided: {_WHY}.")
 
 

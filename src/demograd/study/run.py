@@ -31,6 +31,7 @@ from demograd.study.workers import Workers, run_jobs
 from demograd.study.workers.local import refuse_in_import
 from demograd.study.workers.on_ray import check_reachable
 from demograd.study.workers.progress import Silent, Watch
+from demograd.words import NO_VERDICTS, WRITE_VERDICTS
 
 _PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "scipy", "pandas", "safetensors", "gguf")
 """Packages whose versions the provenance names."""
@@ -65,8 +66,15 @@ class Run:
 
     @property
     def finding(self) -> str:
-        """The sentence with which the page of the run begins."""
-        sentence: str = self.folder.read_json("claims.json")["finding"]["sentence"]
+        """The sentence with which the page of the run begins.
+
+        Raises:
+            UserError: the folder holds no verdicts: the run has not ended, or an older version wrote it.
+        """
+        verdicts = self.folder.read_json("claims.json") or {}
+        if "finding" not in verdicts:
+            raise UserError(f"{self.folder.path}: {NO_VERDICTS}", "a run that has ended", WRITE_VERDICTS.capitalize())
+        sentence: str = verdicts["finding"]["sentence"]
         return sentence
 
     def cells(self) -> list[Cell]:

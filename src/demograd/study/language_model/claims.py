@@ -21,7 +21,7 @@ from demograd.study.language_model.claim_sides import Side, in_words, pairs
 from demograd.study.language_model.comparison import Comparison
 from demograd.study.language_model.findings import LEADING, findings_of
 from demograd.study.language_model.groups import CellGroup, WorldGroup, by_task_and_k
-from demograd.study.language_model.objections import Validity, invalid_worlds, objection_to, unresolved
+from demograd.study.language_model.objections import Validity, invalid_worlds, labels_read, objection_to, unresolved
 from demograd.study.language_model.scores import Scores, common_size
 from demograd.study.language_model.side_scores import side_curve, side_scores, why_no_scores
 from demograd.study.language_model.spec import Study
@@ -42,13 +42,16 @@ def check_claims(study: Study, folder: RunFolder) -> dict[str, Any]:
     validity = folder.read_json("validity.json")
     invalid = invalid_worlds(validity)
     comparisons, of_untrained = list[Comparison](), list[Comparison]()
-    leading = claims_of("language_model")[LEADING]
+    is_trained = Weights.TRAINED in study.weights
+    leading = {weights: _about_weights(claims_of("language_model")[LEADING], weights) for weights in study.weights}
+    # a run without trained weights leads with its first ones, and decides of them what it says of them
+    claims = claims_of("language_model") | ({} if is_trained else {LEADING: leading[study.weights[0]]})
+    untrained = [leading[weights] for weights in study.weights if is_trained and weights != Weights.TRAINED]
     for same_world in by_task_and_k(study, folder):
-        for name, claim in claims_of("language_model").items():
+        for name, claim in claims.items():
             comparisons += _comparisons(study, same_world, name, claim, invalid)
-        for weights in (weights for weights in study.weights if weights != Weights.TRAINED):
-            untrained = {side: leading[side] | {"weights": weights} for side in ("left", "right")}
-            of_untrained += _comparisons(study, same_world, LEADING, leading | untrained, invalid)
+        for claim in untrained:
+            of_untrained += _comparisons(study, same_world, LEADING, claim, invalid)
     by_claim: dict[str, list[dict[str, Any]]] = {}
     decisions = decide_claims([comparison.statement for comparison in comparisons])
     for comparison, decision in zip(comparisons, decisions, strict=True):
@@ -57,6 +60,11 @@ def check_claims(study: Study, folder: RunFolder) -> dict[str, Any]:
     record = verdicts_record("language_model", by_claim, findings, _without(study))
     folder.write_json("claims.json", record)
     return record
+
+
+def _about_weights(claim: Mapping[str, Any], weights: str) -> dict[str, Any]:
+    """The claim with both sides of such weights."""
+    return {**claim, **{side: claim[side] | {"weights": weights} for side in ("left", "right")}}
 
 
 def _without(study: Study) -> str:
@@ -138,7 +146,9 @@ def _comparison(
         if differences.isinf().any()
         else (objection_to(invalid, claim, world, (left, right), curves, at) or unresolved((left, right), scores))
     )
-    return Comparison(*about, *means, test, differences.numel() - n_missing, n_missing, one_rate_each, objection)
+    counts = differences.numel() - n_missing, n_missing
+    labels = labels_read((left, right), curves, at)
+    return Comparison(*about, *means, test, *counts, one_rate_each, objection, labels)
 
 
 def _no_common_size(curves: Sequence[list[CellGroup]], at: float | None) -> str:

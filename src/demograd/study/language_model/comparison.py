@@ -31,6 +31,8 @@ class Comparison:
     """Whether it compares methods or weights at one learning rate each, which is not fair."""
     objection: str
     """Why the numbers do not count; else empty."""
+    cell_labels: tuple[str, ...] = ()
+    """`GD 0.001`: the cells whose validity checks speak of it, each a method at a rate from which a side was read."""
 
     @property
     def statement(self) -> Statement:

@@ -59,23 +59,19 @@ def findings_of(
     of_untrained: Sequence[Comparison],
     validity: Checks,
 ) -> list[Finding]:
-    """A finding for each method and task, for trained weights, or in a study without them for its first ones.
+    """A finding for each method and task of the comparisons of the leading claim.
 
     Args:
         study: what was run.
-        decided: the comparisons of all claims, with their verdicts.
-        of_untrained: the comparisons of the leading claim for untrained weights, which it is not about.
+        decided: the comparisons of all claims, with their verdicts; those of the leading one are of trained weights, or
+            in a study without them of its first ones.
+        of_untrained: the comparisons of the leading claim for untrained weights beside trained ones.
         validity: the validity checks.
     """
-    if Weights.TRAINED in study.weights:
-        leading = _by_subject(decided)
-        # only a reader's warning: whether untrained weights learn anything does not enter
-        ungated = [Statement(LEADING, comparison.test, comparison.test.reason) for comparison in of_untrained]
-        baseline = _by_subject(zip(of_untrained, decide_claims(ungated), strict=True))
-    else:
-        first = [comparison for comparison in of_untrained if _weights(comparison) == study.weights[0]]
-        decisions = decide_claims([comparison.statement for comparison in first])
-        leading, baseline = _by_subject(zip(first, decisions, strict=True)), {}
+    leading = _by_subject(decided)
+    # only a reader's warning: whether untrained weights learn anything does not enter
+    ungated = [Statement(LEADING, comparison.test, comparison.test.reason) for comparison in of_untrained]
+    baseline = _by_subject(zip(of_untrained, decide_claims(ungated), strict=True))
     several = {name: len({getattr(subject, name) for subject in leading}) > 1 for name in ("k", "model")}
     return [_finding(subject, compared, study, several, baseline, validity) for subject, compared in leading.items()]
 
@@ -90,11 +86,6 @@ def _by_subject(decided: Iterable[tuple[Comparison, Decision]]) -> dict[Subject,
                 subject = Subject(same["model"], same["weights"], comparison.task, comparison.k, same["method"])
                 subjects.setdefault(subject, {})[control] = comparison, decision
     return subjects
-
-
-def _weights(comparison: Comparison) -> str:
-    side = comparison.sides[0]
-    return side["weights"] if isinstance(side, dict) else ""
 
 
 def _finding(
@@ -161,15 +152,16 @@ def _objection(subject: Subject, words: str, on: str, measured: Compared, validi
             f"Undecided: {on}, it was not checked whether {model} learns in context, so similarity to {method} cannot "
             "be called similarity to learning"
         ), "in-context learning was not checked"
-    reason = next((comparison.objection for comparison, _ in measured.values() if comparison.objection), "")
-    if not reason:
+    objected = next((comparison for comparison, _ in measured.values() if comparison.objection), None)
+    if objected is None:
         return None
+    reason, labels = objected.objection, objected.cell_labels
 
     def message(name: str) -> str:
         rows = [
             row
             for row in subject.checks(validity, name)
-            if not row["passed"] and (row["method"] is None or row["method"].startswith(f"{method} "))
+            if not row["passed"] and (row["method"] is None or row["method"] in labels)
         ]
         return f": {rows[0]['message']}" if rows and rows[0]["message"] else ""
 

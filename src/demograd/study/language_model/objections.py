@@ -78,6 +78,13 @@ def objection_to(
     return next((invalid[key] for key in sizes if key in invalid), "")
 
 
+def labels_read(sides: Sequence[Side | float], curves: Sequence[list[CellGroup]], at: float | None) -> tuple[str, ...]:
+    """The cells that the tuned sides were read from, as validity checks name them; arguments as in `objection_to`."""
+    tuned = [side for side in sides if isinstance(side, dict) and is_tuned(side)]
+    groups = [group for side, curve in zip(tuned, curves, strict=True) for group in _read_from(side, curve, at)]
+    return tuple(dict.fromkeys(cell_label(group.cell.method, group.cell.learning_rate) for group in groups))
+
+
 def _about(world: World, side: Side, group: CellGroup | None = None) -> _About:
     method = None if group is None else cell_label(group.cell.method, group.cell.learning_rate)
     return side["model"], world.task, world.k, side["weights"], method
