@@ -22,7 +22,7 @@ from demograd.synthetic import (
     LinearRegression,
     LinearSystem,
     SmallTransformer,
-    Training,
+    TrainingRecipe,
     World,
     train,
     width_of,
@@ -76,7 +76,7 @@ def step_seconds(network: SmallTransformer, world: World | LinearSystem, context
         network,
         world,
         context,
-        Training(steps=steps, batch=batch, learning_rate=1e-4),
+        TrainingRecipe(steps=steps, batch=batch, learning_rate=1e-4),
         0,
         on_step=lambda done: at.append(time.perf_counter()),
     )

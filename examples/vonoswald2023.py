@@ -14,7 +14,7 @@ from demograd.synthetic import (
     Architecture,
     LinearRegression,
     SmallTransformer,
-    Training,
+    TrainingRecipe,
     as_tokens,
     best_gradient_descent,
     compare,
@@ -37,7 +37,7 @@ def main(arguments: list[str] | None = None) -> dict[str, float]:
     world, n = LinearRegression(options.dimension), options.context
 
     network = SmallTransformer(Architecture(attention="linear", layers=1), width=options.dimension + 1, seed=0)
-    train(network, world, n, Training(steps=options.steps), seed=0)
+    train(network, world, n, TrainingRecipe(steps=options.steps), seed=0)
     network.requires_grad_(False)
 
     gd = best_gradient_descent(1, world.draw(16384, n, seeded("tuning", 0)))

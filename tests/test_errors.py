@@ -14,7 +14,7 @@ from tests.study.conftest import small_model as small_model  # the fixture
 
 import demograd
 from demograd import GradientDescent, UserError, load_model, load_task
-from demograd.errors import LONGEST_MESSAGE, LONGEST_PART, listed, quoted, shortened, unknown_name
+from demograd.errors import LONGEST_MESSAGE, LONGEST_PART, quoted, shortened, shortened_list, unknown_name
 from demograd.metrics import METRICS
 from demograd.study import Workers, read_study
 
@@ -65,10 +65,10 @@ def test_of_a_long_value_both_ends_are_shown() -> None:
 
 def test_of_many_names_as_many_as_fit_are_listed_and_the_others_counted() -> None:
     names = [f"column {number}" for number in range(HUGE)]
-    assert len(listed(names)) <= LONGEST_PART and listed(names).endswith(" more)")
-    assert listed(names, 60).startswith("column 0, column 1, ") and listed(names, 60).endswith(" more)")
-    assert len(listed(names, 60)) <= 60
-    assert listed(["a", "b"]) == "a, b" and listed([]) == ""
+    assert len(shortened_list(names)) <= LONGEST_PART and shortened_list(names).endswith(" more)")
+    assert shortened_list(names, 60).startswith("column 0, column 1, ") and shortened_list(names, 60).endswith(" more)")
+    assert len(shortened_list(names, 60)) <= 60
+    assert shortened_list(["a", "b"]) == "a, b" and shortened_list([]) == ""
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ def unknown_name(kind: str, name: str, names: Iterable[str], do: str) -> UserErr
     spellings = {option.lower(): option for option in options}
     near = [spellings[close] for close in get_close_matches(shortened(name).lower(), spellings, n=3, cutoff=0.5)]
     hint = f"Did you mean {' or '.join(map(shortened, near))}? {do}" if near else do
-    return UserError(f"Unknown {shortened(kind)} {quoted(name)}", f"one of {listed(options)}", hint)
+    return UserError(f"Unknown {shortened(kind)} {quoted(name)}", f"one of {shortened_list(options)}", hint)
 
 
 def quoted(value: Any, limit: int = LONGEST_QUOTE) -> str:
@@ -52,7 +52,7 @@ def quoted(value: Any, limit: int = LONGEST_QUOTE) -> str:
         return shortened(f"a {type(value).__name__} that is too large to show", limit)
 
 
-def listed(names: Iterable[Any], limit: int = LONGEST_PART - 50) -> str:
+def shortened_list(names: Iterable[Any], limit: int = LONGEST_PART - 50) -> str:
     """Names by commas, in at most `limit` characters: as many as fit, and how many more there are."""
     everything = list(names)
     words: list[str] = []

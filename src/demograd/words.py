@@ -6,7 +6,7 @@ They name things, and need nothing that is heavy to import.
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
-from typing import Literal
+from typing import Literal, NamedTuple
 
 
 class Weights(StrEnum):
@@ -101,6 +101,17 @@ _READINGS = {
 NO_VERDICTS = "this folder holds no verdicts (claims.json)"
 """What is said of a run folder whose `claims.json` is absent, or of a version that kept no finding."""
 WRITE_VERDICTS = "the same `demograd run` command writes them"
+
+
+class Subject(NamedTuple):
+    """The world, network and reference that a number belongs to."""
+
+    world: str
+    """Empty for a construction, which holds in any world."""
+    network: str
+    """Empty for a reference or a construction."""
+    reference: str
+    """What a network is held against, or the name of an algorithm; empty for a network alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ import pandas as pd
 
 from demograd.files import read_json, read_yaml, write_json, write_table, write_yaml
 from demograd.learn import GradientDescent, LayerCausalGradientDescent
-from demograd.report import Run
+from demograd.report import ReportedRun
 from demograd.words import COLUMNS
 
 RATES = {"GD": 0.001, "LCGD": 0.003}
@@ -57,10 +57,10 @@ def table(rows: Iterable[dict[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame(list(rows), columns=list(COLUMNS))
 
 
-def run_of(*rows: dict[str, Any], study: dict[str, Any] | None = None, **facts: Any) -> Run:
+def run_of(*rows: dict[str, Any], study: dict[str, Any] | None = None, **facts: Any) -> ReportedRun:
     """A run of these rows that was never written to a folder."""
     about = {"validity": (), "provenance": {}, "claims": {"correction": "", "claims": []}, **facts}
-    return Run(Path("run"), study or {}, table(rows), **about)
+    return ReportedRun(Path("run"), study or {}, table(rows), **about)
 
 
 def options(method: str) -> str:

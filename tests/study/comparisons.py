@@ -6,7 +6,7 @@ from typing import Any
 
 from demograd.statistics import PairedTest, ResampledInterval
 from demograd.study import make_study
-from demograd.study.language_model.comparison import Comparison
+from demograd.study.language_model.comparison import ClaimComparison
 from demograd.study.language_model.findings import LEADING, findings_of
 from demograd.study.language_model.objections import ABSURD, BELOW_RESOLUTION, NO_LEARNING
 from demograd.study.verdicts import Finding, decide_claims
@@ -27,7 +27,7 @@ def comparison(
     task: str = "mr",
     weights: str = "trained",
     objection: str = "",
-) -> Comparison:
+) -> ClaimComparison:
     """FT minus FT on a control in SimAOU: this difference ± half, or none of what has an objection and no number."""
     same = {"metric": "sim_aou", "setting": "FT", "method": method, "model": model, "weights": weights}
     low, high = difference - half, difference + half
@@ -39,7 +39,7 @@ def comparison(
     test = PairedTest(difference, interval, p_value, nan, n_seeds, 50, reason)
     sides = same, same | {"setting": control.setting.value}
     n = 0 if isnan(difference) else 100
-    return Comparison(
+    return ClaimComparison(
         LEADING, task, 16, sides, "SimAOU", "", nan, nan, test, n, 0, False, objection, (f"{method} 0.001",)
     )
 
@@ -60,7 +60,7 @@ def objection(checks: Checks, method: str, task: str, weights: str = "trained") 
     return ""
 
 
-def comparisons_of(fake: Any, checks: Checks) -> Iterator[Comparison]:
+def comparisons_of(fake: Any, checks: Checks) -> Iterator[ClaimComparison]:
     """The comparisons of a run folder made by hand (tests/report/conftest.py)."""
     for task in fake.tasks:
         for method in fake.methods:
@@ -76,7 +76,7 @@ def comparisons_of(fake: Any, checks: Checks) -> Iterator[Comparison]:
 
 
 def findings(
-    comparisons: Iterable[Comparison], checks: Checks, untrained: Sequence[Comparison] = (), **settings: Any
+    comparisons: Iterable[ClaimComparison], checks: Checks, untrained: Sequence[ClaimComparison] = (), **settings: Any
 ) -> list[Finding]:
     """What a run with these comparisons says."""
     study = make_study({"model": "smollm2-135m", "tasks": ["mr"], **settings})

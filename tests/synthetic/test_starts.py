@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import torch
 
-from demograd.synthetic import Architecture, LinearRegression, SmallTransformer, Training, best_start, train
+from demograd.synthetic import Architecture, LinearRegression, SmallTransformer, TrainingRecipe, best_start, train
 
 ANISOTROPIC = LinearRegression(5, spectrum=(4.0, 2.0, 1.0, 0.5, 0.25), rotation=0)
-SHORT = Training(steps=150, batch=256, warmup=15)
+SHORT = TrainingRecipe(steps=150, batch=256, warmup=15)
 
 
 def trained(network: SmallTransformer) -> float:

@@ -13,8 +13,8 @@ from demograd.synthetic import (
     LinearRegression,
     LinearSystem,
     SmallTransformer,
-    Training,
     TrainingDiverged,
+    TrainingRecipe,
     Trajectories,
     as_tokens,
     attended,
@@ -35,7 +35,7 @@ from demograd.synthetic import (
 from demograd.synthetic.constructions import system_tokens
 
 WORLD = LinearRegression(3)
-SHORT = Training(steps=40, batch=64, learning_rate=0.02, warmup=5, checkpoint_every=10)
+SHORT = TrainingRecipe(steps=40, batch=64, learning_rate=0.02, warmup=5, checkpoint_every=10)
 
 
 def small(seed: int = 0, **architecture: object) -> SmallTransformer:
@@ -44,7 +44,7 @@ def small(seed: int = 0, **architecture: object) -> SmallTransformer:
 
 def test_a_layer_of_linear_attention_learns_one_gd_step() -> None:
     network = small()
-    losses = train(network, WORLD, 6, Training(steps=1500, batch=256, learning_rate=0.02), seed=0)
+    losses = train(network, WORLD, 6, TrainingRecipe(steps=1500, batch=256, learning_rate=0.02), seed=0)
     test = WORLD.draw(4000, 6, seeded("test", 0))
     gd = best_gradient_descent(1, WORLD.draw(8000, 6, seeded("tuning", 0), dtype=torch.float64))
     of_gd, of_network = (float(squared_error(learner(test), test.query_y).mean().detach()) for learner in (gd, network))

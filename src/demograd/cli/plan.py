@@ -7,7 +7,7 @@ import typer
 from demograd.study.language_model.measures import metrics_of_demonstrations, metrics_of_fine_tuning
 from demograd.study.language_model.spec import Study
 from demograd.study.plan import Plan, plan_study
-from demograd.study.plan.pace import in_words
+from demograd.study.plan.pace import duration_in_words
 
 
 def print_plan(study: Study, workers: Sequence[int]) -> None:
@@ -17,7 +17,7 @@ def print_plan(study: Study, workers: Sequence[int]) -> None:
         typer.echo(f"{name:<20}{value}")
     for count in workers:
         label = "time on this machine" if count == 1 else f"on {count} workers"
-        typer.echo(f"{label:<20} {in_words(plan.seconds(count))}{_note(plan, count)}")
+        typer.echo(f"{label:<20} {duration_in_words(plan.seconds(count))}{_note(plan, count)}")
 
 
 def _lines(plan: Plan) -> list[tuple[str, str]]:

@@ -11,7 +11,7 @@ from rich.text import Text
 from demograd.cli.printing import print_table, say
 from demograd.files import Place
 from demograd.metrics import METRICS
-from demograd.report import Run, deciding_p, network_table, read_run, score_table
+from demograd.report import ReportedRun, deciding_p, network_table, read_run, score_table
 from demograd.self_check import CheckResult
 from demograd.statistics import Verdict
 
@@ -40,7 +40,7 @@ def print_scores(folder: Place) -> None:
     _print_verdicts(run)
 
 
-def _print_verdicts(run: Run) -> None:
+def _print_verdicts(run: ReportedRun) -> None:
     """How many comparisons of the claims are decided."""
     compared = [comparison for claim in run.claims["claims"] for comparison in claim["comparisons"]]
     if compared:
@@ -53,7 +53,7 @@ def _print_verdicts(run: Run) -> None:
         say(f"Comparisons behind the papers' claims: {summary}{how}; see demograd claims {run.path}")
 
 
-def _print_networks(run: Run) -> None:
+def _print_networks(run: ReportedRun) -> None:
     """Small transformers beside what they are held against, world by world; the report has the intervals."""
     networks = network_table(run)
     for world, rows in networks.groupby("world", sort=False) if len(networks) else ():
@@ -75,7 +75,7 @@ def _print_metrics(scores: pd.DataFrame, metrics: list[str]) -> None:
     print_table([", ".join(names), *shown], list(zip(heads, *without_interval, strict=True)))
 
 
-def print_claims(run: Run) -> None:
+def print_claims(run: ReportedRun) -> None:
     """The finding, and each claim with its comparisons; then what the rest would need."""
     say(run.finding.sentence)
     console, claims_ = Console(), run.claims["claims"]

@@ -44,7 +44,7 @@ class Training:
 
     def passes(self, sequence: TrainingSequence, step: str) -> list["TrainingPass"]:
         """One demonstration as a whole, or token by token: as far as there is something to learn or to record."""
-        return by_token(sequence, to_the_end=self._queries is not None) if step == "token" else [whole(sequence)]
+        return by_token(sequence, to_the_end=self._queries is not None) if step == "token" else [whole_pass(sequence)]
 
     def batches(self, step: str, epochs: int = 1) -> Iterator[list["TrainingPass"]]:
         """The passes that each step learns from: those of a `demonstration`, of a `token`, or of the whole `batch`.
@@ -66,7 +66,7 @@ class Training:
         parameters = [parameter for layer in self.layers for parameter in layer.parameters]
         loss, gradients = 0.0, None
         for training_pass in batch:
-            share = mean_loss(self.anatomy, training_pass) / len(batch)
+            share = pass_loss(self.anatomy, training_pass) / len(batch)
             loss += share.item()
             # a parameter that the loss does not depend on, as BART's attention to an encoder, has gradient zero
             new = torch.autograd.grad(share, parameters, materialize_grads=True)
@@ -110,7 +110,7 @@ class TrainingPass:
     """Those next tokens."""
 
 
-def whole(sequence: TrainingSequence) -> TrainingPass:
+def whole_pass(sequence: TrainingSequence) -> TrainingPass:
     """All tokens at once."""
     counted = torch.tensor(sequence.loss_mask).nonzero().squeeze(1)
     return TrainingPass(sequence.tokens, counted - 1, torch.tensor(sequence.tokens)[counted])
@@ -121,7 +121,7 @@ def by_token(sequence: TrainingSequence, *, to_the_end: bool) -> list[TrainingPa
 
     From the last token nothing is learned, so it runs only `to_the_end`.
     """
-    full = whole(sequence)
+    full = whole_pass(sequence)
     passes = []
     for last in range(len(full.tokens) if to_the_end else len(full.tokens) - 1):
         row = full.rows == last
@@ -129,7 +129,7 @@ def by_token(sequence: TrainingSequence, *, to_the_end: bool) -> list[TrainingPa
     return passes
 
 
-def mean_loss(anatomy: Anatomy, training_pass: TrainingPass) -> Tensor:
+def pass_loss(anatomy: Anatomy, training_pass: TrainingPass) -> Tensor:
     """Next-token cross-entropy, averaged over the tokens that count; logits are computed at those only."""
     hidden = hidden_states(anatomy, training_pass)
     logits = anatomy.unembed(hidden[training_pass.rows.to(hidden.device)]).float()

@@ -8,8 +8,7 @@ if TYPE_CHECKING:
     from demograd.report.networks import network_table as network_table
     from demograd.report.page import write_report as write_report
     from demograd.report.run import Check as Check
-    from demograd.report.run import Finding as Finding
-    from demograd.report.run import Run as Run
+    from demograd.report.run import ReportedRun as ReportedRun
     from demograd.report.run import read_run as read_run
     from demograd.report.scores import score_table as score_table
     from demograd.report.section import Entry as Entry
@@ -21,5 +20,6 @@ if TYPE_CHECKING:
     from demograd.report.section import TableRow as TableRow
     from demograd.report.section import section as section
     from demograd.report.sections.claims import deciding_p as deciding_p
+    from demograd.statistics import Finding as Finding
 
 make_lazy(__name__)

@@ -2,29 +2,18 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from demograd.statistics.number import Number, precise_number_of, written
-from demograd.words import Setting
+from demograd.words import Setting, Subject
 
 if TYPE_CHECKING:
-    from demograd.report.run import Run
+    from demograd.report.run import ReportedRun
 
 SETTINGS = (Setting.TF, Setting.CONSTRUCTION, Setting.REFERENCE)
 """The settings of synthetic studies."""
-
-
-class Subject(NamedTuple):
-    """The world, network and reference that a number belongs to."""
-
-    world: str
-    """Empty for a construction, which holds in any world."""
-    network: str
-    """Empty for a reference or a construction."""
-    reference: str
-    """What a network is held against, or the name of an algorithm; empty for a network alone."""
 
 
 def synthetic_rows(results: pd.DataFrame) -> pd.DataFrame:
@@ -69,7 +58,7 @@ def seeds(n: int) -> str:
     return f"{n} training seed{'s' * (n != 1)}"
 
 
-def network_table(run: "Run") -> pd.DataFrame:
+def network_table(run: "ReportedRun") -> pd.DataFrame:
     """What a terminal shows: formatted text, a row per network and reference that it is held against.
 
     Numbers to compute with are in `run.results`.

@@ -1,7 +1,7 @@
 """The notes of a page: limits of its numbers, beside the notes that the run wrote."""
 
 from demograd.report.networks import by_subject, of_context
-from demograd.report.run import Run
+from demograd.report.run import ReportedRun
 from demograd.words import listed
 
 SAME = 0.02
@@ -12,7 +12,7 @@ CLAMPED_SHARE = 0.001
 """A larger share of clamped tokens has a note."""
 
 
-def page_notes(run: Run) -> list[str]:
+def page_notes(run: ReportedRun) -> list[str]:
     """The notes of a page in their order."""
     provenance = run.provenance.get("notes", [])
     if not run.is_synthetic:
@@ -20,7 +20,7 @@ def page_notes(run: Run) -> list[str]:
     return [*provenance, *filter(None, [precision(run), clamped(run)])]
 
 
-def fewer_demonstrations(run: Run) -> list[str]:
+def fewer_demonstrations(run: ReportedRun) -> list[str]:
     """A sentence for each task and k of which not all demonstrations fitted the context window."""
     used = run.results[["task", "k", "k_used", "seed"]].dropna().drop_duplicates()
     fewer: dict[tuple[str, int, int], list[int]] = {}
@@ -34,7 +34,7 @@ def fewer_demonstrations(run: Run) -> list[str]:
     ]
 
 
-def precision(run: Run) -> str:
+def precision(run: ReportedRun) -> str:
     """A note on losses whose standard error, sd / √n over test sequences, exceeds the 2 % that decide ratios, or empty.
 
     A ratio's interval can be narrower, for both losses are of the same sequences.
@@ -54,7 +54,7 @@ def precision(run: Run) -> str:
     )
 
 
-def clamped(run: Run) -> str:
+def clamped(run: ReportedRun) -> str:
     """A note on networks with more than `CLAMPED_SHARE` of their tokens clamped in tests; else empty."""
     shares = {
         subject: number.value or 0.0 for subject, number in by_subject(run.networks_at_context, "clamped_share").items()

@@ -13,7 +13,7 @@ from demograd.metrics import METRICS
 from demograd.report.charts.drawing import NUMBER
 from demograd.report.networks import DEFINITIONS
 from demograd.report.notes import page_notes
-from demograd.report.run import Run, read_run
+from demograd.report.run import ReportedRun, read_run
 from demograd.report.section import registered_sections
 from demograd.statistics import SEEDS_FOR_SPECIFICITY, SEEDS_TO_DECIDE
 from demograd.words import COLUMNS, Setting
@@ -29,7 +29,7 @@ _FILES = {
 }
 
 
-def write_report(*runs: Run | Place, to: Place | None = None) -> Place:
+def write_report(*runs: ReportedRun | Place, to: Place | None = None) -> Place:
     """Write one page of these runs, whole or not at all, and return its path.
 
     Args:
@@ -42,7 +42,7 @@ def write_report(*runs: Run | Place, to: Place | None = None) -> Place:
     """
     if not runs:
         raise UserError("No run folder", "at least one", "Name the folder that `demograd run --out` named")
-    read = [run if isinstance(run, Run) else read_run(run) for run in runs]
+    read = [run if isinstance(run, ReportedRun) else read_run(run) for run in runs]
     path = read[0].path / "report.html"
     if len(read) > 1:
         path = read[0].path.resolve().parent / f"{'+'.join(run.path.resolve().name for run in read)}.html"
@@ -56,7 +56,7 @@ def write_report(*runs: Run | Place, to: Place | None = None) -> Place:
     return to or path
 
 
-def render(*runs: Run) -> str:
+def render(*runs: ReportedRun) -> str:
     """The page as text: texts of a run are untrusted and escaped, charts have been checked."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
@@ -76,7 +76,7 @@ def render(*runs: Run) -> str:
     )
 
 
-def _view(run: Run, prefix: str) -> dict[str, Any]:
+def _view(run: ReportedRun, prefix: str) -> dict[str, Any]:
     """What the template shows of one run; its addresses begin with `prefix`."""
     sections = list(_sections(run, prefix))
     return {
@@ -94,7 +94,7 @@ def _view(run: Run, prefix: str) -> dict[str, Any]:
     }
 
 
-def _sections(run: Run, prefix: str) -> Iterator[dict[str, Any]]:
+def _sections(run: ReportedRun, prefix: str) -> Iterator[dict[str, Any]]:
     """The sections of a run in the order of the page, without those that it measured nothing of."""
     for registered in registered_sections():
         try:
@@ -108,11 +108,11 @@ def _sections(run: Run, prefix: str) -> Iterator[dict[str, Any]]:
             yield {"name": address, "title": title, "section": section, "order": registered.order}
 
 
-def _distinct(run: Run, column: str) -> list[Any]:
+def _distinct(run: ReportedRun, column: str) -> list[Any]:
     return list(run.results[column].dropna().unique())
 
 
-def _heading(run: Run) -> dict[str, Any]:
+def _heading(run: ReportedRun) -> dict[str, Any]:
     results = run.results
     return {
         "kicker": "does learning from the prompt look like fine-tuning?",
@@ -124,7 +124,7 @@ def _heading(run: Run) -> dict[str, Any]:
     }
 
 
-def _heading_of_networks(run: Run) -> dict[str, Any]:
+def _heading_of_networks(run: ReportedRun) -> dict[str, Any]:
     losses = run.results[run.results["metric"].isin(["loss", "training_loss", "loss_by_position"])]
     networks, references = (losses[losses["setting"] == setting] for setting in (Setting.TF, Setting.REFERENCE))
     systems = {world["kind"] == "system" for world in run.study["worlds"].values()}
@@ -138,7 +138,7 @@ def _heading_of_networks(run: Run) -> dict[str, Any]:
     }
 
 
-def _methods(run: Run) -> list[dict[str, Any]]:
+def _methods(run: ReportedRun) -> list[dict[str, Any]]:
     """The methods with their options, rates, and the source of the rates."""
     if run.is_synthetic:
         return []
@@ -159,7 +159,7 @@ def _methods(run: Run) -> list[dict[str, Any]]:
     ]
 
 
-def _definitions(run: Run) -> list[Any]:
+def _definitions(run: ReportedRun) -> list[Any]:
     """The metrics that the page shows."""
     shown = set(run.results["metric"])
     definitions = {**DEFINITIONS, **METRICS} if run.is_synthetic else METRICS

@@ -1,5 +1,6 @@
 """Reading a run folder (docs/run-folder.md), and refusing what is not one."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from math import inf
@@ -12,6 +13,7 @@ from demograd.errors import UserError
 from demograd.files import Place, check_holds, read_json, read_table, read_yaml
 from demograd.report.networks import SETTINGS, of_context, synthetic_rows
 from demograd.report.scores import Scores, overall
+from demograd.statistics.verdict import Finding, Verdict
 from demograd.words import COLUMNS, NO_VERDICTS, WRITE_VERDICTS
 
 
@@ -34,21 +36,6 @@ class Check:
 
 
 @dataclass(frozen=True)
-class Finding:
-    """A sentence of `claims.json` that starts with its verdict in words."""
-
-    claim: str
-    """The claim's name; empty where it sums up several findings, or there is none."""
-    about: str
-    """Method and task, or network, reference and world."""
-    verdict: str
-    """`supported`, `contradicted` or `undecided`."""
-    reason: str
-    """Why it is undecided, as a clause; empty where it is decided."""
-    sentence: str
-
-
-@dataclass(frozen=True)
 class Matrices:
     """A product of a trained layer's matrices beside those of theory, scaled alike (`matrices.json`)."""
 
@@ -66,11 +53,11 @@ class Matrices:
 
 
 _WHY = f"{NO_VERDICTS}; {WRITE_VERDICTS}"
-_NOT_JUDGED = Finding("", "", "undecided", _WHY, f"Undecided: {_WHY}.")
+_NOT_JUDGED = Finding("", "", Verdict.UNDECIDED, _WHY, f"Undecided: {_WHY}.")
 
 
 @dataclass(frozen=True)
-class Run:
+class ReportedRun:
     """The files of a run folder that a report reads."""
 
     path: Place
@@ -95,12 +82,12 @@ class Run:
     def finding(self) -> Finding:
         """The one sentence of the run."""
         record = self.claims.get("finding")
-        return Finding(**record) if record else _NOT_JUDGED
+        return _finding(record) if record else _NOT_JUDGED
 
     @property
     def findings(self) -> list[Finding]:
         """The findings that the one sentence sums up."""
-        return [Finding(**record) for record in self.claims.get("findings", [])]
+        return [_finding(record) for record in self.claims.get("findings", [])]
 
     @cached_property
     def scores(self) -> Scores:
@@ -118,7 +105,11 @@ class Run:
         return of_context(self.networks, self.study.get("context"))
 
 
-def read_run(folder: Place) -> Run:
+def _finding(record: Mapping[str, Any]) -> Finding:
+    return Finding(**{**record, "verdict": Verdict(record["verdict"])})
+
+
+def read_run(folder: Place) -> ReportedRun:
     """Study, results, validity checks and provenance of a run.
 
     **Raises:** UserError if the folder lacks `study.yaml` or `results.parquet`, one of its files cannot be read, or the
@@ -136,7 +127,7 @@ def read_run(folder: Place) -> Run:
     for name, content in (("study.yaml", study), ("provenance.json", provenance), ("claims.json", claims)):
         if not isinstance(content, dict):
             raise _unreadable(folder / name, "not a mapping")
-    run = Run(folder, study, _results(folder / "results.parquet"), checks, provenance, claims, matrices)
+    run = ReportedRun(folder, study, _results(folder / "results.parquet"), checks, provenance, claims, matrices)
     absent = [setting for setting in ("context", "worlds") if run.is_synthetic and setting not in study]
     if absent:
         raise _unreadable(folder / "study.yaml", f"a synthetic study without {' and '.join(absent)}")
@@ -159,7 +150,9 @@ def _results(path: Place) -> pd.DataFrame:
         )
     if results.empty:
         raise UserError(
-            f"{path} has no rows", "at least one finished cell", "Run the same `demograd run` command again to go on"
+            f"{path} has no rows",
+            "at least one finished cell",
+            "Run the same `demograd run` command again to go on",
         )
     return _without_infinities(results)
 

@@ -13,7 +13,7 @@ from demograd.extensions import load_entry_points
 from demograd.statistics.number import Number
 
 if TYPE_CHECKING:
-    from demograd.report.run import Run
+    from demograd.report.run import ReportedRun
 
 Tone = Literal["", "absent", "flagged", "supported", "contradicted", "undecided", "reference"]
 """How an entry looks, besides what it says: no meaning is in colour alone."""
@@ -119,7 +119,7 @@ class Section:
     """In place of the one that the section was registered with."""
 
 
-MakeSection = Callable[["Run"], Section | None]
+MakeSection = Callable[["ReportedRun"], Section | None]
 """What a run has to say under a title; None where it has nothing to say."""
 
 

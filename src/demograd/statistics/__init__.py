@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from demograd.statistics.verdict import SEEDS_FOR_SPECIFICITY as SEEDS_FOR_SPECIFICITY
     from demograd.statistics.verdict import SEEDS_TO_DECIDE as SEEDS_TO_DECIDE
     from demograd.statistics.verdict import Decision as Decision
+    from demograd.statistics.verdict import Finding as Finding
     from demograd.statistics.verdict import Interval as Interval
     from demograd.statistics.verdict import Over as Over
     from demograd.statistics.verdict import Verdict as Verdict

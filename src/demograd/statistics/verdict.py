@@ -50,6 +50,21 @@ class Decision:
     """A clause for a sentence, such as `the 95 % interval over demonstrations includes 0`."""
 
 
+@dataclass(frozen=True)
+class Finding:
+    """A sentence about one thing, which starts with its verdict in words; `claims.json` holds it, and page and terminal
+    print it."""
+
+    claim: str
+    """The claim's name; empty where it sums up several findings, or there is none."""
+    about: str
+    """Method and task, or network, reference and world."""
+    verdict: Verdict
+    reason: str
+    """Why it is undecided, as a clause; empty where it is decided."""
+    sentence: str
+
+
 def decide(interval: Interval | None, least: int = SEEDS_TO_DECIDE) -> Decision:
     """Whether an interval over demonstrations supports "the value is above zero", contradicts it, or neither.
 

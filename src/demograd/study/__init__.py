@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from demograd.study.spec.files import preset_groups, preset_names, read_studies, read_study
     from demograd.study.spec.methods import method_descriptions
     from demograd.study.store.cache import Cache, user_cache
-    from demograd.study.store.cache import Entry as CacheEntry
+    from demograd.study.store.cache import CacheEntry as CacheEntry
     from demograd.study.store.failures import Failure
     from demograd.study.store.folder import RunFolder
     from demograd.study.synthetic.spec import SyntheticStudy

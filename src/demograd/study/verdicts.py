@@ -9,6 +9,7 @@ from typing import Any
 from demograd.statistics import (
     SEEDS_TO_DECIDE,
     ClaimDecision,
+    Finding,
     PairedTest,
     RangeTest,
     Verdict,
@@ -35,20 +36,6 @@ class Statement:
     """A difference that should be above zero or as good as zero, or numbers that should lie in ranges."""
     objection: str = ""
     """Why the numbers do not count, whatever they are."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """A sentence about one thing, which starts with its verdict in words."""
-
-    claim: str
-    """The claim's name."""
-    about: str
-    """Method and task, or network, reference and world."""
-    verdict: Verdict
-    reason: str
-    """Why it is undecided, as a clause; empty where it is decided."""
-    sentence: str
 
 
 def decide_claims(statements: Sequence[Statement]) -> list[ClaimDecision]:

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from demograd.synthetic.descent import Descent, sequential_descent, squared_error
     from demograd.synthetic.functional_descent import best_functional_steps, functional_descent
     from demograd.synthetic.sequences import Sequences, Trajectories, seeded
-    from demograd.synthetic.settings import Architecture, AttentionKind, Kernel, Training
+    from demograd.synthetic.settings import Architecture, AttentionKind, Kernel, TrainingRecipe
     from demograd.synthetic.solvers import (
         best_mesa_layers,
         best_penalty,
@@ -74,8 +74,8 @@ __all__ = [
     "Sequences",
     "SineRegression",
     "SmallTransformer",
-    "Training",
     "TrainingDiverged",
+    "TrainingRecipe",
     "Trajectories",
     "World",
     "as_tokens",

@@ -104,7 +104,7 @@ class Architecture:
 
 
 @dataclass(frozen=True)
-class Training:
+class TrainingRecipe:
     """How a small transformer is trained: Adam, with the rate warmed up and then let down to zero as a cosine."""
 
     steps: int = 3000

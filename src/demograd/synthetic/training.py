@@ -1,4 +1,4 @@
-"""Training small transformers: nothing but the loop, and what makes it go on after a stop.
+"""TrainingRecipe small transformers: nothing but the loop, and what makes it go on after a stop.
 
 A checkpoint holds weights, Adam's moments and the state of the generator that draws the batches, so a run that was
 stopped draws what it would have drawn, and ends with the same weights bit for bit.
@@ -15,7 +15,7 @@ from torch import Generator, Tensor
 from demograd.files import Place, sealed_tensors, write_tensors
 from demograd.synthetic.descent import squared_error
 from demograd.synthetic.sequences import Sequences, Trajectories, seeded
-from demograd.synthetic.settings import Training
+from demograd.synthetic.settings import TrainingRecipe
 from demograd.synthetic.transformer import Architecture, SmallTransformer
 from demograd.synthetic.worlds import LinearSystem, World
 
@@ -28,7 +28,7 @@ def train(
     network: SmallTransformer,
     world: World | LinearSystem,
     context: int,
-    training: Training,
+    training: TrainingRecipe,
     seed: int,
     checkpoint: Place | None = None,
     on_step: Callable[[int], None] = lambda done: None,
@@ -81,7 +81,7 @@ def _check(losses: Tensor) -> None:
         raise TrainingDiverged(f"diverged at step {int(finite.int().argmin()) + 1}")
 
 
-def _schedule(step: int, training: Training) -> float:
+def _schedule(step: int, training: TrainingRecipe) -> float:
     if step < training.warmup:
         return (step + 1) / training.warmup
     done = (step - training.warmup) / max(1, training.steps - training.warmup)
@@ -123,7 +123,7 @@ def best_start(
     width: int,
     world: World | LinearSystem,
     context: int,
-    training: Training,
+    training: TrainingRecipe,
     seed: int,
     device: torch.device | str = "cpu",
 ) -> SmallTransformer:

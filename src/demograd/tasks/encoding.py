@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import permutations
 
-from demograd.errors import UserError, listed, quoted, shortened
+from demograd.errors import UserError, quoted, shortened, shortened_list
 from demograd.tasks.control_tokens import ordinary
 from demograd.tasks.tokenizer import Tokenizer, bos_id, tokenizer_name
 
@@ -62,7 +62,7 @@ def encode_with_answers(tokenizer: Tokenizer, texts: Sequence[str], answers: Seq
     if len(set(map(tuple, suffixes))) < len(suffixes):
         raise UserError(
             f"The tokenizer {tokenizer_name(tokenizer)} gives two of the label words "
-            f"{listed(map(repr, answers))} the same tokens",
+            f"{shortened_list(map(repr, answers))} the same tokens",
             "words that it can tell apart",
             "Choose other label words, or another model",
         )

@@ -6,7 +6,7 @@ from typing import Any
 
 from demograd.errors import UserError, shortened
 from demograd.tasks.sources.cells import label_key, text_of
-from demograd.tasks.sources.table import Table, label_keys
+from demograd.tasks.sources.table import DataTable, label_keys
 
 GivenLabelWords = Mapping[Any, str] | Sequence[str]
 """What a user may say: label value -> word, or words in class order."""
@@ -25,7 +25,7 @@ class LabelWords:
     class_names: Sequence[str] = ()
     """Names of the numbers among the label values, where the source of the words' table declares them."""
 
-    def classes_in(self, table: Table, label_column: str) -> Mapping[str, int]:
+    def classes_in(self, table: DataTable, label_column: str) -> Mapping[str, int]:
         """The class of each label value of another table of the data set, which may number its classes otherwise.
 
         Names decide where either declares them.
@@ -54,7 +54,7 @@ def checked_words(words: Sequence[object]) -> tuple[str, ...]:
     return texts
 
 
-def label_words_of(label_words: GivenLabelWords, table: Table, label_column: str) -> LabelWords:
+def label_words_of(label_words: GivenLabelWords, table: DataTable, label_column: str) -> LabelWords:
     """What `given` says about the label column of `table`.
 
     A mapping goes from label value to word, and its order is the class order. A list is in class order: the label
@@ -101,7 +101,7 @@ def _with_booleans(class_of_label: dict[str, int]) -> dict[str, int]:
     return class_of_label
 
 
-def class_notes(words: LabelWords, table: Table, label_column: str) -> list[str]:
+def class_notes(words: LabelWords, table: DataTable, label_column: str) -> list[str]:
     """Which class became which word, where the labels do not say it: numbers with declared names, true and false."""
     values = set(label_keys(table, label_column))
     if words.class_names:
@@ -122,7 +122,7 @@ def class_notes(words: LabelWords, table: Table, label_column: str) -> list[str]
     return [f"Classes of {table.name}, column {label_column!r}: {', '.join(pairs[:_MOST_SHOWN])}{more}."]
 
 
-def missing_label_words(table: Table, label_column: str) -> UserError:
+def missing_label_words(table: DataTable, label_column: str) -> UserError:
     """The error for a source without label words: it shows the values that need one."""
     names = table.class_names.get(label_column, ())
     values = [*names] or sorted(set(label_keys(table, label_column)))

@@ -21,7 +21,7 @@ from demograd.tasks.sources.files import stem_of
 from demograd.tasks.sources.folders import read_path
 from demograd.tasks.sources.hub import hub_source, read_hub
 from demograd.tasks.sources.staicc import read_staicc
-from demograd.tasks.sources.table import Data, LabelledRows, Table, label_keys, labelled_examples
+from demograd.tasks.sources.table import Data, DataTable, LabelledRows, label_keys, labelled_examples
 from demograd.tasks.task import Task
 from demograd.tasks.template import check_ending, template_columns
 
@@ -222,7 +222,7 @@ def compose(name: str, template: str, words: LabelWords, source: Source, notes: 
             "Remove it: the answer is appended where it belongs",
         )
 
-    def labelled(table: Table) -> LabelledRows:
+    def labelled(table: DataTable) -> LabelledRows:
         classes = words.classes_in(table, source.label_column)
         return labelled_examples(table, mapping, source.label_column, classes)
 

@@ -9,7 +9,7 @@ from tests.report.rows import row as language_model_row
 from tests.report.rows import run_of, table
 
 from demograd.files import write_json, write_table, write_yaml
-from demograd.report import Run
+from demograd.report import ReportedRun
 from demograd.words import COLUMNS
 
 SEQUENCES = 4096
@@ -61,7 +61,7 @@ def reference(metric: str, value: float | None, method: str, **about: Any) -> di
     return row(metric, value, **{**alone, **about})
 
 
-def synthetic_run(*rows: dict[str, Any], **facts: Any) -> Run:
+def synthetic_run(*rows: dict[str, Any], **facts: Any) -> ReportedRun:
     """A synthetic run of these rows that was never written to a folder."""
     from tests.study.synthetic.evidence import record_of
 

@@ -14,7 +14,7 @@ from demograd.models import Model
 from demograd.observe.masks import attention_masks
 from demograd.observe.self_check import way_at_length
 from demograd.study.language_model.sizes import prompt_sizes, sequence_sizes
-from demograd.study.plan.blueprint import Blueprint, network_of
+from demograd.study.plan.blueprint import Blueprint, empty_network
 from demograd.study.plan.flops import observing, training
 from demograd.tasks import Prompts, TrainingSequence
 
@@ -88,7 +88,7 @@ def test_sizes_are_those_of_a_network_worked_out_by_hand(random_model: Callable[
 def test_a_network_of_fewer_layers_has_the_same_widths(kind: str) -> None:
     whole = random_network(kind)
     for layers in (1, 2):
-        small = Blueprint(kind, network_of(whole.config, "meta", layers).config)
+        small = Blueprint(kind, empty_network(whole.config, "meta", layers).config)
         assert small.layers == layers
         shapes = [
             parameter.shape for parameter in whole.get_submodule(small.anatomy.architecture.blocks)[0].parameters()

@@ -22,7 +22,7 @@ from demograd.study.language_model.networks import Network
 from demograd.study.language_model.prompts import Prepared, Reader
 from demograd.study.plan import plan_study
 from demograd.study.plan.blueprint import blueprint_of
-from demograd.study.plan.plan import Job, makespan
+from demograd.study.plan.plan import PlannedJob, makespan
 from demograd.tasks import Prompts, Task, TrainingSequence
 from demograd.words import Weights
 
@@ -68,7 +68,7 @@ def test_twice_the_queries_are_twice_the_operations_behind_the_context(small_mod
 
 
 def test_a_worker_takes_the_next_world_when_it_is_free_and_keeps_its_network() -> None:
-    jobs = [Job(A, 3.0), Job(A, 1.0), Job(A, 1.0), Job(B, 4.0)]
+    jobs = [PlannedJob(A, 3.0), PlannedJob(A, 1.0), PlannedJob(A, 1.0), PlannedJob(B, 4.0)]
     loading = {A: 2.0, B: 5.0}.__getitem__
     assert makespan(jobs, 1, loading) == 2 + 3 + 1 + 1 + 5 + 4
     # first: 2 + 3, until 5; second: 2 + 1 + 1, until 4, then B: 5 + 4

@@ -16,7 +16,7 @@ from demograd.study.store.folder import RunFolder
 from demograd.study.store.session import run_session
 from demograd.study.synthetic.experiment import notes, on_one_device, rows_of
 from demograd.study.synthetic.references import ReferenceSpec, tuned
-from demograd.study.synthetic.units import SyntheticCell, Training, cell_key, load_trained, units_of
+from demograd.study.synthetic.units import NetworkTraining, SyntheticCell, cell_key, load_trained, units_of
 
 SMALLER = {
     "worlds": {"anisotropic": {"dimension": 3, "spectrum": [2, 1, 0.5]}},
@@ -127,7 +127,7 @@ def test_a_reference_that_is_not_tuned_to_the_end_is_left_out_aloud(tmp_path: Pa
         for steps in (1, 2)
     )
     with run_session(folder, small, print):
-        trainings = [unit for unit in units_of(small) if isinstance(unit, Training)]
+        trainings = [unit for unit in units_of(small) if isinstance(unit, NetworkTraining)]
         for training in trainings:
             training.compute(folder, Silent())
         networks = {training.cell: load_trained(training, folder) for training in trainings}

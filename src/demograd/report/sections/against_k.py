@@ -6,7 +6,7 @@ from demograd.metrics import METRICS
 from demograd.report.captions import interval_note_of_points
 from demograd.report.charts.drawing import keys
 from demograd.report.charts.lines import Axis, line_chart
-from demograd.report.run import Run
+from demograd.report.run import ReportedRun
 from demograd.report.scores import NEAREST_RATE_NOTE, at_one_rate
 from demograd.report.section import Figure, Section, figure, section
 from demograd.words import Setting
@@ -20,7 +20,7 @@ _LEAD = (
 
 
 @section("Against the number of demonstrations", order=140)
-def against_k_section(run: Run) -> Section | None:
+def against_k_section(run: ReportedRun) -> Section | None:
     """A figure per task and model that has several k."""
     one_rate = at_one_rate(run.scores)
     points = pd.DataFrame(

@@ -4,7 +4,7 @@ from demograd.metrics import METRICS
 from demograd.report.captions import interval_note_of_points
 from demograd.report.charts.drawing import WIDTH, keys
 from demograd.report.charts.lines import Axis, line_chart
-from demograd.report.run import Run
+from demograd.report.run import ReportedRun
 from demograd.report.scores import points_by_layer
 from demograd.report.section import Head, Section, Table, TableRow, entry, figure, grouped, section
 from demograd.report.subject import short_labels, world_labels
@@ -17,7 +17,7 @@ _LEAD = (
 
 
 @section("Do GD and LCGD agree?", order=150)
-def alpha_section(run: Run) -> Section | None:
+def alpha_section(run: ReportedRun) -> Section | None:
     """A table of α, and a chart with a line per task and method over the layers."""
     overall = run.scores.by_variant("alpha", Setting.FT)
     if not overall:

@@ -1,6 +1,6 @@
 """Whether ICL and FT attend to the same demonstrations, beside what chance gives (Dai 2023)."""
 
-from demograd.report.run import Run
+from demograd.report.run import ReportedRun
 from demograd.report.section import Entry, Head, Section, Table, entry, section
 from demograd.report.subject import Variant, variant_rows
 from demograd.words import Setting
@@ -21,7 +21,7 @@ _LEAD = (
 
 
 @section("Attention to the demonstrations", order=190)
-def attention_section(run: Run) -> Section | None:
+def attention_section(run: ReportedRun) -> Section | None:
     """A table with a row per method and weights."""
     scores = run.scores
     measured = {name: numbers for name in SHOWN if (numbers := scores.by_variant(name, Setting.FT))}

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from demograd.report.run import Run
+from demograd.report.run import ReportedRun
 from demograd.report.section import NOTHING, Entry, Group, Head, Section, Table, TableRow, Tone, entry, section
 from demograd.statistics.number import Number, formatted, scientific
 from demograd.words import Control, Setting
@@ -44,7 +44,7 @@ ONE_RATE_EACH = (
 
 
 @section("The papers’ claims", order=-10)
-def claims_section(run: Run) -> Section | None:
+def claims_section(run: ReportedRun) -> Section | None:
     """Verdicts at a glance, then every comparison; then what this run cannot decide."""
     claims, heads = run.claims["claims"], _STATEMENT_HEADS if run.is_synthetic else _HEADS
     if not claims:

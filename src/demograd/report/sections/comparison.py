@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from demograd.report.networks import DEFINITIONS, Subject, by_subject, worlds_of
-from demograd.report.run import Run
+from demograd.report.run import ReportedRun
 from demograd.report.section import NOTHING, Entry, Head, Section, Table, TableRow, entry, grouped, section
 from demograd.statistics import Number
 
@@ -20,7 +20,7 @@ _LEAD = (
 
 
 @section("Are they the same algorithm?", order=30)
-def comparison_section(run: Run) -> Section | None:
+def comparison_section(run: ReportedRun) -> Section | None:
     """A row per network and reference, and the distances of preconditioners."""
     rows = run.networks_at_context
     by_metric = {metric: values for metric in SHOWN if (values := by_subject(rows, metric))}
@@ -31,7 +31,7 @@ def comparison_section(run: Run) -> Section | None:
     return Section(tuple(tables), lead) if tables else None
 
 
-def _statements(run: Run) -> dict[Subject, Mapping[str, Any]]:
+def _statements(run: ReportedRun) -> dict[Subject, Mapping[str, Any]]:
     """The comparisons of networks with references, as `claims.json` has them."""
     comparisons = [
         comparison for claim in run.claims["claims"] if claim["name"] == CLAIM for comparison in claim["comparisons"]

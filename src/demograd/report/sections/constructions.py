@@ -1,7 +1,7 @@
 """The theorems as matrices: how far each construction is from what its theorem says."""
 
 from demograd.report.networks import by_subject
-from demograd.report.run import Run
+from demograd.report.run import ReportedRun
 from demograd.report.section import Entry, Group, Head, Section, Table, TableRow, section
 from demograd.statistics.number import Number, scientific
 from demograd.words import Setting
@@ -15,7 +15,7 @@ _LEAD = (
 
 
 @section("Do the constructions do what they say?", order=10)
-def constructions_section(run: Run) -> Section | None:
+def constructions_section(run: ReportedRun) -> Section | None:
     """A row per construction."""
     errors = by_subject(run.networks_at_context, "construction_error", Setting.CONSTRUCTION)
     rows = tuple(

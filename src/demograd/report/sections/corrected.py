@@ -3,7 +3,7 @@
 import pandas as pd
 
 from demograd.metrics import METRICS
-from demograd.report.run import Run
+from demograd.report.run import ReportedRun
 from demograd.report.section import Entry, Head, Section, Table, entry, section
 from demograd.report.subject import Variant, variant_rows
 from demograd.statistics.number import Number
@@ -17,7 +17,7 @@ _LEAD = (
 
 
 @section("Corrected queries only", order=240)
-def corrected_section(run: Run) -> Section | None:
+def corrected_section(run: ReportedRun) -> Section | None:
     """A table of similarities over corrected queries, and of their counts."""
     variants = run.scores.tuned("corrected")
     if not variants:

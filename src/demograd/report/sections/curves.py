@@ -9,7 +9,7 @@ import pandas as pd
 
 from demograd.report.charts.drawing import WIDTH, keys
 from demograd.report.charts.lines import Axis, line_chart, reach, with_ticks
-from demograd.report.run import Run
+from demograd.report.run import ReportedRun
 from demograd.report.section import Section, figure, section
 from demograd.words import Setting, listed
 
@@ -85,7 +85,7 @@ CURVES = (
 )
 
 
-def curve_section(run: Run, curve: Curve) -> Section | None:
+def curve_section(run: ReportedRun, curve: Curve) -> Section | None:
     """A chart per world that has a curve."""
     points = _points(run.networks if curve.column == "k" else run.networks_at_context, curve)
     is_network = points["setting"] == Setting.TF

@@ -4,7 +4,7 @@ import pandas as pd
 
 from demograd.published import caveats_of
 from demograd.report.charts.heat_map import Colours, heat_map
-from demograd.report.run import Run
+from demograd.report.run import ReportedRun
 from demograd.report.scores import NEAREST_RATE_NOTE, at_one_rate
 from demograd.report.section import Figure, Section, figure, section
 from demograd.report.subject import by_world, is_layer_causal, short_labels, variant
@@ -17,7 +17,7 @@ _LEAD = "‖∇‖₂ of the trained parameters of each layer at each step, mean
 
 
 @section("Gradient norms", order=170)
-def gradient_norms_section(run: Run) -> Section | None:
+def gradient_norms_section(run: ReportedRun) -> Section | None:
     """A heat map per method and weights, a figure per task."""
     results = run.results
     rows = results[(results["metric"] == METRIC) & (results["setting"] == Setting.FT) & results["value"].notna()]

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from demograd.report.charts.drawing import WIDTH, keys
 from demograd.report.charts.lines import Axis, line_chart
-from demograd.report.run import Run
+from demograd.report.run import ReportedRun
 from demograd.report.scores import points_by_layer
 from demograd.report.section import Entry, Figure, Head, Section, Table, entry, figure, section
 from demograd.report.subject import Variant, by_world, short_labels, variant_rows
@@ -21,7 +21,7 @@ _LEAD = (
 
 
 @section("The implicit update", order=200)
-def implicit_update_section(run: Run) -> Section | None:
+def implicit_update_section(run: ReportedRun) -> Section | None:
     """A table of similarities and validity, and charts of them by layer."""
     measured = {name: numbers for name in SHOWN if (numbers := run.scores.by_variant(name, Setting.FT))}
     variants = [variant for variant in run.scores.tuned() if any(variant in numbers for numbers in measured.values())]

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from demograd.report.charts.heat_map import heat_map
-from demograd.report.run import Run
+from demograd.report.run import ReportedRun
 from demograd.report.scores import NEAREST_RATE_NOTE, at_one_rate, points
 from demograd.report.section import Figure, Section, figure, section
 from demograd.report.subject import by_world, short_labels
@@ -16,7 +16,7 @@ _LEAD = (
 
 
 @section("Every layer with every other", order=160)
-def layer_pairs_section(run: Run) -> Section | None:
+def layer_pairs_section(run: ReportedRun) -> Section | None:
     """A heat map per method and weights, a figure per task."""
     pairs, shown = points(run.results, METRIC), at_one_rate(run.scores)
     measured = set(pairs["variant"])

@@ -9,7 +9,7 @@ import pandas as pd
 from demograd.metrics import METRICS
 from demograd.report.captions import interval_note_of_points, ranges
 from demograd.report.charts.drawing import COLOURS, HEIGHT, WIDTH, as_chart, panel_header
-from demograd.report.run import Run
+from demograd.report.run import ReportedRun
 from demograd.report.scores import LEADING, NEAREST_RATE_NOTE, at_one_rate, points
 from demograd.report.section import Chart, Figure, Key, Section, section
 from demograd.report.subject import Variant, method_label, weights_rank, world_labels
@@ -19,7 +19,7 @@ SAME, CONTROL = Setting.FT, Setting.FT_OTHER_DEMONSTRATIONS
 
 
 @section("Layer by layer", order=145)
-def layers_section(run: Run) -> Section | None:
+def layers_section(run: ReportedRun) -> Section | None:
     """A figure per task, where there are scores by layer."""
     rows = pd.concat(
         points(run.results, metric, setting).assign(metric=metric, setting=setting)

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from demograd.report.networks import Subject, by_subject, seeds, worlds_of
-from demograd.report.run import Run
+from demograd.report.run import ReportedRun
 from demograd.report.section import NOTHING, Entry, Head, Section, Table, TableRow, entry, grouped, section
 from demograd.statistics.number import Number, written
 from demograd.words import Setting
@@ -19,7 +19,7 @@ Margins = dict[tuple[str, str], list[tuple[str, Number]]]
 
 
 @section("How well do they predict?", order=20)
-def losses_section(run: Run) -> Section | None:
+def losses_section(run: ReportedRun) -> Section | None:
     """A row per network, then per reference; how much more than the matching network's, where a world has one."""
     rows = run.networks_at_context
     margins: Margins = {}

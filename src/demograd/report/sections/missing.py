@@ -7,7 +7,7 @@ import pandas as pd
 
 from demograd.metrics import METRICS
 from demograd.report.captions import ranges
-from demograd.report.run import Run
+from demograd.report.run import ReportedRun
 from demograd.report.section import Entry, Group, Head, Section, Table, TableRow, section
 from demograd.words import Control, Reading, Setting
 
@@ -26,7 +26,7 @@ _HEADS = (
 
 
 @section("What is missing", order=1000)
-def missing_section(run: Run) -> Section:
+def missing_section(run: ReportedRun) -> Section:
     """Counts of the status column, and a row per kind of missing numbers."""
     results = run.results
     counts = results["status"].astype(str).value_counts()

@@ -9,7 +9,7 @@ import pandas as pd
 from demograd.report.captions import interval_note
 from demograd.report.charts.drawing import COLOURS, WIDTH, as_chart
 from demograd.report.networks import by_subject
-from demograd.report.run import Run
+from demograd.report.run import ReportedRun
 from demograd.report.section import Chart, Head, Section, Table, TableRow, Tone, entry, figure, grouped, section
 from demograd.report.subject import Variant, by_world, short_labels, world_labels
 from demograd.statistics.number import Number
@@ -26,12 +26,12 @@ _LEAD = (
 
 
 @section("Does the order matter?", order=180)
-def order_sensitivity_section(run: Run) -> Section | None:
+def order_sensitivity_section(run: ReportedRun) -> Section | None:
     """Order sensitivity of a language model: bars with intervals, and the numbers."""
     return None if run.is_synthetic else _of_language_model(run)
 
 
-def _of_language_model(run: Run) -> Section | None:
+def _of_language_model(run: ReportedRun) -> Section | None:
     spreads = {**run.scores.by_variant(METRIC, Setting.ICL), **run.scores.by_variant(METRIC, Setting.FT)}
     if not spreads:
         return None
@@ -94,7 +94,7 @@ _TONES: dict[str, Tone] = {Setting.TF: "", Setting.CONSTRUCTION: "reference", Se
 
 
 @section("Does the order matter?", order=225, name="order-sensitivity")
-def relative_order_sensitivity_section(run: Run) -> Section | None:
+def relative_order_sensitivity_section(run: ReportedRun) -> Section | None:
     """Order sensitivity of a synthetic run: a row per learner; then the language model's, if the folder has one."""
     if not run.is_synthetic:
         return None

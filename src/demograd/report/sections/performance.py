@@ -1,7 +1,7 @@
 """Predictions in each setting: accuracy and its like, which show whether there is in-context learning."""
 
 from demograd.metrics import METRICS
-from demograd.report.run import Run
+from demograd.report.run import ReportedRun
 from demograd.report.scores import Scores
 from demograd.report.section import Head, Section, Table, TableRow, entry, grouped, section
 from demograd.report.subject import Variant, in_order, row_words, world_labels
@@ -13,7 +13,7 @@ _SETTINGS = (Setting.ZSL, Setting.ICL, Setting.FT, *(control.setting for control
 
 
 @section("What the model predicts", order=230)
-def performance_section(run: Run) -> Section | None:
+def performance_section(run: ReportedRun) -> Section | None:
     """Per task and weights: ZSL and ICL, then FT and its controls."""
     scores = run.scores
     metrics = [name for name, metric in METRICS.items() if metric.arguments == ("observation",)]

@@ -8,7 +8,7 @@ import pandas as pd
 
 from demograd.metrics import METRICS
 from demograd.published import beside, table
-from demograd.report.run import Run
+from demograd.report.run import ReportedRun
 from demograd.report.scores import NEAREST_RATE_NOTE, at_one_rate
 from demograd.report.section import NOTHING, Entry, Head, Section, Table, TableRow, grouped, section
 from demograd.report.subject import Variant, weights_rank
@@ -29,7 +29,7 @@ _AS_RELEASED = {
 
 
 @section("Beside the published numbers", order=120)
-def published_section(run: Run) -> Section | None:
+def published_section(run: ReportedRun) -> Section | None:
     """A table per metric for which a paper has a number of the same task, method and weights."""
     shown = at_one_rate(run.scores)
     measured = pd.DataFrame(

@@ -11,7 +11,7 @@ from demograd.metrics import METRICS
 from demograd.report.captions import interval_note
 from demograd.report.charts.drawing import keys
 from demograd.report.charts.lines import Axis, line_chart
-from demograd.report.run import Run
+from demograd.report.run import ReportedRun
 from demograd.report.scores import LEADING, Scores
 from demograd.report.section import NOTHING, Figure, Head, Section, Table, TableRow, entry, figure, grouped, section
 from demograd.report.subject import Variant, by_world, in_order, variant, world_labels
@@ -30,7 +30,7 @@ _LEAD = (
 
 
 @section("Against the learning rate", order=130)
-def rates_section(run: Run) -> Section | None:
+def rates_section(run: ReportedRun) -> Section | None:
     """A figure per task where a method has several rates, then the table at equal size."""
     parts: list[Figure | Table] = []
     for world, variants in by_world(run.scores.tuned()).items():

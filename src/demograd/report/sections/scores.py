@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from demograd.report.run import Run
+from demograd.report.run import ReportedRun
 from demograd.report.scores import Column, Scores, columns
 from demograd.report.section import NOTHING, Entry, Head, Section, Table, TableRow, entry, grouped, section
 from demograd.report.subject import Variant, row_words, world_labels
@@ -31,7 +31,7 @@ _REFERENCE = (
 
 
 @section("Scores", order=110)
-def scores_section(run: Run) -> Section | None:
+def scores_section(run: ReportedRun) -> Section | None:
     """All overall scores of fine-tuning."""
     rows = run.scores.tuned()
     if not rows:

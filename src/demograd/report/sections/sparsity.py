@@ -5,7 +5,7 @@ import pandas as pd
 
 from demograd.report.charts.drawing import WIDTH, keys
 from demograd.report.charts.lines import Axis, line_chart
-from demograd.report.run import Run
+from demograd.report.run import ReportedRun
 from demograd.report.section import Entry, Figure, Group, Head, Section, Table, TableRow, figure, section
 from demograd.report.subject import weights_rank
 from demograd.statistics.number import formatted
@@ -50,7 +50,7 @@ def zeros_of_construction(d: int) -> float:
 
 
 @section("How sparse are the attention matrices?", order=220)
-def sparsity_section(run: Run) -> Section | None:
+def sparsity_section(run: ReportedRun) -> Section | None:
     """Products of small networks and constructions where there are any, then factors, and what a construction needs."""
     rows = run.results[run.results["value"].notna()]
     # a language model's seed is that of a draw of its untrained weights, which has no row over all draws

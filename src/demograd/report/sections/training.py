@@ -9,7 +9,7 @@ from demograd.metrics import METRICS
 from demograd.report.charts.drawing import WIDTH, keys
 from demograd.report.charts.lines import Axis, line_chart, reach, with_ticks
 from demograd.report.networks import by_subject
-from demograd.report.run import Run
+from demograd.report.run import ReportedRun
 from demograd.report.section import Chart, Figure, Section, figure, section
 from demograd.statistics.number import MINUS, signed
 from demograd.words import Setting
@@ -23,7 +23,7 @@ _LEAD = (
 
 
 @section("Over training", order=210)
-def training_time_section(run: Run) -> Section | None:
+def training_time_section(run: ReportedRun) -> Section | None:
     """Performance and parameter distance over checkpoints: a figure per task and k, from two checkpoints on."""
     checkpoints = _checkpoints(run.study)
     if len(checkpoints) < 2:
@@ -86,7 +86,7 @@ _BESIDE = "; level lines are what the references reach on test sequences"
 
 
 @section("Over training", order=40)
-def training_section(run: Run) -> Section | None:
+def training_section(run: ReportedRun) -> Section | None:
     """Losses of small networks in training: a chart per world, both axes logarithmic."""
     rows = run.networks_at_context
     losses = rows[(rows["metric"] == TRAINING_LOSS) & (rows["setting"] == Setting.TF) & rows["step"].notna()]

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from demograd.report.run import Check, Run
+from demograd.report.run import Check, ReportedRun
 from demograd.report.section import Entry, Head, Section, Table, TableRow, grouped, section
 
 TITLES = {
@@ -26,7 +26,7 @@ _HEADS = (Head("check"), Head("of", words=True), Head("result", words=True), Hea
 
 
 @section("Do the scores count?", order=100)
-def validity_section(run: Run) -> Section | None:
+def validity_section(run: ReportedRun) -> Section | None:
     """The checks, or a sentence if a run that looked at prompts recorded none."""
     checks = run.validity
     if not checks:

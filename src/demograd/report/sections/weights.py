@@ -6,7 +6,7 @@ from math import nan
 import pandas as pd
 
 from demograd.report.charts.heat_map import heat_map
-from demograd.report.run import Matrices, Run
+from demograd.report.run import Matrices, ReportedRun
 from demograd.report.section import Chart, Figure, Section, section
 
 SIDE = 180
@@ -22,7 +22,7 @@ _LEAD = (
 
 
 @section("What was learned, as matrices", order=60)
-def weights_section(run: Run) -> Section | None:
+def weights_section(run: ReportedRun) -> Section | None:
     """A figure per world and network, of the first training seed."""
     if not run.matrices:
         return None

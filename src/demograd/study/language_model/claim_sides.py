@@ -61,7 +61,7 @@ def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def in_words(left: Side | float, right: Side | float, names: Sequence[str]) -> str:
+def sides_in_words(left: Side | float, right: Side | float, names: Sequence[str]) -> str:
     """`SimAOU, GD, trained: FT − FT_other_demonstrations`; `names`: what both share is told by these."""
     if not isinstance(left, dict) or not isinstance(right, dict):
         side = left if isinstance(left, dict) else right

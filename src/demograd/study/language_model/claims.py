@@ -17,8 +17,8 @@ from demograd.statistics import (
     stack_seeds,
 )
 from demograd.study.claims import claims_of
-from demograd.study.language_model.claim_sides import Side, in_words, pairs
-from demograd.study.language_model.comparison import Comparison
+from demograd.study.language_model.claim_sides import Side, pairs, sides_in_words
+from demograd.study.language_model.comparison import ClaimComparison
 from demograd.study.language_model.findings import LEADING, findings_of
 from demograd.study.language_model.groups import CellGroup, WorldGroup, by_task_and_k
 from demograd.study.language_model.objections import Validity, invalid_worlds, labels_read, objection_to, unresolved
@@ -41,7 +41,7 @@ def check_claims(study: Study, folder: RunFolder) -> dict[str, Any]:
     """Write `claims.json` and return it: every comparison that the run has, with its verdict, and what is found."""
     validity = folder.read_json("validity.json")
     invalid = invalid_worlds(validity)
-    comparisons, of_untrained = list[Comparison](), list[Comparison]()
+    comparisons, of_untrained = list[ClaimComparison](), list[ClaimComparison]()
     is_trained = Weights.TRAINED in study.weights
     leading = {weights: _about_weights(claims_of("language_model")[LEADING], weights) for weights in study.weights}
     # a run without trained weights leads with its first ones, and decides of them what it says of them
@@ -75,7 +75,7 @@ def _without(study: Study) -> str:
     return f"{measured}, so it is open whether fine-tuning on these demonstrations above all looks like ICL"
 
 
-def _record(comparison: Comparison, decision: ClaimDecision) -> dict[str, Any]:
+def _record(comparison: ClaimComparison, decision: ClaimDecision) -> dict[str, Any]:
     """A comparison as `claims.json` has it."""
     test = comparison.test
     return {
@@ -105,7 +105,7 @@ def _record(comparison: Comparison, decision: ClaimDecision) -> dict[str, Any]:
 
 def _comparisons(
     study: Study, same_world: Sequence[WorldGroup], name: str, claim: Mapping[str, Any], invalid: Validity
-) -> Iterator[Comparison]:
+) -> Iterator[ClaimComparison]:
     """All comparisons of a claim on one task at one k."""
     names = ("metric", "method", "setting", "weights", *(("model",) if len(study.models) > 1 else ()))
     for left, right in pairs(study, claim):
@@ -124,7 +124,7 @@ def _comparison(
     names: Sequence[str],
     invalid: Validity,
     objection: str,
-) -> Comparison:
+) -> ClaimComparison:
     """One comparison; where a side has several learning rates, at a size that both reach."""
     world = same_world[0].world
     curves = [curve for side in (left, right) if (curve := side_curve(same_world, side)) is not None]
@@ -133,9 +133,9 @@ def _comparison(
     at = common_size(curves) if several and not objection else None  # there is no size where a side has no numbers
     unreadable = objection or _no_common_size(curves, at)
     place = "" if several and objection else _place(curves, at, one_rate_each)
-    about = (name, world.task, world.k, (left, right), in_words(left, right, names), place)
+    about = (name, world.task, world.k, (left, right), sides_in_words(left, right, names), place)
     if unreadable:
-        return Comparison(*about, nan, nan, _NOT_TESTED, 0, 0, one_rate_each, unreadable)
+        return ClaimComparison(*about, nan, nan, _NOT_TESTED, 0, 0, one_rate_each, unreadable)
     scores = [side if isinstance(side, float) else side_scores(same_world, side, at) for side in (left, right)]
     differences, means = _differences(scores)
     test = paired_test(differences, margin=_margin(claim, means[0]), resamples=RESAMPLES)
@@ -148,7 +148,7 @@ def _comparison(
     )
     counts = differences.numel() - n_missing, n_missing
     labels = labels_read((left, right), curves, at)
-    return Comparison(*about, *means, test, *counts, one_rate_each, objection, labels)
+    return ClaimComparison(*about, *means, test, *counts, one_rate_each, objection, labels)
 
 
 def _no_common_size(curves: Sequence[list[CellGroup]], at: float | None) -> str:

@@ -8,7 +8,7 @@ from demograd.study.verdicts import Statement
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ClaimComparison:
     """One test of one claim: on one task, with everything that neither side names the same on both."""
 
     claim: str

@@ -12,7 +12,7 @@ from typing import Any
 
 from demograd.statistics import SEEDS_FOR_SPECIFICITY, Decision, Number, Verdict
 from demograd.statistics.number import formatted
-from demograd.study.language_model.comparison import Comparison
+from demograd.study.language_model.comparison import ClaimComparison
 from demograd.study.language_model.objections import ABSURD, BELOW_RESOLUTION, NO_LEARNING
 from demograd.study.language_model.spec import Study
 from demograd.study.verdicts import Finding, Statement, decide_claims
@@ -33,7 +33,7 @@ Checks = Sequence[Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
-class Subject:
+class MethodOnTask:
     """What one finding is about: a method on a task."""
 
     model: str
@@ -49,14 +49,14 @@ class Subject:
         return [row for row in rows if all(row.get(column) in (None, value) for column, value in about.items())]
 
 
-Compared = dict[Control, tuple[Comparison, Decision]]
+Compared = dict[Control, tuple[ClaimComparison, Decision]]
 """FT against each control."""
 
 
 def findings_of(
     study: Study,
-    decided: Iterable[tuple[Comparison, Decision]],
-    of_untrained: Sequence[Comparison],
+    decided: Iterable[tuple[ClaimComparison, Decision]],
+    of_untrained: Sequence[ClaimComparison],
     validity: Checks,
 ) -> list[Finding]:
     """A finding for each method and task of the comparisons of the leading claim.
@@ -76,24 +76,24 @@ def findings_of(
     return [_finding(subject, compared, study, several, baseline, validity) for subject, compared in leading.items()]
 
 
-def _by_subject(decided: Iterable[tuple[Comparison, Decision]]) -> dict[Subject, Compared]:
-    subjects: dict[Subject, Compared] = {}
+def _by_subject(decided: Iterable[tuple[ClaimComparison, Decision]]) -> dict[MethodOnTask, Compared]:
+    subjects: dict[MethodOnTask, Compared] = {}
     for comparison, decision in decided:
         same, other = comparison.sides
         if comparison.claim == LEADING and isinstance(same, dict) and isinstance(other, dict):
             control = Setting(other["setting"]).control
             if same["metric"] == _METRIC and control is not None:
-                subject = Subject(same["model"], same["weights"], comparison.task, comparison.k, same["method"])
+                subject = MethodOnTask(same["model"], same["weights"], comparison.task, comparison.k, same["method"])
                 subjects.setdefault(subject, {})[control] = comparison, decision
     return subjects
 
 
 def _finding(
-    subject: Subject,
+    subject: MethodOnTask,
     compared: Compared,
     study: Study,
     several: Mapping[str, bool],
-    baseline: Mapping[Subject, Compared],
+    baseline: Mapping[MethodOnTask, Compared],
     validity: Checks,
 ) -> Finding:
     """The sentence of one method on one task."""
@@ -128,22 +128,24 @@ def _finding(
     return Finding(LEADING, about, verdict, reason if verdict == Verdict.UNDECIDED else "", sentence)
 
 
-def _tuning(subject: Subject, compared: Compared) -> str:
+def _tuning(subject: MethodOnTask, compared: Compared) -> str:
     """`fine-tuning smollm2-135m by GD on the same demonstrations`, and at what size, where that is a choice."""
     places = dict.fromkeys(comparison.place for comparison, _ in compared.values())
     return f"fine-tuning {_model(subject)} by {subject.method}{next(iter(places), '')} on the same demonstrations"
 
 
-def _model(subject: Subject) -> str:
+def _model(subject: MethodOnTask) -> str:
     is_trained = subject.weights == Weights.TRAINED
     return subject.model if is_trained else f"{subject.model} ({subject.weights} weights)"
 
 
-def _absence(pair: tuple[Comparison, Decision] | None) -> str:
+def _absence(pair: tuple[ClaimComparison, Decision] | None) -> str:
     return "not measured" if pair is None else pair[0].objection or pair[0].test.reason
 
 
-def _objection(subject: Subject, words: str, on: str, measured: Compared, validity: Checks) -> tuple[str, str] | None:
+def _objection(
+    subject: MethodOnTask, words: str, on: str, measured: Compared, validity: Checks
+) -> tuple[str, str] | None:
     """Why the numbers do not count: a sentence that they can follow, and a clause."""
     model, method = _model(subject), subject.method
     learning = subject.checks(validity, "in_context_learning")
@@ -226,7 +228,7 @@ def _clauses(words: str, measured: Compared) -> tuple[str, str]:
     return clauses, reason
 
 
-def _reason(undecided: Sequence[tuple[Comparison, Decision]]) -> str:
+def _reason(undecided: Sequence[tuple[ClaimComparison, Decision]]) -> str:
     n_seeds = min(comparison.test.n_seeds for comparison, _ in undecided)
     if n_seeds < SEEDS_FOR_SPECIFICITY:
         needed = f"a claim about specificity needs at least {SEEDS_FOR_SPECIFICITY}"
@@ -234,14 +236,14 @@ def _reason(undecided: Sequence[tuple[Comparison, Decision]]) -> str:
     return " and ".join(dict.fromkeys(_why_open(comparison, decision) for comparison, decision in undecided))
 
 
-def _why_open(comparison: Comparison, decision: Decision) -> str:
+def _why_open(comparison: ClaimComparison, decision: Decision) -> str:
     interval = comparison.test.interval
     if interval is not None and interval.low <= 0 <= interval.high:
         return f"the {interval.label} includes 0"
     return decision.reason
 
 
-def _untrained_too(subject: Subject, baseline: Mapping[Subject, Compared]) -> str:
+def _untrained_too(subject: MethodOnTask, baseline: Mapping[MethodOnTask, Compared]) -> str:
     """Weights that have learned nothing, and of which the same holds: a reader must know."""
     same = [
         other.weights
@@ -260,7 +262,7 @@ def _conjunction(decisions: Iterable[Decision]) -> Verdict:
     return Verdict.SUPPORTED if verdicts == {Verdict.SUPPORTED} else Verdict.UNDECIDED
 
 
-def _value(comparison: Comparison) -> str:
+def _value(comparison: ClaimComparison) -> str:
     """`0.100 [0.080, 0.120]`."""
     test = comparison.test
     low, high = (test.interval.low, test.interval.high) if test.interval else (None, None)

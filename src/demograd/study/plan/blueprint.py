@@ -35,7 +35,7 @@ class Blueprint:
             UserError: a configuration that no network has, or a shape that demograd does not know.
         """
         try:
-            network = network_of(self.config, device="meta")
+            network = empty_network(self.config, device="meta")
         except Exception as error:  # a wrong number fails wherever it is first used
             raise UserError(
                 f"The model {quoted(self.name)} has a configuration of which no network can be made "
@@ -115,7 +115,7 @@ def blueprint_of(name: str) -> Blueprint:
     return Blueprint(name, load_config(name))
 
 
-def network_of(config: Any, device: str, layers: int | None = None) -> Any:
+def empty_network(config: Any, device: str, layers: int | None = None) -> Any:
     """A network of this shape with random weights, or of the shape of its first layers."""
     config = deepcopy(config)
     if layers is not None:

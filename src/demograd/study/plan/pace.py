@@ -22,7 +22,7 @@ from demograd.study.language_model.networks import THRESHOLDS
 from demograd.study.language_model.prompts import Prepared
 from demograd.study.language_model.sizes import prompt_sizes, sequence_sizes
 from demograd.study.language_model.spec import Study
-from demograd.study.plan.blueprint import Blueprint, network_of
+from demograd.study.plan.blueprint import Blueprint, empty_network
 from demograd.study.plan.flops import observing, training
 from demograd.study.plan.work import WorldWork
 from demograd.tasks import Prompts, TrainingSequence
@@ -96,7 +96,7 @@ def pace_here(study: Study, blueprint: Blueprint, sample: Sample | None) -> Pace
     timed: list[tuple[int, dict[str, float], float]] = []
     for layers in sorted({1, deep}):
         started = time.perf_counter()
-        network = network_of(blueprint.config, "cpu", layers)
+        network = empty_network(blueprint.config, "cpu", layers)
         drawing = time.perf_counter() - started
         network = placed(network.to(DTYPES[study.dtype]), check_device(study.device))
         model = Model(blueprint.name, network, None, find_anatomy(network), dtype=study.dtype)
@@ -119,7 +119,7 @@ def measuring_seconds(study: Study, blueprint: Blueprint, measure: str) -> float
     return loading_seconds(study, blueprint) + 2 * blueprint.parameters * FLOAT32 / READING
 
 
-def in_words(seconds: float) -> str:
+def duration_in_words(seconds: float) -> str:
     """A duration as people say it."""
     if seconds < 90:
         return f"{seconds:.0f} seconds"

@@ -32,7 +32,7 @@ MASTER = 4
 
 
 @dataclass(frozen=True)
-class Job:
+class PlannedJob:
     """A world's work, or a measure of a network alone."""
 
     network: Network
@@ -82,11 +82,11 @@ class Plan:
         return whole
 
     @cached_property
-    def jobs(self) -> list[Job]:
+    def jobs(self) -> list[PlannedJob]:
         """Every network's measures and every world's work, in the order in which they are handed out."""
-        of_network: dict[Network, list[Job]] = {
+        of_network: dict[Network, list[PlannedJob]] = {
             network: [
-                Job(network, measuring_seconds(self.study, self.blueprints[network[0]], measure))
+                PlannedJob(network, measuring_seconds(self.study, self.blueprints[network[0]], measure))
                 for measure in self.measured
             ]
             for network in self.networks
@@ -94,7 +94,7 @@ class Plan:
         for world_work in self.work:
             model = world_work.world.model
             seconds = self.paces[model].seconds(self.study, self.blueprints[model], world_work)
-            of_network[world_work.network].append(Job(world_work.network, seconds))
+            of_network[world_work.network].append(PlannedJob(world_work.network, seconds))
         return [job for jobs in of_network.values() for job in jobs]
 
     def loading(self, network: Network) -> float:
@@ -182,7 +182,7 @@ def _table_seconds(study: Study, work: Sequence[WorldWork], blueprints: Mapping[
     return once * scores_per_rate * sum(rates for rates, _ in groups.values())
 
 
-def makespan(jobs: Sequence[Job], workers: int, loading: Callable[[Network], float]) -> float:
+def makespan(jobs: Sequence[PlannedJob], workers: int, loading: Callable[[Network], float]) -> float:
     """Seconds until the last worker is done.
 
     Jobs are handed out in order, those of one network together; a worker keeps the network that it loaded last.

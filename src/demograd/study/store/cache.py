@@ -23,7 +23,7 @@ _NAME = re.compile(r"([0-9a-f]+)-[0-9a-f]{8}\.(?P<title>.+)-\1\.safetensors")
 
 
 @dataclass(frozen=True)
-class Entry:
+class CacheEntry:
     """A file in the cache."""
 
     kind: Kind
@@ -42,8 +42,8 @@ class Entry:
 class Pruned:
     """The outcome of pruning."""
 
-    dropped: Sequence[Entry]
-    remaining: Sequence[Entry]
+    dropped: Sequence[CacheEntry]
+    remaining: Sequence[CacheEntry]
     """Files that could not be removed: another user's, or on a disk that cannot be written."""
 
 
@@ -88,7 +88,7 @@ class Cache:
             return False
         return True
 
-    def entries(self) -> Iterator[Entry]:
+    def entries(self) -> Iterator[CacheEntry]:
         """All entries, but for those that others drop meanwhile; files of other names are left alone.
 
         Raises:
@@ -100,7 +100,7 @@ class Cache:
                 if match := _NAME.fullmatch(file.name):
                     yield from _entry(kind, match["title"], file)
 
-    def unfinished(self) -> Iterator[Entry]:
+    def unfinished(self) -> Iterator[CacheEntry]:
         """Unfinished files, which writers that were killed have left.
 
         Raises:
@@ -120,7 +120,7 @@ class Cache:
         """
         old = [entry for entry in self.entries() if entry.age >= older_than]
         left = [entry for entry in self.unfinished() if entry.age >= WRITTEN_WITHIN]
-        dropped, remaining = list[Entry](), list[Entry]()
+        dropped, remaining = list[CacheEntry](), list[CacheEntry]()
         for entry in (*old, *left):
             try:
                 entry.file.unlink(missing_ok=True)
@@ -176,10 +176,10 @@ def user_cache() -> Cache | None:
         raise UserError(f"DEMOGRAD_CACHE={setting}, the home of nobody here", "a folder", "Correct it") from error
 
 
-def _entry(kind: Kind, title: str, file: Path) -> Iterator[Entry]:
+def _entry(kind: Kind, title: str, file: Path) -> Iterator[CacheEntry]:
     with suppress(FileNotFoundError):  # dropped since it was listed
         facts = file.stat()
-        yield Entry(kind, title, file, facts.st_size, facts.st_nlink > 1, (time.time() - facts.st_mtime) / 86400)
+        yield CacheEntry(kind, title, file, facts.st_size, facts.st_nlink > 1, (time.time() - facts.st_mtime) / 86400)
 
 
 def _link(file: Path, to: Place) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from math import inf
-from typing import Any, NamedTuple
+from typing import Any
 
 from demograd.statistics import ClaimDecision, Decision, Number, RangeTest, Verdict
 from demograd.statistics.number import precise_number_of, written
@@ -12,7 +12,7 @@ from demograd.study.claims import claims_of
 from demograd.study.synthetic.rows import ClaimedRow
 from demograd.study.synthetic.standing import Standing, seeds_apart, standing, standing_in_words
 from demograd.study.verdicts import Finding, Statement, decide_claims, verdicts_record
-from demograd.words import Row, Setting, listed
+from demograd.words import Row, Setting, Subject, listed
 
 ALGORITHM, PRECONDITIONER, MATCHING, LEAST_SQUARES, LEARNED = (
     "same-algorithm",
@@ -32,14 +32,6 @@ _ADDED = {
     Standing.AS_GOOD_OR_BETTER: " (it is as good or better)",
 }
 """What a run's one sentence adds where a network is not what it was held against."""
-
-
-class Subject(NamedTuple):
-    """Of what network a number is, and against what reference; the latter empty for the network alone."""
-
-    world: str
-    network: str
-    reference: str
 
 
 @dataclass(frozen=True)

@@ -19,10 +19,10 @@ from demograd.study.synthetic.references import Tuned
 from demograd.study.synthetic.spec import SyntheticStudy
 from demograd.study.synthetic.table import rows_of
 from demograd.study.synthetic.units import (
+    NetworkTraining,
+    ReferenceTuning,
     SyntheticCell,
     Trained,
-    Training,
-    Tuning,
     load_trained,
     load_tuned,
     units_of,
@@ -66,7 +66,7 @@ class SyntheticExperiment(Experiment):
 
     def work(self, unit: Unit) -> int:
         """Steps of training; how many a reference takes is not known."""
-        return unit.steps if isinstance(unit, Training) else 0
+        return unit.steps if isinstance(unit, NetworkTraining) else 0
 
     def equipped(self, batch: Sequence[Unit]) -> Sequence[Unit]:
         """A unit needs nothing but itself."""
@@ -97,13 +97,15 @@ class SyntheticExperiment(Experiment):
 
     def _references(self, folder: RunFolder) -> dict[str, list[Tuned]]:
         """World → its references."""
-        tunings = [unit for unit in units_of(self.study) if isinstance(unit, Tuning)]
+        tunings = [unit for unit in units_of(self.study) if isinstance(unit, ReferenceTuning)]
         return {
             world: [load_tuned(unit, folder) for unit in tunings if unit.world == world] for world in self.study.worlds
         }
 
     def _networks(self, folder: RunFolder) -> dict[SyntheticCell, Trained]:
-        return {unit.cell: load_trained(unit, folder) for unit in units_of(self.study) if isinstance(unit, Training)}
+        return {
+            unit.cell: load_trained(unit, folder) for unit in units_of(self.study) if isinstance(unit, NetworkTraining)
+        }
 
 
 def on_one_device(study: SyntheticStudy) -> SyntheticStudy:

@@ -54,7 +54,7 @@ def why_failed(by_seed: Mapping[int, Trained]) -> str:
     return f"{failed[0]} ({len(failed)} of {len(by_seed)} seeds)" if failed else ""
 
 
-def whole(networks: Mapping[str, Mapping[int, Trained]]) -> dict[str, list[SmallTransformer]]:
+def finished_networks(networks: Mapping[str, Mapping[int, Trained]]) -> dict[str, list[SmallTransformer]]:
     """The networks that diverged from no seed, in the order of seeds."""
     transformers = {
         name: [trained.network for trained in by_seed.values() if trained.network is not None]

@@ -31,7 +31,7 @@ from demograd.synthetic.settings import (
     LinearSettings,
     SineSettings,
     SystemSettings,
-    Training,
+    TrainingRecipe,
 )
 
 Reference = Literal[
@@ -144,15 +144,15 @@ AnyWorld = Annotated[LinearWorld | KernelWorld | SineWorld | SystemWorld, Field(
 class TrainingSettings(_Settings):
     """Adam on fresh sequences, its rate warmed up and then let down to zero."""
 
-    steps: Count = Training.steps
-    batch: Count = Training.batch
-    learning_rate: Positive = Training.learning_rate
-    warmup: Natural = Training.warmup
-    clip: Positive = Training.clip
-    checkpoint_every: Count = Training.checkpoint_every
-    starts: Count = Training.starts
+    steps: Count = TrainingRecipe.steps
+    batch: Count = TrainingRecipe.batch
+    learning_rate: Positive = TrainingRecipe.learning_rate
+    warmup: Natural = TrainingRecipe.warmup
+    clip: Positive = TrainingRecipe.clip
+    checkpoint_every: Count = TrainingRecipe.checkpoint_every
+    starts: Count = TrainingRecipe.starts
     """Initial weights that are tried; training goes on from those with the lowest training loss after their trial."""
-    trial: Count = Training.trial
+    trial: Count = TrainingRecipe.trial
     """Steps of each trial, where there are several."""
 
 
@@ -278,10 +278,10 @@ class SyntheticStudy(_Settings):
             raise ValueError("seeds has one twice: each value once")
         return self
 
-    def training_of(self, network: str) -> Training:
+    def training_of(self, network: str) -> TrainingRecipe:
         """How a network is trained."""
         own = self.networks[network].training.model_dump(exclude_none=True)
-        return Training(**{**self.training.model_dump(), **own})
+        return TrainingRecipe(**{**self.training.model_dump(), **own})
 
     def world(self, name: str) -> "synthetic.World | synthetic.LinearSystem":
         """A world of this study."""

@@ -48,7 +48,7 @@ class Trained:
 
 
 @dataclass(frozen=True, eq=False)
-class Training(Unit):
+class NetworkTraining(Unit):
     """A network in a world, trained from a seed. Killed, it goes on from its checkpoint."""
 
     kind: ClassVar[str] = "network"
@@ -74,7 +74,7 @@ class Training(Unit):
 
 
 @dataclass(frozen=True, eq=False)
-class Tuning(Unit):
+class ReferenceTuning(Unit):
     """A reference in a world, tuned on problems that no network is trained or tested on."""
 
     kind: ClassVar[str] = "reference"
@@ -95,15 +95,15 @@ class Tuning(Unit):
             watch.say(f"{self.world}: {self.spec.label}: {record.facts['status']}")
 
 
-def units_of(study: SyntheticStudy) -> Iterator[Training | Tuning]:
+def units_of(study: SyntheticStudy) -> Iterator[NetworkTraining | ReferenceTuning]:
     """All networks, then all references."""
-    yield from (Training(cell_key(study, cell), study, cell) for cell in cells(study))
+    yield from (NetworkTraining(cell_key(study, cell), study, cell) for cell in cells(study))
     for world in study.worlds:
         for spec in references_of(study):
-            yield Tuning(_reference_key(study, world, spec), study, world, spec)
+            yield ReferenceTuning(_reference_key(study, world, spec), study, world, spec)
 
 
-def load_tuned(unit: Tuning, folder: RunFolder) -> Tuned:
+def load_tuned(unit: ReferenceTuning, folder: RunFolder) -> Tuned:
     """The reference of a unit that is done, or why there is none."""
     world, record = unit.study.world(unit.world), load_or_failed(folder, unit.key)
     if "failed" in record.facts:
@@ -201,7 +201,7 @@ def train_cell(study: SyntheticStudy, cell: SyntheticCell, key: str, folder: Run
     return status
 
 
-def load_trained(unit: Training, folder: RunFolder) -> Trained:
+def load_trained(unit: NetworkTraining, folder: RunFolder) -> Trained:
     """A finished cell's network, or why there is none."""
     study, cell, record = unit.study, unit.cell, load_or_failed(folder, unit.key)
     if "failed" in record.facts:

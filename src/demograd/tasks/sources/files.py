@@ -10,7 +10,7 @@ from pathlib import Path
 
 from demograd.errors import UserError, shortened
 from demograd.paths import is_file
-from demograd.tasks.sources.table import Table
+from demograd.tasks.sources.table import DataTable
 from demograd.tasks.sources.text_formats import read_delimited_text, read_json_text
 
 _BOMS = {
@@ -63,7 +63,7 @@ def stem_of(path: Path) -> str:
     return Path(path.stem).stem if path.suffix.lower() in _DECOMPRESS else path.stem
 
 
-def read_file(path: str | Path, encoding: str | None = None) -> Table:
+def read_file(path: str | Path, encoding: str | None = None) -> DataTable:
     """Every column of the file at `path`.
 
     Files of text are in `encoding`; without it in what their byte-order mark says, or UTF-8. Cells of CSV and TSV files
@@ -103,7 +103,7 @@ def read_file(path: str | Path, encoding: str | None = None) -> Table:
         ) from error
     if not any(columns[name] for name in list(columns)[:1]):
         raise UserError(f"File {path} is empty", "a row for each example", "Give a file with data")
-    return Table(f"file {path}", columns, class_names)
+    return DataTable(f"file {path}", columns, class_names)
 
 
 def _check_encoding(encoding: str | None) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from demograd.errors import UserError, shortened
 from demograd.paths import is_there
 from demograd.tasks.sources.files import SUFFIXES, read_file, suffix_of
-from demograd.tasks.sources.table import Data, Table, chosen_splits
+from demograd.tasks.sources.table import Data, DataTable, chosen_splits
 
 _SPLIT_WORDS = {
     "train": ("train", "training"),
@@ -45,16 +45,16 @@ def read_path(
     return chosen_splits(name, splits, split, validation_split)
 
 
-def table_of_dataset(name: str, dataset: Any) -> Table:
+def table_of_dataset(name: str, dataset: Any) -> DataTable:
     """A split as `datasets` has it; nothing in it (an image, a sound) is decoded."""
     from demograd.tasks.sources.arrow import columns_of
 
     columns, _ = columns_of(dataset.with_format("arrow")[:])
     names = {column: feature.names for column, feature in dataset.features.items() if hasattr(feature, "names")}
-    return Table(name, columns, names)
+    return DataTable(name, columns, names)
 
 
-def _saved(path: Path, name: str) -> Mapping[str, Table]:
+def _saved(path: Path, name: str) -> Mapping[str, DataTable]:
     """By split; under "" where there are none."""
     import datasets  # seconds to import, and most runs use another source
 
@@ -71,7 +71,7 @@ def _saved(path: Path, name: str) -> Mapping[str, Table]:
     return {split: table_of_dataset(f"{name} {split}".strip(), part) for split, part in parts.items()}
 
 
-def _shards(path: Path, name: str, encoding: str | None) -> Mapping[str, Table]:
+def _shards(path: Path, name: str, encoding: str | None) -> Mapping[str, DataTable]:
     """Files of one kind, by the split that their names or folders tell; under "" where none tells any."""
     files = [
         file
@@ -110,7 +110,7 @@ def _split_of(file: Path) -> str:
     return next((split for split, names in _SPLIT_WORDS.items() if any(name in words for name in names)), "")
 
 
-def _joined(name: str, tables: Sequence[Table]) -> Table:
+def _joined(name: str, tables: Sequence[DataTable]) -> DataTable:
     """The rows of all tables in order. Raises UserError where their columns or classes differ."""
     first = tables[0]
     for other in tables[1:]:
@@ -120,7 +120,7 @@ def _joined(name: str, tables: Sequence[Table]) -> Table:
                 "parts of one data set",
                 "Remove it from the folder",
             )
-    return Table(
+    return DataTable(
         name,
         {column: [cell for table in tables for cell in table.columns[column]] for column in first.columns},
         first.class_names,

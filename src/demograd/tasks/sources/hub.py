@@ -12,7 +12,7 @@ from demograd.errors import UserError, shortened
 from demograd.hub import downloads_are_off, hub_address, hub_answers, only_earlier_downloads, why_no_repository
 from demograd.paths import is_there
 from demograd.tasks.sources.folders import table_of_dataset
-from demograd.tasks.sources.table import Data, Table, chosen_splits
+from demograd.tasks.sources.table import Data, DataTable, chosen_splits
 
 _MOST_SHOWN = 40
 """Configurations that a message spells out."""
@@ -94,13 +94,13 @@ def read_hub(source: HubSource) -> Data:
     return chosen_splits(name, tables, source.train, source.validation)
 
 
-class _Tables(Mapping[str, Table]):
+class _Tables(Mapping[str, DataTable]):
     """Each split as a table, when it is asked for."""
 
     def __init__(self, name: str, splits: Mapping[str, object]) -> None:
         self._name, self._splits = name, splits
 
-    def __getitem__(self, split: str) -> Table:
+    def __getitem__(self, split: str) -> DataTable:
         return table_of_dataset(f"{self._name} {split}", self._splits[split])
 
     def __contains__(self, split: object) -> bool:

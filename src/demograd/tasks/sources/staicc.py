@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from demograd.errors import UserError
-from demograd.tasks.sources.table import Table
+from demograd.tasks.sources.table import DataTable
 
 PACKAGE = "StaICC"
 VERSION = "0.1.1"
@@ -23,7 +23,7 @@ class _PlainUnpickler(pickle.Unpickler):
         raise pickle.UnpicklingError(f"it asks for {module_name}.{global_name}")
 
 
-def read_staicc(name: str) -> Table:
+def read_staicc(name: str) -> DataTable:
     """Columns `text` and `label` (int) of the package's data set `name`.
 
     Raises UserError when the package is missing, of another version, or its file is not as expected.
@@ -37,7 +37,7 @@ def read_staicc(name: str) -> Table:
         expected = f"version {VERSION}, whose class order is known"
         raise UserError(f"Package {PACKAGE} is version {installed}", expected, _install_command())
     rows = read_rows(folder / "cached_dataset" / f"{name}.dataset")
-    return Table(
+    return DataTable(
         f"{PACKAGE} {VERSION} {name}",
         {"text": [texts[0] for texts, _ in rows], "label": [label for _, label in rows]},
     )

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from demograd.errors import UserError, listed, shortened
+from demograd.errors import UserError, shortened, shortened_list
 from demograd.tasks.sources.cells import NotText, inside, label_key, text_of
 from demograd.tasks.template import Example
 
 
 @dataclass(frozen=True)
-class Table:
+class DataTable:
     """Raw columns, all of the same length; None where a cell is missing."""
 
     name: str
@@ -34,7 +34,7 @@ class Table:
         only = len(self.columns) == 1
         raise UserError(
             f"{self.name} has no column {name!r} ({role})",
-            f"a column of that name; it has {listed(map(repr, self.columns), 400) or 'no columns'}"
+            f"a column of that name; it has {shortened_list(map(repr, self.columns), 400) or 'no columns'}"
             + (" alone: something else than a comma, semicolon, tab or | may separate its cells" if only else ""),
             "Change the template or the label column, or rename the column",
         )
@@ -50,7 +50,7 @@ class LabelledRows:
 
 
 def labelled_examples(
-    table: Table, columns: Mapping[str, str], label_column: str, class_of_label: Mapping[str, int]
+    table: DataTable, columns: Mapping[str, str], label_column: str, class_of_label: Mapping[str, int]
 ) -> LabelledRows:
     """The rows of `table` as examples.
 
@@ -78,7 +78,7 @@ def labelled_examples(
     )
 
 
-def label_keys(table: Table, label_column: str) -> list[str]:
+def label_keys(table: DataTable, label_column: str) -> list[str]:
     """The label of each row in its one form (see `label_key`).
 
     Raises UserError for a column that is not there, and labels that are no text.
@@ -87,7 +87,11 @@ def label_keys(table: Table, label_column: str) -> list[str]:
 
 
 def _checked(
-    table: Table, column: str, cells: Sequence[object], read: Callable[[object], str], rows: Sequence[int] | None = None
+    table: DataTable,
+    column: str,
+    cells: Sequence[object],
+    read: Callable[[object], str],
+    rows: Sequence[int] | None = None,
 ) -> list[str]:
     """`read` of each cell in `rows` (None: all); elsewhere an empty text."""
     texts, refused = [""] * len(cells), dict[int, NotText]()
@@ -110,7 +114,7 @@ def _is_unicode(text: str) -> bool:
     return True
 
 
-def _refuse_rows(table: Table, content: str, rows: list[int], do: str = "Fill or remove these rows") -> None:
+def _refuse_rows(table: DataTable, content: str, rows: list[int], do: str = "Fill or remove these rows") -> None:
     if rows:
         count = "1 row has" if len(rows) == 1 else f"{len(rows)} rows have"
         raise UserError(
@@ -125,7 +129,7 @@ def _numbered(rows: Sequence[int]) -> str:
 
 
 def _refuse_labels(
-    table: Table, label_column: str, labels: Mapping[int, str], class_of_label: Mapping[str, int]
+    table: DataTable, label_column: str, labels: Mapping[int, str], class_of_label: Mapping[str, int]
 ) -> None:
     unknown: dict[str, list[int]] = {}
     for row, key in labels.items():
@@ -156,13 +160,13 @@ def _refuse_labels(
 class Data:
     """What a source holds."""
 
-    table: Table
-    validation: Table | None = None
+    table: DataTable
+    validation: DataTable | None = None
     """Where queries come from; None: from a part of `table`."""
     notes: tuple[str, ...] = ()
 
 
-def chosen_splits(name: str, splits: Mapping[str, Table], split: str | None, validation_split: str | None) -> Data:
+def chosen_splits(name: str, splits: Mapping[str, DataTable], split: str | None, validation_split: str | None) -> Data:
     """The splits `split` ("train" where none is named) and `validation_split` ("validation", where there is one).
 
     A note says which others are not used. Raises UserError for a split that is not there, and for the same one twice.
@@ -188,6 +192,6 @@ def chosen_splits(name: str, splits: Mapping[str, Table], split: str | None, val
     return Data(splits[train], None if validation is None else splits[validation], (note,) if unused else ())
 
 
-def _listed(names: Mapping[str, Table] | list[str]) -> str:
+def _listed(names: Mapping[str, DataTable] | list[str]) -> str:
     shown = [shortened(name) for name in names]
     return ", ".join(shown[:20]) + (f", … ({len(shown)} in all)" if len(shown) > 20 else "")

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from torch import Generator, Tensor
 
 from demograd.study.synthetic.references import Tuned
-from demograd.study.synthetic.rows import whole, why_failed
+from demograd.study.synthetic.rows import finished_networks, why_failed
 from demograd.study.synthetic.spec import SyntheticStudy
 from demograd.study.synthetic.units import Trained
 from demograd.synthetic import Learner, Sequences, SmallTransformer, infinite_if_undefined, squared_error
@@ -62,7 +62,7 @@ def tested(
     problems: Sequences,
 ) -> Tested:
     """Networks and references on these problems: all of them at the same context, so that they can be paired."""
-    transformers = whole(networks)
+    transformers = finished_networks(networks)
     return Tested(
         study,
         world,

@@ -11,7 +11,7 @@ from demograd.metrics import sparsity_ratio
 from demograd.study.rows import number
 from demograd.study.synthetic.constructions import as_layers, masked_products
 from demograd.study.synthetic.references import Tuned
-from demograd.study.synthetic.rows import whole
+from demograd.study.synthetic.rows import finished_networks
 from demograd.study.synthetic.spec import SyntheticStudy
 from demograd.study.synthetic.units import Trained
 from demograd.synthetic import AttentionLayer, LinearSystem, Masks, gradient_descent_layers, in_use, mesa_layers
@@ -30,7 +30,7 @@ def sparsity_rows(
     into P): what its factors say of a small network is how it was trained. A language model's heads are too narrow for
     products of them to be sparse, so factors are all that both have, and all that can stand beside the paper's figure.
     """
-    for network, transformers in whole(networks).items():
+    for network, transformers in finished_networks(networks).items():
         layers, about = (
             [transformer.layers() for transformer in transformers],
             Row(weights=Weights.TRAINED, model=network),

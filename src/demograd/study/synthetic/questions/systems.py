@@ -10,11 +10,11 @@ from demograd.study.synthetic.references import Tuned
 from demograd.study.synthetic.rows import (
     claimed_ratio,
     failed_row,
+    finished_networks,
     loss_row,
     of_network,
     of_reference,
     ratio_row,
-    whole,
 )
 from demograd.study.synthetic.spec import SyntheticStudy
 from demograd.study.synthetic.units import Trained
@@ -41,8 +41,8 @@ def system_rows(
     for reference in references:
         yield from _of_learner(of_reference(reference), [of_references[reference.label]])
     yield from filter(None, (failed_row(network, by_seed) for network, by_seed in networks.items()))
-    yield from clamped_rows(whole(networks), trajectories)
-    for network, transformers in whole(networks).items():
+    yield from clamped_rows(finished_networks(networks), trajectories)
+    for network, transformers in finished_networks(networks).items():
         shared = of_network(network)
         errors_by_seed = [errors(transformer(trajectories)) for transformer in transformers]
         yield from _of_learner(shared, errors_by_seed)
