@@ -38,7 +38,7 @@ class Method(ABC):
     """The version of its numbers, part of a cell's key: raise it when the method computes something else. The source
     of a class from outside demograd is in the key too: raise it for what that does not show."""
     _fingerprint: ClassVar[str]
-    """Of a class from outside demograd: module, name and hash of its source."""
+    """Where a class from outside demograd comes from: module, name and hash of its source."""
     layer_causal: ClassVar[bool] = False
     """Whether each layer learns from a loss of its own and no gradient crosses a block's boundary: then one layer's
     graph is held at a time, and `which: all` means the parameters of the blocks."""

@@ -130,7 +130,7 @@ class OrderSensitivity:
 def _common(
     a: Observation, b: Observation, top: int
 ) -> tuple[Bool[Tensor, "queries top"], Float[Tensor, "queries top"], Float[Tensor, "queries top"]]:
-    """Of each of the top tokens of `a`: whether it is one of `b`, and its probability in `a` and in `b`."""
+    """For each of the top tokens of `a`: whether it is one of `b`, and its probability in `a` and in `b`."""
     log_p, log_q = next_token_log_probs(a=a, b=b)
     tokens = _ids(_is_top(log_p, top), top)
     return _is_top(log_q, top).gather(-1, tokens), log_p.gather(-1, tokens).exp(), log_q.gather(-1, tokens).exp()

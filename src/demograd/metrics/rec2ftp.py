@@ -28,7 +28,7 @@ true null 5 times in 100 with 10 mended of 40, 10 times with 5, 50 times with 2 
     bounds=SHARE,
 )
 def rec2ftp(zsl: Observation, icl: Observation, ft: Observation) -> Float[Tensor, " queries"]:
-    """Of the queries wrong in ZSL and right in FT, the share right in ICL.
+    """The share right in ICL of the queries that are wrong in ZSL and right in FT.
 
     "Recall to fine-tuning predictions": 1 where ICL predicts right, 0 where it does not. NaN (missing) at the other
     queries, so that the mean over queries is the metric, and missing where FT mends nothing. FT mends other queries
@@ -51,7 +51,7 @@ def rec2ftp(zsl: Observation, icl: Observation, ft: Observation) -> Float[Tensor
     bounds=SHARE,
 )
 def rec2ftp_base_rate(zsl: Observation, icl: Observation) -> Float[Tensor, " queries"]:
-    """Of the queries wrong in ZSL, the share right in ICL: what Rec2FTP is where FT does not matter.
+    """The share right in ICL of the queries that are wrong in ZSL: what Rec2FTP is where FT does not matter.
 
     P(ICL right | ZSL wrong): 1 where ICL predicts right, 0 where it does not. What `rec2ftp` is where ICL and FT mend
     queries independently of each other; only what it is above this says that

@@ -80,7 +80,7 @@ class Metric:
     code: Callable[..., Any] | tuple[str, str] = ("", "")
     """The function; of this package, its module and its name."""
     fingerprint: str = ""
-    """Of a function that is not of this package: module, name and hash of its source (`extensions.fingerprint`)."""
+    """Where a function of another package comes from: module, name and hash of its source (`extensions`)."""
 
     @property
     def function(self) -> Callable[..., Any]:
@@ -324,5 +324,5 @@ def _decorated(module: str, function: ast.FunctionDef, decorator: ast.Call) -> M
 
 
 def _value(expression: ast.expr) -> Any:
-    """Of a decorator's argument: a literal, or a name of this module, as `COSINE`."""
+    """The value of a decorator's argument: a literal, or a name of this module, as `COSINE`."""
     return eval(compile(ast.Expression(expression), __file__, "eval"), globals())

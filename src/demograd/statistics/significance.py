@@ -35,7 +35,7 @@ class PairedTest:
     margin: float | None = None
     """How large a difference may be and still count as none; None: nobody said."""
     p_equal: float = nan
-    """Of "the difference is as large as the margin or larger"; NaN (not tested) without a margin."""
+    """The p-value of "the difference is as large as the margin or larger"; NaN (not tested) without a margin."""
 
 
 @dataclass(frozen=True)
@@ -54,9 +54,9 @@ class ClaimDecision(Decision):
     """A verdict, why, and the p-values behind it, corrected for the family."""
 
     p_value: float
-    """Of no difference; NaN where not tested."""
+    """The p-value of no difference; NaN where not tested."""
     p_equal: float
-    """Of a difference as large as the margin; NaN without one, or where not tested."""
+    """The p-value of a difference as large as the margin; NaN without one, or where not tested."""
     n_tested: int
     """For how many p-values of the family these are corrected."""
 

@@ -60,14 +60,14 @@ class WorldGroup:
 
     @cached_property
     def zsl(self) -> list[Observation]:
-        """Of each seed, without extras; the same one where it does not depend on the demonstrations."""
+        """The observations of each seed, without extras; one and the same where no demonstrations matter."""
         keys = dict.fromkeys(unit.zsl_key for unit in self.observations)
         loaded = {key: self.folder.load_observation(key, extras=False) for key in keys}
         return [loaded[unit.zsl_key] for unit in self.observations]
 
     @cached_property
     def icl(self) -> list[Observation]:
-        """Of each seed, without extras."""
+        """The observations of each seed, without extras."""
         return [self.folder.load_observation(unit.icl_key, extras=False) for unit in self.observations]
 
     def with_extras(self) -> tuple[list[Observation], list[Observation]]:

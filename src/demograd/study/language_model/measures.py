@@ -121,8 +121,8 @@ def takes_reordered_icl(metric: Metric) -> bool:
 
 
 def versions(study: Study) -> dict[str, int | str]:
-    """Of every measure that the study asks for, and of every metric that its cells and observations may then hold or
-    record for: what changes them is another version, or another name here.
+    """The versions of every measure that the study asks for, and of every metric that its cells and observations may
+    then hold or record for: what changes them is another version, or another name here.
 
     Others of the measure `performance` are computed anew whenever the table is written.
     """

@@ -52,8 +52,8 @@ def objection_to(
     curves: Sequence[list[CellGroup]],
     at: float | None,
 ) -> str:
-    """Of two sides, the tuned ones with these curves over learning rates, that were read at the size `at` (None: at
-    their only learning rate).
+    """What is wrong with two sides, the tuned ones with these curves over learning rates, read at the size `at` (None:
+    at their only learning rate).
 
     Untrained weights beside trained ones are a baseline: they need not learn, but their updates must be of a size like
     any other's. What is said of untrained weights alone has their own gates.
@@ -91,7 +91,7 @@ def _about(world: World, side: Side, group: CellGroup | None = None) -> _About:
 
 
 def _read_from(side: Side, curve: list[CellGroup], at: float | None) -> Iterator[CellGroup]:
-    """Of which cells a side's score is: those at the only rate, or at the one whose updates are nearest in size to
+    """The cells that a side's score is of: those at the only rate, or at the one whose updates are nearest in size to
     `at`; and with α, those of GD."""
     group = curve[0] if at is None else min(curve, key=lambda group_of_rate: _distance(group_of_rate, at))
     yield group

@@ -93,7 +93,7 @@ def _is_run(study: Study, setting: str) -> bool:
 
 
 def _reduced(scores: Scores | None, side: Side) -> Scores | None:
-    """Of scores of pairs of layers, `same`: those of a layer with itself; or the mean over the `other` ones."""
+    """Scores of pairs of layers: with `same` those of a layer with itself, or the mean over the `other` ones."""
     if scores is None or "layers" not in side:
         return scores
     return [_of_layers(score, side["layers"]) for score in scores]

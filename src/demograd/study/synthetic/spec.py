@@ -74,7 +74,8 @@ class LinearWorld(_Settings):
     nonzero: Count | None = LinearSettings.nonzero
     """Components of w that are not zero; without a number, all."""
     half_width: Positive = LinearSettings.half_width
-    """Of uniform inputs: 1, as in the text of von Oswald 2023a, is U(−1, 1); 0.5, as in its released code, U(−½, ½)."""
+    """Half the width of uniform inputs: 1 is U(−1, 1), as in the text of von Oswald 2023a; 0.5 is U(−½, ½), as in its
+    released code."""
 
     def world(self) -> "synthetic.LinearRegression":
         """The world itself."""
@@ -110,7 +111,7 @@ class SineWorld(_Settings):
     noise: NotNegative = SineSettings.noise
     smallest_amplitude: NotNegative = SineSettings.smallest_amplitude
     largest_amplitude: Positive = SineSettings.largest_amplitude
-    """Of a: 5 in Finn 2017 and in the text of von Oswald 2023a, 0.5 in its released code."""
+    """The largest amplitude a: 5 in Finn 2017 and in the text of von Oswald 2023a, 0.5 in its released code."""
 
     def world(self) -> "synthetic.SineRegression":
         """The world itself."""
@@ -213,7 +214,7 @@ class SyntheticStudy(_Settings):
     training: TrainingSettings = TrainingSettings()
     """How all networks are trained that say nothing else."""
     seeds: AtLeastOne[Seed] = [0, 1, 2, 3, 4]
-    """Of initial weights and training data."""
+    """Seeds of initial weights and training data."""
     references: Many[Reference] = ["GD"]
     """What networks are held against; descents take as many steps as a network has layers."""
     tuning_sequences: Several = 65536

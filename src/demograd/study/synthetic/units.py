@@ -62,7 +62,7 @@ class NetworkTraining(Unit):
 
     @property
     def steps(self) -> int:
-        """Of training."""
+        """Steps of training."""
         return self.study.training_of(self.cell.network).steps
 
     def compute(self, folder: RunFolder, watch: JobWatch) -> None:

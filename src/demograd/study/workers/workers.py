@@ -83,7 +83,7 @@ class Workers:
 
     @property
     def threads_each(self) -> int:
-        """Of torch in each worker: those given; else this machine's cores divided among its processes, one for a Ray
+        """Threads of torch in each worker: those given; else this machine's cores divided among its processes, one for a Ray
         task, and in this process as many as torch has."""
         if self.threads is not None or self.executor == "ray":
             return self.threads or 1

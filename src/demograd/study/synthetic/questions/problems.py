@@ -44,7 +44,7 @@ class Tested:
     """Why the other networks are not there."""
     references: list[Tuned] = field(repr=False)
     losses: dict[str, list[Tensor]] = field(repr=False)
-    """Of each network and seed `[sequences]`, as in `networks`."""
+    """Losses of each network and seed `[sequences]`, as in `networks`."""
     reference_losses: dict[str, Tensor] = field(repr=False)
     """By label `[sequences]`."""
 

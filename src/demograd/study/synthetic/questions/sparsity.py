@@ -24,7 +24,7 @@ THRESHOLDS = (1e-4, 1e-3, 1e-2, 3e-2, 1e-1)
 def sparsity_rows(
     study: SyntheticStudy, name: str, references: list[Tuned], networks: dict[str, dict[int, Trained]]
 ) -> Iterator[Row]:
-    """Of a world's trained networks and constructions: `sparsity_ratio_products`, and `sparsity_ratio` of factors.
+    """Rows of a world's trained networks and constructions: `sparsity_ratio_products`, and `sparsity_ratio` of factors.
 
     A full K that was trained is dense whatever it does, for any invertible matrix can go from Kᵀ into Q (and from V
     into P): what its factors say of a small network is how it was trained. A language model's heads are too narrow for

@@ -16,7 +16,7 @@ from demograd.synthetic import Sequences, SmallTransformer, Trajectories
 from demograd.words import Row
 
 POINTS = 60
-"""Of a curve, at most."""
+"""Points of a curve, at most."""
 
 
 def training_rows(networks: dict[str, dict[int, Trained]]) -> Iterator[Row]:
