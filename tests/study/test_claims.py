@@ -289,7 +289,9 @@ def test_what_a_run_without_trained_weights_says_is_what_its_claims_decide(small
             record.tensors[f"{setting}/sim_aou"] = 0.6 * (setting == "FT") + noise
         folder.save_cell(key, record)
     record = check_claims(study, folder)
-    decided = [row for row in comparisons(record)["specificity"] if row["compared"].startswith("SimAOU, GD, no_training: FT")]
+    decided = [
+        row for row in comparisons(record)["specificity"] if row["compared"].startswith("SimAOU, GD, no_training: FT")
+    ]
     assert [row["verdict"] for row in decided] == ["supported"] * 2
     assert record["finding"]["verdict"] == "supported" and "(no_training weights)" in record["finding"]["sentence"]
     for row in decided:
