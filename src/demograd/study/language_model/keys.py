@@ -199,7 +199,7 @@ def _title(world: World, part: str) -> str:
 
 
 def _versions(inputs: Inputs, measures: Iterable[str], metrics: Iterable[str]) -> dict[str, Any]:
-    """The versions of these, as they were when the study ran; nothing for a folder that was written before they were kept."""
+    """The versions of these, as they were when the study ran; nothing for older folders."""
     names = [*(f"measure {name}" for name in measures), *(f"metric {name}" for name in metrics)]
     recorded = {name: inputs.versions[name] for name in names if name in inputs.versions}
     return {"versions": recorded} if recorded else {}

@@ -67,7 +67,10 @@ def under_a_causal_mask(layers: list[AttentionLayer], tokens: int) -> list[Atten
 
 
 def masked_products(layers: list[AttentionLayer], used: list[Masks] | None) -> list[list[tuple[Tensor, Tensor]]]:
-    """Pairs of products and masks of each layer. `used`: what is in use of it, as `in_use` says; None: that is not known, and all entries count."""
+    """Pairs of products and masks, layer by layer.
+
+    `used`: the entries that are in use, as `in_use` says; None: that is not known, and all entries count.
+    """
     by_layer = []
     for n, layer in enumerate(layers):
         pair = products(layer)

@@ -83,8 +83,8 @@ class Workers:
 
     @property
     def threads_each(self) -> int:
-        """Threads of torch in each worker: those given; else this machine's cores divided among its processes, one for a Ray
-        task, and in this process as many as torch has."""
+        """Threads of torch in each worker: as many as were asked for; else this machine's cores divided among its
+        processes, one for a Ray task, and in this process as many as torch has."""
         if self.threads is not None or self.executor == "ray":
             return self.threads or 1
         if self.are_elsewhere:
