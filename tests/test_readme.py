@@ -62,3 +62,12 @@ def test_examples_import_what_exists(document: Path) -> None:
     for block in re.findall(r"^```python\n(.*?)^```", document.read_text(encoding="utf-8"), flags=re.M | re.S):
         imports = [node for node in ast.parse(block).body if isinstance(node, ast.Import | ast.ImportFrom)]
         exec(compile(ast.Module(imports, []), document.name, "exec"), {})
+
+
+@pytest.mark.slow
+def test_the_readmes_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every block of Python, one after the other, on the real model."""
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    for block in re.findall(r"^```python\n(.*?)^```", DOCUMENTS[0].read_text(encoding="utf-8"), flags=re.M | re.S):
+        exec(compile(block, "README.md", "exec"), names)
