@@ -55,6 +55,11 @@ FILLS: dict[str, set[tuple[str, str | None]]] = {
     },
     "shen2023-order": {("order_sensitivity", "ICL"), ("order_sensitivity", "FT")},
     "shen2023-sparsity": {("sparsity_ratio", None)},
+    "shen2023-bridge-language-model": {
+        ("sparsity_ratio", None),
+        ("order_sensitivity", "ICL"),
+        ("order_sensitivity", "FT"),
+    },
     "shen2023-training-time": {("parameter_distance", None), ("accuracy", "ICL"), ("accuracy", "ZSL")},
 }
 """Metrics and settings that must have a number, by preset."""

@@ -59,14 +59,14 @@ def test_no_secret_of_the_environment_is_in_a_run_folder_and_nothing_is_outside_
 def test_an_error_that_quotes_secrets_is_kept_and_told_without_them(
     small_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As a library that signs requests might; the traceback quotes it once more."""
-    from demograd.study.workers import world_job
+    """A library that signs requests might raise such an error; the traceback quotes the secret once more."""
+    from demograd.study.language_model import units
 
     def quotes(*_: object) -> None:
         raise ArithmeticError(f"refused for {os.environ['HF_TOKEN']} by {os.environ['DATABASE_URL']}")
 
     keeps(monkeypatch)
-    monkeypatch.setattr(world_job, "measure", quotes)
+    monkeypatch.setattr(units, "measure", quotes)
     watch, settings = Listening(), {"weights": ["trained"], "seeds": [0], "queries": 2, "k": 1, "methods": ["GD"]}
     run = run_study(make_study(small_settings(small_model, **settings)), tmp_path / "out", watch)
     write_report(run.folder.path)

@@ -14,9 +14,9 @@ from demograd.files import write_table
 from demograd.report import read_run, write_report
 from demograd.study import run_study
 from demograd.study.results import as_table
-from demograd.study.rows import Row
 from demograd.study.synthetic.rows import loss_row, ratio_row, seeds_row
 from demograd.synthetic import Sequences, compare, held_out, order_spread
+from demograd.words import Row
 
 EXPLODING = {
     "worlds": {"plain": {"dimension": 3}},
@@ -89,30 +89,30 @@ LOSSES = {"some": torch.tensor([1.0, inf, 2.0, 3.0]), "all": torch.full((4,), in
 def test_a_loss_with_an_infinite_part_is_no_mean_of_the_rest(kinds: list[str], n_missing: int) -> None:
     losses, total = [LOSSES[kind] for kind in kinds], 4 * len(kinds)
     for row in (loss_row(losses), ratio_row(losses, LOSSES["none"])):
-        assert row.get("value") is None and row.get("ci_low") is None
-        assert str(row["status"]).startswith(f"diverged: {n_missing} of ")
-        assert (row["n"], row["n_missing"]) == (total - n_missing, n_missing)
+        assert row.value is None and row.ci_low is None
+        assert str(row.status).startswith(f"diverged: {n_missing} of ")
+        assert (row.n, row.n_missing) == (total - n_missing, n_missing)
 
 
 @pytest.mark.parametrize("below", ["some", "all"])
 def test_a_ratio_to_a_reference_that_diverged_is_none(below: str) -> None:
     row = ratio_row([LOSSES["none"]] * 3, LOSSES[below])
-    assert row.get("value") is None and str(row["status"]).startswith("diverged")
-    assert row["n_missing"] == 3 * int(LOSSES[below].isinf().sum())
+    assert row.value is None and str(row.status).startswith("diverged")
+    assert row.n_missing == 3 * int(LOSSES[below].isinf().sum())
 
 
 def test_a_number_of_each_seed_of_which_one_diverged_has_no_mean() -> None:
     row = seeds_row([0.1, inf, 0.3])
-    assert row.get("value") is None and row["status"] == "diverged: 1 of 3 values is not finite"
+    assert row.value is None and row.status == "diverged: 1 of 3 values is not finite"
 
 
 def test_whatever_row_is_infinite_the_table_names_it() -> None:
-    rows: list[Row] = [
-        {"metric": "a", "value": inf},
-        {"metric": "b", "value": -inf, "ci_low": -inf},
-        {"metric": "c"},
-        {"metric": "d", "value": 1.0, "ci_high": inf},
-        {"metric": "e", "value": nan},
+    rows = [
+        Row(metric="a", value=inf),
+        Row(metric="b", value=-inf, ci_low=-inf),
+        Row(metric="c"),
+        Row(metric="d", value=1.0, ci_high=inf),
+        Row(metric="e", value=nan),
     ]
     table = as_table(rows)
     assert table.status.tolist() == ["diverged", "diverged", "missing", "ok", "missing"]

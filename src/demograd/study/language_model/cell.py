@@ -204,7 +204,12 @@ def _scores(
     metrics: Iterable[str], zsl: Observation, icl: Observation, ft: Observation, seed: int
 ) -> dict[str, Tensor]:
     """Each [queries], [queries, layers], [queries, layers, heads] or [queries, layers, layers′]."""
-    return compute(metrics, {"zsl": zsl, "icl": icl, "ft": ft, "other": ft, "a": icl, "b": ft}, seed)
+    return _copied(compute(metrics, {"zsl": zsl, "icl": icl, "ft": ft, "other": ft, "a": icl, "b": ft}, seed))
+
+
+def _copied(scores: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors of their own: two metrics may return one, or a view of what was observed, and no file holds that."""
+    return {name: score.clone() for name, score in scores.items()}
 
 
 def _of_these_demonstrations(
@@ -216,7 +221,7 @@ def _of_these_demonstrations(
         scores["attention_logits"] = torch.cat(ft.attention_logits, dim=-1)
     arguments: dict[str, Any] = {"zsl": zsl, "icl": icl, "ft": ft, "other": ft}
     arguments |= {"spans": prepared.icl.demonstration_spans, "training_queries": tuned.training_queries}
-    return scores | compute(metrics_of_demonstrations(study), arguments, prepared.seed)
+    return scores | _copied(compute(metrics_of_demonstrations(study), arguments, prepared.seed))
 
 
 def _fine_tune(
