@@ -62,3 +62,8 @@ def test_all_that_they_name_are_presets(capsys: pytest.CaptureFixture[str]) -> N
         assert name not in preset_names() and set(group["studies"]) <= set(preset_names())
     assert call("list", "presets") == 0
     assert BRIDGE in capsys.readouterr().out
+
+
+def test_an_unknown_preset_is_answered_with_the_groups_too() -> None:
+    with pytest.raises(UserError, match=r"one of .*\bshen2023-bridge, "):
+        read_study("nosuch")

@@ -49,7 +49,12 @@ def read_study(
         presets = " and ".join(preset_groups()[name_or_path]["studies"])
         raise UserError(f"{name_or_path}, which names several studies", "one study", f"Take {presets} one by one")
     if not is_file and name_or_path not in preset_names():
-        raise unknown_name("preset", name_or_path, preset_names(), "Or name a study file that ends in .yaml")
+        raise unknown_name(
+            "preset",
+            name_or_path,
+            sorted([*preset_names(), *preset_groups()]),
+            "Or name a study file that ends in .yaml",
+        )
     settings = read_settings(path)
     released = settings.pop("as_released", None)
     if as_released and not isinstance(released, dict):
