@@ -144,6 +144,16 @@ def test_a_metric_of_training_queries_without_spans_is_computed(small_model: Pat
     assert overall(tmp_path / "out", "training_tokens", "FT")[0] > 0
 
 
+def test_a_metric_of_demonstrations_may_name_icl_and_ft_by_a_and_b(small_model: Path, tmp_path: Path) -> None:
+    @metric("share of the prompt", source="me", group="similarity", bounds=(0, torch.inf))
+    def share_of_prompt(a: Observation, b: Observation, spans: Any) -> Tensor:
+        """Number of demonstrations, beside what ICL and FT do."""
+        return torch.full_like(a.attention_output[..., 0] + b.attention_output[..., 0], float(len(spans)))
+
+    started_settings(small_model, tmp_path / "out")
+    assert overall(tmp_path / "out", "share_of_prompt", "FT") == [1.0]
+
+
 def test_a_metric_with_the_name_of_another_is_refused() -> None:
     source = guide_code("A metric")
     before = METRICS["sim_aou"]
@@ -247,3 +257,12 @@ def test_another_process_does_not_compute_without_a_metric(small_model: Path, tm
     study = make_study(small_settings(small_model, **SMALL))
     with pytest.raises(UserError, match="does not have the metric sim_aou_sign"):
         run_study(study, tmp_path / "out", workers=Workers("processes", 1))
+
+
+def test_a_metric_of_each_setting_takes_nothing_beside_it() -> None:
+    with pytest.raises(ValueError, match="the metric mine takes observation, each setting by itself, beside others"):
+
+        @metric("mine", source="me", group="similarity")
+        def mine(observation: Observation, spans: Any) -> Tensor:
+            """Nothing that a study could give."""
+            return observation.attention_output[..., 0]

@@ -250,6 +250,10 @@ def metric(
                 raise ValueError(
                     f"the metric {described.name} takes {unknown}; studies give {', '.join(sorted(ARGUMENTS))}"
                 )
+            if "observation" in described.arguments and len(described.arguments) > 1:
+                raise ValueError(
+                    f"the metric {described.name} takes observation, each setting by itself, beside others"
+                )
             _refuse_another(described.name, function)
             METRICS[described.name] = replace(described, fingerprint=fingerprint(function))
         if "**Source:**" not in docstring:

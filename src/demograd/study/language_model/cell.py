@@ -204,7 +204,12 @@ def _scores(
     metrics: Iterable[str], zsl: Observation, icl: Observation, ft: Observation, seed: int
 ) -> dict[str, Tensor]:
     """Each [queries], [queries, layers], [queries, layers, heads] or [queries, layers, layers′]."""
-    return _copied(compute(metrics, {"zsl": zsl, "icl": icl, "ft": ft, "other": ft, "a": icl, "b": ft}, seed))
+    return _copied(compute(metrics, _by_argument(zsl, icl, ft), seed))
+
+
+def _by_argument(zsl: Observation, icl: Observation, ft: Observation) -> dict[str, Any]:
+    """The observations by the arguments of metrics that they are."""
+    return {"zsl": zsl, "icl": icl, "ft": ft, "other": ft, "a": icl, "b": ft}
 
 
 def _copied(scores: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -219,7 +224,7 @@ def _of_these_demonstrations(
     scores: dict[str, Tensor] = {}
     if "alpha" in study.measures:  # compared with another method's, once both are there
         scores["attention_logits"] = torch.cat(ft.attention_logits, dim=-1)
-    arguments: dict[str, Any] = {"zsl": zsl, "icl": icl, "ft": ft, "other": ft}
+    arguments = _by_argument(zsl, icl, ft)
     arguments |= {"spans": prepared.icl.demonstration_spans, "training_queries": tuned.training_queries}
     return scores | _copied(compute(metrics_of_demonstrations(study), arguments, prepared.seed))
 

@@ -272,10 +272,10 @@ def _least_squares(evidence: Evidence, dimensions: Mapping[str, int]) -> Iterato
         if tests:
             error = f"with more than {dimension} states seen, the error of “{subject.network}”"
             yes, no = (f"{error} is {adverb} within 10 % of {reference}’" for adverb in ("always", "not always"))
-            cells = {place: test.number for place, test in tests.items()}
+            ratios = {place: test.number for place, test in tests.items()}
             about, numbers = f"“{subject.network}”", tuple(tests.values())
             say = _sentence(
-                LEAST_SQUARES, subject.world, yes, no, _extremes(cells, numbers[0].low), about, _n_seeds(numbers)
+                LEAST_SQUARES, subject.world, yes, no, _extremes(ratios, numbers[0].low), about, _n_seeds(numbers)
             )
             yield Conclusion(Statement(LEAST_SQUARES, numbers), subject, about, say)
 
