@@ -20,7 +20,7 @@ from demograd.observe import Observation
 from demograd.study.experiment import AnyStudy, Experiment, experiment_of
 from demograd.study.language_model.grid import Cell, cells
 from demograd.study.language_model.spec import Study
-from demograd.study.language_model.units import FineTuning
+from demograd.study.language_model.units import PromptObservations
 from demograd.study.results import write_results
 from demograd.study.store.failures import Failure, failed_keys, failures, forget
 from demograd.study.store.folder import Computing, RunFolder
@@ -90,7 +90,7 @@ class Run:
         if cell not in self.cells():
             raise UserError(f"{cell} of {self.folder.path}", "a cell of this study", "Take one of Run.cells()")
         units = experiment_of(self.study).units(self.folder)
-        unit = next(unit for unit in units if isinstance(unit, FineTuning) and unit.cell == cell).observations
+        unit = next(unit for unit in units if isinstance(unit, PromptObservations) and unit.world == cell.world)
         keys = unit.zsl_key, unit.icl_key
         if not all(map(self.folder.has_observation, keys)):
             failed = failures(self.folder, [unit.key]).values()

@@ -106,7 +106,8 @@ class LanguageModelExperiment(Experiment):
 
     def work(self, unit: Unit) -> int:
         """Optimizer steps and queries of a cell; observations are shared, and not counted."""
-        return self._preparation.sets.set_of(unit.cell.world).work if isinstance(unit, FineTuning) else 0
+        sets = self._preparation.sets
+        return sum(sets.set_of(cell.world).work for cell in unit.cells) if isinstance(unit, FineTuning) else 0
 
     def equipped(self, batch: Sequence[Unit]) -> Sequence[Unit]:
         """The units with the token ids of their world."""
