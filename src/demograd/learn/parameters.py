@@ -107,7 +107,7 @@ def change_of(anatomy: Anatomy, layers: list[TrainedLayer]) -> dict[str, Tensor]
 
 
 def change_by_name(anatomy: Anatomy, changes: Iterable[tuple[ParameterSlice, Tensor]]) -> dict[str, Tensor]:
-    """Changes of slices as changes of parameters, float32, zero where nothing changes, by their names in the network."""
+    """Changes of slices as those of parameters, float32, zero where nothing changes, by name in the network."""
     names = {id(parameter): name for name, parameter in anatomy.network.named_parameters()}
     change: dict[str, Tensor] = {}
     for part, values in changes:
