@@ -29,9 +29,18 @@ if TYPE_CHECKING:
     from demograd.statistics.intervals import interval_over_demonstrations as interval_over_demonstrations
     from demograd.statistics.intervals import statistic_interval as statistic_interval
     from demograd.statistics.intervals import statistic_intervals as statistic_intervals
+    from demograd.statistics.matching import MARGIN as MARGIN
+    from demograd.statistics.matching import MatchingTest as MatchingTest
+    from demograd.statistics.matching import double_difference as double_difference
+    from demograd.statistics.matching import match as match
+    from demograd.statistics.matching import match_layers as match_layers
+    from demograd.statistics.matching import pool as pool
+    from demograd.statistics.matching import share_of as share_of
+    from demograd.statistics.matching_decision import decide_matching as decide_matching
     from demograd.statistics.number import Number as Number
     from demograd.statistics.ranges import RangeTest as RangeTest
     from demograd.statistics.ranges import decide_ranges as decide_ranges
+    from demograd.statistics.ratio import Ratio as Ratio
     from demograd.statistics.significance import ClaimDecision as ClaimDecision
     from demograd.statistics.significance import Corrected as Corrected
     from demograd.statistics.significance import PairedTest as PairedTest
