@@ -124,6 +124,11 @@ _READINGS = {
 }
 
 
+def task_label(task: str, labels: str | None) -> str:
+    """`trec, abstract labels`: a task with its label words, where these are not its own."""
+    return task if labels in (None, Labels.GOLD) else f"{task}, {labels} labels"
+
+
 NO_VERDICTS = "this folder holds no verdicts (claims.json)"
 """What is said of a run folder whose `claims.json` is absent, or of a version that kept no finding."""
 WRITE_VERDICTS = "the same `demograd run` command writes them"

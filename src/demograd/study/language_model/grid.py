@@ -7,7 +7,7 @@ from demograd.observe import Extra
 from demograd.study.language_model.measures import extras_of, measured_metrics
 from demograd.study.language_model.rules import WORLD_AXES, Point
 from demograd.study.language_model.spec import Study
-from demograd.words import Labels, Weights
+from demograd.words import Labels, Weights, task_label
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,7 @@ class World:
     def without_set(self) -> str:
         """Network and task, in words."""
         drawn = f" {self.initialisation}" if self.weights != Weights.TRAINED else ""
-        labels = f", {self.labels} labels" if self.labels != Labels.GOLD else ""
-        return f"{self.weights}{drawn} · {self.task}{labels} · k {self.k}"
+        return f"{self.weights}{drawn} · {task_label(self.task, self.labels)} · k {self.k}"
 
     @property
     def group(self) -> Hashable:

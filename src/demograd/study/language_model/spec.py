@@ -27,7 +27,9 @@ from demograd.study.spec.validation import validated
 from demograd.tasks.sources.cells import label_key
 from demograd.words import Control, Dtype, Labels, Weights
 
-Rates = Annotated[list[Positive] | dict[str, Many[Positive]], OneOrMany()]
+RatesOfTask = Annotated[list[Positive] | dict[str, Many[Positive]], OneOrMany()]
+"""For all label words, or by them."""
+Rates = Annotated[list[Positive] | dict[str, RatesOfTask], OneOrMany()]
 """For all tasks, or task by task."""
 
 
@@ -93,7 +95,7 @@ class Study(BaseModel):
     )
     """Names of `demograd list methods`; or name → options, with a `kind` such as GD or LCGD for a name of one's own."""
     learning_rates: dict[str, Annotated[list[Positive] | dict[str, Rates], OneOrMany()]] = {}
-    """Per method, for all tasks, task by task, or model by model; where none is named, the rate that the shipped sweep
+    """Per method, for all tasks, or by model, task and labels, in this order; where none is named, the rate that the shipped sweep
     chose."""
     exclude: list[Exclusion] = []
     """Rules that take cells out of the grid: `{weights: no_training, task: agnews}` takes those that match all of
@@ -325,16 +327,16 @@ class Study(BaseModel):
     def _cells_in(self, world: Point) -> Iterator[Point]:
         """A method for which no rate is named yet has one cell, without a rate."""
         for method in self.methods:
-            rates = self.rates_of(world["model"], world["task"], method)
+            rates = self.rates_of(world["model"], world["task"], world["labels"], method)
             for rate in rates if rates is not None else ():
                 yield {**world, "method": method, "learning_rate": rate}
             if rates is None:
                 yield {**world, "method": method}
 
-    def rates_of(self, model: str, task: str, method: str) -> list[float] | None:
+    def rates_of(self, model: str, task: str, labels: Labels, method: str) -> list[float] | None:
         """A method's learning rates in some worlds; None where the study names none."""
         rates: Any = self.learning_rates.get(method)
-        for name in (model, task):  # a mapping may be from models, from tasks, or from models and then from tasks
+        for name in (model, task, labels):  # a mapping may be from any of them, in this order
             rates = rates.get(name, rates) if isinstance(rates, dict) else rates
         return rates if isinstance(rates, list) else None
 
