@@ -1,4 +1,5 @@
-"""Permutations of the pairing: how many ways of giving S fine-tunings to S prompts match them as well as the true one."""
+"""Permutations of the pairing: how many of the S! ways to pair S prompts with S fine-tunings are as good as the true
+one."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,33 +18,32 @@ _ROUNDING = 1e-12
 """Of the largest value: sums that are equal but for it are ties, and ties count against what is to be shown."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class PairingTest:
-    """One-sided p-values of each layer, of "the pairing makes no difference"."""
+    """One-sided p-values of "the pairing makes no difference"."""
 
-    p_value: Float[np.ndarray, " layers"]
+    p_value: float
     """The share of pairings whose sum is as large as the true one's, or larger."""
-    p_opposite: Float[np.ndarray, " layers"]
+    p_opposite: float
     """The share whose sum is as small, or smaller."""
 
 
-def pairing_test(interactions: Float[np.ndarray, "sets sets layers"], seed: int) -> PairingTest:
+def pairing_test(interactions: Float[np.ndarray, "sets sets layers"], seed: int) -> list[PairingTest]:
     """The test of the sum over the diagonal, in each layer; of matrices without their main effects, which are the same
     in every pairing."""
-    sums = _sums(interactions, seed)
-    return _compared(sums[0], sums, _rounding(interactions))
+    sums = _sums(interactions, seed).T
+    return [
+        _compared(of_layer, _rounding(x)) for of_layer, x in zip(sums, np.moveaxis(interactions, 2, 0), strict=True)
+    ]
 
 
-def pooled_pairing_test(interactions: Sequence[Float[np.ndarray, "sets sets"]], seed: int) -> PairingTest:
+def pooled_pairing_test(interactions: Sequence[Float[np.ndarray, "_sets _sets"]], seed: int) -> PairingTest:
     """The test of the sum over several matrices, each permuted within itself, by `DRAWN_PAIRINGS` draws."""
-    generator = np.random.default_rng([seed, 2])
-    actual, drawn, rounding = 0.0, np.zeros(DRAWN_PAIRINGS), 0.0
-    for interaction in interactions:
-        sums = _sums(interaction[:, :, None], seed)[:, 0]
-        actual += sums[0]
-        drawn += sums[generator.integers(len(sums), size=DRAWN_PAIRINGS)]
-        rounding += _rounding(interaction)
-    return _compared(np.array([actual]), np.concatenate([[actual], drawn])[:, None], rounding)
+    generator, pooled = np.random.default_rng([seed, 2]), np.zeros(DRAWN_PAIRINGS + 1)
+    for matrix in interactions:
+        sums = _sums(matrix[:, :, None], seed)[:, 0]
+        pooled += sums[np.concatenate([[0], generator.integers(len(sums), size=DRAWN_PAIRINGS)])]
+    return _compared(pooled, sum(map(_rounding, interactions)))
 
 
 def interaction(matrices: Float[np.ndarray, "sets sets *layers"]) -> Float[np.ndarray, "sets sets *layers"]:
@@ -96,11 +96,11 @@ def _sums(interactions: Float[np.ndarray, "sets sets layers"], seed: int) -> Flo
     return sums
 
 
-def _compared(
-    actual: Float[np.ndarray, " layers"], sums: Float[np.ndarray, "pairings layers"], rounding: float
-) -> PairingTest:
-    return PairingTest((sums >= actual - rounding).mean(axis=0), (sums <= actual + rounding).mean(axis=0))
+def _compared(sums: Float[np.ndarray, " pairings"], rounding: float) -> PairingTest:
+    """The true pairing, which comes first, with all."""
+    actual = sums[0]
+    return PairingTest(float(np.mean(sums >= actual - rounding)), float(np.mean(sums <= actual + rounding)))
 
 
-def _rounding(interactions: Float[np.ndarray, "sets sets *layers"]) -> float:
-    return _ROUNDING * len(interactions) * float(np.abs(interactions).max(initial=0.0))
+def _rounding(interaction: Float[np.ndarray, "sets sets"]) -> float:
+    return _ROUNDING * len(interaction) * float(np.abs(interaction).max())
