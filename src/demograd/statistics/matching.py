@@ -163,9 +163,7 @@ def pool(tests: Sequence[MatchingTest], *, margin: float = MARGIN, level: float 
         )
         return MatchingTest(pairs, margin, why)
     matrices = [of_matrix.matrix for of_matrix in pairs]
-    pairing, of_rest = (
-        pooled_pairing_test([effect(matrix) for matrix in matrices], seed) for effect in (interaction, without_trait)
-    )
+    pairing, of_rest = (pooled_pairing_test(matrices, effect, seed) for effect in (interaction, without_trait))
     return _test(pairs, pairing, of_rest, margin, level)
 
 
@@ -195,8 +193,8 @@ def _tests(all_pairs: Sequence[PairScores], margin: float, level: float, seed: i
     testable = [pairs for pairs in all_pairs if not pairs.reason]
     tests = []
     if testable:
-        matrices = np.stack([pairs.matrix for pairs in testable], axis=-1)
-        of_both = (pairing_test(effect(matrices), seed) for effect in (interaction, without_trait))
+        matrices = [pairs.matrix for pairs in testable]
+        of_both = (pairing_test(matrices, effect, seed) for effect in (interaction, without_trait))
         tests = [
             _test((pairs,), pairing, of_rest, margin, level)
             for pairs, pairing, of_rest in zip(testable, *of_both, strict=True)
@@ -214,8 +212,8 @@ def _test(
     interval, share_interval, p_equal = None, None, nan
     if min(of_matrix.n_sets for of_matrix in pairs) > 2:  # without one of two sets, there is no other to compare with
         products = [products_of(of_matrix.specific_and_matched) for of_matrix in pairs]
-        interval, share_interval = pooled_mean(products, 1, 0).interval(level), ratio(products, level).interval
-        above, below = pooled_mean(products, 1, margin).p_above(0), pooled_mean(products, 1, -margin).p_below(0)
+        interval, share_interval = pooled_mean(products, 1.0, 0.0).interval(level), ratio(products, level).interval
+        above, below = pooled_mean(products, 1.0, margin).p_above(0.0), pooled_mean(products, 1.0, -margin).p_below(0.0)
         p_equal = min(1.0, 2 * max(above, below))
     return MatchingTest(
         pairs,
@@ -231,5 +229,5 @@ def _test(
         interval=interval,
         share_interval=share_interval,
         p_equal=p_equal,
-        identified=float(np.mean([identified_share(interaction(of_matrix.matrix)) for of_matrix in pairs])),
+        identified=float(np.mean([identified_share(of_matrix.matrix) for of_matrix in pairs])),
     )
