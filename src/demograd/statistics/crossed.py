@@ -84,8 +84,8 @@ class CrossedProducts:
     def weighted(self, *weights: float) -> CrossedMean:
         """The mean of the weighted sum of the tables."""
         w = np.array(weights)
-        squares = (float(w @ products @ w) for products in (self.of_seeds, self.of_queries, self.of_both))
-        variance, degrees = _variance(*squares, self.n_seeds, self.n_queries)
+        a, b, c = (float(w @ products @ w) for products in (self.of_seeds, self.of_queries, self.of_both))
+        variance, degrees = _variance(a, b, c, self.n_seeds, self.n_queries)
         return CrossedMean(float(w @ self.estimates), variance, degrees, self.n_seeds, self.n_queries)
 
 
@@ -137,5 +137,5 @@ def _variance(of_seeds: float, of_queries: float, of_both: float, n_seeds: int, 
         degrees = total**2 / sum(square**2 / n for square, n in parts)
         return total / (n_seeds * n_queries), degrees
     if of_seeds >= of_queries:
-        return max(of_seeds, 0.0) / (n_seeds * n_queries), n_seeds - 1
-    return of_queries / (n_seeds * n_queries), n_queries - 1
+        return max(of_seeds, 0.0) / (n_seeds * n_queries), float(n_seeds - 1)
+    return of_queries / (n_seeds * n_queries), float(n_queries - 1)

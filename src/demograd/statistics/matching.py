@@ -13,8 +13,8 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
-from demograd.statistics.aggregate import difference, diverged
-from demograd.statistics.crossed import CrossedProducts, crossed_products, pooled_mean
+from demograd.statistics.aggregate import difference
+from demograd.statistics.crossed import pooled_mean
 from demograd.statistics.pairings import (
     PairingTest,
     identified_share,
@@ -23,63 +23,70 @@ from demograd.statistics.pairings import (
     pooled_pairing_test,
     without_trait,
 )
+from demograd.statistics.pairs import PairScores, pair_scores, products_of
 from demograd.statistics.ratio import Ratio, ratio
 from demograd.statistics.verdict import Interval
 
 MARGIN = 0.1
-"""The specific share that is still as good as none."""
+"""The specific share up to which what is specific is as good as nothing, if a study names no other."""
 
 
 @dataclass(frozen=True, eq=False)
 class MatchingTest:
-    """What a matrix, or several, say of specificity. Numbers are NaN, and intervals None, where there is none."""
+    """What a matrix, or several, say of specificity. Numbers are NaN, and intervals None, where nothing was tested."""
 
-    matrices: tuple[Float[np.ndarray, "_sets _sets"], ...]
-    """y_ij, ICL on set i (rows) against FT on set j (columns): means over queries, then layers; one, or those pooled."""
-    matched: float
-    """Mean of y_ii."""
-    mismatched: float
-    """Mean of y_ij, i ≠ j."""
-    specificity: float
-    """Matched minus mismatched."""
-    share: float
-    """Specificity / matched; NaN where matched is not above zero."""
-    p_value: float
-    """One-sided, by permutations of the pairing: of "matched is no larger than mismatched"."""
-    p_opposite: float
-    """Of the other side: of "matched is no smaller than mismatched"."""
-    trait_p_value: float
-    """`p_value` after the product of the main effects is taken out."""
-    trait_p_opposite: float
-    interval: Interval | None
-    """Of the specificity, over sets and queries: t, of leave-one-set-out pseudo-values. None with two sets."""
-    share_interval: Interval | None
-    """Of the share, in the same way (Fieller). None where the interval of matched is not above zero."""
-    p_equal: float
-    """The smallest α at which the interval of the share lies within ±margin."""
+    pairs: tuple[PairScores, ...]
+    """Of one matrix, or of those pooled, by query."""
     margin: float
-    identified: float
-    """The share of sets that find their own in the best pairing of ICL to FT; by chance 1 / S."""
-    n_sets: int
-    """Of the smallest matrix."""
-    n_queries: int
-    """That have a value of every pair of sets; of several matrices together."""
-    n_missing: int
-    """Values that are missing."""
     reason: str = ""
     """Why nothing was tested, as a clause; else empty."""
-    pseudo_values: tuple[Float[np.ndarray, "2 _sets _queries"], ...] = ()
-    """Of specificity and matched, by matrix: each set's and query's part of them, whose mean they are. NaN where a
-    query does not count."""
+    matched: float = nan
+    """Mean of y_ii."""
+    mismatched: float = nan
+    """Mean of y_ij, i ≠ j."""
+    specificity: float = nan
+    """Matched minus mismatched."""
+    share: float = nan
+    """Specificity / matched; NaN where matched is not above zero."""
+    p_value: float = nan
+    """One-sided, by permutations of the pairing: of "matched is no larger than mismatched"."""
+    p_opposite: float = nan
+    """Of the other side: of "matched is no smaller than mismatched"."""
+    trait_p_value: float = nan
+    """`p_value` after the product of the main effects is taken out."""
+    trait_p_opposite: float = nan
+    interval: Interval | None = None
+    """Of the specificity, over sets and queries. None with two sets, too."""
+    share_interval: Interval | None = None
+    """Of the share. None with two sets, and where the interval of matched is not above zero."""
+    p_equal: float = nan
+    """The smallest α at which the interval of the share lies within ±margin; NaN with two sets, too."""
+    identified: float = nan
+    """The share of sets that find their own in the best pairing of ICL to FT; by chance 1 / S."""
 
     @property
     def matrix(self) -> Float[np.ndarray, "sets sets"]:
-        """The only matrix.
+        """y_ij, ICL on set i (rows) against FT on set j (columns).
 
         **Raises:** ValueError where several are pooled.
         """
-        (matrix,) = self.matrices
-        return matrix
+        (pairs,) = self.pairs
+        return pairs.matrix
+
+    @property
+    def n_sets(self) -> int:
+        """Of the smallest matrix."""
+        return min((pairs.n_sets for pairs in self.pairs), default=0)
+
+    @property
+    def n_queries(self) -> int:
+        """That have a value of every pair of sets; of all matrices together."""
+        return sum(pairs.n_queries for pairs in self.pairs)
+
+    @property
+    def n_missing(self) -> int:
+        """Values that are missing, one per pair, query and layer."""
+        return sum(pairs.n_missing for pairs in self.pairs)
 
     @property
     def p_two_sided(self) -> float:
@@ -96,23 +103,24 @@ def match(
 ) -> MatchingTest:
     """Test whether ICL on a set is more like FT on the same set than like FT on another.
 
-    A query counts, in a layer, where every pair of sets has a value (NaN is missing): otherwise pairs would be means
-    over different queries, and what makes a query easy would not cancel. Initialisations that share sets and queries
-    are stacked beside the layers. Nothing is tested with fewer than two sets, where a value is infinite (it diverged),
-    or where no query counts; `reason` says which.
+    A query counts, in a layer, where every pair of sets has a value (`pair_scores`). Initialisations that share sets
+    and queries are stacked beside the layers. Nothing is tested with fewer than two sets, where a value is infinite (it
+    diverged), or where no query counts; `reason` says which.
 
-    * `p_value`: all S! pairings up to S = 8, else 20,000 seeded draws and the identity; statistic Σ y_i,π(i). It asks
-      of these queries, and is exact if the pairing makes no difference. Least value 1/S!.
-    * `interval`: specificity is the mean of pseudo-values, S D_q − (S − 1) D_q without set i, of set i and query q,
-      which is a table of sets × queries with crossed mean squares (`crossed.py`).
-    * `share_interval`: the values ρ for which such an interval of specificity − ρ matched holds zero (Fieller 1954).
+    * `p_value`: all S! pairings up to S = 8, else 20,000 seeded draws and the identity; statistic Σ y_i,π(i). It is
+      about these queries, exact, and 1/S! at least.
+    * `interval`: specificity is the mean of jackknife pseudo-values (leave one set out, query by query), a table of
+      sets × queries, and has the interval of crossed mean squares (`crossed.py`).
+    * `share_interval`: the ρ for which such an interval of specificity − ρ matched holds zero (Fieller).
+    * `trait_p_value`: of the interaction without the product of main effects (Tukey), which a trait that ICL and FT
+      both follow (length, say) leaves on the diagonal.
 
-    **Source:** Mantel 1967, for permuting a matrix's rows against its columns; Tukey 1949, for the trait check;
-    Arvesen 1969, "Jackknifing U-statistics", for the pseudo-values.
+    **Source:** Mantel 1967, "The detection of disease clustering and a generalized regression approach", for permuting
+    one side of a matrix.
 
     **Raises:** ValueError if there are not as many sets of FT as of ICL.
     """
-    return _tests([_table(_by_pair(values))], margin, level, seed)[0]
+    return _tests([pair_scores(values)], margin, level, seed)[0]
 
 
 def match_layers(
@@ -123,9 +131,7 @@ def match_layers(
     seed: int = 0,
 ) -> list[MatchingTest]:
     """`match` of each layer alone."""
-    scores = _by_pair(values)
-    tables = [_table(scores[..., layer : layer + 1]) for layer in range(scores.shape[-1])]
-    return _tests(tables, margin, level, seed)
+    return _tests([pair_scores(of_layer) for of_layer in values.unbind(dim=-1)], margin, level, seed)
 
 
 def double_difference(
@@ -141,190 +147,87 @@ def double_difference(
 
 
 def pool(tests: Sequence[MatchingTest], *, margin: float = MARGIN, level: float = 0.95, seed: int = 0) -> MatchingTest:
-    """One test of several matrices that share neither sets nor queries (tasks): their mean.
+    """One test of several matrices that share neither sets nor queries (tasks): of their mean.
 
     Statistic: the sum over matrices, each permuted within itself (20,000 seeded draws and the identity). Variances of
-    specificity and matched add. Nothing is tested where a matrix was not: the mean of the others is that of a luckier
-    choice. Matrices that do share their sets (initialisations) are no independent evidence: stack them, for `match`.
+    specificity and matched add. Nothing is tested where a matrix was not: the mean of the others would be that of a
+    luckier choice. Matrices that share their sets (initialisations) are not independent: stack them, for `match`.
     """
-    n_missing, n_queries = sum(test.n_missing for test in tests), sum(test.n_queries for test in tests)
-    n_sets, matrices = min((test.n_sets for test in tests), default=0), sum((test.matrices for test in tests), ())
+    pairs = tuple(of_matrix for test in tests for of_matrix in test.pairs)
     reasons = [test.reason for test in tests if test.reason]
     if reasons or not tests:
-        why = f"{len(reasons)} of {len(tests)} matrices cannot be tested ({reasons[0]})" if tests else "nothing to pool"
-        return _untested(matrices, n_sets, n_queries, n_missing, why, margin)
-    pairings, of_rest = (
-        pooled_pairing_test([part(matrix) for matrix in matrices], seed) for part in (interaction, without_trait)
-    )
-    pseudo_values = sum((test.pseudo_values for test in tests), ())
-    counts = n_sets, n_queries, n_missing
-    return _test(matrices, pseudo_values, pairings, of_rest, 0, counts, margin, level)
+        why = (
+            f"{len(reasons)} of {len(tests)} matrices cannot be tested ({reasons[0]})"
+            if tests
+            else "there is no matrix"
+        )
+        return MatchingTest(pairs, margin, why)
+    matrices = [of_matrix.matrix for of_matrix in pairs]
+    pairing, of_rest = (pooled_pairing_test(matrices, effect, seed) for effect in (interaction, without_trait))
+    return _test(pairs, pairing, of_rest, margin, level)
 
 
 def share_of(test: MatchingTest, ceiling: MatchingTest, *, level: float = 0.95) -> Ratio:
-    """Specificity as a share of that of a ceiling (ICL on the reordered sets in FT's place) on the same sets and
-    queries, both of which are left out of the two together.
+    """Specificity as a share of that of a ceiling: of ICL on the reordered sets in FT's place.
+
+    The two are of the same sets and queries, and a set is left out of both together. NaN where either was not tested.
 
     **Raises:** ValueError if the two are not of the same sets and queries.
     """
-    shapes, of_ceiling = ([values.shape for values in each.pseudo_values] for each in (test, ceiling))
-    if shapes != of_ceiling:
-        raise ValueError(f"a share takes a ceiling of the same sets and queries: {shapes} against {of_ceiling}")
-    if test.reason or ceiling.reason:
+    shapes, ceiling_shapes = ([pairs.scores.shape for pairs in matching.pairs] for matching in (test, ceiling))
+    if shapes != ceiling_shapes:
+        raise ValueError(f"a share takes a ceiling of the same sets and queries, not {ceiling_shapes} for {shapes}")
+    if test.reason or ceiling.reason or test.n_sets < 3:
         return Ratio(nan, None)
-    both = [np.stack([a[0], b[0]]) for a, b in zip(test.pseudo_values, ceiling.pseudo_values, strict=True)]
-    return ratio([_products(pseudo_values) for pseudo_values in both], level)
-
-
-@dataclass(frozen=True, eq=False)
-class _Table:
-    """Each pair's score on each query, averaged over layers."""
-
-    scores: Float[np.ndarray, "sets sets queries"]
-    """NaN where a query does not count."""
-    n_missing: int
-    reason: str
-
-
-def _by_pair(values: Float[Tensor, "icl_sets ft_sets queries *layers"]) -> Float[np.ndarray, "sets sets queries flat"]:
-    if values.shape[0] != values.shape[1]:
-        raise ValueError(f"matching takes as many sets of FT as of ICL, not {values.shape[1]} of {values.shape[0]}")
-    return values.reshape(*values.shape[:3], -1 if values.numel() else 0).detach().cpu().double().numpy()
-
-
-def _table(scores: Float[np.ndarray, "sets sets queries layers"]) -> _Table:
-    n_sets, n_missing = len(scores), int(np.isnan(scores).sum())
-    counts = np.isfinite(scores).all(axis=(0, 1))  # queries × layers
-    n_queries, n_layers = int(counts.any(axis=1).sum()), int(counts.any(axis=0).sum())
-    # the mean over queries is that over queries, then layers, also where layers have different queries
-    weights = counts * n_queries / np.maximum(counts.sum(axis=0) * n_layers, 1)
-    by_query = np.einsum("ijql,ql->ijq", np.where(counts, scores, 0.0), weights)
-    by_query[:, :, ~counts.any(axis=1)] = np.nan
-    return _Table(by_query, n_missing, _why_not(scores, n_queries) if n_sets > 1 else _too_few(n_sets))
-
-
-def _too_few(n_sets: int) -> str:
-    return f"matching takes two sets at least, and there {'is one' if n_sets == 1 else 'are none'}"
-
-
-def _why_not(scores: Float[np.ndarray, "sets sets queries layers"], n_queries: int) -> str:
-    if n_diverged := int(np.isinf(scores).sum()):
-        return diverged(n_diverged, scores.size)
-    if n_queries:
-        return ""
-    present = ~np.isnan(scores)
-    for setting, axes in (("in-context learning", (1, 2, 3)), ("fine-tuning", (0, 2, 3))):
-        empty = np.flatnonzero(~present.any(axis=axes))
-        if 0 < len(empty) < len(scores):
-            sets = f"set{'s' * (len(empty) > 1)} {', '.join(str(index) for index in empty)}"
-            return f"{setting} on {sets} (counted from 0) has no value"
-    return "no query has a value for every pair of sets"
-
-
-def _tests(tables: Sequence[_Table], margin: float, level: float, seed: int) -> list[MatchingTest]:
-    testable = [table for table in tables if not table.reason]
-    if testable:
-        matrices = np.stack([_mean(table.scores) for table in testable], axis=-1)
-        pairings, of_rest = (pairing_test(part(matrices), seed) for part in (interaction, without_trait))
-    tests, place = [], 0
-    for table in tables:
-        matrix, n_sets = _mean(table.scores), len(table.scores)
-        n_queries = int((~np.isnan(table.scores)).all(axis=(0, 1)).sum()) if n_sets else 0
-        if table.reason:
-            tests.append(_untested((matrix,), n_sets, n_queries, table.n_missing, table.reason, margin))
-            continue
-        counts = n_sets, n_queries, table.n_missing
-        pseudo_values = (_pseudo_values(table.scores),)
-        tests.append(_test((matrix,), pseudo_values, pairings, of_rest, place, counts, margin, level))
-        place += 1
-    return tests
-
-
-def _mean(scores: Float[np.ndarray, "sets sets queries"]) -> Float[np.ndarray, "sets sets"]:
-    """Over the queries that count."""
-    counts = ~np.isnan(scores).any(axis=(0, 1))
-    return scores[:, :, counts].mean(axis=2) if counts.any() else np.full(scores.shape[:2], np.nan)
-
-
-def _untested(
-    matrices: tuple[Float[np.ndarray, "_sets _sets"], ...],
-    n_sets: int,
-    n_queries: int,
-    n_missing: int,
-    reason: str,
-    margin: float,
-) -> MatchingTest:
-    p_values = dict(p_value=nan, p_opposite=nan, trait_p_value=nan, trait_p_opposite=nan, p_equal=nan)
-    means = dict(matched=nan, mismatched=nan, specificity=nan, share=nan, identified=nan)
-    return MatchingTest(
-        matrices,
-        **means,
-        **p_values,
-        interval=None,
-        share_interval=None,
-        margin=margin,
-        n_sets=n_sets,
-        n_queries=n_queries,
-        n_missing=n_missing,
-        reason=reason,
+    return ratio(
+        [
+            products_of(np.stack([pairs.specific_and_matched[0], of_ceiling.specific_and_matched[0]]))
+            for pairs, of_ceiling in zip(test.pairs, ceiling.pairs, strict=True)
+        ],
+        level,
     )
+
+
+def _tests(all_pairs: Sequence[PairScores], margin: float, level: float, seed: int) -> list[MatchingTest]:
+    """Of several matrices of as many sets, each alone."""
+    testable = [pairs for pairs in all_pairs if not pairs.reason]
+    tests = []
+    if testable:
+        matrices = [pairs.matrix for pairs in testable]
+        of_both = (pairing_test(matrices, effect, seed) for effect in (interaction, without_trait))
+        tests = [
+            _test((pairs,), pairing, of_rest, margin, level)
+            for pairs, pairing, of_rest in zip(testable, *of_both, strict=True)
+        ]
+    remaining = iter(tests)
+    return [MatchingTest((pairs,), margin, pairs.reason) if pairs.reason else next(remaining) for pairs in all_pairs]
 
 
 def _test(
-    matrices: tuple[Float[np.ndarray, "_sets _sets"], ...],
-    pseudo_values: tuple[Float[np.ndarray, "2 _sets _queries"], ...],
-    pairings: PairingTest,
-    of_rest: PairingTest,
-    place: int,
-    counts: tuple[int, int, int],
-    margin: float,
-    level: float,
+    pairs: tuple[PairScores, ...], pairing: PairingTest, of_rest: PairingTest, margin: float, level: float
 ) -> MatchingTest:
-    matched = float(np.mean([np.trace(matrix) / len(matrix) for matrix in matrices]))
-    mismatched = float(
-        np.mean([(matrix.sum() - np.trace(matrix)) / (matrix.size - len(matrix)) for matrix in matrices])
+    matched, mismatched = (
+        float(np.mean([getattr(of_matrix, name) for of_matrix in pairs])) for name in ("matched", "mismatched")
     )
-    share, interval, p_equal = Ratio(nan, None), None, nan
-    if min(map(len, matrices)) > 2:
-        independent = [_products(values) for values in pseudo_values]
-        share, interval = ratio(independent, level), pooled_mean(independent, 1, 0).interval(level)
-        p_equal = 2 * max(
-            pooled_mean(independent, 1, -margin).p_below(0), pooled_mean(independent, 1, margin).p_above(0)
-        )
-    n_sets, n_queries, n_missing = counts
+    interval, share_interval, p_equal = None, None, nan
+    if min(of_matrix.n_sets for of_matrix in pairs) > 2:  # without one of two sets, there is no other to compare with
+        products = [products_of(of_matrix.specific_and_matched) for of_matrix in pairs]
+        interval, share_interval = pooled_mean(products, 1.0, 0.0).interval(level), ratio(products, level).interval
+        above, below = pooled_mean(products, 1.0, margin).p_above(0.0), pooled_mean(products, 1.0, -margin).p_below(0.0)
+        p_equal = min(1.0, 2 * max(above, below))
     return MatchingTest(
-        matrices,
-        matched,
-        mismatched,
+        pairs,
+        margin,
+        matched=matched,
+        mismatched=mismatched,
         specificity=matched - mismatched,
         share=(matched - mismatched) / matched if matched > 0 else nan,
-        p_value=float(pairings.p_value[place]),
-        p_opposite=float(pairings.p_opposite[place]),
-        trait_p_value=float(of_rest.p_value[place]),
-        trait_p_opposite=float(of_rest.p_opposite[place]),
+        p_value=pairing.p_value,
+        p_opposite=pairing.p_opposite,
+        trait_p_value=of_rest.p_value,
+        trait_p_opposite=of_rest.p_opposite,
         interval=interval,
-        share_interval=share.interval,
-        p_equal=min(1.0, p_equal),
-        margin=margin,
-        identified=float(np.mean([identified_share(interaction(matrix)) for matrix in matrices])),
-        n_sets=n_sets,
-        n_queries=n_queries,
-        n_missing=n_missing,
-        pseudo_values=pseudo_values,
+        share_interval=share_interval,
+        p_equal=p_equal,
+        identified=float(np.mean([identified_share(of_matrix.matrix) for of_matrix in pairs])),
     )
-
-
-def _pseudo_values(scores: Float[np.ndarray, "sets sets queries"]) -> Float[np.ndarray, "2 sets queries"]:
-    """Of specificity and matched: S θ_q − (S − 1) θ_q without set i."""
-    n_sets = len(scores)
-    matched = np.einsum("iiq->iq", scores)
-    if n_sets == 2:  # without a set there is no other to compare with
-        return np.full((2, *matched.shape), np.nan)
-    of_set = scores.sum(axis=0) + scores.sum(axis=1) - 2 * matched
-    of_all = of_set.sum(axis=0) / 2
-    mismatched = of_all / (n_sets - 1) - (of_all - of_set) / (n_sets - 2)
-    return np.stack([matched - mismatched, matched])
-
-
-def _products(pseudo_values: Float[np.ndarray, "2 sets queries"]) -> CrossedProducts:
-    return crossed_products(pseudo_values[:, :, ~np.isnan(pseudo_values).any(axis=(0, 1))])

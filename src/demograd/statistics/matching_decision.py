@@ -59,17 +59,15 @@ def _verdict(test: MatchingTest, p_value: float, p_equal: float, alpha: float, l
             f"matched sets are {more} ({shown}), but no longer so when a single trait that the sets differ in, such as "
             f"their length, is taken out (p = {of_rest:.2g})"
         )
-    share = "" if isnan(test.share) else f", by {100 * test.share:.2g} % of their similarity"
+    share = "" if isnan(test.share) else f", by {100 * abs(test.share):.2g} % of their similarity"
     verdict = Verdict.SUPPORTED if is_specific else Verdict.CONTRADICTED
     return verdict, f"matched sets are {more} than mismatched ones{share} ({shown})"
 
 
 def _not_specific(test: MatchingTest, p_value: float, p_equal: float, alpha: float) -> str:
     small = f"less than the margin of {100 * test.margin:g} % (corrected p = {p_equal:.2g})"
-    most = _most(test)
-    if p_value <= alpha:
-        return f"what is specific is detectable (corrected p = {p_value:.2g}), but at most {most} of the similarity, {small}"
-    return f"what is specific is at most {most} of the similarity, {small}"
+    detectable = f"detectable (corrected p = {p_value:.2g}), but " if p_value <= alpha else ""
+    return f"what is specific is {detectable}at most {_most(test)} of the similarity, {small}"
 
 
 def _most(test: MatchingTest) -> str:

@@ -1,6 +1,7 @@
-"""Permutations of the pairing: how many ways of giving S fine-tunings to S prompts match them as well as the true one."""
+"""Permutations of the pairing: how many of the S! ways to pair S prompts with S fine-tunings are as good as the true
+one."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import permutations
@@ -14,45 +15,45 @@ ALL_PAIRINGS_UP_TO = 8
 """Sets of which all S! pairings are counted (40,320); of more, `DRAWN_PAIRINGS` and the identity."""
 DRAWN_PAIRINGS = 20_000
 _ROUNDING = 1e-12
-"""Of the largest value: sums that are equal but for it are ties, and ties count against what is to be shown."""
+"""Per set, of the largest value: sums that differ by less are ties, which count against what is to be shown."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class PairingTest:
-    """One-sided p-values of each layer, of "the pairing makes no difference"."""
+    """One-sided p-values of "the pairing makes no difference"."""
 
-    p_value: Float[np.ndarray, " layers"]
+    p_value: float
     """The share of pairings whose sum is as large as the true one's, or larger."""
-    p_opposite: Float[np.ndarray, " layers"]
+    p_opposite: float
     """The share whose sum is as small, or smaller."""
 
 
-def pairing_test(interactions: Float[np.ndarray, "sets sets layers"], seed: int) -> PairingTest:
-    """The test of the sum over the diagonal, in each layer; of matrices without their main effects, which are the same
-    in every pairing."""
-    sums = _sums(interactions, seed)
-    return _compared(sums[0], sums, _rounding(interactions))
+Effect = Callable[[Float[np.ndarray, "sets sets"]], Float[np.ndarray, "sets sets"]]
+"""`interaction` or `without_trait`: what of a matrix is permuted."""
 
 
-def pooled_pairing_test(interactions: Sequence[Float[np.ndarray, "sets sets"]], seed: int) -> PairingTest:
+def pairing_test(matrices: Sequence[Float[np.ndarray, "sets sets"]], effect: Effect, seed: int) -> list[PairingTest]:
+    """The test of the sum over the diagonal, of each of several matrices of as many sets."""
+    sums = _sums(np.stack([effect(matrix) for matrix in matrices], axis=-1), seed)
+    return [_compared(of_matrix, _rounding(matrix)) for of_matrix, matrix in zip(sums.T, matrices, strict=True)]
+
+
+def pooled_pairing_test(matrices: Sequence[Float[np.ndarray, "_sets _sets"]], effect: Effect, seed: int) -> PairingTest:
     """The test of the sum over several matrices, each permuted within itself, by `DRAWN_PAIRINGS` draws."""
-    generator = np.random.default_rng([seed, 2])
-    actual, drawn, rounding = 0.0, np.zeros(DRAWN_PAIRINGS), 0.0
-    for interaction in interactions:
-        sums = _sums(interaction[:, :, None], seed)[:, 0]
-        actual += sums[0]
-        drawn += sums[generator.integers(len(sums), size=DRAWN_PAIRINGS)]
-        rounding += _rounding(interaction)
-    return _compared(np.array([actual]), np.concatenate([[actual], drawn])[:, None], rounding)
+    generator, pooled = np.random.default_rng([seed, 2]), np.zeros(DRAWN_PAIRINGS + 1)
+    for matrix in matrices:
+        sums = _sums(effect(matrix)[:, :, None], seed)[:, 0]
+        pooled += sums[np.concatenate([[0], generator.integers(len(sums), size=DRAWN_PAIRINGS)])]
+    return _compared(pooled, sum(map(_rounding, matrices)))
 
 
-def interaction(matrices: Float[np.ndarray, "sets sets *layers"]) -> Float[np.ndarray, "sets sets *layers"]:
-    """y_ij without the main effects of i and of j: how large each set's update is, and how generic."""
-    rows, columns = matrices.mean(axis=1, keepdims=True), matrices.mean(axis=0, keepdims=True)
-    return matrices - rows - columns + rows.mean(axis=0, keepdims=True)
+def interaction(matrix: Float[np.ndarray, "sets sets"]) -> Float[np.ndarray, "sets sets"]:
+    """y_ij without the main effects of i and of j, whose sum is the same in every pairing."""
+    rows, columns = _main_effects(matrix)
+    return matrix - matrix.mean() - rows - columns
 
 
-def without_trait(matrices: Float[np.ndarray, "sets sets *layers"]) -> Float[np.ndarray, "sets sets *layers"]:
+def without_trait(matrix: Float[np.ndarray, "sets sets"]) -> Float[np.ndarray, "sets sets"]:
     """The interaction without what is proportional to the product of the main effects of i and j, by least squares.
 
     If ICL and FT both follow one trait of the sets (their length, say), y_ij contains the product of its values, which
@@ -60,22 +61,26 @@ def without_trait(matrices: Float[np.ndarray, "sets sets *layers"]) -> Float[np.
 
     **Source:** Tukey 1949, "One degree of freedom for non-additivity".
     """
-    of_all = matrices.mean(axis=(0, 1), keepdims=True)
-    product = (matrices.mean(axis=1, keepdims=True) - of_all) * (matrices.mean(axis=0, keepdims=True) - of_all)
-    rest = interaction(matrices)
-    square = (product**2).sum(axis=(0, 1))
-    slope = np.divide((rest * product).sum(axis=(0, 1)), square, out=np.zeros_like(square), where=square > 0)
-    return rest - slope * product
+    rows, columns = _main_effects(matrix)
+    product, rest = rows * columns, interaction(matrix)
+    square = float(np.sum(product**2))
+    return rest - np.sum(rest * product) / square * product if square else rest
 
 
-def identified_share(interaction: Float[np.ndarray, "sets sets"]) -> float:
+def identified_share(matrix: Float[np.ndarray, "sets sets"]) -> float:
     """The share of sets that the best pairing (Σ y_i,π(i) largest) gives to themselves; by chance one of them.
 
     Ties count as not identified.
     """
-    n_sets = len(interaction)
-    _, columns = linear_sum_assignment(interaction - _rounding(interaction) * np.eye(n_sets), maximize=True)
+    n_sets = len(matrix)
+    _, columns = linear_sum_assignment(interaction(matrix) - _rounding(matrix) * np.eye(n_sets), maximize=True)
     return float(np.mean(columns == np.arange(n_sets)))
+
+
+def _main_effects(
+    matrix: Float[np.ndarray, "sets sets"],
+) -> tuple[Float[np.ndarray, "sets 1"], Float[np.ndarray, "1 sets"]]:
+    return matrix.mean(axis=1, keepdims=True) - matrix.mean(), matrix.mean(axis=0, keepdims=True) - matrix.mean()
 
 
 @lru_cache(maxsize=8)
@@ -96,11 +101,11 @@ def _sums(interactions: Float[np.ndarray, "sets sets layers"], seed: int) -> Flo
     return sums
 
 
-def _compared(
-    actual: Float[np.ndarray, " layers"], sums: Float[np.ndarray, "pairings layers"], rounding: float
-) -> PairingTest:
-    return PairingTest((sums >= actual - rounding).mean(axis=0), (sums <= actual + rounding).mean(axis=0))
+def _compared(sums: Float[np.ndarray, " pairings"], rounding: float) -> PairingTest:
+    """The true pairing, which comes first, with all."""
+    actual = sums[0]
+    return PairingTest(float(np.mean(sums >= actual - rounding)), float(np.mean(sums <= actual + rounding)))
 
 
-def _rounding(interactions: Float[np.ndarray, "sets sets *layers"]) -> float:
-    return _ROUNDING * len(interactions) * float(np.abs(interactions).max(initial=0.0))
+def _rounding(matrix: Float[np.ndarray, "sets sets"]) -> float:
+    return _ROUNDING * len(matrix) * float(np.abs(matrix).max())

@@ -27,7 +27,7 @@ def ratio(independent: Sequence[CrossedProducts], level: float) -> Ratio:
 
     **Source:** Fieller 1954, "Some problems in interval estimation".
     """
-    above, below = pooled_mean(independent, 1, 0), pooled_mean(independent, 0, 1)
+    above, below = pooled_mean(independent, 1.0, 0.0), pooled_mean(independent, 0.0, 1.0)
     if not below.estimate > 0:
         return Ratio(nan, None)
     value = above.estimate / below.estimate
@@ -36,12 +36,12 @@ def ratio(independent: Sequence[CrossedProducts], level: float) -> Ratio:
 
     def distance(reach: float, side: int) -> float:
         """Zero or more where value + side · reach is rejected."""
-        mean = pooled_mean(independent, 1, -(value + side * reach))
+        mean = pooled_mean(independent, 1.0, -(value + side * reach))
         return -side * mean.estimate - mean.quantile(level) * mean.standard_error
 
     reaches = []
     for side in (-1, 1):
-        largest = pooled_mean(independent, 1, -value).standard_error / below.estimate
+        largest = pooled_mean(independent, 1.0, -value).standard_error / below.estimate
         while largest and distance(largest, side) < 0:
             largest *= 2
         reaches.append(brentq(distance, 0.0, largest, args=(side,)) if largest else 0.0)
