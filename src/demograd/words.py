@@ -18,6 +18,22 @@ class Weights(StrEnum):
     NO_TRAINING = "no_training"
 
 
+class Labels(StrEnum):
+    """Which labels the demonstrations of a task have: how much of ICL is learned from them (Pan 2023)."""
+
+    GOLD = "gold"
+    """The data's own, under the task's label words."""
+    ABSTRACT = "abstract"
+    """The data's own, under letters in a seeded order: what they mean can only be learned from the demonstrations."""
+    RANDOM = "random"
+    """Drawn anew for each demonstration: what is gained all the same is no learning of the labels (Min 2022)."""
+
+    @property
+    def words(self) -> str:
+        """`abstract labels`."""
+        return f"{self.value} labels"
+
+
 class Control(StrEnum):
     """What FT is trained on in place of ICL's own demonstrations with their labels."""
 
