@@ -19,13 +19,19 @@ class Weights(StrEnum):
 
 
 class Labels(StrEnum):
-    """The label words of a task's demonstrations (Pan 2023, task recognition and task learning)."""
+    """Which labels the demonstrations of a task have: how much of ICL is learned from them (Pan 2023)."""
 
     GOLD = "gold"
+    """The data's own, under the task's label words."""
     ABSTRACT = "abstract"
-    """A, B, C …: what ICL gains is learned from the demonstrations."""
+    """The data's own, under letters in a seeded order: what they mean can only be learned from the demonstrations."""
     RANDOM = "random"
-    """Each demonstration's label is drawn anew: what ICL gains is recognised."""
+    """Drawn anew for each demonstration: what is gained all the same is no learning of the labels (Min 2022)."""
+
+    @property
+    def words(self) -> str:
+        """`abstract labels`."""
+        return f"{self.value} labels"
 
 
 class Control(StrEnum):

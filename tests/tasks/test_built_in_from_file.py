@@ -77,8 +77,8 @@ def test_more_than_a_small_file_holds_is_refused_with_what_it_holds(cb_file):
         task.queries(32)
     with pytest.raises(UserError, match=r"20 demonstrations were asked for \(k\)\. Expected: at most 19"):
         task.demonstrations(20)
-    with pytest.raises(UserError, match=r"10 demonstrations that are not already used .*at most 9"):
-        task.other_demonstrations(10)
+    with pytest.raises(UserError, match=r"3 sets of 8 demonstrations .*at most 2 such sets.* 3 of 8"):
+        task.demonstration_sets(8, range(3), balanced=False)
 
 
 ROWS = [{"sentence": f"film {i}", "label": ("negative", "positive")[i % 2]} for i in range(30)]

@@ -88,22 +88,6 @@ def test_every_order_has_the_same_demonstrations_and_no_two_orders_are_equal(mr)
         mr.demonstrations(16, seed=0, permutation=50_000_000)
 
 
-@pytest.mark.parametrize("balanced", [False, True])
-def test_other_demonstrations_share_no_text_with_the_first(benchmark, balanced):
-    sst2 = benchmark("sst2")
-    for seed in range(5):
-        first = sst2.demonstrations(64, seed, balanced)
-        other = sst2.other_demonstrations(64, seed, balanced)
-        assert len(other) == 64 and not set(texts(first)) & set(texts(other))
-        assert sst2.other_demonstrations(64, seed, balanced) == other
-
-
-def test_other_demonstrations_need_a_pool_for_two_sets(mr):
-    assert len(mr.other_demonstrations(3000)) == 3000
-    with pytest.raises(UserError, match="not already used"):
-        mr.other_demonstrations(4000)
-
-
 @pytest.mark.parametrize(
     "counts", [(15, 15), (10, 10, 10), (5,) * 6, (4, 3, 1), (2, 2, 3, 1), (4, 1, 1, 2), (1, 1), (0, 3, 3)]
 )

@@ -1,16 +1,17 @@
 """Seeded draws of examples, their orders, and their controls. Every draw is a function of recorded whole numbers."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from enum import IntEnum
+from itertools import islice
 from math import factorial
 from typing import NamedTuple
 
 import numpy as np
 
-from demograd.errors import UserError, quoted
-from demograd.tasks.pools import without_texts_of
+from demograd.errors import UserError, quoted, shortened_list
+from demograd.tasks.pools import TextKey, text_key
 from demograd.tasks.prompts import MOST_ORDERS
 from demograd.tasks.template import Example
 
@@ -24,13 +25,16 @@ class Stream(IntEnum):
     ORDER = 3
     BALANCE = 4
     LABELS = 5
+    LETTERS = 6
+    RANDOM_LABELS = 7
 
 
-def generator(stream: Stream, seed: int) -> np.random.Generator:
+def generator(stream: Stream, *seeds: int) -> np.random.Generator:
     """The random numbers of one stream. Raises UserError for a negative seed."""
-    if seed < 0:
-        raise UserError(f"Seed {quoted(seed)}", "a whole number from 0", "Choose another seed")
-    return np.random.default_rng([int(stream), seed])
+    for seed in seeds:
+        if seed < 0:
+            raise UserError(f"Seed {quoted(seed)}", "a whole number from 0", "Choose another seed")
+    return np.random.default_rng([int(stream), *seeds])
 
 
 def draw(pool: Sequence[Example], n: int, seed: int, stream: Stream) -> list[Example]:
@@ -43,43 +47,77 @@ def draw(pool: Sequence[Example], n: int, seed: int, stream: Stream) -> list[Exa
 
 
 def draw_demonstrations(
-    pool: Sequence[Example], k: int, seed: int, n_classes: int, *, balanced: bool = False, other: bool = False
+    pool: Sequence[Example], k: int, seed: int, n_classes: int, *, balanced: bool = False
 ) -> list[Example]:
-    """`k` demonstrations; with `other`, a second set, no text of which is in the first.
-
-    Both sets are the two ends of one random order of the pool, so the first k of `other` avoid every first set of this
-    seed for which the pool is large enough. `balanced` gives every class k / n_classes, and one more to seeded classes
-    where that is not whole.
+    """`k` demonstrations. `balanced` gives every class k / n_classes, and one more to seeded classes where that is not
+    whole.
 
     Raises UserError when the pool (or a class of it) has not enough.
     """
+    return draw_demonstration_sets(pool, k, [seed], n_classes, balanced=balanced)[0]
+
+
+def draw_demonstration_sets(
+    pool: Sequence[Example], k: int, seeds: Sequence[int], n_classes: int, *, balanced: bool
+) -> list[list[Example]]:
+    """A set of `k` demonstrations per seed, no text of which is in an earlier set.
+
+    Each set is read from its seed's own random order of the pool. `balanced` gives all sets the class counts that the
+    first seed draws: where k / n_classes is not whole, the same classes have one more in every set.
+
+    Raises UserError when a seed comes twice, and when the pool (or a class of it) has not enough.
+    """
     _refuse_count(k, len(pool), Stream.DEMONSTRATIONS)
-    order = [pool[i] for i in generator(Stream.DEMONSTRATIONS, seed).permutation(len(pool))]
-    quota = _quota(k, seed, n_classes) if balanced else None
-    first = _take(order, k, quota)
-    if not other:
-        return first
-    return _take(without_texts_of(first, reversed(order)), k, quota)
+    if len(set(seeds)) < len(seeds):
+        raise UserError(
+            f"Seeds {shortened_list(seeds)} of demonstration sets", "each seed once", "Remove what is repeated"
+        )
+    quota = _quota(k, seeds[0], n_classes) if balanced and seeds else None
+    used: set[TextKey] = set()
+    sets: list[list[Example]] = []
+    for seed in seeds:
+        order = (pool[i] for i in generator(Stream.DEMONSTRATIONS, seed).permutation(len(pool)))
+        demonstrations = _take((example for example in order if text_key(example) not in used), k, quota)
+        if len(demonstrations) < k:
+            raise _too_few(demonstrations, k, quota, len(sets), len(seeds))
+        used.update(map(text_key, demonstrations))
+        sets.append(demonstrations)
+    return sets
 
 
-def _take(order: Sequence[Example], k: int, quota: Counter[int] | None) -> list[Example]:
+def _take(order: Iterable[Example], k: int, quota: Counter[int] | None) -> list[Example]:
+    """The first `k`, or those that fill the quota of each class; fewer where `order` ends before."""
     if quota is None:
-        _refuse_count(k, len(order), Stream.DEMONSTRATIONS, " that are not already used")
-        return list(order[:k])
+        return list(islice(order, k))
     left = quota.copy()
-    chosen = []
+    chosen: list[Example] = []
     for example in order:
         if left[example.label] > 0:
             left[example.label] -= 1
             chosen.append(example)
-    if len(chosen) < k:
-        short = ", ".join(f"{quota[c] - n} of {quota[c]} in class {c}" for c, n in sorted(left.items()) if n > 0)
-        raise UserError(
+            if len(chosen) == k:
+                break
+    return chosen
+
+
+def _too_few(
+    demonstrations: Sequence[Example], k: int, quota: Counter[int] | None, sets: int, all_sets: int
+) -> UserError:
+    """The error for a draw that ended with these `demonstrations`, after so many complete sets."""
+    counts = Counter(example.label for example in demonstrations)
+    short = ", ".join(f"{counts[c]} of {n} in class {c}" for c, n in sorted((quota or {}).items()) if counts[c] < n)
+    if not sets:
+        return UserError(
             f"A balanced draw of {quoted(k)} demonstrations finds only {short}",
             "enough examples of every class",
             "Lower k, or draw without balancing",
         )
-    return chosen
+    left = short or f"{len(demonstrations)} of {k}"
+    return UserError(
+        f"{all_sets} sets of {quoted(k)} demonstrations that share no text",
+        f"at most {sets} such set{'s' * (sets != 1)}, which this task has: the next finds only {left}",
+        "Lower the number of sets or k, or give more data" + (", or draw without balancing" if quota else ""),
+    )
 
 
 def _quota(k: int, seed: int, n_classes: int) -> Counter[int]:
@@ -141,6 +179,16 @@ def permute_labels(demonstrations: Sequence[Example], n_classes: int, seed: int)
     return [replace(example, label=relabelled[i]) for i, example in enumerate(demonstrations)]
 
 
+def draw_labels(demonstrations: Sequence[Example], n_classes: int, seed: int, set_seed: int) -> list[Example]:
+    """The same texts in the same order, each with a label drawn uniformly from all classes (Min 2022's random labels).
+
+    By chance 1 / n_classes of the labels are right. The draw is a function of both seeds, of the labels and of the
+    demonstration set: each set has labels of its own.
+    """
+    labels = generator(Stream.RANDOM_LABELS, seed, set_seed).integers(n_classes, size=len(demonstrations)).tolist()
+    return [replace(example, label=label) for example, label in zip(demonstrations, labels, strict=True)]
+
+
 def can_keep_class_counts(labels: Sequence[int]) -> bool:
     """Whether `permute_labels` leaves as many of each class: none has more than half."""
     return 2 * max(Counter(labels).values()) <= len(labels)
@@ -154,13 +202,13 @@ _NOUNS = {
 """What is drawn from a pool, and the option that says how many."""
 
 
-def _refuse_count(n: int, available: int, stream: Stream, kind: str = "") -> None:
+def _refuse_count(n: int, available: int, stream: Stream) -> None:
     noun, option = _NOUNS[stream]
     if n < 1:
         raise UserError(f"{quoted(n)} {noun} were asked for ({option})", "at least 1", "Ask for more")
     if n > available:
         raise UserError(
-            f"{quoted(n)} {noun}{kind} were asked for ({option})",
+            f"{quoted(n)} {noun} were asked for ({option})",
             f"at most {available}, which this task has: of data without a validation split, at most a third is held "
             "out for queries and a tenth for tuning; the rest may be demonstrations",
             f"Lower {option}, or give more data",

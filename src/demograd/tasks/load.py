@@ -94,12 +94,14 @@ def _loaded(
             raise UserError(f"label_column for the built-in task {name!r}", "a file or hub data set", "Leave it out")
         if split or validation_split:
             raise UserError(f"A split for the built-in task {name!r}", "a folder or hub data set", "Leave it out")
-        return load_built_in(name, built_in, template, label_words, source)
+        task = load_built_in(name, built_in, template, label_words, source)
+        return _with_abstract_template(task, built_in)
     if source is not None:
         raise UserError(f"source for the task {name!r}", "a built-in task", "Leave source out")
     if built_in is not None:
         data = _own(path, validation_path, encoding, split, validation_split)
-        return load_built_in_from_file(before, built_in, data, template, label_words, label_column)
+        task = load_built_in_from_file(before, built_in, data, template, label_words, label_column)
+        return _with_abstract_template(task, built_in)
     if not is_file:
         data = read_hub(hub_source(name, label_column, split, validation_split))
     else:
@@ -115,6 +117,11 @@ def _loaded(
         raise missing_label_words(table, label_column)
     words = label_words_of(label_words, table, label_column)
     return compose(stem_of(Path(name)) if is_file else name, template, words, Source(data, label_column))
+
+
+def _with_abstract_template(task: Task, row: BuiltIn) -> Task:
+    """With the built-in task's template for abstract labels, unless the user has another template."""
+    return replace(task, abstract_template=row.abstract_template) if task.template == row.template else task
 
 
 def _own(

@@ -58,10 +58,18 @@ def split(examples: Sequence[Example], validation: Sequence[Example] | None = No
     return Pools(tuple(without_texts_of(tuning, rest[cut:])), tuple(tuning), tuple(queries))
 
 
+TextKey = tuple[tuple[str, str], ...]
+
+
+def text_key(example: Example) -> TextKey:
+    """Equal for examples with the same text in every column, whatever their labels."""
+    return tuple(sorted(example.fields.items()))
+
+
 def without_texts_of(used: Iterable[Example], examples: Iterable[Example]) -> list[Example]:
     """`examples` whose text is not that of any example in `used`, in order; labels do not matter."""
-    used_texts = {tuple(sorted(example.fields.items())) for example in used}
-    return [example for example in examples if tuple(sorted(example.fields.items())) not in used_texts]
+    used_texts = set(map(text_key, used))
+    return [example for example in examples if text_key(example) not in used_texts]
 
 
 def _shuffled(examples: Sequence[Example]) -> list[Example]:

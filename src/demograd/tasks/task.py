@@ -7,10 +7,19 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import compress
 
-from demograd.errors import UserError, shortened
-from demograd.tasks.draws import Stream, draw, draw_demonstrations, reorder
+from demograd.errors import UserError, shortened, unknown_name
+from demograd.tasks.abstract_labels import abstract_note, abstract_words
+from demograd.tasks.draws import (
+    Stream,
+    draw,
+    draw_demonstration_sets,
+    draw_demonstrations,
+    draw_labels,
+    generator,
+    reorder,
+)
 from demograd.tasks.encoding import encode_with_answers, fitting_texts
-from demograd.tasks.pools import Pools
+from demograd.tasks.pools import Pools, without_texts_of
 from demograd.tasks.prompts import (
     LabelledTexts,
     Prompts,
@@ -22,6 +31,7 @@ from demograd.tasks.prompts import (
 from demograd.tasks.sources.built_in import built_in_tasks
 from demograd.tasks.template import Example, fill
 from demograd.tasks.tokenizer import Tokenizer, separator_ids
+from demograd.words import Labels
 
 
 @dataclass(frozen=True)
@@ -41,15 +51,60 @@ class Task:
     """What a reader of results on this task must know, one sentence each."""
     answer_prefix: str = " "
     """What stands between text and answer."""
+    abstract_template: str | None = None
+    """Where `template` names the classes, the template of abstract labels; None: that is `template` too."""
+    labels: Labels = Labels.GOLD
+    """Which labels demonstrations have; see `with_labels`."""
+    label_seed: int = 0
+    """Seed of the letters of abstract labels, and of the draws of random ones."""
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over all examples and their pools, and over what stands before the answer where it is no space: equal
-        exactly when every draw and that are."""
+        """SHA-256 over all examples and their pools, over what stands before the answer where it is no space, and over
+        labels and their seed where they are not gold: equal exactly when every draw and these are."""
         of_pools = self.pools.fingerprint()
-        if self.answer_prefix == " ":
-            return of_pools
-        return hashlib.sha256(json.dumps([of_pools, self.answer_prefix]).encode()).hexdigest()
+        settings = [] if self.answer_prefix == " " else [self.answer_prefix]
+        if self.labels != Labels.GOLD:
+            settings += [self.labels, str(self.label_seed)]
+        return hashlib.sha256(json.dumps([of_pools, *settings]).encode()).hexdigest() if settings else of_pools
+
+    def with_labels(self, labels: Labels | str, seed: int = 0) -> "Task":
+        """The task with other labels on its demonstrations, in ICL and FT alike; queries keep what is right.
+
+        They part two things that ICL may do: recognise the task, and learn it from the demonstrations (Pan 2023, "What
+        in-context learning 'learns' in-context").
+
+        * "gold": the labels of the data under the task's label words; the task itself.
+        * "abstract": the labels of the data under the letters A, B, C …, dealt to the classes in an order that `seed`
+          draws. Zero-shot cannot know what they mean, so what ICL gains is learned from the demonstrations. Where the
+          template of a built-in task names the classes, it gets one that does not; any other template is kept, which
+          `notes` say.
+        * "random": the task's label words, but each demonstration's label is drawn anew, uniformly over the classes
+          (Min 2022, "Rethinking the role of demonstrations"), by `seed` and the seed of the demonstration set. Balanced
+          sets are balanced in what the labels were before. What ICL gains is not learned from the labels.
+
+        **Raises:** UserError for another name, for abstract labels of more than 26 classes, and where labels are not
+        gold any more.
+        """
+        if labels not in set(Labels):
+            raise unknown_name("labels", str(labels), list(Labels), "Choose one of these")
+        labels = Labels(labels)
+        if labels == Labels.GOLD == self.labels:
+            return self
+        if self.labels != Labels.GOLD:
+            raise UserError(f"{self.name} with {self.labels.words}", "a task with gold labels", "Begin from load_task")
+        if labels == Labels.RANDOM:
+            note = (
+                f"Labels of the demonstrations of {self.name} are random: drawn anew for each, uniformly over "
+                f"{len(self.label_words)} classes."
+            )
+            return replace(self, labels=labels, label_seed=seed, notes=(*self.notes, note))
+        letters = abstract_words(self.name, len(self.label_words), generator(Stream.LETTERS, seed))
+        template = self.abstract_template or self.template
+        note = abstract_note(self.name, self.label_words, letters, template, is_own=self.abstract_template is None)
+        return replace(
+            self, labels=labels, label_seed=seed, label_words=letters, template=template, notes=(*self.notes, note)
+        )
 
     def text(self, example: Example) -> str:
         """text(x): the filled template."""
@@ -66,14 +121,34 @@ class Task:
         Raises UserError when k is under 1 or more than there are, or there are not so many orders.
         """
         demonstrations = draw_demonstrations(self.pools.training, k, seed, len(self.label_words), balanced=balanced)
-        return reorder(demonstrations, seed, permutation)
+        return reorder(self._relabelled(demonstrations, seed), seed, permutation)
+
+    def demonstration_sets(self, k: int, seeds: Sequence[int], balanced: bool = True) -> list[list[Example]]:
+        """One set of `k` ordered demonstrations per seed, no two sets with a text in common: for matching.
+
+        The set of a seed is what `demonstrations(k, seed, balanced)` draws, but that examples whose text is in an
+        earlier set are passed over; so the first set equals that draw. `balanced`: all sets have equally many of each
+        class, also where `k` is no multiple of the number of classes.
+
+        **Raises:** UserError when a seed comes twice, or the data is too small for so many sets: it says how many fit.
+        """
+        sets = draw_demonstration_sets(self.pools.training, k, seeds, len(self.label_words), balanced=balanced)
+        return [self._relabelled(demonstrations, seed) for demonstrations, seed in zip(sets, seeds, strict=True)]
+
+    def _relabelled(self, demonstrations: list[Example], seed: int) -> list[Example]:
+        """With random labels, the demonstrations of this seed with those that are drawn for them."""
+        if self.labels != Labels.RANDOM:
+            return demonstrations
+        return draw_labels(demonstrations, len(self.label_words), self.label_seed, seed)
 
     def other_demonstrations(self, k: int = 16, seed: int = 0, balanced: bool = False) -> list[Example]:
         """A control: as many demonstrations, none with a text of `demonstrations(k, seed, balanced)`.
 
         Raises UserError when the training pool is too small for two sets.
         """
-        return draw_demonstrations(self.pools.training, k, seed, len(self.label_words), balanced=balanced, other=True)
+        first = draw_demonstrations(self.pools.training, k, seed, len(self.label_words), balanced=balanced)
+        rest = without_texts_of(first, self.pools.training)
+        return draw_demonstrations(rest, k, seed, len(self.label_words), balanced=balanced)
 
     def queries(self, n: int = 100, seed: int = 1) -> list[Example]:
         """`n` test examples; they do not depend on the seed of demonstrations. Raises UserError when n is too many."""

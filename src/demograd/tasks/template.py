@@ -51,6 +51,11 @@ def template_columns(template: str) -> list[str]:
     return columns
 
 
+def literals(template: str) -> list[str]:
+    """What stands before, between and after the columns."""
+    return [literal for literal, _ in _parts(template)]
+
+
 def check_ending(template: str, answer_prefix: str) -> None:
     """
     Raises:

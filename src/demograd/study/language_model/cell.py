@@ -1,7 +1,7 @@
 """Cells: fine-tune on demonstration sets and on their controls, observe, and score against ICL on every set."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any
@@ -121,11 +121,15 @@ def measure(
             for setting, sequences in trainings[place].items()
         }
         followed = {id(job) for (_, setting), job in jobs.items() if setting == Setting.FT}
+
+        def stops(job: FineTuningJob, followed: Container[int] = frozenset(followed)) -> Sequence[int]:
+            return study.observe_at if id(job) in followed else ()
+
         steps = sum(len(job.sequences) for job in jobs.values()) * method.epochs
         with fine_tuned_together(
             model,
             [*jobs.values()],
-            stops=lambda job, followed=followed: study.observe_at if id(job) in followed else (),
+            stops=stops,
             record_training_queries=wants_queries,
             on_step=progress(f"FT, {len(jobs)} fine-tuning{'s' * (len(jobs) > 1)}", steps),
         ) as trained:

@@ -175,13 +175,14 @@ def _comparison(
         return ClaimComparison(*about, nan, nan, _NOT_TESTED, 0, 0, one_rate_each, unreadable)
     labels = labels_read((left, right), curves, at)
     if claim["compare"].startswith("specific"):
-        test = matching_of(same_world, left, right, at, study.specificity_margin)
+        assert isinstance(left, dict) and isinstance(right, dict), "both sides are of FT"
+        matching = matching_of(same_world, left, right, at, study.specificity_margin)
         objection = objection_to(invalid, claim, world, (left, right), curves, at) or unresolved(
             (left,), [side_scores(same_world, left, at)]
         )
-        values = sum(matrix.size for matrix in test.matrices) * test.n_queries
-        means = (test.matched, test.mismatched)
-        return ClaimComparison(*about, *means, test, values, test.n_missing, one_rate_each, objection, labels)
+        means = (matching.matched, matching.mismatched)
+        counts = (matching.n_values, matching.n_missing)
+        return ClaimComparison(*about, *means, matching, *counts, one_rate_each, objection, labels)
     scores = [side if isinstance(side, float) else side_scores(same_world, side, at) for side in (left, right)]
     differences, means = _differences(scores)
     test = paired_test(differences, margin=_margin(claim, means[0]), resamples=RESAMPLES)

@@ -123,8 +123,7 @@ def _valued(value: float, interval: Interval | None, score: Row) -> Row:
 
 
 def _counted(test: MatchingTest) -> Row:
-    n = sum(matrix.size for matrix in test.matrices) * test.n_queries
-    return Row(n=n, n_missing=test.n_missing, n_seeds=test.n_sets)
+    return Row(n=test.n_values, n_missing=test.n_missing, n_seeds=test.n_sets)
 
 
 def write_matrices(study: Study, folder: RunFolder) -> None:

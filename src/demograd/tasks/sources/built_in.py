@@ -20,6 +20,8 @@ class BuiltIn:
     label_words: list[str]
     """In class order."""
     hub: HubSource
+    abstract_template: str | None = None
+    """In the place of a template that names the classes, where labels are abstract."""
     staicc: str | None = None
     """File name in the package StaICC; None: on the hub only."""
     released_queries: int | None = None
