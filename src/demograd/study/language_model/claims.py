@@ -22,6 +22,7 @@ from demograd.study.language_model.claim_sides import Side, pairs, sides_in_word
 from demograd.study.language_model.comparison import ClaimComparison
 from demograd.study.language_model.findings import LEADING, findings_of
 from demograd.study.language_model.groups import CellGroup, WorldGroup, by_task_and_k
+from demograd.study.language_model.matching import n_values
 from demograd.study.language_model.objections import Validity, invalid_worlds, labels_read, objection_to, unresolved
 from demograd.study.language_model.pooling import pooled_over_tasks
 from demograd.study.language_model.scores import Scores, common_size
@@ -181,7 +182,7 @@ def _comparison(
             (left,), [side_scores(same_world, left, at)]
         )
         means = (matching.matched, matching.mismatched)
-        counts = (matching.n_values, matching.n_missing)
+        counts = (n_values(matching), matching.n_missing)
         return ClaimComparison(*about, *means, matching, *counts, one_rate_each, objection, labels)
     scores = [side if isinstance(side, float) else side_scores(same_world, side, at) for side in (left, right)]
     differences, means = _differences(scores)

@@ -40,7 +40,7 @@ class ClaimComparison:
     @property
     def is_pooled(self) -> bool:
         """Whether it is over several tasks."""
-        return isinstance(self.test, MatchingTest) and len(self.test.matrices) > 1
+        return isinstance(self.test, MatchingTest) and len(self.test.pairs) > 1
 
     @property
     def difference(self) -> float:

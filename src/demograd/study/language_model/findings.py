@@ -208,7 +208,7 @@ def _values(comparison: ClaimComparison) -> str:
         bounds = f" [{100 * of_share.low:.2g}, {100 * of_share.high:.2g}]" if of_share else ""
         share = f", {100 * test.share:.2g} %{bounds} of the similarity"
     parts.append(f"specificity {specificity}{share}")
-    sets = sum(map(len, test.matrices))
+    sets = sum(pairs.n_sets for pairs in test.pairs)
     parts.append(f"{round(test.identified * sets)} of {sets} sets find their own")
     return "; ".join(parts)
 

@@ -14,7 +14,6 @@ from demograd.metrics import METRICS
 from demograd.statistics import (
     Interval,
     MatchingTest,
-    aggregate,
     double_difference,
     match,
     match_layers,
@@ -123,7 +122,12 @@ def _valued(value: float, interval: Interval | None, score: Row) -> Row:
 
 
 def _counted(test: MatchingTest) -> Row:
-    return Row(n=test.n_values, n_missing=test.n_missing, n_seeds=test.n_sets)
+    return Row(n=n_values(test), n_missing=test.n_missing, n_seeds=test.n_sets)
+
+
+def n_values(test: MatchingTest) -> int:
+    """How many values entered: one for each pair of sets and query."""
+    return sum(pairs.n_sets**2 * pairs.n_queries for pairs in test.pairs)
 
 
 def write_matrices(study: Study, folder: RunFolder) -> None:
@@ -150,7 +154,6 @@ MATRIX_COLUMNS = (
     "icl_seed",
     "ft_seed",
     "value",
-    "n",
 )
 
 
@@ -182,13 +185,18 @@ def _matrix_table(untuned: WorldGroup, values: Tensor, **columns: Any) -> pd.Dat
     """A row for each pair of sets."""
     world = untuned.world
     shared = {name: getattr(world, name) for name in ("model", "weights", "initialisation", "task", "labels", "k")}
-    means = [[aggregate(scores) for scores in of_icl] for of_icl in values]
     rows = [
-        {"icl_seed": icl, "ft_seed": ft, "value": number(mean.value), "n": mean.n}
-        for icl, of_icl in zip(untuned.seeds, means, strict=True)
-        for ft, mean in zip(untuned.seeds, of_icl, strict=True)
+        {"icl_seed": icl, "ft_seed": ft, "value": number(value)}
+        for icl, of_icl in zip(untuned.seeds, _means(values).tolist(), strict=True)
+        for ft, value in zip(untuned.seeds, of_icl, strict=True)
     ]
     table = pd.DataFrame(rows).assign(**{name: None for name in MATRIX_COLUMNS if name not in rows[0]})
     for name, value in (shared | columns).items():
         table[name] = str(value) if isinstance(value, str) else value
     return table[list(MATRIX_COLUMNS)].astype({"learning_rate": "float64", "step": "Int64"})
+
+
+def _means(values: Tensor) -> Tensor:
+    """Over queries, then layers, of what is present, [sets, sets]; infinite where a value is: it diverged."""
+    means = values.double().nanmean(dim=2).nanmean(dim=-1)
+    return torch.where(values.isinf().flatten(2).any(dim=-1), torch.inf, means)
