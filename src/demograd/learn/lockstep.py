@@ -37,7 +37,7 @@ from demograd.tasks.prompts import TrainingSequence
 
 
 class Lockstep:
-    """Jobs of methods that differ in their learning rates at most, trained together."""
+    """Jobs of methods that differ in learning rate and loss at most, trained together."""
 
     def __init__(
         self,
@@ -53,7 +53,11 @@ class Lockstep:
             methods: the method of each job.
             on_step: is called with a job's number and the number of its steps so far.
         """
-        self.anatomy, self.sequences, self.methods, self.method = anatomy, sequences, methods, methods[0]
+        self.anatomy, self.methods, self.method = anatomy, methods, methods[0]
+        self.passes = [
+            [whole_pass(sequence) for sequence in method.learned(own)]
+            for own, method in zip(sequences, methods, strict=True)
+        ]
         self.histories = [History(len(anatomy.blocks)) for _ in methods]
         self.diverged: dict[int, Diverged] = {}
         self._on_step = on_step
@@ -162,12 +166,11 @@ class Lockstep:
 
         A job that has diverged, or is done, is not there any more.
         """
-        passes = [[whole_pass(sequence) for sequence in own] for own in self.sequences]
         for _ in range(self.method.epochs):
             if is_batch:
-                yield [packed for packed in map(self._packed, zip_longest(*passes)) if packed.jobs]
+                yield [packed for packed in map(self._packed, zip_longest(*self.passes)) if packed.jobs]
                 continue
-            for at in zip_longest(*passes):
+            for at in zip_longest(*self.passes):
                 packed = self._packed(at)
                 if packed.jobs:
                     yield [packed]

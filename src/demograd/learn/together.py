@@ -107,8 +107,8 @@ def fine_tuned_together(
 ) -> Iterator[list[FineTuned]]:
     """Do every job from the model's own weights, and hold what each has learned for the length of the block.
 
-    Jobs whose methods differ in their learning rates at most are trained in lockstep, see `learn.lockstep`, as many at
-    a time as memory allows; where that is not possible, one by one, and the results' notes say why. Either way the
+    Jobs whose methods differ in learning rate and loss at most are trained in lockstep, see `learn.lockstep`, as many
+    at a time as memory allows; where that is not possible, one by one, and the results' notes say why. Either way the
     numbers are those of `fine_tuned`, up to rounding. Inside the block the network has its own weights, except while
     one of the results is `loaded`. A job that diverges says so, and does not stop the others.
 
@@ -163,7 +163,7 @@ class _Work:
         """Do all jobs."""
         alike: dict[Method, list[int]] = {}
         for number, job in enumerate(self.jobs):
-            alike.setdefault(replace(job.method, learning_rate=0.0), []).append(number)
+            alike.setdefault(replace(job.method, learning_rate=0.0, loss_on="all"), []).append(number)
         for method, numbers in alike.items():
             why_not = self._why_not_in_lockstep(method)
             if why_not is None and len(numbers) > 1:
