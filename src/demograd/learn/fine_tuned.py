@@ -58,7 +58,8 @@ def fine_tuned(
     Raises:
         Diverged: a loss, gradient or weight is not finite; the weights are put back first.
         ValueError: there is no sequence, or the model is itself linearised, so its change is not in its weights.
-        UserError: the method does not suit the network, or query vectors before rotary positions cannot be had.
+        UserError: the method does not suit the network or the sequences, or query vectors before rotary positions
+            cannot be had.
     """
     with prepared_training(
         model, sequences, method, on_step, record_training_queries=record_training_queries
@@ -96,13 +97,14 @@ def check_job(model: Model, sequences: Sequence[TrainingSequence], method: Metho
     """
     Raises:
         ValueError: there is no sequence, or the model is itself linearised, so its change is not in its weights.
-        UserError: the method does not suit the network.
+        UserError: the method does not suit the network, or the sequences.
     """
     if not sequences:
         raise ValueError("no sequences to train on")
     if model.change is not None:
         raise ValueError("a linearised model cannot be trained further")
     method.check(model.anatomy)
+    method.learned(sequences)
 
 
 def tuned_model(

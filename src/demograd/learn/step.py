@@ -32,7 +32,8 @@ class Training:
         on_step: Callable[[int], None],
         queries: TrainingQueries | None = None,
     ) -> None:
-        self.anatomy, self.layers, self.sequences, self.method = anatomy, layers, list(sequences), method
+        self.anatomy, self.layers, self.method = anatomy, layers, method
+        self.sequences = method.learned(sequences)
         self.history = History(len(anatomy.blocks))
         self._on_step, self._queries = on_step, queries
         self._optimizers = [make_optimizer(layer, method) for layer in layers]
