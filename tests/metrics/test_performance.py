@@ -44,12 +44,33 @@ def test_auc_counts_pairs_and_half_of_the_ties(observation: Make) -> None:
 
 def test_auc_of_three_classes_averages_one_against_the_rest(observation: Make) -> None:
     random = np.random.default_rng(1)
-    p = (1 + random.multinomial(6, [0.25] * 4, size=40)) / 10  # tenths, so that there are ties
-    log_probs = torch.from_numpy(np.log(p))
+    scores = random.integers(0, 3, size=(40, 4)).astype(float)  # whole numbers, so that there are ties
     gold = random.integers(0, 3, size=40)  # class 3 is never gold, and is left out
-    by_class = [np.mean([(a > b) + (a == b) / 2 for a in p[gold == c, c] for b in p[gold != c, c]]) for c in range(3)]
-    observed = observation(log_probs=log_probs - torch.arange(40.0)[:, None], gold=gold.tolist())
+    centred = scores - scores.mean(axis=1, keepdims=True)
+    by_class = [
+        np.mean([(a > b) + (a == b) / 2 for a in centred[gold == c, c] for b in centred[gold != c, c]])
+        for c in range(3)
+    ]
+    observed = observation(log_probs=torch.from_numpy(scores) - torch.arange(40.0)[:, None], gold=gold.tolist())
     assert metrics.auc(observed) == pytest.approx(np.mean(by_class), abs=1e-12)
+
+
+@pytest.mark.parametrize("classes", [2, 3, 6])
+def test_a_bias_towards_a_label_word_changes_neither_auc_nor_calibrated_accuracy(
+    observation: Make, classes: int
+) -> None:
+    random = torch.Generator().manual_seed(classes)
+    gold = [query % classes for query in range(60)]
+    log_probs = torch.randn(60, classes, generator=random) + 1.5 * torch.eye(classes)[gold]
+    plain = observation(log_probs=log_probs, gold=gold)
+    for bias in (2.0, 8.0):
+        biased = observation(log_probs=log_probs + bias * torch.eye(classes)[1], gold=gold)
+        assert metrics.auc(biased) == pytest.approx(metrics.auc(plain), abs=1e-6)
+        assert metrics.calibrated_accuracy(biased) == pytest.approx(metrics.calibrated_accuracy(plain), abs=1e-6)
+    assert metrics.accuracy(biased) < metrics.accuracy(plain) - 0.2
+    formatted = observation(log_probs=log_probs + 3 * torch.randn(60, 1, generator=random), gold=gold)
+    assert metrics.auc(formatted) == pytest.approx(metrics.auc(plain), abs=1e-3)
+    assert metrics.calibrated_accuracy(formatted) == pytest.approx(metrics.calibrated_accuracy(plain), abs=0.02)
 
 
 def test_auc_counts_a_query_as_often_as_it_was_drawn(observation: Make) -> None:
@@ -77,8 +98,19 @@ def test_calibration_mends_a_biased_model(observation: Make) -> None:
     assert metrics.calibrated_accuracy(observed) == pytest.approx(0.7)
 
 
-def test_calibrated_accuracy_of_three_classes_is_missing(observation: Make) -> None:
-    assert np.isnan(metrics.calibrated_accuracy(observation(log_probs=torch.zeros(4, 3), gold=[0, 1, 2, 0])))
+def test_calibration_of_three_classes_by_hand(observation: Make) -> None:
+    """Word 2 is always likeliest. Scores minus their row's mean are (−1, −1, 2), (1, −2, 1), (−2, 0, 2), (0, −3, 3) and
+    (−1, −1, 2); medians are −1, −1 and 2, and what is left has its maximum at 0/1/2, 0, 1, 0/2 and 0/1/2."""
+    scores = torch.tensor([[0.0, 0, 3], [3, 0, 3], [0, 2, 4], [3, 0, 6], [1, 1, 4]])
+    observed = observation(log_probs=scores - 7, gold=[2, 0, 1, 0, 1])
+    assert metrics.calibrated_correct(observed).tolist() == pytest.approx([1 / 3, 1, 1, 0.5, 1 / 3])
+    assert metrics.accuracy(observed) == pytest.approx((1 + 0.5 + 0 + 0 + 0) / 5)
+
+
+def test_calibration_leaves_a_sure_and_perfect_prediction_of_unequal_classes(observation: Make) -> None:
+    gold = [0] * 20 + [1] * 18 + [2] * 12
+    observed = observation(log_probs=9 * torch.eye(3)[gold] + torch.tensor([0.0, 30, 0]), gold=gold)
+    assert metrics.calibrated_accuracy(observed) == 1 and metrics.accuracy(observed) == 18 / 50
 
 
 def test_corrected_is_wrong_in_zsl_and_right_in_icl_and_ft(observation: Make) -> None:

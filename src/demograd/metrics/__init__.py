@@ -34,10 +34,12 @@ if TYPE_CHECKING:
     from demograd.metrics.implicit_update import implicit_update_validity as implicit_update_validity
     from demograd.metrics.implicit_update import implicit_update_weighted as implicit_update_weighted
     from demograd.metrics.learning_gates import Change as Change
+    from demograd.metrics.learning_gates import Gains as Gains
     from demograd.metrics.learning_gates import Learning as Learning
     from demograd.metrics.learning_gates import LearningCheck as LearningCheck
     from demograd.metrics.learning_gates import check_fine_tuning as check_fine_tuning
     from demograd.metrics.learning_gates import check_in_context_learning as check_in_context_learning
+    from demograd.metrics.learning_gates import learned as learned
     from demograd.metrics.next_token import OrderSensitivity as OrderSensitivity
     from demograd.metrics.next_token import order_sensitivity as order_sensitivity
     from demograd.metrics.next_token import overlap_cosine_similarity as overlap_cosine_similarity

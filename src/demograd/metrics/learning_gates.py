@@ -23,15 +23,16 @@ from demograd.observe.observation import Observation
 from demograd.statistics.intervals import conditional_interval, interval_over_demonstrations, statistic_interval
 from demograd.statistics.verdict import SEEDS_TO_DECIDE, Interval, Over
 
-OPENING = ("AUC", "calibrated accuracy", "likelihood among the label words")
-"""Any of these that improves opens a gate."""
-CLOSING = ("accuracy", *OPENING)
-"""Any of these that falls closes it. A rise of plain accuracy opens nothing: a bias that happens to suit the classes'
-shares raises it, without anything being learned of a query. A fall is a loss all the same."""
+MEASURES = ("AUC", "calibrated accuracy", "likelihood among the label words")
+"""Any of these that improves opens a gate, and any that falls closes it. Plain accuracy does neither: a bias that
+happens to suit the classes' shares raises it, and one that does not lowers it, with nothing learned or lost of a
+query."""
+ACCURACY = "accuracy"
+"""Reported, and counts for nothing."""
 FORMAT = "format"
 """The label words' likelihood among all words: reported, and counts for nothing."""
 FAMILY_ERROR = 0.05
-"""Chance that any of the measures is called better or worse where nothing changed."""
+"""Chance that any of `MEASURES` is called better or worse where nothing changed."""
 
 
 class Learning(StrEnum):
@@ -69,13 +70,41 @@ class Change:
 
 
 @dataclass(frozen=True)
+class Gains:
+    """What a setting has over zero-shot, on one demonstration set."""
+
+    auc: float
+    """NaN (missing) where the queries are all of one class."""
+    calibrated_accuracy: float
+    likelihood: float
+    """Among the label words, of the gold one; mean over queries, in nats."""
+
+
+def learned(zsl: Observation, other: Observation) -> Gains:
+    """What ICL, or FT after any of its steps, has learned: its score minus zero-shot's in each of the gates' measures.
+
+    For curves, and to compare methods where they have learned equally much; `check_learning` says whether the mean over
+    demonstration sets is more than chance.
+
+    Raises:
+        ValueError: observations that do not match, or that are not finite.
+    """
+    require_same_queries(ZSL=zsl, other=other)
+
+    def gain(score: Callable[[Observation], Float[Tensor, " queries"]]) -> float:
+        return (score(other).double() - score(zsl).double()).mean().item()
+
+    return Gains(auc(other) - auc(zsl), gain(calibrated_correct), gain(normalised_label_log_likelihood))
+
+
+@dataclass(frozen=True)
 class LearningCheck:
     """A gate: whether ICL, or FT, learned anything that zero-shot does not have."""
 
     outcome: Learning
     message: str
     changes: tuple[Change, ...]
-    """One for each of `CLOSING`, in its order, then one for `FORMAT`."""
+    """One for each of `MEASURES`, in its order, then `ACCURACY` and `FORMAT`."""
 
     @property
     def passed(self) -> bool:
@@ -106,13 +135,14 @@ def check_learning(
     seed: int = 0,
 ) -> LearningCheck:
     """Open where AUC, calibrated accuracy or the likelihood among the label words is significantly above zero-shot's,
-    and none of these, nor plain accuracy, significantly below.
+    and none of these significantly below.
 
     One ZSL and one other observation per demonstration set (repeat ZSL's where the sets share it). Significant: the
-    interval leaves out zero. Each of the four intervals has level 1 − 0.05 / 4, so that looking at four does not make
-    chance four times as likely to be taken for something. With five sets or more they are over demonstrations. With
-    fewer nothing is decided; the intervals are then conditional on these demonstrations, and the message says what was
-    seen on them. Nothing is decided either where no measure has an interval: with fewer than two queries.
+    interval leaves out zero. Each interval has level 1 − 0.05 / 3 (Bonferroni), so that looking at three measures does
+    not make chance three times as likely to be taken for something. With five sets or more they are over
+    demonstrations. With fewer nothing is decided; the intervals are then conditional on these demonstrations, and the
+    message says what was seen on them. Nothing is decided either where no measure has an interval: with fewer than two
+    queries.
 
     Raises:
         ValueError: observations that do not match, are not finite, or a different number of them.
@@ -122,7 +152,7 @@ def check_learning(
         require_same_queries(ZSL=before, **{"ICL" if learner == "in-context learning" else "FT": after})
     over: Over = "demonstrations" if len(pairs) >= SEEDS_TO_DECIDE else "queries"
     interval_of_mean = interval_over_demonstrations if over == "demonstrations" else conditional_interval
-    level = 1 - FAMILY_ERROR / len(CLOSING)
+    level = 1 - FAMILY_ERROR / len(MEASURES)
 
     def mean_change(
         measure: str, score: Callable[[Observation], Float[Tensor, " queries"]], *, is_share: bool
@@ -139,13 +169,13 @@ def check_learning(
         auc_gain, len(pairs), len(zsl[0].gold), over=over, level=level, resamples=resamples, seed=seed
     )
     changes = (
-        mean_change("accuracy", credit, is_share=True),
         Change("AUC", float(np.mean([auc(after) - auc(before) for before, after in pairs])), _of_shares(auc_interval)),
         mean_change("calibrated accuracy", calibrated_correct, is_share=True),
         mean_change("likelihood among the label words", normalised_label_log_likelihood, is_share=False),
+        mean_change(ACCURACY, credit, is_share=True),
         mean_change(FORMAT, format_log_likelihood, is_share=False),
     )
-    outcome, finding = _outcome(changes[:-1], learner, len(pairs))
+    outcome, finding = _outcome(changes[: len(MEASURES)], learner, len(pairs))
     label = next((change.interval.label for change in changes if change.interval), "no interval")
     listed = ", ".join(str(change) for change in changes if change.difference == change.difference)
     return LearningCheck(outcome, f"{finding}: {listed} ({label})", changes)
@@ -153,7 +183,7 @@ def check_learning(
 
 def _outcome(changes: Sequence[Change], learner: str, n_sets: int) -> tuple[Learning, str]:
     """The gate, and its finding in words."""
-    better = [change.measure for change in changes if change.is_better and change.measure in OPENING]
+    better = [change.measure for change in changes if change.is_better]
     worse = [change.measure for change in changes if change.is_worse]
     learned = bool(better) and not worse
     nothing = "no in-context learning here" if learner == "in-context learning" else "fine-tuning learned nothing here"

@@ -20,7 +20,7 @@ def credit(observation: Observation) -> Float[Tensor, " queries"]:
 
     So no tie is decided by the order of the classes: this is what a fair draw among them gets on average.
     """
-    return _predicted(observation).gather(-1, observation.gold.long()[:, None]).squeeze(-1).float()
+    return _credit(_predicted(observation), observation)
 
 
 @metric("accuracy", source="all", group="performance", table=None, per="setting", bounds=SHARE)
@@ -49,9 +49,11 @@ def macro_f1(observation: Observation) -> float:
 def auc(observation: Observation) -> float:
     """How often a query of a class scores above one that is not; one against the rest.
 
-    The area under the ROC curve; a tie counts half. The score of a class is its log-odds among the label words. Two
-    classes: the difference of the two log-probabilities. More: one against the rest, averaged over the classes present.
-    NaN (missing) where only one class is present.
+    The area under the ROC curve; a tie counts half. The score of a class is its log-probability minus the mean over the
+    label words. Two classes: the order of the difference of the two log-probabilities, as usual. More: one against the
+    rest, averaged over the classes present. A bias towards a label word moves its score alike for every query, so it
+    changes nothing here; probabilities would let it, for more than two classes. NaN (missing) where only one class is
+    present.
     """
     everything = np.arange(len(observation.gold))[None]
     return resampled_auc(observation, everything).item()
@@ -60,8 +62,11 @@ def auc(observation: Observation) -> float:
 def resampled_auc(
     observation: Observation, queries: Int[np.ndarray, "resamples queries_of_resample"]
 ) -> Float[np.ndarray, " resamples"]:
-    """`auc` of each row of query indices, for the bootstrap (`statistic_interval`)."""
-    scores, gold = _log_odds(observation).numpy(), observation.gold.numpy()
+    """`auc` of each row of query indices, for the bootstrap (`statistic_interval`).
+
+    A class that a resample lacks is left out of its average, in every setting alike.
+    """
+    scores, gold = _centred(observation).float().numpy(), observation.gold.numpy()
     times = times_resampled(queries, len(gold))
     one_vs_rest = [_rank_auc(scores[:, c], gold == c, times) for c in range(scores.shape[-1])]
     total, present = np.nansum(one_vs_rest, axis=0), np.isfinite(one_vs_rest).sum(axis=0)
@@ -69,25 +74,25 @@ def resampled_auc(
 
 
 def calibrated_correct(observation: Observation) -> Float[Tensor, " queries"]:
-    """Whether class 1 is gold exactly where its score is above the median score, 1 or 0; at the median itself ½.
+    """Whether the gold class has the highest calibrated score, 1 or 0; 1/m where it is one of m that tie.
 
-    Two classes only: otherwise all NaN (missing). The threshold makes half of the predictions each class, whatever the
-    model's bias; a score at the median is on neither side.
+    The score of a class is its log-probability minus the mean over the label words; calibrated, minus its median over
+    the queries (all of them, also in resamples). So no bias towards a label word changes it, and no unlabelled example
+    is needed for that, as in the calibration of Zhao 2021. Of two classes, class 1 is predicted exactly where the
+    difference of the log-probabilities is above its median, which makes half of the predictions each class. With more,
+    how often a class is predicted depends on its scores: of a class of less than half of the queries, the median is
+    that of the queries that are not of it.
     """
-    log_probs = _finite_log_probs(observation).double()
-    if log_probs.shape[-1] != 2:
-        return torch.full(observation.gold.shape, torch.nan)
-    score = log_probs[:, 1] - log_probs[:, 0]
-    above = (score - score.quantile(0.5)).sign()
-    gold_sign = 2.0 * observation.gold - 1.0
-    return ((1 + above * gold_sign) / 2).float()
+    centred = _centred(observation)
+    calibrated = (centred - centred.quantile(0.5, dim=0)).float()
+    return _credit(_top(calibrated), observation)
 
 
 @metric("calibrated accuracy", source="all", group="performance", table=None, per="setting", bounds=SHARE)
 def calibrated_accuracy(observation: Observation) -> float:
-    """Accuracy with the threshold at the median score; two classes only.
+    """Accuracy after each label word's median score over the queries is taken out.
 
-    NaN (missing) unless there are two classes.
+    Two classes: with the threshold at the median score. More: see `calibrated_correct`.
     """
     return calibrated_correct(observation).double().mean().item()
 
@@ -134,15 +139,11 @@ def _of_gold(log_probs: Float[Tensor, "queries classes"], observation: Observati
     return log_probs.gather(-1, observation.gold.long()[:, None]).squeeze(-1)
 
 
-def _log_odds(observation: Observation) -> Float[Tensor, "queries classes"]:
-    """log p(class) − log p(any other label word). It keeps apart what a normalised probability rounds to one.
-
-    Worked out in float64 and rounded, so that classes summed in another order still tie.
-    """
+def _centred(observation: Observation) -> Float[Tensor, "queries classes"]:
+    """log p(class) − its mean over the label words, in float64; to be rounded, so that what only rounding tells apart
+    ties. It keeps apart what a normalised probability rounds to one."""
     log_probs = _finite_log_probs(observation).double()
-    itself = torch.eye(log_probs.shape[-1], dtype=torch.bool)
-    others = torch.where(itself, -torch.inf, log_probs[:, None, :]).logsumexp(dim=-1)
-    return (log_probs - others).float()
+    return log_probs - log_probs.mean(dim=-1, keepdim=True)
 
 
 def _rank_auc(
@@ -161,10 +162,17 @@ def _rank_auc(
 
 
 def _predicted(observation: Observation) -> Float[Tensor, "queries classes"]:
+    return _top(_finite_log_probs(observation))
+
+
+def _top(scores: Float[Tensor, "queries classes"]) -> Float[Tensor, "queries classes"]:
     """1 at the class that is predicted, 1/m at each of m that tie, else 0."""
-    log_probs = _finite_log_probs(observation)
-    top = (log_probs == log_probs.amax(dim=-1, keepdim=True)).double()
+    top = (scores == scores.amax(dim=-1, keepdim=True)).double()
     return top / top.sum(dim=-1, keepdim=True)
+
+
+def _credit(predicted: Float[Tensor, "queries classes"], observation: Observation) -> Float[Tensor, " queries"]:
+    return _of_gold(predicted, observation).float()
 
 
 def _finite_log_probs(observation: Observation) -> Float[Tensor, "queries classes"]:

@@ -18,7 +18,7 @@ FEW = 10
 """Checks that are all shown at once."""
 _NOTE = (
     "In-context learning and fine-tuning count as learning where AUC, calibrated accuracy or the likelihood among the "
-    "label words is significantly higher than zero-shot, and none of these, nor accuracy, significantly lower. "
+    "label words is significantly higher than zero-shot, and none of these significantly lower. "
     "“Format” is the label words’ likelihood among all words: it can rise without anything being learned of the "
     "task, and opens nothing."
 )
