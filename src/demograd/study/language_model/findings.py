@@ -39,18 +39,14 @@ class MethodOnTask:
     def checks(self, validity: Checks, name: str) -> list[Mapping[str, Any]]:
         """The validity checks of this name that are about it, or about nothing that differs from it."""
         about = {"weights": self.weights, "model": self.model, "k": self.k}
-        rows = [
-            row for row in validity if row["check"] == name and task_label(row["task"], row["labels"]) == self.task
-        ]
+        rows = [row for row in validity if row["check"] == name and task_label(row["task"], row["labels"]) == self.task]
         return [row for row in rows if all(row.get(column) in (None, value) for column, value in about.items())]
 
 
 Decided = tuple[ClaimComparison, Decision]
 
 
-def findings_of(
-    decided: Iterable[Decided], of_untrained: Sequence[ClaimComparison], validity: Checks
-) -> list[Finding]:
+def findings_of(decided: Iterable[Decided], of_untrained: Sequence[ClaimComparison], validity: Checks) -> list[Finding]:
     """A finding for each method and task of the comparisons of the leading claim, those over all tasks first.
 
     Args:
@@ -64,9 +60,7 @@ def findings_of(
     ungated = [Statement(LEADING, comparison.test, comparison.test.reason) for comparison in of_untrained]
     baseline = _by_subject(zip(of_untrained, decide_claims(ungated), strict=True))
     several = {name: len({getattr(subject, name) for subject in leading}) > 1 for name in ("k", "model")}
-    findings = {
-        subject: _finding(subject, *pair, several, baseline, validity) for subject, pair in leading.items()
-    }
+    findings = {subject: _finding(subject, *pair, several, baseline, validity) for subject, pair in leading.items()}
     pooled = [finding for subject, finding in findings.items() if leading[subject][0].is_pooled]
     return pooled + [finding for subject, finding in findings.items() if not leading[subject][0].is_pooled]
 
@@ -111,7 +105,9 @@ def _finding(
         Verdict.NOT_SPECIFIC: f"{words} looks as much like ICL with other demonstrations as with its own",
     }[verdict]
     notes = _untrained_too(subject, baseline) if verdict == Verdict.SUPPORTED else ""
-    return Finding(LEADING, about, verdict, "", f"{verdict.capitalize()}: {on}, {clause} ({_values(comparison)}){notes}.")
+    return Finding(
+        LEADING, about, verdict, "", f"{verdict.capitalize()}: {on}, {clause} ({_values(comparison)}){notes}."
+    )
 
 
 def _model(subject: MethodOnTask) -> str:

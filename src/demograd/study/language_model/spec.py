@@ -80,7 +80,7 @@ class Study(BaseModel):
     """Draws which class is A."""
     k: AtLeastOne[Count] = [16]
     """Demonstrations."""
-    seeds: Annotated[list[Seed] | dict[str, Many[Seed]], OneOrMany()] = [0, 1, 2, 3, 4]
+    seeds: Annotated[list[Seed] | dict[str, Many[Seed]], OneOrMany()] = [*range(8)]
     """Demonstration sets, for all tasks or task by task; no two sets of a task share a text."""
     permutations: AtLeastOne[Order] = [0]
     """The order of the demonstrations, by its number: one for all seeds, or one per seed."""

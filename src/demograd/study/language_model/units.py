@@ -200,9 +200,7 @@ class FineTuning(Unit):
         observed = [unit.observed(folder, watch) for unit in self.observations]
         places = [place for place, key in enumerate(self.cell_keys) if not folder.has_cell(key)]
         method = self.study.method(self.cells[0].method, self.cells[0].learning_rate)
-        records = measure(
-            self.study, first.model(), observed, places, method, _progress(watch, str(self)), watch.say
-        )
+        records = measure(self.study, first.model(), observed, places, method, _progress(watch, str(self)), watch.say)
         for place, record in records:
             folder.save_cell(self.cell_keys[place], record)
             for setting, facts in record.facts["settings"].items():
@@ -241,9 +239,7 @@ def equipped(units: Sequence[Unit], prepared: Callable[[World], Prepared]) -> li
     for unit in units:
         if isinstance(unit, FineTuning | Orders):
             worlds |= {observations.world: observations for observations in unit.observations}
-    with_prompts = {
-        world: replace(observations, prepared=prepared(world)) for world, observations in worlds.items()
-    }
+    with_prompts = {world: replace(observations, prepared=prepared(world)) for world, observations in worlds.items()}
 
     def equip(unit: Unit) -> Unit:
         if isinstance(unit, PromptObservations):

@@ -85,9 +85,7 @@ def failed_keys(folder: RunFolder) -> set[str]:
     return {file.stem for file in (folder.path / "failures").glob("*.json")}
 
 
-def load_or_failed(
-    folder: RunFolder, key: str, settings: Iterable[str] = (), failure: str | None = None
-) -> CellRecord:
+def load_or_failed(folder: RunFolder, key: str, settings: Iterable[str] = (), failure: str | None = None) -> CellRecord:
     """A finished cell; a failed one has no numbers, and the failure as the status of all its settings; `failure`: the
     key that names its failure, where that is not its own."""
     failed = None if folder.has_cell(key) else _read(folder, failure or key)
