@@ -17,6 +17,7 @@ from demograd.models import Model, ParameterSlice
 from demograd.observe import Observation, observe
 from demograd.observe.rotary import has_rotary_keys
 from demograd.observe.self_check import way_at_length
+from demograd.statistics import mean_over_heads
 from demograd.study.language_model.grid import extras
 from demograd.study.language_model.measures import (
     MEASURES,
@@ -28,7 +29,6 @@ from demograd.study.language_model.measures import (
 )
 from demograd.study.language_model.prompts import Order, Prepared, other_trainings
 from demograd.study.language_model.spec import Study
-from demograd.statistics import mean_over_heads
 from demograd.study.store.folder import CellRecord
 from demograd.tasks import Prompts, TrainingSequence
 from demograd.words import Setting

@@ -51,9 +51,9 @@ def check_claims(study: Study, folder: RunFolder) -> dict[str, Any]:
     claims = claims_of("language_model") | ({} if is_trained else {LEADING: leading[study.weights[0]]})
     untrained = [leading[weights] for weights in study.weights if is_trained and weights != Weights.TRAINED]
     for same_demonstrations in by_task_and_k(study, folder):
-        for number, same_world in enumerate(_by_initialisation(same_demonstrations)):
+        for place, same_world in enumerate(_by_initialisation(same_demonstrations)):
             for name, claim in claims.items():
-                if number == 0 or is_about_untrained(claim):
+                if place == 0 or is_about_untrained(claim):
                     comparisons += _comparisons(study, same_world, name, claim, invalid)
             for claim in untrained:
                 of_untrained += _comparisons(study, same_world, LEADING, claim, invalid)

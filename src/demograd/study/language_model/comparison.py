@@ -10,7 +10,8 @@ from demograd.words import Labels
 
 @dataclass(frozen=True)
 class ClaimComparison:
-    """One test of one claim: on one task (or several, pooled), with everything that neither side names the same on both."""
+    """One test of one claim: on one task, or on several together, with everything that neither side names the same on
+    both."""
 
     claim: str
     task: str
