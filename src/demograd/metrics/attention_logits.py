@@ -90,7 +90,7 @@ def alpha(zsl: Observation, gd: Observation, lcgd: Observation) -> Float[Tensor,
     **Raises:** ValueError for observations that do not match, or that are not finite.
     """
     bound, settings = resolution(zsl.dtype), attention_rows(ZSL=zsl, GD=gd, LCGD=lcgd)
-    return torch.cat([_update_cosine(*rows, bound) for rows, _ in settings])
+    return torch.cat([_update_cosine(m_zsl, m_gd, m_lcgd, bound) for (m_zsl, m_gd, m_lcgd), _ in settings])
 
 
 def _update_cosine(

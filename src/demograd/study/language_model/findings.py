@@ -105,9 +105,8 @@ def _finding(
         Verdict.NOT_SPECIFIC: f"{words} looks as much like ICL with other demonstrations as with its own",
     }[verdict]
     notes = _untrained_too(subject, baseline) if verdict == Verdict.SUPPORTED else ""
-    return Finding(
-        LEADING, about, verdict, "", f"{verdict.capitalize()}: {on}, {clause} ({_values(comparison)}){notes}."
-    )
+    sentence = f"{verdict.capitalize()}: {on}, {clause} ({_values(comparison)}){notes}."
+    return Finding(LEADING, about, verdict, "", sentence)
 
 
 def _model(subject: MethodOnTask) -> str:

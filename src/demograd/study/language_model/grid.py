@@ -31,8 +31,8 @@ class World:
     @property
     def without_set(self) -> str:
         """Network and task, in words."""
-        drawn = f" {self.initialisation}" if self.weights != Weights.TRAINED else ""
-        return f"{self.weights}{drawn} · {task_label(self.task, self.labels)} · k {self.k}"
+        number = f" {self.initialisation}" if self.weights != Weights.TRAINED else ""
+        return f"{self.weights}{number} · {task_label(self.task, self.labels)} · k {self.k}"
 
     @property
     def group(self) -> Hashable:

@@ -97,9 +97,8 @@ def _beside(study: Study, group: CellGroup, score: Row, values: Tensor, test: Ma
     if ceiling is not None:
         share, of_ceiling = share_of(test, ceiling), replace(score, reading=Reading.SHARE_OF_CEILING)
         yield of_ceiling | _counted(test) | _valued(share.value, share.interval, of_ceiling)
-    flipped = (
-        matrix_of(group, metric, Setting.FT_PERMUTED_LABELS) if Control.PERMUTED_LABELS in study.controls else None
-    )
+    has_labels = Control.PERMUTED_LABELS in study.controls
+    flipped = matrix_of(group, metric, Setting.FT_PERMUTED_LABELS) if has_labels else None
     if flipped is not None:
         of_labels = replace(score, reading=Reading.DOUBLE_DIFFERENCE)
         yield of_labels | _specificity(of_labels, double_difference(values, flipped))

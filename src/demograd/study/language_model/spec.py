@@ -95,8 +95,8 @@ class Study(BaseModel):
     )
     """Names of `demograd list methods`; or name → options, with a `kind` such as GD or LCGD for a name of one's own."""
     learning_rates: dict[str, Annotated[list[Positive] | dict[str, Rates], OneOrMany()]] = {}
-    """Per method, for all tasks, or by model, task and labels, in this order; where none is named, the rate that the shipped sweep
-    chose."""
+    """Per method, for all tasks, or by model, task and labels, in this order; where none is named, the rate that the
+    shipped sweep chose."""
     exclude: list[Exclusion] = []
     """Rules that take cells out of the grid: `{weights: no_training, task: agnews}` takes those that match all of
     it."""
