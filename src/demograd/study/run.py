@@ -80,14 +80,16 @@ class Run:
         """
         table = self.matching()
         if unknown := [column for column in about if column not in table]:
-            raise unknown_name("a column of matching.parquet", unknown[0], list(table), "Name one of these")
+            raise unknown_name("column of matching.parquet", unknown[0], list(table), "Name one of these")
         chosen = {"metric": metric, "setting": "FT", "step": None} | about
         for column, value in chosen.items():
             table = table[table[column].isna() if value is None else table[column] == value]
         columns = [column for column in table if column not in ("icl_seed", "ft_seed", "value")]
         matrices = table[columns].drop_duplicates()
         if len(matrices) != 1:
-            several = {column: sorted(set(matrices[column].astype(str))) for column in columns}
+            several = {
+                column: sorted(set(matrices[column].astype(str))) for column in columns if column != "method_options"
+            }
             among = {column: values for column, values in several.items() if len(values) > 1}
             raise UserError(
                 f"{len(matrices)} matrices of {', '.join(f'{name} {value}' for name, value in chosen.items())}",

@@ -1,5 +1,6 @@
-"""Matching in worlds where it is known what in-context learning does: the positive control of the experiment on language
-models, with the same statistics (`demograd.statistics.match`)."""
+"""Matching in worlds where it is known what in-context learning does: the positive control of matching on language
+models, with the same statistics (`demograd.statistics.match`).
+"""
 
 import torch
 from jaxtyping import Float
