@@ -1,4 +1,4 @@
-"""How often are intervals right, and tests wrong, in worlds whose truth is true?
+"""How often are intervals right, and tests wrong, in worlds that are known?
 
     python benchmarks/coverage.py [--repetitions 2000] [--seed 0]
 
