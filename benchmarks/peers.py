@@ -41,7 +41,7 @@ class Recording(NamedTuple):
     """Per query [layers, heads, tokens]."""
 
 
-Way = Callable[[], Recording]
+Way = Callable[[Prompts], Recording]
 
 
 def main() -> None:
@@ -62,84 +62,77 @@ def main() -> None:
         f"{options.threads} threads, float32, median of {options.rounds} rounds\n"
     )
     with torch.inference_mode():
-        ways, missing = prepared(model, prompts)
-        equal = compared(ways, options.rounds)
-    print("".join(f"\n{reason}" for reason in missing))
+        equal = compared(prepared(model, prompts), prompts, options.rounds)
     sys.exit(0 if equal else 1)
 
 
-def prepared(model: Model, prompts: Prompts) -> tuple[dict[str, Way], list[str]]:
-    """The ways that can run here, the reference first, and why the others cannot."""
-    makers: dict[tuple[str, str], Callable[[Model, Prompts], Way]] = {
-        ("transformers", "one by one"): by_hugging_face,
-        ("transformers", "context cached"): by_hugging_face_cached,
-        ("demograd", "packed"): by_demograd,
-        ("nnsight", "one by one"): by_nnsight,
-        ("transformer-lens", "one by one"): by_transformer_lens,
+def prepared(model: Model, prompts: Prompts) -> dict[str, Way]:
+    """The ways that can run here, the reference first; why a peer cannot is printed."""
+    ways = {
+        f"transformers {version('transformers')}, one by one": by_hugging_face(model),
+        f"transformers {version('transformers')}, context cached": by_hugging_face_cached(model),
+        f"demograd {version('demograd')}, packed": by_demograd(model),
     }
     shortest = Prompts(prompts.context[:1], prompts.queries[:1], prompts.candidates, prompts.gold[:1])
-    ways, missing = {}, []
-    for (package, how), maker in makers.items():
+    for package, maker in (("nnsight", by_nnsight), ("transformer-lens", by_transformer_lens)):
         try:
-            maker(model, shortest)()
-            ways[f"{package} {version(package)}, {how}"] = maker(model, prompts)
+            way = maker(model)
+            way(shortest)
+            ways[f"{package} {version(package)}, one by one"] = way
         except ImportError as error:
-            missing.append(f"{package} is missing ({error}): pip install -e '.[peers]'")
+            print(f"{package} is missing ({error}): pip install -e '.[peers]'\n")
         except Exception as error:  # whatever a peer's release stumbles over, the others can still be compared
-            missing.append(f"{package} {version(package)} does not run here: {type(error).__name__}: {error}")
-    return ways, missing
+            print(f"{package} {version(package)} does not run here: {type(error).__name__}: {error}\n")
+    return ways
 
 
-def compared(ways: dict[str, Way], rounds: int) -> bool:
+def compared(ways: dict[str, Way], prompts: Prompts, rounds: int) -> bool:
     """Print the table; whether all ways see the same."""
-    recordings = {name: way() for name, way in ways.items()}
+    recordings = {name: way(prompts) for name, way in ways.items()}
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(rounds):
         for name, way in ways.items():
             start = time.perf_counter()
-            way()
+            way(prompts)
             seconds[name].append(time.perf_counter() - start)
+    medians = {name: statistics.median(own) / len(prompts.queries) for name, own in seconds.items()}
+    packed = next(median for name, median in medians.items() if name.startswith("demograd"))
     reference = next(iter(recordings.values()))
     worst = 0.0
     row("", "s a query", "times demograd's", "outputs differ by", "logits differ by")
-    packed = next(statistics.median(own) for name, own in seconds.items() if name.startswith("demograd"))
     for name, recording in recordings.items():
-        median = statistics.median(seconds[name])
         outputs = max(map(difference, recording.outputs, reference.outputs))
         logits = max(map(difference, recording.logits, reference.logits))
         worst = max(worst, outputs, logits)
-        row(name, f"{median / len(reference.logits):.3f}", f"{median / packed:.1f}", f"{outputs:.1e}", f"{logits:.1e}")
+        row(name, f"{medians[name]:.3f}", f"{medians[name] / packed:.1f}", f"{outputs:.1e}", f"{logits:.1e}")
     verdict = "equal" if worst <= TOLERANCE else "NOT EQUAL"
     print(f"\nlargest difference over the largest value of its layer: {worst:.1e}, {verdict} to {TOLERANCE}")
     return worst <= TOLERANCE
 
 
 def difference(mine: Tensor, reference: Tensor) -> float:
-    """The largest difference within a layer over the layer's largest value, of [layers, …]; infinite where one is none.
-
-    Layers differ in size a hundredfold: a difference in a small one would vanish beside the largest of all.
-    """
+    """The largest difference within a layer over that layer's largest value, of [layers, …]; infinite for no number."""
     if mine.shape != reference.shape or not mine.isfinite().all():
         return float("inf")
-    size = reference.abs().flatten(1).amax(dim=1)
+    size = reference.abs().flatten(1).amax(dim=1).clamp(min=torch.finfo(reference.dtype).tiny)
     return ((mine - reference).abs().flatten(1).amax(dim=1) / size).max().item()
 
 
-def by_demograd(model: Model, prompts: Prompts) -> Way:
+def by_demograd(model: Model) -> Way:
     """All queries packed behind the context, which is encoded once."""
 
-    def run() -> Recording:
+    def run(prompts: Prompts) -> Recording:
         observed = observe(model, prompts)
         return Recording(observed.attention_output, observed.attention_logits)
 
     return run
 
 
-def by_hugging_face(model: Model, prompts: Prompts) -> Way:
+def by_hugging_face(model: Model) -> Way:
     """A forward pass of the whole prompt for every query."""
     network, notes = noting_network(model)
 
-    def run() -> Recording:
+    def run(prompts: Prompts) -> Recording:
         for query in prompts.queries:
             network(input_ids=torch.tensor([prompts.context + query]), use_cache=False, logits_to_keep=1)
         return notes.recording(prompts)
@@ -147,11 +140,11 @@ def by_hugging_face(model: Model, prompts: Prompts) -> Way:
     return run
 
 
-def by_hugging_face_cached(model: Model, prompts: Prompts) -> Way:
+def by_hugging_face_cached(model: Model) -> Way:
     """A forward pass of the context, and one of every query alone behind its cached keys and values."""
     network, notes = noting_network(model)
 
-    def run() -> Recording:
+    def run(prompts: Prompts) -> Recording:
         cache = DynamicCache()
         network(input_ids=torch.tensor([prompts.context]), past_key_values=cache, logits_to_keep=1)
         notes.clear()
@@ -163,13 +156,13 @@ def by_hugging_face_cached(model: Model, prompts: Prompts) -> Way:
     return run
 
 
-def by_nnsight(model: Model, prompts: Prompts) -> Way:
+def by_nnsight(model: Model) -> Way:
     """A trace of the whole prompt for every query; logits are made of the inputs of the attention function."""
     import nnsight
 
     network, notes = nnsight.NNsight(copy.deepcopy(model.network)), Notes()
 
-    def run() -> Recording:
+    def run(prompts: Prompts) -> Recording:
         for query in prompts.queries:
             ids = torch.tensor([prompts.context + query])
             with network.trace(input_ids=ids, use_cache=False, logits_to_keep=1):
@@ -182,7 +175,7 @@ def by_nnsight(model: Model, prompts: Prompts) -> Way:
     return run
 
 
-def by_transformer_lens(model: Model, prompts: Prompts) -> Way:
+def by_transformer_lens(model: Model) -> Way:
     """A run of the whole prompt for every query, with no weight processed and these two hooks of each layer cached."""
     from transformer_lens.model_bridge import TransformerBridge
 
@@ -193,7 +186,7 @@ def by_transformer_lens(model: Model, prompts: Prompts) -> Way:
     scores = [f"blocks.{layer}.attn.hook_attn_scores" for layer in layers]
     outputs = [f"blocks.{layer}.hook_attn_out" for layer in layers]
 
-    def run() -> Recording:
+    def run(prompts: Prompts) -> Recording:
         notes = Notes()
         for query in prompts.queries:
             ids = torch.tensor([prompts.context + query])
