@@ -1,7 +1,7 @@
 """The parameters that fine-tuning may change: which, their float32 masters, and putting them back bit for bit."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -98,18 +98,21 @@ def restore(layers: list[TrainedLayer]) -> None:
 
 
 def change_of(anatomy: Anatomy, layers: list[TrainedLayer]) -> dict[str, Tensor]:
-    """The change of each parameter by training, float32, zero where nothing was trained, by its name in the network.
+    """The change of each parameter by training, see `change_by_name`.
 
     It is the change of the masters: in a network of 16 bit this includes what rounding loses.
     """
+    every = [trained for layer in layers for trained in layer.trained]
+    return change_by_name(anatomy, ((trained.slice, trained.master.detach() - trained.original) for trained in every))
+
+
+def change_by_name(anatomy: Anatomy, changes: Iterable[tuple[ParameterSlice, Tensor]]) -> dict[str, Tensor]:
+    """Changes of slices as those of parameters, float32, zero where nothing changes, by name in the network."""
     names = {id(parameter): name for name, parameter in anatomy.network.named_parameters()}
     change: dict[str, Tensor] = {}
-    for trained in (trained for layer in layers for trained in layer.trained):
-        parameter = trained.slice.parameter
-        new = torch.zeros(parameter.shape, device=parameter.device)
-        trained.slice.write_into(
-            change.setdefault(names[id(parameter)], new), trained.master.detach() - trained.original
-        )
+    for part, values in changes:
+        new = torch.zeros(part.parameter.shape, device=part.parameter.device)
+        part.write_into(change.setdefault(names[id(part.parameter)], new), values)
     return change
 
 

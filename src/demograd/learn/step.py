@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy
 from torch.nn.utils import get_total_norm
 
 from demograd.learn.method import Diverged, Method
-from demograd.learn.parameters import TrainedLayer
+from demograd.learn.parameters import TrainedLayer, gradients_enabled
 from demograd.learn.training_queries import TrainingQueries
 from demograd.models import Anatomy
 from demograd.observe.attention import causal_attention
@@ -36,6 +36,20 @@ class Training:
         self.history = History(len(anatomy.blocks))
         self._on_step, self._queries = on_step, queries
         self._optimizers = [make_optimizer(layer, method) for layer in layers]
+
+    def run(self) -> None:
+        """Take the method's steps.
+
+        Raises:
+            Diverged: a loss, gradient or weight is not finite.
+        """
+        with gradients_enabled(self.layers), self.attention_routed():
+            self.method.train(self)
+
+    @property
+    def training_queries(self) -> list[Tensor] | None:
+        """The query vectors of each demonstration's tokens, where they are recorded."""
+        return self._queries.per_demonstration() if self._queries else None
 
     def attention_routed(self) -> AbstractContextManager[object]:
         """The network's attention by way of demograd's, which keeps query vectors where they are asked for."""
@@ -164,6 +178,10 @@ class History:
         for quantity, values in (("the loss", [loss]), ("a gradient", norms.values())):
             if not all(map(math.isfinite, values)):
                 raise Diverged(step, quantity)
+
+    def cut(self, steps: int) -> None:
+        """Forget all but the first steps."""
+        del self.losses[steps:], self.gradient_norms[steps:]
 
 
 def make_optimizer(layer: TrainedLayer, method: Method) -> torch.optim.Optimizer:
