@@ -1,12 +1,12 @@
 """The same attention outputs and logits by demograd, Hugging Face, nnsight and TransformerLens: equal, and how fast?
 
     pip install -e '.[peers]'
-    python benchmarks/peers.py [--task trec] [--queries 16] [--k 32] [--rounds 3] [--threads 2]
+    python benchmarks/peers.py [--task trec] [--queries 16] [--k 32] [--rounds 16] [--threads 2]
 
 For every query behind the same k demonstrations, a way records the result of every attention module's output projection
-and the attention logits (before the softmax) of the last token against the query's own tokens. In a round all ways take
-turns; the first round warms up and compares, the others are timed. Peers are asked for nothing else: no other hooks, no
-other token. A peer that cannot run is named with the reason, and the others run.
+and the attention logits (before the softmax) of the last token against the query's own tokens. Peers are asked for
+nothing else: no other hooks, no other token. All queries are compared; then all ways take turns and are timed, those that
+share nothing between queries on a query a round. A peer that cannot run is named with the reason, and the others run.
 """
 
 import argparse
@@ -16,6 +16,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.metadata import version
 from typing import Any, NamedTuple
 
@@ -30,6 +31,7 @@ from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 from demograd import Model, Prompts, load_model, load_task, observe
 
 TOLERANCE = 1e-4
+ONE_BY_ONE = ", one by one"
 
 
 class Recording(NamedTuple):
@@ -49,7 +51,7 @@ def main() -> None:
     arguments.add_argument("--task", default="trec")
     arguments.add_argument("--queries", type=int, default=16)
     arguments.add_argument("--k", type=int, default=32)
-    arguments.add_argument("--rounds", type=int, default=3)
+    arguments.add_argument("--rounds", type=int, default=16)
     arguments.add_argument("--threads", type=int, default=2)
     options = arguments.parse_args()
     torch.set_num_threads(options.threads)
@@ -69,16 +71,15 @@ def main() -> None:
 def prepared(model: Model, prompts: Prompts) -> dict[str, Way]:
     """The ways that can run here, the reference first; why a peer cannot is printed."""
     ways = {
-        f"transformers {version('transformers')}, one by one": by_hugging_face(model),
+        f"transformers {version('transformers')}{ONE_BY_ONE}": by_hugging_face(model),
         f"transformers {version('transformers')}, context cached": by_hugging_face_cached(model),
         f"demograd {version('demograd')}, packed": by_demograd(model),
     }
-    shortest = Prompts(prompts.context[:1], prompts.queries[:1], prompts.candidates, prompts.gold[:1])
     for package, maker in (("nnsight", by_nnsight), ("transformer-lens", by_transformer_lens)):
         try:
             way = maker(model)
-            way(shortest)
-            ways[f"{package} {version(package)}, one by one"] = way
+            way(single(prompts, 0))
+            ways[f"{package} {version(package)}{ONE_BY_ONE}"] = way
         except ImportError as error:
             print(f"{package} is missing ({error}): pip install -e '.[peers]'\n")
         except Exception as error:  # whatever a peer's release stumbles over, the others can still be compared
@@ -90,12 +91,13 @@ def compared(ways: dict[str, Way], prompts: Prompts, rounds: int) -> bool:
     """Print the table; whether all ways see the same."""
     recordings = {name: way(prompts) for name, way in ways.items()}
     seconds: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in range(rounds):
+    for turn in range(rounds):
         for name, way in ways.items():
+            timed = single(prompts, turn % len(prompts.queries)) if name.endswith(ONE_BY_ONE) else prompts
             start = time.perf_counter()
-            way(prompts)
-            seconds[name].append(time.perf_counter() - start)
-    medians = {name: statistics.median(own) / len(prompts.queries) for name, own in seconds.items()}
+            way(timed)
+            seconds[name].append((time.perf_counter() - start) / len(timed.queries))
+    medians = {name: statistics.median(own) for name, own in seconds.items()}
     packed = next(median for name, median in medians.items() if name.startswith("demograd"))
     reference = next(iter(recordings.values()))
     worst = 0.0
@@ -108,6 +110,11 @@ def compared(ways: dict[str, Way], prompts: Prompts, rounds: int) -> bool:
     verdict = "equal" if worst <= TOLERANCE else "NOT EQUAL"
     print(f"\nlargest difference over the largest value of its layer: {worst:.1e}, {verdict} to {TOLERANCE}")
     return worst <= TOLERANCE
+
+
+def single(prompts: Prompts, place: int) -> Prompts:
+    """One of the queries, behind the same context."""
+    return replace(prompts, queries=[prompts.queries[place]], gold=[prompts.gold[place]])
 
 
 def difference(mine: Tensor, reference: Tensor) -> float:
