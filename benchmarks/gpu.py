@@ -181,8 +181,9 @@ def matching(model: Model, sets: Sets, sizes: Sizes) -> bool:
     matrix = scores.nanmean(dim=(-2, -1))
     matched = matrix.diagonal().mean()
     mismatched = (matrix.sum() - matrix.diagonal().sum()) / (matrix.numel() - len(matrix))
+    seconds = now(model.anatomy.device) - start
     print(
-        f"matching {len(sets)} × {len(sets)}, GD: {now(model.anatomy.device) - start:.2f} s; SimAOU matched {matched:.4f}, mismatched "
+        f"matching {len(sets)} × {len(sets)}, GD: {seconds:.2f} s; SimAOU matched {matched:.4f}, mismatched "
         f"{mismatched:.4f}, specificity {matched - mismatched:.4f}; {missing:.1%} of the values are below resolution"
     )
     return check("no mean of the matrix is missing", bool(matrix.isfinite().all()))
