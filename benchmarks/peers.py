@@ -6,7 +6,7 @@
 For every query behind the same k demonstrations, a way records the result of every attention module's output projection
 and the attention logits (before the softmax) of the last token against the query's own tokens. Peers are asked for
 nothing else: no other hooks, no other token. All queries are compared. Then all ways take turns and are timed; of those
-that share nothing among queries, one query a round. A peer that cannot run is named with the reason, and the others run.
+that share nothing among queries, one query a round. A peer that cannot run is named with the reason; the others run.
 """
 
 import argparse
