@@ -65,7 +65,7 @@ def trained_layers(
     if outside_layers and (outside := slices_outside_layers(anatomy, subset)):
         slices.append((None, outside))
     layers = [
-        TrainedLayer(number, [_with_master(part) for part in _without(layer_slices, left_out or {})])
+        TrainedLayer(number, [_with_master(part) for part in without(layer_slices, left_out or {})])
         for number, layer_slices in slices
     ]
     try:
@@ -74,7 +74,7 @@ def trained_layers(
         restore(layers)
 
 
-def _without(slices: list[ParameterSlice], left_out: Mapping[int, Tensor]) -> Iterator[ParameterSlice]:
+def without(slices: list[ParameterSlice], left_out: Mapping[int, Tensor]) -> Iterator[ParameterSlice]:
     """The slices without these entries; those of which nothing is left are not there."""
     for part in slices:
         mask = left_out.get(id(part.parameter))
