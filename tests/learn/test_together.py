@@ -155,17 +155,17 @@ def test_what_is_observed_is_each_jobs_network(random_model: MakeModel, random_s
 @pytest.fixture
 def short_of_memory(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     """Memory that runs out with more than two jobs; the numbers of jobs that were tried."""
-    tried: list[int] = []
+    sizes: list[int] = []
     run = Lockstep.run
 
     def runs_out(lockstep: Lockstep) -> None:
-        tried.append(len(lockstep.methods))
+        sizes.append(len(lockstep.methods))
         run(lockstep)
-        if tried[-1] > 2:
+        if sizes[-1] > 2:
             raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(Lockstep, "run", runs_out)
-    yield tried
+    yield sizes
 
 
 def test_where_memory_runs_out_fewer_jobs_go_together(

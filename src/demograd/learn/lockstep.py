@@ -130,7 +130,7 @@ class Lockstep:
             for (packed,) in self._batches(is_batch=False):
                 for learner in learners:
                     learner.packed = packed
-                with reading.of(packed.rows, packed.targets, packed.shares):
+                with reading.at(packed.rows, packed.targets, packed.shares):
                     self.hidden_states(packed)
                 losses = {job: sum(learner.losses[job] for learner in learners) for job in packed.jobs}
                 norms = torch.stack([learner.norms.cpu() for learner in learners], dim=1).tolist()
@@ -372,7 +372,7 @@ def why_not_in_lockstep(anatomy: Anatomy, method: Method) -> str | None:
 
 
 _shares_passes: "WeakKeyDictionary[nn.Module, bool]" = WeakKeyDictionary()
-_TRIED = (5, 9)
+_TRIAL_LENGTHS = (5, 9)
 """Tokens of the sequences that are tried."""
 
 
@@ -384,7 +384,7 @@ def _can_share_passes(anatomy: Anatomy) -> bool:
         return False
     generator = torch.Generator().manual_seed(0)
     vocabulary = int(anatomy.network.config.vocab_size)
-    jobs = [torch.randint(vocabulary, (length,), generator=generator).tolist() for length in _TRIED]
+    jobs = [torch.randint(vocabulary, (length,), generator=generator).tolist() for length in _TRIAL_LENGTHS]
     sequences = [TrainingSequence(tokens, [False] + [True] * (len(tokens) - 1)) for tokens in jobs]
     method = GradientDescent(learning_rate=0.0)
     lockstep = Lockstep(anatomy, [[sequence] for sequence in sequences], [method] * 2, lambda job, steps: None)
@@ -413,9 +413,9 @@ def jobs_that_fit(anatomy: Anatomy, method: Method) -> int:
         for module in projections_of(anatomy, n)
         for parameter in module.parameters()
     )
-    each = entries * (4 + 4 + (8 if method.optimizer == "adam" else 4 if method.momentum else 0))
+    size = entries * (4 + 4 + (8 if method.optimizer == "adam" else 4 if method.momentum else 0))
     if anatomy.device.type == "cuda":
         room = torch.cuda.mem_get_info(anatomy.device)[0] // 2
     else:
         room = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4
-    return room // each
+    return room // size

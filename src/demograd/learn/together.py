@@ -231,9 +231,9 @@ class _Work:
         job, weights = self.jobs[number], dict[int, HeldWeights]()
 
         def hold(steps: int) -> None:
-            every = [trained for layer in training.layers for trained in layer.trained]
-            slices, masters = [trained.slice for trained in every], [trained.master for trained in every]
-            before = [trained.original for trained in every]
+            parameters = [trained for layer in training.layers for trained in layer.trained]
+            slices, masters = [trained.slice for trained in parameters], [trained.master for trained in parameters]
+            before = [trained.original for trained in parameters]
             weights[steps] = self.holding.hold(slices, masters, linearised=job.method.linearised, before=before)
 
         def after_step(steps: int) -> None:
