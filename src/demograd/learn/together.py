@@ -12,7 +12,8 @@ from torch import Tensor
 
 from demograd.learn.fine_tuned import TunedModel, check_job, prepared_training, tuned_model
 from demograd.learn.held_weights import HeldWeights, Holding
-from demograd.learn.lockstep import Lockstep, jobs_that_fit, why_not_in_lockstep
+from demograd.learn.lockstep import Lockstep
+from demograd.learn.lockstep_fit import jobs_that_fit, why_not_in_lockstep
 from demograd.learn.method import Diverged, Method
 from demograd.learn.step import History
 from demograd.models import Model
