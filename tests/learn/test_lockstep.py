@@ -18,7 +18,7 @@ from demograd.learn import (
     fine_tuned,
     fine_tuned_together,
 )
-from demograd.learn.lockstep import why_not_in_lockstep
+from demograd.learn.lockstep_fit import why_not_in_lockstep
 from demograd.models import ARCHITECTURES, Model
 from demograd.tasks.prompts import TrainingSequence
 

@@ -51,9 +51,8 @@ class HeldWeights:
 class Holding:
     """Room for held weights."""
 
-    limit: int = HELD_IN_MEMORY
-    """Bytes in memory."""
     bytes: int = field(default=0, init=False)
+    """In memory."""
 
     def hold(
         self, slices: Sequence[ParameterSlice], masters: Sequence[Tensor], *, linearised: bool, before: Sequence[Tensor]
@@ -69,7 +68,7 @@ class Holding:
             values = [master.to(part.parameter.dtype, copy=True) for part, master in zip(slices, masters, strict=True)]
         values = [tensor.detach().cpu() for tensor in values]
         size = sum(tensor.nbytes for tensor in values)
-        if self.bytes + size > self.limit:
+        if self.bytes + size > HELD_IN_MEMORY:
             values = _in_file(values)
         else:
             self.bytes += size

@@ -41,7 +41,7 @@ class LayerReading:
             yield
 
     @contextmanager
-    def of(
+    def at(
         self, rows: Int[Tensor, " rows"], targets: Int[Tensor, " rows"], shares: Float[Tensor, " rows"]
     ) -> Iterator[None]:
         """Read at these rows in the pass of this block; what is learned is the sum of their losses times shares."""

@@ -110,8 +110,10 @@ def change_of(anatomy: Anatomy, layers: list[TrainedLayer]) -> dict[str, Tensor]
 
     It is the change of the masters: in a network of 16 bit this includes what rounding loses.
     """
-    every = [trained for layer in layers for trained in layer.trained]
-    return change_by_name(anatomy, ((trained.slice, trained.master.detach() - trained.original) for trained in every))
+    parameters = [trained for layer in layers for trained in layer.trained]
+    return change_by_name(
+        anatomy, ((trained.slice, trained.master.detach() - trained.original) for trained in parameters)
+    )
 
 
 def change_by_name(anatomy: Anatomy, changes: Iterable[tuple[ParameterSlice, Tensor]]) -> dict[str, Tensor]:

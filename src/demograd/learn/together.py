@@ -12,7 +12,8 @@ from torch import Tensor
 
 from demograd.learn.fine_tuned import TunedModel, check_job, prepared_training, tuned_model
 from demograd.learn.held_weights import HeldWeights, Holding
-from demograd.learn.lockstep import Lockstep, jobs_that_fit, why_not_in_lockstep
+from demograd.learn.lockstep import Lockstep
+from demograd.learn.lockstep_fit import jobs_that_fit, why_not_in_lockstep
 from demograd.learn.method import Diverged, Method
 from demograd.learn.step import History
 from demograd.models import Model
@@ -231,9 +232,9 @@ class _Work:
         job, weights = self.jobs[number], dict[int, HeldWeights]()
 
         def hold(steps: int) -> None:
-            every = [trained for layer in training.layers for trained in layer.trained]
-            slices, masters = [trained.slice for trained in every], [trained.master for trained in every]
-            before = [trained.original for trained in every]
+            parameters = [trained for layer in training.layers for trained in layer.trained]
+            slices, masters = [trained.slice for trained in parameters], [trained.master for trained in parameters]
+            before = [trained.original for trained in parameters]
             weights[steps] = self.holding.hold(slices, masters, linearised=job.method.linearised, before=before)
 
         def after_step(steps: int) -> None:
