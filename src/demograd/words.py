@@ -37,7 +37,8 @@ class Labels(StrEnum):
 class Control(StrEnum):
     """What FT is trained on in place of ICL's own demonstrations with their labels."""
 
-    OTHER_DEMONSTRATIONS = "other_demonstrations"
+    OTHER_SETS = "other_sets"
+    """The other demonstration sets of the task: the mismatched pairs of matching, for which nothing is trained anew."""
     PERMUTED_LABELS = "permuted_labels"
     OTHER_TASK = "other_task"
 
@@ -60,7 +61,7 @@ class Setting(StrEnum):
     ICL_REORDERED = "ICL_reordered"
     """With the same demonstrations in another order, scored as if it were FT."""
     FT = "FT"
-    FT_OTHER_DEMONSTRATIONS = "FT_other_demonstrations"
+    FT_OTHER_SETS = "FT_other_sets"
     FT_PERMUTED_LABELS = "FT_permuted_labels"
     FT_OTHER_TASK = "FT_other_task"
     TF = "TF"
@@ -99,6 +100,16 @@ class Reading(StrEnum):
     """Between the learning rates that were run: the mean over all sizes of the update that the methods share."""
     NOISE_CEILING = "noise_ceiling"
     """√ of a score of ICL with reordered demonstrations: how high a score of FT can be at all."""
+    AT_EQUAL_LEARNING = "at_equal_learning"
+    """Along the way of fine-tuning, or between its learning rates: where all methods have learned equally much."""
+    SPECIFIC_SHARE = "specific_share"
+    """Specificity as a share of the matched score."""
+    SHARE_OF_CEILING = "share_of_ceiling"
+    """Specificity as a share of that of ICL with reordered demonstrations in FT's place."""
+    IDENTIFIED = "identified"
+    """The share of demonstration sets whose ICL is assigned to their own FT."""
+    DOUBLE_DIFFERENCE = "double_difference"
+    """Specificity minus that with permuted labels: what depends on the labels alone."""
 
     @property
     def words(self) -> str:
@@ -111,7 +122,17 @@ _READINGS = {
     Reading.AT_EQUAL_SIZE: "at equal size of the update",
     Reading.OVER_SIZES: "over all sizes of the update that the methods share",
     Reading.NOISE_CEILING: "noise ceiling",
+    Reading.AT_EQUAL_LEARNING: "where all methods have learned equally much",
+    Reading.SPECIFIC_SHARE: "share of the matched score",
+    Reading.SHARE_OF_CEILING: "share of the ceiling by reordering",
+    Reading.IDENTIFIED: "sets that find their own",
+    Reading.DOUBLE_DIFFERENCE: "that depends on the labels",
 }
+
+
+def task_label(task: str, labels: str | None) -> str:
+    """`trec, abstract labels`: a task with its label words, where these are not its own."""
+    return task if labels in (None, Labels.GOLD) else f"{task}, {labels} labels"
 
 
 NO_VERDICTS = "this folder holds no verdicts (claims.json)"
@@ -139,6 +160,9 @@ class Row:
     task: str | None = None
     dtype: str | None = None
     record_at: str | None = None
+    initialisation: int | None = None
+    """The seed of untrained weights; null for trained ones."""
+    labels: Labels | None = None
     seed: int | None = None
     permutation: int | None = None
     k: int | None = None
@@ -161,6 +185,8 @@ class Row:
     ci_low: float | None = None
     ci_high: float | None = None
     interval: str | None = None
+    p_value: float | None = None
+    """Of a specificity: by permutations of the pairing, not corrected."""
     n: int | None = None
     n_missing: int | None = None
     n_seeds: int | None = None

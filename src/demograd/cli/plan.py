@@ -37,8 +37,8 @@ def _lines(plan: Plan) -> list[tuple[str, str]]:
         lines.append(("measured alone", f"{networks}: {', '.join(plan.measured)}"))
     if plan.work:
         observations = sum(len(unit.observations) for unit in plan.work)
-        tunings = sum(tuning.count for unit in plan.work for tuning in unit.tunings)
-        lines.append(("observations", f"{observations:,} without fine-tuning, {tunings:,} after one"))
+        after = sum(tuning.observations for unit in plan.work for tuning in unit.tunings)
+        lines.append(("observations", f"{observations:,} without fine-tuning, {after:,} of tuned networks"))
     return [
         *lines,
         ("forward", f"{plan.flops.forward:.2e} floating-point operations"),

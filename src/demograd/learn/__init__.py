@@ -12,9 +12,12 @@ if TYPE_CHECKING:
     from demograd.learn.method import method as method
     from demograd.learn.step import Training
     from demograd.learn.subset import ParameterSubset
+    from demograd.learn.together import FineTuned, FineTuningJob, fine_tuned_together
 
 __all__ = [
     "Diverged",
+    "FineTuned",
+    "FineTuningJob",
     "GradientDescent",
     "LayerCausalGradientDescent",
     "Method",
@@ -22,6 +25,7 @@ __all__ = [
     "Training",
     "TunedModel",
     "fine_tuned",
+    "fine_tuned_together",
     "method",
     "methods",
 ]

@@ -37,6 +37,8 @@ class SequenceSizes:
     tokens: int
     learned: int
     """The last so many of its tokens are learned from."""
+    answer: int = 0
+    """The last so many of its tokens are the answer, from which alone a loss on the label learns."""
 
 
 @dataclass(frozen=True)

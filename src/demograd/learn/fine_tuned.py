@@ -1,6 +1,6 @@
 """Fine-tune a model on demonstrations for the length of a `with` block."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 
@@ -10,8 +10,8 @@ from torch import Tensor
 
 from demograd.learn.key_biases import unnoticed_key_biases
 from demograd.learn.method import Method
-from demograd.learn.parameters import change_of, gradients_enabled, restore, trained_layers
-from demograd.learn.step import Training
+from demograd.learn.parameters import change_of, restore, trained_layers
+from demograd.learn.step import History, Training
 from demograd.learn.training_queries import TrainingQueries
 from demograd.models import Model
 from demograd.observe import check_rotary
@@ -58,13 +58,31 @@ def fine_tuned(
     Raises:
         Diverged: a loss, gradient or weight is not finite; the weights are put back first.
         ValueError: there is no sequence, or the model is itself linearised, so its change is not in its weights.
-        UserError: the method does not suit the network, or query vectors before rotary positions cannot be had.
+        UserError: the method does not suit the network or the sequences, or query vectors before rotary positions
+            cannot be had.
     """
-    if not sequences:
-        raise ValueError("no sequences to train on")
-    if model.change is not None:
-        raise ValueError("a linearised model cannot be trained further")
-    method.check(model.anatomy)
+    with prepared_training(
+        model, sequences, method, on_step, record_training_queries=record_training_queries
+    ) as training:
+        training.run()
+        change = None
+        if method.linearised:
+            change = change_of(model.anatomy, training.layers)
+            restore(training.layers)
+        yield tuned_model(model, method, training.history, change=change, queries=training.training_queries)
+
+
+@contextmanager
+def prepared_training(
+    model: Model,
+    sequences: Sequence[TrainingSequence],
+    method: Method,
+    on_step: Callable[[int], None],
+    *,
+    record_training_queries: bool,
+) -> Iterator[Training]:
+    """A training that is yet to run; after the block every weight is put back bit for bit. As for `fine_tuned`."""
+    check_job(model, sequences, method)
     queries = None
     if record_training_queries:
         check_rotary(model.anatomy)
@@ -72,18 +90,40 @@ def fine_tuned(
     left_out = unnoticed_key_biases(model.anatomy) if method.optimizer == "adam" else {}
     outside = not method.layer_causal
     with trained_layers(model.anatomy, method.parameters, outside_layers=outside, left_out=left_out) as layers:
-        training = Training(model.anatomy, layers, sequences, method, on_step, queries)
-        with gradients_enabled(layers), training.attention_routed():
-            method.train(training)
-        history = training.history
-        same = {attribute.name: getattr(model, attribute.name) for attribute in fields(Model)}
-        if method.linearised:
-            same["change"] = change_of(model.anatomy, layers)
-            restore(layers)
-        yield TunedModel(
-            **same,
-            method=method,
-            losses=torch.tensor(history.losses),
-            gradient_norms=torch.tensor(history.gradient_norms).T,
-            training_queries=queries.per_demonstration() if queries else None,
-        )
+        yield Training(model.anatomy, layers, sequences, method, on_step, queries)
+
+
+def check_job(model: Model, sequences: Sequence[TrainingSequence], method: Method) -> None:
+    """
+    Raises:
+        ValueError: there is no sequence, or the model is itself linearised, so its change is not in its weights.
+        UserError: the method does not suit the network, or the sequences.
+    """
+    if not sequences:
+        raise ValueError("no sequences to train on")
+    if model.change is not None:
+        raise ValueError("a linearised model cannot be trained further")
+    method.check(model.anatomy)
+    method.learned(sequences)
+
+
+def tuned_model(
+    model: Model,
+    method: Method,
+    history: History,
+    *,
+    steps: int | None = None,
+    change: Mapping[str, Tensor] | None = None,
+    queries: list[Tensor] | None = None,
+) -> TunedModel:
+    """The model after so many steps (None: all of them), whose weights its network has, or its change says."""
+    same = {attribute.name: getattr(model, attribute.name) for attribute in fields(Model)}
+    if change is not None:
+        same["change"] = change
+    return TunedModel(
+        **same,
+        method=method,
+        losses=torch.tensor(history.losses[:steps]),
+        gradient_norms=torch.tensor(history.gradient_norms[:steps]).T,
+        training_queries=queries,
+    )

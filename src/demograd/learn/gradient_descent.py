@@ -33,4 +33,6 @@ class GradientDescent(Method):
 
     def cost(self, network: NetworkSizes, sequences: Sequence[SequenceSizes]) -> Flops:
         """Every pass goes through the whole network, and back to the lowest layer that is trained."""
-        return in_steps(sequences, self.step, partial(through_network, network, self.parameters)).times(self.epochs)
+        return in_steps(
+            self.learned_sizes(sequences), self.step, partial(through_network, network, self.parameters)
+        ).times(self.epochs)

@@ -71,7 +71,7 @@ class LayerCausalGradientDescent(Method):
                 whole += Flops(read, read + back)
             return whole
 
-        return in_steps(sequences, self.step, pass_cost).times(self.epochs)
+        return in_steps(self.learned_sizes(sequences), self.step, pass_cost).times(self.epochs)
 
     @property
     def differentiates_softmax(self) -> bool:

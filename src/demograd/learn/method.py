@@ -6,11 +6,11 @@ schema, its plan, `demograd list methods` and the report ask this registry. Noth
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import MISSING, Field, asdict, dataclass, field, fields
+from dataclasses import MISSING, Field, asdict, dataclass, field, fields, replace
 from functools import cache
 from importlib import import_module
 from importlib.resources import files
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 from demograd import learn, models
 from demograd.errors import UserError, quoted
@@ -18,6 +18,9 @@ from demograd.extensions import fingerprint, load_entry_points
 from demograd.learn.cost import Flops, NetworkSizes, SequenceSizes
 from demograd.learn.subset import ParameterSubset
 from demograd.numbers import Real, Whole
+
+if TYPE_CHECKING:
+    from demograd.tasks.prompts import TrainingSequence
 
 GROUP = "demograd.methods"
 """The entry points by which a package brings methods of its own."""
@@ -52,6 +55,8 @@ class Method(ABC):
     """The momentum of SGD; Adam has its own."""
     epochs: Whole = field(default=1, metadata={"words": "{} epochs"})
     """Passes over the demonstrations."""
+    loss_on: Literal["all", "label"] = field(default="all", metadata={"words": {"label": "loss on the label"}})
+    """The tokens whose prediction counts: all that the sequences count, or those of the answer alone."""
     clip: Real | None = None
     """The most that the norm of a step's gradients may be; larger ones are scaled down to it. GD: over all trained
     parameters; LCGD: each layer's own, as each layer is its own problem."""
@@ -87,6 +92,18 @@ class Method(ABC):
     @abstractmethod
     def cost(self, network: NetworkSizes, sequences: Sequence[SequenceSizes]) -> Flops:
         """The operations of all steps on demonstrations of these sizes."""
+
+    def learned(self, sequences: "Sequence[TrainingSequence]") -> "list[TrainingSequence]":
+        """The sequences with the loss that this method takes.
+
+        Raises:
+            UserError: it is on the label, and a sequence does not say where its answer begins.
+        """
+        return [sequence if self.loss_on == "all" else sequence.on_label() for sequence in sequences]
+
+    def learned_sizes(self, sequences: Sequence[SequenceSizes]) -> list[SequenceSizes]:
+        """The sizes of those."""
+        return [sizes if self.loss_on == "all" else replace(sizes, learned=sizes.answer) for sizes in sequences]
 
     @property
     def label(self) -> str:

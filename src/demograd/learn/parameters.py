@@ -1,7 +1,7 @@
 """The parameters that fine-tuning may change: which, their float32 masters, and putting them back bit for bit."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ from demograd.models import Anatomy, ParameterSlice
 
 @dataclass(frozen=True, eq=False)
 class TrainedParameter:
-    """One slice and its float32 master, on which the optimizer works."""
+    """One slice and its master, float32 at least, on which the optimizer works."""
 
     slice: ParameterSlice
     original: Tensor
@@ -40,9 +40,12 @@ class TrainedLayer:
         return list({id(trained.slice.parameter): trained.slice.parameter for trained in self.trained}.values())
 
     def gradients(self, parameter_gradients: tuple[Tensor, ...]) -> list[Tensor]:
-        """Each slice's float32 part of the gradients of `parameters`."""
+        """Each slice's part of the gradients of `parameters`, in the dtype of its master."""
         by_parameter = dict(zip(map(id, self.parameters), parameter_gradients, strict=True))
-        return [trained.slice.select(by_parameter[id(trained.slice.parameter)]).float() for trained in self.trained]
+        return [
+            trained.slice.select(by_parameter[id(trained.slice.parameter)]).to(trained.master.dtype)
+            for trained in self.trained
+        ]
 
 
 @contextmanager
@@ -65,7 +68,7 @@ def trained_layers(
     if outside_layers and (outside := slices_outside_layers(anatomy, subset)):
         slices.append((None, outside))
     layers = [
-        TrainedLayer(number, [_with_master(part) for part in _without(layer_slices, left_out or {})])
+        TrainedLayer(number, [_with_master(part) for part in without(layer_slices, left_out or {})])
         for number, layer_slices in slices
     ]
     try:
@@ -74,7 +77,7 @@ def trained_layers(
         restore(layers)
 
 
-def _without(slices: list[ParameterSlice], left_out: Mapping[int, Tensor]) -> Iterator[ParameterSlice]:
+def without(slices: list[ParameterSlice], left_out: Mapping[int, Tensor]) -> Iterator[ParameterSlice]:
     """The slices without these entries; those of which nothing is left are not there."""
     for part in slices:
         mask = left_out.get(id(part.parameter))
@@ -87,7 +90,12 @@ def _without(slices: list[ParameterSlice], left_out: Mapping[int, Tensor]) -> It
 
 def _with_master(part: ParameterSlice) -> TrainedParameter:
     original = part.read()
-    return TrainedParameter(part, original, original.to(torch.float32, copy=True))
+    return TrainedParameter(part, original, original.to(exact_dtype(original.dtype), copy=True))
+
+
+def exact_dtype(dtype: torch.dtype) -> torch.dtype:
+    """The dtype of masters, gradients and sums of a network in this one: float32, or float64."""
+    return torch.promote_types(dtype, torch.float32)
 
 
 def restore(layers: list[TrainedLayer]) -> None:
@@ -98,18 +106,21 @@ def restore(layers: list[TrainedLayer]) -> None:
 
 
 def change_of(anatomy: Anatomy, layers: list[TrainedLayer]) -> dict[str, Tensor]:
-    """The change of each parameter by training, float32, zero where nothing was trained, by its name in the network.
+    """The change of each parameter by training, see `change_by_name`.
 
     It is the change of the masters: in a network of 16 bit this includes what rounding loses.
     """
+    every = [trained for layer in layers for trained in layer.trained]
+    return change_by_name(anatomy, ((trained.slice, trained.master.detach() - trained.original) for trained in every))
+
+
+def change_by_name(anatomy: Anatomy, changes: Iterable[tuple[ParameterSlice, Tensor]]) -> dict[str, Tensor]:
+    """Changes of slices as those of parameters, float32, zero where nothing changes, by name in the network."""
     names = {id(parameter): name for name, parameter in anatomy.network.named_parameters()}
     change: dict[str, Tensor] = {}
-    for trained in (trained for layer in layers for trained in layer.trained):
-        parameter = trained.slice.parameter
-        new = torch.zeros(parameter.shape, device=parameter.device)
-        trained.slice.write_into(
-            change.setdefault(names[id(parameter)], new), trained.master.detach() - trained.original
-        )
+    for part, values in changes:
+        new = torch.zeros(part.parameter.shape, device=part.parameter.device)
+        part.write_into(change.setdefault(names[id(part.parameter)], new), values)
     return change
 
 

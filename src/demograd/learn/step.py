@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy
 from torch.nn.utils import get_total_norm
 
 from demograd.learn.method import Diverged, Method
-from demograd.learn.parameters import TrainedLayer
+from demograd.learn.parameters import TrainedLayer, exact_dtype, gradients_enabled
 from demograd.learn.training_queries import TrainingQueries
 from demograd.models import Anatomy
 from demograd.observe.attention import causal_attention
@@ -32,10 +32,25 @@ class Training:
         on_step: Callable[[int], None],
         queries: TrainingQueries | None = None,
     ) -> None:
-        self.anatomy, self.layers, self.sequences, self.method = anatomy, layers, list(sequences), method
+        self.anatomy, self.layers, self.method = anatomy, layers, method
+        self.sequences = method.learned(sequences)
         self.history = History(len(anatomy.blocks))
         self._on_step, self._queries = on_step, queries
         self._optimizers = [make_optimizer(layer, method) for layer in layers]
+
+    def run(self) -> None:
+        """Take the method's steps.
+
+        Raises:
+            Diverged: a loss, gradient or weight is not finite.
+        """
+        with gradients_enabled(self.layers), self.attention_routed():
+            self.method.train(self)
+
+    @property
+    def training_queries(self) -> list[Tensor] | None:
+        """The query vectors of each demonstration's tokens, where they are recorded."""
+        return self._queries.per_demonstration() if self._queries else None
 
     def attention_routed(self) -> AbstractContextManager[object]:
         """The network's attention by way of demograd's, which keeps query vectors where they are asked for."""
@@ -59,7 +74,7 @@ class Training:
                 hidden_states(self.anatomy, batch[0])
 
     def loss_and_gradients(self, batch: list["TrainingPass"]) -> tuple[float, list[list[Tensor]]]:
-        """The mean over passes of their mean losses, and its float32 gradient by layer and trained slice.
+        """The mean over passes of their mean losses, and its gradient, float32 at least, by layer and trained slice.
 
         One pass's graph is held at a time.
         """
@@ -132,7 +147,8 @@ def by_token(sequence: TrainingSequence, *, to_the_end: bool) -> list[TrainingPa
 def pass_loss(anatomy: Anatomy, training_pass: TrainingPass) -> Tensor:
     """Next-token cross-entropy, averaged over the tokens that count; logits are computed at those only."""
     hidden = hidden_states(anatomy, training_pass)
-    logits = anatomy.unembed(hidden[training_pass.rows.to(hidden.device)]).float()
+    logits = anatomy.unembed(hidden[training_pass.rows.to(hidden.device)])
+    logits = logits.to(exact_dtype(logits.dtype))
     return cross_entropy(logits, training_pass.targets.to(logits.device))
 
 
@@ -164,6 +180,10 @@ class History:
         for quantity, values in (("the loss", [loss]), ("a gradient", norms.values())):
             if not all(map(math.isfinite, values)):
                 raise Diverged(step, quantity)
+
+    def cut(self, steps: int) -> None:
+        """Forget all but the first steps."""
+        del self.losses[steps:], self.gradient_norms[steps:]
 
 
 def make_optimizer(layer: TrainedLayer, method: Method) -> torch.optim.Optimizer:

@@ -7,7 +7,7 @@ in the plain forms, which define it, and is missing in the centred ones, where n
 from collections.abc import Callable
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from demograd.metrics.observations import attention_rows, cosine, resolution
@@ -24,7 +24,7 @@ def sim_am(zsl: Observation, icl: Observation, ft: Observation) -> Float[Tensor,
     **Raises:** ValueError for observations that do not match, or that are not finite.
     """
     bound = resolution(zsl.dtype)
-    return _per_query(zsl, icl, ft, lambda m_zsl, m_icl, m_ft: cosine(m_icl, m_ft, m_icl, m_ft, bound))
+    return _by_rows(zsl, icl, ft, lambda own, m_zsl, m_icl, m_ft: cosine(m_icl, m_ft, m_icl, m_ft, bound))
 
 
 @metric(
@@ -38,7 +38,7 @@ def sim_am_delta(zsl: Observation, icl: Observation, ft: Observation) -> Float[T
     **Raises:** as `sim_am`.
     """
     bound = resolution(zsl.dtype)
-    return _per_query(zsl, icl, ft, lambda m_zsl, m_icl, m_ft: _update_cosine(m_zsl, m_icl, m_ft, bound))
+    return _by_rows(zsl, icl, ft, lambda own, m_zsl, m_icl, m_ft: _update_cosine(m_zsl, m_icl, m_ft, bound))
 
 
 @metric("SimAM_centred", source="demograd", group="similarity", table="Attention logits", per="head")
@@ -50,8 +50,11 @@ def sim_am_centred(zsl: Observation, icl: Observation, ft: Observation) -> Float
     **Raises:** as `sim_am`.
     """
     bound = resolution(zsl.dtype)
-    return _per_query(
-        zsl, icl, ft, lambda m_zsl, m_icl, m_ft: cosine(_centred(m_icl), _centred(m_ft), m_icl, m_ft, bound)
+    return _by_rows(
+        zsl,
+        icl,
+        ft,
+        lambda own, m_zsl, m_icl, m_ft: cosine(_centred(m_icl, own), _centred(m_ft, own), m_icl, m_ft, bound),
     )
 
 
@@ -67,11 +70,13 @@ def sim_am_delta_centred(zsl: Observation, icl: Observation, ft: Observation) ->
     **Raises:** as `sim_am`.
     """
     bound = resolution(zsl.dtype)
-    return _per_query(
+    return _by_rows(
         zsl,
         icl,
         ft,
-        lambda m_zsl, m_icl, m_ft: cosine(_centred(m_icl - m_zsl), _centred(m_ft - m_zsl), m_zsl, m_zsl, bound),
+        lambda own, m_zsl, m_icl, m_ft: cosine(
+            _centred(m_icl - m_zsl, own), _centred(m_ft - m_zsl, own), m_zsl, m_zsl, bound
+        ),
     )
 
 
@@ -84,8 +89,8 @@ def alpha(zsl: Observation, gd: Observation, lcgd: Observation) -> Float[Tensor,
 
     **Raises:** ValueError for observations that do not match, or that are not finite.
     """
-    bound, rows = resolution(zsl.dtype), attention_rows(ZSL=zsl, GD=gd, LCGD=lcgd)
-    return torch.stack([_update_cosine(m_zsl, m_gd, m_lcgd, bound) for m_zsl, m_gd, m_lcgd in rows])
+    bound, settings = resolution(zsl.dtype), attention_rows(ZSL=zsl, GD=gd, LCGD=lcgd)
+    return torch.cat([_update_cosine(m_zsl, m_gd, m_lcgd, bound) for (m_zsl, m_gd, m_lcgd), _ in settings])
 
 
 def _update_cosine(
@@ -98,12 +103,18 @@ def _update_cosine(
     return cosine(m - m_zsl, n - m_zsl, m_zsl, m_zsl, bound)
 
 
-def _centred(row: Float[Tensor, "*rows tokens"]) -> Float[Tensor, "*rows tokens"]:
-    """The row minus its mean over tokens."""
-    return row - row.mean(dim=-1, keepdim=True)
+def _centred(
+    rows: Float[Tensor, "queries layers heads tokens"], own: Bool[Tensor, "queries 1 1 tokens"]
+) -> Float[Tensor, "queries layers heads tokens"]:
+    """Rows minus their means over a query's own tokens; zero behind these."""
+    return torch.where(own, rows - rows.sum(dim=-1, keepdim=True) / own.sum(dim=-1, keepdim=True), 0.0)
 
 
-def _per_query(
-    zsl: Observation, icl: Observation, ft: Observation, similarity: Callable[..., Float[Tensor, "layers heads"]]
+def _by_rows(
+    zsl: Observation,
+    icl: Observation,
+    ft: Observation,
+    similarity: Callable[..., Float[Tensor, "some_queries layers heads"]],
 ) -> Float[Tensor, "queries layers heads"]:
-    return torch.stack([similarity(*rows) for rows in attention_rows(ZSL=zsl, ICL=icl, FT=ft)])
+    """`similarity` of the rows of all queries: it is given which tokens are a query's own, and each setting's rows."""
+    return torch.cat([similarity(own, *rows) for rows, own in attention_rows(ZSL=zsl, ICL=icl, FT=ft)])

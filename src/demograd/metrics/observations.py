@@ -5,9 +5,12 @@ counts only if ‖Δ‖ ≥ bound · ‖ZSL‖; otherwise the score is NaN, whic
 it is counted, and never averaged in.
 """
 
+from collections.abc import Iterator, Sequence
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from demograd.observe.observation import Observation
 
@@ -48,17 +51,42 @@ def attention_outputs(**observations: Observation) -> list[Float[Tensor, "querie
     return [observation.attention_output.double() for observation in observations.values()]
 
 
-def attention_rows(**observations: Observation) -> list[tuple[Float[Tensor, "layers heads _tokens"], ...]]:
-    """m(l, head) of each setting, in the order given, for each query, in float64; token counts differ between queries.
+ROWS_AT_ONCE = 1 << 22
+"""Numbers of a setting that are compared at once: 32 MB in float64."""
+
+
+def attention_rows(
+    **observations: Observation,
+) -> Iterator[tuple[tuple[Float[Tensor, "queries layers heads tokens"], ...], Bool[Tensor, "queries 1 1 tokens"]]]:
+    """m(l, head) of each setting, in the order given, in float64, of some queries after the others: a query's own
+    tokens, and behind them zeros, which add nothing to a product; beside them, which tokens are a query's own.
 
     **Raises:** ValueError where the observations do not match, or hold a value that is not finite.
     """
     require_same_queries(**observations)
     for setting, observation in observations.items():
-        if not all(row.isfinite().all() for row in observation.attention_logits):
+        if not torch.cat([row.flatten() for row in observation.attention_logits]).isfinite().all():
             raise ValueError(f"{setting}: attention_logits are not finite everywhere; did the model diverge?")
-    per_query = zip(*(observation.attention_logits for observation in observations.values()), strict=True)
-    return [tuple(row.double() for row in rows) for rows in per_query]
+    lengths = [row.shape[-1] for row in next(iter(observations.values())).attention_logits]
+    for queries in _at_once(lengths, of_token=next(iter(observations.values())).attention_logits[0][..., 0].numel()):
+        tokens = torch.tensor(lengths[queries])
+        padded = [
+            pad_sequence([row.movedim(-1, 0) for row in observation.attention_logits[queries]], batch_first=True)
+            for observation in observations.values()
+        ]
+        own = torch.arange(int(tokens.max())) < tokens[:, None]
+        yield tuple(rows.movedim(1, -1).double() for rows in padded), own[:, None, None]
+
+
+def _at_once(lengths: Sequence[int], of_token: int) -> Iterator[slice]:
+    """Queries that follow each other, and have `ROWS_AT_ONCE` numbers together; `of_token`: numbers of a token."""
+    first, longest = 0, 0
+    for query, length in enumerate(lengths):
+        longest = max(longest, length)
+        if query > first and (query + 1 - first) * longest * of_token > ROWS_AT_ONCE:
+            yield slice(first, query)
+            first, longest = query, length
+    yield slice(first, len(lengths))
 
 
 def next_token_log_probs(**observations: Observation) -> list[Float[Tensor, "queries vocabulary"]]:

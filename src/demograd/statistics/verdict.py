@@ -38,6 +38,8 @@ class Verdict(StrEnum):
 
     SUPPORTED = "supported"
     CONTRADICTED = "contradicted"
+    NOT_SPECIFIC = "not specific"
+    """What is the same with other demonstrations: shown, not for want of evidence."""
     UNDECIDED = "undecided"
 
 

@@ -99,11 +99,16 @@ Bounds = tuple[float, float]
 
 
 def bounds_of(score: Row) -> Bounds:
-    """Between which values a metric, its specificity, or its noise ceiling, lies."""
-    if score.reading is Reading.NOISE_CEILING:
+    """Between which values a metric, its specificity, or another reading of it, lies."""
+    if score.reading in (Reading.NOISE_CEILING, Reading.IDENTIFIED):
         return (0.0, 1.0)
+    if score.reading in (Reading.SPECIFIC_SHARE, Reading.SHARE_OF_CEILING):
+        return (-math.inf, math.inf)
     low, high = METRICS[str(score.metric)].bounds
-    return (low, high) if score.versus is None else (low - high, high - low)
+    if score.versus is None:
+        return (low, high)
+    times = 2 if score.reading is Reading.DOUBLE_DIFFERENCE else 1
+    return (times * (low - high), times * (high - low))
 
 
 def over_sets(means: Sequence[Aggregate], stacked: Tensor, bounds: Bounds) -> Row:

@@ -10,10 +10,12 @@ from demograd.statistics import (
     SEEDS_TO_DECIDE,
     ClaimDecision,
     Finding,
+    MatchingTest,
     PairedTest,
     RangeTest,
     Verdict,
     decide_all,
+    decide_matching,
     decide_ranges,
 )
 from demograd.study.claims import claims, claims_of
@@ -32,8 +34,9 @@ class Statement:
 
     claim: str
     """The claim's name."""
-    test: PairedTest | tuple[RangeTest, ...]
-    """A difference that should be above zero or as good as zero, or numbers that should lie in ranges."""
+    test: PairedTest | MatchingTest | tuple[RangeTest, ...]
+    """A difference that should be above zero or as good as zero, matrices whose diagonal should stand out, or numbers
+    that should lie in ranges."""
     objection: str = ""
     """Why the numbers do not count, whatever they are."""
 
@@ -53,8 +56,10 @@ def decide_claims(statements: Sequence[Statement]) -> list[ClaimDecision]:
             if statement.claim == name and not statement.objection
         }
         differences = {place: test for place, test in tests.items() if isinstance(test, PairedTest)}
+        matrices = {place: test for place, test in tests.items() if isinstance(test, MatchingTest)}
         ranges = {place: test for place, test in tests.items() if isinstance(test, tuple)}
-        for place, decision in (decide_all(differences, least=least) | decide_ranges(ranges, least=least)).items():
+        decided = decide_all(differences, least=least) | decide_matching(matrices, least=least)
+        for place, decision in (decided | decide_ranges(ranges, least=least)).items():
             decisions[int(place)] = decision
     return decisions
 

@@ -5,7 +5,7 @@ demonstrations, as [BOS] text(xi) answer(yi), is also what fine-tuning trains on
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from demograd.errors import UserError, shortened, unknown_name
 from demograd.tasks.encoding import Encoded, encode_with_answers
@@ -68,12 +68,31 @@ class TrainingSequence:
     """Token ids, BOS first."""
     loss_mask: list[bool]
     """Same length; True where this token's prediction counts (never at index 0)."""
+    answer_start: int | None = None
+    """Where the answer begins; None: that is not known, and no method can take its loss on the label."""
 
     def __post_init__(self) -> None:
         if len(self.tokens) != len(self.loss_mask):
             raise ValueError(f"{len(self.tokens)} tokens but a loss mask of {len(self.loss_mask)}")
         if not any(self.loss_mask) or self.loss_mask[0]:
             raise ValueError("at least one token must count in the loss, and never the first: nothing predicts it")
+        if self.answer_start is not None and not any(self.loss_mask[self.answer_start :]):
+            raise ValueError("at least one token of the answer must count in the loss")
+
+    def on_label(self) -> "TrainingSequence":
+        """The same with a loss on the answer's tokens alone.
+
+        Raises:
+            UserError: where the answer begins is not known.
+        """
+        if self.answer_start is None:
+            raise UserError(
+                "A training sequence that does not say where its answer begins, for a loss on the label",
+                "answer_start, as the sequences of a task have it",
+                "Make the sequences by task.training_sequences, or give answer_start",
+            )
+        counted = [place >= self.answer_start and counts for place, counts in enumerate(self.loss_mask)]
+        return replace(self, loss_mask=counted)
 
     def __repr__(self) -> str:
         """One line of counts; the fields hold the token ids."""
@@ -148,7 +167,7 @@ def assemble_training_sequences(
     for text, label in zip(encoded.texts, demonstrations.labels, strict=True):
         answer = encoded.answers[label]
         mask = [False] + [loss_on == "all"] * len(text) + [True] * len(answer)
-        sequences.append(TrainingSequence([bos_id(tokenizer), *text, *answer], mask))
+        sequences.append(TrainingSequence([bos_id(tokenizer), *text, *answer], mask, 1 + len(text)))
     return sequences
 
 

@@ -15,7 +15,7 @@ from demograd.report.section import Chart, Figure, Key, Section, section
 from demograd.report.subject import Variant, method_label, weights_rank, world_labels
 from demograd.words import Setting
 
-SAME, CONTROL = Setting.FT, Setting.FT_OTHER_DEMONSTRATIONS
+SAME, CONTROL = Setting.FT, Setting.FT_OTHER_SETS
 
 
 @section("Layer by layer", order=145)

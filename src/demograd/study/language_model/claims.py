@@ -9,6 +9,7 @@ from torch import Tensor
 
 from demograd.statistics import (
     ClaimDecision,
+    MatchingTest,
     PairedTest,
     aggregate,
     difference,
@@ -21,17 +22,16 @@ from demograd.study.language_model.claim_sides import Side, pairs, sides_in_word
 from demograd.study.language_model.comparison import ClaimComparison
 from demograd.study.language_model.findings import LEADING, findings_of
 from demograd.study.language_model.groups import CellGroup, WorldGroup, by_task_and_k
+from demograd.study.language_model.matching import n_values
 from demograd.study.language_model.objections import Validity, invalid_worlds, labels_read, objection_to, unresolved
+from demograd.study.language_model.pooling import pooled_over_tasks
 from demograd.study.language_model.scores import Scores, common_size
-from demograd.study.language_model.side_scores import side_curve, side_scores, why_no_scores
+from demograd.study.language_model.side_scores import matching_of, side_curve, side_scores, why_no_scores
 from demograd.study.language_model.spec import Study
 from demograd.study.rows import number
 from demograd.study.store.folder import RunFolder
 from demograd.study.verdicts import decide_claims, verdicts_record
 from demograd.words import Weights
-
-RESAMPLES = 20_000
-"""More than for intervals in tables: a p-value that is corrected for many claims must be able to be small."""
 
 ONE_RATE_EACH = "at one learning rate each"
 _NOT_TESTED = PairedTest(nan, None, nan, nan, 0, 0)
@@ -47,16 +47,20 @@ def check_claims(study: Study, folder: RunFolder) -> dict[str, Any]:
     # a run without trained weights leads with its first ones, and decides of them what it says of them
     claims = claims_of("language_model") | ({} if is_trained else {LEADING: leading[study.weights[0]]})
     untrained = [leading[weights] for weights in study.weights if is_trained and weights != Weights.TRAINED]
-    for same_world in by_task_and_k(study, folder):
-        for name, claim in claims.items():
-            comparisons += _comparisons(study, same_world, name, claim, invalid)
-        for claim in untrained:
-            of_untrained += _comparisons(study, same_world, LEADING, claim, invalid)
+    for same_demonstrations in by_task_and_k(study, folder):
+        for place, same_world in enumerate(_by_initialisation(same_demonstrations)):
+            for name, claim in claims.items():
+                if place == 0 or is_about_untrained(claim):
+                    comparisons += _comparisons(study, same_world, name, claim, invalid)
+            for claim in untrained:
+                of_untrained += _comparisons(study, same_world, LEADING, claim, invalid)
+    comparisons += pooled_over_tasks(comparisons, study.specificity_margin)
+    of_untrained += pooled_over_tasks(of_untrained, study.specificity_margin)
     by_claim: dict[str, list[dict[str, Any]]] = {}
     decisions = decide_claims([comparison.statement for comparison in comparisons])
     for comparison, decision in zip(comparisons, decisions, strict=True):
         by_claim.setdefault(comparison.claim, []).append(_record(comparison, decision))
-    findings = findings_of(study, zip(comparisons, decisions, strict=True), of_untrained, validity)
+    findings = findings_of(zip(comparisons, decisions, strict=True), of_untrained, validity)
     record = verdicts_record("language_model", by_claim, findings, _without(study))
     folder.write_json("claims.json", record)
     return record
@@ -71,8 +75,24 @@ def _without(study: Study) -> str:
     """Why a run has no finding."""
     if not study.methods:
         return "no fine-tuning was measured, so there is nothing to compare with ICL"
-    measured = "its similarity to ICL was not measured" if study.controls else "no control was measured"
-    return f"{measured}, so it is open whether fine-tuning on these demonstrations above all looks like ICL"
+    measured = "its similarity to ICL was not measured" if study.matching else "FT and ICL were not matched"
+    return f"{measured}, so it is open whether fine-tuning on a demonstration set does what ICL does with that set"
+
+
+def _by_initialisation(groups: Sequence[WorldGroup]) -> Iterator[list[WorldGroup]]:
+    """The groups of trained weights with those of each initialisation of untrained ones."""
+    trained = [group for group in groups if group.world.weights == Weights.TRAINED]
+    initialised: dict[int, list[WorldGroup]] = {}
+    for group in groups:
+        if group.world.weights != Weights.TRAINED:
+            initialised.setdefault(group.world.initialisation, []).append(group)
+    yield from ([*trained, *untrained] for untrained in initialised.values() or [[]])
+
+
+def is_about_untrained(claim: Mapping[str, Any]) -> bool:
+    """Whether a side of a claim may be of untrained weights."""
+    sides = [side for side in (claim["left"], claim["right"]) if isinstance(side, Mapping)]
+    return any(side.get("weights") != Weights.TRAINED for side in sides)
 
 
 def _record(comparison: ClaimComparison, decision: ClaimDecision) -> dict[str, Any]:
@@ -80,26 +100,40 @@ def _record(comparison: ClaimComparison, decision: ClaimDecision) -> dict[str, A
     test = comparison.test
     return {
         "task": comparison.task,
+        "labels": comparison.labels,
         "k": comparison.k,
         "compared": comparison.title + comparison.place,
         "left": number(comparison.left),
         "right": number(comparison.right),
-        "difference": number(test.difference),
+        "difference": number(comparison.difference),
         "ci_low": test.interval and test.interval.low,
         "ci_high": test.interval and test.interval.high,
-        "p_value": number(test.p_value),
+        "p_value": number(comparison.p_value),
         "p_corrected": number(decision.p_value),
         "p_equal": number(test.p_equal),
         "p_equal_corrected": number(decision.p_equal),
-        "effect_size": number(test.effect_size),
+        "effect_size": number(test.effect_size) if isinstance(test, PairedTest) else None,
         "n": comparison.n,
         "n_missing": comparison.n_missing,
-        "n_seeds": test.n_seeds,
+        "n_seeds": comparison.n_sets,
         "n_queries": test.n_queries,
         "margin": test.margin and number(test.margin),
+        "matching": _matching_record(test) if isinstance(test, MatchingTest) else None,
         "one_rate_each": comparison.one_rate_each,
         "verdict": str(decision.verdict),
         "reason": decision.reason + f"; {ONE_RATE_EACH}" * comparison.one_rate_each,
+    }
+
+
+def _matching_record(test: MatchingTest) -> dict[str, Any]:
+    """What a matrix says besides its specificity."""
+    return {
+        "specific_share": number(test.share),
+        "share_ci_low": test.share_interval and number(test.share_interval.low),
+        "share_ci_high": test.share_interval and number(test.share_interval.high),
+        "identified": number(test.identified),
+        "p_one_sided": number(test.p_value),
+        "p_without_trait": number(test.trait_p_value),
     }
 
 
@@ -112,10 +146,11 @@ def _comparisons(
         missing = [why_no_scores(same_world, side) for side in (left, right) if isinstance(side, dict)]
         if None not in missing:
             objection = next(filter(None, missing), "")
-            yield _comparison(name, claim, same_world, left, right, names, invalid, objection)
+            yield _comparison(study, name, claim, same_world, left, right, names, invalid, objection)
 
 
 def _comparison(
+    study: Study,
     name: str,
     claim: Mapping[str, Any],
     same_world: Sequence[WorldGroup],
@@ -133,12 +168,22 @@ def _comparison(
     at = common_size(curves) if several and not objection else None  # there is no size where a side has no numbers
     unreadable = objection or _no_common_size(curves, at)
     place = "" if several and objection else _place(curves, at, one_rate_each)
-    about = (name, world.task, world.k, (left, right), sides_in_words(left, right, names), place)
+    about = (name, world.task, world.labels, world.k, (left, right), sides_in_words(left, right, names), place)
     if unreadable:
         return ClaimComparison(*about, nan, nan, _NOT_TESTED, 0, 0, one_rate_each, unreadable)
+    labels = labels_read((left, right), curves, at)
+    if claim["compare"].startswith("specific"):
+        assert isinstance(left, dict) and isinstance(right, dict), "both sides are of FT"
+        matching = matching_of(same_world, left, right, at, study.specificity_margin)
+        objection = objection_to(invalid, claim, world, (left, right), curves, at) or unresolved(
+            (left,), [side_scores(same_world, left, at)]
+        )
+        means = (matching.matched, matching.mismatched)
+        counts = (n_values(matching), matching.n_missing)
+        return ClaimComparison(*about, *means, matching, *counts, one_rate_each, objection, labels)
     scores = [side if isinstance(side, float) else side_scores(same_world, side, at) for side in (left, right)]
     differences, means = _differences(scores)
-    test = paired_test(differences, margin=_margin(claim, means[0]), resamples=RESAMPLES)
+    test = paired_test(differences, margin=_margin(claim, means[0]))
     n_missing = int((~differences.isfinite()).sum())
     # what is not finite is no number, whatever else might be said against it
     objection = (
@@ -147,7 +192,6 @@ def _comparison(
         else (objection_to(invalid, claim, world, (left, right), curves, at) or unresolved((left, right), scores))
     )
     counts = differences.numel() - n_missing, n_missing
-    labels = labels_read((left, right), curves, at)
     return ClaimComparison(*about, *means, test, *counts, one_rate_each, objection, labels)
 
 

@@ -2,17 +2,21 @@
 
 from dataclasses import dataclass
 
-from demograd.statistics import PairedTest
+from demograd.statistics import Interval, MatchingTest, PairedTest
 from demograd.study.language_model.claim_sides import Side
 from demograd.study.verdicts import Statement
+from demograd.words import Labels
 
 
 @dataclass(frozen=True)
 class ClaimComparison:
-    """One test of one claim: on one task, with everything that neither side names the same on both."""
+    """One test of one claim: on one task, or on several together, with everything that neither side names the same on
+    both."""
 
     claim: str
     task: str
+    """Its name, or how many are pooled."""
+    labels: Labels
     k: int
     sides: tuple[Side | float, Side | float]
     title: str
@@ -22,7 +26,7 @@ class ClaimComparison:
     left: float
     """The side's mean over the pairs that have both values, as `aggregate` takes it; so is the other one's."""
     right: float
-    test: PairedTest
+    test: PairedTest | MatchingTest
     n: int
     """How many pairs of values (one per set, query and layer) entered."""
     n_missing: int
@@ -33,6 +37,31 @@ class ClaimComparison:
     """Why the numbers do not count; else empty."""
     cell_labels: tuple[str, ...] = ()
     """`GD 0.001`: the cells whose validity checks speak of it, each a method at a rate from which a side was read."""
+
+    @property
+    def is_pooled(self) -> bool:
+        """Whether it is over several tasks."""
+        return isinstance(self.test, MatchingTest) and len(self.test.pairs) > 1
+
+    @property
+    def difference(self) -> float:
+        """Left minus right; of matching, the specificity."""
+        return self.test.specificity if isinstance(self.test, MatchingTest) else self.test.difference
+
+    @property
+    def p_value(self) -> float:
+        """Two-sided."""
+        return self.test.p_two_sided if isinstance(self.test, MatchingTest) else self.test.p_value
+
+    @property
+    def n_sets(self) -> int:
+        """Demonstration sets that have a value."""
+        return self.test.n_sets if isinstance(self.test, MatchingTest) else self.test.n_seeds
+
+    @property
+    def interval(self) -> Interval | None:
+        """Of the difference."""
+        return self.test.interval
 
     @property
     def statement(self) -> Statement:

@@ -14,7 +14,7 @@ from demograd.study.language_model.spec import Study
 from demograd.tasks import Task
 
 _Key = tuple[object, ...]
-"""How text is read, task, k and seed."""
+"""How text is read, task, labels, k and seed."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ class DemonstrationSets:
         self.task_notes = list(dict.fromkeys(self.task_notes))
 
     def _key(self, world: World) -> _Key:
-        return (self._reader(world).reading, world.task, world.k, world.seed)
+        return (self._reader(world).reading, world.task, world.labels, world.k, world.seed)
 
     def _reader(self, world: World) -> Reader:
         """Checkpoints of one model read alike; other models may."""

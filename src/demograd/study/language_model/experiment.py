@@ -16,6 +16,7 @@ from demograd.study.language_model.demonstration_sets import DemonstrationSets
 from demograd.study.language_model.grid import cells, demonstrations_label, networks, worlds
 from demograd.study.language_model.keys import Inputs, inputs_of, keep_inputs, read_inputs
 from demograd.study.language_model.load_tasks import load_tasks
+from demograd.study.language_model.matching import write_matrices
 from demograd.study.language_model.networks import Network, label, let_go, loaded
 from demograd.study.language_model.notes import kept_notes, model_notes, notes_of
 from demograd.study.language_model.prompts import Reader
@@ -106,7 +107,8 @@ class LanguageModelExperiment(Experiment):
 
     def work(self, unit: Unit) -> int:
         """Optimizer steps and queries of a cell; observations are shared, and not counted."""
-        return self._preparation.sets.set_of(unit.cell.world).work if isinstance(unit, FineTuning) else 0
+        sets = self._preparation.sets
+        return sum(sets.set_of(cell.world).work for cell in unit.cells) if isinstance(unit, FineTuning) else 0
 
     def equipped(self, batch: Sequence[Unit]) -> Sequence[Unit]:
         """The units with the token ids of their world."""
@@ -117,7 +119,8 @@ class LanguageModelExperiment(Experiment):
         return rows_of(self.study, folder)
 
     def judge(self, folder: RunFolder) -> None:
-        """Write `validity.json` and `claims.json`."""
+        """Write `matching.parquet`, `validity.json` and `claims.json`."""
+        write_matrices(self.study, folder)
         check_validity(self.study, folder)
         check_claims(self.study, folder)
 

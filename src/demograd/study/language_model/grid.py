@@ -1,13 +1,13 @@
 """The grid of a study: cells, each a pure function of its settings."""
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 
-from demograd.models import Weights
 from demograd.observe import Extra
 from demograd.study.language_model.measures import extras_of, measured_metrics
-from demograd.study.language_model.rules import WORLD_AXES
+from demograd.study.language_model.rules import WORLD_AXES, Point
 from demograd.study.language_model.spec import Study
+from demograd.words import Labels, Weights, task_label
 
 
 @dataclass(frozen=True)
@@ -16,18 +16,28 @@ class World:
 
     model: str
     weights: Weights
+    initialisation: int
+    """The seed of untrained weights; 0 for trained ones, which none draws."""
     task: str
+    labels: Labels
     k: int
     seed: int
+    """The demonstration set."""
     permutation: int
 
     def __str__(self) -> str:
-        return f"{self.weights} · {self.task} · k {self.k} · seed {self.seed}"
+        return f"{self.without_set} · seed {self.seed}"
 
     @property
-    def initialisation(self) -> int:
-        """The seed of untrained weights: another draw of them for each demonstration set."""
-        return 0 if self.weights == "trained" else self.seed
+    def without_set(self) -> str:
+        """Network and task, in words."""
+        number = f" {self.initialisation}" if self.weights != Weights.TRAINED else ""
+        return f"{self.weights}{number} · {task_label(self.task, self.labels)} · k {self.k}"
+
+    @property
+    def group(self) -> Hashable:
+        """Equal for worlds that differ in their demonstration set alone: the rows of one matrix."""
+        return self.model, self.weights, self.initialisation, self.task, self.labels, self.k
 
 
 @dataclass(frozen=True)
@@ -63,8 +73,7 @@ def cells(study: Study) -> Iterator[Cell]:
     learning rates."""
     for point in study.cell_points():
         world = {name: point[name] for name in WORLD_AXES}
-        permutation = study.permutation_of(point["task"], point["seed"])
-        yield Cell(World(**world, permutation=permutation), point["method"], point["learning_rate"])
+        yield Cell(_world(study, world), point["method"], point["learning_rate"])
 
 
 def cells_by_world(study: Study) -> dict[World, list[Cell]]:
@@ -77,17 +86,23 @@ def cells_by_world(study: Study) -> dict[World, list[Cell]]:
 
 def _points(study: Study) -> Iterator[World]:
     for point in study.world_points():
-        yield World(**point, permutation=study.permutation_of(point["task"], point["seed"]))
+        yield _world(study, point)
+
+
+def _world(study: Study, point: Point) -> World:
+    initialisation = 0 if point["weights"] == Weights.TRAINED else point["initialisation"]
+    permutation = study.permutation_of(point["task"], point["seed"])
+    return World(**point | {"initialisation": initialisation}, permutation=permutation)
 
 
 def demonstrations_label(world: World) -> str:
     """Names a demonstration set, as a model's tokenizer reads it: another label for every one.
 
-    Commas in the names of models and tasks, which may be paths, are escaped, so that only four parts are between bare
+    Commas in the names of models and tasks, which may be paths, are escaped, so that only five parts are between bare
     ones.
     """
     model, task = (name.replace("\\", "\\\\").replace(",", "\\,") for name in (world.model, world.task))
-    return f"{model}, {task}, k {world.k}, seed {world.seed}"
+    return f"{model}, {task}, {world.labels} labels, k {world.k}, seed {world.seed}"
 
 
 def extras(study: Study, setting: str) -> frozenset[Extra]:

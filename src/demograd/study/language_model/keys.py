@@ -6,7 +6,7 @@ contains the same cell has the same key's hash, and data or weights that changed
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any
@@ -30,6 +30,7 @@ from demograd.study.language_model.prompts import Prepared
 from demograd.study.language_model.spec import Study
 from demograd.study.store.folder import RunFolder
 from demograd.study.store.keys import NUMERICS, key_of
+from demograd.words import Labels
 
 _FILE = "inputs.json"
 
@@ -122,11 +123,11 @@ _OF_ORDERS = "order_sensitivity"
 """Measure of ICL's and FT's orders, and its metric, which one FT alone does not have."""
 
 
-def cell_key(study: Study, cell: Cell, inputs: Inputs) -> str:
-    """Names the file of a finished cell."""
+def cell_key(study: Study, cell: Cell, worlds: Sequence[World], inputs: Inputs) -> str:
+    """Names the file of a finished cell; `worlds`: those of its group, against whose ICL it is scored."""
     world, method = cell.world, study.method(cell.method, cell.learning_rate)
     tokens = _tokens(world, inputs)
-    settings = ["ZSL", "ICL", "FT", *(f"FT_{control}" for control in study.controls)]
+    settings = ["ZSL", "ICL", "FT", *(control.setting for control in study.controls)]
     measures = sorted(set(study.measures).difference(NOT_IN_CELLS))
     metrics = [*metrics_of_fine_tuning(study), *metrics_of_demonstrations(study)]
     if is_asked(study, _OF_ORDERS):
@@ -140,9 +141,21 @@ def cell_key(study: Study, cell: Cell, inputs: Inputs) -> str:
         **_versions(inputs, measures, metrics),
         "recorded": {setting: _recorded(study, setting, inputs) for setting in ("ZSL", "ICL", "FT")},
         "place": study.place,
+        "observed at": sorted(study.observe_at),
+        **_matched(study, worlds, inputs),
         **_seed(world, metrics, inputs),
     }
     return key_of(_title(world, cell.method), content, inputs.numerics)
+
+
+def fine_tuning_key(cell: Cell, cell_keys: Sequence[str], inputs: Inputs) -> str:
+    """Names the failure of a method at one rate on all demonstration sets of a group; `cell`: any of its cells."""
+    return key_of(_title(cell.world, cell.method), {"cells": list(cell_keys)}, inputs.numerics)
+
+
+def _matched(study: Study, worlds: Sequence[World], inputs: Inputs) -> dict[str, Any]:
+    """The ICL against which FT is scored, in order."""
+    return {"matched": [_tokens(world, inputs)["ICL"] for world in worlds]} if study.matching else {}
 
 
 def observation_key(study: Study, world: World, setting: str, inputs: Inputs) -> str:
@@ -159,23 +172,28 @@ def observation_key(study: Study, world: World, setting: str, inputs: Inputs) ->
     )
 
 
-def untuned_key(study: Study, world: World, part: str, inputs: Inputs) -> str:
-    """Names the file of something that is measured without fine-tuning: ICL under other orders (`orders`), or all that
-    the cells of a world need (`world`)."""
+def world_key(study: Study, world: World, inputs: Inputs) -> str:
+    """Names the failure of a world: of what all its cells need."""
+    keys = [observation_key(study, world, setting, inputs) for setting in ("ZSL", "ICL")]
+    return key_of(_title(world, "world"), {"observations": keys}, inputs.numerics)
+
+
+def orders_key(study: Study, world: World, worlds: Sequence[World], inputs: Inputs) -> str:
+    """Names the file of what is measured of ICL under other orders; `worlds`: those of its group."""
     tokens = _tokens(world, inputs)
     measures = sorted(set(study.measures).difference(NETWORK_MEASURES))
     metrics = [*metrics_of_fine_tuning(study), *[_OF_ORDERS] * is_asked(study, _OF_ORDERS)]
     return key_of(
-        _title(world, part),
+        _title(world, "orders"),
         {
             "network": _network(study, world.model, world.weights, world.initialisation, inputs),
-            "what": part,
             "tokens": {setting: tokens[setting] for setting in ("ZSL", "ICL", "orders")},
             # reordering scores ICL as if it were FT, with every metric of FT that is asked for
             "measures": measures,
             **_versions(inputs, measures, metrics),
             "recorded": {setting: _recorded(study, setting, inputs) for setting in ("ZSL", "ICL")},
             "place": study.place,
+            **_matched(study, worlds, inputs),
             **_seed(world, metrics, inputs),
         },
         inputs.numerics,
@@ -195,7 +213,8 @@ def network_key(study: Study, model: str, weights: Weights, initialisation: int,
 
 
 def _title(world: World, part: str) -> str:
-    return f"{world.weights}-{world.task}-k{world.k}-seed{world.seed}-{part}"
+    labels = f"-{world.labels}" if world.labels != Labels.GOLD else ""
+    return f"{world.weights}-{world.task}{labels}-k{world.k}-seed{world.seed}-{part}"
 
 
 def _versions(inputs: Inputs, measures: Iterable[str], metrics: Iterable[str]) -> dict[str, Any]:

@@ -107,6 +107,23 @@ def metrics_of_demonstrations(study: Study) -> list[str]:
     return [name for name in measured_metrics(study) if _OF_DEMONSTRATIONS & {*METRICS[name].arguments}]
 
 
+def matched_metrics(study: Study) -> list[str]:
+    """The metrics of matching: those that compare FT with ICL, query by query.
+
+    Not of pairs of layers, which are as many values as layers squared for every pair of sets; nor the implicit update,
+    whose sums over demonstrations belong to one context.
+    """
+    names = metrics_of_fine_tuning(study)
+    return [name for name in names if is_matched(METRICS[name])] if study.matching else []
+
+
+def is_matched(metric: Metric) -> bool:
+    """Whether matching has the metric."""
+    arguments = {*metric.arguments}
+    compares = bool({"icl", "a"} & arguments) and bool({"ft", "b"} & arguments)
+    return compares and metric.per in ("head", "layer", "query") and metric.group not in ("implicit_update", "size")
+
+
 def extras_of(metrics: Iterable[str], setting: str) -> frozenset[Extra]:
     """What the observation of a setting must have besides for these metrics."""
     kind = setting.partition("_")[0]  # a control's is what FT's is

@@ -27,7 +27,7 @@ def notes_of(study: Study, model: Model, *, can_align: bool) -> list[str]:
     if study.answer_prefix != " ":
         notes.append(f"Between text and answer stands {study.answer_prefix!r}, not a space.")
     if any(weights != "trained" for weights in study.weights):
-        notes.append("Untrained weights are drawn anew for each demonstration set, with that set's seed.")
+        notes.append("One draw of untrained weights serves all demonstration sets, as trained weights do.")
         if study.final_norm_lost:
             notes.append("Untrained networks have no final norm: a defect of the released runs, kept as asked for.")
     if needs_alignment(study, model):
@@ -76,8 +76,8 @@ def _finished_files(units: Iterable[Unit], folder: RunFolder) -> Iterator[tuple[
                 observation = folder.load_observation(key, extras=False)
                 yield observation.notes, observation.computed_on, observation.tied
             done.add(key)
-        if isinstance(unit, FineTuning) and folder.has_cell(unit.key):
-            record = folder.load_cell(unit.key)
+        for cell_key in filter(folder.has_cell, unit.cell_keys) if isinstance(unit, FineTuning) else ():
+            record = folder.load_cell(cell_key)
             notes = [note for facts in record.facts["settings"].values() for note in facts["notes"]]
             answers = record.tensors.get("FT/label_log_probs", torch.empty(0, 1))  # none where FT diverged
             yield notes, record.facts.get("computed_on", ""), tied(answers)

@@ -15,8 +15,8 @@ from demograd.study.language_model.scores import Scores, partner, size_curve
 from demograd.study.language_model.validity import cell_label
 from demograd.words import Weights
 
-_About = tuple[str, str, int, str, str | None]
-"""Model, task, k, weights, and a method at its rate; None: what does not depend on any."""
+_About = tuple[str, str, str, int, str, str | None]
+"""Model, task, labels, k, weights, and a method at its rate; None: what does not depend on any."""
 Validity = dict[tuple[str, _About], str]
 """Check, and what it is about → why the numbers do not count."""
 
@@ -38,9 +38,8 @@ def invalid_worlds(validity: Sequence[Mapping[str, Any]]) -> Validity:
     for row in validity:
         reason = NO_LEARNING.get((row["check"], row.get("undecided", False)))
         if reason is not None and not row["passed"]:
-            validity_of_worlds[row["check"], (row["model"], row["task"], row["k"], row["weights"], row["method"])] = (
-                reason
-            )
+            about = row["model"], row["task"], row["labels"], row["k"], row["weights"], row["method"]
+            validity_of_worlds[row["check"], about] = reason
     return validity_of_worlds
 
 
@@ -87,7 +86,7 @@ def labels_read(sides: Sequence[Side | float], curves: Sequence[list[CellGroup]]
 
 def _about(world: World, side: Side, group: CellGroup | None = None) -> _About:
     method = None if group is None else cell_label(group.cell.method, group.cell.learning_rate)
-    return side["model"], world.task, world.k, side["weights"], method
+    return side["model"], world.task, world.labels, world.k, side["weights"], method
 
 
 def _read_from(side: Side, curve: list[CellGroup], at: float | None) -> Iterator[CellGroup]:

@@ -23,6 +23,7 @@ from demograd.tasks import (
     released_orders,
 )
 from demograd.tasks.draws import reorder
+from demograd.words import Control
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class Prepared:
     zsl: Prompts
     icl: Prompts
     training: dict[str, list[TrainingSequence]]
-    """Per setting: FT, and the controls."""
+    """Setting → training sequences: FT, and the controls."""
     orders: list[Order]
     """Other orders of the demonstrations, where the study looks at them; the first is that of `icl`."""
     keeps_class_counts: bool
@@ -102,11 +103,13 @@ def prepare(study: Study, tasks: dict[str, Task], model: Model | Reader, world: 
     """Draw demonstrations and queries and turn them into token ids.
 
     Raises:
-        UserError: see `Task.demonstrations`, `Task.queries`, `Task.prompts`.
+        UserError: see `Task.demonstration_sets`, `Task.queries`, `Task.prompts`.
     """
-    task, seed = tasks[world.task], world.seed
+    task, seed = tasks[world.task].with_labels(world.labels, study.label_seed), world.seed
     queries = task.queries(study.queries_of(world.task), study.query_seed)
-    demonstrations = task.demonstrations(world.k, seed, study.balanced)
+    seeds = study.seeds_of(world.task)
+    sets = dict(zip(seeds, task.demonstration_sets(world.k, seeds, study.balanced), strict=True))
+    demonstrations = sets[seed]
     # what fits is found in the first order, so that every order is one of the same demonstrations
     fitting = _fitting(study, task, model, queries, demonstrations)
     trainable = demonstrations if study.fine_tuned_on == "all" else fitting
@@ -132,14 +135,17 @@ def prepare(study: Study, tasks: dict[str, Task], model: Model | Reader, world: 
         _require_window(trained_task, model, seed, encoded)
         return encoded
 
-    icl = prompts(used)
+    position = None
+    if study.align_positions:  # one for all sets: matching compares them with one ZSL
+        fit = {seed: fitting} | {
+            other: _fitting(study, task, model, queries, sets[other]) for other in sets if other != seed
+        }
+        position = max(len(prompts(shown).context) for shown in fit.values())
+    icl = prompts(used, position)
     training = {"FT": sequences(task, trained)}
-    labels_permuted = "permuted_labels" in study.controls
+    labels_permuted = Control.PERMUTED_LABELS in study.controls
     for control in study.controls:
-        if control == "other_demonstrations":
-            others = task.other_demonstrations(world.k, seed, study.balanced)[: len(trained)]
-            training["FT_other_demonstrations"] = sequences(task, others)
-        elif control == "permuted_labels":
+        if control == Control.PERMUTED_LABELS:
             wrong = permute_labels(trained, len(task.label_words), seed)
             training["FT_permuted_labels"] = sequences(task, wrong)
         else:
@@ -151,10 +157,10 @@ def prepare(study: Study, tasks: dict[str, Task], model: Model | Reader, world: 
     return Prepared(
         seed=seed,
         k_used=len(used),
-        zsl=prompts([], len(icl.context) if study.align_positions else None),
+        zsl=prompts([], position),
         icl=icl,
         training=training,
-        orders=[Order(prompts(order), sequences(task, order)) for order in orders],
+        orders=[Order(prompts(order, position), sequences(task, order)) for order in orders],
         keeps_class_counts=not labels_permuted or can_keep_class_counts([example.label for example in trained]),
     )
 

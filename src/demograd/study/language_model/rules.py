@@ -9,18 +9,20 @@ from demograd.errors import UserError, unknown_name
 from demograd.models import Weights
 from demograd.numbers import Real, Whole
 from demograd.study.spec.fields import OneOrMany
+from demograd.words import Labels
 
 Axes = Mapping[str, Sequence[Any]]
 """Field → all values that a study gives it, in the study's order."""
 Point = dict[str, Any]
 """Field → value, of a world or of a cell."""
-WORLD_AXES = ("model", "weights", "seed", "task", "k")
-"""In the order in which worlds are run: those that share a network one after the other."""
-PairedAxis = Literal["model", "weights", "task", "k", "seed", "method"]
+WORLD_AXES = ("model", "weights", "initialisation", "task", "labels", "k", "seed")
+"""In the order in which worlds are run: those that share a network one after the other, and of these the demonstration
+sets of one task."""
+PairedAxis = Literal["model", "weights", "task", "labels", "k", "seed", "method"]
 
 # Methods, weights and models are compared on the same demonstration sets, pair by pair. A rule that took a set away
 # from one of them alone would leave nothing to pair it with.
-_WITH_SEEDS = {"seed", "task", "k"}
+_WITH_SEEDS = {"seed", "task", "labels", "k"}
 
 
 _Texts = Annotated[list[str] | None, OneOrMany()]
@@ -35,9 +37,10 @@ class Exclusion(BaseModel):
     model: _Texts = None
     weights: Annotated[list[Weights] | None, OneOrMany()] = None
     task: _Texts = None
+    labels: Annotated[list[Labels] | None, OneOrMany()] = None
     k: _Numbers = None
     seed: _Numbers = None
-    """Together with `task` and `k` only: everything else is compared on the same demonstration sets."""
+    """Together with `task`, `labels` and `k` only: everything else is compared on the same demonstration sets."""
     method: _Texts = None
     learning_rate: Annotated[list[Real] | None, OneOrMany()] = None
 

@@ -46,17 +46,19 @@ def _is_of_icl(setting: str, metric: str) -> bool:
     return {*METRICS[metric].arguments} <= {"zsl", "icl", "other"}
 
 
-def tuned_scores(group: CellGroup, setting: str, metric: str) -> Scores | None:
-    """A score of FT or a control; None where it was not measured, or FT diverged."""
-    if any(status != "ok" for status in group.status(setting)):
+def tuned_scores(group: CellGroup, setting: str, metric: str, step: int | None = None) -> Scores | None:
+    """A score of FT or a control, after a step or (None) at the end; None where it was not measured, or FT diverged."""
+    if any(status != "ok" for status in group.status(setting, step)):
         return None
     untuned = group.untuned
     if metric in METRICS and METRICS[metric].group == "performance" and "ft" in METRICS[metric].arguments:
-        predicted = zip(untuned.zsl, untuned.icl, group.predicted(setting), strict=True)
+        if setting == Setting.FT_OTHER_SETS:
+            return None
+        predicted = zip(untuned.zsl, untuned.icl, group.predicted(setting, step), strict=True)
         return [compute([metric], {"zsl": zsl, "icl": icl, "ft": ft})[metric] for zsl, icl, ft in predicted]
     if metric == "alpha":
-        return _alpha(group) if setting == Setting.FT else None
-    return group.scores(setting, metric)
+        return _alpha(group) if setting == Setting.FT and step is None else None
+    return group.scores(setting, metric, step)
 
 
 def what_diverged(group: CellGroup, setting: str, metric: str) -> str:

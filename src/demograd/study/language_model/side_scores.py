@@ -6,10 +6,11 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from demograd.statistics import at_equal_size, mean_over_heads
+from demograd.statistics import MatchingTest, at_equal_size, double_difference, match, mean_over_heads
 from demograd.study.language_model.claim_sides import Side, is_tuned
 from demograd.study.language_model.curves import curves_of
 from demograd.study.language_model.groups import CellGroup, WorldGroup
+from demograd.study.language_model.matching import matrix_of, read_matrix
 from demograd.study.language_model.measures import is_asked
 from demograd.study.language_model.scores import (
     Scores,
@@ -52,6 +53,28 @@ def side_scores(same_world: Sequence[WorldGroup], side: Side, at: float | None) 
     return scores(curve[0]) if at is None else read_curve(curve, scores, partial(at_equal_size, at=at))
 
 
+def matching_of(
+    same_world: Sequence[WorldGroup], left: Side, right: Side, at: float | None, margin: float
+) -> MatchingTest:
+    """Matching of two tuned sides that differ in their setting: of FT against the other sets, the diagonal of its
+    matrix; of FT against permuted labels, that of the difference of the two matrices. At the only learning rate, or at
+    one size of the updates."""
+    curve = side_curve(same_world, left)
+    assert curve is not None, "a side that is compared was run"
+
+    def values(side: Side) -> Tensor:
+        assert curve is not None
+        setting, metric = Setting(side["setting"]), side["metric"]
+        read = partial(at_equal_size, at=at) if at is not None else None
+        matrix = matrix_of(curve[0], metric, setting) if read is None else read_matrix(curve, metric, read, setting)
+        assert matrix is not None, "a side that is compared has scores"
+        return matrix
+
+    if right["setting"] == Setting.FT_OTHER_SETS:
+        return match(values(left), margin=margin)
+    return double_difference(values(left), values(right), margin=margin)
+
+
 def why_no_scores(same_world: Sequence[WorldGroup], side: Side) -> str | None:
     """Empty: a side has scores, at one of its rates at least; what diverged or failed, where that is why there are
     none; None where they are not measured."""
@@ -89,6 +112,8 @@ def _network(untuned: WorldGroup) -> tuple[str, str]:
 
 
 def _is_run(study: Study, setting: str) -> bool:
+    if setting == Setting.FT_OTHER_SETS:
+        return study.matching
     return setting == Setting.FT or Setting(setting).control in study.controls
 
 

@@ -69,6 +69,9 @@ def prompt_sizes(prompts: Prompts) -> PromptSizes:
 
 def sequence_sizes(sequences: Sequence[TrainingSequence]) -> Trained:
     """Token counts; the loss of a demonstration counts all of its tokens but BOS, or its answer, which ends it."""
-    sizes = tuple(SequenceSizes(len(sequence.tokens), sum(sequence.loss_mask)) for sequence in sequences)
+    sizes = tuple(
+        SequenceSizes(len(s.tokens), sum(s.loss_mask), 0 if s.answer_start is None else len(s.tokens) - s.answer_start)
+        for s in sequences
+    )
     assert all(all(sequence.loss_mask[-size.learned :]) for sequence, size in zip(sequences, sizes, strict=True))
     return sizes

@@ -25,14 +25,16 @@ from demograd.study.spec.fields import (
 from demograd.study.spec.methods import MethodsByName, make_method, named_methods
 from demograd.study.spec.validation import validated
 from demograd.tasks.sources.cells import label_key
-from demograd.words import Control, Dtype, Weights
+from demograd.words import Control, Dtype, Labels, Weights
 
-Rates = Annotated[list[Positive] | dict[str, Many[Positive]], OneOrMany()]
+RatesOfTask = Annotated[list[Positive] | dict[str, Many[Positive]], OneOrMany()]
+"""For all label words, or by them."""
+Rates = Annotated[list[Positive] | dict[str, RatesOfTask], OneOrMany()]
 """For all tasks, or task by task."""
 
 
 class Study(BaseModel):
-    """A grid of cells: models or checkpoints × weights × k × seeds × tasks × methods × learning rates."""
+    """A grid of cells: models or checkpoints × weights × tasks × labels × k × demonstration sets × methods × rates."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
@@ -48,7 +50,9 @@ class Study(BaseModel):
     """States of one model in order of training, each as `model` takes it; they take `model`'s place. One starting with
     `@` is a revision of `model`, which is then a single one."""
     weights: AtLeastOne[Weights] = [Weights.TRAINED]
-    """States before anything; an untrained one is drawn anew for each seed."""
+    """States before anything."""
+    initialisations: AtLeastOne[Seed] = [0]
+    """Draw untrained weights: each is one network for all demonstration sets."""
     tasks: AtLeastOne[str] = ["sst2"]
     """Built-in names, `hub:owner/name`, files or folders of data, or `cb=FILE`: a built-in task on a file."""
     optional_tasks: Many[str] = []
@@ -69,13 +73,18 @@ class Study(BaseModel):
     """The split that queries come from, of a hub data set or a folder; null: `validation`, where there is one."""
     encoding: str | None = None
     """The encoding of CSV, TSV and JSON files, as latin-1 or utf-16; null: UTF-8, or what a byte-order mark says."""
+    labels: AtLeastOne[Labels] = [Labels.GOLD]
+    """The label words of demonstrations: the task's own; `abstract`: A, B, C …, so that what ICL gains is learned from
+    the demonstrations; `random`: each demonstration's label is drawn anew, so that what it gains is recognised."""
+    label_seed: Seed = 0
+    """Draws which class is A."""
     k: AtLeastOne[Count] = [16]
     """Demonstrations."""
-    seeds: Annotated[list[Seed] | dict[str, Many[Seed]], OneOrMany()] = [0, 1, 2, 3, 4]
-    """Demonstration sets, for all tasks or task by task."""
+    seeds: Annotated[list[Seed] | dict[str, Many[Seed]], OneOrMany()] = [*range(8)]
+    """Demonstration sets, for all tasks or task by task; no two sets of a task share a text."""
     permutations: AtLeastOne[Order] = [0]
     """The order of the demonstrations, by its number: one for all seeds, or one per seed."""
-    balanced: bool = False
+    balanced: bool = True
     """Draw as many demonstrations of each class."""
     queries: Count | dict[str, Count] = 100
     """Test examples, for all tasks or task by task."""
@@ -86,16 +95,22 @@ class Study(BaseModel):
     )
     """Names of `demograd list methods`; or name → options, with a `kind` such as GD or LCGD for a name of one's own."""
     learning_rates: dict[str, Annotated[list[Positive] | dict[str, Rates], OneOrMany()]] = {}
-    """Per method, for all tasks, task by task, or model by model; where none is named, the rate that the shipped sweep
-    chose."""
+    """Per method, for all tasks, or by model, task and labels, in this order; where none is named, the rate that the
+    shipped sweep chose."""
     exclude: list[Exclusion] = []
     """Rules that take cells out of the grid: `{weights: no_training, task: agnews}` takes those that match all of
     it."""
     pair: list[list[PairedAxis]] = []
     """Rules that go through lists together instead of multiplying them: `[task, k]` takes the first task with the first
     k, the second with the second, and so on."""
-    controls: Many[Control] = [Control.OTHER_DEMONSTRATIONS, Control.PERMUTED_LABELS]
-    """Other data that FT is trained on, for the specificity."""
+    matching: bool = True
+    """Score ICL on every demonstration set against FT on every other: is FT on a set what ICL does with that set?"""
+    specificity_margin: Positive = 0.1
+    """A specific share (specificity / matched score) shown to be smaller than this is called not specific."""
+    controls: Many[Literal[Control.PERMUTED_LABELS, Control.OTHER_TASK]] = [Control.PERMUTED_LABELS]
+    """Other data that FT is trained on; other demonstrations of the task are those of `matching`."""
+    observe_at: Many[Count] = []
+    """Steps of fine-tuning after which FT is observed besides its end: learning along the way."""
     measures: AtLeastOne[str] = ["similarity"]
     """Groups of metrics, see `demograd list measures`."""
     selections: AtLeastOne[Literal["all", "corrected"]] = ["all"]
@@ -150,7 +165,18 @@ class Study(BaseModel):
                 raise unknown_name("measures", name, registered, "Choose among these")
         return names
 
-    @field_validator("weights", "tasks", "k", "controls", "measures", "selections", "checkpoints")
+    @field_validator(
+        "weights",
+        "initialisations",
+        "tasks",
+        "labels",
+        "k",
+        "controls",
+        "observe_at",
+        "measures",
+        "selections",
+        "checkpoints",
+    )
     @classmethod
     def _no_repeats(cls, values: list[Any]) -> list[Any]:
         if len(set(values)) != len(values):
@@ -256,7 +282,9 @@ class Study(BaseModel):
         return {
             "model": self.models,
             "weights": list(self.weights),
+            "initialisation": self.initialisations,
             "task": self.tasks,
+            "labels": list(self.labels),
             "k": self.k,
             "seed": [*seeds],
             "method": [*self.methods],
@@ -289,22 +317,26 @@ class Study(BaseModel):
         axes = self.axes
         for values in product(*(axes[name] for name in WORLD_AXES)):
             world = dict(zip(WORLD_AXES, values, strict=True))
-            if world["seed"] in self.seeds_of(world["task"]):
+            if world["seed"] in self.seeds_of(world["task"]) and self._is_initialised(world):
                 yield world
+
+    def _is_initialised(self, world: Point) -> bool:
+        """Whether the weights have such an initialisation: trained ones have one, which no seed draws."""
+        return world["weights"] != Weights.TRAINED or world["initialisation"] == self.initialisations[0]
 
     def _cells_in(self, world: Point) -> Iterator[Point]:
         """A method for which no rate is named yet has one cell, without a rate."""
         for method in self.methods:
-            rates = self.rates_of(world["model"], world["task"], method)
+            rates = self.rates_of(world["model"], world["task"], world["labels"], method)
             for rate in rates if rates is not None else ():
                 yield {**world, "method": method, "learning_rate": rate}
             if rates is None:
                 yield {**world, "method": method}
 
-    def rates_of(self, model: str, task: str, method: str) -> list[float] | None:
+    def rates_of(self, model: str, task: str, labels: Labels, method: str) -> list[float] | None:
         """A method's learning rates in some worlds; None where the study names none."""
         rates: Any = self.learning_rates.get(method)
-        for name in (model, task):  # a mapping may be from models, from tasks, or from models and then from tasks
+        for name in (model, task, labels):  # a mapping may be from any of them, in this order
             rates = rates.get(name, rates) if isinstance(rates, dict) else rates
         return rates if isinstance(rates, list) else None
 

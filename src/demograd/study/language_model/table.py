@@ -8,13 +8,15 @@ from torch import Tensor
 
 from demograd.metrics import METRICS, noise_ceiling, selected, specificity
 from demograd.statistics import aggregate
-from demograd.study.language_model.curves import curve_rows
+from demograd.study.language_model.curves import curve_rows, learning_rows
 from demograd.study.language_model.groups import CellGroup, WorldGroup, by_task_and_k, failed_groups, untuned_groups
 from demograd.study.language_model.keys import read_inputs
+from demograd.study.language_model.matching import ceiling_rows, matrix_of, specificity_row, specificity_rows
 from demograd.study.language_model.measures import (
     NETWORK_MEASURES,
     is_asked,
     is_measured,
+    matched_metrics,
     metrics_of_demonstrations,
     metrics_of_fine_tuning,
 )
@@ -35,6 +37,7 @@ def rows_of(study: Study, folder: RunFolder) -> Iterator[Row]:
         yield from (_completed(study, untuned, row) for row in _untuned(study, untuned))
         for group in untuned.groups:
             yield from (_completed(study, untuned, row) for row in _fine_tuning(study, group))
+        yield from (_completed(study, untuned, row) for row in learning_rows(study, untuned))
     for untuned in failed_groups(study, folder):
         yield from (_completed(study, untuned, row) for row in _not_observed(study, untuned))
     for same_world in by_task_and_k(study, folder):
@@ -50,7 +53,9 @@ def _completed(study: Study, untuned: WorldGroup, row: Row) -> Row:
         row,
         model=world.model,
         weights=world.weights,
+        initialisation=None if world.weights == Weights.TRAINED else world.initialisation,
         task=world.task,
+        labels=world.labels,
         k=world.k,
         record_at=study.record_at,
         dtype=study.dtype,
@@ -65,6 +70,7 @@ def _untuned(study: Study, untuned: WorldGroup) -> Iterator[Row]:
         yield replace(row, setting=Setting.ZSL)
     for row in performance(untuned.seeds, untuned.icl):
         yield replace(row, setting=Setting.ICL)
+    yield from ceiling_rows(study, untuned)
     for setting in (Setting.ICL, Setting.ICL_REORDERED):
         for name, metric in METRICS.items():
             if is_measured(study, name):
@@ -90,6 +96,14 @@ def _fine_tuning(study: Study, group: CellGroup) -> Iterator[Row]:
         yield from _tuned_rows(study, group, replace(tuned, setting=control.setting if control else Setting.FT))
         if control is not None:
             yield from _specificities(study, group, replace(tuned, versus=control))
+    if study.matching:
+        for metric in matched_metrics(study):
+            if (scores := tuned_scores(group, Setting.FT_OTHER_SETS, metric)) is not None:
+                mismatched = replace(tuned, setting=Setting.FT_OTHER_SETS, metric=metric)
+                yield from similarity(group.untuned.seeds, mismatched, scores)
+        yield from specificity_rows(study, group, tuned)
+    for step in group.steps:
+        yield from _along(study, group, replace(tuned, step=step))
 
 
 def _method_of(study: Study, group: CellGroup) -> Row:
@@ -116,6 +130,22 @@ def _tuned_rows(study: Study, group: CellGroup, tuned: Row) -> Iterator[Row]:
     yield from (tuned | row for row in _steps(group, setting))
     if "corrected" in study.selections:
         yield from _corrected(group, tuned, metrics)
+
+
+def _along(study: Study, group: CellGroup, tuned: Row) -> Iterator[Row]:
+    """What FT has learned, and its scores, after a step before its last: over all demonstration sets and layers."""
+    statuses = group.status(Setting.FT, tuned.step)
+    if any(status != "ok" for status in statuses):
+        yield from _without_numbers(tuned, group.untuned.seeds, statuses, metrics_of_fine_tuning(study))
+        return
+    yield from (tuned | row for row in performance_over(group.predicted(Setting.FT, tuned.step)))
+    for metric in metrics_of_fine_tuning(study):
+        if (scores := tuned_scores(group, Setting.FT, metric, tuned.step)) is not None:
+            over_all = similarity(group.untuned.seeds, replace(tuned, metric=metric), scores)
+            yield from (row for row in over_all if row.layer is None and row.seed is None)
+        if (values := matrix_of(group, metric, step=tuned.step)) is not None:
+            score = replace(tuned, metric=metric, versus=Control.OTHER_SETS)
+            yield specificity_row(score, values, study.specificity_margin)
 
 
 def _specificities(study: Study, group: CellGroup, tuned: Row) -> Iterator[Row]:
@@ -182,7 +212,7 @@ def _network_rows(study: Study, folder: RunFolder) -> Iterator[Row]:
             model=model,
             weights=weights,
             dtype=study.dtype,
-            seed=None if weights == Weights.TRAINED else initialisation,
+            initialisation=None if weights == Weights.TRAINED else initialisation,
             metric=NETWORK_MEASURES[unit.measure],
         )
         record = load_or_failed(folder, unit.key)

@@ -1,17 +1,34 @@
-"""The units of a study of language models: measures of a network, observations of prompts, fine-tunings (cells)."""
+"""The units of a study of language models: measures of a network, observations of prompts, fine-tunings (cells on all
+demonstration sets of a group)."""
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import groupby
 from typing import ClassVar
 
 from demograd.errors import UserError
 from demograd.metrics import METRICS
 from demograd.models import Model
 from demograd.observe import Observation
-from demograd.study.language_model.cell import Progress, measure, measure_orders, observe_aligned, observe_untuned
+from demograd.study.language_model.cell import (
+    ObservedSet,
+    Progress,
+    measure,
+    measure_orders,
+    observe_aligned,
+    observe_untuned,
+)
 from demograd.study.language_model.grid import Cell, World, cells_by_world, networks
-from demograd.study.language_model.keys import Inputs, cell_key, network_key, observation_key, untuned_key
+from demograd.study.language_model.keys import (
+    Inputs,
+    cell_key,
+    fine_tuning_key,
+    network_key,
+    observation_key,
+    orders_key,
+    world_key,
+)
 from demograd.study.language_model.measures import NETWORK_MEASURES
 from demograd.study.language_model.networks import Network, label, loaded, measure_network, network_of
 from demograd.study.language_model.prompts import Prepared
@@ -43,7 +60,7 @@ class NetworkMeasurement(Unit):
 
 @dataclass(frozen=True, eq=False)
 class PromptObservations(Unit):
-    """ZSL and ICL of a world, and ICL under other orders of the demonstrations: what all its cells need."""
+    """ZSL and ICL of a world: what all cells on its demonstration set need, and matching of every other set."""
 
     kind: ClassVar[str] = "world"
     key: str
@@ -53,13 +70,11 @@ class PromptObservations(Unit):
     """Fingerprint of the pretrained network."""
     zsl_key: str
     icl_key: str
-    orders_key: str | None
-    """None: the study looks at no other order."""
     versions: Mapping[str, int | str] = field(default_factory=dict, repr=False)
     """`metric NAME` and `measure NAME` → version, as its keys and those of its cells have them."""
     prepared: Prepared | None = field(default=None, repr=False)
     """The token ids, where it is computed."""
-    _held: list[tuple[Observation, Observation]] = field(init=False, repr=False, default_factory=list)
+    _cached: list[tuple[Observation, Observation]] = field(init=False, repr=False, default_factory=list)
     """ZSL and ICL, once they are read or observed."""
 
     def __str__(self) -> str:
@@ -67,27 +82,22 @@ class PromptObservations(Unit):
 
     @property
     def batch(self) -> Hashable:
-        return self.world
+        return self.world.group
 
     def is_done(self, folder: RunFolder) -> bool:
-        observed = all(map(folder.has_observation, (self.zsl_key, self.icl_key)))
-        return observed and (self.orders_key is None or folder.has_cell(self.orders_key))
+        return all(map(folder.has_observation, (self.zsl_key, self.icl_key)))
 
     def compute(self, folder: RunFolder, watch: JobWatch) -> None:
-        """Read or observe ZSL and ICL, for the cells that follow; keep the scores of other orders."""
+        """Read or observe ZSL and ICL, for the cells that follow."""
         _require_metrics(self.versions)
-        zsl, icl = self.observed(folder, watch)
-        if self.orders_key is not None and not folder.has_cell(self.orders_key):
-            progress = _progress(watch, str(self))
-            record = measure_orders(self.study, self.model(), self.prompts, zsl, icl, progress)
-            folder.save_cell(self.orders_key, record)
+        self.observed(folder, watch)
 
-    def observed(self, folder: RunFolder, watch: JobWatch) -> tuple[Observation, Observation]:
-        """ZSL and ICL, observed where the folder does not have them; held for all cells of the batch."""
-        if not self._held:
+    def observed(self, folder: RunFolder, watch: JobWatch) -> ObservedSet:
+        """ZSL and ICL, observed where the folder does not have them; cached for all cells of the batch."""
+        if not self._cached:
             zsl = self._observation("ZSL", self.zsl_key, folder, watch)
-            self._held.append((zsl, self._observation("ICL", self.icl_key, folder, watch)))
-        return self._held[0]
+            self._cached.append((zsl, self._observation("ICL", self.icl_key, folder, watch)))
+        return ObservedSet(self.prompts, *self._cached[0], aligned_zsl=lambda: self.aligned_zsl)
 
     @cached_property
     def aligned_zsl(self) -> Observation:
@@ -116,71 +126,130 @@ class PromptObservations(Unit):
 
 
 @dataclass(frozen=True, eq=False)
-class FineTuning(Unit):
-    """A cell: fine-tune on the demonstrations and on the controls, observe, and score against ICL."""
+class Orders(Unit):
+    """ICL under other orders of one demonstration set's demonstrations."""
 
-    kind: ClassVar[str] = "cell"
+    kind: ClassVar[str] = "reordering"
     key: str
-    study: Study = field(repr=False)
-    cell: Cell
-    observations: PromptObservations
+    observations: tuple[PromptObservations, ...]
+    """The worlds of all demonstration sets of its group."""
+    place: int
+    """The place of its own among them."""
 
     def __str__(self) -> str:
-        return str(self.cell)
+        return f"{self.own.world} · other orders"
+
+    @property
+    def own(self) -> PromptObservations:
+        """The world whose demonstrations are reordered."""
+        return self.observations[self.place]
 
     @property
     def needs(self) -> Sequence[Unit]:
-        return (self.observations,)
+        return self.observations
 
     @property
     def batch(self) -> Hashable:
-        return self.observations.batch
+        return self.own.batch
 
     def compute(self, folder: RunFolder, watch: JobWatch) -> None:
-        """A setting that diverges is recorded as that, and said."""
-        _require_metrics(self.observations.versions)
-        observations = self.observations
-        zsl, icl = observations.observed(folder, watch)
-        method = self.study.method(self.cell.method, self.cell.learning_rate)
-        record = measure(
-            self.study,
-            observations.model(),
-            observations.prompts,
-            method,
-            zsl,
-            icl,
-            lambda: observations.aligned_zsl,
-            _progress(watch, str(self)),
+        """Observe, and keep the scores."""
+        _require_metrics(self.own.versions)
+        observed = [unit.observed(folder, watch) for unit in self.observations]
+        own = self.own
+        folder.save_cell(
+            self.key, measure_orders(own.study, own.model(), observed, self.place, _progress(watch, str(own)))
         )
-        folder.save_cell(self.key, record)
-        for setting, facts in record.facts["settings"].items():
-            if facts["status"] != "ok":
-                watch.say(f"{self}, {setting}: {facts['status']}")
+
+
+@dataclass(frozen=True, eq=False)
+class FineTuning(Unit):
+    """Cells that differ in their demonstration set alone: fine-tune on every set and on its controls, all together,
+    observe, and score each against ICL on every set."""
+
+    kind: ClassVar[str] = "fine-tuning"
+    key: str
+    study: Study = field(repr=False)
+    cells: tuple[Cell, ...]
+    """One for each demonstration set."""
+    cell_keys: tuple[str, ...] = field(repr=False)
+    """Names the file of each."""
+    observations: tuple[PromptObservations, ...] = field(repr=False)
+    """The world of each."""
+
+    def __str__(self) -> str:
+        cell = self.cells[0]
+        return f"{cell.world.without_set} · {cell.method} {cell.learning_rate:g}"
+
+    @property
+    def needs(self) -> Sequence[Unit]:
+        return self.observations
+
+    @property
+    def batch(self) -> Hashable:
+        return self.observations[0].batch
+
+    def is_done(self, folder: RunFolder) -> bool:
+        return all(map(folder.has_cell, self.cell_keys))
+
+    def compute(self, folder: RunFolder, watch: JobWatch) -> None:
+        """Compute the cells that the folder lacks, each kept once it is scored; a setting that diverges is recorded as
+        that, and said."""
+        first = self.observations[0]
+        _require_metrics(first.versions)
+        observed = [unit.observed(folder, watch) for unit in self.observations]
+        places = [place for place, key in enumerate(self.cell_keys) if not folder.has_cell(key)]
+        method = self.study.method(self.cells[0].method, self.cells[0].learning_rate)
+        records = measure(self.study, first.model(), observed, places, method, _progress(watch, str(self)), watch.say)
+        for place, record in records:
+            folder.save_cell(self.cell_keys[place], record)
+            for setting, facts in record.facts["settings"].items():
+                if facts["status"] != "ok":
+                    watch.say(f"{self.cells[place]}, {setting}: {facts['status']}")
 
 
 def units_of(study: Study, inputs: Inputs) -> Iterator[Unit]:
-    """All units of a study, network by network: what is measured on it alone, then world by world what all cells need,
+    """All units of a study, network by network: what is measured on it alone, then group by group what all cells need,
     and the cells."""
     cells = cells_by_world(study)
     for network, worlds in networks(study).items():
         yield from _network_measurements(study, network, inputs)
-        for world in worlds:
-            observations = _prompt_observations(study, world, inputs)
-            yield observations
-            yield from (FineTuning(cell_key(study, cell, inputs), study, cell, observations) for cell in cells[world])
+        for _, group in groupby(worlds, key=lambda world: world.group):
+            yield from _units_of_group(study, [*group], cells, inputs)
+
+
+def _units_of_group(
+    study: Study, worlds: Sequence[World], cells: Mapping[World, Sequence[Cell]], inputs: Inputs
+) -> Iterator[Unit]:
+    """The units of worlds that differ in their demonstration set alone."""
+    observations = tuple(_prompt_observations(study, world, inputs) for world in worlds)
+    yield from observations
+    if {"reordering", "order_sensitivity"} & set(study.measures):
+        for place, world in enumerate(worlds):
+            yield Orders(orders_key(study, world, worlds, inputs), observations, place)
+    # every set has the same methods and rates: no rule takes a set away from some of them
+    for same_method in zip(*(cells[world] for world in worlds), strict=True):
+        keys = tuple(cell_key(study, cell, worlds, inputs) for cell in same_method)
+        yield FineTuning(fine_tuning_key(same_method[0], keys, inputs), study, same_method, keys, observations)
 
 
 def equipped(units: Sequence[Unit], prepared: Callable[[World], Prepared]) -> list[Unit]:
-    """The units of a batch with the token ids of their world."""
-    first = units[0]
-    if isinstance(first, NetworkMeasurement):
-        return [*units]
-    observations = first.observations if isinstance(first, FineTuning) else first
-    assert isinstance(observations, PromptObservations)
-    with_prompts = replace(observations, prepared=prepared(observations.world))
-    return [
-        replace(unit, observations=with_prompts) if isinstance(unit, FineTuning) else with_prompts for unit in units
-    ]
+    """The units of a batch with the token ids of their worlds."""
+    worlds = {unit.world: unit for unit in units if isinstance(unit, PromptObservations)}
+    for unit in units:
+        if isinstance(unit, FineTuning | Orders):
+            worlds |= {observations.world: observations for observations in unit.observations}
+    with_prompts = {world: replace(observations, prepared=prepared(world)) for world, observations in worlds.items()}
+
+    def equip(unit: Unit) -> Unit:
+        if isinstance(unit, PromptObservations):
+            return with_prompts[unit.world]
+        if isinstance(unit, FineTuning | Orders):
+            observations = tuple(with_prompts[observations.world] for observations in unit.observations)
+            return replace(unit, observations=observations)
+        return unit
+
+    return [equip(unit) for unit in units]
 
 
 def _network_measurements(study: Study, network: Network, inputs: Inputs) -> Iterator[NetworkMeasurement]:
@@ -191,15 +260,13 @@ def _network_measurements(study: Study, network: Network, inputs: Inputs) -> Ite
 
 
 def _prompt_observations(study: Study, world: World, inputs: Inputs) -> PromptObservations:
-    looks_at_orders = {"reordering", "order_sensitivity"} & set(study.measures)
     return PromptObservations(
-        key=untuned_key(study, world, "world", inputs),
+        key=world_key(study, world, inputs),
         study=study,
         world=world,
         fingerprint=inputs.networks[world.model],
         zsl_key=observation_key(study, world, "ZSL", inputs),
         icl_key=observation_key(study, world, "ICL", inputs),
-        orders_key=untuned_key(study, world, "orders", inputs) if looks_at_orders else None,
         versions=inputs.versions,
     )
 

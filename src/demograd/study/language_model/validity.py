@@ -16,7 +16,7 @@ from demograd.study.language_model.groups import CellGroup, WorldGroup, untuned_
 from demograd.study.language_model.measures import metrics_of_fine_tuning
 from demograd.study.language_model.spec import Study
 from demograd.study.store.folder import RunFolder
-from demograd.words import Setting
+from demograd.words import Setting, task_label
 
 ALWAYS_SHOWN = ("sim_aou", "sim_am_delta")
 """Scores whose share of missing values is told even where it is small."""
@@ -27,7 +27,15 @@ def check_validity(study: Study, folder: RunFolder) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     for untuned in untuned_groups(study, folder):
         world = untuned.world
-        about = {"model": world.model, "weights": world.weights, "task": world.task, "k": world.k, "method": None}
+        about = {
+            "model": world.model,
+            "weights": world.weights,
+            "initialisation": world.initialisation,
+            "task": world.task,
+            "labels": world.labels,
+            "k": world.k,
+            "method": None,
+        }
         rows += [{**about, **row} for row in _of_observations(untuned)]
         for group in untuned.groups:
             rows += [{**about, **row} for row in _of_updates(study, group)]
@@ -38,7 +46,8 @@ def check_validity(study: Study, folder: RunFolder) -> list[dict[str, Any]]:
 def gates_in_words(rows: list[dict[str, Any]]) -> list[str]:
     """`smollm2-135m, trained, sst2, k 6, GD 0.001: fine-tuning learned nothing here, …`: what each gate said."""
     return [
-        f"{row['model']}, {row['weights']}, {row['task']}, k {row['k']}{', ' * bool(row['method'])}"
+        f"{row['model']}, {row['weights']}, {task_label(row['task'], row['labels'])}, k {row['k']}"
+        f"{', ' * bool(row['method'])}"
         f"{row['method'] or ''}: {row['message']}"
         for row in rows
         if row["check"] in ("in_context_learning", "fine_tuning")

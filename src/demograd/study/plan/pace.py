@@ -58,7 +58,7 @@ class Pace:
             method = study.method(tuning.method, tuning.learning_rate)
             tuned = sum(training(blueprint, trained, method).total for trained in tuning.trained)
             after = self.observing.get(tuning.method, self.observing["FT"]) * observing(blueprint, tuning.after).total
-            seconds += tuning.rates * self.tuning[tuning.method] * tuned + tuning.count * after
+            seconds += tuning.rates * self.tuning[tuning.method] * tuned + tuning.observations * after
         return seconds
 
 

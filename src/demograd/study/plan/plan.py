@@ -1,10 +1,11 @@
 """A study before it is run: its cells, operations, memory, and time here and on several workers."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from heapq import heapify, heapreplace
+from itertools import groupby
 
 import torch
 
@@ -33,7 +34,7 @@ MASTER = 4
 
 @dataclass(frozen=True)
 class PlannedJob:
-    """A world's work, or a measure of a network alone."""
+    """The work in worlds that share a matrix, or a measure of a network alone."""
 
     network: Network
     seconds: float
@@ -77,13 +78,14 @@ class Plan:
             for tuning in world_work.tunings:
                 method = self.study.method(tuning.method, tuning.learning_rate)
                 for trained in tuning.trained:
-                    flops = training(blueprint, trained, method) + observing(blueprint, tuning.after)
-                    whole += flops.times(tuning.rates)
+                    whole += training(blueprint, trained, method).times(tuning.rates)
+                whole += observing(blueprint, tuning.after).times(tuning.observations)
         return whole
 
     @cached_property
     def jobs(self) -> list[PlannedJob]:
-        """Every network's measures and every world's work, in the order in which they are handed out."""
+        """Every network's measures and the work of every group of worlds, in the order in which they are handed
+        out."""
         of_network: dict[Network, list[PlannedJob]] = {
             network: [
                 PlannedJob(network, measuring_seconds(self.study, self.blueprints[network[0]], measure))
@@ -91,10 +93,12 @@ class Plan:
             ]
             for network in self.networks
         }
-        for world_work in self.work:
-            model = world_work.world.model
-            seconds = self.paces[model].seconds(self.study, self.blueprints[model], world_work)
-            of_network[world_work.network].append(PlannedJob(world_work.network, seconds))
+        for _, group in groupby(self.work, key=lambda world_work: world_work.world.group):
+            works = list(group)
+            model, network = works[0].world.model, works[0].network
+            pace, blueprint = self.paces[model], self.blueprints[model]
+            seconds = sum(pace.seconds(self.study, blueprint, world_work) for world_work in works)
+            of_network[network].append(PlannedJob(network, seconds))
         return [job for jobs in of_network.values() for job in jobs]
 
     def loading(self, network: Network) -> float:
@@ -159,14 +163,14 @@ def _sample(study: Study, work: Sequence[WorldWork], sets: DemonstrationSets) ->
 
 
 def _table_seconds(study: Study, work: Sequence[WorldWork], blueprints: Mapping[str, Blueprint]) -> float:
-    """Intervals are resampled for every score, layer by layer: one score is timed, and the others are counted."""
+    """Every score has an interval, layer by layer: one score is timed, and the others are counted."""
     if not work:
         return 0.0
-    groups: dict[tuple[str, str, str, int, str], tuple[int, set[int]]] = {}
+    groups: dict[tuple[Hashable, str], tuple[int, set[int]]] = {}
     for world_work in work:
         world = world_work.world
         for tuning in world_work.tunings:
-            group = (world.model, world.weights, world.task, world.k, tuning.method)
+            group = (world.group, tuning.method)
             groups.setdefault(group, (tuning.rates, set()))[1].add(world.seed)
     sets = max((len(seeds) for _, seeds in groups.values()), default=1)
     world = work[0].world
@@ -176,9 +180,8 @@ def _table_seconds(study: Study, work: Sequence[WorldWork], blueprints: Mapping[
     list(similarity(list(range(sets)), Row(metric="sim_aou"), scores))
     once = time.perf_counter() - started
     metrics = len(metrics_of_fine_tuning(study))
-    scores_per_rate = metrics * (
-        1 + 2 * len(study.controls)
-    )  # of FT, of each control, and the difference between the two
+    # of FT, of each control, and the difference between the two; of the other sets, and matching
+    scores_per_rate = metrics * (1 + 2 * len(study.controls) + 2 * study.matching)
     return once * scores_per_rate * sum(rates for rates, _ in groups.values())
 
 

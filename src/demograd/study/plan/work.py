@@ -29,12 +29,14 @@ class Tuning:
     """How many there are."""
     trained: tuple[Trained, ...]
     """Training data at each rate: demonstrations, controls', and other orders of the demonstrations."""
+    stops: int
+    """After how many steps FT is observed besides its end."""
     after: PromptSizes
 
     @property
-    def count(self) -> int:
-        """How many fine-tunings."""
-        return self.rates * len(self.trained)
+    def observations(self) -> int:
+        """How often tuned networks are observed."""
+        return self.rates * (len(self.trained) + self.stops)
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ def work_of(study: Study, todo: Mapping[World, Iterable[Cell]], sizes: Callable[
     for world, cells in todo.items():
         lengths = sizes(world)
         observations = [Observing("ICL", prompts) for prompts in lengths.icl]
-        of_zsl = (*network_of(world), world.task, *((world.k, world.seed) if study.align_positions else ()))
+        of_zsl = (*network_of(world), world.task, *((world.labels, world.k) if study.align_positions else ()))
         if of_zsl not in zsl_done:
             observations.insert(0, Observing("ZSL", lengths.zsl))
             zsl_done.add(of_zsl)
@@ -76,8 +78,15 @@ def work_of(study: Study, todo: Mapping[World, Iterable[Cell]], sizes: Callable[
         for cell in cells:
             rates.setdefault(cell.method, []).append(cell.learning_rate)
         tunings = [
-            Tuning(method, learning_rates[0], len(learning_rates), trained, lengths.zsl)
+            Tuning(method, learning_rates[0], len(learning_rates), trained, _stops(study, method, lengths), lengths.zsl)
             for method, learning_rates in rates.items()
         ]
         work.append(WorldWork(world, observations, tunings))
     return work
+
+
+def _stops(study: Study, name: str, sizes: Sizes) -> int:
+    """How many of the steps after which FT is observed come before its last, with a step per demonstration."""
+    method = study.method(name, 1.0)
+    steps = method.epochs * (1 if getattr(method, "step", "") == "batch" else len(sizes.training[0]))
+    return sum(step < steps for step in study.observe_at)

@@ -85,13 +85,14 @@ def failed_keys(folder: RunFolder) -> set[str]:
     return {file.stem for file in (folder.path / "failures").glob("*.json")}
 
 
-def load_or_failed(folder: RunFolder, key: str, settings: Iterable[str] = ()) -> CellRecord:
-    """A finished cell; a failed one has no numbers, and the failure as the status of all its settings."""
-    failure = None if folder.has_cell(key) else _read(folder, key)
-    if failure is None:
+def load_or_failed(folder: RunFolder, key: str, settings: Iterable[str] = (), failure: str | None = None) -> CellRecord:
+    """A finished cell; a failed one has no numbers, and the failure as the status of all its settings; `failure`: the
+    key that names its failure, where that is not its own."""
+    failed = None if folder.has_cell(key) else _read(folder, failure or key)
+    if failed is None:
         return folder.load_cell(key)
-    why = {"status": failure.status, "losses": [], "gradient_norms": []}
-    return CellRecord({}, {"failed": failure.status, "settings": dict.fromkeys(settings, why)})
+    why = {"status": failed.status, "losses": [], "gradient_norms": []}
+    return CellRecord({}, {"failed": failed.status, "settings": dict.fromkeys(settings, why)})
 
 
 def forget(folder: RunFolder, keys: Iterable[str]) -> None:
