@@ -4,13 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
-import pandas as pd
 import pytest
 from pydantic import BaseModel
 
 from demograd import UserError, read_study
 from demograd.study import Study, SyntheticStudy, make_study, preset_names
-from demograd.study.spec.learning_rates import TABLE, best_rate, resolved
+from demograd.study.spec.learning_rates import resolved
 from demograd.study.spec.validation import members, validated
 from demograd.tasks.prompts import MOST_ORDERS
 
@@ -150,30 +149,6 @@ def test_a_released_run_has_its_own_sizes_and_rates(name: str) -> None:
     assert (study.model, study.k, study.separator) == ("KoboldAI/fairseq-dense-1.3B", [32], "eos")
     assert [study.permutation_of("mr", seed) for seed in study.seeds_of("mr")] == [0, 1, 2]
     assert study.queries_of("cb") == 56 and resolved(study)[0].learning_rates["GD"]["cb"] == [0.08]
-
-
-def test_the_rule_takes_the_best_held_out_likelihood_and_no_rate_that_diverged() -> None:
-    rows = [(0, 0.1, -3.0), (1, 0.1, -1.0), (0, 0.2, -1.9), (1, 0.2, -1.9), (0, 0.3, -0.1), (1, 0.3, None), (0, 0.4, 0)]
-    table = pd.DataFrame(rows, columns=["seed", "learning_rate", "label_log_likelihood"]).assign(task="sst2")
-    assert best_rate(table) == 0.2  # 0.3 diverged on a set, 0.4 was not run on one
-
-
-def test_the_rule_holds_where_tasks_were_swept_on_different_numbers_of_sets() -> None:
-    of_mr = [("mr", 0, 0.1, -3.0), ("mr", 1, 0.1, -2.0), ("mr", 0, 0.2, -1.0), ("mr", 1, 0.2, -1.0)]
-    rows = [*of_mr, ("subj", 0, 0.1, -1.0), ("subj", 0, 0.2, -2.0)]
-    table = pd.DataFrame(rows, columns=["task", "seed", "learning_rate", "label_log_likelihood"])
-    assert best_rate(table) == 0.2  # a mean of -4 / 3 over three sets, against -2
-
-
-def test_the_shipped_rates_are_the_rule_applied_to_the_shipped_sweep() -> None:
-    sweep = pd.read_csv(TABLE)
-    study, _ = resolved(read_study("quickstart"))
-    for method in study.methods:
-        rows = sweep[(sweep.task == "sst2") & (sweep.method == method)]
-        means = rows.groupby("learning_rate").label_log_likelihood.mean()
-        assert study.learning_rates[method] == {"sst2": [means.idxmax()]}
-        # a rate at the edge of the grid would say that the best one may lie outside
-        assert means.idxmax() not in (means.index.min(), means.index.max())
 
 
 def test_a_model_that_was_not_swept_needs_rates() -> None:

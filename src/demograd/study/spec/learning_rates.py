@@ -1,19 +1,42 @@
-"""Default learning rates: chosen by the held-out label log-likelihood of a sweep that ships as a table."""
+"""Default learning rates, from a sweep that ships as a table: there fine-tuning's update is as large as ICL's."""
 
+from collections import defaultdict
+from itertools import pairwise
+from math import exp, inf, log
 from pathlib import Path
-from typing import Any
+from statistics import fmean
+from typing import Any, NamedTuple
 
 import pandas as pd
 
 from demograd.errors import UserError
 from demograd.study.language_model.spec import Rates, Study, make_study
 from demograd.study.spec.methods import named_methods
+from demograd.words import Labels
+
+COLUMNS = (
+    "model",
+    "task",
+    "labels",
+    "method",
+    "k",
+    "seed",
+    "queries",
+    "bos",
+    "learning_rate",
+    "update_size_ratio",
+    "likelihood_among_labels",
+    "auc",
+    "status",
+)
+"""`update_size_ratio`: median of ‖u_FT‖ / ‖u_ICL‖ over tuning queries and layers, ICL with the same demonstrations.
+`likelihood_among_labels`: mean log-probability of the gold label among the label words, in nats. `status`: `ok`,
+`diverged`, or `missing` (no update of ICL is above resolution); numbers are empty unless it is `ok`."""
 
 TABLE = Path(__file__).parent / "learning_rates.csv"
-"""Columns: model, task, method, k, seed, queries, learning_rate, label_log_likelihood (mean over held-out tuning
-queries; empty where it diverged). Made by `benchmarks/sweep_learning_rates.py`."""
+"""One row per fine-tuning, with these columns. Made by `benchmarks/sweep_learning_rates.py`."""
 
-RULE = "highest held-out label log-likelihood, mean over the sweep's tasks and demonstration sets"
+RULE = "median ‖u_FT‖ / ‖u_ICL‖ of 1 on these queries, between two rates that were run; geometric mean over sets"
 
 
 def _of_model(study: Study, model: str, method: str) -> Rates:
@@ -36,13 +59,13 @@ def resolved(study: Study) -> tuple[Study, dict[str, str]]:
                 model: {task: _swept(study, model, task, method) for task in study.tasks} for model in _swept_as(study)
             }
             best: dict[str, dict[str, list[float]]] = {
-                model: {task: [best_rate(rows)] for task, rows in by_task.items()} for model, by_task in swept.items()
+                model: {task: [default.rate] for task, default in by_task.items()} for model, by_task in swept.items()
             }
             filled[method] = {**best} if len(best) > 1 else {**best[next(iter(best))]}
             about = "; ".join(
-                f"{model + ', ' if len(swept) > 1 else ''}{task} from {_described(rows)}"
+                f"{model + ', ' if len(swept) > 1 else ''}{default.source}"
                 for model, by_task in swept.items()
-                for task, rows in by_task.items()
+                for default in by_task.values()
             )
             sources[method] = (
                 f"chosen by a sweep on tuning queries that no result uses, trained weights ({about}): {RULE}"
@@ -77,36 +100,125 @@ def _require_all(study: Study, method: str) -> None:
         )
 
 
-def _swept(study: Study, model: str, task: str, method: str) -> pd.DataFrame:
-    """The sweep's rows for a task, or those of all its tasks where it has none for this one."""
-    sweep = pd.read_csv(TABLE)
-    of_model = sweep[(sweep.model == model) & (sweep.method == method)]
+def _swept(study: Study, model: str, task: str, method: str, labels: Labels = Labels.GOLD) -> "DefaultRate":
+    """
+    Raises:
+        UserError: the method, with its options in the study, was not swept on this model.
+    """
     as_named = method not in named_methods() or study.methods[method] == named_methods()[method]
-    if of_model.empty or not as_named or study.loss_on != "all":
-        label = method if as_named and study.loss_on == "all" else f"{method} with these options"
+    as_swept = as_named and study.loss_on == "all"
+    default = default_rate(model, task, method, labels) if as_swept else None
+    if default is None:
+        sweep = pd.read_csv(TABLE)
         swept = ", ".join(sorted(set(sweep.method[sweep.model == model]))) or "nothing"
         raise UserError(
-            f"No learning rate for {label} on {model}",
+            f"No learning rate for {method if as_swept else f'{method} with these options'} on {model}",
             f"one that you choose: on this model {swept} was swept, with its own options",
             f"Pass --learning-rate {method}=0.001 (or several to compare)",
         )
-    of_task = of_model[of_model.task == task]
-    return of_model if of_task.empty else of_task
+    return default
 
 
-def _described(rows: pd.DataFrame) -> str:
-    begins = " or ".join(sorted(set(rows.bos)))
-    return (
-        f"{', '.join(sorted(set(rows.task)))} at k = {', '.join(str(k) for k in sorted(set(rows.k)))}, prompts "
-        f"beginning with {begins}"
+class DefaultRate(NamedTuple):
+    """A learning rate, and the words that say where it comes from."""
+
+    rate: float
+    source: str
+
+
+def default_rate(
+    model: str, task: str, method: str, labels: Labels = Labels.GOLD, table: Path = TABLE
+) -> DefaultRate | None:
+    """The rate of the sweep; None where it has none for this model and method.
+
+    A task that was not swept with these labels takes its rate with gold ones; a task that was not swept at all takes
+    the geometric mean over the tasks that were, with these labels, or else with gold ones.
+    """
+    sweep = pd.read_csv(table)
+    sweep = sweep[(sweep.model == model) & (sweep.method == method)]
+    of_task, of_labels, of_gold = (
+        sweep.task == task.partition("=")[0],  # "cb=my.jsonl" is cb
+        sweep.labels == labels,
+        sweep.labels == Labels.GOLD,
     )
+    not_with_labels = f"with gold labels, for {labels} ones were not swept"
+    for rows, why in (
+        (sweep[of_task & of_labels], ""),
+        (sweep[of_task & of_gold], not_with_labels),
+        (sweep[of_labels], f"the mean over {_listed(sweep[of_labels].task)}, for it was not swept"),
+        (sweep[of_gold], f"the mean over {_listed(sweep[of_gold].task)} {not_with_labels}, nor was the task"),
+    ):
+        best = best_rate(rows)
+        if best is not None:
+            return DefaultRate(best.rate, f"{_labelled(task, labels)} from {_described(rows, why, best)}")
+    return None
 
 
-def best_rate(rows: pd.DataFrame) -> float:
-    """The rule. A rate that diverged, or was not run, on any task or demonstration set is out."""
-    # not a pivot table: that has a row for every pair of task and seed, also where a task was swept on fewer sets
-    sets = rows.groupby(["task", "seed", "learning_rate"])["label_log_likelihood"].mean().unstack()
-    means = sets.mean(skipna=False).dropna()
-    if means.empty:
-        raise ValueError("no learning rate was swept on all of its tasks and demonstration sets without diverging")
-    return float(means.sort_values(ascending=False, kind="stable").index.to_numpy()[0])
+def _labelled(task: str, labels: Labels) -> str:
+    return task if labels == Labels.GOLD else f"{task} with {labels.words}"
+
+
+def _described(rows: pd.DataFrame, why: str, best: "BestRate") -> str:
+    parts = [why] if why else []
+    parts += [f"k = {_listed(rows.k)}", f"prompts beginning with {' or '.join(sorted(set(rows.bos)))}"]
+    if not best.is_as_large:
+        parts.append("the largest rate that does not diverge, for it does before its update is as large as ICL's")
+    return ", ".join(parts)
+
+
+def _listed(values: "pd.Series[Any]") -> str:
+    return ", ".join(str(value) for value in sorted(set(values)))
+
+
+class BestRate(NamedTuple):
+    """What the rule makes of rows of the sweep."""
+
+    rate: float
+    is_as_large: bool
+    """Whether FT's update is as large as ICL's there; False: it diverges before."""
+
+
+def best_rate(rows: pd.DataFrame) -> BestRate | None:
+    """The rule, for rows of one model and method, and of any number of tasks and demonstration sets.
+
+    Of each set, the rate at which the size ratio passes 1 for the first time: log-log interpolation between the two
+    rates of the grid beside it. Where the rate above diverged, the one below it. Then the geometric mean over the sets
+    of a task, and over tasks; but no more than the largest rate below every divergence. Two significant digits.
+
+    None where no set has two such rates: the best of a grid is never at its edge.
+    """
+    by_task = defaultdict[object, list[_Crossing]](list)
+    for (task, *_), of_set in rows.groupby(["task", "labels", "k", "seed"]):
+        crossing = _first_crossing(of_set)
+        if crossing is not None:
+            by_task[task].append(crossing)
+    if not by_task:
+        return None
+    mean = exp(fmean(fmean(log(crossing.rate) for crossing in crossings) for crossings in by_task.values()))
+    is_as_large = all(crossing.is_as_large for crossings in by_task.values() for crossing in crossings)
+    first_divergence = min(rows.learning_rate[rows.status == "diverged"], default=inf)
+    largest = max(rows.learning_rate[rows.learning_rate < first_divergence])
+    if first_divergence < inf and mean > largest:
+        mean, is_as_large = largest, False
+    return BestRate(float(f"{mean:.2g}"), is_as_large)
+
+
+class _Crossing(NamedTuple):
+    rate: float
+    is_as_large: bool
+
+
+def _first_crossing(of_set: pd.DataFrame) -> _Crossing | None:
+    """Where the size ratio of a demonstration set passes 1."""
+    in_order = of_set[of_set.status != "missing"].sort_values("learning_rate")
+    rates, ratios = in_order.learning_rate.tolist(), in_order.update_size_ratio.tolist()
+    diverged = (in_order.status == "diverged").tolist()
+    for low, high in pairwise(range(len(rates))):
+        if diverged[low] or ratios[low] >= 1:
+            continue
+        if diverged[high]:
+            return _Crossing(rates[low], False)
+        if ratios[high] >= 1:
+            share = -log(ratios[low]) / (log(ratios[high]) - log(ratios[low]))
+            return _Crossing(rates[low] ** (1 - share) * rates[high] ** share, True)
+    return None
