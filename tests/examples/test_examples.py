@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from examples import dai2023, deutch2024, shen2023, vonoswald2023
+from examples import dai2023, deutch2024, positive_control, shen2023, vonoswald2023
 
 SMALL = ["--task", "sst2", "--queries", "6", "--k", "3"]
 
@@ -60,3 +60,12 @@ def test_von_oswald_a_trained_layer_does_a_gd_step_and_so_do_weights_halfway_bet
     assert table["loss: trained"] == pytest.approx(gd, rel=0.02)
     assert table["loss: weights halfway between"] == pytest.approx(gd, rel=0.02)
     assert table["cosine of sensitivities"] > 0.99
+
+
+def test_the_diagonal_glows_where_in_context_learning_is_gradient_descent_and_only_there() -> None:
+    table = positive_control.main(["--dimension", "4", "--context", "8", "--steps", "1000", "--sets", "7"])
+    construction, trained, random = (table[name] for name in ("construction", "trained", "random weights"))
+    assert construction["identified"] == trained["identified"] == 1
+    assert construction["p"] == trained["p"] == pytest.approx(1 / 5040)
+    assert construction["share"] > 0.7 and trained["share"] > 0.7
+    assert random["identified"] < 1 and random["p"] > 0.001

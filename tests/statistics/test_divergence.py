@@ -51,9 +51,9 @@ every_kind = pytest.mark.parametrize("scores", list(WHOLE.values()), ids=list(WH
 
 @every_kind
 def test_there_is_no_interval_and_no_test_over_what_diverged_or_is_not_there(scores: Tensor) -> None:
-    assert interval_over_demonstrations(scores, resamples=50) is None
-    assert conditional_interval(scores, resamples=50) is None
-    test = paired_test(scores, margin=0.1, resamples=50)
+    assert interval_over_demonstrations(scores) is None
+    assert conditional_interval(scores) is None
+    test = paired_test(scores, margin=0.1)
     assert isnan(test.difference) and test.interval is None and test.reason
     assert ("not finite" in test.reason) == bool(scores.isinf().any())
     decision = decide_all({"claim": test})["claim"]
@@ -62,7 +62,7 @@ def test_there_is_no_interval_and_no_test_over_what_diverged_or_is_not_there(sco
 
 @every_kind
 def test_seeds_that_did_not_diverge_have_their_own_intervals(scores: Tensor) -> None:
-    intervals = conditional_intervals(scores, resamples=50)
+    intervals = conditional_intervals(scores)
     assert [interval is not None for interval in intervals] == [
         len(seed) > 0 and seed.numel() > 0 and bool(seed.isfinite().all()) for seed in scores
     ]

@@ -58,48 +58,53 @@ def test_the_interval_of_identical_resamples_is_the_aggregate() -> None:
     assert (interval.low, interval.high) == pytest.approx((value, value))
 
 
-@pytest.mark.parametrize("missing_queries", [0, 5])
-def test_the_bootstrap_agrees_with_aggregates_of_resampled_scores(missing_queries: int) -> None:
-    """The test resamples with `aggregate`, draw by draw; the interval resamples by matrix product."""
-    values = with_holes(5, 20, 3)
-    values[:, :missing_queries] = NAN
-    random, n = np.random.default_rng(7), 20 - missing_queries
-    queries, present = random.integers(n, size=(300, n)), values[:, missing_queries:]
-    seeds = np.random.default_rng([7, 1]).integers(5, size=(300, 5))
-    value = mean(values)
-
-    def reach(replicates: list[float]) -> np.ndarray:
-        low, high = np.quantile(replicates, [0.025, 0.975])
-        return np.array([value - low, high - value])
-
-    both = reach([mean(present[s][:, q]) for s, q in zip(seeds, queries, strict=True)])
-    alone = reach([mean(present[:, q]) for q in queries])
-    of_queries = alone * (n / (n - 1)) ** 0.5 * t.ppf(0.975, n - 1) / 1.959964
-    of_seeds = np.sqrt(np.maximum(both**2 - of_queries**2, 0)) * (5 / 4) ** 0.5 * 2.776445 / 1.959964
-    low, high = np.sqrt(of_queries**2 + of_seeds**2)
-    interval = statistics.interval_over_demonstrations(values, resamples=300, seed=7)
+def test_the_crossed_interval_by_hand() -> None:
+    """Seed means 2 and 4, query means 2, 3, 4, interaction 0 but for one square: MS of seeds 6, of queries 2, none of
+    both. So a variance of 8 / 6, and degrees of freedom of 64 / (36 / 1 + 4 / 2)."""
+    interval = statistics.interval_over_demonstrations(torch.tensor([[1.0, 2, 3], [3.0, 4, 5]]))
     assert interval is not None
-    assert interval.low == pytest.approx(value - low, abs=1e-5)
-    assert interval.high == pytest.approx(value + high, abs=1e-5)
-    assert (interval.n_seeds, interval.n_queries, interval.resamples, interval.seed) == (5, n, 300, 7)
+    reach = t.ppf(0.975, 64 / 38) * (8 / 6) ** 0.5
+    assert (interval.low, interval.high) == pytest.approx((3 - reach, 3 + reach))
 
 
-def coverage(interval: object, query_effect: float, seed_effect: float, runs: int = 150) -> float:
+def test_a_conditional_interval_by_hand() -> None:
+    """Means of queries over seeds: 2, 3 and 4."""
+    interval = statistics.conditional_interval(torch.tensor([[1.0, 2, 3], [3.0, 4, 5]]))
+    assert interval is not None
+    reach = 4.302653 / 3**0.5
+    assert (interval.low, interval.high) == pytest.approx((3 - reach, 3 + reach), rel=1e-6)
+
+
+@pytest.mark.parametrize("missing_queries", [0, 5])
+def test_the_spread_with_missing_values_is_about_that_of_the_bootstrap(missing_queries: int) -> None:
+    """Parts of a mean with missing values are right to first order: a bootstrap of `aggregate` itself agrees."""
+    values = with_holes(6, 80, 3) + torch.randn(80, 1, generator=torch.Generator().manual_seed(1))
+    values[:, :missing_queries] = NAN
+    present, random = values[:, missing_queries:], np.random.default_rng(7)
+    n = present.shape[1]
+    means = [mean(present[:, random.integers(n, size=n)]) for _ in range(300)]
+    interval = statistics.conditional_interval(values)
+    assert interval is not None
+    assert (interval.low + interval.high) / 2 == pytest.approx(mean(values), abs=1e-6)
+    assert (interval.high - interval.low) / 2 / t.ppf(0.975, n - 1) == pytest.approx(np.std(means), rel=0.2)
+
+
+def coverage(interval: object, query_effect: float, seed_effect: float, runs: int = 400) -> float:
     """How often the interval of a crossed design around zero contains zero."""
     hits = 0
     for run in range(runs):
         random = torch.Generator().manual_seed(run)
         seeds, queries = torch.randn(5, 1, generator=random), torch.randn(1, 25, generator=random)
         noise = torch.randn(5, 25, generator=random)
-        result = interval(seed_effect * seeds + query_effect * queries + noise, resamples=300)  # type: ignore[operator]
+        result = interval(seed_effect * seeds + query_effect * queries + noise)  # type: ignore[operator]
         hits += result.low <= 0 <= result.high
     return hits / runs
 
 
 def test_intervals_over_demonstrations_cover_what_they_promise() -> None:
-    """Coverage is 95 % between seeds alone, and at least that with effects of queries, which all seeds share."""
-    assert 0.90 <= coverage(statistics.interval_over_demonstrations, query_effect=0, seed_effect=1) <= 0.99
-    assert coverage(statistics.interval_over_demonstrations, query_effect=1, seed_effect=0) >= 0.93
+    """Coverage is 95 % between seeds alone, and with effects of queries, which all seeds share."""
+    assert 0.92 <= coverage(statistics.interval_over_demonstrations, query_effect=0, seed_effect=1) <= 0.98
+    assert 0.92 <= coverage(statistics.interval_over_demonstrations, query_effect=1, seed_effect=0) <= 0.99
 
 
 def test_a_conditional_interval_covers_queries_but_not_demonstrations() -> None:
@@ -125,12 +130,6 @@ def test_a_seed_without_values_is_not_counted() -> None:
     assert interval is not None and interval.n_seeds == 5
 
 
-def test_the_same_seed_gives_the_same_interval() -> None:
-    values = with_holes(5, 20, 3)
-    assert statistics.interval_over_demonstrations(values) == statistics.interval_over_demonstrations(values)
-    assert statistics.interval_over_demonstrations(values) != statistics.interval_over_demonstrations(values, seed=1)
-
-
 @pytest.mark.parametrize("missing_in_one", [0, 3])
 def test_each_sets_interval_is_the_one_it_has_alone(missing_in_one: int) -> None:
     """A set may lack values of queries that others have; a set without any value has no interval."""
@@ -140,9 +139,7 @@ def test_each_sets_interval_is_the_one_it_has_alone(missing_in_one: int) -> None
     values[3] = NAN if missing_in_one else values[3]
     intervals = statistics.conditional_intervals(values)
     assert intervals == [statistics.conditional_interval(scores[None]) for scores in values]
-    assert [interval and interval.n_queries for interval in intervals] == (
-        [19, 19 - missing_in_one, 19, None, 19] if missing_in_one else [19] * 5
-    )
+    assert [interval is not None for interval in intervals] == [True, True, True, not missing_in_one, True]
 
 
 def test_scores_of_different_queries_are_not_stacked() -> None:

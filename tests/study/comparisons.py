@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import isnan, nan
 from typing import Any
 
-from demograd.statistics import PairedTest, ResampledInterval
+from demograd.statistics import Interval, PairedTest
 from demograd.study import make_study
 from demograd.study.language_model.comparison import ClaimComparison
 from demograd.study.language_model.findings import LEADING, findings_of
@@ -33,7 +33,7 @@ def comparison(
     low, high = difference - half, difference + half
     interval = None
     if not isnan(difference) and n_seeds > 1:
-        interval = ResampledInterval(low, high, 0.95, "demonstrations", n_seeds, 50, 20_000, 0)
+        interval = Interval(low, high, 0.95, "demonstrations", n_seeds)
     reason = "" if interval else "one demonstration seed has a value, and a test takes two"
     p_value = nan if interval is None else 0.0001 if low > 0 or high < 0 else 0.5
     test = PairedTest(difference, interval, p_value, nan, n_seeds, 50, reason)

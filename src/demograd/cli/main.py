@@ -37,7 +37,7 @@ from demograd.cli.options import (
     seeds_from,
 )
 from demograd.errors import LONGEST_PART, UserError, shortened
-from demograd.words import ALLOW_PICKLE, Weights
+from demograd.words import ALLOW_PICKLE, Labels, Weights
 
 LONGEST_FIRST = 200
 """Characters of what a command says first, which may name a study or a model of any length."""
@@ -98,6 +98,7 @@ def run(
     method: Annotated[Many, typer.Option(help="A name of `demograd list methods`; repeatable.")] = None,
     learning_rate: Annotated[Many, typer.Option(help="0.001 (all methods) or GD=0.001; repeatable.")] = None,
     weights: Annotated[Many, typer.Option(help=f"{', '.join(Weights)}; repeatable.")] = None,
+    labels: Annotated[Many, typer.Option(help=f"Label words: {', '.join(Labels)}; repeatable.")] = None,
     measure: Annotated[Many, typer.Option(help="A name of `demograd list measures`; repeatable.")] = None,
     dtype: Annotated[str | None, typer.Option(help="float32, bfloat16 or float16.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, balanced, cpu, cuda, …")] = None,
@@ -133,6 +134,7 @@ def run(
         "seeds": seeds_from(seeds),
         "methods": method,
         "weights": weights,
+        "labels": labels,
         "measures": measure,
         "dtype": dtype,
         "device": device,

@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
+from demograd.learn.parameters import exact_dtype
 from demograd.models import ParameterSlice
 
 Span = tuple[int, int, int]
@@ -127,7 +128,7 @@ class _Projected(torch.autograd.Function):
 
 
 class JobParameter:
-    """The trained rows of one parameter, job by job: values, float32 masters and gradients `[jobs, rows, …]`."""
+    """The trained rows of one parameter, job by job: values, masters and gradients `[jobs, rows, …]`."""
 
     def __init__(
         self, parameter: nn.Parameter, rows: Tensor | None, dim: int, trained: Sequence[ParameterSlice], jobs: int
@@ -143,8 +144,9 @@ class JobParameter:
         values = self._by_rows(self.slice.read())
         self.values = values.expand(jobs, *values.shape).clone()
         """What is computed with, in the network's dtype."""
-        # float32 networks compute with the masters themselves: no step copies anything
-        self.masters = self.values if values.dtype == torch.float32 else self.values.float()
+        # networks of 32 bit or more compute with the masters themselves: no step copies anything
+        exact = exact_dtype(values.dtype)
+        self.masters = self.values if values.dtype == exact else self.values.to(exact)
         self.gradients = torch.empty_like(self.values) if self.is_trained else self.values[:0]
         self._written: set[int] = set()
 
@@ -152,7 +154,7 @@ class JobParameter:
         return tensor.T.contiguous() if self.slice.dim == 1 else tensor
 
     def of_job(self, job: int) -> Tensor:
-        """The slice's float32 values of a job, as they lie in the network."""
+        """The slice's values of a job, of its master, as they lie in the network."""
         return self._by_rows(self.masters[job])
 
     def add_product(self, job: int, outputs: Tensor, inputs: Tensor) -> None:
@@ -176,6 +178,10 @@ class JobParameter:
             elif self.mask is not None:
                 self.gradients[job].mul_(self.mask)
         self._written.clear()
+
+    def gradient(self, job: int) -> Tensor:
+        """A job's gradient, in the dtype of its master."""
+        return self.gradients[job].to(self.masters.dtype)
 
     def write(self, job: int) -> None:
         """Round a job's master into what is computed with."""

@@ -22,7 +22,8 @@ def train_layer_by_layer(training: Training, method: LayerCausalGradientDescent)
     def step(training_pass: TrainingPass) -> None:
         """Run the network on the tokens; each layer learns to predict the targets at the rows (none: it only runs)."""
         counted = len(training_pass.rows)
-        with reading.of(training_pass.rows, training_pass.targets, torch.full((counted,), 1 / max(counted, 1))):
+        shares = torch.full((counted,), 1 / max(counted, 1), dtype=torch.float64)
+        with reading.of(training_pass.rows, training_pass.targets, shares):
             anatomy.decoder(input_ids=torch.tensor([training_pass.tokens], device=anatomy.device), use_cache=False)
         if counted:
             norms: dict[int | None, float] = {learner.number: learner.gradient_norm for learner in learners}

@@ -28,7 +28,7 @@ class LayerReading:
     def __init__(self, anatomy: Anatomy, method: LayerCausalGradientDescent, learn: Mapping[int, Learn]) -> None:
         self.anatomy = anatomy
         self.rows = self.targets = torch.empty(0, dtype=torch.long)
-        self.shares = torch.empty(0)
+        self.shares = torch.empty(0, dtype=torch.float64)
         self._waiting: list[tuple[Learn, Tensor]] = []
         self._layers = [_ReadLayer(self, n, method, learn.get(n)) for n in range(len(anatomy.blocks))]
 

@@ -105,7 +105,9 @@ class Lockstep:
             for packed in batch:
                 hidden = self.hidden_states(packed)[packed.rows]
                 row_losses, gradient = unembedding_loss(self.anatomy, hidden.detach(), packed.targets)
-                shares = packed.shares.to(gradient.device) / len(batch)
+                shares = packed.shares.to(gradient)
+                if is_batch:
+                    shares = shares * packed.repeated([1 / len(self.passes[job]) for job in packed.jobs]).to(shares)
                 hidden.backward((gradient * shares[:, None]).to(hidden))
                 for job, loss in packed.by_job(row_losses * shares).items():
                     losses[job] = losses.get(job, 0.0) + loss
@@ -228,7 +230,7 @@ class JobLayer:
         for parameter in self.parameters:
             parameter.finish_gradients(jobs)
         norms = [
-            torch.stack([torch.linalg.vector_norm(parameter.gradients[job].float()) for job in jobs])
+            torch.stack([torch.linalg.vector_norm(parameter.gradient(job)) for job in jobs])
             for parameter in self.parameters
         ]
         return torch.linalg.vector_norm(torch.stack(norms), dim=0)
@@ -238,7 +240,7 @@ class JobLayer:
         """Step these jobs' masters along their gradients times scales; the others stay."""
         for job, scale in zip(jobs, scales, strict=True):
             for master, parameter in zip(self._masters[job], self.parameters, strict=True):
-                gradient = parameter.gradients[job].float()
+                gradient = parameter.gradient(job)
                 master.grad = gradient if scale == 1 else gradient * scale
         self._optimizer.step()
         self._optimizer.zero_grad()
@@ -263,7 +265,7 @@ class _LayerLearner:
         """One step of every job, from its mean loss's gradient with respect to what was read of this layer."""
         hidden.backward(gradient)
         jobs = self.packed.jobs
-        self.losses = self.packed.by_job(losses * self.packed.shares.to(losses.device))
+        self.losses = self.packed.by_job(losses * self.packed.shares.to(losses))
         self.norms = self.layer.gradient_norms(jobs)
         clip = self.method.clip
         self.layer.step(jobs, [1.0] * len(jobs) if clip is None else [clipping(n, clip) for n in self.norms.tolist()])
@@ -312,8 +314,13 @@ class PackedPasses:
 
     @cached_property
     def shares(self) -> Tensor:
-        """What each counted token's loss is of its job's mean loss."""
-        return torch.cat([torch.full((len(own.rows),), 1 / len(own.rows)) for _, own in self.passes])
+        """What each counted token's loss is of its job's mean loss, in float64."""
+        return self.repeated([1 / len(own.rows) for _, own in self.passes])
+
+    def repeated(self, values: Sequence[float]) -> Tensor:
+        """A value of each job, at each of its counted tokens `[counted tokens]`."""
+        counts = torch.tensor([len(own.rows) for _, own in self.passes])
+        return torch.tensor(values, dtype=torch.float64).repeat_interleave(counts)
 
     def by_job(self, values: Tensor) -> dict[int, float]:
         """The sums over each job's counted tokens, of values `[counted tokens]`."""
@@ -390,7 +397,7 @@ def _can_share_passes(anatomy: Anatomy) -> bool:
     except TypeError:  # it does not take positions
         return False
     dtype = str(anatomy.network.dtype).removeprefix("torch.")
-    return relative_difference(together, own) <= OUTPUT_TOLERANCE.get(dtype, 0.0)
+    return relative_difference(together, own) <= OUTPUT_TOLERANCE.get(dtype, OUTPUT_TOLERANCE["float32"])
 
 
 def _is_linear_map(module: nn.Module) -> bool:

@@ -15,7 +15,7 @@ from demograd.models import Anatomy, ParameterSlice
 
 @dataclass(frozen=True, eq=False)
 class TrainedParameter:
-    """One slice and its float32 master, on which the optimizer works."""
+    """One slice and its master, float32 at least, on which the optimizer works."""
 
     slice: ParameterSlice
     original: Tensor
@@ -40,9 +40,12 @@ class TrainedLayer:
         return list({id(trained.slice.parameter): trained.slice.parameter for trained in self.trained}.values())
 
     def gradients(self, parameter_gradients: tuple[Tensor, ...]) -> list[Tensor]:
-        """Each slice's float32 part of the gradients of `parameters`."""
+        """Each slice's part of the gradients of `parameters`, in the dtype of its master."""
         by_parameter = dict(zip(map(id, self.parameters), parameter_gradients, strict=True))
-        return [trained.slice.select(by_parameter[id(trained.slice.parameter)]).float() for trained in self.trained]
+        return [
+            trained.slice.select(by_parameter[id(trained.slice.parameter)]).to(trained.master.dtype)
+            for trained in self.trained
+        ]
 
 
 @contextmanager
@@ -87,7 +90,12 @@ def without(slices: list[ParameterSlice], left_out: Mapping[int, Tensor]) -> Ite
 
 def _with_master(part: ParameterSlice) -> TrainedParameter:
     original = part.read()
-    return TrainedParameter(part, original, original.to(torch.float32, copy=True))
+    return TrainedParameter(part, original, original.to(exact_dtype(original.dtype), copy=True))
+
+
+def exact_dtype(dtype: torch.dtype) -> torch.dtype:
+    """The dtype of masters, gradients and sums of a network in this one: float32, or float64."""
+    return torch.promote_types(dtype, torch.float32)
 
 
 def restore(layers: list[TrainedLayer]) -> None:

@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import softplus
 
+from demograd.learn.parameters import exact_dtype
 from demograd.models import Anatomy
 
 TOKENS_AT_A_TIME = 2048
@@ -31,18 +32,19 @@ def readout_loss(
 def unembedding_loss(
     anatomy: Anatomy, normed: Float[Tensor, "rows hidden"], targets: Int[Tensor, " rows"]
 ) -> tuple[Float[Tensor, " rows"], Float[Tensor, "rows hidden"]]:
-    """The same of rows that have passed the final norm, with respect to those; gradients are float32.
+    """The same of rows that have passed the final norm, with respect to those; gradients are float32 at least.
 
     With L the log of Σ exp(logit) over the other tokens, the loss is log(1 + exp(L − logit of the target)), and its
     gradient (1 − p(target)) (∇L − ∇ logit of the target).
     """
+    exact = exact_dtype(normed.dtype)
     normed, targets = normed.requires_grad_(), targets.to(anatomy.unembedding.weight.device)
 
     def gradient(logits: Tensor, weights: Tensor) -> Tensor:
-        return torch.autograd.grad(logits, normed, weights.to(logits.dtype))[0].float()
+        return torch.autograd.grad(logits, normed, weights.to(logits.dtype))[0].to(exact)
 
-    top = torch.full((len(targets), 1), -torch.inf, device=targets.device)
-    total, expected = torch.zeros_like(top), torch.zeros_like(normed, dtype=torch.float32)
+    top = torch.full((len(targets), 1), -torch.inf, dtype=exact, device=targets.device)
+    total, expected = torch.zeros_like(top), torch.zeros_like(normed, dtype=exact)
     for first in range(0, len(anatomy.unembedding.weight), TOKENS_AT_A_TIME):
         logits = anatomy.unembed(normed, slice(first, first + TOKENS_AT_A_TIME))
         rows = ((first <= targets) & (targets < first + TOKENS_AT_A_TIME)).nonzero().squeeze(1)

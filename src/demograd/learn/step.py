@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy
 from torch.nn.utils import get_total_norm
 
 from demograd.learn.method import Diverged, Method
-from demograd.learn.parameters import TrainedLayer, gradients_enabled
+from demograd.learn.parameters import TrainedLayer, exact_dtype, gradients_enabled
 from demograd.learn.training_queries import TrainingQueries
 from demograd.models import Anatomy
 from demograd.observe.attention import causal_attention
@@ -74,7 +74,7 @@ class Training:
                 hidden_states(self.anatomy, batch[0])
 
     def loss_and_gradients(self, batch: list["TrainingPass"]) -> tuple[float, list[list[Tensor]]]:
-        """The mean over passes of their mean losses, and its float32 gradient by layer and trained slice.
+        """The mean over passes of their mean losses, and its gradient, float32 at least, by layer and trained slice.
 
         One pass's graph is held at a time.
         """
@@ -147,7 +147,8 @@ def by_token(sequence: TrainingSequence, *, to_the_end: bool) -> list[TrainingPa
 def pass_loss(anatomy: Anatomy, training_pass: TrainingPass) -> Tensor:
     """Next-token cross-entropy, averaged over the tokens that count; logits are computed at those only."""
     hidden = hidden_states(anatomy, training_pass)
-    logits = anatomy.unembed(hidden[training_pass.rows.to(hidden.device)]).float()
+    logits = anatomy.unembed(hidden[training_pass.rows.to(hidden.device)])
+    logits = logits.to(exact_dtype(logits.dtype))
     return cross_entropy(logits, training_pass.targets.to(logits.device))
 
 

@@ -158,7 +158,7 @@ def check_learning(
         measure: str, score: Callable[[Observation], Float[Tensor, " queries"]], *, is_share: bool
     ) -> Change:
         gain = torch.stack([score(after).double() - score(before).double() for before, after in pairs])
-        interval = interval_of_mean(gain, level=level, resamples=resamples, seed=seed)
+        interval = interval_of_mean(gain, level=level)
         return Change(measure, gain.mean().item(), _of_shares(interval) if is_share else interval)
 
     def auc_gain(s: int, queries: Int[np.ndarray, "resamples queries_of_resample"]) -> Float[np.ndarray, " resamples"]:

@@ -19,14 +19,16 @@ if TYPE_CHECKING:
     from demograd.statistics.aggregate import per_layer as per_layer
     from demograd.statistics.aggregate import stack_seeds as stack_seeds
     from demograd.statistics.bootstrap import times_resampled as times_resampled
+    from demograd.statistics.crossed import mean_of_parts as mean_of_parts
     from demograd.statistics.equal_size import at_equal_size as at_equal_size
     from demograd.statistics.equal_size import common_sizes as common_sizes
     from demograd.statistics.equal_size import mean_over_sizes as mean_over_sizes
+    from demograd.statistics.estimated_mean import EstimatedMean as EstimatedMean
     from demograd.statistics.intervals import ResampledInterval as ResampledInterval
-    from demograd.statistics.intervals import ResampledMean as ResampledMean
     from demograd.statistics.intervals import conditional_interval as conditional_interval
     from demograd.statistics.intervals import conditional_intervals as conditional_intervals
     from demograd.statistics.intervals import interval_over_demonstrations as interval_over_demonstrations
+    from demograd.statistics.intervals import mean_over_seeds as mean_over_seeds
     from demograd.statistics.intervals import statistic_interval as statistic_interval
     from demograd.statistics.intervals import statistic_intervals as statistic_intervals
     from demograd.statistics.matching import MARGIN as MARGIN
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from demograd.statistics.matching import share_of as share_of
     from demograd.statistics.matching_decision import decide_matching as decide_matching
     from demograd.statistics.number import Number as Number
+    from demograd.statistics.parts import parts_of_ratio as parts_of_ratio
     from demograd.statistics.ranges import RangeTest as RangeTest
     from demograd.statistics.ranges import decide_ranges as decide_ranges
     from demograd.statistics.ratio import Ratio as Ratio

@@ -213,8 +213,8 @@ def _test(
     if min(of_matrix.n_sets for of_matrix in pairs) > 2:  # without one of two sets, there is no other to compare with
         products = [products_of(of_matrix.specific_and_matched) for of_matrix in pairs]
         interval, share_interval = pooled_mean(products, 1.0, 0.0).interval(level), ratio(products, level).interval
-        above, below = pooled_mean(products, 1.0, margin).p_above(0.0), pooled_mean(products, 1.0, -margin).p_below(0.0)
-        p_equal = min(1.0, 2 * max(above, below))
+        below, above = pooled_mean(products, 1.0, -margin), pooled_mean(products, 1.0, margin)
+        p_equal = min(1.0, 2 * max(below.p_below(0.0), above.p_above(0.0)))
     return MatchingTest(
         pairs,
         margin,

@@ -88,8 +88,8 @@ def _pairings(n_sets: int, seed: int) -> Int[np.ndarray, "pairings sets"]:
     """The identity first."""
     if n_sets <= ALL_PAIRINGS_UP_TO:
         return np.fromiter(permutations(range(n_sets)), np.dtype((np.intp, n_sets)), factorial(n_sets))
-    drawn = np.random.default_rng(seed).permuted(np.tile(np.arange(n_sets), (DRAWN_PAIRINGS, 1)), axis=1)
-    return np.concatenate([np.arange(n_sets)[None], drawn])
+    shuffled = np.random.default_rng(seed).permuted(np.tile(np.arange(n_sets), (DRAWN_PAIRINGS, 1)), axis=1)
+    return np.concatenate([np.arange(n_sets)[None], shuffled])
 
 
 def _sums(interactions: Float[np.ndarray, "sets sets layers"], seed: int) -> Float[np.ndarray, "pairings layers"]:

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from math import isinf, isnan, nan
 
-from demograd.statistics.intervals import ResampledMean
+from demograd.statistics.estimated_mean import EstimatedMean
 from demograd.statistics.number import Number
-from demograd.statistics.significance import ClaimDecision, holm, smallest_alpha
+from demograd.statistics.significance import ClaimDecision, holm
 from demograd.statistics.verdict import SEEDS_TO_DECIDE, Interval, Verdict
 
 LEVEL = 0.95
@@ -19,8 +19,8 @@ class RangeTest:
 
     number: Number
     """As tables have it."""
-    mean: ResampledMean | None
-    """The resamples from which the interval of any level comes; None: there are none."""
+    mean: EstimatedMean | None
+    """From which the interval of any level comes; None: there is none."""
     low: float
     high: float
     """The ends belong to the range, minus infinity and infinity leave it open; one that is open above begins above
@@ -67,21 +67,19 @@ class RangeTest:
         """Whether no part of an interval lies in the range."""
         return interval.high < self.low or self.high < interval.low
 
-    @cached_property
+    @property
     def p_inside(self) -> float:
         """The smallest α at which the interval of level 1 − α lies in the range: of "it lies elsewhere"."""
-        mean = self.mean
-        if mean is None:
+        if self.mean is None or self.interval is None:
             return nan
-        return smallest_alpha(lambda alpha: self.is_inside(mean.interval(1 - alpha)), LEVEL, len(mean.of_queries))
+        if not self.mean.variance:  # a point may be an end of the range, which belongs to it
+            return 0.0 if self.is_inside(self.interval) else 1.0
+        return self.mean.p_within(self.low, self.high)
 
-    @cached_property
+    @property
     def p_outside(self) -> float:
         """The smallest α at which the interval of level 1 − α leaves out the range: of "it lies there"."""
-        mean = self.mean
-        if mean is None:
-            return nan
-        return smallest_alpha(lambda alpha: self.is_outside(mean.interval(1 - alpha)), LEVEL, len(mean.of_queries))
+        return nan if self.mean is None else self.mean.p_outside(self.low, self.high)
 
 
 def decide_ranges(

@@ -1,9 +1,9 @@
-"""Is a paired difference other than zero, and how large is it? One test, from the same resamples as its interval.
+"""Is a paired difference other than zero, and how large is it? One test, from the same variance as its interval.
 
 And of many: their p-values, corrected for how many they are (Holm), and the verdict on each.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import copysign, exp, inf, isnan, lgamma, nan, sqrt
 
@@ -11,8 +11,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from demograd.statistics.aggregate import aggregate, diverged, over_seeds
-from demograd.statistics.bootstrap import by_layer, resample_means
-from demograd.statistics.intervals import ResampledInterval, mean_over_seeds
+from demograd.statistics.intervals import mean_over_seeds
+from demograd.statistics.parts import by_layer
 from demograd.statistics.verdict import SEEDS_TO_DECIDE, Decision, Interval, Verdict
 
 
@@ -22,7 +22,7 @@ class PairedTest:
 
     difference: float
     """Mean over queries, then layers, then demonstration seeds; NaN (missing) where there is none, or one diverged."""
-    interval: ResampledInterval | None
+    interval: Interval | None
     p_value: float
     """Two-sided; of "the difference is zero". NaN (not tested) where there is no interval."""
     effect_size: float
@@ -66,8 +66,6 @@ def paired_test(
     *,
     margin: float | None = None,
     level: float = 0.95,
-    resamples: int = 2000,
-    seed: int = 0,
 ) -> PairedTest:
     """Test a difference of two scores of the same demonstration seeds on the same queries.
 
@@ -76,31 +74,28 @@ def paired_test(
     that a seed does not select; where a value is infinite, one of the two diverged, and nothing is tested.
 
     The p-value is the smallest α at which `interval_over_demonstrations` of level 1 − α leaves out zero. So it is at
-    most 1 − `level` exactly where the interval given here leaves out zero: verdict and p-value cannot disagree. It is
-    never below 2 / `resamples` (0.001): beyond, no resample lies in the tail.
+    most 1 − `level` exactly where the interval given here leaves out zero: verdict and p-value cannot disagree.
+    Differences that are all alike have no variance: their p-value is 0, or 1 where they are all zero.
 
-    `p_equal` is found in the same way: the smallest α at which the interval lies within (−margin, margin). It asks more
-    than two one-sided tests at α do, whose interval has the level 1 − 2α.
+    `p_equal` is the smallest α at which the interval lies within (−margin, margin). It asks more than two one-sided
+    tests at α do, whose interval has the level 1 − 2α.
     """
     over = over_seeds([aggregate(of_seed).value for of_seed in by_layer(difference)])
-    mean = mean_over_seeds(resample_means(difference, resamples, seed), "demonstrations")
+    mean = mean_over_seeds(difference)
     if mean is None:
         n_queries = int(by_layer(difference).isfinite().any(dim=-1).any(dim=0).sum())
         n_diverged = int(difference.isinf().sum())
         why = diverged(n_diverged, difference.numel()) if n_diverged else _why_not(over.n, n_queries)
         return PairedTest(over.mean, None, nan, nan, over.n, n_queries, why, margin)
-    p_equal = nan
-    if margin is not None:
-        p_equal = smallest_alpha(lambda alpha: _within(mean.interval(1 - alpha), margin), level, resamples)
     return PairedTest(
         mean.estimate,
         mean.interval(level),
-        smallest_alpha(lambda alpha: _leaves_out_zero(mean.interval(1 - alpha)), level, resamples),
+        mean.p_outside(0.0, 0.0),
         hedges_g(over.mean, over.std, over.n),
         mean.n_seeds,
         mean.n_queries,
         margin=margin,
-        p_equal=p_equal,
+        p_equal=nan if margin is None else mean.p_within(-margin, margin),
     )
 
 
@@ -160,27 +155,6 @@ def decide_all(
         verdict, reason = _verdict(test, p_value, p_equal, alpha, least)
         decisions[name] = ClaimDecision(verdict, reason, p_value, p_equal, family.n_tested)
     return decisions
-
-
-def _leaves_out_zero(interval: Interval) -> bool:
-    return interval.low > 0 or interval.high < 0
-
-
-def _within(interval: Interval, margin: float) -> bool:
-    return -margin < interval.low and interval.high < margin
-
-
-def smallest_alpha(shown: Callable[[float], bool], level: float, resamples: int) -> float:
-    """By bisection: `shown` once means shown at every larger α, up to the noise of resampling. 1 − `level` is asked
-    first, so that this noise cannot part the p-value from the interval of that level."""
-    low, high = 2 / resamples, 1.0
-    if shown(low):
-        return low
-    alpha = 1 - level
-    for _ in range(30):
-        low, high = (low, alpha) if shown(alpha) else (alpha, high)
-        alpha = (low + high) / 2
-    return high
 
 
 def _why_not(n_seeds: int, n_queries: int) -> str:

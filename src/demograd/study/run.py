@@ -14,11 +14,12 @@ from typing import Any
 
 import pandas as pd
 
-from demograd.errors import UserError
+from demograd.errors import UserError, unknown_name
 from demograd.files import Place, check_writable, read_table
 from demograd.observe import Observation
 from demograd.study.experiment import AnyStudy, Experiment, experiment_of
 from demograd.study.language_model.grid import Cell, cells
+from demograd.study.language_model.matching import FILE as MATRICES
 from demograd.study.language_model.spec import Study
 from demograd.study.language_model.units import PromptObservations
 from demograd.study.results import write_results
@@ -55,11 +56,54 @@ class Run:
         Raises:
             UserError: the run has not ended.
         """
-        file = self.folder.path / "results.parquet"
+        return self._table("results.parquet", "a run that has ended")
+
+    def matching(self) -> pd.DataFrame:
+        """The matrices of matching, one value a row: ICL on the set `icl_seed` against FT on the set `ft_seed`
+        (docs/run-folder.md).
+
+        Raises:
+            UserError: the run has not ended, or its study does not match.
+        """
+        return self._table(MATRICES, "a run of a language model with `matching: true` that has ended")
+
+    def matrix(self, metric: str = "sim_aou", **about: Any) -> pd.DataFrame:
+        """One matrix of matching: rows are the demonstration sets of ICL, columns those of FT, by their seeds.
+
+        Args:
+            metric: of `demograd list metrics`.
+            about: columns of `matching` and their values, as `method="GD", weights="trained"`, where there are several
+                matrices; `setting` is FT and `step` the last, unless they are named.
+
+        Raises:
+            UserError: a column is unknown, or there is not exactly one matrix of this.
+        """
+        table = self.matching()
+        if unknown := [column for column in about if column not in table]:
+            raise unknown_name("column of matching.parquet", unknown[0], list(table), "Name one of these")
+        chosen = {"metric": metric, "setting": "FT", "step": None} | about
+        for column, value in chosen.items():
+            table = table[table[column].isna() if value is None else table[column] == value]
+        columns = [column for column in table if column not in ("icl_seed", "ft_seed", "value")]
+        matrices = table[columns].drop_duplicates()
+        if len(matrices) != 1:
+            several = {
+                column: sorted(set(matrices[column].astype(str))) for column in columns if column != "method_options"
+            }
+            among = {column: values for column, values in several.items() if len(values) > 1}
+            raise UserError(
+                f"{len(matrices)} matrices of {', '.join(f'{name} {value}' for name, value in chosen.items())}",
+                f"one; they differ in {among}" if among else "one that was measured",
+                "Name more of the columns" if among else "Look at Run.matching() for what there is",
+            )
+        return table.pivot(index="icl_seed", columns="ft_seed", values="value")
+
+    def _table(self, name: str, expected: str) -> pd.DataFrame:
+        file = self.folder.path / name
         if not file.is_file():
             raise UserError(
-                f"{self.folder.path} has no results.parquet",
-                "a run that has ended",
+                f"{self.folder.path} has no {name}",
+                expected,
                 "Run the study there again: it goes on where it stopped",
             )
         return read_table(file)

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from demograd.synthetic.constructions.mesa import mesa_predictions
     from demograd.synthetic.descent import Descent, sequential_descent, squared_error
     from demograd.synthetic.functional_descent import best_functional_steps, functional_descent
+    from demograd.synthetic.matching import matching_scores
     from demograd.synthetic.sequences import Sequences, Trajectories, seeded
     from demograd.synthetic.settings import Architecture, AttentionKind, Kernel, TrainingRecipe
     from demograd.synthetic.solvers import (
@@ -101,6 +102,7 @@ __all__ = [
     "interpolated",
     "kernel_regression",
     "least_squares",
+    "matching_scores",
     "mean_loss",
     "mesa_layers",
     "mesa_predictions",

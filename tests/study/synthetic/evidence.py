@@ -1,31 +1,26 @@
-"""Rows of a synthetic run by hand, with resamples that give their intervals."""
+"""Rows of a synthetic run by hand, with the variances that give their intervals."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import numpy as np
-from scipy.special import ndtri
+from scipy.special import stdtrit
 from tests.report.synthetic.rows import row
 
-from demograd.statistics import RangeTest, ResampledMean
-from demograd.statistics.intervals import _stretch
+from demograd.statistics import EstimatedMean, RangeTest
 from demograd.statistics.number import precise_number_of
 from demograd.study.synthetic.claims import CLAIMED, check_claims
 from demograd.study.synthetic.rows import ClaimedRow
 from demograd.study.verdicts import Finding
 from demograd.words import COLUMNS, Reading, Setting
 
-_QUANTILES = ndtri((np.arange(20_000) + 0.5) / 20_000)
 
-
-def mean_of(row: Mapping[str, Any]) -> ResampledMean | None:
-    """Normal resamples over seeds, of which each side's 95 % interval reaches as far as the row's."""
+def mean_of(row: Mapping[str, Any]) -> EstimatedMean | None:
+    """A mean over seeds whose 95 % interval is as wide as the row's."""
     value, n_seeds = row["value"], row["n_seeds"]
     if value is None or n_seeds < 2 or row["interval"] != "demonstrations":
         return None
-    reach = np.where(_QUANTILES < 0, value - row["ci_low"], row["ci_high"] - value)
-    crossed = value + reach * _QUANTILES / (ndtri(0.975) * _stretch(n_seeds, 0.95))
-    return ResampledMean(value, np.full_like(crossed, value), crossed, n_seeds, 1000, 0)
+    standard_error = (row["ci_high"] - row["ci_low"]) / 2 / float(stdtrit(n_seeds - 1, 0.975))
+    return EstimatedMean(value, standard_error**2, float(n_seeds - 1), "demonstrations", n_seeds, 1000)
 
 
 def in_range(value: float | None, low: float, high: float, *, around: float = 0.004, **about: Any) -> RangeTest:

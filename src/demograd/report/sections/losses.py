@@ -11,7 +11,7 @@ from demograd.words import Setting
 _LEAD = (
     "Mean squared error of the query’s y (in a linear system, of each next state) over test sequences that neither "
     "networks nor references were fitted on. ± of a network is the standard deviation over training seeds; its 95 % "
-    "interval resamples training seeds and test sequences. A reference is not trained: its interval is conditional, "
+    "interval is over training seeds and test sequences. A reference is not trained: its interval is conditional, "
     "over test sequences alone."
 )
 Margins = dict[tuple[str, str], list[tuple[str, Number]]]

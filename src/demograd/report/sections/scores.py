@@ -19,9 +19,8 @@ _LEAD = (
 )
 _NOTE = (
     "Mean ± sample standard deviation over demonstration sets (no ± under three of them). In brackets: 95 % "
-    "interval by bootstrap. A resample draws demonstration sets and, beside them, queries, the same for every set; the "
-    "interval is then stretched for their small numbers, as t intervals are. Where “conditional” stands beneath, it is "
-    "conditional on these demonstrations: queries alone were resampled."
+    "interval over demonstration sets and queries, both of which vary (t, from crossed mean squares; of AUC by "
+    "bootstrap). Where “conditional” stands beneath, it is conditional on these demonstrations: queries alone vary."
 )
 _REFERENCE = (
     "“ICL, reordered” is ICL with the same demonstrations in another order, in the place of FT: how alike ICL is to "

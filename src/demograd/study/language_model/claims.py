@@ -33,9 +33,6 @@ from demograd.study.store.folder import RunFolder
 from demograd.study.verdicts import decide_claims, verdicts_record
 from demograd.words import Weights
 
-RESAMPLES = 20_000
-"""More than for intervals in tables: a p-value that is corrected for many claims must be able to be small."""
-
 ONE_RATE_EACH = "at one learning rate each"
 _NOT_TESTED = PairedTest(nan, None, nan, nan, 0, 0)
 
@@ -186,7 +183,7 @@ def _comparison(
         return ClaimComparison(*about, *means, matching, *counts, one_rate_each, objection, labels)
     scores = [side if isinstance(side, float) else side_scores(same_world, side, at) for side in (left, right)]
     differences, means = _differences(scores)
-    test = paired_test(differences, margin=_margin(claim, means[0]), resamples=RESAMPLES)
+    test = paired_test(differences, margin=_margin(claim, means[0]))
     n_missing = int((~differences.isfinite()).sum())
     # what is not finite is no number, whatever else might be said against it
     objection = (

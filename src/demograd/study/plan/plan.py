@@ -163,7 +163,7 @@ def _sample(study: Study, work: Sequence[WorldWork], sets: DemonstrationSets) ->
 
 
 def _table_seconds(study: Study, work: Sequence[WorldWork], blueprints: Mapping[str, Blueprint]) -> float:
-    """Intervals are resampled for every score, layer by layer: one score is timed, and the others are counted."""
+    """Every score has an interval, layer by layer: one score is timed, and the others are counted."""
     if not work:
         return 0.0
     groups: dict[tuple[Hashable, str], tuple[int, set[int]]] = {}

@@ -130,7 +130,7 @@ def notes(study: SyntheticStudy, references: dict[str, list[Tuned]]) -> list[str
     """The study's own, and those that its settings and its references ask for."""
     sentences = list(study.notes)
     sentences.append(
-        f"Intervals resample training seeds and the {study.test_sequences:,} test sequences; a reference has "
+        f"Intervals are over training seeds and the {study.test_sequences:,} test sequences; a reference has "
         "no seed, so its interval is over test sequences alone."
     )
     if any(world.kind == "kernel" and world.kernel == "relu" for world in study.worlds.values()):

@@ -10,16 +10,15 @@ from jaxtyping import Float
 from torch import Tensor
 
 from demograd.statistics import (
-    Over,
-    ResampledMean,
+    EstimatedMean,
     aggregate,
     diverged,
-    interval_over_demonstrations,
+    mean_of_parts,
+    mean_over_seeds,
     over_seeds,
-    statistic_interval,
+    parts_of_ratio,
 )
-from demograd.statistics.bootstrap import resample_means, resample_ratios
-from demograd.statistics.intervals import mean_over_seeds
+from demograd.statistics.ranges import LEVEL
 from demograd.study.rows import SETS_FOR_SPREAD, number, over_sets, shown
 from demograd.study.synthetic.references import Tuned
 from demograd.study.synthetic.units import Trained
@@ -66,14 +65,11 @@ def finished_networks(networks: Mapping[str, Mapping[int, Trained]]) -> dict[str
 EVERYWHERE = (-inf, inf)
 NO_ERROR = 1e-6
 """Share of a network's loss under which a reference's loss is the rounding of problems in float32."""
-BLOCKS = 4096
-"""That are resampled at most: 2000 resamples of more take gigabytes."""
 
 
 def score_row(scores: Sequence[Tensor], bounds: tuple[float, float] = EVERYWHERE) -> Row:
     """The mean of scores `[sequences]`, one tensor per seed, with its interval over seeds and sequences."""
-    resampled = torch.stack([blocks(score) for score in scores])
-    return over_sets([aggregate(score.double()[:, None]) for score in scores], resampled[..., None], bounds)
+    return over_sets([aggregate(score.double()[:, None]) for score in scores], torch.stack(list(scores)), bounds)
 
 
 def loss_row(losses: Sequence[Tensor]) -> Row:
@@ -83,9 +79,8 @@ def loss_row(losses: Sequence[Tensor]) -> Row:
 
 def seeds_row(values: Sequence[float], bounds: tuple[float, float] = EVERYWHERE) -> Row:
     """The mean of one number per seed, which no test sequence enters: the interval is over seeds alone."""
-    # the same number for every sequence: two are what the resampling takes at least
-    stacked = torch.tensor(values, dtype=torch.float64)[:, None].expand(-1, 2)
-    over, interval = over_seeds(list(values)), interval_over_demonstrations(stacked) if len(values) > 2 else None
+    over, mean = over_seeds(list(values)), _mean_of_seeds(values)
+    interval = mean.interval(LEVEL) if mean is not None and len(values) >= SETS_FOR_SPREAD else None
     if n_diverged := sum(map(isinf, values)):
         return Row(n=over.n, n_missing=over.n_missing, n_seeds=over.n, status=diverged(n_diverged, len(values)))
     return Row(value=number(over.mean), std=over.std, n=over.n, n_missing=over.n_missing, n_seeds=over.n) | shown(
@@ -108,76 +103,49 @@ def ratio_row(above: Sequence[Tensor], below: Tensor) -> Row:
             n_seeds=len(above),
             status=diverged(n_diverged, len(losses)),
         )
-    numerators, denominator = [blocks(of_seed).numpy() for of_seed in above], blocks(below).numpy()
-    if denominator.mean() <= NO_ERROR * max(of_seed.mean() for of_seed in numerators):
-        return Row(
-            n=0, n_missing=len(below) * len(numerators), n_seeds=len(numerators), status="the reference makes no error"
-        )
-
-    def ratio(seed: int, chosen: np.ndarray) -> np.ndarray:
-        return numerators[seed][chosen].mean(axis=1) / denominator[chosen].mean(axis=1)
-
-    over = over_seeds([float(of_seed.mean() / denominator.mean()) for of_seed in numerators])
-    unit: Over = "demonstrations" if len(numerators) >= SETS_FOR_SPREAD else "queries"
-    interval = statistic_interval(ratio, len(numerators), len(denominator), over=unit)
+    if float(below.double().mean()) <= NO_ERROR * max(float(of_seed.double().mean()) for of_seed in above):
+        return Row(n=0, n_missing=len(below) * len(above), n_seeds=len(above), status="the reference makes no error")
+    parts = _parts(above, below)
+    over = over_seeds(parts.mean(axis=1).tolist())
+    mean = mean_of_parts(parts, "demonstrations" if len(above) >= SETS_FOR_SPREAD else "queries")
     return Row(value=number(over.mean), std=over.std, n=len(below) * over.n, n_missing=0, n_seeds=over.n) | shown(
-        interval, (0.0, inf)
+        None if mean is None else mean.interval(LEVEL), (0.0, inf)
     )
-
-
-def blocks(scores: Float[Tensor, " sequences"], n_blocks: int = BLOCKS) -> Float[Tensor, " blocks"]:
-    """Means of equally many neighbours, in float64: sequences are independent, so to resample blocks of them is to
-    resample them. The scores themselves where they are few, or no multiple of `n_blocks`. A block is infinite where a
-    score is."""
-    several = len(scores) // n_blocks if len(scores) % n_blocks == 0 else 1
-    grouped = scores.double().reshape(-1, several)
-    return torch.where(grouped.isinf().any(dim=1), torch.inf, grouped.mean(dim=1))
-
-
-CLAIM_RESAMPLES = 20_000
-"""More than for intervals in tables: a p-value that is corrected for many statements must be able to be small."""
-CLAIM_BLOCKS = (512, 128)
-"""At most and at least so many: so few that so many resamples of them fit into memory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimedRow(Row):
     """A row that a claim is decided by."""
 
-    mean: ResampledMean | None = None
-    """Its number with all resamples, from which a p-value comes; no column. None: there is no number."""
+    mean: EstimatedMean | None = None
+    """Its number with its variance, from which a p-value comes; no column. None: there is no number."""
 
 
 def claimed_scores(row: Row, scores: Sequence[Tensor]) -> ClaimedRow:
     """A row of `score_row(scores)`, to decide a claim by."""
-    values = torch.stack([_claim_blocks(score) for score in scores])[..., None]
-    return _claimed(row, mean_over_seeds(resample_means(values, CLAIM_RESAMPLES, 0), "demonstrations"))
+    return _claimed(row, mean_over_seeds(torch.stack(list(scores))))
 
 
 def claimed_seeds(row: Row, values: Sequence[float]) -> ClaimedRow:
     """A row of `seeds_row(values)`, to decide a claim by."""
-    stacked = torch.tensor(values, dtype=torch.float64)[:, None].expand(-1, 2)
-    return _claimed(row, mean_over_seeds(resample_means(stacked, CLAIM_RESAMPLES, 0), "demonstrations"))
+    return _claimed(row, _mean_of_seeds(values))
 
 
 def claimed_ratio(row: Row, above: Sequence[Tensor], below: Tensor) -> ClaimedRow:
     """A row of `ratio_row(above, below)`, to decide a claim by."""
     if row.value is None:  # a ratio to nothing, or of what diverged
         return _claimed(row, None)
-    numerators = torch.stack([_claim_blocks(losses) for losses in above]).numpy()
-    ratios = resample_ratios(numerators, _claim_blocks(below).numpy(), CLAIM_RESAMPLES, 0)
-    return _claimed(row, mean_over_seeds(ratios, "demonstrations"))
+    return _claimed(row, mean_of_parts(_parts(above, below), "demonstrations"))
 
 
-def _claimed(row: Row, mean: ResampledMean | None) -> ClaimedRow:
+def _claimed(row: Row, mean: EstimatedMean | None) -> ClaimedRow:
     return ClaimedRow(**{column: getattr(row, column) for column in COLUMNS}, mean=None if row.value is None else mean)
 
 
-def _claim_blocks(scores: Float[Tensor, " sequences"]) -> Float[Tensor, " blocks"]:
-    """Scores in as many equal blocks as divide them, which are few; of a number that none divides, the last are left
-    out. Where a score is missing, as a cosine may be of the few that are measured, blocks would lose their others."""
-    most, least = CLAIM_BLOCKS
-    if len(scores) <= most or scores.isnan().any():
-        return blocks(scores, len(scores))
-    n_blocks = next((n for n in range(most, least - 1, -1) if len(scores) % n == 0), most)
-    return blocks(scores[: len(scores) // n_blocks * n_blocks], n_blocks)
+def _mean_of_seeds(values: Sequence[float]) -> EstimatedMean | None:
+    """Of one number per seed: as of two sequences that are alike."""
+    return mean_over_seeds(torch.tensor(values, dtype=torch.float64)[:, None].expand(-1, 2))
+
+
+def _parts(above: Sequence[Tensor], below: Tensor) -> Float[np.ndarray, "seeds sequences"]:
+    return parts_of_ratio(torch.stack(list(above)).double().numpy(), below.double().numpy())
