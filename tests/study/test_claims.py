@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 import torch
 from tests.cli.test_mistakes import call
-from tests.study.conftest import small_settings
+from tests.study.conftest import key_of_cell, small_settings
 
 import demograd
 from demograd.cli.tables import print_claims, print_scores
@@ -24,9 +24,9 @@ from demograd.study.claims import claims as all_claims
 from demograd.study.language_model.claim_sides import pairs
 from demograd.study.language_model.claims import check_claims
 from demograd.study.language_model.grid import World
-from demograd.study.language_model.keys import cell_key, read_inputs
+from demograd.study.language_model.keys import read_inputs
 from demograd.study.language_model.objections import Validity, objection_to
-from demograd.words import NO_VERDICTS, WRITE_VERDICTS, Weights
+from demograd.words import NO_VERDICTS, WRITE_VERDICTS, Labels, Weights
 
 Comparisons = dict[str, list[dict[str, Any]]]
 
@@ -60,13 +60,13 @@ def constructed(finished: tuple[Study, Path], tmp_path: Path) -> Callable[..., C
         folder.write_json("validity.json", [])  # as if the model had learned in context
         generator = torch.Generator().manual_seed(0)
         for cell in cells(study):
-            record = folder.load_cell(cell_key(study, cell, read_inputs(folder)))
+            record = folder.load_cell(key_of_cell(study, cell, read_inputs(folder)))
             for name, score in (("FT/sim_aou", same), ("FT_other_demonstrations/sim_aou", other)):
                 noise = 0.05 * torch.randn(record.tensors[name].shape, generator=generator)
                 record.tensors[name] = score + noise
             record.tensors["FT/sim_aou"][:missing] = nan
             record.tensors["FT_other_demonstrations/sim_aou"][:missing] += 0.9
-            folder.save_cell(cell_key(study, cell, read_inputs(folder)), replace(record))
+            folder.save_cell(key_of_cell(study, cell, read_inputs(folder)), replace(record))
         fewer = study.model_copy(update={"seeds": study.seeds[:seeds]})
         return comparisons(check_claims(fewer, folder))
 
@@ -145,6 +145,7 @@ def gates(study: Study, **outcomes: tuple[bool, bool]) -> list[dict[str, Any]]:
             "model": world.model,
             "weights": "trained",
             "task": world.task,
+            "labels": "gold",
             "k": world.k,
             "check": check,
             "method": None if check == "in_context_learning" else "GD 0.01",
@@ -283,7 +284,7 @@ def test_what_a_run_without_trained_weights_says_is_what_its_claims_decide(small
     folder.write_json("validity.json", [row | {"weights": "no_training"} for row in passed])
     generator = torch.Generator().manual_seed(0)
     for cell in cells(study):
-        record = folder.load_cell(key := cell_key(study, cell, read_inputs(folder)))
+        record = folder.load_cell(key := key_of_cell(study, cell, read_inputs(folder)))
         for setting in ("FT", *(f"FT_{control}" for control in controls)):
             noise = 0.05 * torch.randn(record.tensors["FT/sim_aou"].shape, generator=generator)
             record.tensors[f"{setting}/sim_aou"] = 0.6 * (setting == "FT") + noise
@@ -346,12 +347,12 @@ def test_the_dual_form_is_the_same_whatever_fine_tuning_does_and_tested_once(fin
 @pytest.mark.parametrize(("checkpoint", "objects"), [("first", False), ("last", True)])
 def test_of_two_checkpoints_the_last_one_must_learn_in_context(checkpoint: str, objects: bool) -> None:
     """A checkpoint that learns nothing has no gain, and equal gains of zero support no claim."""
-    world = World("last", Weights.TRAINED, "sst2", 3, 0, 0)
+    world = World("last", Weights.TRAINED, 0, "sst2", Labels.GOLD, 3, 0, 0)
     sides = [
         {"metric": "gain_in_accuracy", "setting": "ICL", "model": name, "weights": "trained"}
         for name in ("last", "first")
     ]
-    about = (checkpoint, "sst2", 3, "trained", None)
+    about = (checkpoint, "sst2", "gold", 3, "trained", None)
     invalid: Validity = {("in_context_learning", about): "no in-context learning here"}
     objection = objection_to(invalid, all_claims()["icl-early"], world, sides, [], None)
     assert objection == "at the last checkpoint: no in-context learning here" * objects
@@ -359,14 +360,14 @@ def test_of_two_checkpoints_the_last_one_must_learn_in_context(checkpoint: str, 
 
 def test_untrained_weights_are_a_baseline_beside_trained_ones_and_need_to_learn_where_they_stand_alone() -> None:
     world, claim = (
-        World("tiny", Weights.TRAINED, "sst2", 3, 0, 0),
+        World("tiny", Weights.TRAINED, 0, "sst2", Labels.GOLD, 3, 0, 0),
         all_claims()["icl-early"] | {"only_last_must_learn": False},
     )
     trained, untrained = (
         {"metric": "gain_in_accuracy", "setting": "ICL", "model": "tiny", "weights": weights}
         for weights in ("trained", "no_training")
     )
-    about = ("tiny", "sst2", 3, "no_training", None)
+    about = ("tiny", "sst2", "gold", 3, "no_training", None)
     invalid: Validity = {("in_context_learning", about): "no in-context learning here"}
     assert objection_to(invalid, claim, world, [trained, untrained], [], None) == ""
     assert objection_to(invalid, claim, world, [untrained, 0.5], [], None) == "no in-context learning here"

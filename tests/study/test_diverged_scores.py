@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from tests.study.conftest import small_settings
+from tests.study.conftest import key_of_cell, small_settings
 
 from demograd.cli.tables import print_claims, print_scores
 from demograd.report import read_run, write_report
 from demograd.study import Study, make_study, run_study
 from demograd.study.language_model.claims import check_claims
 from demograd.study.language_model.grid import cells
-from demograd.study.language_model.keys import cell_key, read_inputs
+from demograd.study.language_model.keys import read_inputs
 from demograd.study.language_model.table import rows_of
 from demograd.study.results import write_results
 from demograd.study.store.folder import CellRecord, RunFolder
@@ -36,7 +36,7 @@ def diverged(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> tup
     run = run_study(make_study(settings), tmp_path_factory.mktemp("runs") / "run")
     study, folder = run.study, run.folder
     assert isinstance(study, Study)
-    keys = [cell_key(study, cell, read_inputs(folder)) for cell in cells(study)]
+    keys = [key_of_cell(study, cell, read_inputs(folder)) for cell in cells(study)]
     finished = {key: folder.load_cell(key) for key in keys}
 
     def made_so(n_cells: int) -> Path:

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
-from tests.study.conftest import OVERFLOWS, small_settings
+from tests.study.conftest import OVERFLOWS, key_of_cell, small_settings
 from tests.study.test_run import Listening
 
 from demograd import UserError, load_model, load_task, observe, read_study
@@ -22,9 +22,9 @@ from demograd.observe.rotary import has_rotary_keys
 from demograd.study import cells, make_study, run_study
 from demograd.study.language_model.grid import World, extras
 from demograd.study.language_model.groups import by_task_and_k
-from demograd.study.language_model.keys import cell_key, observation_key, read_inputs
+from demograd.study.language_model.keys import observation_key, read_inputs
 from demograd.study.language_model.prompts import prepare
-from demograd.words import Weights
+from demograd.words import Labels, Weights
 
 
 def ran(model: Path, out: Path, watch: Listening | None = None, **changes: Any) -> pd.DataFrame:
@@ -67,7 +67,7 @@ def test_chance_is_drawn_anew_for_each_demonstration_set(small_model: Path, tmp_
     for cell in cells(study):
         icl = folder.load_observation(observation_key(study, cell.world, "ICL", read_inputs(folder)))
         spans = prepare(study, tasks, model, cell.world).icl.demonstration_spans
-        stored = folder.load_cell(cell_key(study, cell, read_inputs(folder))).tensors[
+        stored = folder.load_cell(key_of_cell(study, cell, read_inputs(folder))).tensors[
             "FT/random_attention_kendall_by_token"
         ]
         expected = random_attention_to_demonstrations(icl, spans, seed=cell.world.seed).kendall_by_token
@@ -130,7 +130,7 @@ def test_attention_to_demonstrations_takes_one_order_for_both(small_model: Path)
 
 def test_released_runs_trained_also_on_what_their_prompts_could_not_show(small_model: Path) -> None:
     model, task = load_model(str(small_model), device="cpu"), load_task("sst2")
-    world = World("any", Weights.TRAINED, "sst2", 40, 0, 0)
+    world = World("any", Weights.TRAINED, 0, "sst2", Labels.GOLD, 40, 0, 0)
     fitting, everything = (
         prepare(make_study(small_settings(small_model, fine_tuned_on=on)), {"sst2": task}, model, world)
         for on in ("fitting", "all")
