@@ -4,43 +4,67 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import isnan, nan
 from typing import Any
 
-from demograd.statistics import Interval, PairedTest
-from demograd.study import make_study
+import torch
+
+from demograd.statistics import Interval, MatchingTest
+from demograd.statistics.pairs import pair_scores
 from demograd.study.language_model.comparison import ClaimComparison
 from demograd.study.language_model.findings import LEADING, findings_of
 from demograd.study.language_model.objections import ABSURD, BELOW_RESOLUTION, NO_LEARNING
 from demograd.study.verdicts import Finding, decide_claims
-from demograd.words import Control
+from demograd.words import Labels
 
-CONTROLS = (Control.OTHER_DEMONSTRATIONS, Control.PERMUTED_LABELS)
 Checks = Sequence[Mapping[str, Any]]
+MISMATCHED = 0.3
 
 
 def comparison(
-    control: Control,
-    difference: float = 0.1,
+    specificity: float = 0.1,
     *,
     half: float = 0.02,
-    n_seeds: int = 8,
+    n_sets: int = 8,
     model: str = "smollm2-135m",
     method: str = "GD",
     task: str = "mr",
+    labels: Labels = Labels.GOLD,
     weights: str = "trained",
     objection: str = "",
 ) -> ClaimComparison:
-    """FT minus FT on a control in SimAOU: this difference ± half, or none of what has an objection and no number."""
-    same = {"metric": "sim_aou", "setting": "FT", "method": method, "model": model, "weights": weights}
-    low, high = difference - half, difference + half
-    interval = None
-    if not isnan(difference) and n_seeds > 1:
-        interval = Interval(low, high, 0.95, "demonstrations", n_seeds)
-    reason = "" if interval else "one demonstration seed has a value, and a test takes two"
-    p_value = nan if interval is None else 0.0001 if low > 0 or high < 0 else 0.5
-    test = PairedTest(difference, interval, p_value, nan, n_seeds, 50, reason)
-    sides = same, same | {"setting": control.setting.value}
-    n = 0 if isnan(difference) else 100
-    return ClaimComparison(
-        LEADING, task, 16, sides, "SimAOU", "", nan, nan, test, n, 0, False, objection, (f"{method} 0.001",)
+    """Matching by SimAOU: this specificity ± half, above a mismatched score of 0.3; NaN: FT has no scores."""
+    side = {"metric": "sim_aou", "setting": "FT", "method": method, "model": model, "weights": weights}
+    test = matching_test(specificity, half, n_sets) if not isnan(specificity) else MatchingTest((), 0.1, objection)
+    n = sum(pairs.n_sets**2 * pairs.n_queries for pairs in test.pairs)
+    sides, of_cell = (side, side | {"setting": "FT_other_sets"}), (f"{method} 0.001",)
+    about = (LEADING, task, labels, 16, sides, "SimAOU", "")
+    return ClaimComparison(*about, test.matched, test.mismatched, test, n, 0, False, objection, of_cell)
+
+
+def matching_test(specificity: float, half: float, n_sets: int) -> MatchingTest:
+    """A test of fifty queries whose numbers are these: the pairing matters where the interval leaves out zero, and the
+    share is shown to be small where its interval lies within the margin of 10 %."""
+    low, high = specificity - half, specificity + half
+    matched, matters = MISMATCHED + specificity, low > 0 or high < 0
+    share_low, share_high = sorted((low / matched, high / matched))
+    p_value, p_opposite = (1e-5 if matters else 0.4), (1.0 if matters else 0.7)
+    if specificity < 0:
+        p_value, p_opposite = p_opposite, p_value
+    has_interval, intervals = n_sets > 2, ((low, high), (share_low, share_high))
+    interval, share_interval = (Interval(*bounds, 0.95, "demonstrations", n_sets) for bounds in intervals)
+    return MatchingTest(
+        (pair_scores(torch.full((n_sets, n_sets, 50, 1), matched)),),
+        0.1,
+        matched=matched,
+        mismatched=MISMATCHED,
+        specificity=specificity,
+        share=specificity / matched,
+        p_value=p_value,
+        p_opposite=p_opposite,
+        trait_p_value=p_value,
+        trait_p_opposite=p_opposite,
+        interval=interval if has_interval else None,
+        share_interval=share_interval if has_interval else None,
+        p_equal=nan if not has_interval else 1e-5 if max(-share_low, share_high) < 0.1 else 0.9,
+        identified=1.0 if low > 0 else 1 / n_sets,
     )
 
 
@@ -64,22 +88,19 @@ def comparisons_of(fake: Any, checks: Checks) -> Iterator[ClaimComparison]:
     """The comparisons of a run folder made by hand (tests/report/conftest.py)."""
     for task in fake.tasks:
         for method in fake.methods:
-            for control in CONTROLS:
-                about = {"method": method, "task": task, "model": fake.model}
-                if method == fake.diverged:
-                    why = f"{method} diverged at step 12 ({fake.seeds} of {fake.seeds} demonstration sets)"
-                    yield comparison(control, nan, **about, objection=why, n_seeds=0)
-                    continue
-                n_seeds = 1 if fake.conditional else fake.seeds
-                why = objection(checks, method, task)
-                yield comparison(control, fake.specificity, **about, n_seeds=n_seeds, objection=why)
+            about = {"method": method, "task": task, "model": fake.model}
+            if method == fake.diverged:
+                why = f"{method} diverged at step 12 ({fake.seeds} of {fake.seeds} demonstration sets)"
+                yield comparison(nan, **about, objection=why)
+                continue
+            n_sets = 2 if fake.conditional else fake.seeds
+            yield comparison(fake.specificity, **about, n_sets=n_sets, objection=objection(checks, method, task))
 
 
 def findings(
-    comparisons: Iterable[ClaimComparison], checks: Checks, untrained: Sequence[ClaimComparison] = (), **settings: Any
+    comparisons: Iterable[ClaimComparison], checks: Checks, untrained: Sequence[ClaimComparison] = ()
 ) -> list[Finding]:
     """What a run with these comparisons says."""
-    study = make_study({"model": "smollm2-135m", "tasks": ["mr"], **settings})
     shown = list(comparisons)
     decisions = decide_claims([pair.statement for pair in shown])
-    return findings_of(study, zip(shown, decisions, strict=True), untrained, checks)
+    return findings_of(zip(shown, decisions, strict=True), untrained, [{"labels": "gold", **row} for row in checks])

@@ -200,6 +200,7 @@ def test_a_rate_that_wrecks_the_model_is_no_objection_to_what_is_compared_at_a_s
         "model": study.model,
         "weights": "trained",
         "task": "sst2",
+        "labels": "gold",
         "k": 3,
         "method": "GD 0.1",
         "check": "update_size",

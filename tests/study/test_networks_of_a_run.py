@@ -40,7 +40,7 @@ def test_other_weights_under_the_same_name_are_other_cells(small_model: Path, tm
     network.save_pretrained(copy)
     run_study(study, tmp_path / "out", again)
     assert any("is not what" in sentence and str(copy) in sentence for sentence in again.sentences)
-    assert [setting for _, setting in again.started]== [
+    assert [setting for _, setting in again.started] == [
         "ZSL",
         "ICL",
         "FT, 2 fine-tunings",

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from tests.study.conftest import key_of_cell
 
 from demograd.metrics import METRICS
@@ -59,7 +58,10 @@ NAMES = st.text(alphabet="a,\\ k1", max_size=6)
 
 @given(st.tuples(NAMES, NAMES), st.tuples(NAMES, NAMES))
 def test_no_two_demonstration_sets_have_one_label(first: tuple[str, str], other: tuple[str, str]) -> None:
-    labels = [demonstrations_label(World(model, Weights.TRAINED, 0, task, Labels.GOLD, 1, 0, 0)) for model, task in (first, other)]
+    labels = [
+        demonstrations_label(World(model, Weights.TRAINED, 0, task, Labels.GOLD, 1, 0, 0))
+        for model, task in (first, other)
+    ]
     assert (labels[0] == labels[1]) == (first == other)
 
 
@@ -131,7 +133,9 @@ def test_what_draws_untrained_weights_matters_to_these_alone() -> None:
     changed = {cell.world.weights for cell in before if before[cell] != after[cell]}
     assert changed == {"no_training"}
     lost = study(final_norm_lost=True)
-    assert {cell.world.weights for cell in cells(lost) if key_of_cell(lost, cell, base) not in before.values()} == changed
+    assert {
+        cell.world.weights for cell in cells(lost) if key_of_cell(lost, cell, base) not in before.values()
+    } == changed
 
 
 def registered(monkeypatch: pytest.MonkeyPatch, measure: str, **changes: Any) -> None:
@@ -212,8 +216,7 @@ def test_all_cells_of_a_grid_have_keys_of_their_own() -> None:
             **vars(inputs(grid)),
             "tokens": {
                 demonstrations_label(world): {
-                    part: f"{part} {world.k} {world.seed}"
-                    for part in ("ZSL", "ICL", "FT", "FT_permuted_labels")
+                    part: f"{part} {world.k} {world.seed}" for part in ("ZSL", "ICL", "FT", "FT_permuted_labels")
                 }
                 for world in worlds(grid)
             },
