@@ -149,12 +149,11 @@ def test_p_values_are_corrected_over_the_comparisons_of_one_claim(constructed: C
         asks_twice = all_claims()[name]["compare"].startswith("specific")  # for a difference, and for equality
         columns = ("p_value", "p_equal") if asks_twice else ("p_value",)
 
-        def family(suffix: str) -> list[float]:
-            rows = [{**row, "p_value_corrected": row["p_corrected"]} for row in of_claim]
-            values = [row[column + suffix] for row in rows for column in columns]
-            return [nan if value is None else value for value in values]
-
-        assert family("_corrected") == pytest.approx(holm(family("")).p_values, nan_ok=True)
+        family, corrected = (
+            [nan if row[column] is None else row[column] for row in of_claim for column in pair]
+            for pair in (columns, [f"{column.removesuffix('_value')}_corrected" for column in columns])
+        )
+        assert corrected == pytest.approx(holm(family).p_values, nan_ok=True)
     smallest = min(by_claim["specificity"], key=lambda comparison: comparison["p_value"])
     assert smallest["p_value"] == pytest.approx(2 / factorial(7)), "no other pairing is as good"
     assert len(by_claim["specificity"]) == 2 and smallest["p_corrected"] == pytest.approx(4 * smallest["p_value"])

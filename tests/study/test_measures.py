@@ -15,7 +15,7 @@ from tests.study.test_run import Listening
 
 from demograd import UserError, load_model, load_task, observe, read_study
 from demograd.files import read_json
-from demograd.learn import Diverged, fine_tuned
+from demograd.learn import Diverged, fine_tuned, fine_tuned_together
 from demograd.metrics import implicit_update, random_attention_to_demonstrations
 from demograd.models import Model
 from demograd.observe.rotary import has_rotary_keys
@@ -78,7 +78,9 @@ def test_no_order_is_trained_on_twice(small_model: Path, tmp_path: Path) -> None
     watch = Listening()
     table = ran(small_model, tmp_path / "out", watch, measures=["order_sensitivity"], orders=4, seeds=[0])
     settings = [setting for _, setting in watch.started]
-    assert (settings.count("FT"), settings.count("FT, another order")) == (1, 3)
+    orders = [setting for setting in settings if setting.startswith("FT, another order")]
+    assert settings.count("FT, 4 fine-tunings") == 1
+    assert (settings.count("FT"), len(orders), len({*orders})) == (1, 3, 3)
     assert (settings.count("ICL"), settings.count("ICL, another order")) == (1, 3)
     spread = table[(table.metric == "order_sensitivity") & table.seed.isna()].set_index("setting").value
     assert spread["FT"] > 0 and spread["ICL"] > 0
@@ -88,18 +90,14 @@ def test_an_order_on_which_training_diverges_is_said(
     small_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Divergence on one order alone depends on the data: this test makes the run's third training diverge."""
-    trained = 0
 
     @contextmanager
     def diverges_third(*arguments: Any, **options: Any) -> Iterator[Any]:
-        nonlocal trained
-        trained += 1
-        if trained == 3:
-            raise Diverged(2, "the loss")
-        with fine_tuned(*arguments, **options) as tuned:
-            yield tuned
+        with fine_tuned_together(*arguments, **options) as trained:
+            trained[2].diverged = Diverged(2, "the loss")
+            yield trained
 
-    monkeypatch.setattr("demograd.study.language_model.cell.fine_tuned", diverges_third)
+    monkeypatch.setattr("demograd.study.language_model.cell.fine_tuned_together", diverges_third)
     table = ran(small_model, tmp_path / "out", measures=["order_sensitivity"], orders=4, seeds=[0])
     of_ft = table[(table.metric == "order_sensitivity") & (table.setting == "FT")]
     assert not of_ft.empty and of_ft.status.str.startswith("diverged at step 2").all() and of_ft.value.isna().all()

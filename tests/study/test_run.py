@@ -73,7 +73,7 @@ def test_the_same_command_runs_no_finished_cell_again(finished: tuple[Study, Pat
     study, out, _ = finished
     before, again = (out / "results.parquet").read_bytes(), Listening()
     run_study(study, out, again)
-    assert again.started == [] and any("12 of 12 cells" in sentence for sentence in again.sentences)
+    assert again.started == [] and any("4 of 4 fine-tunings" in sentence for sentence in again.sentences)
     assert (out / "results.parquet").read_bytes() == before
 
 
@@ -85,6 +85,22 @@ def test_a_stopped_run_goes_on_to_the_same_table(finished: tuple[Study, Path, Li
     rest = Listening()
     run_study(study, tmp_path / "out", rest)
     assert len(rest.started) < len(watch.started)
+    assert (tmp_path / "out" / "results.parquet").read_bytes() == (uninterrupted / "results.parquet").read_bytes()
+
+
+def test_a_set_whose_cell_was_kept_is_not_trained_on_again(
+    finished: tuple[Study, Path, Listening], tmp_path: Path
+) -> None:
+    study, uninterrupted, watch = finished
+    second_set = [setting for _, setting in watch.started].index("FT_permuted_labels") + 2
+    with pytest.raises(KeyboardInterrupt):
+        run_study(study, tmp_path / "out", StoppedAt(second_set))
+    assert len(list((tmp_path / "out" / "cells").iterdir())) == 1
+    rest = Listening()
+    run_study(study, tmp_path / "out", rest)
+    settings = [setting for _, setting in rest.started]
+    assert settings[0] == "FT, 4 fine-tunings" and settings.count("FT, 6 fine-tunings") == 3
+    assert settings.count("FT") == settings.count("FT_permuted_labels") == 11
     assert (tmp_path / "out" / "results.parquet").read_bytes() == (uninterrupted / "results.parquet").read_bytes()
 
 
