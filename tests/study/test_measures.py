@@ -40,6 +40,7 @@ def test_pairs_of_layers_over_corrected_queries_are_not_those_over_all(small_mod
     )
     pairs = table[(table.metric == "layer_by_layer_sim_aou") & (table.setting == "FT")]
     plain = table[(table.metric == "sim_aou") & table.layer.isna() & table.seed.isna() & (table.setting == "FT")]
+    plain = plain[plain.versus.isna()]
     for selection in ("all", "corrected"):
         (n_queries,) = plain[plain.selection == selection].n / 2  # two layers
         assert (pairs[pairs.selection == selection].n == n_queries).all()
