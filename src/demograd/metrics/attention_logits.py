@@ -38,7 +38,7 @@ def sim_am_delta(zsl: Observation, icl: Observation, ft: Observation) -> Float[T
     **Raises:** as `sim_am`.
     """
     bound = resolution(zsl.dtype)
-    return _by_rows(zsl, icl, ft, lambda own, *rows: _update_cosine(*rows, bound))
+    return _by_rows(zsl, icl, ft, lambda own, m_zsl, m_icl, m_ft: _update_cosine(m_zsl, m_icl, m_ft, bound))
 
 
 @metric("SimAM_centred", source="demograd", group="similarity", table="Attention logits", per="head")

@@ -80,7 +80,7 @@ class Run:
         """
         table = self.matching()
         if unknown := [column for column in about if column not in table]:
-            raise unknown_name("column of matching.parquet", unknown[0], list(table), "Name one of these")
+            raise unknown_name("column of matching.parquet", unknown[0], map(str, table.columns), "Name one of these")
         chosen = {"metric": metric, "setting": "FT", "step": None} | about
         for column, value in chosen.items():
             table = table[table[column].isna() if value is None else table[column] == value]
