@@ -23,7 +23,7 @@ def test_a_run_gives_its_table_and_its_observations(
     settings = small_settings(small_model, weights=["trained"], methods=["GD"], seeds=[0], queries=5, k=9)
     Path("mine.yaml").write_text(yaml.safe_dump(settings))
     run = demograd.run("mine.yaml", "out", k=2, learning_rates={"GD": [0.01, 0.02]})
-    assert "2 cells to run" in capsys.readouterr().out
+    assert "2 fine-tunings to run" in capsys.readouterr().out
     assert set(run.results().learning_rate.dropna()) == {0.01, 0.02} and set(run.results().k) == {2}
     assert repr(run) == "Run('out', study 'small', 2 cells)"
     assert run.failed == () and [cell.learning_rate for cell in run.cells()] == [0.01, 0.02]
@@ -35,7 +35,7 @@ def test_a_run_gives_its_table_and_its_observations(
     assert zsl.gold.tolist() == icl.gold.tolist() and not torch.equal(zsl.attention_output, icl.attention_output)
 
     same = demograd.run(run.study, "out")
-    assert "2 of 2 cells are already in out" in capsys.readouterr().out
+    assert "2 of 2 fine-tunings are already in out" in capsys.readouterr().out
     assert same.results().equals(run.results())
 
 

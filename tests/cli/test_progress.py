@@ -19,8 +19,8 @@ def test_all_work_of_a_language_model_is_counted_once(small_model: Path, tmp_pat
     with ProgressBars() as bars:
         run_study(make_study({**settings, "orders": 2}), tmp_path / "run", bars, workers=Workers(number=number))
     (whole,) = (task for task in bars.progress.tasks if task.id == bars.whole)
-    # GD and LCGD: FT, FT in the other order, and two controls, each with two steps and four queries
-    assert whole.total == whole.completed == 2 * 4 * (2 + 4)
+    # GD and LCGD: FT, FT in the other order, and a control, each with two steps and four queries
+    assert whole.total == whole.completed == 2 * 3 * (2 + 4)
 
 
 def test_all_training_of_small_transformers_is_counted_once(tmp_path: Path) -> None:

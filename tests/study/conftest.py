@@ -8,7 +8,14 @@ import pytest
 import torch
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
-from demograd.study import Study, make_study
+from demograd.study import Cell, Study, make_study
+from demograd.study.language_model.grid import worlds
+from demograd.study.language_model.keys import Inputs, cell_key
+
+
+def key_of_cell(study: Study, cell: Cell, inputs: Inputs) -> str:
+    """The key of a cell among the demonstration sets of its group."""
+    return cell_key(study, cell, [world for world in worlds(study) if world.group == cell.world.group], inputs)
 
 
 @pytest.fixture(scope="session")

@@ -29,8 +29,8 @@ from demograd.words import Extra
 
 SMALL: dict[str, Any] = {
     "weights": ["trained"],
-    "controls": ["other_demonstrations"],
-    "seeds": [0],
+    "controls": [],
+    "seeds": [0, 1],
     "queries": 4,
     "k": 1,
     "methods": ["GD"],
@@ -74,14 +74,14 @@ def test_the_guides_metric_is_in_the_results_and_on_the_page(small_model: Path, 
 
 def test_a_folder_from_before_a_metric_is_not_answered_without_it(small_model: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    assert started_settings(small_model, out) == ["ZSL", "ICL", "FT", "FT_other_demonstrations"]
+    assert started_settings(small_model, out) == ["ZSL", "ICL", "ICL", "FT, 2 fine-tunings", "FT", "FT"]
     assert started_settings(small_model, out) == []
     exec(guide_code("A metric"), {"__name__": "guide"})
-    assert started_settings(small_model, out) == ["FT", "FT_other_demonstrations"]
+    assert started_settings(small_model, out) == ["FT, 2 fine-tunings", "FT", "FT"]
     assert len(overall(out, "sim_aou_sign", "FT")) == 1
     assert started_settings(small_model, out) == []
     METRICS["sim_aou_sign"] = replace(METRICS["sim_aou_sign"], version=2)
-    assert started_settings(small_model, out) == ["FT", "FT_other_demonstrations"]
+    assert started_settings(small_model, out) == ["FT, 2 fine-tunings", "FT", "FT"]
 
 
 def test_a_metric_of_predictions_or_of_icl_alone_needs_no_cell(small_model: Path, tmp_path: Path) -> None:

@@ -4,8 +4,7 @@ import html
 import re
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
-from math import nan
+from math import factorial, nan
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import pandas as pd
 import pytest
 import torch
 from tests.cli.test_mistakes import call
-from tests.study.conftest import small_settings
+from tests.study.conftest import key_of_cell, small_settings
 
 import demograd
 from demograd.cli.tables import print_claims, print_scores
@@ -24,9 +23,9 @@ from demograd.study.claims import claims as all_claims
 from demograd.study.language_model.claim_sides import pairs
 from demograd.study.language_model.claims import check_claims
 from demograd.study.language_model.grid import World
-from demograd.study.language_model.keys import cell_key, read_inputs
+from demograd.study.language_model.keys import read_inputs
 from demograd.study.language_model.objections import Validity, objection_to
-from demograd.words import NO_VERDICTS, WRITE_VERDICTS, Weights
+from demograd.words import NO_VERDICTS, WRITE_VERDICTS, Labels, Weights
 
 Comparisons = dict[str, list[dict[str, Any]]]
 
@@ -40,7 +39,7 @@ def finished(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> tup
         methods=["GD"],
         learning_rates={"GD": [0.01]},
         seeds=[*range(7)],
-        controls=["other_demonstrations"],
+        controls=[],
     )
     study = make_study(settings)
     return study, run_study(study, tmp_path_factory.mktemp("claims") / "run").folder.path
@@ -48,7 +47,7 @@ def finished(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> tup
 
 @pytest.fixture
 def constructed(finished: tuple[Study, Path], tmp_path: Path) -> Callable[..., Comparisons]:
-    """A function that gives that run's verdicts for a constructed SimAOU of FT and of FT on other demonstrations."""
+    """A function that gives that run's verdicts for a constructed SimAOU of FT on the same and on other sets."""
     study, out = finished
 
     def decide(same: float, other: float, seeds: int = 7, missing: int = 0) -> Comparisons:
@@ -58,19 +57,28 @@ def constructed(finished: tuple[Study, Path], tmp_path: Path) -> Callable[..., C
         """
         folder = RunFolder(shutil.copytree(out, tmp_path / "run"))
         folder.write_json("validity.json", [])  # as if the model had learned in context
-        generator = torch.Generator().manual_seed(0)
-        for cell in cells(study):
-            record = folder.load_cell(cell_key(study, cell, read_inputs(folder)))
-            for name, score in (("FT/sim_aou", same), ("FT_other_demonstrations/sim_aou", other)):
-                noise = 0.05 * torch.randn(record.tensors[name].shape, generator=generator)
-                record.tensors[name] = score + noise
-            record.tensors["FT/sim_aou"][:missing] = nan
-            record.tensors["FT_other_demonstrations/sim_aou"][:missing] += 0.9
-            folder.save_cell(cell_key(study, cell, read_inputs(folder)), replace(record))
         fewer = study.model_copy(update={"seeds": study.seeds[:seeds]})
+        set_sim_aou(study, fewer, folder, same, other, missing)
         return comparisons(check_claims(fewer, folder))
 
     return decide
+
+
+def set_sim_aou(study: Study, fewer: Study, folder: RunFolder, same: float, other: float, missing: int = 0) -> None:
+    """Set the matrix of SimAOU in the cells of a study with fewer of these demonstration sets."""
+    generator, inputs = torch.Generator().manual_seed(0), read_inputs(folder)
+    for place, cell in enumerate(cells(fewer)):
+        record = folder.load_cell(key_of_cell(study, cell, inputs))
+        shape = record.tensors["FT/matching/sim_aou"][: len(fewer.seeds)].shape
+        column = other + 0.05 * torch.randn(shape, generator=generator)
+        column[:, :missing] += 0.9
+        column[place] += same - other
+        column[place, :missing] = nan
+        record.tensors |= {"FT/matching/sim_aou": column, "FT/sim_aou": column[place]}
+        for name, tensor in record.tensors.items():
+            if "matching" in name:
+                record.tensors[name] = tensor[: len(fewer.seeds)]
+        folder.save_cell(key_of_cell(fewer, cell, inputs), record)
 
 
 def comparisons(checked: dict[str, Any]) -> Comparisons:
@@ -83,7 +91,12 @@ def specificity_of_sim_aou(by_claim: Comparisons) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     ("same", "other", "verdict"),
-    [(0.6, 0.2, "supported"), (0.2, 0.6, "contradicted"), (0.4, 0.4, "undecided")],
+    [
+        (0.6, 0.2, "supported"),
+        (0.2, 0.6, "contradicted"),
+        (0.4, 0.4, "not specific"),
+        (0.02, 0.02, "undecided"),
+    ],
 )
 def test_a_claim_is_decided_by_scores_that_differ_and_only_by_these(
     constructed: Callable[..., Comparisons], same: float, other: float, verdict: str
@@ -95,14 +108,17 @@ def test_a_claim_is_decided_by_scores_that_differ_and_only_by_these(
         and comparison["ci_low"] < comparison["difference"]
     )
     assert (comparison["left"], comparison["right"]) == pytest.approx((same, other), abs=0.02)
-    assert (comparison["ci_low"] <= 0 <= comparison["ci_high"]) == (verdict == "undecided")
+    assert (comparison["ci_low"] <= 0 <= comparison["ci_high"]) == (same == other)
 
 
-def test_both_sides_are_means_over_the_pairs_that_have_both_values(constructed: Callable[..., Comparisons]) -> None:
+def test_both_sides_are_means_over_the_queries_that_every_pair_of_sets_has(
+    constructed: Callable[..., Comparisons],
+) -> None:
     comparison = specificity_of_sim_aou(constructed(0.6, 0.2, missing=2))
     assert comparison["left"] - comparison["right"] == pytest.approx(comparison["difference"], abs=1e-9)
     assert comparison["right"] == pytest.approx(0.2, abs=0.03)  # without the two wild ones
-    assert (comparison["n"], comparison["n_missing"]) == (7 * 6 * 2, 7 * 2 * 2)  # sets × queries × layers
+    # pairs of sets × queries that every pair has; sets on the diagonal × queries × layers
+    assert (comparison["n"], comparison["n_missing"]) == (7 * 7 * 6, 7 * 2 * 2)
 
 
 def test_updates_below_resolution_decide_nothing(constructed: Callable[..., Comparisons]) -> None:
@@ -113,7 +129,7 @@ def test_updates_below_resolution_decide_nothing(constructed: Callable[..., Comp
 
 def test_four_demonstration_sets_decide_nothing(constructed: Callable[..., Comparisons]) -> None:
     by_claim = constructed(0.9, 0.1, seeds=4)
-    assert specificity_of_sim_aou(by_claim)["reason"] == "4 demonstration seeds, fewer than 7"
+    assert specificity_of_sim_aou(by_claim)["reason"] == "4 demonstration sets, fewer than 7"
     assert by_claim["above-random"][0]["reason"].startswith("4 demonstration seeds, fewer than 5")
     assert {comparison["verdict"] for of_claim in by_claim.values() for comparison in of_claim} == {"undecided"}
 
@@ -122,19 +138,25 @@ def test_six_demonstration_sets_decide_claims_but_none_about_specificity(
     constructed: Callable[..., Comparisons],
 ) -> None:
     by_claim = constructed(0.9, 0.1, seeds=6)
-    assert specificity_of_sim_aou(by_claim)["reason"] == "6 demonstration seeds, fewer than 7"
+    assert specificity_of_sim_aou(by_claim)["reason"] == "6 demonstration sets, fewer than 7"
     assert by_claim["above-random"][0]["verdict"] == "supported"
     assert all_claims()["specificity"]["least_sets"] == SEEDS_FOR_SPECIFICITY
 
 
 def test_p_values_are_corrected_over_the_comparisons_of_one_claim(constructed: Callable[..., Comparisons]) -> None:
     by_claim = constructed(0.6, 0.2)
-    for of_claim in by_claim.values():
-        p_values = [nan if comparison["p_value"] is None else comparison["p_value"] for comparison in of_claim]
-        corrected = [nan if comparison["p_corrected"] is None else comparison["p_corrected"] for comparison in of_claim]
-        assert corrected == pytest.approx(holm(p_values).p_values, nan_ok=True)
+    for name, of_claim in by_claim.items():
+        asks_twice = all_claims()[name]["compare"].startswith("specific")  # for a difference, and for equality
+        columns = ("p_value", "p_equal") if asks_twice else ("p_value",)
+
+        family, corrected = (
+            [nan if row[column] is None else row[column] for row in of_claim for column in pair]
+            for pair in (columns, [f"{column.removesuffix('_value')}_corrected" for column in columns])
+        )
+        assert corrected == pytest.approx(holm(family).p_values, nan_ok=True)
     smallest = min(by_claim["specificity"], key=lambda comparison: comparison["p_value"])
-    assert len(by_claim["specificity"]) == 2 and smallest["p_corrected"] == pytest.approx(2 * smallest["p_value"])
+    assert smallest["p_value"] == pytest.approx(2 / factorial(7)), "no other pairing is as good"
+    assert len(by_claim["specificity"]) == 2 and smallest["p_corrected"] == pytest.approx(4 * smallest["p_value"])
 
 
 def gates(study: Study, **outcomes: tuple[bool, bool]) -> list[dict[str, Any]]:
@@ -145,6 +167,7 @@ def gates(study: Study, **outcomes: tuple[bool, bool]) -> list[dict[str, Any]]:
             "model": world.model,
             "weights": "trained",
             "task": world.task,
+            "labels": "gold",
             "k": world.k,
             "check": check,
             "method": None if check == "in_context_learning" else "GD 0.01",
@@ -265,7 +288,6 @@ def test_a_folder_without_verdicts_is_refused_with_the_sentence_of_its_page(
 
 
 def test_what_a_run_without_trained_weights_says_is_what_its_claims_decide(small_model: Path, tmp_path: Path) -> None:
-    controls = ["other_demonstrations", "permuted_labels"]
     study = make_study(
         small_settings(
             small_model,
@@ -273,7 +295,7 @@ def test_what_a_run_without_trained_weights_says_is_what_its_claims_decide(small
             methods=["GD"],
             learning_rates={"GD": [0.01]},
             seeds=[*range(7)],
-            controls=controls,
+            controls=[],
             queries=4,
             measures=["similarity"],
         )
@@ -281,21 +303,12 @@ def test_what_a_run_without_trained_weights_says_is_what_its_claims_decide(small
     folder = run_study(study, tmp_path / "run").folder
     passed = gates(study, in_context_learning=(True, False), fine_tuning=(True, False))
     folder.write_json("validity.json", [row | {"weights": "no_training"} for row in passed])
-    generator = torch.Generator().manual_seed(0)
-    for cell in cells(study):
-        record = folder.load_cell(key := cell_key(study, cell, read_inputs(folder)))
-        for setting in ("FT", *(f"FT_{control}" for control in controls)):
-            noise = 0.05 * torch.randn(record.tensors["FT/sim_aou"].shape, generator=generator)
-            record.tensors[f"{setting}/sim_aou"] = 0.6 * (setting == "FT") + noise
-        folder.save_cell(key, record)
+    set_sim_aou(study, study, folder, 0.6, 0.0)
     record = check_claims(study, folder)
-    decided = [
-        row for row in comparisons(record)["specificity"] if row["compared"].startswith("SimAOU, GD, no_training: FT")
-    ]
-    assert [row["verdict"] for row in decided] == ["supported"] * 2
+    row = specificity_of_sim_aou(comparisons(record))
+    assert row["compared"].startswith("SimAOU, GD, no_training: FT") and row["verdict"] == "supported"
     assert record["finding"]["verdict"] == "supported" and "(no_training weights)" in record["finding"]["sentence"]
-    for row in decided:
-        assert f"{row['difference']:.3f} [{row['ci_low']:.3f}, {row['ci_high']:.3f}]" in record["finding"]["sentence"]
+    assert f"{row['difference']:.3f} [{row['ci_low']:.3f}, {row['ci_high']:.3f}]" in record["finding"]["sentence"]
 
 
 @pytest.fixture(scope="module")
@@ -346,12 +359,12 @@ def test_the_dual_form_is_the_same_whatever_fine_tuning_does_and_tested_once(fin
 @pytest.mark.parametrize(("checkpoint", "objects"), [("first", False), ("last", True)])
 def test_of_two_checkpoints_the_last_one_must_learn_in_context(checkpoint: str, objects: bool) -> None:
     """A checkpoint that learns nothing has no gain, and equal gains of zero support no claim."""
-    world = World("last", Weights.TRAINED, "sst2", 3, 0, 0)
+    world = World("last", Weights.TRAINED, 0, "sst2", Labels.GOLD, 3, 0, 0)
     sides = [
         {"metric": "gain_in_accuracy", "setting": "ICL", "model": name, "weights": "trained"}
         for name in ("last", "first")
     ]
-    about = (checkpoint, "sst2", 3, "trained", None)
+    about = (checkpoint, "sst2", "gold", 3, "trained", None)
     invalid: Validity = {("in_context_learning", about): "no in-context learning here"}
     objection = objection_to(invalid, all_claims()["icl-early"], world, sides, [], None)
     assert objection == "at the last checkpoint: no in-context learning here" * objects
@@ -359,14 +372,14 @@ def test_of_two_checkpoints_the_last_one_must_learn_in_context(checkpoint: str, 
 
 def test_untrained_weights_are_a_baseline_beside_trained_ones_and_need_to_learn_where_they_stand_alone() -> None:
     world, claim = (
-        World("tiny", Weights.TRAINED, "sst2", 3, 0, 0),
+        World("tiny", Weights.TRAINED, 0, "sst2", Labels.GOLD, 3, 0, 0),
         all_claims()["icl-early"] | {"only_last_must_learn": False},
     )
     trained, untrained = (
         {"metric": "gain_in_accuracy", "setting": "ICL", "model": "tiny", "weights": weights}
         for weights in ("trained", "no_training")
     )
-    about = ("tiny", "sst2", 3, "no_training", None)
+    about = ("tiny", "sst2", "gold", 3, "no_training", None)
     invalid: Validity = {("in_context_learning", about): "no in-context learning here"}
     assert objection_to(invalid, claim, world, [trained, untrained], [], None) == ""
     assert objection_to(invalid, claim, world, [untrained, 0.5], [], None) == "no in-context learning here"

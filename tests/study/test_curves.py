@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from tests.study.conftest import small_settings
+from tests.study.conftest import key_of_cell, small_settings
 
 from demograd.study import RunFolder, Study, cells, make_study, run_study
 from demograd.study.language_model.claims import check_claims
-from demograd.study.language_model.keys import cell_key, read_inputs
+from demograd.study.language_model.keys import read_inputs
 from demograd.study.language_model.table import rows_of
 from demograd.study.language_model.validity import check_validity
 from demograd.study.results import write_results
@@ -24,7 +24,7 @@ RATES = [0.001, 0.01, 0.1]
 @pytest.fixture(scope="module")
 def finished(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Study, RunFolder]:
     settings = small_settings(
-        small_model, weights=["trained"], controls=["other_demonstrations"], learning_rates={"GD": RATES, "LCGD": RATES}
+        small_model, weights=["trained"], controls=["permuted_labels"], learning_rates={"GD": RATES, "LCGD": RATES}
     )
     study = make_study(settings)
     return study, run_study(study, tmp_path_factory.mktemp("curves") / "run").folder
@@ -38,7 +38,7 @@ def table(finished: tuple[Study, RunFolder]) -> pd.DataFrame:
 def sizes(study: Study, folder: RunFolder, method: str, seed: int) -> list[float]:
     """‖u_FT‖ / ‖u_ICL‖ of one demonstration set at each rate."""
     records = [
-        folder.load_cell(cell_key(study, cell, read_inputs(folder)))
+        folder.load_cell(key_of_cell(study, cell, read_inputs(folder)))
         for cell in cells(study)
         if cell.method == method and cell.world.seed == seed
     ]
@@ -90,7 +90,7 @@ def test_specificity_at_equal_size_is_the_difference_from_the_control_there(tabl
     rows = table[(table.metric == "sim_aou") & (table.reading == "at_equal_size") & table.versus.notna()]
     rows = rows[rows.layer.isna()]
     assert (
-        set(rows.versus) == {"other_demonstrations"}
+        set(rows.versus) == {"other_sets", "permuted_labels"}
         and set(rows.setting) == {"FT"}
         and set(rows.method) == {"GD", "LCGD"}
     )
@@ -100,16 +100,16 @@ def test_specificity_at_equal_size_is_the_difference_from_the_control_there(tabl
 def test_one_rate_each_makes_no_curve(finished: tuple[Study, RunFolder]) -> None:
     study, folder = finished
     rows = write_results(folder, rows_of(with_rates(study, RATES[:1], RATES[:1]), folder))
-    assert set(rows.reading) == {"plain"} and (rows.metric == "sim_aou").any()
+    assert not {"at_equal_size", "over_sizes"} & {*rows.reading} and (rows.metric == "sim_aou").any()
 
 
 def changed(study: Study, folder: RunFolder, to: Path, method: str, change: Callable[[CellRecord], None]) -> RunFolder:
     """A copy of the run in which `change` was applied to every cell of a method."""
     copy = RunFolder(shutil.copytree(folder.path, to / "changed"))
     for cell in (cell for cell in cells(study) if cell.method == method):
-        record = copy.load_cell(cell_key(study, cell, read_inputs(folder)))
+        record = copy.load_cell(key_of_cell(study, cell, read_inputs(folder)))
         change(record)
-        copy.save_cell(cell_key(study, cell, read_inputs(folder)), record)
+        copy.save_cell(key_of_cell(study, cell, read_inputs(folder)), record)
     return copy
 
 
@@ -200,6 +200,7 @@ def test_a_rate_that_wrecks_the_model_is_no_objection_to_what_is_compared_at_a_s
         "model": study.model,
         "weights": "trained",
         "task": "sst2",
+        "labels": "gold",
         "k": 3,
         "method": "GD 0.1",
         "check": "update_size",

@@ -10,21 +10,21 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
-from tests.study.conftest import OVERFLOWS, small_settings
+from tests.study.conftest import OVERFLOWS, key_of_cell, small_settings
 from tests.study.test_run import Listening
 
 from demograd import UserError, load_model, load_task, observe, read_study
 from demograd.files import read_json
-from demograd.learn import Diverged, fine_tuned
+from demograd.learn import Diverged, fine_tuned, fine_tuned_together
 from demograd.metrics import implicit_update, random_attention_to_demonstrations
 from demograd.models import Model
 from demograd.observe.rotary import has_rotary_keys
 from demograd.study import cells, make_study, run_study
 from demograd.study.language_model.grid import World, extras
 from demograd.study.language_model.groups import by_task_and_k
-from demograd.study.language_model.keys import cell_key, observation_key, read_inputs
+from demograd.study.language_model.keys import observation_key, read_inputs
 from demograd.study.language_model.prompts import prepare
-from demograd.words import Weights
+from demograd.words import Labels, Weights
 
 
 def ran(model: Path, out: Path, watch: Listening | None = None, **changes: Any) -> pd.DataFrame:
@@ -40,6 +40,7 @@ def test_pairs_of_layers_over_corrected_queries_are_not_those_over_all(small_mod
     )
     pairs = table[(table.metric == "layer_by_layer_sim_aou") & (table.setting == "FT")]
     plain = table[(table.metric == "sim_aou") & table.layer.isna() & table.seed.isna() & (table.setting == "FT")]
+    plain = plain[plain.versus.isna()]
     for selection in ("all", "corrected"):
         (n_queries,) = plain[plain.selection == selection].n / 2  # two layers
         assert (pairs[pairs.selection == selection].n == n_queries).all()
@@ -67,7 +68,7 @@ def test_chance_is_drawn_anew_for_each_demonstration_set(small_model: Path, tmp_
     for cell in cells(study):
         icl = folder.load_observation(observation_key(study, cell.world, "ICL", read_inputs(folder)))
         spans = prepare(study, tasks, model, cell.world).icl.demonstration_spans
-        stored = folder.load_cell(cell_key(study, cell, read_inputs(folder))).tensors[
+        stored = folder.load_cell(key_of_cell(study, cell, read_inputs(folder))).tensors[
             "FT/random_attention_kendall_by_token"
         ]
         expected = random_attention_to_demonstrations(icl, spans, seed=cell.world.seed).kendall_by_token
@@ -78,7 +79,9 @@ def test_no_order_is_trained_on_twice(small_model: Path, tmp_path: Path) -> None
     watch = Listening()
     table = ran(small_model, tmp_path / "out", watch, measures=["order_sensitivity"], orders=4, seeds=[0])
     settings = [setting for _, setting in watch.started]
-    assert (settings.count("FT"), settings.count("FT, another order")) == (1, 3)
+    orders = [setting for setting in settings if setting.startswith("FT, another order")]
+    assert settings.count("FT, 4 fine-tunings") == 1
+    assert (settings.count("FT"), len(orders), len({*orders})) == (1, 3, 3)
     assert (settings.count("ICL"), settings.count("ICL, another order")) == (1, 3)
     spread = table[(table.metric == "order_sensitivity") & table.seed.isna()].set_index("setting").value
     assert spread["FT"] > 0 and spread["ICL"] > 0
@@ -88,18 +91,14 @@ def test_an_order_on_which_training_diverges_is_said(
     small_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Divergence on one order alone depends on the data: this test makes the run's third training diverge."""
-    trained = 0
 
     @contextmanager
     def diverges_third(*arguments: Any, **options: Any) -> Iterator[Any]:
-        nonlocal trained
-        trained += 1
-        if trained == 3:
-            raise Diverged(2, "the loss")
-        with fine_tuned(*arguments, **options) as tuned:
-            yield tuned
+        with fine_tuned_together(*arguments, **options) as trained:
+            trained[2].diverged = Diverged(2, "the loss")
+            yield trained
 
-    monkeypatch.setattr("demograd.study.language_model.cell.fine_tuned", diverges_third)
+    monkeypatch.setattr("demograd.study.language_model.cell.fine_tuned_together", diverges_third)
     table = ran(small_model, tmp_path / "out", measures=["order_sensitivity"], orders=4, seeds=[0])
     of_ft = table[(table.metric == "order_sensitivity") & (table.setting == "FT")]
     assert not of_ft.empty and of_ft.status.str.startswith("diverged at step 2").all() and of_ft.value.isna().all()
@@ -130,7 +129,7 @@ def test_attention_to_demonstrations_takes_one_order_for_both(small_model: Path)
 
 def test_released_runs_trained_also_on_what_their_prompts_could_not_show(small_model: Path) -> None:
     model, task = load_model(str(small_model), device="cpu"), load_task("sst2")
-    world = World("any", Weights.TRAINED, "sst2", 40, 0, 0)
+    world = World("any", Weights.TRAINED, 0, "sst2", Labels.GOLD, 40, 0, 0)
     fitting, everything = (
         prepare(make_study(small_settings(small_model, fine_tuned_on=on)), {"sst2": task}, model, world)
         for on in ("fitting", "all")

@@ -11,14 +11,18 @@ from tests.study.conftest import small_settings
 from tests.study.test_run import Listening, results
 
 from demograd import UserError
-from demograd.study import Study, cells, make_study, run_study
+from demograd.study import cells, make_study, run_study
+from demograd.study.language_model.grid import networks
 from demograd.words import Weights
 
 
-def test_untrained_weights_are_another_draw_for_each_demonstration_set(small_study: Study) -> None:
-    draws = {(cell.world.weights, cell.world.seed): cell.world.initialisation for cell in cells(small_study)}
-    assert [draws["no_training", seed] for seed in range(3)] == [0, 1, 2]
-    assert {draws["trained", seed] for seed in range(3)} == {0}
+def test_an_initialisation_is_one_network_for_all_demonstration_sets(small_model: Path) -> None:
+    study = make_study(small_settings(small_model, initialisations=[3, 4]))
+    draws = [(cell.world.weights, cell.world.initialisation, cell.world.seed) for cell in cells(study)]
+    untrained = {("no_training", initialisation, seed) for initialisation in (3, 4) for seed in range(3)}
+    assert {*draws} == untrained | {("trained", 0, seed) for seed in range(3)}
+    assert len(networks(study)) == 3
+    assert make_study(small_settings(small_model)).initialisations == [0]
 
 
 def test_other_weights_under_the_same_name_are_other_cells(small_model: Path, tmp_path: Path) -> None:
@@ -36,7 +40,13 @@ def test_other_weights_under_the_same_name_are_other_cells(small_model: Path, tm
     network.save_pretrained(copy)
     run_study(study, tmp_path / "out", again)
     assert any("is not what" in sentence and str(copy) in sentence for sentence in again.sentences)
-    assert [setting for _, setting in again.started][:3] == ["ZSL", "ICL", "FT"]
+    assert [setting for _, setting in again.started] == [
+        "ZSL",
+        "ICL",
+        "FT, 2 fine-tunings",
+        "FT",
+        "FT_permuted_labels",
+    ]
     assert not before.value.equals(results(tmp_path / "out").value)
 
 

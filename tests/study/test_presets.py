@@ -19,7 +19,7 @@ from demograd.study.language_model.networks import loaded
 from demograd.study.language_model.prompts import prepare
 from demograd.words import Weights
 
-SPECIFIC = {("sim_aou", "FT vs other_demonstrations"), ("sim_am_delta", "FT vs other_demonstrations")}
+SPECIFIC = {("sim_aou", "FT vs other_sets"), ("sim_am_delta", "FT vs other_sets")}
 FILLS: dict[str, set[tuple[str, str | None]]] = {
     "quickstart": SPECIFIC | {("sim_aou", "FT"), ("accuracy", "ZSL"), ("accuracy", "ICL"), ("random_sim_aou", "ICL")},
     "claims": SPECIFIC
@@ -97,13 +97,13 @@ def checkpoints(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 def small(name: str, checkpoints: list[str], **changes: Any) -> Study:
-    """A preset in a small form, with the same measures: one task, one demonstration set, few queries."""
+    """A preset in a small form, with the same measures: one task, two demonstration sets, few queries."""
     settings = {
         "model": checkpoints[0],
         "tasks": ["sst2"],
         "optional_tasks": [],
         "k": 2,
-        "seeds": [0],
+        "seeds": [0, 1],
         "queries": 4,
         "device": "cpu",
         **SMALLER.get(name, {}),

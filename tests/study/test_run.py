@@ -17,7 +17,8 @@ from demograd.files import read_json
 from demograd.study import Silent, Study, make_study, run_study
 from demograd.study.language_model.grid import World
 from demograd.study.language_model.prompts import prepare
-from demograd.words import Weights
+from demograd.tasks import permute_labels
+from demograd.words import Labels, Weights
 
 
 class Listening(Silent):
@@ -61,16 +62,18 @@ def finished(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> tup
 def test_zero_shot_and_in_context_are_observed_once_and_shared(finished: tuple[Study, Path, Listening]) -> None:
     _, _, watch = finished
     settings = [setting for _, setting in watch.started]
-    # trained: one ZSL for all seeds; untrained: one for each draw of the weights. ICL: one for each seed
-    assert (settings.count("ZSL"), settings.count("ICL")) == (1 + 3, 3 + 3)
-    assert settings.count("FT") == settings.count("FT_other_demonstrations") == 12
+    # of each network one ZSL for all seeds; ICL: one for each seed
+    assert (settings.count("ZSL"), settings.count("ICL")) == (1 + 1, 3 + 3)
+    assert settings.count("FT") == settings.count("FT_permuted_labels") == 12
+    # all sets are trained on together, and each is observed: what scores it against the others needs nothing more
+    assert settings.count("FT, 6 fine-tunings") == 4 and len(settings) == 2 + 6 + 2 * 12 + 4
 
 
 def test_the_same_command_runs_no_finished_cell_again(finished: tuple[Study, Path, Listening]) -> None:
     study, out, _ = finished
     before, again = (out / "results.parquet").read_bytes(), Listening()
     run_study(study, out, again)
-    assert again.started == [] and any("12 of 12 cells" in sentence for sentence in again.sentences)
+    assert again.started == [] and any("4 of 4 fine-tunings" in sentence for sentence in again.sentences)
     assert (out / "results.parquet").read_bytes() == before
 
 
@@ -85,17 +88,33 @@ def test_a_stopped_run_goes_on_to_the_same_table(finished: tuple[Study, Path, Li
     assert (tmp_path / "out" / "results.parquet").read_bytes() == (uninterrupted / "results.parquet").read_bytes()
 
 
+def test_a_set_whose_cell_was_kept_is_not_trained_on_again(
+    finished: tuple[Study, Path, Listening], tmp_path: Path
+) -> None:
+    study, uninterrupted, watch = finished
+    second_set = [setting for _, setting in watch.started].index("FT_permuted_labels") + 2
+    with pytest.raises(KeyboardInterrupt):
+        run_study(study, tmp_path / "out", StoppedAt(second_set))
+    assert len(list((tmp_path / "out" / "cells").iterdir())) == 1
+    rest = Listening()
+    run_study(study, tmp_path / "out", rest)
+    settings = [setting for _, setting in rest.started]
+    assert settings[0] == "FT, 4 fine-tunings" and settings.count("FT, 6 fine-tunings") == 3
+    assert settings.count("FT") == settings.count("FT_permuted_labels") == 11
+    assert (tmp_path / "out" / "results.parquet").read_bytes() == (uninterrupted / "results.parquet").read_bytes()
+
+
 def test_a_score_in_the_table_is_the_score_of_the_library(finished: tuple[Study, Path, Listening]) -> None:
     """The public functions give the table's number again, from the model to the mean."""
     from demograd import GradientDescent, fine_tuned
 
     study, out, _ = finished
     model, task = load_model(study.model, device="cpu"), load_task("sst2")
-    demonstrations, queries = task.demonstrations(3, 1), task.queries(8, 1)
+    demonstrations, queries = task.demonstration_sets(3, study.seeds_of("sst2"))[1], task.queries(8, 1)
     zsl = observe(model, task.prompts(model.tokenizer, queries))
     icl = observe(model, task.prompts(model.tokenizer, queries, demonstrations))
     scores = {}
-    for name, used in (("FT", demonstrations), ("other", task.other_demonstrations(3, 1))):
+    for name, used in (("FT", demonstrations), ("flipped", permute_labels(demonstrations, 2, 1))):
         sequences = task.training_sequences(model.tokenizer, used)
         with fine_tuned(model, sequences, GradientDescent(learning_rate=0.01)) as tuned:
             ft = observe(tuned, task.prompts(model.tokenizer, queries))
@@ -104,8 +123,8 @@ def test_a_score_in_the_table_is_the_score_of_the_library(finished: tuple[Study,
     row = table[(table.weights == "trained") & (table.method == "GD") & (table.seed == 1) & table.layer.isna()]
     plain = row[(row.metric == "sim_am_delta") & (row.setting == "FT") & row.versus.isna()].value.item()
     assert plain == pytest.approx(statistics.aggregate(scores["FT"]).value, abs=1e-6)
-    difference = metrics.specificity(scores["FT"], scores["other"])
-    specific = row[(row.metric == "sim_am_delta") & (row.versus == "other_demonstrations")].value.item()
+    difference = metrics.specificity(scores["FT"], scores["flipped"])
+    specific = row[(row.metric == "sim_am_delta") & (row.versus == "permuted_labels")].value.item()
     assert specific == pytest.approx(statistics.aggregate(difference).value, abs=1e-6)
 
 
@@ -134,19 +153,15 @@ def test_the_mean_over_sets_and_its_spread_are_those_of_the_sets(finished: tuple
     assert over.permutation.isna().all() and (sets.permutation == 0).all()
 
 
-def test_zero_shot_of_trained_weights_does_not_vary_with_the_demonstrations(
+def test_zero_shot_does_not_vary_with_the_demonstrations(
     finished: tuple[Study, Path, Listening],
 ) -> None:
-    """All demonstration sets share one observation; untrained weights are drawn anew for each set."""
+    """All demonstration sets share one observation: untrained weights too are one network for all of them."""
     table = results(finished[1])
     zsl = table[(table.setting == "ZSL") & (table.metric == "accuracy") & (table.task == finished[0].tasks[0])]
-    trained, untrained = zsl[zsl.weights == "trained"], zsl[zsl.weights == "no_training"]
-    assert trained.seed.isna().all() and trained["std"].isna().all()
-    assert (trained.n.item(), trained.n_seeds.item()) == (finished[0].queries, 1)
-    assert trained.interval.item() == "conditional"
-    over = untrained[untrained.seed.isna()]
-    assert over.n.item() == 3 * finished[0].queries and over["std"].notna().all()
-    assert len(untrained) == 1 + 3
+    assert zsl.weights.tolist() == ["trained", "no_training"] and zsl.seed.isna().all() and zsl["std"].isna().all()
+    assert set(zsl.n) == {finished[0].queries} and set(zsl.n_seeds) == {1} and set(zsl.interval) == {"conditional"}
+    assert zsl.initialisation.isna().tolist() == [True, False]
 
 
 def test_the_folder_says_what_ran(finished: tuple[Study, Path, Listening]) -> None:
@@ -154,7 +169,7 @@ def test_the_folder_says_what_ran(finished: tuple[Study, Path, Listening]) -> No
     settings = yaml.safe_load((out / "study.yaml").read_text())
     assert make_study(settings) == study
     provenance = json.loads((out / "provenance.json").read_text())
-    assert set(provenance["models"]) == {"trained", *(f"no_training, seed {seed}" for seed in range(3))}
+    assert set(provenance["models"]) == {"trained", "no_training, seed 0"}
     assert provenance["tasks"]["sst2"]["fingerprint"]
     assert any("holds phrases of its sentences" in note for note in provenance["notes"])
     assert provenance["learning_rate_source"] == {"GD": "named in the study", "LCGD": "named in the study"}
@@ -179,7 +194,8 @@ def test_a_method_that_diverges_is_recorded_as_that(steep_model: Path, tmp_path:
     assert diverged.value.isna().all() and diverged.status.str.contains("diverged at step [0-9]").all()
     assert "3 of 3 demonstration sets" in diverged[diverged.seed.isna()].status.iloc[0]
     assert any("diverged at step" in sentence for sentence in watch.sentences)
-    assert (table[(table.learning_rate == GENTLE) & (table.metric == "sim_aou")].status == "ok").all()
+    gentle = table[(table.learning_rate == GENTLE) & (table.metric == "sim_aou") & (table.reading == "plain")]
+    assert (gentle.status == "ok").all() and {"FT", "FT_other_sets"} <= set(gentle.setting)
 
 
 def test_demonstrations_that_do_not_fit_are_dropped_said_and_recorded(small_model: Path, tmp_path: Path) -> None:
@@ -201,11 +217,19 @@ def test_a_folder_of_another_study_is_refused_and_left_alone(
     assert sorted((path, path.stat().st_mtime_ns) for path in out.rglob("*")) == before
 
 
-def test_aligned_positions_make_zero_shot_depend_on_the_demonstrations(small_model: Path, tmp_path: Path) -> None:
+def test_aligned_positions_are_one_position_for_all_demonstration_sets(small_model: Path, tmp_path: Path) -> None:
     settings = small_settings(small_model, weights=["trained"], methods=["GD"], seeds=[0, 1], align_positions=True)
     study, watch = make_study(settings), Listening()
     run_study(study, tmp_path / "out", watch)
-    assert [setting for _, setting in watch.started].count("ZSL") == 2
+    assert [setting for _, setting in watch.started].count("ZSL") == 1, "one common position, and so one ZSL"
+    table = results(tmp_path / "out")
+    unaligned = make_study(small_settings(small_model, weights=["trained"], methods=["GD"], seeds=[0, 1]))
+    run_study(unaligned, tmp_path / "unaligned")
+    likelihood = [
+        rows[(rows.setting == "ZSL") & (rows.metric == "label_log_likelihood")].value.item()
+        for rows in (table, results(tmp_path / "unaligned"))
+    ]
+    assert abs(likelihood[0] - likelihood[1]) > 1e-6
 
 
 def test_a_claim_rests_on_the_sets_that_have_a_value() -> None:
@@ -237,7 +261,7 @@ def test_an_order_is_one_of_the_same_demonstrations_also_where_some_do_not_fit(s
             make_study(small_settings(small_model)),
             {"sst2": task},
             model,
-            World("any", Weights.TRAINED, "sst2", 40, 0, permutation),
+            World("any", Weights.TRAINED, 0, "sst2", Labels.GOLD, 40, 0, permutation),
         )
         for permutation in (0, 1)
     )
@@ -270,7 +294,9 @@ def test_what_cannot_be_read_is_made_anew(finished: tuple[Study, Path, Listening
         file = next((copy / damaged).iterdir())
         file.write_bytes(file.read_bytes()[:-10])
     run_study(study, copy, watch)
-    assert len(watch.started) == 1 + 3  # an observation, and a cell's FT with its two controls
+    # an observation, and one cell: trained on its own set and on its flipped labels, and not on the other sets
+    settings = [setting for _, setting in watch.started]
+    assert {"FT", "FT, 2 fine-tunings", "FT_permuted_labels"} <= {*settings} and len(settings) == 4
     assert (copy / "results.parquet").read_bytes() == (out / "results.parquet").read_bytes()
 
 

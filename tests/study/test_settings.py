@@ -30,7 +30,7 @@ PRESETS = [name for name in preset_names() if isinstance(read_study(name), Study
         ({"methods": {"mine": {"optimizer": "adam"}}}, ["mine", "kind"]),
         ({"methods": {"mine": {"kind": "SGD"}}}, ["methods.mine.kind", "GD, LCGD"]),
         ({"measures": ["simlarity"]}, ["simlarity", "Did you mean similarity"]),
-        ({"permutations": [0, 1]}, ["permutations", "2 orders for 5 seeds"]),
+        ({"permutations": [0, 1]}, ["permutations", "2 orders for 8 seeds"]),
         ({"seeds": {"mr": [1]}}, ["sst2"]),
         ({"learning_rates": {"Adma": [0.1]}}, ["Adma", "GD, LCGD"]),
         ({"seeds": [0, 0]}, ["seeds = [0, 0]. Expected: each value once."]),
@@ -46,6 +46,11 @@ PRESETS = [name for name in preset_names() if isinstance(read_study(name), Study
         ({"learning_rates": {"GD": [-0.1]}}, ["learning_rates.GD", "greater than 0"]),
         ({"learning_rates": {"GD": [float("inf")]}}, ["learning_rates.GD", "finite"]),
         ({"tasks": []}, ["tasks", "at least 1"]),
+        ({"labels": ["abstarct"]}, ["abstarct", "Did you mean abstract"]),
+        ({"controls": ["other_demonstrations"]}, ["other_demonstrations", "permuted_labels"]),
+        ({"controls": ["other_sets"]}, ["other_sets", "permuted_labels"]),
+        ({"specificity_margin": 0}, ["specificity_margin = 0", "greater than 0"]),
+        ({"observe_at": [2, 2]}, ["observe_at = [2, 2]. Expected: each value once."]),
     ],
 )
 def test_a_wrong_setting_is_named(settings: dict[str, object], words: list[str]) -> None:
@@ -94,6 +99,9 @@ def test_true_is_no_number_in_any_field(schema: type[BaseModel], at_least: int) 
     ("name", "value"),
     [
         ("weights", "norms_only"),
+        ("initialisations", 3),
+        ("labels", "abstract"),
+        ("observe_at", 2),
         ("tasks", "mr"),
         ("k", 3),
         ("seeds", 7),

@@ -43,10 +43,10 @@ def test_a_plan_needs_no_weights_and_counts_every_cell(no_weights: Path) -> None
     study = make_study(small_settings(no_weights, queries=4))
     plan = plan_study(study)
     assert plan.cells == len(list(cells(study))) == 12
-    # trained: one ZSL for all three seeds, untrained: one for each; ICL: one for each seed, in both
-    assert sum(len(work.observations) for work in plan.work) == 1 + 3 + 3 + 3
-    assert sum(tuning.count for work in plan.work for tuning in work.tunings) == 12 * 3  # FT and two controls
-    assert len(plan.networks) == 1 + 3 and len(plan.jobs) == 6
+    # of each network one ZSL for all three seeds; ICL: one for each seed
+    assert sum(len(work.observations) for work in plan.work) == 2 * (1 + 3)
+    assert sum(tuning.observations for work in plan.work for tuning in work.tunings) == 12 * 2  # FT and a control
+    assert len(plan.networks) == len(plan.jobs) == 2, "a worker takes all demonstration sets of a matrix"
     assert plan.flops.backward > 0 and plan.memory > plan.blueprints[str(no_weights)].parameters * 4
 
 
@@ -57,6 +57,16 @@ def test_methods_on_some_layers_are_planned_though_they_are_timed_on_a_network_o
     some = {"GD": {"parameters": {"layers": yaml.safe_load(str(layers))}}}
     plan = plan_study(make_study(small_settings(no_weights, queries=4, seeds=[0], weights=["trained"], methods=some)))
     assert plan.cells == 1 and plan.seconds() > 0
+
+
+def test_labels_initialisations_and_steps_on_the_way_are_counted(no_weights: Path) -> None:
+    """Random labels are the task's own words, and share its ZSL; abstract ones are others. Two of the four steps at
+    which FT is to be observed come before its end, which is after the third."""
+    axes = {"labels": ["gold", "abstract", "random"], "initialisations": [0, 1], "observe_at": [1, 2, 3, 4]}
+    plan = plan_study(make_study(small_settings(no_weights, queries=4, methods=["GD"], **axes)))
+    assert plan.cells == 3 * 3 * 3 and len(plan.networks) == 3 and len(plan.jobs) == 3 * 3
+    assert sum(len(work.observations) for work in plan.work) == 3 * (2 + 3 * 3)
+    assert sum(tuning.observations for work in plan.work for tuning in work.tunings) == 27 * (2 + 2)
 
 
 def test_twice_the_queries_are_twice_the_operations_behind_the_context(small_model: Path) -> None:
@@ -89,7 +99,7 @@ def test_the_command_prints_the_plan_and_writes_nothing(
     file.write_text(json.dumps(small_settings(no_weights, queries=4)))
     assert call("plan", str(file), "--set", "seeds=0,1", "--workers", "1,2,64") == 0
     printed = capsys.readouterr().out
-    for words in ("8, in 4 worlds on 3 networks", "forward", "backward", "GiB", "on 2 workers", "at most 4 have work"):
+    for words in ("8, in 4 worlds on 2 networks", "forward", "backward", "GiB", "on 2 workers", "at most 2 have work"):
         assert words in printed
     assert list(folder.iterdir()) == []
 
@@ -128,7 +138,7 @@ def test_a_study_of_checkpoints_observes_each_and_measures_it(no_weights: Path, 
     assert [len(work.observations) for work in plan.work] == [2, 1, 2, 1]  # one ZSL for each checkpoint
     assert plan.flops.forward > 0 == plan.flops.backward
     # each checkpoint is held against the last before its worlds are observed
-    assert [job.network[0] for job in plan.jobs] == [str(no_weights)] * 3 + [str(other)] * 3
+    assert [job.network[0] for job in plan.jobs] == [str(no_weights)] * 2 + [str(other)] * 2
     assert plan.seconds() > sum(job.seconds for job in plan.jobs) > 0
     assert plan.memory > 2 * 4 * plan.blueprints[str(other)].parameters
 
@@ -188,7 +198,7 @@ def test_a_plan_of_many_cells_holds_no_token_ids(no_weights: Path, preparations:
     study = make_study({**settings, "seeds": list(range(6)), "learning_rates": {"GD": rates}})
     before = {id(item) for item in token_ids()}
     plan = plan_study(study)
-    assert plan.cells == 600 and sum(tuning.count for work in plan.work for tuning in work.tunings) == 600 * 3
+    assert plan.cells == 600 and sum(tuning.observations for work in plan.work for tuning in work.tunings) == 600 * 2
     assert [item for item in token_ids() if id(item) not in before] == [] and len(preparations) == 6 + 1
     assert len(pickle.dumps(plan.work)) < 6 * 4000
 

@@ -8,15 +8,16 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.study.conftest import key_of_cell
 
 from demograd.metrics import METRICS
 from demograd.study import Study, cells, make_study
 from demograd.study.language_model.grid import World, demonstrations_label, worlds
-from demograd.study.language_model.keys import Inputs, cell_key, network_key, observation_key, untuned_key, what_changed
+from demograd.study.language_model.keys import Inputs, network_key, observation_key, orders_key, what_changed
 from demograd.study.language_model.measures import MEASURES, versions
 from demograd.study.store.cache import content_hash
 from demograd.study.store.keys import path_safe, study_key
-from demograd.words import Weights
+from demograd.words import Labels, Weights
 
 SETTINGS: dict[str, Any] = {
     "model": "here/model",
@@ -49,7 +50,7 @@ def inputs(study: Study, **tokens: str) -> Inputs:
 
 def hashes(study: Study, base: Inputs | None = None) -> list[str]:
     base = base or inputs(study)
-    return [content_hash(cell_key(study, cell, base)) for cell in cells(study)]
+    return [content_hash(key_of_cell(study, cell, base)) for cell in cells(study)]
 
 
 NAMES = st.text(alphabet="a,\\ k1", max_size=6)
@@ -57,14 +58,17 @@ NAMES = st.text(alphabet="a,\\ k1", max_size=6)
 
 @given(st.tuples(NAMES, NAMES), st.tuples(NAMES, NAMES))
 def test_no_two_demonstration_sets_have_one_label(first: tuple[str, str], other: tuple[str, str]) -> None:
-    labels = [demonstrations_label(World(model, Weights.TRAINED, task, 1, 0, 0)) for model, task in (first, other)]
+    labels = [
+        demonstrations_label(World(model, Weights.TRAINED, 0, task, Labels.GOLD, 1, 0, 0))
+        for model, task in (first, other)
+    ]
     assert (labels[0] == labels[1]) == (first == other)
 
 
 def test_a_comma_in_a_path_makes_no_label_of_another_set() -> None:
     example = study(model=["runs/a", "runs/a, b"], tasks=["b, sst2.csv", "sst2.csv"], seeds=[0])
     assert len({demonstrations_label(world) for world in worlds(example)}) == 4
-    assert demonstrations_label(next(worlds(study()))) == "here/model, sst2, k 3, seed 0"
+    assert demonstrations_label(next(worlds(study()))) == "here/model, sst2, gold labels, k 3, seed 0"
 
 
 @pytest.mark.parametrize(
@@ -92,7 +96,9 @@ def test_a_name_is_no_part_of_what_a_cell_is(changes: dict[str, Any]) -> None:
         {"place": "after_norm"},
         {"learning_rates": {"GD": [0.02], "LCGD": [0.02]}},
         {"methods": {"GD": {"epochs": 2}, "LCGD": {"epochs": 2}}},
-        {"controls": ["permuted_labels"]},
+        {"controls": []},
+        {"matching": False},
+        {"observe_at": [2]},
         {"measures": ["similarity", "alpha"]},
         {"measures": ["similarity", "order_sensitivity"]},
     ],
@@ -121,13 +127,15 @@ def test_other_weights_or_numerics_make_other_cells(change: dict[str, Any]) -> N
 def test_what_draws_untrained_weights_matters_to_these_alone() -> None:
     base = inputs(study())
     before, after = (
-        {cell: cell_key(study(), cell, variant) for cell in cells(study())}
+        {cell: key_of_cell(study(), cell, variant) for cell in cells(study())}
         for variant in (base, replace(base, initialisation="newer libraries"))
     )
     changed = {cell.world.weights for cell in before if before[cell] != after[cell]}
     assert changed == {"no_training"}
     lost = study(final_norm_lost=True)
-    assert {cell.world.weights for cell in cells(lost) if cell_key(lost, cell, base) not in before.values()} == changed
+    assert {
+        cell.world.weights for cell in cells(lost) if key_of_cell(lost, cell, base) not in before.values()
+    } == changed
 
 
 def registered(monkeypatch: pytest.MonkeyPatch, measure: str, **changes: Any) -> None:
@@ -208,8 +216,7 @@ def test_all_cells_of_a_grid_have_keys_of_their_own() -> None:
             **vars(inputs(grid)),
             "tokens": {
                 demonstrations_label(world): {
-                    part: f"{part} {world.k} {world.seed}"
-                    for part in ("ZSL", "ICL", "FT", "FT_other_demonstrations", "FT_permuted_labels")
+                    part: f"{part} {world.k} {world.seed}" for part in ("ZSL", "ICL", "FT", "FT_permuted_labels")
                 }
                 for world in worlds(grid)
             },
@@ -219,11 +226,31 @@ def test_all_cells_of_a_grid_have_keys_of_their_own() -> None:
 
 
 def test_observations_are_shared_by_the_worlds_that_have_the_same_tokens() -> None:
-    base, example = inputs(study()), study()
-    zsl = {(world.weights, observation_key(example, world, "ZSL", base)) for world in worlds(example)}
+    example = study(initialisations=[0, 5])
+    base = inputs(example)
+    zsl = {observation_key(example, world, "ZSL", base) for world in worlds(example)}
     icl = {observation_key(example, world, "ICL", base) for world in worlds(example)}
-    assert len(zsl) == 1 + 2 and len(icl) == 4  # untrained weights are another draw for each seed
-    assert len({untuned_key(example, world, "orders", base) for world in worlds(example)}) == 4
+    assert len(zsl) == 3 and len(icl) == 6  # the trained network, and one for each initialisation
+    all_worlds = [*worlds(example)]
+    assert len({orders_key(example, world, all_worlds, base) for world in all_worlds}) == 6
+
+
+def test_where_a_study_matches_a_cell_depends_on_icl_on_every_set_of_its_group_and_on_no_fine_tuning_there() -> None:
+    def first_cell(example: Study, **other_set: str) -> str:
+        base = inputs(example)
+        changed = {
+            demonstrations_label(world): {**base.tokens[demonstrations_label(world)]}
+            | (other_set if world.seed == 1 else {})
+            for world in worlds(example)
+        }
+        cell = next(cell for cell in cells(example) if cell.world.seed == 0)
+        return content_hash(key_of_cell(example, cell, replace(base, tokens=changed)))
+
+    assert first_cell(study(), ICL="other") != first_cell(study())
+    assert first_cell(study(), FT="other", FT_permuted_labels="other", orders="other") == first_cell(study())
+    assert first_cell(study(seeds=[0, 1, 2])) != first_cell(study())
+    alone = study(matching=False)
+    assert first_cell(alone, ICL="other") == first_cell(alone) == first_cell(study(matching=False, seeds=[0, 1, 2]))
 
 
 def test_a_distance_to_the_last_checkpoint_depends_on_it_and_sparsity_does_not() -> None:
@@ -253,7 +280,7 @@ def test_inputs_are_the_same_after_json() -> None:
 @given(title=st.text(), other=st.text())
 def test_no_name_leaves_the_folder(title: str, other: str) -> None:
     example = study().model_copy(update={"model": title, "tasks": [other]})  # some would be refused in a study file
-    keys = [cell_key(example, cell, inputs(example)) for cell in cells(example)]
+    keys = [key_of_cell(example, cell, inputs(example)) for cell in cells(example)]
     keys += [
         network_key(example, example.model, Weights.TRAINED, 0, "sparsity", inputs(example)),
         f"{path_safe(title)}-{study_key(example)}",

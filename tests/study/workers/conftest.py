@@ -9,8 +9,8 @@ from demograd.study import Study, Workers, make_study, run_study
 
 
 def smaller_study(model: Path) -> Study:
-    """A study of four cells in two worlds, one network per world."""
-    changes = {"tasks": ["mr"], "weights": ["trained", "no_training"], "seeds": [0], "queries": 6, "k": 2}
+    """A study of two networks, two demonstration sets and two methods: eight cells in four fine-tunings."""
+    changes = {"tasks": ["mr"], "weights": ["trained", "no_training"], "seeds": [0, 1], "queries": 6, "k": 2}
     return make_study(small_settings(model, **changes))
 
 

@@ -1,6 +1,7 @@
 """A failed cell is recorded with its traceback, shown in code, table and report, and repeated only on request."""
 
 import json
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from tests.study.conftest import small_settings
 from demograd.study import Run, make_study
 
 JOB = "demograd.study.language_model.units"
-CONTROLS = ("--set", "controls=other_demonstrations,permuted_labels")
+CONTROLS = ("--set", "controls=permuted_labels,")
 
 
 @pytest.fixture
@@ -45,24 +46,30 @@ def status(out: Path) -> pd.Series:
     return table.set_index(["setting", "method", "seed"]).status.sort_index()
 
 
-def test_a_cell_that_fails_is_recorded_and_the_others_go_on(
+def test_a_set_on_which_fine_tuning_fails_is_recorded_and_the_others_go_on(
     study_file: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = Path("out")
+    module, trained_on = import_module(JOB), list[list[int]]()
+    sound = module.measure
+
+    def breaks_at_the_second_set(*arguments: Any) -> Iterator[Any]:
+        *_, places, method, _, _ = arguments
+        trained_on.append(places)
+        for place, record in sound(*arguments):
+            if type(method).__name__[0] == "L" and place == 1:
+                raise ArithmeticError("a bit\nfell over")
+            yield place, record
+
     with monkeypatch.context() as bad:
-        breaks(
-            bad,
-            "measure",
-            lambda study, model, prepared, method, *_: type(method).__name__[0] == "L" and prepared.seed == 1,
-        )
+        bad.setattr(module, "measure", breaks_at_the_second_set)
         assert call("run", study_file, "--out", "out") == 1
+    assert trained_on == [[0, 1], [0, 1]] and len(list(Path("out/cells").iterdir())) == 3
     errors = capsys.readouterr().err
     assert "1 of the study's parts failed" in errors and "--retry-failed" in errors and "ArithmeticError" in errors
     (record,) = (json.loads(file.read_text()) for file in Path("out/failures").iterdir())
-    assert record["what"] == "trained · sst2 · k 2 · seed 1 · LCGD 0.01" and record["error"].startswith(
-        "ArithmeticError"
-    )
-    assert "Traceback" in record["traceback"] and "in broken" in record["traceback"]
+    assert record["what"] == "trained · sst2 · k 2 · LCGD 0.01" and record["error"].startswith("ArithmeticError")
+    assert "Traceback" in record["traceback"] and "in breaks_at_the_second_set" in record["traceback"]
 
     statuses = status(out)
     assert statuses["FT", "LCGD", 1] == "failed: ArithmeticError: a bit fell over"
@@ -72,9 +79,11 @@ def test_a_cell_that_fails_is_recorded_and_the_others_go_on(
 
     assert call("run", study_file, "--out", "out") == 1  # and not tried again
     errors = capsys.readouterr().err
-    assert "3 of 4 cells are already in out" in errors
-    assert "Failed before, and not tried again (cells: 1); --retry-failed does" in errors
+    assert "2 of 2 worlds, 1 of 2 fine-tunings are already in out" in errors
+    assert "Failed before, and not tried again (fine-tunings: 1); --retry-failed does" in errors
+    monkeypatch.setattr(module, "measure", lambda *arguments: trained_on.append(arguments[3]) or sound(*arguments))
     assert call("run", study_file, "--out", "out", "--retry-failed") == 0
+    assert trained_on[2:] == [[1]], "the set whose cell was kept is not trained on again"
     assert set(status(out)) == {"ok"}
     assert Run(folder_of(out), make_study(yaml.safe_load(Path("study.yaml").read_text()))).failed == ()
 
@@ -98,15 +107,16 @@ def test_a_world_that_cannot_be_observed_has_no_cells_and_says_why(
     why = "failed: ArithmeticError: a bit fell over"
     assert statuses["ICL", "", 1] == statuses["FT", "GD", 1] == statuses["ZSL", "", 1] == why
     assert set(statuses[:, :, -1]) == {f"{why} (1 of 2 demonstration sets)"}
-    assert len(list(Path("out/cells").iterdir())) == 2  # of the other world
+    assert not list(Path("out/cells").iterdir())  # FT on every set is scored against ICL on every set
     assert why in Path("out/report.html").read_text()
     assert call("run", study_file, "--out", "out", *CONTROLS) == 1
     errors = capsys.readouterr().err
-    assert "2 of 4 cells are already in out" in errors and "not tried again (worlds: 1, cells: 2)" in errors
+    assert "1 of 2 worlds are already in out" in errors and "not tried again (worlds: 1, fine-tunings: 2)" in errors
     reasons = undecided(Path("out"))
     assert {*reasons["specificity"]} == {f"trained weights {why} (1 of 2 demonstration sets)"}
-    # both metrics, methods and controls; the second claim's two methods have one learning rate each
-    assert len(reasons["specificity"]) == 2 * 2 * 2
+    # both metrics and methods; the last claim's two methods have one learning rate each
+    for claim in ("specificity", "label-specificity", "above-controls"):
+        assert reasons[claim] == reasons["specificity"] and len(reasons[claim]) == 2 * 2
     assert {*reasons["lcgd-above-gd"]} == {
         f"trained weights {why} (1 of 2 demonstration sets); at one learning rate each"
     }

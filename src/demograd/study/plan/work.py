@@ -8,6 +8,7 @@ from demograd.study.language_model.grid import Cell, World
 from demograd.study.language_model.networks import Network, network_of
 from demograd.study.language_model.sizes import PromptSizes, Sizes, Trained
 from demograd.study.language_model.spec import Study
+from demograd.words import Labels
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,9 @@ def work_of(study: Study, todo: Mapping[World, Iterable[Cell]], sizes: Callable[
     for world, cells in todo.items():
         lengths = sizes(world)
         observations = [Observing("ICL", prompts) for prompts in lengths.icl]
-        of_zsl = (*network_of(world), world.task, *((world.labels, world.k) if study.align_positions else ()))
+        of_zsl: tuple[object, ...] = (*network_of(world), world.task, world.labels == Labels.ABSTRACT)  # other words
+        if study.align_positions:
+            of_zsl += (world.labels, world.k)
         if of_zsl not in zsl_done:
             observations.insert(0, Observing("ZSL", lengths.zsl))
             zsl_done.add(of_zsl)
