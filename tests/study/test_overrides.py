@@ -59,7 +59,7 @@ def test_a_single_value_is_a_list_of_it_wherever_a_list_is_wanted() -> None:
     assert changed("learning_rates.GD=0.1").learning_rates == {"GD": [0.1]}
     assert changed("learning_rates.GD.sst2=0.1").learning_rates == {"GD": {"sst2": [0.1]}}
     assert changed("tasks=sst2", "seeds.sst2=3").seeds == {"sst2": [3]}
-    assert changed("loss_on=label").loss_on == "label"
+    assert changed("separator=eos").separator == "eos"
 
 
 def test_null_is_nothing_where_nothing_is_allowed_and_a_text_elsewhere() -> None:

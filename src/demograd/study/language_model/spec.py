@@ -117,8 +117,6 @@ class Study(BaseModel):
     """Queries to average over; `corrected`: those wrong in ZSL and right in ICL and FT."""
     orders: Orders = 10
     """Orders of the demonstrations over which order sensitivity is taken."""
-    loss_on: Literal["all", "label"] = "all"
-    """The tokens of a demonstration that FT learns to predict."""
     separator: Literal["newline", "eos"] = "newline"
     """The end of a demonstration in the prompt."""
     record_at: Literal["prompt_end", "first_answer"] = "prompt_end"

@@ -1,7 +1,8 @@
 """Default learning rates, from a sweep that ships as a table: there fine-tuning's update is as large as ICL's."""
 
 from collections import defaultdict
-from itertools import pairwise
+from collections.abc import Sequence
+from itertools import pairwise, product
 from math import exp, inf, log
 from pathlib import Path
 from statistics import fmean
@@ -10,7 +11,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from demograd.errors import UserError
-from demograd.study.language_model.spec import Rates, Study, make_study
+from demograd.study.language_model.spec import Study, make_study
 from demograd.study.spec.methods import named_methods
 from demograd.words import Labels
 
@@ -39,33 +40,35 @@ TABLE = Path(__file__).parent / "learning_rates.csv"
 RULE = "median ‖u_FT‖ / ‖u_ICL‖ of 1 on these queries, between two rates that were run; geometric mean over sets"
 
 
-def _of_model(study: Study, model: str, method: str) -> Rates:
-    """A method's rates on a model, for all tasks or task by task; a mapping may be from models, or from tasks."""
-    rates: Any = study.learning_rates[method]
-    return rates[model] if isinstance(rates, dict) and model in rates else rates
-
-
 def resolved(study: Study) -> tuple[Study, dict[str, str]]:
     """The study with every learning rate filled in, and where each method's came from.
 
     Raises:
         UserError: the study names none for a method, and the sweep has none for its model; its rules leave no cell.
     """
-    filled, sources = dict(study.learning_rates), dict[str, str]()
+    filled, sources = dict[str, Any](study.learning_rates), dict[str, str]()
+    models = _swept_as(study)
     for method in study.methods:
-        rates = study.learning_rates.get(method)
-        if rates is None:
+        if study.learning_rates.get(method) is None:
             swept = {
-                model: {task: _swept(study, model, task, method) for task in study.tasks} for model in _swept_as(study)
+                (model, task, labels): _swept(study, model, task, method, labels)
+                for model, task, labels in product(models, study.tasks, study.labels)
             }
-            best: dict[str, dict[str, list[float]]] = {
-                model: {task: [default.rate] for task, default in by_task.items()} for model, by_task in swept.items()
+            by_task: dict[str, Any] = {
+                model: {
+                    task: {labels.value: [swept[model, task, labels].rate] for labels in study.labels}
+                    for task in study.tasks
+                }
+                for model in models
             }
-            filled[method] = {**best} if len(best) > 1 else {**best[next(iter(best))]}
+            if study.labels == [Labels.GOLD]:
+                by_task = {
+                    model: {task: rates[Labels.GOLD] for task, rates in of_model.items()}
+                    for model, of_model in by_task.items()
+                }
+            filled[method] = by_task if len(models) > 1 else by_task[models[0]]
             about = "; ".join(
-                f"{model + ', ' if len(swept) > 1 else ''}{default.source}"
-                for model, by_task in swept.items()
-                for default in by_task.values()
+                f"{model + ', ' if len(models) > 1 else ''}{default.source}" for (model, *_), default in swept.items()
             )
             sources[method] = (
                 f"chosen by a sweep on tuning queries that no result uses, trained weights ({about}): {RULE}"
@@ -86,27 +89,25 @@ def _require_all(study: Study, method: str) -> None:
     Raises:
         UserError: rates are named model by model, or task by task, and not for all.
     """
-    by_model = any(model in study.models for model in study.learning_rates[method])
-    models = study.models if by_model else study.models[:1]
-    missing = [model for model in models if by_model and model not in study.learning_rates[method]]
-    for model in models if not missing else ():
-        if isinstance(rates := _of_model(study, model, method), dict):
-            missing += [f"{model}, {task}" if by_model else task for task in study.tasks if task not in rates]
+    missing = [
+        about for about in product(study.models, study.tasks, study.labels) if study.rates_of(*about, method) is None
+    ]
     if missing:
+        axes: list[Sequence[str]] = [study.models, study.tasks, study.labels]
+        names = (", ".join(name for name, axis in zip(about, axes, strict=True) if len(axis) > 1) for about in missing)
         raise UserError(
-            f"learning_rates.{method} has none for {', '.join(missing)}",
-            "rates for every model and task",
+            f"learning_rates.{method} has none for {'; '.join(filter(None, names)) or ', '.join(missing[0])}",
+            "rates for every model, task and kind of labels",
             "Add them, or list rates for all",
         )
 
 
-def _swept(study: Study, model: str, task: str, method: str, labels: Labels = Labels.GOLD) -> "DefaultRate":
+def _swept(study: Study, model: str, task: str, method: str, labels: Labels) -> "DefaultRate":
     """
     Raises:
         UserError: the method, with its options in the study, was not swept on this model.
     """
-    as_named = method not in named_methods() or study.methods[method] == named_methods()[method]
-    as_swept = as_named and study.loss_on == "all"
+    as_swept = method not in named_methods() or study.methods[method] == named_methods()[method]
     default = default_rate(model, task, method, labels) if as_swept else None
     if default is None:
         sweep = pd.read_csv(TABLE)
