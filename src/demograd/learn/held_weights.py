@@ -95,7 +95,9 @@ def _in_file(values: Sequence[Tensor]) -> list[Tensor]:
         ) from error
     mapped, start = [], 0
     for tensor in values:
-        flat = torch.empty(0, dtype=tensor.dtype).set_(storage, start // tensor.itemsize, tensor.shape)
+        flat = torch.empty(0, dtype=tensor.dtype).set_(
+            storage, start // tensor.itemsize, tensor.shape, tensor.contiguous().stride()
+        )
         mapped.append(flat)
         start += tensor.nbytes
     return mapped
