@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -83,7 +84,7 @@ def _in_file(values: Sequence[Tensor]) -> list[Tensor]:
             with os.fdopen(handle, "wb") as file:
                 for tensor in values:
                     file.write(tensor.contiguous().view(-1).view(torch.uint8).numpy().data)
-            storage = torch.UntypedStorage.from_file(name, shared=False, nbytes=Path(name).stat().st_size)
+            storage: Any = torch.UntypedStorage.from_file(name, shared=False, nbytes=Path(name).stat().st_size)
         finally:
             Path(name).unlink()
     except OSError as error:
@@ -95,7 +96,9 @@ def _in_file(values: Sequence[Tensor]) -> list[Tensor]:
         ) from error
     mapped, start = [], 0
     for tensor in values:
-        flat = torch.empty(0, dtype=tensor.dtype).set_(storage, start // tensor.itemsize, tensor.shape)
+        flat = torch.empty(0, dtype=tensor.dtype).set_(
+            storage, start // tensor.itemsize, tensor.shape, tensor.contiguous().stride()
+        )
         mapped.append(flat)
         start += tensor.nbytes
     return mapped

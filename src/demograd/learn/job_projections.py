@@ -65,7 +65,7 @@ class JobProjection:
                 self.module.forward = own
 
     def _forward(self, inputs: Float[Tensor, "*batch in"]) -> Float[Tensor, "*batch out"]:
-        outputs: Tensor = _Projected.apply(inputs.flatten(0, -2), self._anchor, self)  # type: ignore[no-untyped-call]
+        outputs: Tensor = _Projected.apply(inputs.flatten(0, -2), self._anchor, self)
         return outputs.unflatten(0, inputs.shape[:-1])
 
     def project(self, inputs: Float[Tensor, "tokens in"]) -> Float[Tensor, "tokens out"]:
@@ -115,13 +115,13 @@ class _Projected(torch.autograd.Function):
     """The anchor requires a gradient where the inputs, of the lowest trained layer, do not."""
 
     @staticmethod
-    def forward(context: Any, inputs: Tensor, anchor: Tensor, projection: JobProjection) -> Tensor:  # type: ignore[override]
+    def forward(context: Any, inputs: Tensor, anchor: Tensor, projection: JobProjection) -> Tensor:
         context.save_for_backward(inputs)
         context.projection = projection
         return projection.project(inputs)
 
     @staticmethod
-    def backward(context: Any, gradient: Tensor) -> tuple[Tensor | None, None, None]:  # type: ignore[override]
+    def backward(context: Any, gradient: Tensor) -> tuple[Tensor | None, None, None]:
         (inputs,) = context.saved_tensors
         of_inputs = context.projection.descend(inputs, gradient, to_inputs=context.needs_input_grad[0])
         return of_inputs, None, None
