@@ -16,6 +16,7 @@ from demograd.study import Cell, Study, cells, make_study, run_study
 from demograd.study.language_model.grid import worlds
 from demograd.study.language_model.load_tasks import load_tasks
 from demograd.study.spec.learning_rates import resolved
+from demograd.words import Labels
 
 RATES = {"learning_rates": {"GD": [0.1, 0.2], "LCGD": [0.3]}}
 
@@ -124,7 +125,7 @@ def test_a_world_all_of_whose_rates_are_excluded_is_not_observed() -> None:
 
 
 def test_a_rate_that_the_sweep_chose_may_be_the_one_that_is_excluded() -> None:
-    swept = resolved(make_study({"methods": ["GD"]}))[0].rates_of("smollm2-135m", "sst2", "GD")
+    swept = resolved(make_study({"methods": ["GD"]}))[0].rates_of("smollm2-135m", "sst2", Labels.GOLD, "GD")
     assert swept is not None
     study = make_study(
         {"methods": ["GD", "LCGD"], "learning_rates": {"LCGD": swept}, "exclude": [{"learning_rate": swept}]}

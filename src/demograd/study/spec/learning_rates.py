@@ -1,7 +1,7 @@
 """Default learning rates, from a sweep that ships as a table: there fine-tuning's update is as large as ICL's."""
 
 from collections import defaultdict
-from itertools import pairwise
+from itertools import compress, pairwise, product
 from math import exp, inf, log
 from pathlib import Path
 from statistics import fmean
@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from demograd.errors import UserError
-from demograd.study.language_model.spec import Rates, Study, make_study
+from demograd.errors import UserError, shortened_list
+from demograd.study.language_model.spec import Study, make_study
 from demograd.study.spec.methods import named_methods
 from demograd.words import Labels
 
@@ -29,7 +29,8 @@ COLUMNS = (
     "auc",
     "status",
 )
-"""`update_size_ratio`: median of ‖u_FT‖ / ‖u_ICL‖ over tuning queries and layers, ICL with the same demonstrations.
+"""`update_size_ratio`: median of ‖u_FT‖ / ‖u_ICL‖ over tuning queries and the layers that FT changes (a method may
+leave the first layers as they are), ICL with the same demonstrations.
 `likelihood_among_labels`: mean log-probability of the gold label among the label words, in nats. `status`: `ok`,
 `diverged`, or `missing` (no update of ICL is above resolution); numbers are empty unless it is `ok`."""
 
@@ -37,12 +38,6 @@ TABLE = Path(__file__).parent / "learning_rates.csv"
 """One row per fine-tuning, with these columns. Made by `benchmarks/sweep_learning_rates.py`."""
 
 RULE = "median ‖u_FT‖ / ‖u_ICL‖ of 1 on these queries, between two rates that were run; geometric mean over sets"
-
-
-def _of_model(study: Study, model: str, method: str) -> Rates:
-    """A method's rates on a model, for all tasks or task by task; a mapping may be from models, or from tasks."""
-    rates: Any = study.learning_rates[method]
-    return rates[model] if isinstance(rates, dict) and model in rates else rates
 
 
 def resolved(study: Study) -> tuple[Study, dict[str, str]]:
@@ -53,27 +48,40 @@ def resolved(study: Study) -> tuple[Study, dict[str, str]]:
     """
     filled, sources = dict(study.learning_rates), dict[str, str]()
     for method in study.methods:
-        rates = study.learning_rates.get(method)
-        if rates is None:
-            swept = {
-                model: {task: _swept(study, model, task, method) for task in study.tasks} for model in _swept_as(study)
+        if method in study.learning_rates:
+            _require_all(study, method)
+            sources[method] = "named in the study"
+        else:
+            defaults = {
+                (model, task, labels): _swept(study, model, task, labels, method)
+                for model in _swept_as(study)
+                for task in study.tasks
+                for labels in study.labels
             }
-            best: dict[str, dict[str, list[float]]] = {
-                model: {task: [default.rate] for task, default in by_task.items()} for model, by_task in swept.items()
-            }
-            filled[method] = {**best} if len(best) > 1 else {**best[next(iter(best))]}
+            filled[method] = _nested(study, {point: [default.rate] for point, default in defaults.items()})
             about = "; ".join(
-                f"{model + ', ' if len(swept) > 1 else ''}{default.source}"
-                for model, by_task in swept.items()
-                for default in by_task.values()
+                f"{model + ', ' if len(_swept_as(study)) > 1 else ''}{default.source}"
+                for (model, _, _), default in defaults.items()
             )
             sources[method] = (
                 f"chosen by a sweep on tuning queries that no result uses, trained weights ({about}): {RULE}"
             )
-        else:
-            _require_all(study, method)
-            sources[method] = "named in the study"
     return make_study(study.model_dump() | {"learning_rates": filled}), sources
+
+
+def _nested(study: Study, rates: dict[tuple[str, str, Labels], list[float]]) -> Any:
+    """By task; by model and by labels where the study has several."""
+    models = _swept_as(study)
+    of_tasks = {
+        model: {
+            task: {str(labels): rates[model, task, labels] for labels in study.labels}
+            if len(study.labels) > 1
+            else rates[model, task, study.labels[0]]
+            for task in study.tasks
+        }
+        for model in models
+    }
+    return of_tasks if len(models) > 1 else of_tasks[models[0]]
 
 
 def _swept_as(study: Study) -> list[str]:
@@ -84,23 +92,23 @@ def _swept_as(study: Study) -> list[str]:
 def _require_all(study: Study, method: str) -> None:
     """
     Raises:
-        UserError: rates are named model by model, or task by task, and not for all.
+        UserError: rates are named by model, task or labels, and not for all.
     """
-    by_model = any(model in study.models for model in study.learning_rates[method])
-    models = study.models if by_model else study.models[:1]
-    missing = [model for model in models if by_model and model not in study.learning_rates[method]]
-    for model in models if not missing else ():
-        if isinstance(rates := _of_model(study, model, method), dict):
-            missing += [f"{model}, {task}" if by_model else task for task in study.tasks if task not in rates]
+    several = [len(names) > 1 for names in (study.models, study.tasks, study.labels)]
+    missing = [
+        ", ".join(compress(point, several)) or point[1]
+        for point in product(study.models, study.tasks, study.labels)
+        if study.rates_of(*point, method) is None
+    ]
     if missing:
         raise UserError(
-            f"learning_rates.{method} has none for {', '.join(missing)}",
-            "rates for every model and task",
+            f"learning_rates.{method} has none for {shortened_list(missing)}",
+            "rates for every model, task and kind of labels, by model, task and labels in this order",
             "Add them, or list rates for all",
         )
 
 
-def _swept(study: Study, model: str, task: str, method: str, labels: Labels = Labels.GOLD) -> "DefaultRate":
+def _swept(study: Study, model: str, task: str, labels: Labels, method: str) -> "DefaultRate":
     """
     Raises:
         UserError: the method, with its options in the study, was not swept on this model.
