@@ -108,7 +108,8 @@ def measured(model: Model, untuned: Untuned, method: Method) -> Measured:
     try:
         with fine_tuned(model, untuned.sequences, method) as tuned:
             ft = observe(tuned, untuned.queries)
-        ratio = metrics.update_size_ratio(untuned.zsl, untuned.icl, ft).double().nanquantile(0.5).item()
+        ratios = metrics.update_size_ratio(untuned.zsl, untuned.icl, ft).double()
+        ratio = ratios[ratios > 0].nanquantile(0.5).item()  # zero: in layers below those that the method tunes
         likelihood = metrics.normalised_label_log_likelihood(ft).mean().item()
     except (Diverged, ValueError) as error:  # a ValueError: the weights are finite, and what they give is not
         print(f"{method} {error}")

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from benchmarks.sweep_learning_rates import grid_rate, search
 
+from demograd.errors import UserError
 from demograd.study.language_model.spec import make_study
 from demograd.study.spec.learning_rates import COLUMNS, TABLE, best_rate, default_rate, resolved
 from demograd.words import Labels
@@ -140,11 +141,23 @@ def test_the_shipped_sweep_has_every_number_and_no_rate_twice() -> None:
     assert (numbers.notna().all(axis=1) == (SWEEP.status == "ok")).all()
 
 
-@pytest.mark.parametrize("method", ["GD", "LCGD"])
+@pytest.mark.parametrize("labels", ["gold", "abstract"])
 @pytest.mark.parametrize("task", ["sst2", "sst5", "mr", "subj", "agnews", "trec"])
-def test_every_task_of_the_package_has_a_rate_on_the_default_model(task: str, method: str) -> None:
-    study, sources = resolved(make_study({"tasks": [task], "methods": [method]}))
-    [rate] = study.learning_rates[method][task]  # type: ignore[index]
-    rows = SWEEP[(SWEEP.model == "smollm2-135m") & (SWEEP.task == task) & (SWEEP.method == method)]
-    assert rows.learning_rate.min() < rate < rows.learning_rate.max()
-    assert "was not swept" not in sources[method]
+def test_every_task_of_the_package_has_a_rate_on_the_default_model(task: str, labels: str) -> None:
+    study, sources = resolved(make_study({"tasks": [task], "labels": [labels], "methods": ["GD", "LCGD"]}))
+    for method in ("GD", "LCGD"):
+        [rate] = study.rates_of("smollm2-135m", task, Labels(labels), method) or []
+        of_method = SWEEP[(SWEEP.model == "smollm2-135m") & (SWEEP.method == method)]
+        rows = of_method[(of_method.task == task) & (of_method.labels == labels)]
+        assert rows.empty == ("not swept" in sources[method])
+        rows = of_method if rows.empty else rows
+        assert rows.learning_rate.min() < rate < rows.learning_rate.max()
+
+
+def test_rates_stand_by_model_task_and_labels_where_a_study_has_several() -> None:
+    study, _ = resolved(make_study({"tasks": ["trec", "mr"], "labels": ["gold", "abstract"], "methods": ["GD"]}))
+    of_trec = study.learning_rates["GD"]["trec"]  # type: ignore[call-overload]
+    assert set(of_trec) == {"gold", "abstract"} and set(study.learning_rates["GD"]) == {"trec", "mr"}
+    incomplete = make_study(study.model_dump() | {"learning_rates": {"GD": {"trec": {"gold": [0.1]}, "mr": [0.1]}}})
+    with pytest.raises(UserError, match=r"learning_rates\.GD has none for trec, abstract\."):
+        resolved(incomplete)

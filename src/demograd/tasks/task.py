@@ -19,7 +19,7 @@ from demograd.tasks.draws import (
     reorder,
 )
 from demograd.tasks.encoding import encode_with_answers, fitting_texts
-from demograd.tasks.pools import Pools, without_texts_of
+from demograd.tasks.pools import Pools
 from demograd.tasks.prompts import (
     LabelledTexts,
     Prompts,
@@ -140,15 +140,6 @@ class Task:
         if self.labels != Labels.RANDOM:
             return demonstrations
         return draw_labels(demonstrations, len(self.label_words), self.label_seed, seed)
-
-    def other_demonstrations(self, k: int = 16, seed: int = 0, balanced: bool = False) -> list[Example]:
-        """A control: as many demonstrations, none with a text of `demonstrations(k, seed, balanced)`.
-
-        Raises UserError when the training pool is too small for two sets.
-        """
-        first = draw_demonstrations(self.pools.training, k, seed, len(self.label_words), balanced=balanced)
-        rest = without_texts_of(first, self.pools.training)
-        return draw_demonstrations(rest, k, seed, len(self.label_words), balanced=balanced)
 
     def queries(self, n: int = 100, seed: int = 1) -> list[Example]:
         """`n` test examples; they do not depend on the seed of demonstrations. Raises UserError when n is too many."""

@@ -1,8 +1,7 @@
 """Default learning rates, from a sweep that ships as a table: there fine-tuning's update is as large as ICL's."""
 
 from collections import defaultdict
-from collections.abc import Sequence
-from itertools import pairwise, product
+from itertools import compress, pairwise, product
 from math import exp, inf, log
 from pathlib import Path
 from statistics import fmean
@@ -10,7 +9,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from demograd.errors import UserError
+from demograd.errors import UserError, shortened_list
 from demograd.study.language_model.spec import Study, make_study
 from demograd.study.spec.methods import named_methods
 from demograd.words import Labels
@@ -30,7 +29,8 @@ COLUMNS = (
     "auc",
     "status",
 )
-"""`update_size_ratio`: median of ‖u_FT‖ / ‖u_ICL‖ over tuning queries and layers, ICL with the same demonstrations.
+"""`update_size_ratio`: median of ‖u_FT‖ / ‖u_ICL‖ over tuning queries and the layers that FT changes (a method may
+leave the first layers as they are), ICL with the same demonstrations.
 `likelihood_among_labels`: mean log-probability of the gold label among the label words, in nats. `status`: `ok`,
 `diverged`, or `missing` (no update of ICL is above resolution); numbers are empty unless it is `ok`."""
 
@@ -46,37 +46,42 @@ def resolved(study: Study) -> tuple[Study, dict[str, str]]:
     Raises:
         UserError: the study names none for a method, and the sweep has none for its model; its rules leave no cell.
     """
-    filled, sources = dict[str, Any](study.learning_rates), dict[str, str]()
-    models = _swept_as(study)
+    filled, sources = dict(study.learning_rates), dict[str, str]()
     for method in study.methods:
-        if study.learning_rates.get(method) is None:
-            swept = {
-                (model, task, labels): _swept(study, model, task, method, labels)
-                for model, task, labels in product(models, study.tasks, study.labels)
+        if method in study.learning_rates:
+            _require_all(study, method)
+            sources[method] = "named in the study"
+        else:
+            defaults = {
+                (model, task, labels): _swept(study, model, task, labels, method)
+                for model in _swept_as(study)
+                for task in study.tasks
+                for labels in study.labels
             }
-            by_task: dict[str, Any] = {
-                model: {
-                    task: {labels.value: [swept[model, task, labels].rate] for labels in study.labels}
-                    for task in study.tasks
-                }
-                for model in models
-            }
-            if study.labels == [Labels.GOLD]:
-                by_task = {
-                    model: {task: rates[Labels.GOLD] for task, rates in of_model.items()}
-                    for model, of_model in by_task.items()
-                }
-            filled[method] = by_task if len(models) > 1 else by_task[models[0]]
+            filled[method] = _nested(study, {point: [default.rate] for point, default in defaults.items()})
             about = "; ".join(
-                f"{model + ', ' if len(models) > 1 else ''}{default.source}" for (model, *_), default in swept.items()
+                f"{model + ', ' if len(_swept_as(study)) > 1 else ''}{default.source}"
+                for (model, _, _), default in defaults.items()
             )
             sources[method] = (
                 f"chosen by a sweep on tuning queries that no result uses, trained weights ({about}): {RULE}"
             )
-        else:
-            _require_all(study, method)
-            sources[method] = "named in the study"
     return make_study(study.model_dump() | {"learning_rates": filled}), sources
+
+
+def _nested(study: Study, rates: dict[tuple[str, str, Labels], list[float]]) -> Any:
+    """By task; by model and by labels where the study has several."""
+    models = _swept_as(study)
+    of_tasks = {
+        model: {
+            task: {str(labels): rates[model, task, labels] for labels in study.labels}
+            if len(study.labels) > 1
+            else rates[model, task, study.labels[0]]
+            for task in study.tasks
+        }
+        for model in models
+    }
+    return of_tasks if len(models) > 1 else of_tasks[models[0]]
 
 
 def _swept_as(study: Study) -> list[str]:
@@ -87,22 +92,23 @@ def _swept_as(study: Study) -> list[str]:
 def _require_all(study: Study, method: str) -> None:
     """
     Raises:
-        UserError: rates are named model by model, or task by task, and not for all.
+        UserError: rates are named by model, task or labels, and not for all.
     """
+    several = [len(names) > 1 for names in (study.models, study.tasks, study.labels)]
     missing = [
-        about for about in product(study.models, study.tasks, study.labels) if study.rates_of(*about, method) is None
+        ", ".join(compress(point, several)) or point[1]
+        for point in product(study.models, study.tasks, study.labels)
+        if study.rates_of(*point, method) is None
     ]
     if missing:
-        axes: list[Sequence[str]] = [study.models, study.tasks, study.labels]
-        names = (", ".join(name for name, axis in zip(about, axes, strict=True) if len(axis) > 1) for about in missing)
         raise UserError(
-            f"learning_rates.{method} has none for {'; '.join(filter(None, names)) or ', '.join(missing[0])}",
-            "rates for every model, task and kind of labels",
+            f"learning_rates.{method} has none for {shortened_list(missing)}",
+            "rates for every model, task and kind of labels, by model, task and labels in this order",
             "Add them, or list rates for all",
         )
 
 
-def _swept(study: Study, model: str, task: str, method: str, labels: Labels) -> "DefaultRate":
+def _swept(study: Study, model: str, task: str, labels: Labels, method: str) -> "DefaultRate":
     """
     Raises:
         UserError: the method, with its options in the study, was not swept on this model.
