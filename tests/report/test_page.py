@@ -98,7 +98,7 @@ def test_finding_then_validity_then_scores_then_layers_then_performance_then_met
     read = read_run(folder)
     assert read.finding.sentence in Parsed(page).text
     scores = Parsed(page[positions[2] : positions[3]]).text
-    assert scores.index("vs other demonstrations") < scores.index("SimAOU_norm")
+    assert scores.index("vs other sets") < scores.index("SimAOU_norm")
 
 
 def test_checks_are_marked_in_words(run: MakeRun) -> None:
