@@ -184,6 +184,7 @@ def test_sections_come_in_the_order_in_which_they_are_to_be_read(run: MakeRun) -
     order = re.findall(r'<section id="([^"]+)"', page)
     assert order == [
         "finding",
+        "matching",
         "claims",
         "notes",
         "validity",
