@@ -95,14 +95,16 @@ class Matrices:
     """The matrices of a run by method and metric."""
 
     def __init__(self, table: pd.DataFrame | None) -> None:
-        last = None if table is None else table[table["step"].isna()]
-        names = ["model", "weights", "initialisation", "task", "labels", "k", "method", "learning_rate"]
         self._by_subject: dict[tuple[Any, ...], pd.DataFrame] = {}
-        for setting in () if last is None else (Setting.FT, Setting.ICL_REORDERED):
-            for about, rows in last[last["setting"] == setting].groupby([*names, "metric"], dropna=False, sort=False):
-                self._by_subject[tuple(None if pd.isna(value) else value for value in about)] = rows
+        if table is None:
+            return
+        names = ["model", "weights", "initialisation", "task", "labels", "k", "method", "learning_rate", "metric"]
+        shown = table[table["step"].isna() & table["setting"].isin([Setting.FT, Setting.ICL_REORDERED])]
+        for about, rows in shown.groupby(names, dropna=False, sort=False):
+            subject: tuple[Any, ...] = about  # type: ignore[assignment]
+            self._by_subject[tuple(None if pd.isna(value) else value for value in subject)] = rows
 
-    def of(self, variant: Variant, metric: str) -> pd.DataFrame:
+    def matrix(self, variant: Variant, metric: str) -> pd.DataFrame:
         """Columns y (ICL's set), x (FT's) and value, of FT, or of reordered ICL if the variant has no method."""
         world = (variant.model, variant.weights, variant.initialisation or 0, variant.task, variant.labels, variant.k)
         rows = self._by_subject.get((*world, variant.method, variant.learning_rate, metric))
@@ -113,7 +115,7 @@ class Matrices:
 
     def mismatched(self, variant: Variant, metric: str) -> float | None:
         """The mean off the diagonal."""
-        matrix = self.of(variant, metric)
+        matrix = self.matrix(variant, metric)
         mean = matrix["value"][matrix["x"] != matrix["y"]].mean()
         return None if pd.isna(mean) else float(mean)
 
@@ -129,7 +131,7 @@ def _maps(matrices: Matrices, metric: str, variants: list[Variant], world: str) 
         subjects |= {owner: labels[owner] for owner in members} | {untuned: words}
     centred = {}
     for subject, label in subjects.items():
-        matrix, mean = matrices.of(subject, metric), matrices.mismatched(subject, metric)
+        matrix, mean = matrices.matrix(subject, metric), matrices.mismatched(subject, metric)
         if mean is not None:
             centred[label] = matrix.assign(value=matrix["value"] - mean)
     title = METRICS[metric].title
