@@ -41,8 +41,9 @@ def test_of_a_claim_of_equality_the_p_shown_is_of_a_difference_beyond_the_margin
 
 
 def test_a_run_that_matched_prints_its_matching_by_task_and_method_and_no_other_score(
-    folder: Path, printed: Printed
+    folder: Path, printed: Printed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("COLUMNS", "250")
     record = read_json(folder / "claims.json")
     matching = {"specific_share": 0.02, "share_ci_low": -0.01, "share_ci_high": 0.05, "identified": 0.25}
     comparison = record["claims"][0]["comparisons"][0] | {

@@ -101,7 +101,7 @@ class Matrices:
         names = ["model", "weights", "initialisation", "task", "labels", "k", "method", "learning_rate", "metric"]
         shown = table[table["step"].isna() & table["setting"].isin([Setting.FT, Setting.ICL_REORDERED])]
         for about, rows in shown.groupby(names, dropna=False, sort=False):
-            subject: tuple[Any, ...] = about  # type: ignore[assignment]
+            subject: tuple[Any, ...] = about
             self._by_subject[tuple(None if pd.isna(value) else value for value in subject)] = rows
 
     def matrix(self, variant: Variant, metric: str) -> pd.DataFrame:
