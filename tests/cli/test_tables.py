@@ -28,7 +28,7 @@ def printed(capsys: pytest.CaptureFixture[str]) -> Printed:
 
 def test_verdicts_at_one_learning_rate_each_are_counted(folder: Path, printed: Printed) -> None:
     print_scores(folder)
-    assert "1 supported, 1 contradicted, 13 undecided (7 at one learning rate each); see" in printed()
+    assert "1 supported, 1 contradicted, 0 not specific, 13 undecided (7 at one learning rate each); see" in printed()
 
 
 def test_of_a_claim_of_equality_the_p_shown_is_of_a_difference_beyond_the_margin(
@@ -38,3 +38,26 @@ def test_of_a_claim_of_equality_the_p_shown_is_of_a_difference_beyond_the_margin
     of_many = printed().partition("The claim of many")[2]
     assert "0.21" in of_many and "0.0004" not in of_many
     assert "Here p is of a difference beyond the margin, but where the claim is contradicted." in of_many
+
+
+def test_a_run_that_matched_prints_its_matching_by_task_and_method_and_no_other_score(
+    folder: Path, printed: Printed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "250")
+    record = read_json(folder / "claims.json")
+    matching = {"specific_share": 0.02, "share_ci_low": -0.01, "share_ci_high": 0.05, "identified": 0.25}
+    comparison = record["claims"][0]["comparisons"][0] | {
+        "compared": "SimAOU, GD, trained: FT − FT_other_sets, at ‖u_FT‖ / ‖u_ICL‖ = 1",
+        "labels": "abstract",
+        "matching": matching,
+        "verdict": "not specific",
+    }
+    other = comparison | {"compared": "SimAM_Δ, GD, trained: FT − FT_other_sets"}
+    specific = record["claims"][0] | {"name": "specificity", "comparisons": [comparison, other]}
+    write_json(folder / "claims.json", record | {"claims": [specific]})
+    print_scores(folder)
+    words = printed()
+    for word in ("mr, abstract labels", "0.300", "0.100", "+0.200", "2.0 % [−1.0, 5.0]", "not specific"):
+        assert word in words
+    assert "SimAM_Δ" not in words and "SimAOU_norm" not in words
+    assert read_run(folder).finding.sentence in words

@@ -36,7 +36,7 @@ PERFORMANCE = (
     "normalised_label_log_likelihood",
     "format",
 )
-CONTROLS = ("FT_other_demonstrations", "FT_permuted_labels")
+CONTROLS = ("FT_permuted_labels",)
 RATES = {"GD": 0.001, "LCGD": 0.003}
 QUERIES, HEADS = 50, 9
 
@@ -98,6 +98,8 @@ def _rows(fake: Fake) -> Iterator[dict[str, Any]]:
                 "weights": weights,
                 "task": task,
                 "dtype": "float32",
+                "labels": "gold",
+                "initialisation": None if weights == "trained" else 0,
                 "selection": "all",
                 "record_at": "prompt_end",
                 "k": 16,
@@ -118,8 +120,8 @@ def _rows(fake: Fake) -> Iterator[dict[str, Any]]:
                     "method_options": json.dumps({"step": "demonstration", "of": method}),
                 }
                 failed = "diverged at step 12" if (method, weights) == (fake.diverged, "trained") else None
-                for setting in ("FT", *CONTROLS):
-                    for metric in PERFORMANCE:
+                for setting in ("FT", "FT_other_sets", *CONTROLS):
+                    for metric in PERFORMANCE if setting != "FT_other_sets" else ():
                         about = tuned | {"setting": setting, "metric": metric}
                         yield from _numbers(fake, random, about, 0.7 - 1.5 * ("likelihood" in metric), False, failed)
                     for metric in SIMILARITIES:
@@ -128,7 +130,7 @@ def _rows(fake: Fake) -> Iterator[dict[str, Any]]:
                             fake.specificity if (weights, setting) == ("trained", "FT") and metric != "sim_am" else 0
                         )
                         yield from _numbers(fake, random, about, _typical(metric) + extra, True, failed)
-                        if setting in CONTROLS and not failed:
+                        if setting != "FT" and not failed:
                             about = about | {"setting": "FT", "versus": setting.removeprefix("FT_")}
                             size = fake.specificity if weights == "trained" else 0.0
                             yield from _numbers(fake, random, about, size, True, failed)
@@ -162,7 +164,8 @@ def _numbers(
                 * (fake.layers if layer is None and by_layer else 1)
             )
             lost = n if value is None else n // fake.layers if layer is None and "delta" in about["metric"] else 0
-            none = dict.fromkeys(("method", "method_options", "learning_rate", "versus", "head", "step", "at"))
+            columns = ("method", "method_options", "learning_rate", "versus", "head", "step", "at", "p_value")
+            none = dict.fromkeys(columns)
             yield (
                 none
                 | about
@@ -200,6 +203,8 @@ def checks_of(fake: Fake) -> list[dict[str, Any]]:
             "check": name,
             "weights": weights,
             "task": task,
+            "labels": "gold",
+            "initialisation": 0,
             "passed": passed and not undecided,
             "message": message,
             "method": method,

@@ -20,6 +20,7 @@ _OF_ALL = {
     "model": "smollm2-135m",
     "weights": "trained",
     "task": "mr",
+    "labels": "gold",
     "dtype": "float32",
     "record_at": "prompt_end",
     "k": 16,
@@ -133,7 +134,7 @@ def measures(tasks: Iterable[str]) -> Iterator[dict[str, Any]]:
                             yield row("gradient_norm", "FT", float(2.0 ** (layer - step)), **tuned, **at)
                 yield row("sim_aou", "FT", 0.3, **tuned, selection="corrected", n=240)
                 yield row("sim_am_delta", "FT", 0.1, **tuned, selection="corrected", n=2000)
-                for control in (None, "other_demonstrations"):
+                for control in (None, "other_sets"):
                     equal = tuned | {"learning_rate": None, "reading": "at_equal_size", "versus": control}
                     yield row("sim_aou", "FT", 0.2, **equal, at=1.0)
             for layer in (None, *range(12)):
@@ -161,8 +162,9 @@ def claims() -> dict[str, Any]:
     def comparison(verdict: str, **changes: Any) -> dict[str, Any]:
         return {
             "task": "mr",
+            "labels": "gold",
             "k": 16,
-            "compared": "SimAOU, GD, trained: FT − FT_other_demonstrations",
+            "compared": "SimAOU, GD, trained: FT − FT_permuted_labels",
             "left": 0.3,
             "right": 0.1,
             "difference": 0.2,
@@ -178,6 +180,7 @@ def claims() -> dict[str, Any]:
             "n_seeds": 5,
             "n_queries": 50,
             "margin": None,
+            "matching": None,
             "one_rate_each": False,
             "verdict": verdict,
             "reason": "the difference is above 0 (corrected p = 0.0004)",

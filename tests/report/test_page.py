@@ -98,7 +98,7 @@ def test_finding_then_validity_then_scores_then_layers_then_performance_then_met
     read = read_run(folder)
     assert read.finding.sentence in Parsed(page).text
     scores = Parsed(page[positions[2] : positions[3]]).text
-    assert scores.index("vs other demonstrations") < scores.index("SimAOU_norm")
+    assert scores.index("vs other sets") < scores.index("SimAOU_norm")
 
 
 def test_checks_are_marked_in_words(run: MakeRun) -> None:
@@ -184,6 +184,7 @@ def test_sections_come_in_the_order_in_which_they_are_to_be_read(run: MakeRun) -
     order = re.findall(r'<section id="([^"]+)"', page)
     assert order == [
         "finding",
+        "matching",
         "claims",
         "notes",
         "validity",

@@ -52,12 +52,12 @@ def test_each_claim_has_its_verdicts_with_all_that_they_rest_on() -> None:
     section = claims_section(run_of(claims=claims()))
     glance, few, many, untested = tables(section)
     assert [[entry.text for entry in line.entries] for line in rows_of(glance)] == [
-        ["1", "–", "–"],
-        ["–", "1", "1"],
-        ["–", "–", "12"],
+        ["1", "–", "–", "–"],
+        ["–", "1", "–", "1"],
+        ["–", "–", "–", "12"],
     ]
     supported, contradicted, undecided = rows_of(few)
-    assert supported.name == "SimAOU, GD, trained: FT − FT on other demonstrations"
+    assert supported.name == "SimAOU, GD, trained: FT − FT on permuted labels"
     assert supported.under == ("mr, k 16",)
     assert [entry.text for entry in supported.entries] == [
         "✓ supported",
@@ -455,11 +455,11 @@ def test_some_intervals_may_be_conditional_where_others_are_not() -> None:
 
 
 @pytest.mark.parametrize("has_control", [True, False])
-def test_layers_speak_of_other_demonstrations_only_where_these_were_run(has_control: bool) -> None:
-    settings = ("FT", "FT_other_demonstrations") if has_control else ("FT",)
+def test_layers_speak_of_other_sets_only_where_these_were_run(has_control: bool) -> None:
+    settings = ("FT", "FT_other_sets") if has_control else ("FT",)
     rows = [row("sim_aou", setting, 0.4, method="GD", layer=layer) for setting in settings for layer in (None, 0, 1)]
     (figure,) = figures(layers_section(run_of(*rows)))
-    labels = ["GD", "GD on other demonstrations"]
+    labels = ["GD", "GD on the other sets"]
     assert [key.label for key in figure.legend] == labels[: 1 + has_control]
     assert ("specificity" in figure.caption) == has_control == ("thin dashed" in figure.charts[0].svg)
 

@@ -41,7 +41,7 @@ def heat_map(
         x=alt.X("x:O", title=x, axis=_axis(data["x"]), scale=_places(data["x"])),
         y=alt.Y("y:O", title=y, axis=_axis(data["y"]), scale=_places(data["y"], backwards=not downwards)),
     )
-    chart: alt.Chart | alt.LayerChart = base.mark_rect().encode(
+    chart: Any = base.mark_rect().encode(
         color=alt.Color(
             "value:Q",
             scale=_scale(present["value"], colours, reach),

@@ -8,7 +8,7 @@ import pandas as pd
 
 from demograd.metrics import METRICS
 from demograd.report.captions import interval_note_of_points
-from demograd.report.charts.drawing import COLOURS
+from demograd.report.charts.drawing import keys
 from demograd.report.charts.lines import Axis, line_chart
 from demograd.report.run import ReportedRun
 from demograd.report.scores import LEADING, Scores
@@ -44,7 +44,7 @@ _EQUAL_NOTE = (
 _STEP = Axis("step", whole=True)
 SPECIFICITY, MISMATCHED = "specificity", ", mismatched"
 LEVEL = "#5b6770"
-"""The colour of ICL's lines."""
+"""The colour of ICL's line."""
 Rows = Mapping[tuple[Variant, int, str, bool], Number]
 """(variant, step, metric, whether it is the metric's specificity) → number."""
 Point = dict[str, Any]
@@ -57,7 +57,11 @@ def along_the_way_section(run: ReportedRun) -> Section | None:
     rows, last = _rows(run.results), _steps_done(run.results)
     parts: list[Figure | Table] = []
     for world, owners in by_world(in_order(owner for owner, *_ in rows)).items():
-        parts += _figure(run, rows, owners, last, world)
+        worlds = dict.fromkeys(owner.untuned for owner in owners)
+        for untuned, weights in short_labels([*worlds]).items():
+            members = [owner for owner in owners if owner.untuned == untuned]
+            title = ", ".join(filter(None, (world, weights.removeprefix("ICL").removeprefix(", "))))
+            parts += _figure(run, rows, members, last, title)
     lead = _LEAD if parts else ""
     parts += _at_equal_learning(run.results)
     return Section(tuple(parts), lead) if parts else None
@@ -90,20 +94,20 @@ def _steps_done(results: pd.DataFrame) -> dict[Variant, int]:
     return done
 
 
-def _figure(run: ReportedRun, rows: Rows, owners: list[Variant], last: Mapping[Variant, int], world: str) -> Figures:
+def _figure(run: ReportedRun, rows: Rows, owners: list[Variant], last: Mapping[Variant, int], title: str) -> Figures:
     labels = short_labels(owners)
     points = [point for owner in owners for point in _line(run.scores, rows, owner, labels[owner], last.get(owner))]
-    points += _levels(run.scores, owners, max(point["x"] for point in points))
+    points += _levels(run.scores, owners[0].untuned, int(max(point["x"] for point in points)))
     data = pd.DataFrame(points).astype(dict.fromkeys(("x", "y", "low", "high"), float))
-    legend = [key for key in _legend(list(labels.values()), data) if key.label in set(data["label"])]
+    legend = [key for key in _legend(list(labels.values())) if key.label in set(data["label"])]
     score = METRICS[SCORE].title
     axes = {name: (METRICS[name].title, Axis(METRICS[name].title)) for name in LEARNED} | {
         SCORE: (f"{score}, matched and mismatched", Axis(score, zero=True)),
         SPECIFICITY: (f"{score} specificity", Axis("matched − mismatched", zero=True)),
         SIZE: ("Size of the update", Axis(METRICS[SIZE].title, zero=True)),
     }
-    charts = [line_chart(data[data["shown"] == name], title, _STEP, y, legend) for name, (title, y) in axes.items()]
-    return figure(charts, interval_note_of_points("Upright lines", data), world, legend, small=True)
+    charts = [line_chart(data[data["shown"] == name], words, _STEP, y, legend) for name, (words, y) in axes.items()]
+    return figure(charts, interval_note_of_points("Upright lines", data), title, legend, small=True)
 
 
 def _line(scores: Scores, rows: Rows, owner: Variant, label: str, last: int | None) -> Iterator[Point]:
@@ -136,18 +140,14 @@ def _at_the_end(scores: Scores, owner: Variant, metric: str, is_specificity: boo
     return scores.get(owner, metric, Setting.FT)
 
 
-def _levels(scores: Scores, owners: Sequence[Variant], last: float) -> Iterator[Point]:
-    """Both ends of the lines of ICL, one for each state of the weights."""
-    several = len({owner.untuned for owner in owners}) > 1
-    for untuned in dict.fromkeys(owner.untuned for owner in owners):
-        label = f"ICL, {short_labels([untuned, *owners])[untuned].removeprefix('ICL, ')}" if several else "ICL"
-        for metric in LEARNED:
-            for x in (0, last):
-                number = scores.get(untuned, metric, Setting.ICL)
-                yield _point(label, metric, x, replace(number, low=None, high=None))
+def _levels(scores: Scores, untuned: Variant, last: int) -> Iterator[Point]:
+    """Both ends of ICL's lines."""
+    for metric in LEARNED:
+        for x in (0, last):
+            yield _point("ICL", metric, x, replace(scores.get(untuned, metric, Setting.ICL), low=None, high=None))
 
 
-def _point(label: str, shown: str, x: float, number: Number) -> Point:
+def _point(label: str, shown: str, x: int, number: Number) -> Point:
     return {
         "label": label,
         "shown": shown,
@@ -159,14 +159,11 @@ def _point(label: str, shown: str, x: float, number: Number) -> Point:
     }
 
 
-def _legend(labels: Sequence[str], data: pd.DataFrame) -> list[Key]:
-    """A method's two lines share a colour, and only the thin mismatched one and ICL's are dashed."""
-    colours = {label: COLOURS[i % len(COLOURS)] for i, label in enumerate(labels)}
-    methods = [Key(label, colour) for label, colour in colours.items()]
-    mismatched = [Key(f"{label}{MISMATCHED}", colour, "2 3", 1.5) for label, colour in colours.items()]
-    levels = [label for label in dict.fromkeys(data["label"]) if label.split(",")[0] == "ICL"]
-    dashes = ("8 4", "8 3 2 3", "4 4")
-    return [*methods, *mismatched, *(Key(label, LEVEL, dashes[i % 3], 1.5) for i, label in enumerate(levels))]
+def _legend(labels: Sequence[str]) -> list[Key]:
+    """A method's two lines share a colour; the mismatched one is dotted."""
+    methods = keys(labels)
+    mismatched = [Key(f"{key.label}{MISMATCHED}", key.colour, "1 3", 1.5) for key in methods]
+    return [*methods, *mismatched, Key("ICL", LEVEL, "8 4", 1.5)]
 
 
 def _at_equal_learning(results: pd.DataFrame) -> list[Table]:

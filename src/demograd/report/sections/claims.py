@@ -142,7 +142,8 @@ def _comparison(comparison: Mapping[str, Any]) -> TableRow:
         comparison["n_seeds"],
         "not tested",
     )
-    matching, margin = comparison.get("matching"), ()
+    matching = comparison.get("matching")
+    margin: tuple[str, ...] = ()
     if comparison.get("margin") is not None:
         of_share = f"{100 * comparison['margin']:.3g} % of it"
         margin = (f"margin ±{of_share if matching else format(comparison['margin'], '.3g')}",)

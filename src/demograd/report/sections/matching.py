@@ -1,6 +1,7 @@
 """Matching: ICL on each demonstration set against FT on each, as maps and as numbers."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -44,12 +45,13 @@ _NOTE = (
     "Matched: ICL and FT on the same set. Mismatched: on different ones. Specificity: their difference, with a 95 % "
     "interval over demonstration sets and queries. p: of the specificity, two-sided, by permutations of the pairing, "
     "not corrected; the claims have the corrected ones. A set is identified where the best assignment of ICL’s sets to "
-    "FT’s gives it its own; by chance one is."
+    "FT’s gives it its own; by chance one is. By the labels: specificity minus that of FT on permuted labels, which is "
+    "what depends on the labels alone."
 )
 _BESIDE = {
     Reading.SPECIFIC_SHARE: Head("specific share", "of the matched"),
-    Reading.SHARE_OF_CEILING: Head("share of the ceiling", "by reordering"),
-    Reading.DOUBLE_DIFFERENCE: Head("depends on the labels", "double difference"),
+    Reading.SHARE_OF_CEILING: Head("of the ceiling", "by reordering"),
+    Reading.DOUBLE_DIFFERENCE: Head("by the labels", "double difference"),
 }
 """Readings that a study may not have → heading."""
 Rows = Mapping[tuple[Variant, str, Reading], Mapping[Any, Any]]
@@ -93,14 +95,16 @@ class Matrices:
     """The matrices of a run by method and metric."""
 
     def __init__(self, table: pd.DataFrame | None) -> None:
-        last = None if table is None else table[table["step"].isna()]
-        names = ["model", "weights", "initialisation", "task", "labels", "k", "method", "learning_rate"]
         self._by_subject: dict[tuple[Any, ...], pd.DataFrame] = {}
-        for setting in () if last is None else (Setting.FT, Setting.ICL_REORDERED):
-            for about, rows in last[last["setting"] == setting].groupby([*names, "metric"], dropna=False, sort=False):
-                self._by_subject[tuple(None if pd.isna(value) else value for value in about)] = rows
+        if table is None:
+            return
+        names = ["model", "weights", "initialisation", "task", "labels", "k", "method", "learning_rate", "metric"]
+        shown = table[table["step"].isna() & table["setting"].isin([Setting.FT, Setting.ICL_REORDERED])]
+        for about, rows in shown.groupby(names, dropna=False, sort=False):
+            subject: tuple[Any, ...] = about
+            self._by_subject[tuple(None if pd.isna(value) else value for value in subject)] = rows
 
-    def of(self, variant: Variant, metric: str) -> pd.DataFrame:
+    def matrix(self, variant: Variant, metric: str) -> pd.DataFrame:
         """Columns y (ICL's set), x (FT's) and value, of FT, or of reordered ICL if the variant has no method."""
         world = (variant.model, variant.weights, variant.initialisation or 0, variant.task, variant.labels, variant.k)
         rows = self._by_subject.get((*world, variant.method, variant.learning_rate, metric))
@@ -111,7 +115,7 @@ class Matrices:
 
     def mismatched(self, variant: Variant, metric: str) -> float | None:
         """The mean off the diagonal."""
-        matrix = self.of(variant, metric)
+        matrix = self.matrix(variant, metric)
         mean = matrix["value"][matrix["x"] != matrix["y"]].mean()
         return None if pd.isna(mean) else float(mean)
 
@@ -127,7 +131,7 @@ def _maps(matrices: Matrices, metric: str, variants: list[Variant], world: str) 
         subjects |= {owner: labels[owner] for owner in members} | {untuned: words}
     centred = {}
     for subject, label in subjects.items():
-        matrix, mean = matrices.of(subject, metric), matrices.mismatched(subject, metric)
+        matrix, mean = matrices.matrix(subject, metric), matrices.mismatched(subject, metric)
         if mean is not None:
             centred[label] = matrix.assign(value=matrix["value"] - mean)
     title = METRICS[metric].title
@@ -146,7 +150,7 @@ def _map(matrix: pd.DataFrame, label: str, title: str, reach: float) -> Chart:
         label,
         x="FT on set",
         y="ICL with set",
-        value=f"{title} − mean of the mismatched",
+        value="minus mean mismatched",
         colours="signed",
         downwards=True,
         reach=reach,
@@ -166,7 +170,7 @@ def _table(run: ReportedRun, rows: Rows, matrices: Matrices, metric: str) -> Tab
         Head("specificity", "95 % interval"),
         *(_BESIDE[reading] for reading in beside),
         Head("p"),
-        Head("identified", "sets; chance: 1"),
+        Head("identified", "chance: 1"),
     )
     lines = list(_lines(run, rows, matrices, metric, tuned, beside))
     title = METRICS[metric].title
@@ -183,12 +187,12 @@ def _lines(
             scores = run.scores.numbers.get((ceiling, metric, Setting.ICL_REORDERED), NOT_MEASURED)
             mean = matrices.mismatched(ceiling, metric)
             mismatched = NOTHING if mean is None else Entry(formatted(mean))
-            entries = (entry(scores), mismatched, *_numbers(rows, ceiling, metric, beside))
+            entries = (_mean(scores), mismatched, *_numbers(rows, ceiling, metric, beside))
             yield worlds[owner], TableRow(CEILING, tuple(entries), owner.weights, tone="reference")
         shown.add(ceiling)
         pair = [run.scores.get(owner, metric, setting) for setting in (Setting.FT, Setting.FT_OTHER_SETS)]
         rivals = [rival for rival in tuned if rival.method == owner.method]
-        entries = (*map(entry, pair), *_numbers(rows, owner, metric, beside))
+        entries = (*map(_mean, pair), *_numbers(rows, owner, metric, beside))
         yield (
             worlds[owner],
             TableRow(owner.method or "", tuple(entries), owner.weights, row_words(owner, rivals)),
@@ -213,6 +217,11 @@ def _numbers(rows: Rows, variant: Variant, metric: str, beside: Iterable[Reading
         yield NOTHING
     else:
         yield Entry(f"{round(identified.value * identified.n_seeds)} of {identified.n_seeds}")
+
+
+def _mean(number: Number) -> Entry:
+    """Without its deviation over sets, which the maps show."""
+    return replace(entry(number), std="")
 
 
 def _share(number: Number) -> Entry:

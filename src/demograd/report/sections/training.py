@@ -12,7 +12,7 @@ from demograd.report.networks import by_subject
 from demograd.report.run import ReportedRun
 from demograd.report.section import Chart, Figure, Section, figure, section
 from demograd.statistics.number import MINUS, signed
-from demograd.words import Setting
+from demograd.words import Setting, task_label
 
 DISTANCE = "parameter_distance"
 _PREDICTED = ("accuracy", "label_log_likelihood")
