@@ -12,32 +12,74 @@ from demograd.cli.printing import print_table, say
 from demograd.files import Place
 from demograd.metrics import METRICS
 from demograd.report import ReportedRun, deciding_p, network_table, read_run, score_table
+from demograd.report.section import percent
 from demograd.self_check import CheckResult
 from demograd.statistics import Verdict
+from demograd.words import Setting, task_label
 
-_AT_A_GLANCE = ("SimAOU specificity vs other demonstrations", "SimAOU", "SimAOU_norm", "SimAM", "SimAM_Δ")
+_AT_A_GLANCE = (
+    "SimAOU",
+    "SimAOU, mismatched",
+    "SimAOU, specificity vs permuted labels",
+    "SimAOU_norm",
+    "SimAM",
+    "SimAM_Δ",
+)
 _HEADS_BESIDE_EACH_OTHER = 4
 # What a terminal has room for.
-_SPECIFIC = ("SimAOU specificity", "SimAM_Δ specificity")
+_SPECIFIC = ("SimAOU, ", "SimAM_Δ, ")
 _PLAIN = ("SimAOU", "SimAOU_norm", "random SimAOU", "SimAM", "SimAM_Δ", "‖u_FT‖ / ‖u_ICL‖")
 
 
 def print_scores(folder: Place) -> None:
-    """The leading scores of a finished run, and its finding; the report has all of them.
+    """What a finished run found, its matching and its verdicts; the report has all scores.
 
-    A metric a line, or, where there are many methods, weights or tasks, a line for each of those.
+    A run that does not match has its leading scores instead: a metric a line, or, where there are many methods, weights
+    or tasks, a line for each of those.
     """
     run = read_run(folder)
     if run.is_synthetic:
         _print_networks(run)
         return
+    matched = _matched(run)
+    if matched:
+        print_table(["SimAOU", "matched", "mismatched", "specificity", "share", "verdict"], matched)
     scores = score_table(run.results)
-    plain = {*_PLAIN, *(metric.title for metric in METRICS.values() if metric.is_of_another_package)}
-    metrics = [str(name) for name in scores if name in plain or str(name).startswith(_SPECIFIC)]
+    added = {metric.title for metric in METRICS.values() if metric.is_of_another_package}
+    plain = added if matched else {*_PLAIN, *added}
+    metrics = [str(name) for name in scores if name in plain or (not matched and str(name).startswith(_SPECIFIC))]
     if metrics:  # none where only networks or distributions were looked at: the report has them
         _print_metrics(scores, metrics)
     say(run.finding.sentence)
     _print_verdicts(run)
+
+
+def _matched(run: ReportedRun) -> list[tuple[str, ...]]:
+    """A line for each task and method: the comparisons by SimAOU of the leading claim."""
+    compared = [
+        comparison
+        for claim in run.claims["claims"]
+        if claim["name"] == "specificity"
+        for comparison in claim["comparisons"]
+        if comparison["compared"].startswith(f"{METRICS['sim_aou'].title}, ")
+    ]
+    several_k = len({comparison["k"] for comparison in compared}) > 1
+    return [_matching(comparison, several_k) for comparison in compared]
+
+
+def _matching(comparison: dict[str, Any], several_k: bool) -> tuple[str, ...]:
+    method, _, place = comparison["compared"].partition(f": {Setting.FT} − {Setting.FT_OTHER_SETS}")
+    task = task_label(comparison["task"], comparison.get("labels")) + f", k {comparison['k']}" * several_k
+    matching = comparison["matching"] or {}
+    share = percent(*(matching.get(name) for name in ("specific_share", "share_ci_low", "share_ci_high")))
+    return (
+        f"{task}: {method.partition(', ')[2]}{place}",
+        _rounded(comparison["left"]),
+        _rounded(comparison["right"]),
+        f"{_signed(comparison['difference'])} {_bounds(comparison)}".strip(),
+        " ".join((share.text, *share.under)) if matching else "",
+        comparison["verdict"],
+    )
 
 
 def _print_verdicts(run: ReportedRun) -> None:
@@ -88,7 +130,7 @@ def print_claims(run: ReportedRun) -> None:
                 console.print()
                 continue
             print_table(
-                ["verdict", "compared", "difference", "95 % interval", "Hedges g", "corrected p"],
+                ["verdict", "compared", "difference", "95 % interval", "Hedges g, or share", "corrected p"],
                 [_comparison(comparison) for comparison in claim["comparisons"]],
             )
             if subject := {deciding_p(comparison)[1] for comparison in claim["comparisons"]} - {""}:
@@ -106,16 +148,15 @@ def print_claims(run: ReportedRun) -> None:
 
 
 def _comparison(comparison: dict[str, Any]) -> tuple[str, ...]:
-    bounds = (
-        "" if comparison["ci_low"] is None else f"[{_signed(comparison['ci_low'])}, {_signed(comparison['ci_high'])}]"
-    )
-    compared = f"{comparison['task']}, k {comparison['k']}: {comparison['compared']}"
+    task = task_label(comparison["task"], comparison.get("labels"))
+    matching = comparison.get("matching")
+    effect = percent(matching["specific_share"]).text if matching else _plain(comparison["effect_size"])
     return (
         comparison["verdict"],
-        compared,
+        f"{task}, k {comparison['k']}: {comparison['compared']}",
         _signed(comparison["difference"]),
-        bounds,
-        _plain(comparison["effect_size"]),
+        _bounds(comparison),
+        effect,
         _plain(deciding_p(comparison)[0]),
     )
 
@@ -133,6 +174,15 @@ def print_checks(results: Sequence[CheckResult]) -> None:
         (result.name, "passed" if result.passed else "FAILED", result.measured, result.allowed) for result in results
     ]
     print_table(["check", "result", "measured", "allowed"], rows)
+
+
+def _bounds(comparison: dict[str, Any]) -> str:
+    low, high = comparison["ci_low"], comparison["ci_high"]
+    return "" if low is None else f"[{_signed(low)}, {_signed(high)}]"
+
+
+def _rounded(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
 
 
 def _signed(value: float | None) -> str:

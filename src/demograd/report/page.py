@@ -16,11 +16,12 @@ from demograd.report.notes import page_notes
 from demograd.report.run import ReportedRun, read_run
 from demograd.report.section import registered_sections
 from demograd.statistics import SEEDS_FOR_SPECIFICITY, SEEDS_TO_DECIDE
-from demograd.words import COLUMNS, Setting
+from demograd.words import COLUMNS, Labels, Setting
 
 _FILES = {
     "results.parquet": "every number of this page and those behind it, one a row",
     "study.yaml": "the settings, defaults filled in",
+    "matching.parquet": "the matrices of matching: ICL on each demonstration set against FT on each, one value a row",
     "validity.json": "the validity checks",
     "claims.json": "the finding and the claims, with every comparison",
     "matrices.json": "trained weights beside the theoretical ones",
@@ -120,6 +121,7 @@ def _heading(run: ReportedRun) -> dict[str, Any]:
         "k": [int(k) for k in sorted(_distinct(run, "k"))],
         "seeds": [int(seed) for seed in sorted(results["seed"][results["task"].notna()].dropna().unique())],
         "weights": _distinct(run, "weights"),
+        "labels": [] if (labels := _distinct(run, "labels")) == [Labels.GOLD] else labels,
         "methods": _distinct(run, "method"),
     }
 

@@ -33,6 +33,9 @@ class Check:
     """Whether there were too few demonstration sets to say."""
     model: str | None = None
     k: int | None = None
+    labels: str | None = None
+    initialisation: int | None = None
+    """The seed of untrained weights; trained ones have none, or zero."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,8 @@ class ReportedRun:
     """The verdicts: `finding`, the `findings` that it sums up, `correction`, and `claims` with their `comparisons`."""
     matrices: tuple[Matrices, ...] = ()
     """The weights of a synthetic run's networks; empty if the folder has none."""
+    matching: pd.DataFrame | None = None
+    """The matrices of ICL on each demonstration set against FT on each (`matching.parquet`); None if there are none."""
 
     @property
     def is_synthetic(self) -> bool:
@@ -124,10 +129,14 @@ def read_run(folder: Place) -> ReportedRun:
     )
     matrices = _readable(folder / "matrices.json", lambda path: tuple(map(read_matrices, read_json(path))), missing=())
     claims = _readable(folder / "claims.json", read_json, missing={"correction": "", "claims": []})
+    path = folder / "matching.parquet"
+    matching = _readable(path, read_table) if path.is_file() else None
     for name, content in (("study.yaml", study), ("provenance.json", provenance), ("claims.json", claims)):
         if not isinstance(content, dict):
             raise _unreadable(folder / name, "not a mapping")
-    run = ReportedRun(folder, study, _results(folder / "results.parquet"), checks, provenance, claims, matrices)
+    run = ReportedRun(
+        folder, study, _results(folder / "results.parquet"), checks, provenance, claims, matrices, matching
+    )
     absent = [setting for setting in ("context", "worlds") if run.is_synthetic and setting not in study]
     if absent:
         raise _unreadable(folder / "study.yaml", f"a synthetic study without {' and '.join(absent)}")

@@ -21,7 +21,7 @@ NEAREST_RATE_NOTE = "Of several learning rates: the one whose update is nearest 
 
 @dataclass(frozen=True)
 class Scores:
-    """The numbers over all demonstration sets, layers, heads and steps."""
+    """The numbers over all demonstration sets, layers, heads and steps; of matching, the scores and the specificity."""
 
     numbers: dict[tuple[Variant, str, str], Number]
     """(variant, metric, setting) → number."""
@@ -57,7 +57,10 @@ class Scores:
         """A variant's number in a column of the score table."""
         if column.versus is not None:
             return self.specificity(variant, column.metric, column.versus)
-        return self.get(variant, column.metric, column.setting)
+        number = self.get(variant, column.metric, column.setting)
+        if number is NOT_MEASURED and column.setting == Setting.FT_OTHER_SETS:  # nothing was trained anew for it
+            return replace(NOT_MEASURED, status=self.get(variant, column.metric, Setting.FT).status)
+        return number
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,14 @@ class Column:
     @property
     def name(self) -> str:
         """The whole heading in one line."""
-        return f"{self.title} specificity vs {self.versus.words}" if self.versus else self.title
+        return ", ".join(filter(None, (self.title, self.under)))
+
+    @property
+    def under(self) -> str:
+        """The second line of the heading."""
+        if self.versus:
+            return f"specificity vs {self.versus.words}"
+        return "mismatched" if self.setting == Setting.FT_OTHER_SETS else ""
 
 
 def overall(results: pd.DataFrame) -> Scores:
@@ -87,9 +97,9 @@ def overall(results: pd.DataFrame) -> Scores:
     for row in whole.to_dict("records"):
         if row["reading"] == Reading.NOISE_CEILING:
             scores.ceilings[variant(row), row["metric"]] = number_of(row)
-        elif pd.notna(row["versus"]):
+        elif row["reading"] == Reading.PLAIN and pd.notna(row["versus"]) and row["setting"] == Setting.FT:
             scores.specificities[variant(row), row["metric"], Control(row["versus"])] = number_of(row)
-        elif row["reading"] == Reading.PLAIN:
+        elif row["reading"] == Reading.PLAIN and pd.isna(row["versus"]):
             scores.numbers[variant(row), row["metric"], row["setting"]] = number_of(row)
     return scores
 
@@ -101,14 +111,20 @@ def plain_rows(results: pd.DataFrame) -> pd.DataFrame:
 
 def columns(scores: Scores) -> dict[str, list[Column]]:
     """The score table's columns that were measured, in groups: specificity leads, plain scores follow."""
-    groups = {"Specificity": _specificities(LEADING), **{title: [] for title in TABLES}}
+    groups = {
+        "Specificity": [column for name in LEADING for column in _against_controls(name)],
+        **{title: [] for title in TABLES},
+    }
     others: dict[str, list[str]] = {}
     for name, metric in METRICS.items():
         if metric.table is not None:
             groups.setdefault(metric.table, []).extend(_columns_of(name, metric))
             if metric.group == "similarity" and metric.has_layers and "ft" in metric.arguments and name not in LEADING:
                 others.setdefault(metric.table, []).append(name)
-    groups |= {f"Specificity, {table[0].lower()}{table[1:]}": _specificities(names) for table, names in others.items()}
+    for table, names in others.items():
+        groups[f"Specificity, {table[0].lower()}{table[1:]}"] = [
+            column for name in names for column in _against_controls(name)
+        ]
     # a score that diverged has no specificity, but a column that says so
     measured = {(metric, setting) for _, metric, setting in scores.numbers}
     measured |= {(metric, control.setting) for _, metric, control in scores.specificities}
@@ -116,7 +132,12 @@ def columns(scores: Scores) -> dict[str, list[Column]]:
         title: [column for column in group if (column.metric, _scored(column)) in measured]
         for title, group in groups.items()
     }
-    return {title: group for title, group in present.items() if group}
+    return {title: group for title, group in present.items() if group and not _is_alone(title, group)}
+
+
+def _is_alone(title: str, group: Sequence[Column]) -> bool:
+    """Whether a group of specificities has nothing that FT is held against."""
+    return title.startswith("Specificity") and all(column.name == column.title for column in group)
 
 
 def score_table(results: pd.DataFrame) -> pd.DataFrame:
@@ -145,8 +166,11 @@ def _columns_of(name: str, metric: Metric) -> list[Column]:
     return [Column(name, Setting.FT if is_tuned else Setting.ICL, metric.title)]
 
 
-def _specificities(names: Sequence[str]) -> list[Column]:
-    return [Column(name, Setting.FT, METRICS[name].title, control) for name in names for control in Control]
+def _against_controls(name: str) -> list[Column]:
+    """A metric matched and mismatched, and its specificities; with no control the score alone is no column here."""
+    title = METRICS[name].title
+    scores = [Column(name, setting, title) for setting in (Setting.FT, Setting.FT_OTHER_SETS)]
+    return [*scores, *(Column(name, Setting.FT, title, control) for control in Control)]
 
 
 def _scored(column: Column) -> Setting:
@@ -164,7 +188,7 @@ def at_one_rate(scores: Scores) -> dict[Variant, bool]:
 
     rivals: dict[tuple[object, ...], list[Variant]] = {}
     for rival in scores.tuned():
-        about = (rival.task, rival.k, rival.model, rival.method, rival.weights)
+        about = (rival.task, rival.labels, rival.k, rival.model, rival.method, rival.weights, rival.initialisation)
         rivals.setdefault(about, []).append(rival)
     return {min(variants, key=distance): len(variants) > 1 for variants in rivals.values()}
 

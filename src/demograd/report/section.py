@@ -10,12 +10,12 @@ from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Literal
 
 from demograd.extensions import load_entry_points
-from demograd.statistics.number import Number
+from demograd.statistics.number import Number, formatted
 
 if TYPE_CHECKING:
     from demograd.report.run import ReportedRun
 
-Tone = Literal["", "absent", "flagged", "supported", "contradicted", "undecided", "reference"]
+Tone = Literal["", "absent", "flagged", "supported", "contradicted", "not-specific", "undecided", "reference"]
 """How an entry looks, besides what it says: no meaning is in colour alone."""
 
 
@@ -178,6 +178,19 @@ def entry(number: Number) -> Entry:
     under = [number.bounds, "conditional" * number.marked, number.missing]
     tone: Tone = "absent" if number.value is None else "flagged" if number.is_mostly_missing else ""
     return Entry(value, std, tuple(filter(None, under)), tone)
+
+
+def percent(share: float | None, low: float | None = None, high: float | None = None) -> Entry:
+    """A share as a table shows it: `8.8 %`, its interval beneath."""
+    if share is None:
+        return NOTHING
+    bounds = "" if low is None or high is None else f"[{_percents(low)}, {_percents(high)}]"
+    return Entry(f"{_percents(share)} %", under=(bounds,) if bounds else ())
+
+
+def _percents(share: float) -> str:
+    """`−1.2`, `35`: per cent with two significant digits, no power of ten."""
+    return formatted(100 * share, 0 if abs(share) >= 0.0995 else 1)
 
 
 def grouped(rows: Iterable[tuple[str, TableRow]]) -> tuple[Group, ...]:

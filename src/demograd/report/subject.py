@@ -9,11 +9,16 @@ import pandas as pd
 
 from demograd.learn.method import method_with, options_in_words
 from demograd.report.section import Entry, Group, TableRow, grouped
+from demograd.words import Labels
 
 WEIGHTS = ("trained", "trained_embeddings", "norms_only", "no_training")
 """In the order in which tables show them; others follow."""
+LABELS = tuple(Labels)
+"""In the same order."""
 
-FIELD_TITLES = {"learning_rate": "learning rate", "record_at": "recorded at"}
+FIELD_TITLES = {"learning_rate": "learning rate", "record_at": "recorded at", "initialisation": "initialisation"}
+_WORLD = {"labels": "{} labels", "k": "k {}", "model": "{}"}
+"""What tells worlds of one task apart, in words."""
 
 
 @dataclass(frozen=True)
@@ -21,9 +26,13 @@ class Variant:
     """All that tells two rows of a table apart, before setting and metric."""
 
     task: str
+    labels: str | None
+    """Which labels the demonstrations have; null for what was measured without any task."""
     method: str | None
     """None: not fine-tuned (ZSL, ICL)."""
     weights: str
+    initialisation: int | None
+    """The seed of untrained weights; None for trained ones."""
     learning_rate: float | None
     method_options: str | None
     model: str
@@ -41,7 +50,8 @@ class Variant:
     def texts(self) -> dict[str, str]:
         """Field → what a table shows."""
         rate = "" if self.learning_rate is None else f"{self.learning_rate:g}"
-        texts = {field.name: str(getattr(self, field.name) or "") for field in fields(self)}
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        texts = {name: "" if value is None else str(value) for name, value in values.items()}
         return texts | {"learning_rate": rate, "method_options": options_text(self.method_options)}
 
 
@@ -50,19 +60,21 @@ def variant(row: Mapping[Any, Any]) -> Variant:
     values: dict[str, Any] = {
         field.name: None if pd.isna(row[field.name]) else row[field.name] for field in fields(Variant)
     }
-    for name, kind in (("k", int), ("learning_rate", float)):
+    for name, kind in (("k", int), ("initialisation", int), ("learning_rate", float)):
         values[name] = None if values[name] is None else kind(values[name])
     return Variant(**values)
 
 
 def in_order(variants: Iterable[Variant]) -> list[Variant]:
-    """By task, k and model (as they come), then method, trained weights before untrained ones, then learning rate."""
+    """By task, labels, k and model (as they come), then method, trained weights before untrained ones, then learning
+    rate."""
     distinct = list(dict.fromkeys(variants))
     models = list(dict.fromkeys(variant.model for variant in distinct))  # checkpoints come in the order of training
 
     def rank(variant: Variant) -> tuple[Any, ...]:
-        world = (variant.task, variant.k or 0, models.index(variant.model))
-        weights = (weights_rank(variant.weights), variant.weights)
+        labels = LABELS.index(variant.labels) if variant.labels in LABELS else len(LABELS)
+        world = (variant.task, labels, variant.k or 0, models.index(variant.model))
+        weights = (weights_rank(variant.weights), variant.weights, variant.initialisation or 0)
         others = (variant.method_options or "", variant.dtype, variant.record_at, variant.selection)
         return (*world, variant.method or "", *weights, variant.learning_rate or 0.0, *others)
 
@@ -77,11 +89,14 @@ def weights_rank(weights: str) -> int:
 def telling_fields(variants: Sequence[Variant], always: Iterable[str] = ()) -> list[str]:
     """The fields by which these variants differ, and those always shown, in the order of `Variant`.
 
-    Options tell variants of one method apart; that another method has other options goes without saying.
+    Options tell variants of one method apart; that another method has other options goes without saying. So do
+    initialisations those of one state of the weights.
     """
     shown = set(always)
+    of_group = {"method_options": "method", "initialisation": "weights"}
     for field in fields(Variant):
-        groups = [variant.method if field.name == "method_options" else None for variant in variants]
+        group = of_group.get(field.name)
+        groups = [getattr(variant, group) if group else None for variant in variants]
         values = {(group, getattr(variant, field.name)) for group, variant in zip(groups, variants, strict=True)}
         if len(values) > len(set(groups)):
             shown.add(field.name)
@@ -89,13 +104,11 @@ def telling_fields(variants: Sequence[Variant], always: Iterable[str] = ()) -> l
 
 
 def world_labels(variants: Iterable[Variant]) -> dict[Variant, str]:
-    """What stands above the rows of one world: `mr`, and its k and model where there are several of them."""
+    """What stands above the rows of one world: `mr`, and its labels, k and model where there are several of them."""
     variants = list(variants)
-    several = {name for name in ("k", "model") if len({getattr(variant, name) for variant in variants}) > 1}
+    several = [name for name in _WORLD if len({getattr(variant, name) for variant in variants}) > 1]
     return {
-        variant: ", ".join(
-            [variant.task, *(f"{name} {variant.texts[name]}".removeprefix("model ") for name in sorted(several))]
-        )
+        variant: ", ".join([variant.task, *(_WORLD[name].format(variant.texts[name]) for name in several)])
         for variant in variants
     }
 
@@ -111,7 +124,7 @@ def by_world(variants: Iterable[Variant]) -> dict[str, list[Variant]]:
 def row_words(variant: Variant, rivals: Sequence[Variant]) -> tuple[str, ...]:
     """The smaller line under a row's name: its learning rate, and what else tells it from its rivals in its world."""
     names = telling_fields(rivals, always=("learning_rate",))
-    names = [name for name in names if name not in ("method", "weights", "task", "k", "model")]
+    names = [name for name in names if name not in ("method", "weights", "task", *_WORLD)]
     words = [f"{FIELD_TITLES.get(name, '')} {variant.texts[name]}".strip() for name in names if variant.texts[name]]
     return (", ".join(words),) if words else ()
 
@@ -133,7 +146,12 @@ def method_label(variant: Variant, variants: Iterable[Variant]) -> str:
     label = variant.method or ""
     if "learning_rate" in (differ := telling_fields(rivals)):
         label += f", learning rate {variant.texts['learning_rate']}"
-    more = [f"{name} {variant.texts[name]}" for name in differ if name in ("k", "dtype", "record_at", "model")]
+    more = [
+        f"{name} {variant.texts[name]}" for name in differ if name in ("k", "labels", "dtype", "record_at", "model")
+    ]
+    more += [f"initialisation {variant.initialisation}"] * (
+        "initialisation" in differ and variant.initialisation is not None
+    )
     if "method_options" in differ:
         more.append(variant.texts["method_options"])
     return ", ".join([label, *more])
@@ -142,12 +160,15 @@ def method_label(variant: Variant, variants: Iterable[Variant]) -> str:
 def short_labels(variants: Sequence[Variant]) -> dict[Variant, str]:
     """`GD`, and weights and learning rate only where they tell two of these apart."""
     several_weights = len({variant.weights for variant in variants}) > 1
+    several_initialisations = "initialisation" in telling_fields(variants)
     rates: dict[Variant, set[float | None]] = {}
     for variant in variants:
         rates.setdefault(_without_rate(variant), set()).add(variant.learning_rate)
     labels = {}
     for variant in variants:
         words = [variant.method or "ICL", *([variant.weights] if several_weights else [])]
+        if several_initialisations and variant.initialisation is not None:
+            words.append(f"initialisation {variant.initialisation}")
         if len(rates[_without_rate(variant)]) > 1:
             words.append(f"rate {variant.texts['learning_rate']}")
         labels[variant] = ", ".join(words)

@@ -9,6 +9,8 @@ from demograd.report.charts.drawing import SMALL, as_chart, panel_header
 from demograd.report.section import Chart
 
 Colours = Literal["signed", "linear", "log"]
+FRAME = "#1c2630"
+"""The line around cells on the diagonal."""
 
 
 def heat_map(
@@ -23,29 +25,33 @@ def heat_map(
     height: int = SMALL - 40,
     downwards: bool = False,
     absent: str = "#ffffff",
+    reach: float | None = None,
+    is_diagonal_framed: bool = False,
 ) -> Chart:
     """A chart of `data`, with integer columns x and y, and value; `x`, `y` and `value` are the titles of the axes.
 
     `signed`: from blue below zero over white to orange above it, as far to both sides. Cells without a value have
     the colour `absent` and are not drawn, nor are those that a logarithm has no place for.
     With a column `panel` there is a map for each of its values, in the same colours; `downwards`: rows begin on top.
+    `reach`: the value at the ends of the signed colours, so that several maps share them; by default the largest.
     """
     present = data.dropna(subset=["value"])
     present = present[present["value"] > 0] if colours == "log" else present
-    chart = (
-        alt.Chart(present)
-        .mark_rect()
-        .encode(
-            x=alt.X("x:O", title=x, axis=_axis(data["x"]), scale=_places(data["x"])),
-            y=alt.Y("y:O", title=y, axis=_axis(data["y"]), scale=_places(data["y"], backwards=not downwards)),
-            color=alt.Color(
-                "value:Q",
-                scale=_scale(present["value"], colours),
-                legend=alt.Legend(title=value, orient="bottom", gradientLength=SMALL - 70, format=".3~g", tickCount=4),
-            ),
-        )
-        .properties(width=width, height=height, view=alt.ViewBackground(fill=absent))
+    base = alt.Chart(present).encode(
+        x=alt.X("x:O", title=x, axis=_axis(data["x"]), scale=_places(data["x"])),
+        y=alt.Y("y:O", title=y, axis=_axis(data["y"]), scale=_places(data["y"], backwards=not downwards)),
     )
+    chart: alt.Chart | alt.LayerChart = base.mark_rect().encode(
+        color=alt.Color(
+            "value:Q",
+            scale=_scale(present["value"], colours, reach),
+            legend=alt.Legend(title=value, orient="bottom", gradientLength=SMALL - 70, format=".3~g", tickCount=4),
+        )
+    )
+    if is_diagonal_framed:
+        frames = base.transform_filter("datum.x === datum.y").mark_rect(fillOpacity=0, stroke=FRAME, strokeWidth=1)
+        chart = alt.layer(chart, frames)
+    chart = chart.properties(width=width, height=height, view=alt.ViewBackground(fill=absent))
     if "panel" in present:
         chart = chart.encode(
             column=alt.Column("panel:N", title=None, sort=list(dict.fromkeys(present["panel"])), header=panel_header())
@@ -66,9 +72,9 @@ def _places(values: pd.Series, *, backwards: bool = False) -> alt.Scale:
     return alt.Scale(domain=sorted(set(values.tolist()), reverse=backwards))
 
 
-def _scale(values: pd.Series, colours: Colours) -> alt.Scale:
+def _scale(values: pd.Series, colours: Colours, reach: float | None) -> alt.Scale:
     if colours == "signed":
-        reach = max(values.abs().max(), 1e-12)
+        reach = max(values.abs().max() if reach is None else reach, 1e-12)
         domain: dict[str, Any] = {"domain": [-reach, reach], "range": ["#0b4f8a", "#ffffff", "#b8430a"]}
         return alt.Scale(**domain, interpolate="lab")
     return alt.Scale(scheme="viridis", type="log" if colours == "log" else "linear", nice=False)

@@ -9,7 +9,7 @@ from demograd.report.charts.lines import Axis, line_chart
 from demograd.report.run import ReportedRun
 from demograd.report.scores import NEAREST_RATE_NOTE, at_one_rate
 from demograd.report.section import Figure, Section, figure, section
-from demograd.words import Setting
+from demograd.words import Setting, task_label
 
 METRICS_SHOWN = ("accuracy", "token_overlap", "overlap_cosine_similarity", "sim_aou")
 _SETTINGS = (Setting.ZSL, Setting.ICL, Setting.ICL_REORDERED, Setting.FT)
@@ -25,12 +25,12 @@ def against_k_section(run: ReportedRun) -> Section | None:
     one_rate = at_one_rate(run.scores)
     points = pd.DataFrame(
         {
-            "task": variant.task,
+            "task": task_label(variant.task, variant.labels),
             "model": variant.model,
             "metric": metric,
             "label": f"FT by {variant.method}" if setting == Setting.FT else Setting(setting).words,
             "setting": setting,
-            "weights": variant.weights,
+            "weights": variant.weights + f", initialisation {variant.initialisation}" * bool(variant.initialisation),
             "x": variant.k,
             "y": number.value,
             "low": number.low,

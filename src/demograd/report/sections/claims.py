@@ -1,21 +1,23 @@
 """The verdicts on the papers' claims, as `claims.json` holds them, and what untested claims would need."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, cast
 
 from demograd.report.run import ReportedRun
-from demograd.report.section import NOTHING, Entry, Group, Head, Section, Table, TableRow, Tone, entry, section
+from demograd.report.section import NOTHING, Entry, Group, Head, Section, Table, TableRow, Tone, entry, percent, section
 from demograd.statistics.number import Number, formatted, scientific
-from demograd.words import Control, Setting
+from demograd.words import Control, Setting, task_label
 
 FEW = 8
 """Comparisons of one claim that are shown at once; more have to be opened."""
-_VERDICTS: tuple[Tone, ...] = ("supported", "contradicted", "undecided")
+_MARKS = {"supported": "✓ ", "contradicted": "✗ ", "not specific": "≈ ", "undecided": ""}
+"""Verdict → its mark."""
 _HEADS = (
     Head("what is compared"),
     Head("verdict", words=True),
     Head("difference", "95 % interval"),
-    Head("Hedges g"),
+    Head("effect", "Hedges g, or share"),
     Head("corrected p"),
     Head("sets"),
     Head("why", words=True),
@@ -35,7 +37,9 @@ _STATEMENT_LEAD = (
 )
 _LEAD = (
     "Each claim is tested wherever this run has both sides of it, on the same demonstrations and queries. No claim is "
-    "decided with fewer than five demonstration sets, none about specificity with fewer than seven."
+    "decided with fewer than five demonstration sets, none about specificity with fewer than seven. “Not specific” (≈) "
+    "is shown, and no want of evidence: the part of the similarity that belongs to a demonstration set is smaller than "
+    "the margin."
 )
 ONE_RATE_EACH = (
     "Methods or weights at one learning rate each are one point of two curves, and which is higher can depend on where "
@@ -61,8 +65,11 @@ def claims_section(run: ReportedRun) -> Section | None:
         for claim in tested
         if claim not in few
     ]
-    glance_heads = (Head("claim"), *(Head(verdict) for verdict in _VERDICTS))
-    glance = [Table(glance_heads, (Group("", tuple(_counts(claim) for claim in tested)),))] if len(tested) > 1 else []
+    shown = [verdict for verdict in _MARKS if verdict != "not specific" or not run.is_synthetic]
+    glance_heads = (Head("claim"), *(Head(verdict) for verdict in shown))
+    glance = (
+        [Table(glance_heads, (Group("", tuple(_counts(claim, shown) for claim in tested)),))] if len(tested) > 1 else []
+    )
     tables += _untested([claim for claim in claims if not claim["comparisons"]])
     notes = [f"p-values are corrected for many comparisons: {run.claims['correction']}."] if tested else []
     if any(comparison.get("one_rate_each") for claim in tested for comparison in claim["comparisons"]):
@@ -83,9 +90,10 @@ def _title(claim: Mapping[str, Any]) -> str:
     return f"{claim['claim']} ({claim['source']})"
 
 
-def _counts(claim: Mapping[str, Any]) -> TableRow:
+def _counts(claim: Mapping[str, Any], shown: Sequence[str]) -> TableRow:
     verdicts = [comparison["verdict"] for comparison in claim["comparisons"]]
-    entries = tuple(Entry(str(n), tone=verdict) if (n := verdicts.count(verdict)) else NOTHING for verdict in _VERDICTS)
+    counts = {verdict: verdicts.count(verdict) for verdict in shown}
+    entries = tuple(Entry(str(n), tone=_tone(verdict)) if n else NOTHING for verdict, n in counts.items())
     unfair = sum(comparison.get("one_rate_each", False) for comparison in claim["comparisons"])
     rates = (f"{unfair} of {len(verdicts)} at one learning rate each",) if unfair else ()
     return TableRow(claim["claim"], entries, under=(claim["source"], *rates))
@@ -114,8 +122,12 @@ def _statement(comparison: Mapping[str, Any]) -> TableRow:
 
 
 def _verdict(comparison: Mapping[str, Any]) -> Entry:
-    verdict: Tone = comparison["verdict"] if comparison["verdict"] in _VERDICTS else "undecided"
-    return Entry(f"{'✓ ' * (verdict == 'supported')}{'✗ ' * (verdict == 'contradicted')}{verdict}", tone=verdict)
+    verdict = comparison["verdict"] if comparison["verdict"] in _MARKS else "undecided"
+    return Entry(f"{_MARKS[verdict]}{verdict}", tone=_tone(verdict))
+
+
+def _tone(verdict: str) -> Tone:
+    return cast(Tone, verdict.replace(" ", "-"))
 
 
 def _comparison(comparison: Mapping[str, Any]) -> TableRow:
@@ -130,17 +142,37 @@ def _comparison(comparison: Mapping[str, Any]) -> TableRow:
         comparison["n_seeds"],
         "not tested",
     )
-    margin = (f"margin ±{comparison['margin']:.3g}",) if comparison.get("margin") is not None else ()
+    matching, margin = comparison.get("matching"), ()
+    if comparison.get("margin") is not None:
+        of_share = f"{100 * comparison['margin']:.3g} % of it"
+        margin = (f"margin ±{of_share if matching else format(comparison['margin'], '.3g')}",)
     shown = entry(difference)
     entries = (
         _verdict(comparison),
         Entry(f"+{shown.text}" if (difference.value or 0) > 0 else shown.text, under=(*shown.under, *margin)),
-        Entry(formatted(comparison["effect_size"], 2)) if comparison["effect_size"] is not None else NOTHING,
+        _of_matching(matching) if matching else _hedges(comparison),
         _p(comparison),
         Entry(str(comparison["n_seeds"])),
         Entry(comparison["reason"]),
     )
-    return TableRow(_in_words(comparison["compared"]), entries, under=(f"{comparison['task']}, k {comparison['k']}",))
+    return TableRow(_in_words(comparison["compared"]), entries, under=(_world(comparison),))
+
+
+def _hedges(comparison: Mapping[str, Any]) -> Entry:
+    size = comparison["effect_size"]
+    return NOTHING if size is None else Entry(formatted(size, 2))
+
+
+def _of_matching(matching: Mapping[str, Any]) -> Entry:
+    """The specific share, with its interval, and how many sets find their own."""
+    share = percent(*(matching[name] for name in ("specific_share", "share_ci_low", "share_ci_high")))
+    if matching["identified"] is None:
+        return share
+    return replace(share, under=(*share.under, f"{100 * matching['identified']:.0f} % of sets find their own"))
+
+
+def _world(comparison: Mapping[str, Any]) -> str:
+    return f"{task_label(comparison['task'], comparison.get('labels'))}, k {comparison['k']}"
 
 
 def deciding_p(comparison: Mapping[str, Any]) -> tuple[float | None, str]:
@@ -148,7 +180,10 @@ def deciding_p(comparison: Mapping[str, Any]) -> tuple[float | None, str]:
 
     A small p of "they differ by the margin or more" shows that two sides are equal.
     """
-    if comparison["margin"] is not None and comparison["verdict"] != "contradicted":
+    by_margin = comparison["margin"] is not None and comparison["verdict"] != "contradicted"
+    if comparison.get("matching") is not None:  # a margin decides there that the pairing does not matter, and no more
+        by_margin = comparison["verdict"] == "not specific"
+    if by_margin:
         return comparison["p_equal_corrected"], "of a difference beyond the margin"
     return comparison["p_corrected"], ""
 

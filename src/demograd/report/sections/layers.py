@@ -1,4 +1,4 @@
-"""SimAOU and SimAM_Δ by layer: colour is the method, a thin dashed line its control, a panel the weights.
+"""SimAOU and SimAM_Δ by layer: colour is the method, a thin dashed line FT on the other sets, a panel the weights.
 
 A reader sees the specificity as the gap between a line and the thin one of its colour.
 """
@@ -55,7 +55,7 @@ def _figure(rows: pd.DataFrame, world: str) -> Figure:
     for label, colour in colours.items():
         legend.append(Key(label, colour))
         if label in against:
-            legend.append(Key(f"{label} on other demonstrations", colour, "5 3", 1.5))
+            legend.append(Key(f"{label} on the other sets", colour, "5 3", 1.5))
     bands = interval_note_of_points("Bands", data[data["setting"] == SAME])
     gap_is = "The gap between a line and the thin dashed one of its colour is the specificity." if against else ""
     gaps = [gap for metric in shown for gap in _gaps(data[data["metric"] == metric], METRICS[metric].title)]
@@ -89,7 +89,7 @@ def _chart(data: pd.DataFrame, colours: dict[str, str]) -> Chart:
         f"line per method ({', '.join(colours)})"
     )
     if (data["setting"] == CONTROL).any():
-        description += "; thin dashed lines: fine-tuning on other demonstrations"
+        description += "; thin dashed lines: fine-tuning on the other demonstration sets"
     return as_chart(faceted, title, f"{description}.")
 
 

@@ -11,7 +11,7 @@ from demograd.report.run import ReportedRun
 from demograd.report.section import Entry, Group, Head, Section, Table, TableRow, section
 from demograd.words import Control, Reading, Setting
 
-_GROUP = ["task", "k", "model", "weights", "method", "learning_rate", "status"]
+_GROUP = ["task", "labels", "k", "model", "weights", "initialisation", "method", "learning_rate", "status"]
 _SPECIFICITY = " specificity"
 FEW = 12
 """Lines that are shown at once."""
@@ -31,7 +31,7 @@ def missing_section(run: ReportedRun) -> Section:
     results = run.results
     counts = results["status"].astype(str).value_counts()
     statuses = ", ".join(f"{n:,} {status}" for status, n in counts.items())
-    several = {name for name in ("k", "model") if results[name].nunique() > 1}
+    several = {name for name in ("k", "model", "labels", "initialisation") if results[name].nunique() > 1}
     rows = tuple(
         _absence(group, several) for _, group in results[results["status"] != "ok"].groupby(_GROUP, dropna=False)
     )
@@ -42,11 +42,13 @@ def missing_section(run: ReportedRun) -> Section:
 
 def _absence(rows: pd.DataFrame, several: set[str]) -> TableRow:
     """A line for rows without a number that differ in setting, metric, layer, head and demonstration set only."""
-    task, k, model, weights, method, rate, status = rows[_GROUP].iloc[0]
+    task, labels, k, model, weights, initialisation, method, rate, status = rows[_GROUP].iloc[0]
     layers = [ranges({int(layer) for layer in rows["layer"].dropna()})]
     if rows["layer"].isna().any():
         layers.append("over all")
     about = [str(name) for name in (weights, method) if pd.notna(name)] + ([] if pd.isna(rate) else [f"{rate:g}"])
+    if "initialisation" in several and pd.notna(initialisation):
+        about.insert(1, f"initialisation {int(initialisation)}")
     models = (str(model),) if "model" in several and pd.notna(model) else ()
     scored = {_scored(row): None for row in rows.dropna(subset="setting").to_dict("records")}
     entries = (
@@ -56,13 +58,15 @@ def _absence(rows: pd.DataFrame, several: set[str]) -> TableRow:
         Entry(_metrics(rows), under=(", ".join(scored),)),
         Entry(f"{len(rows):,}"),
     )
-    under = (f"k {int(k)}",) if "k" in several and pd.notna(k) else ()
-    return TableRow("–" if pd.isna(task) else str(task), entries, under=under)
+    under = [f"{labels} labels"] if "labels" in several and pd.notna(labels) else []
+    under += [f"k {int(k)}"] if "k" in several and pd.notna(k) else []
+    return TableRow("–" if pd.isna(task) else str(task), entries, under=tuple(under))
 
 
 def _scored(row: Mapping[Any, Any]) -> str:
     """The setting of a row, or of what is subtracted from it."""
-    return Setting(row["setting"]).words if pd.isna(row["versus"]) else Control(row["versus"]).setting.words
+    setting = Setting(row["setting"])
+    return setting.words if pd.isna(row["versus"]) or setting != Setting.FT else Control(row["versus"]).setting.words
 
 
 def _metrics(rows: pd.DataFrame) -> str:

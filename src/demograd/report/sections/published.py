@@ -44,7 +44,11 @@ def published_section(run: ReportedRun) -> Section | None:
             "std": number.std,
         }
         for (variant, metric, setting), number in run.scores.numbers.items()
-        if variant in shown and setting == Setting.FT and metric in METRICS and number.value is not None
+        if variant in shown
+        and not variant.initialisation  # of several, the first
+        and setting == Setting.FT
+        and metric in METRICS
+        and number.value is not None
     )
     rows = beside(measured).to_dict("records") if len(measured) else []
     if not rows:
@@ -68,10 +72,17 @@ def _table(metric: str, rows: list[dict[Any, Any]], marks: Mapping[str, str]) ->
     tasks = list(dict.fromkeys(row["task"] for row in rows))
     several_k = len({row["variant"].k for row in rows}) > 1
     several_models = len({row["model"] for row in rows}) > 1
+    several_labels = len({row["variant"].labels for row in rows}) > 1
     lines: dict[tuple[str, str, str, str], dict[str, dict[Any, Any]]] = {}
     for row in sorted(rows, key=lambda row: _rank(row["variant"])):
         variant: Variant = row["variant"]
-        title = ", ".join([*([variant.model] if several_models else []), *([f"k {variant.k}"] if several_k else [])])
+        title = ", ".join(
+            [
+                *([variant.model] if several_models else []),
+                *([f"k {variant.k}"] if several_k else []),
+                *([f"{variant.labels} labels"] if several_labels else []),
+            ]
+        )
         words = f"published number read as {row['read_as']}" if pd.notna(row["read_as"]) else ""
         lines.setdefault((title, variant.method or "", variant.weights, words), {})[variant.task] = row
     table_rows = []

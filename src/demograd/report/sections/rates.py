@@ -42,7 +42,9 @@ def rates_section(run: ReportedRun) -> Section | None:
 
 
 def _label(variant: Variant) -> str:
-    return f"{variant.method}, {variant.weights}"
+    return f"{variant.method}, {variant.weights}" + f", initialisation {variant.initialisation}" * bool(
+        variant.initialisation
+    )
 
 
 def _figure(scores: Scores, variants: list[Variant], title: str) -> tuple[Figure, ...]:

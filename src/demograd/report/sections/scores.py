@@ -1,6 +1,7 @@
 """Score tables: a row per method and weights, a reference row above them, specificity first."""
 
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 
 from demograd.report.run import ReportedRun
 from demograd.report.scores import Column, Scores, columns
@@ -14,8 +15,9 @@ FEW = 12
 WIDEST = 6
 """Columns that fit beside each other on a screen of 1,280 pixels."""
 _LEAD = (
-    "Specificity leads. It is the score of fine-tuning on ICL’s own demonstrations minus that of fine-tuning on a "
-    "control. A similarity as high on other demonstrations, or on wrong labels, does not notice what was learned."
+    "Specificity leads. It is the score of fine-tuning on ICL’s own demonstrations (matched) minus that of fine-tuning "
+    "on the other demonstration sets of the task (mismatched), or on a control. A similarity as high on other "
+    "demonstrations, or on wrong labels, does not notice what was learned."
 )
 _NOTE = (
     "Mean ± sample standard deviation over demonstration sets (no ± under three of them). In brackets: 95 % "
@@ -36,9 +38,9 @@ def scores_section(run: ReportedRun) -> Section | None:
     if not rows:
         return None
     tables = [
-        _table(run.scores, f"{title}{' (continued)' * (start > 0)}", group[start : start + WIDEST], rows)
+        _table(run.scores, f"{title}{' (continued)' * (place > 0)}", part, rows)
         for title, group in columns(run.scores).items()
-        for start in range(0, len(group), WIDEST)
+        for place, part in enumerate(_parts(group))
     ]
     notes = (
         (_NOTE, _REFERENCE)
@@ -46,6 +48,17 @@ def scores_section(run: ReportedRun) -> Section | None:
         else (_NOTE,)
     )
     return Section(tuple(tables), _LEAD, notes)
+
+
+def _parts(group: Sequence[Column]) -> list[list[Column]]:
+    """The columns of each table: as many as fit, those of one metric beside each other."""
+    parts: list[list[Column]] = [[]]
+    for _, members in groupby(group, key=lambda column: column.metric):
+        metric = list(members)
+        if parts[-1] and len(parts[-1]) + len(metric) > WIDEST:
+            parts.append([])
+        parts[-1] += metric
+    return parts
 
 
 def _table(scores: Scores, title: str, group: Sequence[Column], rows: Sequence[Variant]) -> Table:
@@ -63,9 +76,9 @@ def _table(scores: Scores, title: str, group: Sequence[Column], rows: Sequence[V
         lines.append((world, TableRow(variant.method or "ICL", entries, variant.weights, under)))
     heads = (
         Head("setting, weights" if is_untuned else "method, weights"),
-        *(Head(column.title, f"vs {column.versus.words}" if column.versus else "") for column in group),
+        *(Head(column.title, column.under) for column in group),
     )
-    is_folded = title.startswith("Specificity, ") or (len(lines) > FEW and title != "Specificity")
+    is_folded = title.startswith("Specificity, ") or (len(lines) > FEW and not title.startswith("Specificity"))
     return Table(heads, grouped(lines), title, folded=title if is_folded else "")
 
 

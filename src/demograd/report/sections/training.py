@@ -28,16 +28,17 @@ def training_time_section(run: ReportedRun) -> Section | None:
     checkpoints = _checkpoints(run.study)
     if len(checkpoints) < 2:
         return None
-    worlds: dict[tuple[str, int | None, str], list[dict[str, Any]]] = {}
+    worlds: dict[tuple[str, int | None, str, int | None], list[dict[str, Any]]] = {}
     for (variant, metric, setting), number in run.scores.numbers.items():
         is_shown = metric in _PREDICTED and setting in (Setting.ZSL, Setting.ICL) and variant.selection == "all"
         if is_shown and variant.model in checkpoints:
             position = list(checkpoints).index(variant.model)
             point = {"x": checkpoints[variant.model], "position": position, "metric": metric, "label": setting}
-            worlds.setdefault((variant.task, variant.k, variant.weights), []).append({**point, "y": number.value})
+            about = (task_label(variant.task, variant.labels), variant.k, variant.weights, variant.initialisation)
+            worlds.setdefault(about, []).append({**point, "y": number.value})
     axis = Axis("checkpoint", order=tuple(checkpoints.values()))
     figures: list[Figure] = []
-    for (task, k, weights), points in worlds.items():
+    for (task, k, weights, initialisation), points in worlds.items():
         data, legend = pd.DataFrame(points).sort_values("position"), keys(["ZSL", "ICL"])
         titles = {metric: METRICS[metric].title for metric in _PREDICTED}
         charts = [
@@ -46,6 +47,7 @@ def training_time_section(run: ReportedRun) -> Section | None:
         ]
         charts.append(_distance(run.results, checkpoints, axis, weights))
         title = f"{task}, k {k}{f', {weights}' * (weights != 'trained')}"
+        title += f", initialisation {initialisation}" * bool(initialisation)
         figures += figure(charts, _gain(data), title, legend, small=True)
     figures = figures or [*figure([_distance(run.results, checkpoints, axis, "trained")], small=True)]
     return Section(tuple(figures), _LEAD) if figures else None

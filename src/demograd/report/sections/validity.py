@@ -59,7 +59,8 @@ def _lines(shown: Sequence[Check], checks: Sequence[Check]) -> list[tuple[str, T
 
 
 def _row(check: Check) -> TableRow:
-    about = ", ".join(filter(None, (check.weights, check.method)))
+    initialisation = f"initialisation {check.initialisation}" if check.initialisation else ""
+    about = ", ".join(filter(None, (check.weights, initialisation, check.method)))
     mark = Entry("✓ passed", tone="supported") if check.passed else Entry("✗ failed", tone="contradicted")
     if check.undecided:
         mark = Entry("undecided", tone="undecided")
@@ -67,8 +68,10 @@ def _row(check: Check) -> TableRow:
 
 
 def _world(check: Check, checks: Sequence[Check]) -> str:
-    """As `world_labels`: k and model only where there are several."""
+    """As `world_labels`: labels, k and model only where there are several."""
     words = [check.task]
+    if len({other.labels for other in checks}) > 1:
+        words.append(f"{check.labels} labels")
     if len({other.k for other in checks}) > 1:
         words.append(f"k {check.k}")
     if len({other.model for other in checks}) > 1:
