@@ -140,7 +140,7 @@ def _matching_record(test: MatchingTest) -> dict[str, Any]:
 def _comparisons(
     study: Study, same_world: Sequence[WorldGroup], name: str, claim: Mapping[str, Any], invalid: Validity
 ) -> Iterator[ClaimComparison]:
-    """All comparisons of a claim on one task at one k; none of a claim about matrices where the study does not match."""
+    """All comparisons of a claim on one task at one k; where the study does not match, none of matrices."""
     if claim["compare"].startswith("specific") and not study.matching:
         return
     names = ("metric", "method", "setting", "weights", *(("model",) if len(study.models) > 1 else ()))
