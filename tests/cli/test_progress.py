@@ -23,6 +23,18 @@ def test_all_work_of_a_language_model_is_counted_once(small_model: Path, tmp_pat
     assert whole.total == whole.completed == 2 * 3 * (2 + 4)
 
 
+def test_epochs_and_steps_on_the_way_are_work_too(small_model: Path, tmp_path: Path) -> None:
+    methods = {"GD": {"epochs": 2}, "GD-batch": {"epochs": 2}}
+    rates = {"GD": [0.01], "GD-batch": [0.01]}
+    changes = {"weights": ["trained"], "seeds": [0], "queries": 4, "k": 2, "controls": [], "observe_at": [1, 3, 9]}
+    with ProgressBars() as bars:
+        study = make_study(small_settings(small_model, methods=methods, learning_rates=rates, **changes))
+        run_study(study, tmp_path / "run", bars)
+    (whole,) = (task for task in bars.progress.tasks if task.id == bars.whole)
+    # four steps, and queries at the end and after steps 1 and 3; a full batch takes two steps, which count as four
+    assert whole.total == whole.completed == (4 + 3 * 4) + (4 + 2 * 4)
+
+
 def test_all_training_of_small_transformers_is_counted_once(tmp_path: Path) -> None:
     small = study(tmp_path, REGRESSION)
     with ProgressBars() as bars:

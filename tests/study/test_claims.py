@@ -74,10 +74,10 @@ def set_sim_aou(study: Study, fewer: Study, folder: RunFolder, same: float, othe
         column[:, :missing] += 0.9
         column[place] += same - other
         column[place, :missing] = nan
-        record.tensors |= {"FT/matching/sim_aou": column, "FT/sim_aou": column[place]}
-        for name, tensor in record.tensors.items():
+        record.tensors.update({"FT/matching/sim_aou": column, "FT/sim_aou": column[place].clone()})
+        for name, tensor in [*record.tensors.items()]:
             if "matching" in name:
-                record.tensors[name] = tensor[: len(fewer.seeds)]
+                record.tensors[name] = tensor[: len(fewer.seeds)].clone()
         folder.save_cell(key_of_cell(fewer, cell, inputs), record)
 
 

@@ -258,15 +258,15 @@ def test_an_initialisation_is_one_network_for_all_sets_and_a_matrix(small_model:
     assert stored[stored.weights == "trained"].groupby(["metric", "icl_seed", "ft_seed"]).size().eq(1).all()
     models = folder.read_json("provenance.json")["models"]
     assert len(models) == 3, "one network for all demonstration sets"
-    seen = []
+    of_networks = []
     for seed in (4, 7):
         untrained = load_model(str(small_model), weights="no_training", seed=seed, device="cpu")
         alone = Loop(untrained, load_task("sst2"), study)
         expected = alone.matrix("sim_aou", [alone.ft(set) for set in alone.sets])
         actual = matrix(stored, "sim_aou", weights="no_training", initialisation=seed)
         np.testing.assert_allclose(actual, expected, atol=1e-5)
-        seen.append(actual)
-    assert np.abs(seen[0] - seen[1]).max() > 1e-3
+        of_networks.append(actual)
+    assert np.abs(of_networks[0] - of_networks[1]).max() > 1e-3
 
 
 def test_matching_is_pooled_over_tasks(small_model: Path, tmp_path: Path) -> None:

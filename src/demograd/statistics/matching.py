@@ -90,8 +90,8 @@ class MatchingTest:
 
     @property
     def p_two_sided(self) -> float:
-        """Of "the pairing makes no difference"."""
-        return min(1.0, 2 * min(self.p_value, self.p_opposite))
+        """Of "the pairing makes no difference"; NaN where nothing was tested."""
+        return float(np.minimum(1.0, 2 * np.minimum(self.p_value, self.p_opposite)))
 
 
 def match(

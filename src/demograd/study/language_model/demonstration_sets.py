@@ -6,6 +6,7 @@ All of them at once would not fit into memory in a large study, so what is kept 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from demograd.learn import Method
 from demograd.study.language_model.grid import World, demonstrations_label, worlds
 from demograd.study.language_model.keys import token_fingerprints
 from demograd.study.language_model.prompts import Prepared, Reader, other_trainings, prepare, reader_of
@@ -23,13 +24,25 @@ class DemonstrationSet:
 
     k_used: int
     """Demonstrations that fit the context window."""
-    work: int
-    """Optimizer steps and queries of a cell."""
+    trained: tuple[int, ...]
+    """How many training sequences each fine-tuning of a cell has, FT's first."""
+    queries: int
     fingerprints: Mapping[str, str]
     """Setting → fingerprint of its token ids."""
     sizes: Sizes
     keeps_class_counts: bool
     """Whether the control with permuted labels has as many of each class."""
+
+    def work(self, study: Study, method: Method) -> int:
+        """Optimizer steps of a cell, one per demonstration, and queries of tuned networks."""
+        observations = len(self.trained) + stops_on_the_way(study, method, self.trained[0])
+        return method.epochs * sum(self.trained) + self.queries * observations
+
+
+def stops_on_the_way(study: Study, method: Method, demonstrations: int) -> int:
+    """How many of the steps after which FT is observed come before its last, with a step per demonstration."""
+    steps = method.epochs * (1 if getattr(method, "step", "") == "batch" else demonstrations)
+    return sum(step < steps for step in study.observe_at)
 
 
 class DemonstrationSets:
@@ -61,9 +74,13 @@ class DemonstrationSets:
                 continue
             prepared = self.prepared(world)
             trainings = [*prepared.training.values(), *other_trainings(self.study, prepared)]
-            work = sum(len(sequences) + len(prepared.zsl.queries) for sequences in trainings)
             self.by_key[key] = DemonstrationSet(
-                prepared.k_used, work, token_fingerprints(prepared), sizes_of(prepared), prepared.keeps_class_counts
+                prepared.k_used,
+                tuple(map(len, trainings)),
+                len(prepared.zsl.queries),
+                token_fingerprints(prepared),
+                sizes_of(prepared),
+                prepared.keeps_class_counts,
             )
             if prepared.k_used < world.k:
                 window = self._reader(world).context_window

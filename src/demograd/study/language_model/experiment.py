@@ -107,8 +107,10 @@ class LanguageModelExperiment(Experiment):
 
     def work(self, unit: Unit) -> int:
         """Optimizer steps and queries of a cell; observations are shared, and not counted."""
-        sets = self._preparation.sets
-        return sum(sets.set_of(cell.world).work for cell in unit.cells) if isinstance(unit, FineTuning) else 0
+        if not isinstance(unit, FineTuning):
+            return 0
+        sets, method = self._preparation.sets, self.study.method(unit.cells[0].method, unit.cells[0].learning_rate)
+        return sum(sets.set_of(cell.world).work(self.study, method) for cell in unit.cells)
 
     def equipped(self, batch: Sequence[Unit]) -> Sequence[Unit]:
         """The units with the token ids of their world."""

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from demograd.study.language_model.demonstration_sets import stops_on_the_way
 from demograd.study.language_model.grid import Cell, World
 from demograd.study.language_model.networks import Network, network_of
 from demograd.study.language_model.sizes import PromptSizes, Sizes, Trained
@@ -69,6 +70,10 @@ def work_of(study: Study, todo: Mapping[World, Iterable[Cell]], sizes: Callable[
     work = []
     for world, cells in todo.items():
         lengths = sizes(world)
+
+        def stops(name: str, demonstrations: int = len(lengths.training[0])) -> int:
+            return stops_on_the_way(study, study.method(name, 1.0), demonstrations)
+
         observations = [Observing("ICL", prompts) for prompts in lengths.icl]
         of_zsl: tuple[object, ...] = (*network_of(world), world.task, world.labels == Labels.ABSTRACT)  # other words
         if study.align_positions:
@@ -81,15 +86,8 @@ def work_of(study: Study, todo: Mapping[World, Iterable[Cell]], sizes: Callable[
         for cell in cells:
             rates.setdefault(cell.method, []).append(cell.learning_rate)
         tunings = [
-            Tuning(method, learning_rates[0], len(learning_rates), trained, _stops(study, method, lengths), lengths.zsl)
-            for method, learning_rates in rates.items()
+            Tuning(name, learning_rates[0], len(learning_rates), trained, stops(name), lengths.zsl)
+            for name, learning_rates in rates.items()
         ]
         work.append(WorldWork(world, observations, tunings))
     return work
-
-
-def _stops(study: Study, name: str, sizes: Sizes) -> int:
-    """How many of the steps after which FT is observed come before its last, with a step per demonstration."""
-    method = study.method(name, 1.0)
-    steps = method.epochs * (1 if getattr(method, "step", "") == "batch" else len(sizes.training[0]))
-    return sum(step < steps for step in study.observe_at)
