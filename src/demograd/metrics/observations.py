@@ -6,6 +6,7 @@ it is counted, and never averaged in.
 """
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache, partial
 
 import torch
 from jaxtyping import Bool, Float
@@ -45,10 +46,21 @@ def attention_outputs(**observations: Observation) -> list[Float[Tensor, "querie
     **Raises:** ValueError where the observations do not match, or hold a value that is not finite.
     """
     require_same_queries(**observations)
+    outputs = []
     for setting, observation in observations.items():
-        if not observation.attention_output.isfinite().all():
+        output, is_finite = _attention_output(observation)
+        if not is_finite:
             raise ValueError(f"{setting}: attention_output is not finite everywhere; did the model diverge?")
-    return [observation.attention_output.double() for observation in observations.values()]
+        outputs.append(output)
+    return outputs
+
+
+# A matrix asks for many metrics of the same three observations, one after the other.
+@lru_cache(maxsize=4)
+def _attention_output(observation: Observation) -> tuple[Float[Tensor, "queries layers hidden"], bool]:
+    """In float64, and whether it is finite everywhere."""
+    output = observation.attention_output
+    return output.double(), bool(output.isfinite().all())
 
 
 ROWS_AT_ONCE = 1 << 22
@@ -65,17 +77,32 @@ def attention_rows(
     """
     require_same_queries(**observations)
     for setting, observation in observations.items():
-        if not torch.cat([row.flatten() for row in observation.attention_logits]).isfinite().all():
+        if not _has_finite_rows(observation):
             raise ValueError(f"{setting}: attention_logits are not finite everywhere; did the model diverge?")
-    lengths = [row.shape[-1] for row in next(iter(observations.values())).attention_logits]
-    for queries in _at_once(lengths, of_token=next(iter(observations.values())).attention_logits[0][..., 0].numel()):
+    first = next(iter(observations.values())).attention_logits
+    lengths = [row.shape[-1] for row in first]
+    for queries in _at_once(lengths, of_token=first[0][..., 0].numel()):
         tokens = torch.tensor(lengths[queries])
-        padded = [
-            pad_sequence([row.movedim(-1, 0) for row in observation.attention_logits[queries]], batch_first=True)
-            for observation in observations.values()
-        ]
         own = torch.arange(int(tokens.max())) < tokens[:, None]
-        yield tuple(rows.movedim(1, -1).double() for rows in padded), own[:, None, None]
+        whole = queries == slice(0, len(lengths))
+        padded = _all_padded if whole else partial(_padded, queries=queries)
+        yield tuple(padded(observation) for observation in observations.values()), own[:, None, None]
+
+
+@lru_cache(maxsize=4)
+def _has_finite_rows(observation: Observation) -> bool:
+    return bool(torch.cat([row.flatten() for row in observation.attention_logits]).isfinite().all())
+
+
+def _padded(observation: Observation, queries: slice) -> Float[Tensor, "queries layers heads tokens"]:
+    rows = [row.movedim(-1, 0) for row in observation.attention_logits[queries]]
+    return pad_sequence(rows, batch_first=True).movedim(1, -1).double()
+
+
+@lru_cache(maxsize=4)
+def _all_padded(observation: Observation) -> Float[Tensor, "queries layers heads tokens"]:
+    """Of all queries, where they are few enough to be compared at once, and so to be remembered."""
+    return _padded(observation, slice(None))
 
 
 def _at_once(lengths: Sequence[int], of_token: int) -> Iterator[slice]:
@@ -135,8 +162,13 @@ def is_resolved(
     update: Float[Tensor, "*rows components"], scale: Float[Tensor, "*rows components"], bound: float
 ) -> Bool[Tensor, "*rows"]:
     """‖update‖ ≥ bound · ‖scale‖, and the update is not zero. False where either is NaN."""
-    size = update.norm(dim=-1)
-    return (size >= bound * scale.norm(dim=-1)) & (size > 0)
+    return _are_resolved(update.norm(dim=-1), scale.norm(dim=-1), bound)
+
+
+def _are_resolved(
+    sizes: Float[Tensor, "*rows"], sizes_of_scales: Float[Tensor, "*rows"], bound: float
+) -> Bool[Tensor, "*rows"]:
+    return (sizes >= bound * sizes_of_scales) & (sizes > 0)
 
 
 def cosine(
@@ -151,8 +183,11 @@ def cosine(
     The scale is what the vector was computed from, so that rounding errors are `bound` times its norm at most: the
     zero-shot vector for an update, the whole row for a row whose mean was subtracted.
     """
-    cos = (a * b).sum(dim=-1) / (a.norm(dim=-1) * b.norm(dim=-1))
-    counts = is_resolved(a, scale_a, bound) & is_resolved(b, scale_b, bound)
+    size_a, size_b, size_of_scale = a.norm(dim=-1), b.norm(dim=-1), scale_a.norm(dim=-1)
+    cos = (a * b).sum(dim=-1) / (size_a * size_b)
+    counts = _are_resolved(size_a, size_of_scale, bound) & _are_resolved(
+        size_b, size_of_scale if scale_b is scale_a else scale_b.norm(dim=-1), bound
+    )
     return torch.where(counts, cos, torch.nan).float()
 
 
