@@ -15,7 +15,7 @@ from demograd.observe import Observation, attention_routed, observe
 from demograd.observe.attention import attention_logits
 from demograd.tasks.prompts import Prompts, TrainingSequence
 
-from .one_by_one import EVERYTHING
+from tests.observe.one_by_one import EVERYTHING
 
 MakeModel = Callable[..., Model]
 MakePrompts = Callable[..., Prompts]

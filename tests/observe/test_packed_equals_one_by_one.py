@@ -18,7 +18,7 @@ from demograd.observe.attention import partial_attention
 from demograd.observe.packed import Pack
 from demograd.tasks.prompts import Prompts
 
-from .one_by_one import EVERYTHING, differences, one_by_one
+from tests.observe.one_by_one import EVERYTHING, differences, one_by_one
 
 MakeModel = Callable[..., Model]
 MakePrompts = Callable[..., Prompts]

@@ -208,6 +208,10 @@ class Study(BaseModel):
                 raise ValueError(f"seeds and queries that are given task by task have none for {', '.join(missing)}")
         if stray := [task for task in self.optional_tasks if task not in self.tasks]:
             raise ValueError(f"optional_tasks has {', '.join(stray)}, which tasks has not")
+        if self.label_words is not None and self.labels == [Labels.ABSTRACT]:
+            raise ValueError(
+                "labels are abstract, so no prompt has the label_words that are given: leave one of them out"
+            )
         self._one_series_of_checkpoints()
         self._same_demonstrations()
         for task in self.tasks:

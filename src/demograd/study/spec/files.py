@@ -1,6 +1,6 @@
 """Study files: presets and the user's own, of language models and of synthetic worlds."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -66,9 +66,14 @@ def read_study(
     changed = {*changes, *(override.partition("=")[0].strip() for override in overrides)}
     if "tasks" in changed and "optional_tasks" not in changed:
         settings.pop("optional_tasks", None)
+    if "label_words" in changed and "labels" not in changed:  # else letters would take the place of these words
+        settings.pop("labels", None)
     if settings.get("kind") == "synthetic":
         return validated(SyntheticStudy, overridden(SyntheticStudy, settings, overrides))
-    study = validated(Study, overridden(Study, settings, overrides))
+    settings = overridden(Study, settings, overrides)
+    if changed and "exclude" in settings and "exclude" not in changed:
+        settings["exclude"] = _rules_left(settings, changed)
+    study = validated(Study, settings)
     if not isinstance(released, dict) or not as_released:
         return study
     replaced = {name for name in changed if _listed(changes.get(name)) != _listed(released.get(name))}
@@ -117,6 +122,26 @@ def _as_released(released: dict[str, Any], changes: dict[str, Any]) -> dict[str,
         dependent for name, dependent in belong.items() if name in changes and changes[name] != released.get(name)
     }
     return {name: value for name, value in released.items() if name not in dropped}
+
+
+_AXES = {"model": "model", "weights": "weights", "task": "tasks", "labels": "labels", "k": "k", "method": "methods"}
+"""Field of a rule → the setting that lists its values."""
+
+
+def _rules_left(settings: Mapping[str, Any], changed: Iterable[str]) -> Any:
+    """The file's rules without values that the study has no more, since the user changed a list; a rule that would name
+    none of a changed list is dropped. What is wrong otherwise is left for the study to say."""
+    replaced = {field: setting for field, setting in _AXES.items() if setting in changed and settings.get(setting)}
+    rules = settings["exclude"]
+    if not isinstance(rules, list) or not all(isinstance(rule, dict) for rule in rules):
+        return rules
+    left = []
+    for rule in rules:
+        values = {field: _listed(settings[setting]) for field, setting in replaced.items() if field in rule}
+        still = {field: [value for value in _listed(rule[field]) if value in values[field]] for field in values}
+        if all(still.values()):
+            left.append(rule | still)
+    return left
 
 
 def _listed(value: Any) -> Any:
