@@ -8,14 +8,13 @@ from typing import Any
 
 import pytest
 import torch
+from tests.observe.one_by_one import EVERYTHING
 
 from demograd.errors import UserError
 from demograd.models import Model
 from demograd.observe import Observation, attention_routed, observe
 from demograd.observe.attention import attention_logits
 from demograd.tasks.prompts import Prompts, TrainingSequence
-
-from tests.observe.one_by_one import EVERYTHING
 
 MakeModel = Callable[..., Model]
 MakePrompts = Callable[..., Prompts]

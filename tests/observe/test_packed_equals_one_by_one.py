@@ -9,6 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.conftest import CONFIGS
+from tests.observe.one_by_one import EVERYTHING, differences, one_by_one
 from tests.searches import examples
 from torch import Tensor
 
@@ -17,8 +18,6 @@ from demograd.observe import AttentionCall, Observation, attention_routed, obser
 from demograd.observe.attention import partial_attention
 from demograd.observe.packed import Pack
 from demograd.tasks.prompts import Prompts
-
-from tests.observe.one_by_one import EVERYTHING, differences, one_by_one
 
 MakeModel = Callable[..., Model]
 MakePrompts = Callable[..., Prompts]

@@ -104,7 +104,7 @@ def test_a_run_in_a_bucket_is_killed_goes_on_mends_what_was_damaged_and_is_repor
     n_kept = len([*(out / "cells").glob("*.safetensors")])
     assert 1 <= n_kept < 4 and not (out / "results.parquet").exists()
     run_study(study, out, goes_on := Listening())
-    assert f"{n_kept} of 4 cells are already in {out}" in " ".join(goes_on.sentences)
+    assert f"2 of 2 worlds are already in {out}" in " ".join(goes_on.sentences)
     assert (out / "results.parquet").read_bytes() == table
     damaged = next(iter((out / "cells").glob("*.safetensors")))
     flip(damaged)
