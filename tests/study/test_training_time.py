@@ -159,7 +159,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Trained:
         tasks=[str(folder / "cues.csv")],
         template="{text}",
         label_words={f"label{i}": f"label{i}" for i in range(CUES)},
-        k=8,
+        k=CUES,  # each once
+        seeds=[0, 1, 2, 3, 4],
         balanced=True,
         queries=20,
         device="cpu",
