@@ -62,7 +62,7 @@ def _listed(value: Any) -> list[Any]:
 
 
 def sides_in_words(left: Side | float, right: Side | float, names: Sequence[str]) -> str:
-    """`SimAOU, GD, trained: FT − FT_other_demonstrations`; `names`: what both share is told by these."""
+    """`SimAOU, GD, trained: FT − FT_other_sets`; `names`: what both share is told by these."""
     if not isinstance(left, dict) or not isinstance(right, dict):
         side = left if isinstance(left, dict) else right
         assert isinstance(side, dict)
