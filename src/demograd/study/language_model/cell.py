@@ -97,7 +97,8 @@ def measure(
         study: what is measured.
         model: before anything is tuned.
         observed: all demonstration sets of a group.
-        places: of the sets on which the model is fine-tuned.
+        places: of the sets whose cells are wanted. Sets are trained together in the same turns whichever these are, so
+            that a run which went on has the numbers of one that did not stop: how sums are rounded depends on them.
         method: how.
         progress: is told how far it is.
         say: is told what is worth knowing of how they were trained.
@@ -112,8 +113,11 @@ def measure(
         if needs_alignment(study, model) and can_align(model, observed[place].prepared.icl)
     }
     wants_queries = any("training_queries" in METRICS[name].arguments for name in metrics_of_demonstrations(study))
-    trainings = {place: _trainings(study, observed[place].prepared) for place in places}
+    trainings = {place: _trainings(study, own.prepared) for place, own in enumerate(observed)}
     for turn in _turns(study, model, method, trainings):
+        wanted = [place for place in turn if place in places]
+        if not wanted:
+            continue
         started = time.perf_counter()
         jobs = {
             (place, setting): FineTuningJob(sequences, method)
@@ -137,7 +141,7 @@ def measure(
                 say(note)
             seconds = (time.perf_counter() - started) / len(turn)
             results = dict(zip(jobs, trained, strict=True))
-            for place in turn:
+            for place in wanted:
                 started = time.perf_counter()
                 of_set = {setting: results[place, setting] for setting in trainings[place]}
                 tensors, settings = _scored(study, observed, place, of_set, aligned.get(place), progress)

@@ -1,6 +1,7 @@
 """The papers' claims about language models (claims.yaml), and every comparison that a run has of each."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from math import nan
 from typing import Any
 
@@ -50,12 +51,15 @@ def check_claims(study: Study, folder: RunFolder) -> dict[str, Any]:
     for same_demonstrations in by_task_and_k(study, folder):
         for place, same_world in enumerate(_by_initialisation(same_demonstrations)):
             for name, claim in claims.items():
-                if place == 0 or is_about_untrained(claim):
-                    comparisons += _comparisons(study, same_world, name, claim, invalid)
+                every = _comparisons(study, same_world, name, claim, invalid)
+                comparisons += every if place == 0 else filter(is_of_untrained, every)
             for claim in untrained:
-                of_untrained += _comparisons(study, same_world, LEADING, claim, invalid)
+                compared = list(_comparisons(study, same_world, LEADING, claim, invalid))
+                of_untrained += compared if place == 0 else ()
     comparisons += pooled_over_tasks(comparisons, study.specificity_margin)
-    of_untrained += pooled_over_tasks(of_untrained, study.specificity_margin)
+    # whether untrained weights learn anything does not enter
+    ungated = [replace(comparison, objection=comparison.test.reason) for comparison in of_untrained]
+    of_untrained += pooled_over_tasks(ungated, study.specificity_margin)
     by_claim: dict[str, list[dict[str, Any]]] = {}
     decisions = decide_claims([comparison.statement for comparison in comparisons])
     for comparison, decision in zip(comparisons, decisions, strict=True):
@@ -89,10 +93,9 @@ def _by_initialisation(groups: Sequence[WorldGroup]) -> Iterator[list[WorldGroup
     yield from ([*trained, *untrained] for untrained in initialised.values() or [[]])
 
 
-def is_about_untrained(claim: Mapping[str, Any]) -> bool:
-    """Whether a side of a claim may be of untrained weights."""
-    sides = [side for side in (claim["left"], claim["right"]) if isinstance(side, Mapping)]
-    return any(side.get("weights") != Weights.TRAINED for side in sides)
+def is_of_untrained(comparison: ClaimComparison) -> bool:
+    """Whether a side is of untrained weights, which are other ones for each initialisation."""
+    return any(isinstance(side, dict) and side["weights"] != Weights.TRAINED for side in comparison.sides)
 
 
 def _record(comparison: ClaimComparison, decision: ClaimDecision) -> dict[str, Any]:
@@ -181,6 +184,7 @@ def _comparison(
             (left,), [side_scores(same_world, left, at)]
         )
         means = (matching.matched, matching.mismatched)
+        objection = objection or matching.reason
         counts = (n_values(matching), matching.n_missing)
         return ClaimComparison(*about, *means, matching, *counts, one_rate_each, objection, labels)
     scores = [side if isinstance(side, float) else side_scores(same_world, side, at) for side in (left, right)]

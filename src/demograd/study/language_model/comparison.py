@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from demograd.statistics import Interval, MatchingTest, PairedTest
+from demograd.study.claims import claims_of
 from demograd.study.language_model.claim_sides import Side
 from demograd.study.verdicts import Statement
 from demograd.words import Labels
@@ -15,7 +16,7 @@ class ClaimComparison:
 
     claim: str
     task: str
-    """Its name, or how many are pooled."""
+    """Its name, or those of all that are pooled."""
     labels: Labels
     k: int
     sides: tuple[Side | float, Side | float]
@@ -37,6 +38,11 @@ class ClaimComparison:
     """Why the numbers do not count; else empty."""
     cell_labels: tuple[str, ...] = ()
     """`GD 0.001`: the cells whose validity checks speak of it, each a method at a rate from which a side was read."""
+
+    @property
+    def is_of_matching(self) -> bool:
+        """Whether it is about matrices, tested or not."""
+        return str(claims_of("language_model")[self.claim]["compare"]).startswith("specific")
 
     @property
     def is_pooled(self) -> bool:

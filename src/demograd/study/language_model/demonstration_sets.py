@@ -131,7 +131,10 @@ class DemonstrationSets:
             for reader in readers:
                 if reader.context_window is not None:
                     task = task.within_window(reader.tokenizer, reader.context_window, separator=self.study.separator)
-                self.task_notes += task.label_word_notes(reader.tokenizer)
+                for labels in self.study.labels:
+                    labelled = task.with_labels(labels, self.study.label_seed)
+                    self.task_notes += labelled.label_word_notes(reader.tokenizer)
+                    self.task_notes += [note for note in labelled.notes if note not in task.notes]
             self.task_notes += [note for note in task.notes if note not in self.tasks[name].notes]
             self.tasks[name] = task
         self.task_notes = list(dict.fromkeys(self.task_notes))

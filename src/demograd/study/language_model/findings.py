@@ -122,7 +122,7 @@ def _objection(
     if comparison.is_pooled:  # of tasks against which there is none
         return None
     learning = subject.checks(validity, "in_context_learning")
-    if not learning:
+    if not learning and not comparison.objection:
         return (
             f"Undecided: {on}, it was not checked whether {model} learns in context, so similarity to {method} cannot "
             "be called similarity to learning"

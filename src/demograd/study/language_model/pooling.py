@@ -5,18 +5,27 @@ from dataclasses import replace
 
 from demograd.statistics import MatchingTest, pool
 from demograd.study.language_model.comparison import ClaimComparison
+from demograd.study.language_model.objections import NO_LEARNING
+from demograd.words import listed
 
 
 def pooled_over_tasks(comparisons: Sequence[ClaimComparison], margin: float) -> list[ClaimComparison]:
-    """A comparison over all tasks for each that was made on several, by matching and without an objection. Tasks on
-    which nothing was learned are no part of it: there is no learning to compare."""
-    families: dict[tuple[object, ...], list[ClaimComparison]] = {}
+    """A comparison over all tasks for each that was made on several by matching. Tasks on which nothing was learned are
+    no part of it: there is no learning to compare. Where a task has no matrix for another reason, nothing is pooled:
+    the mean of the others would be that of a luckier choice. Of several initialisations, which share their sets, the
+    first stands."""
+    families: dict[tuple[object, ...], dict[str, ClaimComparison]] = {}
     for comparison in comparisons:
-        if isinstance(comparison.test, MatchingTest) and not comparison.objection:
+        if comparison.is_of_matching and comparison.objection not in NO_LEARNING.values():
             sides = tuple(tuple(sorted(side.items())) for side in comparison.sides if isinstance(side, dict))
             about = (comparison.claim, comparison.labels, comparison.k, sides)
-            families.setdefault(about, []).append(comparison)
-    return [_pooled(family, margin) for family in families.values() if len(family) > 1]
+            families.setdefault(about, {}).setdefault(comparison.task, comparison)
+    by_task = [list(family.values()) for family in families.values()]
+    return [
+        _pooled(family, margin)
+        for family in by_task
+        if len(family) > 1 and not any(comparison.objection for comparison in family)
+    ]
 
 
 def _pooled(family: Sequence[ClaimComparison], margin: float) -> ClaimComparison:
@@ -25,7 +34,9 @@ def _pooled(family: Sequence[ClaimComparison], margin: float) -> ClaimComparison
     test = pool(tests, margin=margin)
     return replace(
         first,
-        task=f"{len(family)} tasks",
+        task=listed(comparison.task for comparison in family),
+        place="" if len({comparison.place for comparison in family}) > 1 else first.place,
+        one_rate_each=any(comparison.one_rate_each for comparison in family),
         left=test.matched,
         right=test.mismatched,
         test=test,

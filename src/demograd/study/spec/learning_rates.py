@@ -204,8 +204,10 @@ def best_rate(rows: pd.DataFrame) -> BestRate | None:
     mean = exp(fmean(fmean(log(crossing.rate) for crossing in crossings) for crossings in by_task.values()))
     is_as_large = all(crossing.is_as_large for crossings in by_task.values() for crossing in crossings)
     first_divergence = min(rows.learning_rate[rows.status == "diverged"], default=inf)
-    largest = max(rows.learning_rate[rows.learning_rate < first_divergence])
-    if first_divergence < inf and mean > largest:
+    largest = max(rows.learning_rate[rows.learning_rate < first_divergence], default=None)
+    if largest is None:  # a set diverges at the smallest rate
+        return None
+    if mean > largest and first_divergence < inf:
         mean, is_as_large = largest, False
     return BestRate(float(f"{mean:.2g}"), is_as_large)
 
