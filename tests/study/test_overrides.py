@@ -15,7 +15,7 @@ def changed(*overrides: str, preset: str = "quickstart") -> Study:
 def test_commas_make_a_list_and_one_value_is_itself() -> None:
     assert changed("k=8,16").k == [8, 16]
     assert changed("k=8").k == changed("k=8,").k == [8]
-    assert changed("learning_rates.GD=1e-3,0.1").learning_rates == {"GD": [0.001, 0.1]}
+    assert changed("learning_rates.GD=1e-3,0.1").learning_rates["GD"] == [0.001, 0.1]
     assert changed("balanced=true").balanced is True
     assert changed("tasks=subj").tasks == ["subj"] and changed("seeds=3").seeds == [3]
     assert changed("checkpoints=@step1,@step2").checkpoints == ["@step1", "@step2"]
@@ -56,8 +56,8 @@ def test_a_synthetic_study_is_changed_in_the_same_way() -> None:
 
 
 def test_a_single_value_is_a_list_of_it_wherever_a_list_is_wanted() -> None:
-    assert changed("learning_rates.GD=0.1").learning_rates == {"GD": [0.1]}
-    assert changed("learning_rates.GD.sst2=0.1").learning_rates == {"GD": {"sst2": [0.1]}}
+    assert changed("learning_rates.GD=0.1").learning_rates["GD"] == [0.1]
+    assert changed("learning_rates.GD.sst2=0.1").learning_rates["GD"] == {"sst2": [0.1]}
     assert changed("tasks=sst2", "seeds.sst2=3").seeds == {"sst2": [3]}
     assert changed("separator=eos").separator == "eos"
 

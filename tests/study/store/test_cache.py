@@ -284,7 +284,8 @@ def test_a_study_that_contains_another_runs_only_what_is_new(
     )
     watch = Listening()
     run_study(make_study(larger), tmp_path / "two", watch)
-    assert [setting for _, setting in watch.started] == ["FT"] and "mine 0.02" in watch.started[0][0]
+    assert [setting for _, setting in watch.started] == ["FT, 1 fine-tuning", "FT"]
+    assert "mine 0.02" in watch.started[0][0]
     first, second = (pd.read_parquet(tmp_path / name / "results.parquet") for name in ("one", "two"))
     of_both = [table[table.learning_rate == 0.01].value.dropna().tolist() for table in (first, second)]
     assert of_both[0] == of_both[1] and len(of_both[0]) > 50
@@ -306,14 +307,14 @@ def test_a_metric_that_came_later_is_computed_and_observations_are_taken_as_they
         run_study(study, tmp_path / out, watch)
         return [setting for _, setting in watch.started]
 
-    assert started_settings("one") == ["ZSL", "ICL", "FT"]
+    assert started_settings("one") == ["ZSL", "ICL", "FT, 1 fine-tuning", "FT"]
     assert started_settings("one") == started_settings("two") == []
     mine = replace(METRICS["sim_am"], name="mine", title="mine", definition="as SimAM")
     monkeypatch.setitem(METRICS, "mine", mine)
-    assert started_settings("one") == ["FT"]
+    assert started_settings("one") == ["FT, 1 fine-tuning", "FT"]
     assert started_settings("one") == started_settings("three") == []
     rows = pd.read_parquet(tmp_path / "three" / "results.parquet").query("setting == 'FT' and layer.isna()")
     values = [rows[rows.metric == name].value.dropna().tolist() for name in ("mine", "sim_am")]
     assert values[0] == values[1] != []
     monkeypatch.setitem(METRICS, "mine", replace(mine, version=2))
-    assert started_settings("two") == ["FT"]
+    assert started_settings("two") == ["FT, 1 fine-tuning", "FT"]

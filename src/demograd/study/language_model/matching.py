@@ -115,7 +115,9 @@ def ceiling_rows(study: Study, untuned: WorldGroup) -> Iterator[Row]:
 
 def _specificity(score: Row, test: MatchingTest) -> Row:
     row = _counted(test) | _valued(test.specificity, test.interval, score)
-    return replace(row, p_value=number(test.p_two_sided), status=test.reason or None)
+    # else it is missing, as any value that no query has
+    diverged = test.reason if test.reason.startswith("diverged") else None
+    return replace(row, p_value=number(test.p_two_sided), status=diverged)
 
 
 def _valued(value: float, interval: Interval | None, score: Row) -> Row:

@@ -66,13 +66,16 @@ def read_study(
     changed = {*changes, *(override.partition("=")[0].strip() for override in overrides)}
     if "tasks" in changed and "optional_tasks" not in changed:
         settings.pop("optional_tasks", None)
-    if "label_words" in changed and "labels" not in changed:  # else letters would take the place of these words
+    replaced_settings = {*changes, *map(_setting, overrides)}
+    if (
+        "label_words" in replaced_settings and "labels" not in replaced_settings
+    ):  # else letters would take the place of these words
         settings.pop("labels", None)
     if settings.get("kind") == "synthetic":
         return validated(SyntheticStudy, overridden(SyntheticStudy, settings, overrides))
     settings = overridden(Study, settings, overrides)
-    if changed and "exclude" in settings and "exclude" not in changed:
-        settings["exclude"] = _rules_left(settings, changed)
+    if "exclude" in settings and "exclude" not in replaced_settings:
+        settings["exclude"] = _rules_left(settings, replaced_settings)
     study = validated(Study, settings)
     if not isinstance(released, dict) or not as_released:
         return study

@@ -44,6 +44,7 @@ _DOCUMENTS = (
     "claims.json",
     "matrices.json",
     "results.parquet",
+    "matching.parquet",
 )
 _LARGE = {"cells": ".safetensors", "observations": ".safetensors"}
 _SMALL = {"checkpoints": ".safetensors", "failures": ".json"}
