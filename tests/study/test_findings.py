@@ -161,7 +161,7 @@ def test_several_tasks_together_lead_and_each_label_word_set_is_named() -> None:
     by_task = [comparison(0.2, task=task) for task in ("mr", "sst2")]
     (pooled,) = pooled_over_tasks(by_task, 0.1)
     findings_of_run = findings([*by_task, pooled], checks_of(Fake(tasks=("mr", "sst2"))))
-    assert [finding.about for finding in findings_of_run] == ["GD on 2 tasks", "GD on mr", "GD on sst2"]
+    assert [finding.about for finding in findings_of_run] == ["GD on mr and sst2", "GD on mr", "GD on sst2"]
     checks = [row | {"labels": "abstract"} for row in checks_of(Fake())]
     (finding,) = findings([comparison(0.2, labels=Labels.ABSTRACT)], checks)
     assert finding.verdict == Verdict.SUPPORTED and "on mr, abstract labels, fine-tuning" in finding.sentence

@@ -273,12 +273,12 @@ def test_matching_is_pooled_over_tasks(small_model: Path, tmp_path: Path) -> Non
     tasks = ["sst2", "mr"]
     study = make_study(settings(small_model, tasks=tasks, methods=["GD"], controls=[]))
     folder = run_study(study, tmp_path / "run").folder
-    assert not any(row["task"] == "2 tasks" for row in specificities(folder)), "where nothing was learned"
+    assert not any(row["task"] == "sst2 and mr" for row in specificities(folder)), "where nothing was learned"
     folder.write_json("validity.json", [])
     check_claims(study, folder)
     rows = {row["task"]: row for row in specificities(folder)}
-    assert set(rows) == {*tasks, "2 tasks"}
-    pooled, stored = rows["2 tasks"], matrices(folder)
+    assert set(rows) == {*tasks, "sst2 and mr"}
+    pooled, stored = rows["sst2 and mr"], matrices(folder)
     by_task = [specificity_of(matrix(stored, "sim_aou", task=task)) for task in tasks]
     assert pooled["difference"] == pytest.approx(np.mean(by_task), abs=1e-5)
     assert pooled["n"] == sum(rows[task]["n"] for task in tasks) and pooled["n_seeds"] == 3

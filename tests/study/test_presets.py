@@ -176,7 +176,11 @@ def test_overlap_is_told_for_each_number_of_demonstrations_beside_icl_reordered(
     overlap = table[(table.metric == "token_overlap") & table.seed.isna()]
     # one demonstration has one order
     measured = {(row.k, row.setting) for row in overlap.itertuples()}
-    assert {pair for pair in measured if pair[1] != "FT_other_sets"} == {(1, "FT"), (3, "FT"), (3, "ICL_reordered")}
+    assert {(k, setting) for k, setting in measured if setting != "FT_other_sets"} == {
+        (1, "FT"),
+        (3, "FT"),
+        (3, "ICL_reordered"),
+    }
     assert overlap.value.between(0, 1).all()
 
 

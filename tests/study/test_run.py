@@ -88,7 +88,7 @@ def test_a_stopped_run_goes_on_to_the_same_table(finished: tuple[Study, Path, Li
     assert (tmp_path / "out" / "results.parquet").read_bytes() == (uninterrupted / "results.parquet").read_bytes()
 
 
-def test_a_set_whose_cell_was_kept_is_not_trained_on_again(
+def test_a_set_whose_cell_was_kept_is_trained_with_the_others_again_and_not_observed(
     finished: tuple[Study, Path, Listening], tmp_path: Path
 ) -> None:
     study, uninterrupted, watch = finished
@@ -99,7 +99,7 @@ def test_a_set_whose_cell_was_kept_is_not_trained_on_again(
     rest = Listening()
     run_study(study, tmp_path / "out", rest)
     settings = [setting for _, setting in rest.started]
-    assert settings[0] == "FT, 4 fine-tunings" and settings.count("FT, 6 fine-tunings") == 3
+    assert settings.count("FT, 6 fine-tunings") == 4  # rounding depends on what is trained together
     assert settings.count("FT") == settings.count("FT_permuted_labels") == 11
     assert (tmp_path / "out" / "results.parquet").read_bytes() == (uninterrupted / "results.parquet").read_bytes()
 
@@ -294,9 +294,9 @@ def test_what_cannot_be_read_is_made_anew(finished: tuple[Study, Path, Listening
         file = next((copy / damaged).iterdir())
         file.write_bytes(file.read_bytes()[:-10])
     run_study(study, copy, watch)
-    # an observation, and one cell: trained on its own set and on its flipped labels, and not on the other sets
+    # an observation, and one cell: all sets are trained on, as before, and its own is observed
     settings = [setting for _, setting in watch.started]
-    assert {"FT", "FT, 2 fine-tunings", "FT_permuted_labels"} <= {*settings} and len(settings) == 4
+    assert {"FT", "FT, 6 fine-tunings", "FT_permuted_labels"} <= {*settings} and len(settings) == 4
     assert (copy / "results.parquet").read_bytes() == (out / "results.parquet").read_bytes()
 
 
