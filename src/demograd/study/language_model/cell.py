@@ -115,8 +115,8 @@ def measure(
     wants_queries = any("training_queries" in METRICS[name].arguments for name in metrics_of_demonstrations(study))
     trainings = {place: _trainings(study, own.prepared) for place, own in enumerate(observed)}
     for turn in _turns(study, model, method, trainings):
-        wanted = [place for place in turn if place in places]
-        if not wanted:
+        scored = [place for place in turn if place in places]
+        if not scored:
             continue
         started = time.perf_counter()
         jobs = {
@@ -141,7 +141,7 @@ def measure(
                 say(note)
             seconds = (time.perf_counter() - started) / len(turn)
             results = dict(zip(jobs, trained, strict=True))
-            for place in wanted:
+            for place in scored:
                 started = time.perf_counter()
                 of_set = {setting: results[place, setting] for setting in trainings[place]}
                 tensors, settings = _scored(study, observed, place, of_set, aligned.get(place), progress)

@@ -51,8 +51,8 @@ def check_claims(study: Study, folder: RunFolder) -> dict[str, Any]:
     for same_demonstrations in by_task_and_k(study, folder):
         for place, same_world in enumerate(_by_initialisation(same_demonstrations)):
             for name, claim in claims.items():
-                every = _comparisons(study, same_world, name, claim, invalid)
-                comparisons += every if place == 0 else filter(is_of_untrained, every)
+                all_pairs = _comparisons(study, same_world, name, claim, invalid)
+                comparisons += all_pairs if place == 0 else filter(is_of_untrained, all_pairs)
             for claim in untrained:
                 compared = list(_comparisons(study, same_world, LEADING, claim, invalid))
                 of_untrained += compared if place == 0 else ()
