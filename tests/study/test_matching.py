@@ -28,6 +28,7 @@ from demograd.study.language_model.claims import check_claims
 from demograd.study.language_model.grid import worlds
 from demograd.study.language_model.keys import cell_key, read_inputs
 from demograd.study.language_model.matching import write_matrices
+from demograd.study.language_model.prompts import prepare, reader_of
 from demograd.study.store.folder import RunFolder
 from demograd.tasks import Example, Task, permute_labels
 from demograd.tasks.draws import reorder
@@ -373,3 +374,23 @@ def test_with_aligned_positions_all_sets_share_one_zero_shot(small_model: Path, 
         of_run = run.observations(cell)
         torch.testing.assert_close(of_run[0].attention_output, zsl.attention_output, rtol=0, atol=1e-5)
         torch.testing.assert_close(of_run[1].attention_output, observed(set).attention_output, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("matching", [True, False])
+def test_matched_sets_have_equally_many_demonstrations_where_not_all_fit(
+    matching: bool, small_model: Path, tmp_path: Path
+) -> None:
+    """How many fit is a trait of a set, which ICL and FT would share."""
+    data = tmp_path / "lengths.csv"
+    texts = [f"{word}{' and on' * (n % 7 * 12)} {n},{word}" for n in range(60) for word in ("good", "bad")]
+    data.write_text("\n".join(["text,label", *texts]))
+    about = {"template": "{text} is", "label_words": {"bad": "bad", "good": "good"}}
+    task = load_task(str(data), **about)
+    changes = {"tasks": [str(data)], **about, "methods": ["GD"], "controls": [], "k": 12}
+    study = make_study(settings(small_model, **changes, balanced=False, matching=matching))
+    reader = reader_of(study, str(small_model))
+    sets = [prepare(study, {str(data): task}, reader, world) for world in worlds(study)]
+    shown = [prepared.k_used for prepared in sets]
+    assert all(0 < count < 12 for count in shown)
+    assert (len({*shown}) == 1) == matching
+    assert [len(prepared.training["FT"]) for prepared in sets] == shown

@@ -12,9 +12,9 @@ def specificity(
 ) -> Float[Tensor, "queries layers *heads"]:
     """A score with FT on ICL's own demonstrations minus the score with FT on a control, paired value by value.
 
-    Controls: other demonstrations of the task, the same ones with permuted labels, another task. About zero:
-    fine-tuning on anything looks as much like ICL. NaN (missing) where either score is; infinite (it diverged) where
-    either score is.
+    Controls: the same demonstrations with permuted labels, another task. About zero: fine-tuning on anything looks as
+    much like ICL. Other demonstrations of the task are compared by `demograd.statistics.match`. NaN (missing) where
+    either score is; infinite (it diverged) where either score is.
 
     **Source:** ours.
     """

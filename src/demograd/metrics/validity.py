@@ -15,7 +15,7 @@ SIZES = (0.01, 100.0)
 """Between which the median ‖u_FT‖ / ‖u_ICL‖ counts. A cosine does not see length, so a run that hardly moved the
 model, or wrecked it without reaching infinity, has scores as clean as any. Wide on purpose, to refuse wrecks and not
 choices of a learning rate: ICL changes an attention output by about its own size (0.98 to 1.23 times on the default
-model, where the shipped rates give ratios of 0.09 to 0.9), so at 100 nothing is left of the model's own output, and at
+model, where the shipped rates are to give a ratio of 1), so at 100 nothing is left of the model's own output, and at
 0.01 FT has done a hundredth of what it is compared with."""
 
 

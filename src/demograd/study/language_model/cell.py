@@ -13,7 +13,7 @@ from demograd.errors import UserError
 from demograd.learn import Diverged, FineTuned, FineTuningJob, Method, TunedModel, fine_tuned_together
 from demograd.learn.parameters import slices_of_layers
 from demograd.metrics import METRICS, OrderSensitivity, compute
-from demograd.models import Model, ParameterSlice
+from demograd.models import Model
 from demograd.observe import Observation, observe
 from demograd.observe.rotary import has_rotary_keys
 from demograd.observe.self_check import way_at_length
@@ -169,7 +169,7 @@ def _turns(
 ) -> Iterator[tuple[int, ...]]:
     """The places of sets whose tuned weights are held at once."""
     slices = [part for parts in slices_of_layers(model.anatomy, method.parameters).values() for part in parts]
-    trained_bytes = sum(values.numel() * values.itemsize for values in map(ParameterSlice.read, slices))
+    trained_bytes = sum(part.select(part.parameter).numel() * part.parameter.itemsize for part in slices)
     held = max((len(settings) + len(study.observe_at) for settings in trainings.values()), default=1)
     at_once = max(1, HELD_BYTES // (trained_bytes * held))
     places = tuple(trainings)

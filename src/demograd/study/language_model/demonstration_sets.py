@@ -86,7 +86,8 @@ class DemonstrationSets:
                 window = self._reader(world).context_window
                 yield (
                     f"{world.task}, seed {world.seed}: {prepared.k_used} of {world.k} demonstrations fit the context "
-                    f"window of {window} tokens; the rest is dropped in ICL and FT"
+                    f"window of {window} tokens{', in every set' * self.study.matching}; the rest is dropped in ICL "
+                    "and FT"
                 )
 
     @property

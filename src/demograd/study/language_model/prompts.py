@@ -111,7 +111,8 @@ def prepare(study: Study, tasks: dict[str, Task], model: Model | Reader, world: 
     sets = dict(zip(seeds, task.demonstration_sets(world.k, seeds, study.balanced), strict=True))
     demonstrations = sets[seed]
     # what fits is found in the first order, so that every order is one of the same demonstrations
-    fitting = _fitting(study, task, model, queries, demonstrations)
+    fits = _fitting_sets(study, task, model, queries, sets)
+    fitting = fits[seed]
     trainable = demonstrations if study.fine_tuned_on == "all" else fitting
     if study.fine_tuning_order == "as_released":
         used = released_orders(fitting, seed, world.permutation).icl
@@ -137,10 +138,7 @@ def prepare(study: Study, tasks: dict[str, Task], model: Model | Reader, world: 
 
     position = None
     if study.align_positions:  # one for all sets: matching compares them with one ZSL
-        fit = {seed: fitting} | {
-            other: _fitting(study, task, model, queries, sets[other]) for other in sets if other != seed
-        }
-        position = max(len(prompts(shown).context) for shown in fit.values())
+        position = max(len(prompts(shown).context) for shown in fits.values())
     icl = prompts(used, position)
     training = {"FT": sequences(task, trained)}
     labels_permuted = Control.PERMUTED_LABELS in study.controls
@@ -171,15 +169,21 @@ def _other_orders(demonstrations: list[Example], seed: int, permutation: int, co
     return [reorder(demonstrations, seed, number) for number in numbers]
 
 
-def _fitting(
-    study: Study, task: Task, model: Model | Reader, queries: list[Example], demonstrations: list[Example]
-) -> list[Example]:
-    """The demonstrations that fit the context window: dropped from the end, in ICL and FT alike."""
-    if model.context_window is None:
-        return demonstrations
-    return task.fitting_demonstrations(
-        model.tokenizer, queries, demonstrations, model.context_window, separator=study.separator
-    )
+def _fitting_sets(
+    study: Study, task: Task, model: Model | Reader, queries: list[Example], sets: dict[int, list[Example]]
+) -> dict[int, list[Example]]:
+    """The demonstrations of each set that fit the context window: dropped from the end, in ICL and FT alike. Sets that
+    are matched have as many as the set of which fewest fit: how many there are is a trait of a set, which ICL and FT
+    would share."""
+    window = model.context_window
+    if window is None:
+        return sets
+    fits = {
+        seed: task.fitting_demonstrations(model.tokenizer, queries, demonstrations, window, separator=study.separator)
+        for seed, demonstrations in sets.items()
+    }
+    fewest = min(map(len, fits.values())) if study.matching else None
+    return {seed: demonstrations[:fewest] for seed, demonstrations in fits.items()}
 
 
 def _require_window(task: Task, model: Model | Reader, seed: int, sequences: list[TrainingSequence]) -> None:

@@ -122,7 +122,7 @@ class Study(BaseModel):
     record_at: Literal["prompt_end", "first_answer"] = "prompt_end"
     """The position at which a query is observed: its last token, or the first token of class 0's answer behind it."""
     align_positions: bool = False
-    """Give ZSL and FT queries the positions that they have in ICL."""
+    """Put the queries of ZSL, ICL and FT at one position, behind the longest context of the demonstration sets."""
     fine_tuning_order: Literal["as_prompted", "as_released"] = "as_prompted"
     """`as_released` is a defect of the released runs: permutations above 0 are other orders in FT than in ICL."""
     fine_tuned_on: Literal["fitting", "all"] = "fitting"

@@ -74,8 +74,8 @@ class PromptObservations(Unit):
     """`metric NAME` and `measure NAME` → version, as its keys and those of its cells have them."""
     prepared: Prepared | None = field(default=None, repr=False)
     """The token ids, where it is computed."""
-    _cached: list[tuple[Observation, Observation]] = field(init=False, repr=False, default_factory=list)
-    """ZSL and ICL, once they are read or observed."""
+    cached: dict[str, Observation] = field(repr=False, default_factory=dict)
+    """Key → observation, once it is read or observed: ZSL and ICL, ZSL being one for all units of a batch."""
 
     def __str__(self) -> str:
         return str(self.world)
@@ -94,10 +94,12 @@ class PromptObservations(Unit):
 
     def observed(self, folder: RunFolder, watch: JobWatch) -> ObservedSet:
         """ZSL and ICL, observed where the folder does not have them; cached for all cells of the batch."""
-        if not self._cached:
-            zsl = self._observation("ZSL", self.zsl_key, folder, watch)
-            self._cached.append((zsl, self._observation("ICL", self.icl_key, folder, watch)))
-        return ObservedSet(self.prompts, *self._cached[0], aligned_zsl=lambda: self.aligned_zsl)
+        keys = {"ZSL": self.zsl_key, "ICL": self.icl_key}
+        for setting, key in keys.items():
+            if key not in self.cached:
+                self.cached[key] = self._observation(setting, key, folder, watch)
+        zsl, icl = (self.cached[key] for key in keys.values())
+        return ObservedSet(self.prompts, zsl, icl, aligned_zsl=lambda: self.aligned_zsl)
 
     @cached_property
     def aligned_zsl(self) -> Observation:
@@ -239,7 +241,10 @@ def equipped(units: Sequence[Unit], prepared: Callable[[World], Prepared]) -> li
     for unit in units:
         if isinstance(unit, FineTuning | Orders):
             worlds |= {observations.world: observations for observations in unit.observations}
-    with_prompts = {world: replace(observations, prepared=prepared(world)) for world, observations in worlds.items()}
+    cached: dict[str, Observation] = {}
+    with_prompts = {
+        world: replace(observations, prepared=prepared(world), cached=cached) for world, observations in worlds.items()
+    }
 
     def equip(unit: Unit) -> Unit:
         if isinstance(unit, PromptObservations):
