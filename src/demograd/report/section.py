@@ -10,7 +10,7 @@ from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Literal
 
 from demograd.extensions import load_entry_points
-from demograd.statistics.number import Number, formatted
+from demograd.statistics.number import Number, percents
 
 if TYPE_CHECKING:
     from demograd.report.run import ReportedRun
@@ -184,13 +184,8 @@ def percent(share: float | None, low: float | None = None, high: float | None = 
     """A share as a table shows it: `8.8 %`, its interval beneath."""
     if share is None:
         return NOTHING
-    bounds = "" if low is None or high is None else f"[{_percents(low)}, {_percents(high)}]"
-    return Entry(f"{_percents(share)} %", under=(bounds,) if bounds else ())
-
-
-def _percents(share: float) -> str:
-    """`−1.2`, `35`: per cent with two significant digits, no power of ten."""
-    return formatted(100 * share, 0 if abs(share) >= 0.0995 else 1)
+    bounds = "" if low is None or high is None else f"[{percents(low)}, {percents(high)}]"
+    return Entry(f"{percents(share)} %", under=(bounds,) if bounds else ())
 
 
 def grouped(rows: Iterable[tuple[str, TableRow]]) -> tuple[Group, ...]:

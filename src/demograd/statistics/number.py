@@ -127,6 +127,11 @@ def formatted(value: float, places: int = 3) -> str:
     return text.replace("-", MINUS) if "e" not in text else text
 
 
+def percents(share: float) -> str:
+    """`−1.2`, `35`: per cent with two significant digits, no power of ten."""
+    return formatted(100 * share, 0 if abs(share) >= 0.0995 else 1)
+
+
 def signed(value: float, places: int = 3) -> str:
     """`+0.013`, `−0.013`, `0.000`: of a difference."""
     text = formatted(value, places)

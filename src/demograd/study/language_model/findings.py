@@ -10,7 +10,7 @@ from math import isnan
 from typing import Any
 
 from demograd.statistics import SEEDS_FOR_SPECIFICITY, Decision, Interval, MatchingTest, Number, Verdict
-from demograd.statistics.number import formatted
+from demograd.statistics.number import formatted, percents
 from demograd.study.language_model.comparison import ClaimComparison
 from demograd.study.language_model.objections import ABSURD, BELOW_RESOLUTION, NO_LEARNING
 from demograd.study.verdicts import Finding, Statement, decide_claims
@@ -200,8 +200,8 @@ def _values(comparison: ClaimComparison) -> str:
     share = ""
     if not isnan(test.share):
         of_share = test.share_interval
-        bounds = f" [{100 * of_share.low:.2g}, {100 * of_share.high:.2g}]" if of_share else ""
-        share = f", {100 * test.share:.2g} %{bounds} of the similarity"
+        bounds = f" [{percents(of_share.low)}, {percents(of_share.high)}]" if of_share else ""
+        share = f", {percents(test.share)} %{bounds} of the similarity"
     parts.append(f"specificity {specificity}{share}")
     sets = sum(pairs.n_sets for pairs in test.pairs)
     parts.append(f"{round(test.identified * sets)} of {sets} sets find their own")
