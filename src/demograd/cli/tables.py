@@ -15,7 +15,7 @@ from demograd.report import ReportedRun, deciding_p, network_table, read_run, sc
 from demograd.report.section import percent
 from demograd.self_check import CheckResult
 from demograd.statistics import Verdict
-from demograd.words import Setting, task_label
+from demograd.words import task_label
 
 _AT_A_GLANCE = (
     "SimAOU",
@@ -61,19 +61,20 @@ def _matched(run: ReportedRun) -> list[tuple[str, ...]]:
         for claim in run.claims["claims"]
         if claim["name"] == "specificity"
         for comparison in claim["comparisons"]
-        if comparison["compared"].startswith(f"{METRICS['sim_aou'].title}, ")
+        if comparison["left_side"]["metric"] == "sim_aou"
     ]
     several_k = len({comparison["k"] for comparison in compared}) > 1
     return [_matching(comparison, several_k) for comparison in compared]
 
 
 def _matching(comparison: dict[str, Any], several_k: bool) -> tuple[str, ...]:
-    method, _, place = comparison["compared"].partition(f": {Setting.FT} − {Setting.FT_OTHER_SETS}")
+    side = comparison["left_side"]
+    about = ", ".join(filter(None, (side["method"], side["weights"], comparison["place"])))
     task = task_label(comparison["task"], comparison.get("labels")) + f", k {comparison['k']}" * several_k
     matching = comparison["matching"] or {}
     share = percent(*(matching.get(name) for name in ("specific_share", "share_ci_low", "share_ci_high")))
     return (
-        f"{task}: {method.partition(', ')[2]}{place}",
+        f"{task}: {about}",
         _rounded(comparison["left"]),
         _rounded(comparison["right"]),
         f"{_signed(comparison['difference'])} {_bounds(comparison)}".strip(),

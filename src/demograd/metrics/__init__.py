@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from demograd.metrics.registry import Metric as Metric
     from demograd.metrics.registry import compute as compute
     from demograd.metrics.registry import metric as metric
+    from demograd.metrics.update_size import median_size_ratio as median_size_ratio
     from demograd.metrics.update_size import relative_update_size as relative_update_size
     from demograd.metrics.update_size import update_size_ratio as update_size_ratio
     from demograd.metrics.validity import ResolutionCheck as ResolutionCheck

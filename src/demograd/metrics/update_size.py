@@ -1,5 +1,7 @@
 """How large the updates are: methods and learning rates are compared at equal size, not at equal learning rate."""
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -33,3 +35,11 @@ def update_size_ratio(zsl: Observation, icl: Observation, ft: Observation) -> Fl
     h_zsl, h_icl, h_ft = attention_outputs(ZSL=zsl, ICL=icl, FT=ft)
     ratio = (h_ft - h_zsl).norm(dim=-1) / (h_icl - h_zsl).norm(dim=-1)
     return torch.where(is_resolved(h_icl - h_zsl, h_zsl, resolution(zsl.dtype)), ratio, torch.nan).float()
+
+
+def median_size_ratio(ratios: Sequence[Float[Tensor, "queries layers"]]) -> float:
+    """The median of `update_size_ratio` over demonstration sets, queries and the layers that FT changes: a method may
+    leave the first layers as they are, bit for bit. Zero if it changes none; NaN (missing) where all are missing."""
+    values = torch.cat([ratio.double().flatten() for ratio in ratios])
+    changed = values[values > 0]
+    return (changed if len(changed) else values).nanquantile(0.5).item() if values.numel() else torch.nan

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from demograd.metrics.update_size import median_size_ratio
 from demograd.statistics.verdict import SEEDS_FOR_SPECIFICITY, SEEDS_TO_DECIDE
 
 SIZES = (0.01, 100.0)
@@ -49,12 +50,11 @@ class SeedsCheck:
 
 
 def check_update_size(ratios: Sequence[Float[Tensor, "queries layers"]]) -> UpdateSizeCheck:
-    """Passed if the median of `update_size_ratio`, over demonstration seeds, queries and layers, lies within `SIZES`.
+    """Passed if `median_size_ratio` lies within `SIZES`.
 
     For one method at one learning rate. Not passed where every ratio is missing: then no size is known.
     """
-    values = torch.cat([ratio.double().flatten() for ratio in ratios])
-    median = values.nanquantile(0.5).item()
+    median = median_size_ratio(ratios)
     low, high = SIZES
     if median != median:
         return UpdateSizeCheck(

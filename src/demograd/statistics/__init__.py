@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from demograd.statistics.equal_size import at_equal_size as at_equal_size
     from demograd.statistics.equal_size import common_sizes as common_sizes
     from demograd.statistics.equal_size import mean_over_sizes as mean_over_sizes
+    from demograd.statistics.equal_size import neighbours_of_size as neighbours_of_size
     from demograd.statistics.estimated_mean import EstimatedMean as EstimatedMean
     from demograd.statistics.intervals import ResampledInterval as ResampledInterval
     from demograd.statistics.intervals import conditional_interval as conditional_interval

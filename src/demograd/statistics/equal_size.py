@@ -63,6 +63,13 @@ def common_sizes(all_sizes: Sequence[Float[Tensor, "_rates seeds"]]) -> tuple[fl
     return (low, high) if low < high else (torch.nan, torch.nan)
 
 
+def neighbours_of_size(sizes: Float[Tensor, "rates seeds"], at: float) -> set[int]:
+    """The places of the rates between which `at_equal_size` reads any seed; of the rate itself, where one has this
+    size."""
+    brackets = [_bracket(curve, at) for curve in _present(sizes).T.tolist()]
+    return {place for bracket in brackets if bracket for place in bracket}
+
+
 def _curves(
     sizes: Float[Tensor, "rates seeds"], scores: Float[Tensor, "rates seeds queries *layers"]
 ) -> list[tuple[list[float], Float[Tensor, "rates queries *layers"]]]:
@@ -75,15 +82,26 @@ def _present(sizes: Float[Tensor, "rates seeds"]) -> Float[Tensor, "rates seeds"
     return torch.where(sizes.isfinite() & (sizes > 0), sizes, torch.nan)
 
 
+def _bracket(x: list[float], at: float) -> tuple[int, int] | None:
+    """The places between which sizes x first are `at`; twice the same where one is; None where they never are."""
+    for i, size in enumerate(x):
+        if size == at:
+            return i, i
+        if i and (x[i - 1] - at) * (size - at) < 0:  # False beside a missing size
+            return i - 1, i
+    return None
+
+
 def _read(x: list[float], y: Float[Tensor, "rates queries *layers"], at: float) -> Float[Tensor, "queries *layers"]:
     """The curve at the size `at`, of sizes x."""
-    for i, (size, score) in enumerate(zip(x, y, strict=True)):
-        if size == at:
-            return score
-        if i and (x[i - 1] - at) * (size - at) < 0:  # False beside a missing size
-            between = y[i - 1] + log(at / x[i - 1]) / log(size / x[i - 1]) * (score - y[i - 1])
-            return infinite_where_any(between, y[i - 1], score)
-    return torch.full_like(y[0], torch.nan)
+    bracket = _bracket(x, at)
+    if bracket is None:
+        return torch.full_like(y[0], torch.nan)
+    low, high = bracket
+    if low == high:
+        return y[low]
+    between = y[low] + log(at / x[low]) / log(x[high] / x[low]) * (y[high] - y[low])
+    return infinite_where_any(between, y[low], y[high])
 
 
 def _mean(

@@ -46,8 +46,10 @@ class MatchingTest:
     """Mean of y_ij, i ≠ j."""
     specificity: float = nan
     """Matched minus mismatched."""
+    similarity: float = nan
+    """What specificity is a share of: matched; of a double difference, the matched score before any is taken off."""
     share: float = nan
-    """Specificity / matched; NaN where matched is not above zero."""
+    """Specificity / similarity; NaN where that is not above zero."""
     p_value: float = nan
     """One-sided, by permutations of the pairing: of "matched is no larger than mismatched"."""
     p_opposite: float = nan
@@ -58,7 +60,7 @@ class MatchingTest:
     interval: Interval | None = None
     """Of the specificity, over sets and queries. None with two sets, too."""
     share_interval: Interval | None = None
-    """Of the share. None with two sets, and where the interval of matched is not above zero."""
+    """Of the share. None with two sets, and where the interval of the similarity is not above zero."""
     p_equal: float = nan
     """The smallest α at which the interval of the share lies within ±margin; NaN with two sets, too."""
     identified: float = nan
@@ -111,7 +113,7 @@ def match(
       about these queries, exact, and 1/S! at least.
     * `interval`: specificity is the mean of jackknife pseudo-values (leave one set out, query by query), a table of
       sets × queries, and has the interval of crossed mean squares (`crossed.py`).
-    * `share_interval`: the ρ for which such an interval of specificity − ρ matched holds zero (Fieller).
+    * `share_interval`: the ρ for which such an interval of specificity − ρ similarity holds zero (Fieller).
     * `trait_p_value`: of the interaction without the product of main effects (Tukey), which a trait that ICL and FT
       both follow (length, say) leaves on the diagonal.
 
@@ -142,15 +144,18 @@ def double_difference(
     level: float = 0.95,
     seed: int = 0,
 ) -> MatchingTest:
-    """`match` of y_ij − y′_ij, y′ with FT on flipped labels: what of specificity depends on the labels alone."""
-    return match(difference(values, flipped), margin=margin, level=level, seed=seed)
+    """`match` of y_ij − y′_ij, y′ with FT on flipped labels: what of specificity depends on the labels alone.
+
+    It is a share of y_ii, not of y_ii − y′_ii: where labels do not matter, that is nothing to have a share of.
+    """
+    return _tests([pair_scores(difference(values, flipped), of=values)], margin, level, seed)[0]
 
 
 def pool(tests: Sequence[MatchingTest], *, margin: float = MARGIN, level: float = 0.95, seed: int = 0) -> MatchingTest:
     """One test of several matrices that share neither sets nor queries (tasks): of their mean.
 
     Statistic: the sum over matrices, each permuted within itself (20,000 seeded draws and the identity). Variances of
-    specificity and matched add. Nothing is tested where a matrix was not: the mean of the others would be that of a
+    specificity and similarity add. Nothing is tested where a matrix was not: the mean of the others would be that of a
     luckier choice. Matrices that share their sets (initialisations) are not independent: stack them, for `match`.
     """
     pairs = tuple(of_matrix for test in tests for of_matrix in test.pairs)
@@ -181,7 +186,7 @@ def share_of(test: MatchingTest, ceiling: MatchingTest, *, level: float = 0.95) 
         return Ratio(nan, None)
     return ratio(
         [
-            products_of(np.stack([pairs.specific_and_matched[0], of_ceiling.specific_and_matched[0]]))
+            products_of(np.stack([pairs.specific_and_similar[0], of_ceiling.specific_and_similar[0]]))
             for pairs, of_ceiling in zip(test.pairs, ceiling.pairs, strict=True)
         ],
         level,
@@ -206,12 +211,13 @@ def _tests(all_pairs: Sequence[PairScores], margin: float, level: float, seed: i
 def _test(
     pairs: tuple[PairScores, ...], pairing: PairingTest, of_rest: PairingTest, margin: float, level: float
 ) -> MatchingTest:
-    matched, mismatched = (
-        float(np.mean([getattr(of_matrix, name) for of_matrix in pairs])) for name in ("matched", "mismatched")
+    matched, mismatched, similarity = (
+        float(np.mean([getattr(of_matrix, name) for of_matrix in pairs]))
+        for name in ("matched", "mismatched", "similarity")
     )
     interval, share_interval, p_equal = None, None, nan
     if min(of_matrix.n_sets for of_matrix in pairs) > 2:  # without one of two sets, there is no other to compare with
-        products = [products_of(of_matrix.specific_and_matched) for of_matrix in pairs]
+        products = [products_of(of_matrix.specific_and_similar) for of_matrix in pairs]
         interval, share_interval = pooled_mean(products, 1.0, 0.0).interval(level), ratio(products, level).interval
         below, above = pooled_mean(products, 1.0, -margin), pooled_mean(products, 1.0, margin)
         p_equal = min(1.0, 2 * max(below.p_below(0.0), above.p_above(0.0)))
@@ -221,7 +227,8 @@ def _test(
         matched=matched,
         mismatched=mismatched,
         specificity=matched - mismatched,
-        share=(matched - mismatched) / matched if matched > 0 else nan,
+        similarity=similarity,
+        share=(matched - mismatched) / similarity if similarity > 0 else nan,
         p_value=pairing.p_value,
         p_opposite=pairing.p_opposite,
         trait_p_value=of_rest.p_value,

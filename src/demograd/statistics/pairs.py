@@ -22,6 +22,8 @@ class PairScores:
     """Values that are missing, one per pair, query and layer."""
     reason: str = ""
     """Why they cannot be tested, as a clause; else empty."""
+    similarities: Float[np.ndarray, "sets queries"] | None = None
+    """What specificity is a share of, where that is not the matched scores themselves; NaN as there."""
 
     @property
     def n_sets(self) -> int:
@@ -46,9 +48,15 @@ class PairScores:
         return float(self.matrix.sum() - np.trace(self.matrix)) / (self.n_sets * (self.n_sets - 1))
 
     @cached_property
-    def specific_and_matched(self) -> Float[np.ndarray, "2 sets queries"]:
-        """Jackknife pseudo-values S θ_q − (S − 1) θ_q without set i, θ the specificity and matched: tables of sets ×
-        queries, whose means they are. Of three sets or more; NaN where a query does not count.
+    def similarity(self) -> float:
+        """What specificity is a share of: matched, if nothing else was named."""
+        return self.matched if self.similarities is None else float(np.nanmean(self.similarities))
+
+    @cached_property
+    def specific_and_similar(self) -> Float[np.ndarray, "2 sets queries"]:
+        """Jackknife pseudo-values S θ_q − (S − 1) θ_q without set i, θ the specificity and the similarity that it is a
+        share of: tables of sets × queries, whose means they are. Of three sets or more; NaN where a query does not
+        count.
 
         **Source:** Arvesen 1969, "Jackknifing U-statistics".
         """
@@ -56,34 +64,54 @@ class PairScores:
         of_set = self.scores.sum(axis=0) + self.scores.sum(axis=1) - 2 * matched
         of_all = of_set.sum(axis=0) / 2
         mismatched = of_all / (self.n_sets - 1) - (of_all - of_set) / (self.n_sets - 2)
-        return np.stack([matched - mismatched, matched])
+        similar = matched if self.similarities is None else self.similarities
+        return np.stack([matched - mismatched, similar])
 
     @property
     def _counted(self) -> Float[np.ndarray, "sets sets counted"]:
         return self.scores[:, :, ~np.isnan(self.scores).any(axis=(0, 1))]
 
 
-def pair_scores(values: Float[Tensor, "icl_sets ft_sets queries *layers"]) -> PairScores:
+def pair_scores(
+    values: Float[Tensor, "icl_sets ft_sets queries *layers"],
+    of: Float[Tensor, "icl_sets ft_sets queries *layers"] | None = None,
+) -> PairScores:
     """The mean over layers. A query counts, in a layer, where every pair of sets has a value (NaN is missing):
     otherwise pairs would be means over different queries, and what makes a query easy would not cancel.
+
+    Args:
+        values: the scores.
+        of: other scores, present where these are, of whose diagonal specificity is a share.
 
     **Raises:** ValueError if there are not as many sets of FT as of ICL.
     """
     if values.shape[0] != values.shape[1]:
         raise ValueError(f"matching takes as many sets of FT as of ICL, not {values.shape[1]} of {values.shape[0]}")
-    x = values.reshape(*values.shape[:3], -1 if values.numel() else 0).detach().cpu().double().numpy()
+    x = _with_layers(values)
     counts = np.isfinite(x).all(axis=(0, 1))  # queries × layers
     n_queries, n_layers = int(counts.any(axis=1).sum()), int(counts.any(axis=0).sum())
     # so that the mean over queries is that over queries, then layers, also where layers have different queries
     weights = counts * n_queries / np.maximum(counts.sum(axis=0) * n_layers, 1)
-    by_query = np.einsum("ijql,ql->ijq", np.where(counts, x, 0.0), weights)
-    by_query[:, :, ~counts.any(axis=1)] = np.nan
-    return PairScores(by_query, int(np.isnan(x).sum()), _why_not(x, n_queries))
+
+    def over_layers(scores: Float[np.ndarray, "sets sets queries layers"]) -> Float[np.ndarray, "sets sets queries"]:
+        by_query = np.einsum("ijql,ql->ijq", np.where(counts, scores, 0.0), weights)
+        by_query[:, :, ~counts.any(axis=1)] = np.nan
+        return by_query
+
+    similarities = None if of is None else np.einsum("iiq->iq", over_layers(_with_layers(of)))
+    return PairScores(over_layers(x), int(np.isnan(x).sum()), _why_not(x, n_queries), similarities)
 
 
 def products_of(tables: Float[np.ndarray, "tables sets queries"]) -> CrossedProducts:
     """Of tables of pseudo-values, over the queries that count for all."""
     return crossed_products(tables[:, :, ~np.isnan(tables).any(axis=(0, 1))])
+
+
+def _with_layers(
+    values: Float[Tensor, "icl_sets ft_sets queries *layers"],
+) -> Float[np.ndarray, "icl_sets ft_sets queries flat"]:
+    """In float64, with one dimension of layers."""
+    return values.reshape(*values.shape[:3], -1 if values.numel() else 0).detach().cpu().double().numpy()
 
 
 def _why_not(x: Float[np.ndarray, "sets sets queries layers"], n_queries: int) -> str:

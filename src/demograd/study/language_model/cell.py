@@ -1,84 +1,37 @@
 """Cells: fine-tune on demonstration sets and on their controls, observe, and score against ICL on every set."""
 
 import time
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from demograd.errors import UserError
 from demograd.learn import Diverged, FineTuned, FineTuningJob, Method, TunedModel, fine_tuned_together
 from demograd.learn.parameters import slices_of_layers
-from demograd.metrics import METRICS, OrderSensitivity, compute
+from demograd.metrics import METRICS, OrderSensitivity
 from demograd.models import Model
-from demograd.observe import Observation, observe
-from demograd.observe.rotary import has_rotary_keys
-from demograd.observe.self_check import way_at_length
-from demograd.statistics import mean_over_heads
-from demograd.study.language_model.grid import extras
-from demograd.study.language_model.measures import (
-    MEASURES,
-    extras_of,
-    matched_metrics,
-    metrics_of_demonstrations,
-    metrics_of_fine_tuning,
-    takes_reordered_icl,
+from demograd.observe import Observation
+from demograd.study.language_model.cell_scores import (
+    against_all_sets,
+    in_one_frame,
+    of_these_demonstrations,
+    scores_of,
 )
-from demograd.study.language_model.prompts import Order, Prepared, other_trainings
+from demograd.study.language_model.measures import matched_metrics, metrics_of_demonstrations, metrics_of_fine_tuning
+from demograd.study.language_model.observing import (
+    ObservedSet,
+    Progress,
+    can_align,
+    is_finite,
+    needs_alignment,
+    observe_setting,
+)
+from demograd.study.language_model.prompts import Prepared, other_trainings
 from demograd.study.language_model.spec import Study
 from demograd.study.store.folder import CellRecord
-from demograd.tasks import Prompts, TrainingSequence
+from demograd.tasks import TrainingSequence
 from demograd.words import Setting
-
-Progress = Callable[[str, int], Callable[[int], None]]
-"""(setting, how much) → a function that is told how much is done."""
-
-
-def observe_setting(
-    study: Study, setting: str, model: Model, prompts: Prompts, on_progress: Callable[[int], None]
-) -> Observation:
-    """Observe with this study's options."""
-    return observe(model, prompts, extras=extras(study, setting), place=study.place, on_progress=on_progress)
-
-
-def observe_untuned(
-    study: Study, setting: str, model: Model, prompts: Prompts, on_progress: Callable[[int], None]
-) -> Observation:
-    """Observe ZSL or ICL.
-
-    Raises:
-        UserError: the model overflows on these prompts.
-    """
-    observation = observe_setting(study, setting, model, prompts, on_progress)
-    if not is_finite(observation):
-        raise UserError(
-            f"{model.name} in {model.dtype} computes values that are not finite on these prompts",
-            "a dtype in which the model does not overflow",
-            "Try --dtype float32",
-        )
-    return observation
-
-
-def is_finite(observation: Observation) -> bool:
-    """Whether everything that was recorded is a number; a token that cannot come next may be as unlikely as −∞."""
-    names = [field.name for field in fields(observation) if field.name != "next_token_log_probs"]
-    recorded = [getattr(observation, name) for name in names]
-    tensors = [tensor for value in recorded for tensor in (value if isinstance(value, list) else [value])]
-    return all(bool(tensor.isfinite().all()) for tensor in tensors if isinstance(tensor, Tensor))
-
-
-@dataclass(frozen=True)
-class ObservedSet:
-    """A demonstration set, and what was observed of it before anything was tuned."""
-
-    prepared: Prepared
-    zsl: Observation
-    icl: Observation
-    aligned_zsl: Callable[[], Observation]
-    """ZSL with its queries where they stand in ICL, for where `needs_alignment` says so."""
 
 
 def measure(
@@ -155,7 +108,8 @@ def measure(
 
 _ANOTHER_ORDER = "FT, another order"
 HELD_BYTES = 8 << 30
-"""Tuned weights that are held at once; where those of all sets are more, the sets take turns."""
+"""Tuned weights that are held at once, in memory and in temporary files; where those of all sets are more, the sets
+take turns."""
 
 
 def _trainings(study: Study, prepared: Prepared) -> dict[str, list[TrainingSequence]]:
@@ -192,14 +146,14 @@ def _scored(
     spread, order_statuses = OrderSensitivity(), list[str]()
 
     def keep(setting: str, step: int | None, tuned: TunedModel, ft: Observation) -> None:
-        scores = _scores(metrics_of_fine_tuning(study), own.zsl, own.icl, ft, own.prepared.seed)
+        scores = scores_of(metrics_of_fine_tuning(study), own.zsl, own.icl, ft, own.prepared.seed)
         if needs_alignment(study, tuned):
-            scores |= _in_one_frame(study, own.prepared, tuned, aligned, own.icl, scores)
+            scores |= in_one_frame(study, own.prepared, tuned, aligned, own.icl, scores)
         if study.matching:
-            scores |= _against_all_sets(matched_metrics(study), observed, ft)
+            scores |= against_all_sets(matched_metrics(study), observed, ft)
         scores["label_log_probs"] = ft.label_log_probs
         if setting == Setting.FT and step is None:
-            scores |= _of_these_demonstrations(study, own.prepared, tuned, own.zsl, own.icl, ft)
+            scores |= of_these_demonstrations(study, own.prepared, tuned, own.zsl, own.icl, ft)
             if "order_sensitivity" in study.measures:
                 spread.add(ft)
         tensors.update({f"{after_step(setting, step)}/{name}": tensor for name, tensor in scores.items()})
@@ -258,114 +212,3 @@ def _observe_tuned(
     except Diverged as diverged:
         return str(diverged), []
     return "ok", list(ft.notes)
-
-
-def _against_all_sets(metrics: Iterable[str], observed: Sequence[ObservedSet], ft: Observation) -> dict[str, Tensor]:
-    """A row of each metric's matrix: `matching/sim_aou` [sets, queries, layers], of ICL on every set against this FT;
-    means over heads."""
-    names = list(metrics)
-    scores = [_scores(names, against.zsl, against.icl, ft, against.prepared.seed) for against in observed]
-    return {f"{MATCHING}{name}": torch.stack([_by_layer(of_set[name]) for of_set in scores]) for name in names}
-
-
-MATCHING = "matching/"
-"""Names of scores against all sets begin with it."""
-
-
-def _by_layer(score: Tensor) -> Tensor:
-    """[queries, layers], without heads; a score that has no layers has one."""
-    return mean_over_heads(score) if score.dim() > 1 else score[:, None]
-
-
-_OF_KEYS = ("implicit_update", "implicit_update_weighted")
-"""Metrics that compare sums of v kᵀ, of which rotary positions turn k."""
-
-
-def needs_alignment(study: Study, model: Model) -> bool:
-    """Whether the implicit update is asked for where keys are rotary, and the queries of ZSL and FT do not stand where
-    they stand in ICL: ΔW_ICL and ΔW_FT would be matrices in frames that are rotated against each other."""
-    return "implicit_update" in study.measures and not study.align_positions and has_rotary_keys(model.anatomy)
-
-
-def can_align(model: Model, prompts: Prompts) -> bool:
-    """Whether queries of prompts as long as these can be put at positions of their own."""
-    return way_at_length(model, prompts) == "packed"
-
-
-def observe_aligned(study: Study, model: Model, prepared: Prepared) -> Observation:
-    """ZSL or, of a tuned model, FT, with its queries where they stand in ICL, and the products of values and keys."""
-    products = extras_of(MEASURES["implicit_update"].metrics, "FT")
-    return observe(model, prepared.aligned_zsl, extras=products, place=study.place)
-
-
-def _in_one_frame(
-    study: Study,
-    prepared: Prepared,
-    tuned: TunedModel,
-    aligned_zsl: Observation | None,
-    icl: Observation,
-    scores: dict[str, Tensor],
-) -> dict[str, Tensor]:
-    """The implicit update on aligned positions; missing of a model whose positions cannot be told."""
-    if aligned_zsl is None:
-        return {name: torch.full_like(scores[name], torch.nan) for name in _OF_KEYS}
-    ft = observe_aligned(study, tuned, prepared)
-    if not is_finite(ft):
-        raise Diverged(len(tuned.losses), "what the tuned model computes")
-    return _scores(_OF_KEYS, aligned_zsl, icl, ft, prepared.seed)
-
-
-def measure_orders(
-    study: Study, model: Model, observed: Sequence[ObservedSet], place: int, progress: Progress
-) -> CellRecord:
-    """ICL under other orders of the demonstrations: its order sensitivity, and one order's scores in FT's place."""
-    started = time.perf_counter()
-    own = observed[place]
-    spread, tensors = OrderSensitivity(), dict[str, Tensor]()
-
-    def another(order: Order) -> Observation:
-        return observe_untuned(study, "ICL", model, order.icl, progress("ICL, another order", len(own.icl.gold)))
-
-    for number, order in enumerate(own.prepared.orders):
-        again = own.icl if number == 0 else another(order)
-        if "order_sensitivity" in study.measures:
-            spread.add(again)
-        if number == 1 and "reordering" in study.measures:
-            names = [name for name in metrics_of_fine_tuning(study) if takes_reordered_icl(METRICS[name])]
-            scores = _scores(names, own.zsl, own.icl, again, own.prepared.seed)
-            if study.matching:
-                matched = [name for name in matched_metrics(study) if name in names]
-                scores |= _against_all_sets(matched, observed, again)
-            tensors |= {f"ICL_reordered/{name}": score for name, score in scores.items()}
-    if "order_sensitivity" in study.measures:
-        tensors["ICL/order_sensitivity"] = spread.value()
-    return CellRecord(tensors, {"seconds": time.perf_counter() - started})
-
-
-def _scores(
-    metrics: Iterable[str], zsl: Observation, icl: Observation, ft: Observation, seed: int
-) -> dict[str, Tensor]:
-    """Each [queries], [queries, layers], [queries, layers, heads] or [queries, layers, layers′]."""
-    return _copied(compute(metrics, _by_argument(zsl, icl, ft), seed))
-
-
-def _by_argument(zsl: Observation, icl: Observation, ft: Observation) -> dict[str, Any]:
-    """The observations by the arguments of metrics that they are."""
-    return {"zsl": zsl, "icl": icl, "ft": ft, "other": ft, "a": icl, "b": ft}
-
-
-def _copied(scores: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors of their own: two metrics may return one, or a view of what was observed, and no file holds that."""
-    return {name: score.clone() for name, score in scores.items()}
-
-
-def _of_these_demonstrations(
-    study: Study, prepared: Prepared, tuned: TunedModel, zsl: Observation, icl: Observation, ft: Observation
-) -> dict[str, Tensor]:
-    """What has a meaning only where FT and ICL saw the same demonstrations, or is needed beside another method."""
-    scores: dict[str, Tensor] = {}
-    if "alpha" in study.measures:  # compared with another method's, once both are there
-        scores["attention_logits"] = torch.cat(ft.attention_logits, dim=-1)
-    arguments = _by_argument(zsl, icl, ft)
-    arguments |= {"spans": prepared.icl.demonstration_spans, "training_queries": tuned.training_queries}
-    return scores | _copied(compute(metrics_of_demonstrations(study), arguments, prepared.seed))

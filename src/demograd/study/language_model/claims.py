@@ -24,10 +24,23 @@ from demograd.study.language_model.comparison import ClaimComparison
 from demograd.study.language_model.findings import LEADING, findings_of
 from demograd.study.language_model.groups import CellGroup, WorldGroup, by_task_and_k
 from demograd.study.language_model.matching import n_values
-from demograd.study.language_model.objections import Validity, invalid_worlds, labels_read, objection_to, unresolved
+from demograd.study.language_model.objections import (
+    Validity,
+    invalid_worlds,
+    labels_read,
+    nearest_in_size,
+    objection_to,
+    unresolved,
+)
 from demograd.study.language_model.pooling import pooled_over_tasks
 from demograd.study.language_model.scores import Scores, common_size
-from demograd.study.language_model.side_scores import matching_of, side_curve, side_scores, why_no_scores
+from demograd.study.language_model.side_scores import (
+    matching_of,
+    side_curve,
+    side_scores,
+    why_no_scores,
+    world_of,
+)
 from demograd.study.language_model.spec import Study
 from demograd.study.rows import number
 from demograd.study.store.folder import RunFolder
@@ -105,7 +118,11 @@ def _record(comparison: ClaimComparison, decision: ClaimDecision) -> dict[str, A
         "task": comparison.task,
         "labels": comparison.labels,
         "k": comparison.k,
+        "initialisation": comparison.initialisation,
         "compared": comparison.title + comparison.place,
+        "left_side": comparison.sides[0],
+        "right_side": comparison.sides[1],
+        "place": comparison.place.removeprefix(", "),
         "left": number(comparison.left),
         "right": number(comparison.right),
         "difference": number(comparison.difference),
@@ -165,40 +182,58 @@ def _comparison(
     invalid: Validity,
     objection: str,
 ) -> ClaimComparison:
-    """One comparison; where a side has several learning rates, at a size that both reach."""
-    world = same_world[0].world
-    curves = [curve for side in (left, right) if (curve := side_curve(same_world, side)) is not None]
+    """One comparison; where a side has several learning rates, at a size that both reach. Matching, whose sides are of
+    one method, is at its rate nearest in size to ICL where its sets reach no common size."""
+    is_of_matching = claim["compare"].startswith("specific")
+    sides = (left, right)
+    of_sides = [side_curve(same_world, side) for side in sides]
+    curves = [curve for curve in of_sides if curve is not None]
     one_rate_each = len(curves) == 2 and curves[0] != curves[1] and all(len(curve) == 1 for curve in curves)
     several = any(len(curve) > 1 for curve in curves)
     at = common_size(curves) if several and not objection else None  # there is no size where a side has no numbers
-    unreadable = objection or _no_common_size(curves, at)
-    place = "" if several and objection else _place(curves, at, one_rate_each)
-    about = (name, world.task, world.labels, world.k, (left, right), sides_in_words(left, right, names), place)
-    if unreadable:
+    if is_of_matching and at is not None and at != at:
+        nearest = [nearest_in_size(curves[0])]
+        curves, of_sides, at = [nearest, nearest], [nearest, nearest], None
+        place = f", {_NEAREST}"
+    else:
+        place = "" if several and objection else _place(curves, at, one_rate_each)
+    world, initialisation = same_world[0].world, _initialisation(same_world, sides)
+    about = (name, world.task, world.labels, world.k, sides, initialisation, sides_in_words(left, right, names), place)
+    if unreadable := objection or _no_common_size(curves, at):
         return ClaimComparison(*about, nan, nan, _NOT_TESTED, 0, 0, one_rate_each, unreadable)
-    labels = labels_read((left, right), curves, at)
-    if claim["compare"].startswith("specific"):
+
+    def objection_on(measured: Sequence[Side | float], scores: Sequence[Scores | float | None]) -> str:
+        return objection_to(invalid, claim, same_world, sides, curves, at) or unresolved(measured, scores)
+
+    scores = [
+        side if isinstance(side, float) else side_scores(same_world, side, curve, at)
+        for side, curve in zip(sides, of_sides, strict=True)
+    ]
+    labels = labels_read(sides, curves, at)
+    if is_of_matching:
         assert isinstance(left, dict) and isinstance(right, dict), "both sides are of FT"
-        matching = matching_of(same_world, left, right, at, study.specificity_margin)
-        objection = objection_to(invalid, claim, world, (left, right), curves, at) or unresolved(
-            (left,), [side_scores(same_world, left, at)]
-        )
+        matching = matching_of(curves[0], left, right, at, study.specificity_margin)
         means = (matching.matched, matching.mismatched)
-        objection = objection or matching.reason
         counts = (n_values(matching), matching.n_missing)
+        objection = objection_on([left], scores[:1]) or matching.reason
         return ClaimComparison(*about, *means, matching, *counts, one_rate_each, objection, labels)
-    scores = [side if isinstance(side, float) else side_scores(same_world, side, at) for side in (left, right)]
     differences, means = _differences(scores)
     test = paired_test(differences, margin=_margin(claim, means[0]))
     n_missing = int((~differences.isfinite()).sum())
     # what is not finite is no number, whatever else might be said against it
-    objection = (
-        test.reason
-        if differences.isinf().any()
-        else (objection_to(invalid, claim, world, (left, right), curves, at) or unresolved((left, right), scores))
-    )
+    objection = test.reason if differences.isinf().any() else objection_on(sides, scores)
     counts = differences.numel() - n_missing, n_missing
     return ClaimComparison(*about, *means, test, *counts, one_rate_each, objection, labels)
+
+
+_NEAREST = "at the learning rate whose updates are nearest in size to ICL's, for the sets reach no common size"
+
+
+def _initialisation(same_world: Sequence[WorldGroup], sides: Sequence[Side | float]) -> int | None:
+    """Of the untrained weights of a side; None where neither has any."""
+    networks = [untuned for side in sides if isinstance(side, dict) and (untuned := world_of(same_world, side))]
+    untrained = [untuned.world.initialisation for untuned in networks if untuned.world.weights != Weights.TRAINED]
+    return next(iter(untrained), None)
 
 
 def _no_common_size(curves: Sequence[list[CellGroup]], at: float | None) -> str:

@@ -20,6 +20,8 @@ class ClaimComparison:
     labels: Labels
     k: int
     sides: tuple[Side | float, Side | float]
+    initialisation: int | None
+    """Of the untrained weights of a side; None where neither has any."""
     title: str
     """What is compared, in words."""
     place: str

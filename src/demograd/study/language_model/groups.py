@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from demograd.observe import Observation
-from demograd.study.language_model.cell import MATCHING, after_step
+from demograd.study.language_model.cell import after_step
+from demograd.study.language_model.cell_scores import MATCHING
 from demograd.study.language_model.grid import Cell, World, demonstrations_label
 from demograd.study.language_model.keys import read_inputs
 from demograd.study.language_model.spec import Study

@@ -41,13 +41,17 @@ MEASURES = {
     measure.name: measure
     for measure in (
         Measure(
-            "similarity", "SimAOU and SimAM in all their forms, their specificity and random baselines, and Rec2FTP"
+            "similarity",
+            "SimAOU and SimAM in all their forms, their specificity and random baselines, and Rec2FTP",
+            version=2,
         ),
         Measure("alpha", "α: how alike GD's and LCGD's changes of attention are (Deutch 2024, §B.1)"),
         Measure("layer_by_layer", "SimAOU of each layer of ICL with each layer of FT (Deutch 2024, §7)"),
         Measure("attention_to_demonstrations", "whether ICL and FT attend to the same demonstrations (Dai 2023)"),
         Measure(
-            "reordering", "ICL with the same demonstrations in another order, as the reference beside every score of FT"
+            "reordering",
+            "ICL with the same demonstrations in another order, as the reference beside every score of FT",
+            version=2,
         ),
         Measure("output_overlap", "whether ICL and FT find the same next tokens most probable (Shen 2023)"),
         Measure("order_sensitivity", "spread of the output over orders of the demonstrations (Shen 2023)"),

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from demograd.models import Model
 from demograd.observe.observation import tied
-from demograd.study.language_model.cell import needs_alignment
+from demograd.study.language_model.observing import needs_alignment
 from demograd.study.language_model.spec import Study
 from demograd.study.language_model.units import FineTuning, PromptObservations
 from demograd.study.store.folder import RunFolder

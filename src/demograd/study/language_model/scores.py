@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from demograd.metrics import METRICS, compute, credit
+from demograd.metrics import METRICS, compute, credit, median_size_ratio
 from demograd.statistics import common_sizes, mean_over_heads
 from demograd.study.language_model.groups import CellGroup, WorldGroup
 from demograd.study.language_model.measures import metrics_of_fine_tuning, takes_reordered_icl
@@ -112,11 +112,14 @@ def read_curve(
 
 
 def size_curve(curve: list[CellGroup]) -> Tensor:
-    """‖u_FT‖ / ‖u_ICL‖ [rates, seeds], its median over queries and layers; NaN where FT diverged."""
+    """‖u_FT‖ / ‖u_ICL‖ [rates, seeds], its median over queries and the layers that FT changes; NaN where FT
+    diverged."""
 
     def sizes(group: CellGroup) -> list[float]:
         ratios = tuned_scores(group, Setting.FT, "update_size_ratio")
-        return [torch.nan] * len(group.cells) if ratios is None else [of_seed.nanmedian().item() for of_seed in ratios]
+        return (
+            [torch.nan] * len(group.cells) if ratios is None else [median_size_ratio([of_seed]) for of_seed in ratios]
+        )
 
     return torch.tensor([sizes(group) for group in curve])
 

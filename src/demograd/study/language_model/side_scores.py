@@ -29,21 +29,28 @@ def side_curve(same_world: Sequence[WorldGroup], side: Side | float) -> list[Cel
     """A side's cells at its learning rates, in ascending order; None for a side that is not fine-tuned, or not here."""
     if not isinstance(side, dict) or not is_tuned(side):
         return None
-    for untuned in same_world:
-        for curve in curves_of(untuned) if _network(untuned) == (side["model"], side["weights"]) else ():
-            if curve[0].cell.method == side["method"]:
-                return curve if _is_run(untuned.study, side["setting"]) else None
-    return None
+    untuned = world_of(same_world, side)
+    if untuned is None or not _is_run(untuned.study, side["setting"]):
+        return None
+    return next((curve for curve in curves_of(untuned) if curve[0].cell.method == side["method"]), None)
 
 
-def side_scores(same_world: Sequence[WorldGroup], side: Side, at: float | None) -> Scores | None:
-    """A side's scores at its (only) learning rate, or at one size of its updates; None where there are none."""
-    untuned = next((world for world in same_world if _network(world) == (side["model"], side["weights"])), None)
+def world_of(same_world: Sequence[WorldGroup], side: Side) -> WorldGroup | None:
+    """The worlds of a side's network; None where there are none."""
+    about = side["model"], side["weights"]
+    return next((untuned for untuned in same_world if (untuned.world.model, untuned.world.weights) == about), None)
+
+
+def side_scores(
+    same_world: Sequence[WorldGroup], side: Side, curve: list[CellGroup] | None, at: float | None
+) -> Scores | None:
+    """A side's scores, those of a tuned one at the only learning rate of its curve (`side_curve`, or a part of it), or
+    at one size of its updates; None where there are none."""
+    untuned = world_of(same_world, side)
     if untuned is None:
         return None
     if not is_tuned(side):
         return _reduced(untuned_scores(untuned, side["setting"], side["metric"]), side)
-    curve = side_curve(same_world, side)
     if curve is None:
         return None
 
@@ -53,17 +60,12 @@ def side_scores(same_world: Sequence[WorldGroup], side: Side, at: float | None) 
     return scores(curve[0]) if at is None else read_curve(curve, scores, partial(at_equal_size, at=at))
 
 
-def matching_of(
-    same_world: Sequence[WorldGroup], left: Side, right: Side, at: float | None, margin: float
-) -> MatchingTest:
-    """Matching of two tuned sides that differ in their setting: of FT against the other sets, the diagonal of its
-    matrix; of FT against permuted labels, that of the difference of the two matrices. At the only learning rate, or at
-    one size of the updates."""
-    curve = side_curve(same_world, left)
-    assert curve is not None, "a side that is compared was run"
+def matching_of(curve: list[CellGroup], left: Side, right: Side, at: float | None, margin: float) -> MatchingTest:
+    """Matching of two sides of one curve that differ in their setting: of FT against the other sets, the diagonal of
+    its matrix; of FT against permuted labels, that of the difference of the two matrices. At the only learning rate, or
+    at one size of the updates."""
 
     def values(side: Side) -> Tensor:
-        assert curve is not None
         setting, metric = Setting(side["setting"]), side["metric"]
         read = partial(at_equal_size, at=at) if at is not None else None
         matrix = matrix_of(curve[0], metric, setting) if read is None else read_matrix(curve, metric, read, setting)
@@ -79,11 +81,11 @@ def why_no_scores(same_world: Sequence[WorldGroup], side: Side) -> str | None:
     """Empty: a side has scores, at one of its rates at least; what diverged or failed, where that is why there are
     none; None where they are not measured."""
     curve = side_curve(same_world, side)
-    untuned = next((world for world in same_world if _network(world) == (side["model"], side["weights"])), None)
+    untuned = world_of(same_world, side)
     if untuned is not None and not untuned.is_observed:
         return _what_failed(untuned) if _has_scores(untuned, side, curve) else None
     if curve is None:
-        return None if side_scores(same_world, side, None) is None else ""
+        return None if side_scores(same_world, side, None, None) is None else ""
     setting, metric = side["setting"], side["metric"]
     if any(tuned_scores(group, setting, metric) is not None for group in curve):
         return ""
@@ -105,10 +107,6 @@ def _has_scores(untuned: WorldGroup, side: Side, curve: list[CellGroup] | None) 
     if curve is None or (metric == "alpha" and partner(curve[0]) is None):
         return False
     return is_asked(untuned.study, metric)
-
-
-def _network(untuned: WorldGroup) -> tuple[str, str]:
-    return untuned.world.model, untuned.world.weights
 
 
 def _is_run(study: Study, setting: str) -> bool:

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from demograd.metrics import METRICS, noise_ceiling, selected, specificity
 from demograd.statistics import aggregate
-from demograd.study.language_model.curves import curve_rows, learning_rows
+from demograd.study.language_model.curves import curve_rows
+from demograd.study.language_model.equal_learning import learning_rows
 from demograd.study.language_model.groups import CellGroup, WorldGroup, by_task_and_k, failed_groups, untuned_groups
 from demograd.study.language_model.keys import read_inputs
 from demograd.study.language_model.matching import ceiling_rows, matrix_of, specificity_row, specificity_rows

@@ -11,14 +11,7 @@ from demograd.errors import UserError
 from demograd.metrics import METRICS
 from demograd.models import Model
 from demograd.observe import Observation
-from demograd.study.language_model.cell import (
-    ObservedSet,
-    Progress,
-    measure,
-    measure_orders,
-    observe_aligned,
-    observe_untuned,
-)
+from demograd.study.language_model.cell import measure
 from demograd.study.language_model.grid import Cell, World, cells_by_world, networks
 from demograd.study.language_model.keys import (
     Inputs,
@@ -31,6 +24,8 @@ from demograd.study.language_model.keys import (
 )
 from demograd.study.language_model.measures import NETWORK_MEASURES
 from demograd.study.language_model.networks import Network, label, loaded, measure_network, network_of
+from demograd.study.language_model.observing import ObservedSet, Progress, observe_aligned, observe_untuned
+from demograd.study.language_model.orders import measure_orders
 from demograd.study.language_model.prompts import Prepared
 from demograd.study.language_model.spec import Study
 from demograd.study.store.folder import RunFolder

@@ -12,11 +12,12 @@ from demograd.metrics import (
     check_seeds,
     check_update_size,
 )
+from demograd.study.language_model.equal_learning import learning_gates
 from demograd.study.language_model.groups import CellGroup, WorldGroup, untuned_groups
 from demograd.study.language_model.measures import metrics_of_fine_tuning
 from demograd.study.language_model.spec import Study
 from demograd.study.store.folder import RunFolder
-from demograd.words import Setting, task_label
+from demograd.words import Setting, Weights, task_label
 
 ALWAYS_SHOWN = ("sim_aou", "sim_am_delta")
 """Scores whose share of missing values is told even where it is small."""
@@ -39,6 +40,8 @@ def check_validity(study: Study, folder: RunFolder) -> list[dict[str, Any]]:
         rows += [{**about, **row} for row in _of_observations(untuned)]
         for group in untuned.groups:
             rows += [{**about, **row} for row in _of_updates(study, group)]
+        for method, learned in learning_gates(untuned):
+            rows.append({**about, "check": "fine_tuning", "method": at_equal_learning(method), **_gate(learned)})
     folder.write_json("validity.json", rows)
     return rows
 
@@ -46,7 +49,7 @@ def check_validity(study: Study, folder: RunFolder) -> list[dict[str, Any]]:
 def gates_in_words(rows: list[dict[str, Any]]) -> list[str]:
     """`smollm2-135m, trained, sst2, k 6, GD 0.001: fine-tuning learned nothing here, …`: what each gate said."""
     return [
-        f"{row['model']}, {row['weights']}, {task_label(row['task'], row['labels'])}, k {row['k']}"
+        f"{row['model']}, {_weights(row)}, {task_label(row['task'], row['labels'])}, k {row['k']}"
         f"{', ' * bool(row['method'])}"
         f"{row['method'] or ''}: {row['message']}"
         for row in rows
@@ -54,9 +57,19 @@ def gates_in_words(rows: list[dict[str, Any]]) -> list[str]:
     ]
 
 
+def _weights(row: dict[str, Any]) -> str:
+    """`norms_only 1`: untrained weights with their initialisation."""
+    return row["weights"] + f" {row['initialisation']}" * (row["weights"] != Weights.TRAINED)
+
+
 def cell_label(method: str, learning_rate: float) -> str:
     """`GD 0.001`: how validity checks name a method at one rate."""
     return f"{method} {learning_rate:g}"
+
+
+def at_equal_learning(method: str) -> str:
+    """`GD, at equal learning`: how validity checks name a method where all have learned equally much."""
+    return f"{method}, at equal learning"
 
 
 def _of_observations(untuned: WorldGroup) -> list[dict[str, Any]]:
