@@ -47,17 +47,26 @@ def test_a_run_that_matched_prints_its_matching_by_task_and_method_and_no_other_
     record = read_json(folder / "claims.json")
     matching = {"specific_share": 0.02, "share_ci_low": -0.01, "share_ci_high": 0.05, "identified": 0.25}
     comparison = record["claims"][0]["comparisons"][0] | {
-        "compared": "SimAOU, GD, trained: FT − FT_other_sets, at ‖u_FT‖ / ‖u_ICL‖ = 1",
+        "left_side": {"metric": "sim_aou", "setting": "FT", "method": "GD", "weights": "trained"},
+        "place": "at ‖u_FT‖ / ‖u_ICL‖ = 1",
         "labels": "abstract",
         "matching": matching,
         "verdict": "not specific",
     }
-    other = comparison | {"compared": "SimAM_Δ, GD, trained: FT − FT_other_sets"}
+    other = comparison | {"left_side": comparison["left_side"] | {"metric": "sim_am_delta"}}
     specific = record["claims"][0] | {"name": "specificity", "comparisons": [comparison, other]}
     write_json(folder / "claims.json", record | {"claims": [specific]})
     print_scores(folder)
     words = printed()
-    for word in ("mr, abstract labels", "0.300", "0.100", "+0.200", "2.0 % [−1.0, 5.0]", "not specific"):
+    for word in (
+        "mr, abstract labels",
+        "GD, trained, at ‖u_FT‖ / ‖u_ICL‖ = 1",
+        "0.300",
+        "0.100",
+        "+0.200",
+        "2.0 % [−1.0, 5.0]",
+        "not specific",
+    ):
         assert word in words
     assert "SimAM_Δ" not in words and "SimAOU_norm" not in words
     assert read_run(folder).finding.sentence in words

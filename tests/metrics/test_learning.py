@@ -109,7 +109,7 @@ def test_plain_accuracy_closes_no_gate(observation: Make) -> None:
     gate = metrics.check_in_context_learning(zsl, other)
     auc, _, among, accuracy, _ = gate.changes
     assert auc.is_better and not among.is_worse and accuracy.is_worse
-    assert gate.passed and "accuracy -" in gate.message
+    assert gate.passed and "accuracy −" in gate.message
 
 
 def _scaled(observed: Observation, by: float) -> Observation:

@@ -229,6 +229,20 @@ def test_what_flips_with_the_labels_is_all_that_a_double_difference_keeps() -> N
     assert statistics.double_difference(of_words, of_words.index_fill(0, torch.tensor([2]), inf)).reason
 
 
+def test_where_labels_do_not_matter_that_is_shown_of_a_share_of_the_whole_similarity() -> None:
+    """The matched score is one of words; flipping the labels changes next to nothing, and nothing of the diagonal."""
+    of_words = similarities(8, 0.05, draw=1)
+    noise = 1e-3 * torch.randn(of_words.shape, generator=torch.Generator().manual_seed(3), dtype=of_words.dtype)
+    test = statistics.double_difference(of_words, of_words + noise)
+    assert test.similarity == pytest.approx(statistics.match(of_words).matched)
+    assert test.share == pytest.approx(test.specificity / test.similarity) and abs(test.share) < 0.02
+    assert abs(test.matched) < 0.01 * test.similarity, "there is nothing to have a share of"
+    assert test.share_interval is not None and -0.1 < test.share_interval.low < test.share_interval.high < 0.1
+    for decided in (test, statistics.pool([test, test])):
+        assert statistics.decide_matching({"claim": decided})["claim"].verdict == "not specific"
+    assert statistics.pool([test, test]).similarity == pytest.approx(test.similarity)
+
+
 def test_pooled_tasks_show_what_none_of_them_shows() -> None:
     tests = [statistics.match(similarities(7, 0.003, draw=draw)) for draw in range(8)]
     assert sum(test.p_value < 0.01 for test in tests) < 4

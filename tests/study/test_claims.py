@@ -4,6 +4,7 @@ import html
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from math import factorial, nan
 from pathlib import Path
 from typing import Any
@@ -166,6 +167,7 @@ def gates(study: Study, **outcomes: tuple[bool, bool]) -> list[dict[str, Any]]:
         {
             "model": world.model,
             "weights": "trained",
+            "initialisation": 0,
             "task": world.task,
             "labels": "gold",
             "k": world.k,
@@ -359,27 +361,30 @@ def test_the_dual_form_is_the_same_whatever_fine_tuning_does_and_tested_once(fin
 @pytest.mark.parametrize(("checkpoint", "objects"), [("first", False), ("last", True)])
 def test_of_two_checkpoints_the_last_one_must_learn_in_context(checkpoint: str, objects: bool) -> None:
     """A checkpoint that learns nothing has no gain, and equal gains of zero support no claim."""
-    world = World("last", Weights.TRAINED, 0, "sst2", Labels.GOLD, 3, 0, 0)
+    worlds = [World(name, Weights.TRAINED, 0, "sst2", Labels.GOLD, 3, 0, 0) for name in ("first", "last")]
     sides = [
         {"metric": "gain_in_accuracy", "setting": "ICL", "model": name, "weights": "trained"}
         for name in ("last", "first")
     ]
-    about = (checkpoint, "sst2", "gold", 3, "trained", None)
+    about = (checkpoint, "sst2", "gold", 3, "trained", 0, None)
     invalid: Validity = {("in_context_learning", about): "no in-context learning here"}
-    objection = objection_to(invalid, all_claims()["icl-early"], world, sides, [], None)
+    objection = objection_to(invalid, all_claims()["icl-early"], worlds, sides, [], None)
     assert objection == "at the last checkpoint: no in-context learning here" * objects
 
 
 def test_untrained_weights_are_a_baseline_beside_trained_ones_and_need_to_learn_where_they_stand_alone() -> None:
-    world, claim = (
+    claim = all_claims()["icl-early"] | {"only_last_must_learn": False}
+    worlds = [
         World("tiny", Weights.TRAINED, 0, "sst2", Labels.GOLD, 3, 0, 0),
-        all_claims()["icl-early"] | {"only_last_must_learn": False},
-    )
+        World("tiny", Weights.NO_TRAINING, 1, "sst2", Labels.GOLD, 3, 0, 0),
+    ]
     trained, untrained = (
         {"metric": "gain_in_accuracy", "setting": "ICL", "model": "tiny", "weights": weights}
         for weights in ("trained", "no_training")
     )
-    about = ("tiny", "sst2", "gold", 3, "no_training", None)
+    about = ("tiny", "sst2", "gold", 3, "no_training", 1, None)
     invalid: Validity = {("in_context_learning", about): "no in-context learning here"}
-    assert objection_to(invalid, claim, world, [trained, untrained], [], None) == ""
-    assert objection_to(invalid, claim, world, [untrained, 0.5], [], None) == "no in-context learning here"
+    assert objection_to(invalid, claim, worlds, [trained, untrained], [], None) == ""
+    assert objection_to(invalid, claim, worlds, [untrained, 0.5], [], None) == "no in-context learning here"
+    other_initialisation = [worlds[0], replace(worlds[1], initialisation=2)]
+    assert objection_to(invalid, claim, other_initialisation, [untrained, 0.5], [], None) == ""

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from tests.study.conftest import key_of_cell, small_settings
 
 from demograd.study import RunFolder, Study, cells, make_study, run_study
@@ -42,7 +43,8 @@ def sizes(study: Study, folder: RunFolder, method: str, seed: int) -> list[float
         for cell in cells(study)
         if cell.method == method and cell.world.seed == seed
     ]
-    return [record.tensors["FT/update_size_ratio"].nanmedian().item() for record in records]
+    ratios = [record.tensors["FT/update_size_ratio"].double().numpy() for record in records]
+    return [float(np.nanmedian(ratio[ratio > 0])) for ratio in ratios]
 
 
 def whole(table: pd.DataFrame, metric: str, reading: str = "plain") -> pd.DataFrame:
@@ -192,6 +194,36 @@ def test_methods_with_several_rates_are_claimed_about_at_equal_size(finished: tu
     assert compared and not any("‖u_FT‖" in title for title in compared)
 
 
+def test_matching_is_read_at_the_rate_nearest_in_size_where_sets_reach_no_common_size(
+    finished: tuple[Study, RunFolder], tmp_path: Path
+) -> None:
+    """The sizes of the first set are all below those of the others: between methods that is no common size, but a
+    matrix is of one method, and needs none."""
+    study, run = finished
+    folder = RunFolder(shutil.copytree(run.path, tmp_path / "run"))
+    ratios = {0.001: (0.1, 2.0), 0.01: (0.2, 4.0), 0.1: (0.3, 30.0)}
+    for cell in cells(study):
+        key = key_of_cell(study, cell, read_inputs(folder))
+        record = folder.load_cell(key)
+        size = ratios[cell.learning_rate][cell.world.seed != study.seeds[0]]
+        sizes_of_cell = {name: tensor for name, tensor in record.tensors.items() if name == "FT/update_size_ratio"}
+        tensors = {name: torch.full_like(tensor, size) for name, tensor in sizes_of_cell.items()}
+        folder.save_cell(key, CellRecord(record.tensors | tensors, record.facts))
+    by_claim = {claim["name"]: claim["comparisons"] for claim in check_claims(study, folder)["claims"]}
+    [of_gd] = [
+        comparison
+        for comparison in by_claim["specificity"]
+        if comparison["left_side"]["metric"] == "sim_aou" and comparison["left_side"]["method"] == "GD"
+    ]
+    assert "the learning rate whose updates are nearest in size to ICL's" in of_gd["place"]
+    matrices = pd.read_parquet(run.path / "matching.parquet")
+    chosen = matrices[(matrices.metric == "sim_aou") & (matrices.method == "GD") & (matrices.setting == "FT")]
+    chosen = chosen[(chosen.learning_rate == 0.001) & chosen.step.isna()]  # ratios 0.1 and 2: their median is 1.05
+    matched = chosen[chosen.icl_seed == chosen.ft_seed].value.mean()
+    assert of_gd["left"] == pytest.approx(matched, abs=1e-5)
+    assert all("no common size" in comparison["reason"] for comparison in by_claim["lcgd-above-gd"])
+
+
 def test_a_rate_that_wrecks_the_model_is_no_objection_to_what_is_compared_at_a_smaller_size(
     finished: tuple[Study, RunFolder],
 ) -> None:
@@ -199,6 +231,7 @@ def test_a_rate_that_wrecks_the_model_is_no_objection_to_what_is_compared_at_a_s
     wrecked = {
         "model": study.model,
         "weights": "trained",
+        "initialisation": 0,
         "task": "sst2",
         "labels": "gold",
         "k": 3,

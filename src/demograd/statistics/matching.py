@@ -148,7 +148,7 @@ def double_difference(
 
     It is a share of y_ii, not of y_ii − y′_ii: where labels do not matter, that is nothing to have a share of.
     """
-    return _tests([pair_scores(difference(values, flipped), of=values)], margin, level, seed)[0]
+    return _tests([pair_scores(difference(values, flipped), whole=values)], margin, level, seed)[0]
 
 
 def pool(tests: Sequence[MatchingTest], *, margin: float = MARGIN, level: float = 0.95, seed: int = 0) -> MatchingTest:

@@ -74,14 +74,14 @@ class PairScores:
 
 def pair_scores(
     values: Float[Tensor, "icl_sets ft_sets queries *layers"],
-    of: Float[Tensor, "icl_sets ft_sets queries *layers"] | None = None,
+    whole: Float[Tensor, "icl_sets ft_sets queries *layers"] | None = None,
 ) -> PairScores:
     """The mean over layers. A query counts, in a layer, where every pair of sets has a value (NaN is missing):
     otherwise pairs would be means over different queries, and what makes a query easy would not cancel.
 
     Args:
         values: the scores.
-        of: other scores, present where these are, of whose diagonal specificity is a share.
+        whole: other scores, present where these are, of whose diagonal specificity is a share.
 
     **Raises:** ValueError if there are not as many sets of FT as of ICL.
     """
@@ -98,7 +98,7 @@ def pair_scores(
         by_query[:, :, ~counts.any(axis=1)] = np.nan
         return by_query
 
-    similarities = None if of is None else np.einsum("iiq->iq", over_layers(_with_layers(of)))
+    similarities = None if whole is None else np.einsum("iiq->iq", over_layers(_with_layers(whole)))
     return PairScores(over_layers(x), int(np.isnan(x).sum()), _why_not(x, n_queries), similarities)
 
 

@@ -21,14 +21,14 @@ def against_all_sets(metrics: Iterable[str], observed: Sequence[ObservedSet], ft
     means over heads."""
     names = list(metrics)
     scores = [scores_of(names, against.zsl, against.icl, ft, against.prepared.seed) for against in observed]
-    return {f"{MATCHING}{name}": _by_layer(torch.stack([of_set[name] for of_set in scores])) for name in names}
+    return {f"{MATCHING}{name}": over_heads(torch.stack([of_set[name] for of_set in scores])) for name in names}
 
 
 MATCHING = "matching/"
 """Names of scores against all sets begin with it."""
 
 
-def _by_layer(scores: Tensor) -> Tensor:
+def over_heads(scores: Tensor) -> Tensor:
     """[sets, queries, layers], of scores without layers one.
 
     A head counts where ICL on every set has a value with it: else the sets of ICL would be compared by different heads,

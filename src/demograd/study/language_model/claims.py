@@ -197,13 +197,14 @@ def _comparison(
         place = f", {_NEAREST}"
     else:
         place = "" if several and objection else _place(curves, at, one_rate_each)
-    world, initialisation = same_world[0].world, _initialisation(same_world, sides)
-    about = (name, world.task, world.labels, world.k, sides, initialisation, sides_in_words(left, right, names), place)
+    worlds = [untuned.world for untuned in same_world]
+    world, initialisation = worlds[0], _initialisation(same_world, sides)
+    about = (name, world.task, world.labels, world.k, sides, sides_in_words(left, right, names), place)
     if unreadable := objection or _no_common_size(curves, at):
-        return ClaimComparison(*about, nan, nan, _NOT_TESTED, 0, 0, one_rate_each, unreadable)
+        return ClaimComparison(*about, nan, nan, _NOT_TESTED, 0, 0, one_rate_each, unreadable, (), initialisation)
 
     def objection_on(measured: Sequence[Side | float], scores: Sequence[Scores | float | None]) -> str:
-        return objection_to(invalid, claim, same_world, sides, curves, at) or unresolved(measured, scores)
+        return objection_to(invalid, claim, worlds, sides, curves, at) or unresolved(measured, scores)
 
     scores = [
         side if isinstance(side, float) else side_scores(same_world, side, curve, at)
@@ -216,14 +217,14 @@ def _comparison(
         means = (matching.matched, matching.mismatched)
         counts = (n_values(matching), matching.n_missing)
         objection = objection_on([left], scores[:1]) or matching.reason
-        return ClaimComparison(*about, *means, matching, *counts, one_rate_each, objection, labels)
+        return ClaimComparison(*about, *means, matching, *counts, one_rate_each, objection, labels, initialisation)
     differences, means = _differences(scores)
     test = paired_test(differences, margin=_margin(claim, means[0]))
     n_missing = int((~differences.isfinite()).sum())
     # what is not finite is no number, whatever else might be said against it
     objection = test.reason if differences.isinf().any() else objection_on(sides, scores)
     counts = differences.numel() - n_missing, n_missing
-    return ClaimComparison(*about, *means, test, *counts, one_rate_each, objection, labels)
+    return ClaimComparison(*about, *means, test, *counts, one_rate_each, objection, labels, initialisation)
 
 
 _NEAREST = "at the learning rate whose updates are nearest in size to ICL's, for the sets reach no common size"

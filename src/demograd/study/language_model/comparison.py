@@ -20,8 +20,6 @@ class ClaimComparison:
     labels: Labels
     k: int
     sides: tuple[Side | float, Side | float]
-    initialisation: int | None
-    """Of the untrained weights of a side; None where neither has any."""
     title: str
     """What is compared, in words."""
     place: str
@@ -40,6 +38,8 @@ class ClaimComparison:
     """Why the numbers do not count; else empty."""
     cell_labels: tuple[str, ...] = ()
     """`GD 0.001`: the cells whose validity checks speak of it, each a method at a rate from which a side was read."""
+    initialisation: int | None = None
+    """Of the untrained weights of a side; None where neither has any."""
 
     @property
     def is_of_matching(self) -> bool:

@@ -10,18 +10,18 @@ import torch
 from demograd.metrics import METRICS, check_resolution, check_update_size
 from demograd.statistics import neighbours_of_size
 from demograd.study.language_model.claim_sides import Side, is_tuned
-from demograd.study.language_model.groups import CellGroup, WorldGroup
+from demograd.study.language_model.grid import World
+from demograd.study.language_model.groups import CellGroup
 from demograd.study.language_model.scores import Scores, partner, size_curve
-from demograd.study.language_model.side_scores import world_of
 from demograd.study.language_model.validity import cell_label
 from demograd.words import Weights
 
 _About = tuple[str, str, str, int, str, int, str | None]
 """Model, task, labels, k, weights, initialisation, and a method at its rate; None: what does not depend on any."""
+_ABOUT = ("model", "task", "labels", "k", "weights", "initialisation", "method")
 Validity = dict[tuple[str, _About], str]
 """Check, and what it is about → why the numbers do not count."""
 
-_WORLD = ("model", "task", "labels", "k", "weights", "initialisation")
 ABSURD = "updates of an absurd size"
 BELOW_RESOLUTION = "are below resolution"
 NO_LEARNING = {
@@ -40,7 +40,7 @@ def invalid_worlds(validity: Sequence[Mapping[str, Any]]) -> Validity:
     for row in validity:
         reason = NO_LEARNING.get((row["check"], row.get("undecided", False)))
         if reason is not None and not row["passed"]:
-            about = *(row[name] for name in _WORLD), row["method"]
+            about = tuple(row[name] for name in _ABOUT)
             validity_of_worlds[row["check"], about] = reason
     return validity_of_worlds
 
@@ -48,34 +48,34 @@ def invalid_worlds(validity: Sequence[Mapping[str, Any]]) -> Validity:
 def objection_to(
     invalid: Validity,
     claim: Mapping[str, Any],
-    same_world: Sequence[WorldGroup],
+    worlds: Sequence[World],
     sides: Sequence[Side | float],
     curves: Sequence[list[CellGroup]],
     at: float | None,
 ) -> str:
-    """What is wrong with two sides, the tuned ones with these curves over learning rates, read at the size `at` (None:
-    at their only learning rate).
+    """What is wrong with two sides, measured in these worlds, the tuned ones with these curves over learning rates,
+    read at the size `at` (None: at their only learning rate).
 
     Untrained weights beside trained ones are a baseline: they need not learn, but their updates must be of a size like
     any other's. What is said of untrained weights alone has their own gates.
     """
     measured = [side for side in sides if isinstance(side, dict)]
     if claim.get("only_last_must_learn"):  # whether the other checkpoint does, or does as well, is the question
-        faults = [invalid.get(("in_context_learning", _about(same_world, side))) for side in measured[:1]]
+        faults = [invalid.get(("in_context_learning", _about(worlds, side))) for side in measured[:1]]
         return next((f"at the last checkpoint: {fault}" for fault in faults if fault), "")
     must_learn = [side for side in measured if side["weights"] == Weights.TRAINED] or measured
-    learning: list[tuple[str, _About]] = [("in_context_learning", _about(same_world, side)) for side in must_learn]
+    learning: list[tuple[str, _About]] = [("in_context_learning", _about(worlds, side)) for side in must_learn]
     tuned = list(zip((side for side in measured if is_tuned(side)), curves, strict=True))
     left = claim["left"]
     if not (isinstance(left, Mapping) and left.get("method") == "any"):  # else it is the same whatever fine-tuning does
         for side, curve in tuned:
             if side in must_learn:
-                learning += [("fine_tuning", _about(same_world, side, group)) for group in _read_from(side, curve, at)]
+                learning += [("fine_tuning", _about(worlds, side, group)) for group in _read_from(side, curve, at)]
     if objection := next((invalid[key] for key in learning if key in invalid), ""):
         return objection
     if at is not None:
         return "" if check_update_size([torch.tensor([[at]])]).passed else ABSURD  # of this size, whatever the rates
-    sizes = [("update_size", _about(same_world, side, curve[0])) for side, curve in tuned]
+    sizes = [("update_size", _about(worlds, side, curve[0])) for side, curve in tuned]
     return next((invalid[key] for key in sizes if key in invalid), "")
 
 
@@ -86,11 +86,12 @@ def labels_read(sides: Sequence[Side | float], curves: Sequence[list[CellGroup]]
     return tuple(dict.fromkeys(cell_label(group.cell.method, group.cell.learning_rate) for group in groups))
 
 
-def _about(same_world: Sequence[WorldGroup], side: Side, group: CellGroup | None = None) -> _About:
-    untuned = world_of(same_world, side)
-    assert untuned is not None, "a side that is compared was observed"
+def _about(worlds: Sequence[World], side: Side, group: CellGroup | None = None) -> _About:
+    """Of the world with the side's network."""
+    network = side["model"], side["weights"]
+    world = next(world for world in worlds if (world.model, world.weights) == network)
     method = None if group is None else cell_label(group.cell.method, group.cell.learning_rate)
-    return *(getattr(untuned.world, name) for name in _WORLD), method
+    return world.model, world.task, world.labels, world.k, world.weights, world.initialisation, method
 
 
 def _read_from(side: Side, curve: list[CellGroup], at: float | None) -> Iterator[CellGroup]:
