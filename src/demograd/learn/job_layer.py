@@ -31,7 +31,7 @@ class JobLayer:
         ]
         self._optimizer: torch.optim.Optimizer
         if methods[0].optimizer == "adam":
-            self._optimizer = torch.optim.Adam(groups)
+            self._optimizer = torch.optim.Adam(groups, fused=True)
         else:
             self._optimizer = torch.optim.SGD(groups, momentum=methods[0].momentum)
 

@@ -190,7 +190,7 @@ def make_optimizer(layer: TrainedLayer, method: Method) -> torch.optim.Optimizer
     """An optimizer of a layer's masters: layers are stepped one by one, so that LCGD need not keep gradients."""
     masters = [trained.master for trained in layer.trained]
     if method.optimizer == "adam":
-        return torch.optim.Adam(masters, lr=method.learning_rate)
+        return torch.optim.Adam(masters, lr=method.learning_rate, fused=True)
     return torch.optim.SGD(masters, lr=method.learning_rate, momentum=method.momentum)
 
 
