@@ -1,6 +1,7 @@
 """A study before it is run: its cells, operations, memory, and time here and on several workers."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,7 +23,8 @@ from demograd.study.language_model.prompts import reader_of
 from demograd.study.language_model.spec import Study
 from demograd.study.plan.blueprint import Blueprint, blueprint_of
 from demograd.study.plan.flops import Flops, observing, training
-from demograd.study.plan.pace import Pace, Sample, loading_seconds, measuring_seconds, pace_here, sample_of
+from demograd.study.plan.pace import PASSES, Pace, loading_seconds, measuring_seconds
+from demograd.study.plan.timing import Sample, pace_here, sample_of
 from demograd.study.plan.work import WorldWork, work_of
 from demograd.study.rows import similarity
 from demograd.study.spec.learning_rates import resolved
@@ -95,11 +97,36 @@ class Plan:
         }
         for _, group in groupby(self.work, key=lambda world_work: world_work.world.group):
             works = list(group)
-            model, network = works[0].world.model, works[0].network
-            pace, blueprint = self.paces[model], self.blueprints[model]
-            seconds = sum(pace.seconds(self.study, blueprint, world_work) for world_work in works)
+            network = works[0].network
+            seconds = sum(sum(self._parts_of(world_work).values()) for world_work in works)
             of_network[network].append(PlannedJob(network, seconds))
         return [job for jobs in of_network.values() for job in jobs]
+
+    @property
+    def parts(self) -> dict[str, float]:
+        """Kind of work → seconds on one worker."""
+        seconds = Counter[str]()
+        for world_work in self.work:
+            seconds.update(self._parts_of(world_work))
+        alone = {
+            "networks alone": sum(
+                measuring_seconds(self.study, self.blueprints[network[0]], measure)
+                for network in self.networks
+                for measure in self.measured
+            ),
+            "starting and loading": self.starting + sum(map(self.loading, self.networks)),
+            "table": self.table,
+        }
+        return {name: value for name, value in {**seconds, **alone}.items() if value}
+
+    @property
+    def rate(self) -> float:
+        """Operations a second over all passes."""
+        return self.flops.total / sum(self.parts[name] for name in PASSES if name in self.parts)
+
+    def _parts_of(self, work: WorldWork) -> dict[str, float]:
+        model = work.world.model
+        return self.paces[model].parts(self.study, self.blueprints[model], work)
 
     def loading(self, network: Network) -> float:
         """Seconds until a network is ready: an untrained one is drawn in the shape of the trained one."""
@@ -148,18 +175,18 @@ def plan_study(study: Study, say: Callable[[str], None] = lambda sentence: None)
     for name, blueprint in blueprints.items():
         alike = next((model for model in paces if blueprints[model] is blueprint), None)
         of_model = [world_work for world_work in work if world_work.world.model == name]
-        paces[name] = paces[alike] if alike else pace_here(study, blueprint, _sample(study, of_model, sets))
+        paces[name] = paces[alike] if alike else pace_here(study, blueprint, _sample(study, blueprint, of_model, sets))
     return Plan(study, networks, work, blueprints, paces, starting, _table_seconds(study, work, blueprints))
 
 
-def _sample(study: Study, work: Sequence[WorldWork], sets: DemonstrationSets) -> Sample | None:
+def _sample(study: Study, blueprint: Blueprint, work: Sequence[WorldWork], sets: DemonstrationSets) -> Sample | None:
     """A sample of the world of median prompt length among those with most methods; None where there is no world."""
     if not work:
         return None
     most = max(len(world_work.tunings) for world_work in work)
     full = [world_work for world_work in work if len(world_work.tunings) == most]
     typical = sorted(full, key=lambda world_work: world_work.observations[-1].sizes.context)[len(full) // 2]
-    return sample_of(study, sets.prepared(typical.world), [typical])
+    return sample_of(study, blueprint, sets.prepared(typical.world), typical)
 
 
 def _table_seconds(study: Study, work: Sequence[WorldWork], blueprints: Mapping[str, Blueprint]) -> float:

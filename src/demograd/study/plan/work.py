@@ -1,5 +1,6 @@
 """The work of a run, world by world: observations and fine-tunings; a shared observation counts once."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -31,6 +32,8 @@ class Tuning:
     """How many there are."""
     trained: tuple[Trained, ...]
     """Training data at each rate: demonstrations, controls', and other orders of the demonstrations."""
+    controls: int
+    """How many of these are controls'."""
     stops: int
     """After how many steps FT is observed besides its end."""
     after: PromptSizes
@@ -40,12 +43,19 @@ class Tuning:
         """How often tuned networks are observed."""
         return self.rates * (len(self.trained) + self.stops)
 
+    @property
+    def scored(self) -> int:
+        """How many of these observations are scored against ICL: other orders are compared with each other."""
+        return self.rates * (1 + self.controls + self.stops)
+
 
 @dataclass(frozen=True)
 class WorldWork:
     """The work in one world, which one worker does."""
 
     world: World
+    sets: int
+    """How many demonstration sets its group has, on which methods are trained together, and which are matched."""
     observations: list[Observing]
     tunings: list[Tuning]
 
@@ -67,6 +77,7 @@ def work_of(study: Study, todo: Mapping[World, Iterable[Cell]], sizes: Callable[
         sizes: of a world's demonstration set.
     """
     zsl_done: set[tuple[object, ...]] = set()
+    sets = Counter(world.group for world in todo)
     work = []
     for world, cells in todo.items():
         lengths = sizes(world)
@@ -86,8 +97,16 @@ def work_of(study: Study, todo: Mapping[World, Iterable[Cell]], sizes: Callable[
         for cell in cells:
             rates.setdefault(cell.method, []).append(cell.learning_rate)
         tunings = [
-            Tuning(name, learning_rates[0], len(learning_rates), trained, stops(name), lengths.zsl)
+            Tuning(
+                name,
+                learning_rates[0],
+                len(learning_rates),
+                trained,
+                controls=len(lengths.training) - 1,
+                stops=stops(name),
+                after=lengths.zsl,
+            )
             for name, learning_rates in rates.items()
         ]
-        work.append(WorldWork(world, observations, tunings))
+        work.append(WorldWork(world, sets[world.group], observations, tunings))
     return work
