@@ -33,8 +33,8 @@ from demograd.tasks import Prompts, TrainingSequence
 
 QUERIES, SEQUENCES, REPEATS = 8, 2, 3
 """Queries, sequences and repeats that are timed: enough to be past overheads, short beside a study."""
-LONG = 1.0
-"""Seconds: what takes as long is not timed again."""
+LONG = 3.0
+"""Seconds: what has taken as long is not timed again."""
 TOKENS = 128
 """Tokens that are trained at a time, at most: with more, an operation takes as long (SmolLM2-135M, two cores)."""
 DEEP_BYTES = 128 << 20
@@ -148,16 +148,15 @@ def _observe(study: Study, model: Model, prompts: Prompts, setting: str) -> Obse
 
 
 def _seconds(work: Callable[[], object]) -> float:
-    """The median, after one that fills the caches."""
-    work()
+    """The median, without the first, which fills the caches, unless that took long by itself."""
     seconds: list[float] = []
-    while len(seconds) < REPEATS and sum(seconds) < LONG:
+    while len(seconds) <= REPEATS and sum(seconds) < LONG:
         started = time.perf_counter()
         work()
         if torch.cuda.is_available():
             torch.cuda.synchronize()
         seconds.append(time.perf_counter() - started)
-    return median(seconds)
+    return median(seconds[1:] or seconds)
 
 
 def _pace(blueprint: Blueprint, sample: Sample, timed: list[tuple[int, dict[str, float], float]]) -> Pace:
