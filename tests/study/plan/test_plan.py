@@ -21,6 +21,7 @@ from demograd.models import Model
 from demograd.models.load import load_tokenizer
 from demograd.study import Study, cells, make_study, read_study, run_study
 from demograd.study.language_model.grid import World
+from demograd.study.language_model.measures import MEASURES, NETWORK_MEASURES
 from demograd.study.language_model.networks import Network
 from demograd.study.language_model.prompts import Prepared, Reader
 from demograd.study.plan import plan_study
@@ -126,6 +127,20 @@ def test_methods_are_timed_on_as_many_sets_at_a_time_as_they_are_trained_on(
     timed.clear()
     plan_study(make_study(settings))
     assert {*timed} == {1}
+
+
+def test_every_measure_and_a_linearised_method_are_timed_on_random_weights(no_weights: Path) -> None:
+    """Tangents take longer to observe, so they have a pace of their own."""
+    methods = {"GD": {}, "tangent": {"kind": "GD", "linearised": True}}
+    of_cells = [name for name in MEASURES if name not in NETWORK_MEASURES]
+    rates = dict.fromkeys(methods, [0.001])
+    settings = small_settings(
+        no_weights, queries=4, seeds=[0], weights=["trained"], methods=methods, learning_rates=rates
+    )
+    plan = plan_study(make_study({**settings, "measures": of_cells}))
+    pace = plan.paces[str(no_weights)]
+    assert pace.observing.keys() == {"ZSL", "ICL", "FT", "tangent"} and pace.tuning.keys() == methods.keys()
+    assert min(pace.scoring, pace.matching, plan.parts["scores"]) > 0
 
 
 def test_twice_the_queries_are_twice_the_operations_behind_the_context(small_model: Path) -> None:

@@ -3,7 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from heapq import heapify, heapreplace
 from itertools import groupby
@@ -167,7 +167,9 @@ def plan_study(study: Study, say: Callable[[str], None] = lambda sentence: None)
         say(sentence)
     preparing = (time.perf_counter() - before) / max(len(sets.by_key), 1)  # a set
     for cell in cells(study):
-        study.method(cell.method, cell.learning_rate).check(blueprints[cell.world.model].anatomy)
+        method = study.method(cell.method, cell.learning_rate)
+        # a network without numbers has no derivative: whether this one has is found where the method is timed
+        replace(method, linearised=False).check(blueprints[cell.world.model].anatomy)
     work = work_of(study, cells_by_world(study), sets.sizes)
     starting = time.perf_counter() - started + preparing * len(work)  # a run prepares each world once more
     networks = [*networks_of(study)]
