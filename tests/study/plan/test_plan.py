@@ -133,7 +133,7 @@ def test_every_measure_and_a_linearised_method_are_timed_on_random_weights(no_we
     """Tangents take longer to observe, so they have a pace of their own."""
     methods = {"GD": {}, "tangent": {"kind": "GD", "linearised": True}}
     of_cells = [name for name in MEASURES if name not in NETWORK_MEASURES]
-    rates = dict.fromkeys(methods, [0.001])
+    rates = {name: [0.001] for name in methods}
     settings = small_settings(
         no_weights, queries=4, seeds=[0], weights=["trained"], methods=methods, learning_rates=rates
     )
