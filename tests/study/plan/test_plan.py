@@ -8,6 +8,7 @@ import shutil
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
@@ -27,7 +28,8 @@ from demograd.study.language_model.prompts import Prepared, Reader
 from demograd.study.plan import plan_study
 from demograd.study.plan.blueprint import blueprint_of
 from demograd.study.plan.pace import Pace
-from demograd.study.plan.plan import PlannedJob, makespan
+from demograd.study.plan.plan import PlannedJob, makespan, peak_bytes
+from demograd.study.plan.work import trained_at_a_time
 from demograd.tasks import Prompts, Task, TrainingSequence
 from demograd.words import Weights
 
@@ -127,6 +129,17 @@ def test_methods_are_timed_on_as_many_sets_at_a_time_as_they_are_trained_on(
     timed.clear()
     plan_study(make_study(settings))
     assert {*timed} == {1}
+
+
+def test_what_is_trained_at_a_time_is_in_memory_together(small_model: Path) -> None:
+    """Each of six fine-tunings, of three sets, has its own weights, masters and gradients; of one set there are two."""
+    plan = plan_study(make_study(small_settings(small_model, queries=1, k=2, weights=["trained"], methods=["GD"])))
+    blueprint, world = plan.blueprints[str(small_model)], plan.work[0]
+    three, alone = (peak_bytes(plan.study, blueprint, replace(world, sets=sets)) for sets in (3, 1))
+    entries = 2 * 2 * 32 * 16
+    assert (three - alone) % 4 == 0 and (three - alone) / 4 > entries * (4 + 4 + 4)
+    many = replace(world, tunings=[replace(world.tunings[0], trained=world.tunings[0].trained * 1000)])
+    assert trained_at_a_time(plan.study, blueprint, many.tunings[0], 1) < 1000
 
 
 def test_every_measure_and_a_linearised_method_are_timed_on_random_weights(no_weights: Path) -> None:

@@ -10,6 +10,7 @@ from itertools import groupby
 
 import torch
 
+from demograd.learn.held_weights import HELD_IN_MEMORY
 from demograd.models import Weights
 from demograd.models.load import DTYPES
 from demograd.observe.observe import PACK_TOKENS
@@ -25,7 +26,7 @@ from demograd.study.plan.blueprint import Blueprint, blueprint_of
 from demograd.study.plan.flops import Flops, observing, training
 from demograd.study.plan.pace import PASSES, Pace, loading_seconds, measuring_seconds
 from demograd.study.plan.timing import Sample, pace_here, sample_of
-from demograd.study.plan.work import WorldWork, work_of
+from demograd.study.plan.work import WorldWork, held_bytes, sets_at_once, trained_at_a_time, work_of
 from demograd.study.rows import similarity
 from demograd.study.spec.learning_rates import resolved
 from demograd.words import Row
@@ -234,7 +235,7 @@ def makespan(jobs: Sequence[PlannedJob], workers: int, loading: Callable[[Networ
 
 
 def peak_bytes(study: Study, blueprint: Blueprint, work: WorldWork) -> int:
-    """The most bytes at once in a world; a graph keeps what blocks computed."""
+    """The most bytes at once in a world; a graph keeps what blocks computed, of all that is trained at a time."""
     itemsize = DTYPES[study.dtype].itemsize
     weights = network_bytes(study, blueprint, work.world.weights)
     observing_bytes = max(
@@ -245,12 +246,14 @@ def peak_bytes(study: Study, blueprint: Blueprint, work: WorldWork) -> int:
         method = study.method(tuning.method, tuning.learning_rate)
         trained = sum(blueprint.trained_entries(method.parameters).values())
         adam = 2 * MASTER if method.optimizer == "adam" else 0
-        copies = trained * (itemsize + 2 * MASTER + adam)  # the original, its master and its gradient
+        together = trained_at_a_time(study, blueprint, tuning, work.sets)
+        copies = together * trained * (itemsize + 2 * MASTER + adam)  # the original, its master and its gradient
+        held = held_bytes(study, blueprint, tuning) * sets_at_once(study, blueprint, tuning, work.sets)
         tokens = max(sequence.tokens for sequences in tuning.trained for sequence in sequences)
         graph_layers = 1 if method.layer_causal else blueprint.layers
-        activations = tokens * blueprint.activations_per_token * graph_layers * itemsize
+        activations = together * tokens * blueprint.activations_per_token * graph_layers * itemsize
         logits = 3 * tokens * blueprint.vocabulary * MASTER
-        tuning_bytes = max(tuning_bytes, copies + activations + logits)
+        tuning_bytes = max(tuning_bytes, copies + activations + logits + min(held, HELD_IN_MEMORY))
     return weights + max(observing_bytes, tuning_bytes)
 
 

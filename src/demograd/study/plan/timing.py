@@ -13,13 +13,12 @@ from statistics import mean, median
 import torch
 
 from demograd.learn import FineTuningJob, Method, fine_tuned_together
-from demograd.learn.lockstep_fit import jobs_that_fit, why_not_in_lockstep
+from demograd.learn.lockstep_fit import why_not_in_lockstep
 from demograd.metrics import METRICS, compute
 from demograd.models import Model, find_anatomy
 from demograd.models.load import DTYPES
 from demograd.models.placement import check_device, placed
 from demograd.observe import Observation, observe
-from demograd.study.language_model.cell import HELD_BYTES
 from demograd.study.language_model.grid import extras
 from demograd.study.language_model.measures import matched_metrics, metrics_of_demonstrations, metrics_of_fine_tuning
 from demograd.study.language_model.prompts import Prepared
@@ -28,7 +27,7 @@ from demograd.study.language_model.spec import Study
 from demograd.study.plan.blueprint import Blueprint, empty_network
 from demograd.study.plan.flops import observing, training
 from demograd.study.plan.pace import Pace
-from demograd.study.plan.work import Tuning, WorldWork
+from demograd.study.plan.work import WorldWork, trained_at_a_time
 from demograd.tasks import Prompts, TrainingSequence
 
 QUERIES, SEQUENCES, REPEATS = 8, 2, 3
@@ -60,18 +59,10 @@ def sample_of(study: Study, blueprint: Blueprint, prepared: Prepared, work: Worl
     tokens = mean(len(sequence.tokens) for sequence in sequences)
     methods = {tuning.method: study.method(tuning.method, tuning.learning_rate) for tuning in work.tunings}
     together = {
-        tuning.method: max(1, min(_trained_at_a_time(study, blueprint, tuning, work.sets), int(TOKENS / tokens)))
+        tuning.method: max(1, min(trained_at_a_time(study, blueprint, tuning, work.sets), int(TOKENS / tokens)))
         for tuning in work.tunings
     }
     return Sample(_few(prepared.zsl), _few(prepared.icl), sequences[:SEQUENCES], methods, together)
-
-
-def _trained_at_a_time(study: Study, blueprint: Blueprint, tuning: Tuning, sets: int) -> int:
-    """How many fine-tunings a run trains at a time: those of as many sets as are held, as far as they fit."""
-    method = study.method(tuning.method, tuning.learning_rate)
-    held = sum(blueprint.trained_entries(method.parameters).values()) * DTYPES[study.dtype].itemsize
-    at_once = max(1, HELD_BYTES // (held * (len(tuning.trained) + len(study.observe_at))))
-    return min(min(sets, at_once) * len(tuning.trained), jobs_that_fit(blueprint.anatomy, method))
 
 
 def pace_here(study: Study, blueprint: Blueprint, sample: Sample | None) -> Pace:
