@@ -196,23 +196,22 @@ def _table_seconds(study: Study, work: Sequence[WorldWork], blueprints: Mapping[
     """Every score has an interval, layer by layer: one score is timed, and the others are counted."""
     if not work:
         return 0.0
-    groups: dict[tuple[Hashable, str], tuple[int, set[int]]] = {}
+    scored: dict[tuple[Hashable, str], int] = {}
     for world_work in work:
-        world = world_work.world
+        group = world_work.world.group
+        scored[group, ""] = 1  # what no method matters for
         for tuning in world_work.tunings:
-            group = (world.group, tuning.method)
-            groups.setdefault(group, (tuning.rates, set()))[1].add(world.seed)
-    sets = max((len(seeds) for _, seeds in groups.values()), default=1)
+            # of FT at its end and on the way; of each control, and the difference; of matching, over layers and by layer
+            scores_per_rate = 1 + tuning.stops + 2 * tuning.controls + 2 * study.matching
+            scored[group, tuning.method] = tuning.rates * scores_per_rate
+    sets = max(world_work.sets for world_work in work)
     world = work[0].world
     layers, queries = blueprints[world.model].layers, study.queries_of(world.task)
     scores = [torch.randn(queries, layers) for _ in range(sets)]
     started = time.perf_counter()
     list(similarity(list(range(sets)), Row(metric="sim_aou"), scores))
     once = time.perf_counter() - started
-    metrics = len(metrics_of_fine_tuning(study))
-    # of FT, of each control, and the difference between the two; of the other sets, and matching
-    scores_per_rate = metrics * (1 + 2 * len(study.controls) + 2 * study.matching)
-    return once * scores_per_rate * sum(rates for rates, _ in groups.values())
+    return once * len(metrics_of_fine_tuning(study)) * sum(scored.values())
 
 
 def makespan(jobs: Sequence[PlannedJob], workers: int, loading: Callable[[Network], float]) -> float:
