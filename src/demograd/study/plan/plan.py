@@ -201,7 +201,7 @@ def _table_seconds(study: Study, work: Sequence[WorldWork], blueprints: Mapping[
         group = world_work.world.group
         scored[group, ""] = 1  # what no method matters for
         for tuning in world_work.tunings:
-            # of FT at its end and on the way; of each control, and the difference; of matching, over layers and by layer
+            # of FT at its end and on the way; of controls, and of the difference; of matching, whole and by layer
             scores_per_rate = 1 + tuning.stops + 2 * tuning.controls + 2 * study.matching
             scored[group, tuning.method] = tuning.rates * scores_per_rate
     sets = max(world_work.sets for world_work in work)
