@@ -1,12 +1,11 @@
 """Inside the block the weights are tuned; after it every bit is restored, however the block ended."""
 
 import copy
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from tests.learn.fine_tunings import Interrupted, MakeModel, MakeSequences, assert_as_before, bits
 
 from demograd.errors import UserError
 from demograd.learn import (
@@ -17,12 +16,9 @@ from demograd.learn import (
     ParameterSubset,
     fine_tuned,
 )
-from demograd.models import ARCHITECTURES, Model
+from demograd.models import ARCHITECTURES
 from demograd.observe import observe
 from demograd.tasks.prompts import Prompts, TrainingSequence
-
-MakeModel = Callable[..., Model]
-MakeSequences = Callable[..., list[TrainingSequence]]
 
 METHODS: list[Method] = [
     GradientDescent(learning_rate=0.01),
@@ -37,24 +33,6 @@ NAMES = ["GD", "Adam", "momentum", "LCGD", "LCGD by token", "GD all", "LCGD all 
 EACH_METHOD = pytest.mark.parametrize("method", METHODS, ids=NAMES)
 # separate and fused matrices (a slice, a slice of columns, interleaved), tied embeddings, attention replaced
 EACH_KIND = pytest.mark.parametrize("kind", ["llama", "phi3", "gpt2", "gpt_neox", "gemma2", "xglm"])
-
-
-class Interrupted(Exception):
-    pass
-
-
-def bits(network: Any) -> dict[str, Tensor]:
-    """All parameters and buffers as integers, so that not even the sign of a zero may change."""
-    return {name: tensor.detach().view(torch.uint8).clone() for name, tensor in network.state_dict().items()}
-
-
-def assert_as_before(network: Any, before: dict[str, Tensor]) -> None:
-    after = bits(network)
-    assert all(torch.equal(after[name], before[name]) for name in before)
-    assert not any(parameter.requires_grad for parameter in network.parameters())
-    assert all(parameter.grad is None for parameter in network.parameters())
-    assert not any(module._forward_hooks or module._forward_pre_hooks for module in network.modules())
-    assert network.config._attn_implementation == "eager"
 
 
 @EACH_METHOD

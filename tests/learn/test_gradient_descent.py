@@ -6,14 +6,12 @@ from typing import Any
 
 import pytest
 import torch
+from tests.learn.fine_tunings import MakeModel, MakeSequences
 from torch import Tensor
 
 from demograd.learn import GradientDescent, ParameterSubset, fine_tuned
-from demograd.models import Model
 from demograd.tasks.prompts import TrainingSequence
 
-MakeModel = Callable[..., Model]
-MakeSequences = Callable[..., list[TrainingSequence]]
 Find = Callable[[Any], dict[str, Tensor]]
 
 KINDS = [

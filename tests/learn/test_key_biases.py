@@ -1,9 +1,8 @@
 """Facts about key biases: softmax ignores what they add to a row of logits, unless positions rotate them."""
 
-from collections.abc import Callable
-
 import pytest
 import torch
+from tests.learn.fine_tunings import MakeModel, MakeSequences
 from torch import Tensor
 
 from demograd import GradientDescent, LayerCausalGradientDescent, fine_tuned
@@ -12,7 +11,6 @@ from demograd.models import Model
 from demograd.models.parameters import fused_rows
 from demograd.tasks.prompts import TrainingSequence
 
-Make = Callable[..., Model]
 ADAM = GradientDescent(learning_rate=0.01, optimizer="adam", epochs=2)
 
 
@@ -41,8 +39,8 @@ def moved(
 @pytest.mark.parametrize("kind", ["gpt2", "opt", "xglm", "bloom"])
 @pytest.mark.parametrize("method", [ADAM, LayerCausalGradientDescent(learning_rate=0.01, optimizer="adam")])
 def test_without_rotary_positions_adam_does_not_move_them(
-    random_model: Make,
-    random_sequences: Callable[..., list[TrainingSequence]],
+    random_model: MakeModel,
+    random_sequences: MakeSequences,
     kind: str,
     method: GradientDescent | LayerCausalGradientDescent,
 ) -> None:
@@ -50,7 +48,7 @@ def test_without_rotary_positions_adam_does_not_move_them(
 
 
 def test_where_all_dimensions_are_rotated_adam_moves_them_all(
-    random_model: Make, random_sequences: Callable[..., list[TrainingSequence]]
+    random_model: MakeModel, random_sequences: MakeSequences
 ) -> None:
     model = random_model("qwen2")
     assert not any(mask.any() for mask in unnoticed_key_biases(model.anatomy).values())
@@ -58,7 +56,7 @@ def test_where_all_dimensions_are_rotated_adam_moves_them_all(
 
 
 def test_where_some_dimensions_are_rotated_adam_moves_those_alone(
-    random_model: Make, random_sequences: Callable[..., list[TrainingSequence]]
+    random_model: MakeModel, random_sequences: MakeSequences
 ) -> None:
     """This GPT-NeoX rotates the first half of each head."""
     model = random_model("gpt_neox")
@@ -68,14 +66,12 @@ def test_where_some_dimensions_are_rotated_adam_moves_those_alone(
 
 @pytest.mark.parametrize("kind", ["gpt2", "xglm"])
 def test_their_gradient_is_rounding_of_which_sgd_makes_nothing(
-    random_model: Make, random_sequences: Callable[..., list[TrainingSequence]], kind: str
+    random_model: MakeModel, random_sequences: MakeSequences, kind: str
 ) -> None:
     assert moved(random_model(kind), random_sequences(12, 9), GradientDescent(learning_rate=0.1)).max() < 1e-6
 
 
-def test_all_else_that_adam_trains_it_still_does(
-    random_model: Make, random_sequences: Callable[..., list[TrainingSequence]]
-) -> None:
+def test_all_else_that_adam_trains_it_still_does(random_model: MakeModel, random_sequences: MakeSequences) -> None:
     model = random_model("opt")
     before = {name: parameter.detach().clone() for name, parameter in model.network.named_parameters()}
     with fine_tuned(model, random_sequences(12, 9), ADAM) as tuned:
@@ -86,5 +82,5 @@ def test_all_else_that_adam_trains_it_still_does(
     assert ends == {"k_proj.weight", "v_proj.weight", "v_proj.bias"}
 
 
-def test_no_model_without_key_biases_is_probed(random_model: Make) -> None:
+def test_no_model_without_key_biases_is_probed(random_model: MakeModel) -> None:
     assert unnoticed_key_biases(random_model("mistral").anatomy) == {}

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from tests.learn.fine_tunings import MakeModel, MakeSequences
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
@@ -15,8 +16,6 @@ from demograd.learn.reference import Layer, layer_causal_losses, output_of
 from demograd.models import Model
 from demograd.tasks.prompts import TrainingSequence
 
-MakeModel = Callable[..., Model]
-MakeSequences = Callable[..., list[TrainingSequence]]
 Find = Callable[[Any], dict[str, Tensor]]
 
 READOUTS = ["block", "attention_residual", "attention"]

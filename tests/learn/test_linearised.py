@@ -1,11 +1,11 @@
 """Linearised FT is the tangent of FT: it agrees with a tiny learning rate, and not with a large one."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
+from tests.learn.fine_tunings import MakeModel, MakeSequences
 
 from demograd.errors import UserError
 from demograd.learn import GradientDescent, LayerCausalGradientDescent, ParameterSubset, fine_tuned
@@ -13,8 +13,6 @@ from demograd.models import Model
 from demograd.observe import Observation, observe
 from demograd.tasks.prompts import Prompts, TrainingSequence
 
-MakeModel = Callable[..., Model]
-MakeSequences = Callable[..., list[TrainingSequence]]
 PROMPTS = Prompts([0, 5, 9, 11], [[7, 8, 9], [4, 5]], [[3], [6, 7]], [0, 1])
 METHODS = {
     "GD": GradientDescent(learning_rate=1.0),

@@ -1,11 +1,12 @@
 """Jobs in lockstep learn what each of them learns by itself."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
+from tests.learn.fine_tunings import GD, LCGD, MakeModel, MakeSequences, make_jobs
 from torch import Tensor
 
 from demograd.learn import (
@@ -20,13 +21,7 @@ from demograd.learn import (
 )
 from demograd.learn.lockstep_fit import why_not_in_lockstep
 from demograd.models import ARCHITECTURES, Model
-from demograd.tasks.prompts import TrainingSequence
 
-MakeModel = Callable[..., Model]
-MakeSequences = Callable[..., list[TrainingSequence]]
-
-GD = GradientDescent(learning_rate=0.01)
-LCGD = LayerCausalGradientDescent(learning_rate=0.01)
 POSITIONS_OF_THEIR_OWN = ("bart", "mbart")
 KINDS = sorted({*ARCHITECTURES, "falcon grouped", "falcon alibi"} - {*POSITIONS_OF_THEIR_OWN})
 LENGTHS = ((8, 5, 9), (6, 11, 7), (9, 9, 10))
@@ -80,7 +75,7 @@ def assert_is_its_own(
 def test_every_architecture_learns_in_lockstep_what_it_learns_by_itself(
     kind: str, method: Method, random_model: MakeModel, random_sequences: MakeSequences
 ) -> None:
-    jobs = [FineTuningJob(random_sequences(*lengths, seed=n), method) for n, lengths in enumerate(LENGTHS)]
+    jobs = make_jobs(random_sequences, method, LENGTHS)
     assert_each_is_its_own(random_model(kind), jobs)
 
 
@@ -121,7 +116,7 @@ def test_adam_keeps_moments_for_each_job(
     """Adam divides rounding by its own size, so the tolerance is wide; key biases that nothing notices stay."""
     adam = replace(method, optimizer="adam", learning_rate=0.001, epochs=2)
     model = random_model(kind)
-    jobs = [FineTuningJob(random_sequences(*lengths, seed=n), adam) for n, lengths in enumerate(LENGTHS)]
+    jobs = make_jobs(random_sequences, adam, LENGTHS)
     assert_each_is_its_own(model, jobs, tolerance=2e-2)
 
 
@@ -130,7 +125,7 @@ def test_in_double_precision_the_two_ways_are_the_same(
 ) -> None:
     """To 1e-9 of the update: what differs in float32 is rounding."""
     for method in (GD, LCGD, replace(GD, momentum=0.5, clip=2.0)):
-        jobs = [FineTuningJob(random_sequences(*lengths, seed=n), method) for n, lengths in enumerate(LENGTHS)]
+        jobs = make_jobs(random_sequences, method, LENGTHS)
         for kind in ("gpt2", "gpt_neox", "opt"):
             assert_each_is_its_own(random_model(kind, dtype=torch.float64), jobs, tolerance=1e-9)
 
@@ -140,7 +135,7 @@ def test_jobs_need_not_have_equally_many_demonstrations(
 ) -> None:
     """A job that is done is not stepped any more, nor does its momentum carry it on."""
     for method in (replace(GD, momentum=0.9, epochs=2), replace(GD, step="batch", epochs=3), LCGD):
-        jobs = [FineTuningJob(random_sequences(*lengths), method) for lengths in ((8, 5, 9), (6, 7), (9, 7, 11, 5))]
+        jobs = make_jobs(random_sequences, method, ((8, 5, 9), (6, 7), (9, 7, 11, 5)))
         assert_each_is_its_own(random_model("llama"), jobs)
 
 
@@ -177,7 +172,7 @@ def test_networks_of_16_bit_keep_float32_masters(
 def test_linearised_jobs_carry_their_change(random_model: MakeModel, random_sequences: MakeSequences) -> None:
     model = random_model("llama")
     method = replace(GD, linearised=True)
-    jobs = [FineTuningJob(random_sequences(*lengths, seed=n), method) for n, lengths in enumerate(LENGTHS)]
+    jobs = make_jobs(random_sequences, method, LENGTHS)
     before = weights(model)
     with fine_tuned_together(model, jobs, stops=[1]) as results:
         for job, result in zip(jobs, results, strict=True):
@@ -205,12 +200,12 @@ def test_what_cannot_be_shared_is_trained_one_by_one_and_says_so(
 ) -> None:
     model = random_model("llama")
     for method, why in reasons(model):
-        jobs = [FineTuningJob(random_sequences(8, 5, seed=n), method) for n in range(2)]
+        jobs = make_jobs(random_sequences, method)
         with fine_tuned_together(model, jobs) as results:
             assert all(len(result.notes) == 1 and why in result.notes[0] for result in results)
             assert all("trained one by one" in result.notes[0] for result in results)
     model = random_model("bart")
-    jobs = [FineTuningJob(random_sequences(8, 5, seed=n), GD) for n in range(2)]
+    jobs = make_jobs(random_sequences, GD)
     with fine_tuned_together(model, jobs) as results:
         assert "BartForCausalLM" in results[0].notes[0]
 
@@ -224,7 +219,7 @@ def test_a_projection_that_is_no_linear_map_is_not_replaced(
 
     model = random_model("llama")
     model.network.model.layers[1].self_attn.k_proj.__class__ = Squared
-    jobs = [FineTuningJob(random_sequences(8, 5, seed=n), GD) for n in range(2)]
+    jobs = make_jobs(random_sequences, GD)
     with fine_tuned_together(model, jobs) as results:
         assert "end to end" in results[0].notes[0]
 
@@ -233,7 +228,7 @@ def test_query_vectors_of_training_tokens_are_recorded_one_by_one(
     random_model: MakeModel, random_sequences: MakeSequences
 ) -> None:
     model: Any = random_model("llama")
-    jobs = [FineTuningJob(random_sequences(8, 5, seed=n), GD) for n in range(2)]
+    jobs = make_jobs(random_sequences, GD)
     with (
         fine_tuned_together(model, jobs, record_training_queries=True) as results,
         fine_tuned(model, jobs[1].sequences, GD, record_training_queries=True) as tuned,

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 from pydantic import TypeAdapter, ValidationError
+from tests.learn.fine_tunings import MakeModel, MakeSequences
 from torch import Tensor
 
 from demograd.errors import UserError
@@ -14,8 +15,6 @@ from demograd.learn.parameters import drawn_entries
 from demograd.models import ARCHITECTURES, Model
 from demograd.tasks.prompts import TrainingSequence
 
-MakeModel = Callable[..., Model]
-MakeSequences = Callable[..., list[TrainingSequence]]
 Find = Callable[[Any], dict[str, Tensor]]
 BOTH = pytest.mark.parametrize("make", [GradientDescent, LayerCausalGradientDescent])
 

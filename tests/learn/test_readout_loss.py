@@ -1,11 +1,11 @@
 """The readout's loss, piece by piece over the vocabulary, is torch's cross-entropy over all of it in float64."""
 
 import copy
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
+from tests.learn.fine_tunings import MakeModel
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
@@ -13,7 +13,6 @@ from demograd.learn import readout_loss as module
 from demograd.learn.readout_loss import readout_loss
 from demograd.models import Model, find_anatomy
 
-MakeModel = Callable[..., Model]
 PIECE = 20
 """The tokens of a piece: a vocabulary of 97 has four whole pieces and one of 17."""
 FIRST, MIDDLE, LAST = 3, 50, 95

@@ -1,19 +1,17 @@
 """The fast methods compute what the papers write: held against `demograd.learn.reference`, bit-near."""
 
 import copy
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
+from tests.learn.fine_tunings import MakeModel, MakeSequences
 
 from demograd.learn import GradientDescent, LayerCausalGradientDescent, Method, fine_tuned
 from demograd.learn.reference import gradient_descent, layer_causal_gradient_descent, output_of
 from demograd.models import Model, find_anatomy
 from demograd.tasks.prompts import TrainingSequence
 
-MakeModel = Callable[..., Model]
-MakeSequences = Callable[..., list[TrainingSequence]]
 RATE = 0.01
 
 

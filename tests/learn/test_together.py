@@ -1,11 +1,11 @@
 """Many fine-tunings from one set of weights: results stand apart, are held after their stops, and leave no trace."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
+from tests.learn.fine_tunings import GD, LCGD, Interrupted, MakeModel, MakeSequences, assert_as_before, bits, make_jobs
 from torch import Tensor
 
 from demograd.errors import UserError
@@ -20,34 +20,11 @@ from demograd.learn import (
     fine_tuned_together,
 )
 from demograd.learn.lockstep import Lockstep
-from demograd.models import Model
 from demograd.observe import observe
 from demograd.tasks.prompts import Prompts, TrainingSequence
 
-MakeModel = Callable[..., Model]
-MakeSequences = Callable[..., list[TrainingSequence]]
-
-GD = GradientDescent(learning_rate=0.01)
-LCGD = LayerCausalGradientDescent(learning_rate=0.01)
 WAYS: list[Method] = [GD, LCGD, GradientDescent(learning_rate=0.01, parameters=ParameterSubset(which="all"))]
 EACH_WAY = pytest.mark.parametrize("method", WAYS, ids=["GD", "LCGD", "one by one"])
-
-
-def bits(network: Any) -> dict[str, Tensor]:
-    return {name: tensor.detach().view(torch.uint8).clone() for name, tensor in network.state_dict().items()}
-
-
-def assert_as_before(network: Any, before: dict[str, Tensor]) -> None:
-    after = bits(network)
-    assert all(torch.equal(after[name], before[name]) for name in before)
-    assert not any(parameter.requires_grad for parameter in network.parameters())
-    assert not any(module._forward_hooks or module._forward_pre_hooks for module in network.modules())
-    assert not any("forward" in vars(module) for module in network.modules())
-    assert network.config._attn_implementation == "eager"
-
-
-class Interrupted(Exception):
-    pass
 
 
 @EACH_WAY
@@ -58,7 +35,7 @@ def test_every_weight_is_put_back_bit_for_bit(
 ) -> None:
     model = random_model(kind, dtype=dtype)
     before = bits(model.network)
-    jobs = [FineTuningJob(random_sequences(8, 5, seed=seed), method) for seed in range(3)]
+    jobs = make_jobs(random_sequences, method, [(8, 5)] * 3)
     with fine_tuned_together(model, jobs, stops=[1]) as results:
         assert_as_before(model.network, before)
         for result in results:
@@ -122,7 +99,7 @@ def test_a_weight_that_overflows_16_bit_is_a_divergence(
 
 def test_stops_are_the_same_for_all_or_each_jobs_own(random_model: MakeModel, random_sequences: MakeSequences) -> None:
     model = random_model("llama")
-    jobs = [FineTuningJob(random_sequences(*lengths), GD) for lengths in ((8, 5, 9), (6, 7, 8, 9, 5))]
+    jobs = make_jobs(random_sequences, GD, ((8, 5, 9), (6, 7, 8, 9, 5)))
     with fine_tuned_together(model, jobs, stops=[1, 4]) as results:
         assert [result.steps for result in results] == [(1, 3), (1, 4, 5)]
 
@@ -172,7 +149,7 @@ def test_where_memory_runs_out_fewer_jobs_go_together(
     short_of_memory: list[int], random_model: MakeModel, random_sequences: MakeSequences
 ) -> None:
     model = random_model("llama")
-    jobs = [FineTuningJob(random_sequences(8, 5, seed=seed), GD) for seed in range(6)]
+    jobs = make_jobs(random_sequences, GD, [(8, 5)] * 6)
     reported: list[int] = []
     with fine_tuned_together(model, jobs, on_step=reported.append) as results:
         assert max(short_of_memory) == 6 and short_of_memory[-1] <= 2
@@ -190,7 +167,7 @@ def test_another_error_is_not_taken_for_a_lack_of_memory(
         raise RuntimeError("shapes do not match")
 
     monkeypatch.setattr(Lockstep, "run", fails)
-    jobs = [FineTuningJob(random_sequences(8, 5, seed=seed), GD) for seed in range(2)]
+    jobs = make_jobs(random_sequences, GD)
     with pytest.raises(RuntimeError, match="shapes"), fine_tuned_together(random_model("llama"), jobs):
         pass
 
@@ -204,7 +181,7 @@ def test_weights_beyond_the_limit_are_held_in_files_that_are_gone_afterwards(
     random_sequences: MakeSequences,
 ) -> None:
     model = random_model("llama", dtype=dtype)
-    jobs = [FineTuningJob(random_sequences(8, 5, seed=seed), GD) for seed in range(3)]
+    jobs = make_jobs(random_sequences, GD, [(8, 5)] * 3)
 
     def loaded() -> list[dict[str, Tensor]]:
         states = []

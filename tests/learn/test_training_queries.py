@@ -1,18 +1,15 @@
 """Query vectors of training tokens, from the network just before it learns from them."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
+from tests.learn.fine_tunings import MakeModel, MakeSequences
 from torch import Tensor
 
 from demograd.learn import GradientDescent, LayerCausalGradientDescent, Method, fine_tuned
 from demograd.models import Model
 from demograd.tasks.prompts import TrainingSequence
-
-MakeModel = Callable[..., Model]
-MakeSequences = Callable[..., list[TrainingSequence]]
 
 # per kind: where a layer's queries come out before any rotation, and what attention multiplies them by
 KINDS = {

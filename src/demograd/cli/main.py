@@ -4,13 +4,12 @@ import json
 import os
 import platform
 import sys
-from functools import partial
 from importlib.metadata import version
 from typing import Annotated, Any
 
 import typer
 
-from demograd import files, models, tasks
+from demograd import files, models
 from demograd import report as reports
 from demograd import study as studies
 from demograd.cli.cache import cache_app
@@ -33,14 +32,12 @@ from demograd.cli.options import (
     counts_of_workers,
     label_words_from,
     numbers,
-    rates_from,
     seeds_from,
 )
-from demograd.errors import LONGEST_PART, UserError, shortened
+from demograd.cli.running import end, read_named_studies, read_named_study, run_with_bars, say_first
+from demograd.errors import UserError
 from demograd.words import ALLOW_PICKLE, Labels, Weights
 
-LONGEST_FIRST = 200
-"""Characters of what a command says first, which may name a study or a model of any length."""
 app = typer.Typer(
     cls=BoundedGroup,
     no_args_is_help=True,
@@ -141,21 +138,21 @@ def run(
         "answer_prefix": answer_prefix,
         "bos": bos,
     }
-    _say_first(f"Reading the study {study}")
+    say_first(f"Reading the study {study}")
     engine = studies.Workers(executor, workers, threads, address, gpus, memory)
-    plans = _studies(study, as_released, changes, learning_rate, set_)
+    plans = read_named_studies(study, as_released, changes, learning_rate, set_)
     from demograd.cli.tables import print_scores
 
     runs = []
     for plan in plans:
         folder = out if out is None or len(plans) == 1 else f"{out.rstrip('/')}/{plan.name}"
-        runs.append(_run(plan, folder, engine, retry_failed))
+        runs.append(run_with_bars(plan, folder, engine, retry_failed))
         print_scores(runs[-1].folder.path)
         typer.echo(f"Report: {reports.write_report(runs[-1].folder.path).resolve()}")
     if len(runs) > 1:
         typer.echo(f"All on one page: {reports.write_report(*(run.folder.path for run in runs)).resolve()}")
     for finished in runs:
-        _end(finished)
+        end(finished)
 
 
 @app.command()
@@ -170,8 +167,8 @@ def plan(
 ) -> None:
     """Say what a study will take: cells, operations, memory and time. No weights are loaded, and none downloaded."""
     counts = counts_of_workers(workers)
-    _say_first(f"Reading the study {study}")
-    planned = _study(study, as_released, {"model": model, "tasks": task}, learning_rate, set_)
+    say_first(f"Reading the study {study}")
+    planned = read_named_study(study, as_released, {"model": model, "tasks": task}, learning_rate, set_)
     if isinstance(planned, studies.SyntheticStudy):
         raise UserError(
             f"{study}, a synthetic study, to be planned",
@@ -194,12 +191,14 @@ def claims(
 ) -> None:
     """Say which of the papers' claims the data support, contradict, or cannot decide."""
     if folder is None:
-        _say_first("Reading the study claims")
+        say_first("Reading the study claims")
         changes = {"model": model, "k": numbers("-k", k), "queries": queries}
-        finished = _run(_study("claims", False, changes, learning_rate), out, studies.Workers(), retry_failed=False)
+        finished = run_with_bars(
+            read_named_study("claims", False, changes, learning_rate), out, studies.Workers(), retry_failed=False
+        )
         typer.echo(f"Report: {reports.write_report(finished.folder.path).resolve()}")
         _print_claims(finished.folder.path)
-        _end(finished)
+        end(finished)
         return
     if any(option is not None for option in (model, k, queries, learning_rate, out)):
         raise UserError(f"A run folder, {folder}, and settings of a new run", "one of them", "Leave out the other")
@@ -249,7 +248,7 @@ def check(
     models.check_name(model)
     models.check_dtype(dtype)
     models.check_device_name(device)
-    _say_first(f"Loading {model}")
+    say_first(f"Loading {model}")
     from demograd.cli.tables import print_checks
     from demograd.self_check import check_model
 
@@ -294,71 +293,7 @@ def _allow_pickle(allowed: bool) -> None:
         os.environ[ALLOW_PICKLE] = "1"
 
 
-def _studies(
-    name: str, as_released: bool, changes: dict[str, Any], learning_rate: Many, overrides: Many = None
-) -> "list[studies.Study | studies.SyntheticStudy]":
-    """All studies of a group of presets, or one."""
-    if name not in studies.preset_groups():
-        return [_study(name, as_released, changes, learning_rate, overrides)]
-    if learning_rate:
-        raise UserError(f"--learning-rate with {name}, of several studies", "one study", "Run its studies one by one")
-    settings = {setting: value for setting, value in changes.items() if value not in (None, [])}
-    return studies.read_studies(name, as_released=as_released, overrides=overrides or (), **settings)
-
-
-def _study(
-    name: str, as_released: bool, changes: dict[str, Any], learning_rate: Many, overrides: Many = None
-) -> "studies.Study | studies.SyntheticStudy":
-    settings = {setting: value for setting, value in changes.items() if value not in (None, [])}
-    read = partial(studies.read_study, name, as_released=as_released, overrides=overrides or (), **settings)
-    plan = read()
-    if isinstance(plan, studies.SyntheticStudy):
-        if learning_rate:
-            raise UserError(
-                f"--learning-rate with {name}, a synthetic study",
-                "a study of a language model",
-                "Leave it off; a study file can set training.learning_rate",
-            )
-        return plan
-    for task in plan.tasks:
-        if task not in plan.optional_tasks:
-            tasks.check_task_name(task)
-    for model in plan.models:
-        models.check_name(model)
-    rates = {method: values for method, values in plan.learning_rates.items() if method in plan.methods}
-    if learning_rate:
-        return read(learning_rates=rates | rates_from(learning_rate, list(plan.methods)))
-    return plan
-
-
-def _run(
-    plan: "studies.Study | studies.SyntheticStudy", out: str | None, workers: "studies.Workers", retry_failed: bool
-) -> "studies.Run":
-    from demograd.cli.progress import ProgressBars
-
-    to = None if out is None else files.place(out)
-    with ProgressBars() as bars:
-        return studies.run_study(plan, to, bars, workers=workers, retry_failed=retry_failed)
-
-
 def _print_claims(folder: "files.Place") -> None:
     from demograd.cli.tables import print_claims
 
     print_claims(reports.read_run(folder))
-
-
-def _say_first(sentence: str) -> None:
-    """On standard error, before anything that is heavy is imported: a command that works for long says so at once."""
-    typer.echo(f"{shortened(sentence, LONGEST_FIRST)} …", err=True)
-
-
-def _end(finished: "studies.Run") -> None:
-    """The exit code says whether something is missing that the same command would not bring."""
-    if failed := finished.failed:
-        typer.echo(
-            f"demograd: {len(failed)} of the study's parts failed; first "
-            f"{shortened(failed[0].title)}: {shortened(failed[0].error, LONGEST_PART)}. Their tracebacks are in "
-            f"the folders failures below {finished.folder.path}; --retry-failed tries them again.",
-            err=True,
-        )
-        raise typer.Exit(1)

@@ -18,6 +18,9 @@ def print_plan(study: Study, workers: Sequence[int]) -> None:
     for count in workers:
         label = "time on this machine" if count == 1 else f"on {count} workers"
         typer.echo(f"{label:<20} {duration_in_words(plan.seconds(count))}{_note(plan, count)}")
+        if count == 1:
+            parts = (f"{name} {duration_in_words(seconds)}" for name, seconds in plan.parts.items())
+            typer.echo(f"{'of this':<20} {', '.join(parts)}")
 
 
 def _lines(plan: Plan) -> list[tuple[str, str]]:
@@ -39,10 +42,12 @@ def _lines(plan: Plan) -> list[tuple[str, str]]:
         observations = sum(len(unit.observations) for unit in plan.work)
         after = sum(tuning.observations for unit in plan.work for tuning in unit.tunings)
         lines.append(("observations", f"{observations:,} without fine-tuning, {after:,} of tuned networks"))
+    lines.append(("forward", f"{plan.flops.forward:.2e} floating-point operations"))
+    lines.append(("backward", f"{plan.flops.backward:.2e} floating-point operations"))
+    if plan.work:
+        lines.append(("rate", f"{plan.rate:.1e} operations a second, as timed here"))
     return [
         *lines,
-        ("forward", f"{plan.flops.forward:.2e} floating-point operations"),
-        ("backward", f"{plan.flops.backward:.2e} floating-point operations"),
         ("memory", f"about {plan.memory / 2**30:.1f} GiB for each worker"),
     ]
 

@@ -23,18 +23,25 @@ from demograd.tasks.prompts import TrainingSequence
 
 def why_not_in_lockstep(anatomy: Anatomy, method: Method) -> str | None:
     """Why jobs of this method cannot share passes through this network; None where they can."""
-    if type(method) not in (GradientDescent, LayerCausalGradientDescent):
-        return f"{method.name} has steps of its own"
-    if getattr(method, "step", None) == "token":
-        return "a step per token runs each token behind what its own steps have changed"
-    if method.parameters.which == "all":
-        return "every parameter is trained, so that no part of the network is shared"
+    if (why_not := why_not_by_method(method)) is not None:
+        return why_not
     if len({parameter.device for parameter in anatomy.network.parameters()}) > 1:
         return "the network is spread over several devices"
     if anatomy.network not in _shares_passes:
         _shares_passes[anatomy.network] = _can_share_passes(anatomy)
     if not _shares_passes[anatomy.network]:
         return f"sequences end to end are not what {type(anatomy.network).__name__} computes of each by itself"
+    return None
+
+
+def why_not_by_method(method: Method) -> str | None:
+    """Why jobs of this method cannot share passes through any network; None where it depends on the network."""
+    if type(method) not in (GradientDescent, LayerCausalGradientDescent):
+        return f"{method.name} has steps of its own"
+    if getattr(method, "step", None) == "token":
+        return "a step per token runs each token behind what its own steps have changed"
+    if method.parameters.which == "all":
+        return "every parameter is trained, so that no part of the network is shared"
     return None
 
 

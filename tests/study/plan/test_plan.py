@@ -7,6 +7,8 @@ import pickle
 import shutil
 import sys
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
@@ -15,14 +17,19 @@ import yaml
 from tests.cli.test_mistakes import call
 from tests.study.conftest import small_settings
 
+from demograd.learn import FineTuningJob
+from demograd.models import Model
 from demograd.models.load import load_tokenizer
 from demograd.study import Study, cells, make_study, read_study, run_study
 from demograd.study.language_model.grid import World
+from demograd.study.language_model.measures import MEASURES, NETWORK_MEASURES
 from demograd.study.language_model.networks import Network
 from demograd.study.language_model.prompts import Prepared, Reader
 from demograd.study.plan import plan_study
 from demograd.study.plan.blueprint import blueprint_of
-from demograd.study.plan.plan import PlannedJob, makespan
+from demograd.study.plan.pace import Pace
+from demograd.study.plan.plan import PlannedJob, makespan, peak_bytes
+from demograd.study.plan.work import trained_at_a_time
 from demograd.tasks import Prompts, Task, TrainingSequence
 from demograd.words import Weights
 
@@ -69,6 +76,86 @@ def test_labels_initialisations_and_steps_on_the_way_are_counted(no_weights: Pat
     assert sum(tuning.observations for work in plan.work for tuning in work.tunings) == 27 * (2 + 2)
 
 
+def test_the_parts_of_a_world_follow_from_the_pace_by_hand(small_model: Path) -> None:
+    """Of each of two sets, FT and a control at two rates, and FT after two steps on the way: 2 · (2 + 2) observations,
+    all scored against ICL on both sets, as is reordered ICL; other orders are trained on and observed, and not scored.
+    """
+    plan = plan_study(
+        make_study(
+            small_settings(
+                small_model,
+                weights=["trained"],
+                methods=["GD"],
+                learning_rates={"GD": [0.001, 0.01]},
+                seeds=[0, 1],
+                queries=4,
+                observe_at=[1, 2],
+                measures=["similarity", "reordering", "order_sensitivity"],
+                orders=3,
+            )
+        )
+    )
+    world = plan.work[0]
+    (tuning,) = world.tunings
+    assert (world.sets, len(tuning.trained), tuning.controls) == (2, 2 + 2, 1)
+    assert (tuning.observations, tuning.scored) == (2 * (4 + 2), 2 * (2 + 2))
+    pace = Pace({"ZSL": 1.0, "ICL": 0.0, "FT": 1.0}, {"GD": 0.0}, scoring=5.0, matching=3.0)
+    parts = pace.parts(plan.study, plan.blueprints[world.world.model], world)
+    assert parts["scores"] == (8 + 1) * 4 * (5 + 3 * 2)
+    assert parts["observing tuned networks"] == 12 * parts["observing"] > 0 == parts["fine-tuning"]
+    assert plan.seconds() == pytest.approx(sum(plan.parts.values()))
+
+
+@pytest.mark.parametrize(
+    ("options", "jobs"), [({}, 3 * 2), ({"step": "token"}, 1), ({"parameters": {"which": "all"}}, 1)], ids=str
+)
+def test_methods_are_timed_on_as_many_sets_at_a_time_as_they_are_trained_on(
+    options: dict[str, object], jobs: int, small_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """FT and its control on three sets; a single fine-tuning where a run would train one by one."""
+    module = import_module("demograd.study.plan.timing")
+    together, timed = module.fine_tuned_together, []
+
+    def counted(model: Model, jobs: Sequence[FineTuningJob], **options: bool) -> object:
+        timed.append(len(jobs))
+        return together(model, jobs, **options)
+
+    monkeypatch.setattr(module, "fine_tuned_together", counted)
+    monkeypatch.setattr(module, "TOKENS", 10**6)
+    settings = small_settings(small_model, queries=4, weights=["trained"], methods={"GD": options})
+    plan_study(make_study(settings))
+    assert {*timed} == {jobs}
+    monkeypatch.setattr(module, "TOKENS", 1)
+    timed.clear()
+    plan_study(make_study(settings))
+    assert {*timed} == {1}
+
+
+def test_what_is_trained_at_a_time_is_in_memory_together(small_model: Path) -> None:
+    """Each of six fine-tunings, of three sets, has its own weights, masters and gradients; of one set there are two."""
+    plan = plan_study(make_study(small_settings(small_model, queries=1, k=2, weights=["trained"], methods=["GD"])))
+    blueprint, world = plan.blueprints[str(small_model)], plan.work[0]
+    three, alone = (peak_bytes(plan.study, blueprint, replace(world, sets=sets)) for sets in (3, 1))
+    entries = 2 * 2 * 32 * 16
+    assert (three - alone) % 4 == 0 and (three - alone) / 4 > entries * (4 + 4 + 4)
+    many = replace(world, tunings=[replace(world.tunings[0], trained=world.tunings[0].trained * 1000)])
+    assert trained_at_a_time(plan.study, blueprint, many.tunings[0], 1) < 1000
+
+
+def test_every_measure_and_a_linearised_method_are_timed_on_random_weights(no_weights: Path) -> None:
+    """Tangents take longer to observe, so they have a pace of their own."""
+    methods = {"GD": {}, "tangent": {"kind": "GD", "linearised": True}}
+    of_cells = [name for name in MEASURES if name not in NETWORK_MEASURES]
+    rates = {name: [0.001] for name in methods}
+    settings = small_settings(
+        no_weights, queries=4, seeds=[0], weights=["trained"], methods=methods, learning_rates=rates
+    )
+    plan = plan_study(make_study({**settings, "measures": of_cells}))
+    pace = plan.paces[str(no_weights)]
+    assert pace.observing.keys() == {"ZSL", "ICL", "FT", "tangent"} and pace.tuning.keys() == methods.keys()
+    assert min(pace.scoring, pace.matching, plan.parts["scores"]) > 0
+
+
 def test_twice_the_queries_are_twice_the_operations_behind_the_context(small_model: Path) -> None:
     single, double = (
         plan_study(make_study(small_settings(small_model, queries=n, methods=["GD"], seeds=[0]))) for n in (8, 16)
@@ -99,7 +186,17 @@ def test_the_command_prints_the_plan_and_writes_nothing(
     file.write_text(json.dumps(small_settings(no_weights, queries=4)))
     assert call("plan", str(file), "--set", "seeds=0,1", "--workers", "1,2,64") == 0
     printed = capsys.readouterr().out
-    for words in ("8, in 4 worlds on 2 networks", "forward", "backward", "GiB", "on 2 workers", "at most 2 have work"):
+    for words in (
+        "8, in 4 worlds on 2 networks",
+        "forward",
+        "backward",
+        "operations a second",
+        "GiB",
+        "of this",
+        "observing tuned networks",
+        "on 2 workers",
+        "at most 2 have work",
+    ):
         assert words in printed
     assert list(folder.iterdir()) == []
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from demograd.observe import Extra
 from demograd.study.language_model.measures import extras_of, measured_metrics
+from demograd.study.language_model.points import cell_points, world_points
 from demograd.study.language_model.rules import WORLD_AXES, Point
 from demograd.study.language_model.spec import Study
 from demograd.words import Labels, Weights, task_label
@@ -71,7 +72,7 @@ def networks(study: Study) -> dict[tuple[str, Weights, int], list[World]]:
 def cells(study: Study) -> Iterator[Cell]:
     """All cells that the study's rules leave, those that share a world one after the other; `study`: with all its
     learning rates."""
-    for point in study.cell_points():
+    for point in cell_points(study):
         world = {name: point[name] for name in WORLD_AXES}
         yield Cell(_world(study, world), point["method"], point["learning_rate"])
 
@@ -85,7 +86,7 @@ def cells_by_world(study: Study) -> dict[World, list[Cell]]:
 
 
 def _points(study: Study) -> Iterator[World]:
-    for point in study.world_points():
+    for point in world_points(study):
         yield _world(study, point)
 
 

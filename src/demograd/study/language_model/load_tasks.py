@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from demograd.errors import UserError
+from demograd.study.language_model.points import axes_of, cell_points, points_of, world_points
 from demograd.study.language_model.rules import Axes, Exclusion, idle
 from demograd.study.language_model.spec import Study, make_study
 from demograd.tasks import Task, load_task, other_task, task_names
@@ -37,7 +38,7 @@ def load_tasks(study: Study, say: Callable[[str], None]) -> tuple[Study, dict[st
         for note in tasks[name].notes:
             say(note)
     study = _of_these_tasks(study, list(tasks))
-    left = {point.get("method") for point in study.cell_points()}
+    left = {point.get("method") for point in cell_points(study)}
     for method in study.methods:
         if method not in left:
             say(f"exclude and pair leave no cell of {method}")
@@ -59,10 +60,10 @@ def _of_these_tasks(study: Study, tasks: list[str]) -> Study:
             **{field: _without(missing, getattr(study, field)) for field in ("seeds", "queries", "learning_rates")},
         }
     )
-    rules = _still_meant(smaller.axes, study.exclude)
-    useless = idle(smaller.grid(), rules)
+    rules = _still_meant(axes_of(smaller), study.exclude)
+    useless = idle(points_of(smaller), rules)
     smaller = smaller.model_copy(update={"exclude": [rule for at, rule in enumerate(rules) if at not in useless]})
-    if next(smaller.world_points(), None) is None:
+    if next(world_points(smaller), None) is None:
         raise UserError(
             f"Without {', '.join(missing)}, whose data cannot be had, exclude and pair leave no cell",
             "a task that is here, and of which something is run",

@@ -1,4 +1,4 @@
-"""Which points of a study's grid are run: the product of its lists, trimmed by its `exclude` and `pair` rules."""
+"""The rules of a study's grid, `exclude` and `pair`: which of its points are run."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal

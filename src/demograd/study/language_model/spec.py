@@ -1,7 +1,6 @@
 """A study: what to run, with every setting named and checked."""
 
 from collections.abc import Iterator
-from itertools import product
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -9,7 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from demograd.errors import unknown_name
 from demograd.learn import Method
 from demograd.study.language_model.measures import measures
-from demograd.study.language_model.rules import WORLD_AXES, Axes, Exclusion, PairedAxis, Point, check_rules, is_kept
+from demograd.study.language_model.points import axes_of, points_of, world_points
+from demograd.study.language_model.rules import Exclusion, PairedAxis, check_rules
 from demograd.study.spec.fields import (
     AtLeastOne,
     Count,
@@ -220,11 +220,11 @@ class Study(BaseModel):
                     f"permutations has {len(self.permutations)} orders for {len(self.seeds_of(task))} "
                     f"seeds of {task}: give one for all, or one per seed"
                 )
-        check_rules(self.axes, self.grid(), self.exclude, self.pair)
+        check_rules(axes_of(self), points_of(self), self.exclude, self.pair)
         of_tasks = {"task", "seed"} if isinstance(self.seeds, dict) else {"task"}
         if self.optional_tasks and of_tasks & {field for rule in self.pair for field in rule}:
             raise ValueError("pair goes through the tasks, or their seeds, so none of them can be optional")
-        if next(self.world_points(), None) is None:
+        if next(world_points(self), None) is None:
             raise ValueError("exclude and pair leave no cell of the grid")
         return self
 
@@ -271,76 +271,16 @@ class Study(BaseModel):
             self.model + checkpoint if checkpoint.startswith("@") else checkpoint for checkpoint in self.checkpoints
         ] or [self.model]
 
-    @property
-    def axes(self) -> Axes:
-        """Field of a cell → every value that the study gives it."""
-        rates = dict.fromkeys(
-            rate
-            for rates_of_method in self.learning_rates.values()
-            for values in _lists_in(rates_of_method)
-            for rate in values
-        )
-        seeds = dict.fromkeys(seed for task in self.tasks for seed in self.seeds_of(task))
-        return {
-            "model": self.models,
-            "weights": list(self.weights),
-            "initialisation": self.initialisations,
-            "task": self.tasks,
-            "labels": list(self.labels),
-            "k": self.k,
-            "seed": [*seeds],
-            "method": [*self.methods],
-            "learning_rate": [*rates],
-        }
-
-    def grid(self) -> Iterator[Point]:
-        """Every point of the product, before any rule: cells, or worlds, where there is no method."""
-        for world in self._all_worlds():
-            yield from self._cells_in(world) if self.methods else (world,)
-
-    def world_points(self) -> Iterator[Point]:
-        """The grid's worlds that the rules leave, those that share a network one after the other."""
-        axes = self.axes
-        for world in self._all_worlds():
-            if self.methods:
-                is_left = any(is_kept(axes, self.exclude, self.pair, cell) for cell in self._cells_in(world))
-            else:
-                is_left = is_kept(axes, self.exclude, self.pair, world)
-            if is_left:
-                yield world
-
-    def cell_points(self) -> Iterator[Point]:
-        """The grid's cells that the rules leave, those that share a world one after the other."""
-        axes = self.axes
-        for world in self._all_worlds():
-            yield from (cell for cell in self._cells_in(world) if is_kept(axes, self.exclude, self.pair, cell))
-
-    def _all_worlds(self) -> Iterator[Point]:
-        axes = self.axes
-        for values in product(*(axes[name] for name in WORLD_AXES)):
-            world = dict(zip(WORLD_AXES, values, strict=True))
-            if world["seed"] in self.seeds_of(world["task"]) and self._is_initialised(world):
-                yield world
-
-    def _is_initialised(self, world: Point) -> bool:
-        """Whether the weights have such an initialisation: trained ones have one, which no seed draws."""
-        return world["weights"] != Weights.TRAINED or world["initialisation"] == self.initialisations[0]
-
-    def _cells_in(self, world: Point) -> Iterator[Point]:
-        """A method for which no rate is named yet has one cell, without a rate."""
-        for method in self.methods:
-            rates = self.rates_of(world["model"], world["task"], world["labels"], method)
-            for rate in rates if rates is not None else ():
-                yield {**world, "method": method, "learning_rate": rate}
-            if rates is None:
-                yield {**world, "method": method}
-
     def rates_of(self, model: str, task: str, labels: Labels, method: str) -> list[float] | None:
         """A method's learning rates in some worlds; None where the study names none."""
         rates: Any = self.learning_rates.get(method)
         for name in (model, task, labels):  # a mapping may be from any of them, in this order
             rates = rates.get(name, rates) if isinstance(rates, dict) else rates
         return rates if isinstance(rates, list) else None
+
+    def all_rates_of(self, method: str) -> list[float]:
+        """A method's learning rates anywhere."""
+        return [rate for values in _lists_in(self.learning_rates[method]) for rate in values]
 
     def method(self, name: str, learning_rate: float) -> Method:
         """A method of this study."""

@@ -1,14 +1,16 @@
 """A study before it is run: its cells, operations, memory, and time here and on several workers."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from heapq import heapify, heapreplace
 from itertools import groupby
 
 import torch
 
+from demograd.learn.held_weights import HELD_IN_MEMORY
 from demograd.models import Weights
 from demograd.models.load import DTYPES
 from demograd.observe.observe import PACK_TOKENS
@@ -22,8 +24,9 @@ from demograd.study.language_model.prompts import reader_of
 from demograd.study.language_model.spec import Study
 from demograd.study.plan.blueprint import Blueprint, blueprint_of
 from demograd.study.plan.flops import Flops, observing, training
-from demograd.study.plan.pace import Pace, Sample, loading_seconds, measuring_seconds, pace_here, sample_of
-from demograd.study.plan.work import WorldWork, work_of
+from demograd.study.plan.pace import PASSES, Pace, loading_seconds, measuring_seconds
+from demograd.study.plan.timing import Sample, pace_here, sample_of
+from demograd.study.plan.work import WorldWork, held_bytes, sets_at_once, trained_at_a_time, work_of
 from demograd.study.rows import similarity
 from demograd.study.spec.learning_rates import resolved
 from demograd.words import Row
@@ -95,11 +98,36 @@ class Plan:
         }
         for _, group in groupby(self.work, key=lambda world_work: world_work.world.group):
             works = list(group)
-            model, network = works[0].world.model, works[0].network
-            pace, blueprint = self.paces[model], self.blueprints[model]
-            seconds = sum(pace.seconds(self.study, blueprint, world_work) for world_work in works)
+            network = works[0].network
+            seconds = sum(sum(self._parts_of(world_work).values()) for world_work in works)
             of_network[network].append(PlannedJob(network, seconds))
         return [job for jobs in of_network.values() for job in jobs]
+
+    @property
+    def parts(self) -> dict[str, float]:
+        """Kind of work → seconds on one worker."""
+        seconds = Counter[str]()
+        for world_work in self.work:
+            seconds.update(self._parts_of(world_work))
+        alone = {
+            "networks alone": sum(
+                measuring_seconds(self.study, self.blueprints[network[0]], measure)
+                for network in self.networks
+                for measure in self.measured
+            ),
+            "starting and loading": self.starting + sum(map(self.loading, self.networks)),
+            "table": self.table,
+        }
+        return {name: value for name, value in {**seconds, **alone}.items() if value}
+
+    @property
+    def rate(self) -> float:
+        """Operations a second over all passes."""
+        return self.flops.total / sum(self.parts[name] for name in PASSES if name in self.parts)
+
+    def _parts_of(self, work: WorldWork) -> dict[str, float]:
+        model = work.world.model
+        return self.paces[model].parts(self.study, self.blueprints[model], work)
 
     def loading(self, network: Network) -> float:
         """Seconds until a network is ready: an untrained one is drawn in the shape of the trained one."""
@@ -140,7 +168,9 @@ def plan_study(study: Study, say: Callable[[str], None] = lambda sentence: None)
         say(sentence)
     preparing = (time.perf_counter() - before) / max(len(sets.by_key), 1)  # a set
     for cell in cells(study):
-        study.method(cell.method, cell.learning_rate).check(blueprints[cell.world.model].anatomy)
+        method = study.method(cell.method, cell.learning_rate)
+        # a network without numbers has no derivative: whether this one has is found where the method is timed
+        replace(method, linearised=False).check(blueprints[cell.world.model].anatomy)
     work = work_of(study, cells_by_world(study), sets.sizes)
     starting = time.perf_counter() - started + preparing * len(work)  # a run prepares each world once more
     networks = [*networks_of(study)]
@@ -148,41 +178,40 @@ def plan_study(study: Study, say: Callable[[str], None] = lambda sentence: None)
     for name, blueprint in blueprints.items():
         alike = next((model for model in paces if blueprints[model] is blueprint), None)
         of_model = [world_work for world_work in work if world_work.world.model == name]
-        paces[name] = paces[alike] if alike else pace_here(study, blueprint, _sample(study, of_model, sets))
+        paces[name] = paces[alike] if alike else pace_here(study, blueprint, _sample(study, blueprint, of_model, sets))
     return Plan(study, networks, work, blueprints, paces, starting, _table_seconds(study, work, blueprints))
 
 
-def _sample(study: Study, work: Sequence[WorldWork], sets: DemonstrationSets) -> Sample | None:
+def _sample(study: Study, blueprint: Blueprint, work: Sequence[WorldWork], sets: DemonstrationSets) -> Sample | None:
     """A sample of the world of median prompt length among those with most methods; None where there is no world."""
     if not work:
         return None
     most = max(len(world_work.tunings) for world_work in work)
     full = [world_work for world_work in work if len(world_work.tunings) == most]
     typical = sorted(full, key=lambda world_work: world_work.observations[-1].sizes.context)[len(full) // 2]
-    return sample_of(study, sets.prepared(typical.world), [typical])
+    return sample_of(study, blueprint, sets.prepared(typical.world), typical)
 
 
 def _table_seconds(study: Study, work: Sequence[WorldWork], blueprints: Mapping[str, Blueprint]) -> float:
     """Every score has an interval, layer by layer: one score is timed, and the others are counted."""
     if not work:
         return 0.0
-    groups: dict[tuple[Hashable, str], tuple[int, set[int]]] = {}
+    scored: dict[tuple[Hashable, str], int] = {}
     for world_work in work:
-        world = world_work.world
+        group = world_work.world.group
+        scored[group, ""] = 1  # what no method matters for
         for tuning in world_work.tunings:
-            group = (world.group, tuning.method)
-            groups.setdefault(group, (tuning.rates, set()))[1].add(world.seed)
-    sets = max((len(seeds) for _, seeds in groups.values()), default=1)
+            # of FT at its end and on the way; of controls, and of the difference; of matching, whole and by layer
+            scores_per_rate = 1 + tuning.stops + 2 * tuning.controls + 2 * study.matching
+            scored[group, tuning.method] = tuning.rates * scores_per_rate
+    sets = max(world_work.sets for world_work in work)
     world = work[0].world
     layers, queries = blueprints[world.model].layers, study.queries_of(world.task)
     scores = [torch.randn(queries, layers) for _ in range(sets)]
     started = time.perf_counter()
     list(similarity(list(range(sets)), Row(metric="sim_aou"), scores))
     once = time.perf_counter() - started
-    metrics = len(metrics_of_fine_tuning(study))
-    # of FT, of each control, and the difference between the two; of the other sets, and matching
-    scores_per_rate = metrics * (1 + 2 * len(study.controls) + 2 * study.matching)
-    return once * scores_per_rate * sum(rates for rates, _ in groups.values())
+    return once * len(metrics_of_fine_tuning(study)) * sum(scored.values())
 
 
 def makespan(jobs: Sequence[PlannedJob], workers: int, loading: Callable[[Network], float]) -> float:
@@ -205,7 +234,7 @@ def makespan(jobs: Sequence[PlannedJob], workers: int, loading: Callable[[Networ
 
 
 def peak_bytes(study: Study, blueprint: Blueprint, work: WorldWork) -> int:
-    """The most bytes at once in a world; a graph keeps what blocks computed."""
+    """The most bytes at once in a world; a graph keeps what blocks computed, of all that is trained at a time."""
     itemsize = DTYPES[study.dtype].itemsize
     weights = network_bytes(study, blueprint, work.world.weights)
     observing_bytes = max(
@@ -216,12 +245,14 @@ def peak_bytes(study: Study, blueprint: Blueprint, work: WorldWork) -> int:
         method = study.method(tuning.method, tuning.learning_rate)
         trained = sum(blueprint.trained_entries(method.parameters).values())
         adam = 2 * MASTER if method.optimizer == "adam" else 0
-        copies = trained * (itemsize + 2 * MASTER + adam)  # the original, its master and its gradient
+        together = trained_at_a_time(study, blueprint, tuning, work.sets)
+        copies = together * trained * (itemsize + 2 * MASTER + adam)  # the original, its master and its gradient
+        held = held_bytes(study, blueprint, tuning) * sets_at_once(study, blueprint, tuning, work.sets)
         tokens = max(sequence.tokens for sequences in tuning.trained for sequence in sequences)
         graph_layers = 1 if method.layer_causal else blueprint.layers
-        activations = tokens * blueprint.activations_per_token * graph_layers * itemsize
+        activations = together * tokens * blueprint.activations_per_token * graph_layers * itemsize
         logits = 3 * tokens * blueprint.vocabulary * MASTER
-        tuning_bytes = max(tuning_bytes, copies + activations + logits)
+        tuning_bytes = max(tuning_bytes, copies + activations + logits + min(held, HELD_IN_MEMORY))
     return weights + max(observing_bytes, tuning_bytes)
 
 

@@ -1,14 +1,21 @@
 """The work of a run, world by world: observations and fine-tunings; a shared observation counts once."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from statistics import mean
 from typing import Literal
 
+from demograd.learn.lockstep_fit import jobs_that_fit, why_not_by_method
+from demograd.learn.together import TOKENS_AT_A_TIME
+from demograd.models.load import DTYPES
+from demograd.study.language_model.cell import HELD_BYTES
 from demograd.study.language_model.demonstration_sets import stops_on_the_way
 from demograd.study.language_model.grid import Cell, World
 from demograd.study.language_model.networks import Network, network_of
 from demograd.study.language_model.sizes import PromptSizes, Sizes, Trained
 from demograd.study.language_model.spec import Study
+from demograd.study.plan.blueprint import Blueprint
 from demograd.words import Labels
 
 
@@ -31,6 +38,8 @@ class Tuning:
     """How many there are."""
     trained: tuple[Trained, ...]
     """Training data at each rate: demonstrations, controls', and other orders of the demonstrations."""
+    controls: int
+    """How many of these are controls'."""
     stops: int
     """After how many steps FT is observed besides its end."""
     after: PromptSizes
@@ -40,12 +49,19 @@ class Tuning:
         """How often tuned networks are observed."""
         return self.rates * (len(self.trained) + self.stops)
 
+    @property
+    def scored(self) -> int:
+        """How many of these observations are scored against ICL: other orders are compared with each other."""
+        return self.rates * (1 + self.controls + self.stops)
+
 
 @dataclass(frozen=True)
 class WorldWork:
     """The work in one world, which one worker does."""
 
     world: World
+    sets: int
+    """How many demonstration sets its group has, on which methods are trained together, and which are matched."""
     observations: list[Observing]
     tunings: list[Tuning]
 
@@ -67,6 +83,7 @@ def work_of(study: Study, todo: Mapping[World, Iterable[Cell]], sizes: Callable[
         sizes: of a world's demonstration set.
     """
     zsl_done: set[tuple[object, ...]] = set()
+    sets = Counter(world.group for world in todo)
     work = []
     for world, cells in todo.items():
         lengths = sizes(world)
@@ -86,8 +103,38 @@ def work_of(study: Study, todo: Mapping[World, Iterable[Cell]], sizes: Callable[
         for cell in cells:
             rates.setdefault(cell.method, []).append(cell.learning_rate)
         tunings = [
-            Tuning(name, learning_rates[0], len(learning_rates), trained, stops(name), lengths.zsl)
+            Tuning(
+                name,
+                learning_rates[0],
+                len(learning_rates),
+                trained,
+                controls=len(lengths.training) - 1,
+                stops=stops(name),
+                after=lengths.zsl,
+            )
             for name, learning_rates in rates.items()
         ]
-        work.append(WorldWork(world, observations, tunings))
+        work.append(WorldWork(world, sets[world.group], observations, tunings))
     return work
+
+
+def trained_at_a_time(study: Study, blueprint: Blueprint, tuning: Tuning, sets: int) -> int:
+    """How many fine-tunings of these demonstration sets a run trains at a time, as far as their method allows."""
+    method = study.method(tuning.method, tuning.learning_rate)
+    if why_not_by_method(method) is not None:
+        return 1
+    tokens = mean(sequence.tokens for trained in tuning.trained for sequence in trained)
+    jobs = sets_at_once(study, blueprint, tuning, sets) * len(tuning.trained)
+    return max(1, min(jobs, int(TOKENS_AT_A_TIME / tokens), jobs_that_fit(blueprint.anatomy, method)))
+
+
+def sets_at_once(study: Study, blueprint: Blueprint, tuning: Tuning, sets: int) -> int:
+    """How many of these demonstration sets are trained before any is observed: those whose tuned weights are held."""
+    return max(1, min(sets, HELD_BYTES // held_bytes(study, blueprint, tuning)))
+
+
+def held_bytes(study: Study, blueprint: Blueprint, tuning: Tuning) -> int:
+    """Bytes of tuned weights that are held of one demonstration set."""
+    subset = study.method(tuning.method, tuning.learning_rate).parameters
+    entries = sum(blueprint.trained_entries(subset).values())
+    return entries * DTYPES[study.dtype].itemsize * (len(tuning.trained) + len(study.observe_at))

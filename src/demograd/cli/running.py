@@ -1,0 +1,101 @@
+"""From what a command names to a run that has ended: its study is read with its options, announced, and run."""
+
+from functools import partial
+from typing import Any
+
+import typer
+
+from demograd import files, models, tasks
+from demograd import study as studies
+from demograd.cli.options import Many, rates_from
+from demograd.errors import LONGEST_PART, UserError, shortened
+
+LONGEST_FIRST = 200
+"""Characters of what a command says first, which may name a study or a model of any length."""
+
+
+def say_first(sentence: str) -> None:
+    """On standard error, before anything that is heavy is imported: a command that works for long says so at once."""
+    typer.echo(f"{shortened(sentence, LONGEST_FIRST)} …", err=True)
+
+
+def read_named_studies(
+    name: str, as_released: bool, changes: dict[str, Any], learning_rate: Many, overrides: Many = None
+) -> "list[studies.Study | studies.SyntheticStudy]":
+    """All studies of a group of presets, or one.
+
+    Raises:
+        UserError: see `read_named_study`; or learning rates for several studies.
+    """
+    if name not in studies.preset_groups():
+        return [read_named_study(name, as_released, changes, learning_rate, overrides)]
+    if learning_rate:
+        raise UserError(f"--learning-rate with {name}, of several studies", "one study", "Run its studies one by one")
+    return studies.read_studies(name, as_released=as_released, overrides=overrides or (), **_settings(changes))
+
+
+def read_named_study(
+    name: str, as_released: bool, changes: dict[str, Any], learning_rate: Many, overrides: Many = None
+) -> "studies.Study | studies.SyntheticStudy":
+    """A preset or a study file, with a command's options in place of its settings.
+
+    Args:
+        name: of the preset, or the file.
+        as_released: with the settings and defects of what a paper released.
+        changes: setting → value; None and [] leave it as it is.
+        learning_rate: texts as `rates_from` takes them, for the methods that run.
+        overrides: texts of `--set`.
+
+    Raises:
+        UserError: there is no such study, a setting is wrong, or a model or task has no such name.
+    """
+    read = partial(studies.read_study, name, as_released=as_released, overrides=overrides or (), **_settings(changes))
+    plan = read()
+    if isinstance(plan, studies.SyntheticStudy):
+        if learning_rate:
+            raise UserError(
+                f"--learning-rate with {name}, a synthetic study",
+                "a study of a language model",
+                "Leave it off; a study file can set training.learning_rate",
+            )
+        return plan
+    for task in plan.tasks:
+        if task not in plan.optional_tasks:
+            tasks.check_task_name(task)
+    for model in plan.models:
+        models.check_name(model)
+    rates = {method: values for method, values in plan.learning_rates.items() if method in plan.methods}
+    if learning_rate:
+        return read(learning_rates=rates | rates_from(learning_rate, list(plan.methods)))
+    return plan
+
+
+def _settings(changes: dict[str, Any]) -> dict[str, Any]:
+    return {setting: value for setting, value in changes.items() if value not in (None, [])}
+
+
+def run_with_bars(
+    plan: "studies.Study | studies.SyntheticStudy", out: str | None, workers: "studies.Workers", retry_failed: bool
+) -> "studies.Run":
+    """Run the study, with bars that say how far it is.
+
+    Raises:
+        UserError: something in the study cannot work.
+    """
+    from demograd.cli.progress import ProgressBars
+
+    to = None if out is None else files.place(out)
+    with ProgressBars() as bars:
+        return studies.run_study(plan, to, bars, workers=workers, retry_failed=retry_failed)
+
+
+def end(finished: "studies.Run") -> None:
+    """The exit code says whether something is missing that the same command would not bring."""
+    if failed := finished.failed:
+        typer.echo(
+            f"demograd: {len(failed)} of the study's parts failed; first "
+            f"{shortened(failed[0].title)}: {shortened(failed[0].error, LONGEST_PART)}. Their tracebacks are in "
+            f"the folders failures below {finished.folder.path}; --retry-failed tries them again.",
+            err=True,
+        )
+        raise typer.Exit(1)
