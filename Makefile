@@ -8,8 +8,9 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constr
 
 .PHONY: demo test test-slow check bench install clean
 
+# two processes: on a CPU each makes better use of half its cores than one of all
 demo: install
-	$(BIN)/demograd run
+	$(BIN)/demograd run --workers 2
 
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder

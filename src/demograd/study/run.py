@@ -27,8 +27,8 @@ from demograd.study.store.failures import Failure, failed_keys, failures, forget
 from demograd.study.store.folder import Computing, RunFolder
 from demograd.study.store.keys import path_safe, study_key
 from demograd.study.store.session import run_session, with_repair
-from demograd.study.unit import Batch, State, Unit, batches, forget_done, states
-from demograd.study.workers import Workers, run_jobs
+from demograd.study.unit import Batch, State, Unit, forget_done, shared_out, states
+from demograd.study.workers import Workers, get_ready, run_jobs
 from demograd.study.workers.local import refuse_in_import
 from demograd.study.workers.on_ray import check_reachable
 from demograd.study.workers.progress import Silent, Watch
@@ -182,6 +182,7 @@ def run_study(
         check_writable(out)
     watch, workers = watch or Silent(), workers or Workers()
     started = time.perf_counter()
+    get_ready(workers)
     experiment = experiment_of(study).prepared(watch.say)
     folder = _working_folder(experiment.study, out, workers)
 
@@ -221,7 +222,7 @@ def _working_folder(study: AnyStudy, out: Place | None, workers: Workers) -> Run
 
 
 def _compute(experiment: Experiment, units: list[Unit], folder: RunFolder, workers: Workers, watch: Watch) -> None:
-    """Have the workers compute all units that are to do, batch by batch."""
+    """Have the workers compute all units that are to do."""
     progress = states(units, folder)
     for sentence in _in_words(units, progress, folder):
         watch.say(sentence)
@@ -231,7 +232,9 @@ def _compute(experiment: Experiment, units: list[Unit], folder: RunFolder, worke
     watch.start(sum(map(experiment.work, left)))
     computing = Computing(experiment.study.device, workers.threads_each)
     elsewhere = replace(folder, path=folder.path.absolute(), computing=computing)  # a worker may stand elsewhere
-    jobs = (Batch(tuple(experiment.equipped(batch)), elsewhere) for batch in batches(left))
+    number = workers.number or 1  # how many work at once on a cluster is not known
+    shared = shared_out(left, number, experiment.work)
+    jobs = (Batch(tuple(experiment.equipped(job)), elsewhere) for job in shared)
     for _ in run_jobs(jobs, workers, watch):
         pass  # all that a job leaves is in the folder
 

@@ -3,7 +3,7 @@ lacks. What is done, failed or to do of a folder is what its units say.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import partial
@@ -29,6 +29,8 @@ class Unit(ABC):
 
     kind: ClassVar[str]
     """As a user reads of it: `cell`, of several with an s."""
+    is_long: ClassVar[bool] = False
+    """Whether it is work enough for a worker by itself."""
     key: str
     """Names its file, and its failure: a hash of everything that its numbers depend on, but for rounding."""
 
@@ -39,12 +41,13 @@ class Unit(ABC):
 
     @property
     def needs(self) -> "Sequence[Unit]":
-        """Units that must be done before; all of them are in its batch."""
+        """Units that must be done before; all of them are in its batch. Where they are not, it does their work."""
         return ()
 
     @property
     def batch(self) -> Hashable:
-        """Equal for units that share what is loaded for them: one worker computes these one after the other."""
+        """Equal for units that share what is loaded for them: one worker computes these one after the other, unless
+        others would have nothing to do."""
         return self.key
 
     def is_done(self, folder: RunFolder) -> bool:
@@ -106,7 +109,19 @@ class Batch:
         ]
 
 
-def batches(units: Iterable[Unit]) -> Iterator[list[Unit]]:
-    """The units, those of one batch together; they follow each other."""
-    for _, group in groupby(units, key=lambda unit: unit.batch):
-        yield list(group)
+def shared_out(units: Iterable[Unit], workers: int, work: Callable[[Unit], int]) -> list[list[Unit]]:
+    """The units in jobs, in order: those of one batch together, which follow each other.
+
+    Of fewer batches than twice the workers, one would end long after the others. There the long units of a batch are a
+    job each, and so are the others of each kind: first what others need, so that nobody waits for it; then those with
+    the most work.
+    """
+    batches = [[*group] for _, group in groupby(units, key=lambda unit: unit.batch)]
+    if workers == 1 or len(batches) >= 2 * workers:
+        return batches
+    jobs = [
+        [*job]
+        for batch in batches
+        for _, job in groupby(batch, key=lambda unit: unit.key if unit.is_long else unit.kind)
+    ]
+    return sorted(jobs, key=lambda job: (bool(job[0].needs), -sum(map(work, job))))

@@ -165,6 +165,7 @@ class FineTuning(Unit):
     observe, and score each against ICL on every set."""
 
     kind: ClassVar[str] = "fine-tuning"
+    is_long: ClassVar[bool] = True
     key: str
     study: Study = field(repr=False)
     cells: tuple[Cell, ...]

@@ -128,6 +128,14 @@ def _pool(
     return [job for at, job in lost.items() if at in blamed], [job for at, job in lost.items() if at not in blamed]
 
 
+def get_ready() -> None:
+    """Have what worker processes import imported, while this process does other things."""
+    if _context().get_start_method() == "forkserver":
+        from multiprocessing.forkserver import ensure_running  # not on every platform
+
+        ensure_running()
+
+
 def _context() -> BaseContext:
     """Where it is safe, processes are forked from one that has imported all this once, and has done nothing else."""
     if sys.platform != "linux":

@@ -94,6 +94,14 @@ class Workers:
         return torch.get_num_threads()
 
 
+def get_ready(workers: Workers) -> None:
+    """Begin with what several workers need before there is a job for them; nothing else depends on it."""
+    from demograd.study.workers import local
+
+    if workers.are_elsewhere and workers.executor != "ray":
+        local.get_ready()
+
+
 def run_jobs(jobs: Iterable[Job], workers: Workers, watch: Watch) -> Iterator[Job]:
     """The jobs, as each is done; one that was given up is not among them."""
     from demograd.study.workers import local, on_ray
