@@ -47,7 +47,7 @@ def test_a_run_that_matched_prints_its_matching_by_task_and_method_and_no_other_
     record = read_json(folder / "claims.json")
     matching = {"specific_share": 0.02, "share_ci_low": -0.01, "share_ci_high": 0.05, "identified": 0.25}
     comparison = record["claims"][0]["comparisons"][0] | {
-        "left_side": {"metric": "sim_aou", "setting": "FT", "method": "GD", "weights": "trained"},
+        "left_side": {"metric": "sim_aou", "setting": "FT", "method": "GD", "weights": "trained", "model": "tiny"},
         "place": "at ‖u_FT‖ / ‖u_ICL‖ = 1",
         "labels": "abstract",
         "matching": matching,

@@ -10,6 +10,7 @@ from tests.learn.fine_tunings import MakeModel, MakeSequences
 from torch import Tensor
 
 from demograd.learn import GradientDescent, ParameterSubset, fine_tuned
+from demograd.learn.step import laid_out_as
 from demograd.tasks.prompts import TrainingSequence
 
 Find = Callable[[Any], dict[str, Tensor]]
@@ -234,3 +235,13 @@ def test_every_demonstration_weighs_the_same_in_a_batch_however_long_it_is(
             losses.append(tuned.losses.item())
     assert losses[2] == pytest.approx((losses[0] + losses[1]) / 2, rel=1e-6)
     assert abs(losses[0] - losses[1]) > 0.01
+
+
+def test_a_gradient_in_another_order_in_memory_is_laid_out_as_its_master() -> None:
+    """Fused optimizers go through both in memory order, whatever their strides."""
+    master, gradient = torch.ones(3, 2), torch.arange(6.0).reshape(2, 3).T
+    laid_out = laid_out_as(master, gradient)
+    assert laid_out.stride() == master.stride() != gradient.stride()
+    assert torch.equal(laid_out, gradient)
+    same = torch.ones(3, 2)
+    assert laid_out_as(master, same) is same, "no copy where none is needed"

@@ -1,5 +1,7 @@
 """Facts about the checks of resolution, of the size of updates and of the number of seeds."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -42,3 +44,15 @@ def test_without_any_update_of_icl_no_size_is_known() -> None:
     check = metrics.check_update_size([torch.full((4, 2), NAN)])
     assert not check.passed and np.isnan(check.median)
     assert "not known" in check.message
+
+
+def test_the_size_of_updates_is_that_of_the_layers_that_change() -> None:
+    """The first layer is left as it is; in the second a method hardly moves anything, and that counts."""
+    hardly = torch.zeros(50, 1)
+    hardly[0] = 0.05
+    ratios = [torch.cat([torch.zeros(50, 1), torch.full((50, 1), 3.0)], dim=1)] * 2
+    assert metrics.median_size_ratio(ratios) == 3.0 and metrics.check_update_size(ratios).passed
+    moved = [torch.cat([torch.zeros(50, 1), hardly], dim=1)] * 2
+    assert metrics.median_size_ratio(moved) == 0.0 and not metrics.check_update_size(moved).passed
+    assert metrics.median_size_ratio([torch.zeros(4, 2)]) == 0.0
+    assert math.isnan(metrics.median_size_ratio([torch.full((4, 2), math.nan)]))

@@ -218,10 +218,43 @@ def test_matching_is_read_at_the_rate_nearest_in_size_where_sets_reach_no_common
     assert "the learning rate whose updates are nearest in size to ICL's" in of_gd["place"]
     matrices = pd.read_parquet(run.path / "matching.parquet")
     chosen = matrices[(matrices.metric == "sim_aou") & (matrices.method == "GD") & (matrices.setting == "FT")]
-    chosen = chosen[(chosen.learning_rate == 0.001) & chosen.step.isna()]  # ratios 0.1 and 2: their median is 1.05
+    chosen = chosen[(chosen.learning_rate == 0.001) & chosen.step.isna()]  # ratios 0.1, 2, 2
     matched = chosen[chosen.icl_seed == chosen.ft_seed].value.mean()
     assert of_gd["left"] == pytest.approx(matched, abs=1e-5)
     assert all("no common size" in comparison["reason"] for comparison in by_claim["lcgd-above-gd"])
+
+
+def test_of_the_rates_nearest_in_size_one_counts_at_which_all_was_measured(
+    finished: tuple[Study, RunFolder], tmp_path: Path
+) -> None:
+    """FT on permuted labels diverged at the nearest rate: labels are compared at the next, sets at the nearest."""
+    study, run = finished
+    folder = RunFolder(shutil.copytree(run.path, tmp_path / "run"))
+    ratios = {0.001: (0.1, 1.5), 0.01: (0.2, 4.0), 0.1: (0.3, 30.0)}
+    for cell in cells(study):
+        key = key_of_cell(study, cell, read_inputs(folder))
+        record = folder.load_cell(key)
+        size = ratios[cell.learning_rate][cell.world.seed != study.seeds[0]]
+        tensors = {"FT/update_size_ratio": torch.full_like(record.tensors["FT/update_size_ratio"], size)}
+        facts = record.facts
+        if cell.learning_rate == 0.001:
+            settings = facts["settings"]
+            diverged = settings["FT_permuted_labels"] | {"status": "diverged at step 1 (a weight)"}
+            facts = facts | {"settings": settings | {"FT_permuted_labels": diverged}}
+        folder.save_cell(key, CellRecord(record.tensors | tensors, facts))
+    by_claim = {claim["name"]: claim["comparisons"] for claim in check_claims(study, folder)["claims"]}
+    matrices = pd.read_parquet(run.path / "matching.parquet")
+    for claim, rate in (("specificity", 0.001), ("label-specificity", 0.01)):
+        [of_gd] = [
+            comparison
+            for comparison in by_claim[claim]
+            if comparison["left_side"]["metric"] == "sim_aou" and comparison["left_side"]["method"] == "GD"
+        ]
+        assert "nearest in size" in of_gd["place"]
+        own = matrices[(matrices.metric == "sim_aou") & (matrices.method == "GD") & matrices.step.isna()]
+        own = own[(own.learning_rate == rate) & (own.icl_seed == own.ft_seed)].groupby("setting").value.mean()
+        expected = own["FT"] - (own["FT_permuted_labels"] if claim == "label-specificity" else 0)
+        assert of_gd["left"] == pytest.approx(expected, abs=1e-5)
 
 
 def test_a_rate_that_wrecks_the_model_is_no_objection_to_what_is_compared_at_a_smaller_size(

@@ -14,31 +14,37 @@ from torch import Tensor
 from demograd import Observation
 from demograd.statistics import mean_over_heads
 from demograd.study import Study, make_study, run_study
-from demograd.study.language_model.equal_learning import LEARNED_MORE, NOTHING_LEARNED, learning_gates, learning_rows
+from demograd.study.language_model.equal_learning import (
+    LEARNED_MORE,
+    NOT_WITH_ALL,
+    NOTHING_LEARNED,
+    learning_rows,
+)
 from demograd.study.language_model.groups import WorldGroup, untuned_groups
 from demograd.study.store.folder import CellRecord, RunFolder
 
 STEP = 2
-Gains = Mapping[str, tuple[float, float]]
-"""Method → the gain in likelihood of each of its points: after the step, and at its end."""
+SEEDS = [*range(8)]
+Gains = Mapping[str, tuple[float | list[float], float | list[float]]]
+"""Method → the gain in likelihood of each of its points, after the step and at its end; a list: set by set."""
 
 
 @pytest.fixture(scope="module")
 def finished(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Study, RunFolder]:
-    small = {"weights": ["trained"], "seeds": [0, 1, 2], "k": 4, "queries": 6, "observe_at": [STEP]}
+    small = {"weights": ["trained"], "seeds": SEEDS, "k": 4, "queries": 6, "observe_at": [STEP]}
     study = make_study(small_settings(small_model, **small))
     return study, run_study(study, tmp_path_factory.mktemp("learning") / "run").folder
 
 
 def with_gains(finished: tuple[Study, RunFolder], gains: Gains, folder: Path) -> WorldGroup:
-    """A copy of the run in which every query of every set has gained this much."""
+    """A copy of the run in which every query of a set has gained this much."""
     study, run = finished
     copy = RunFolder(shutil.copytree(run.path, folder))
     [untuned] = untuned_groups(study, copy)
     for group in untuned.groups:
-        for key, record, zsl in zip(group.unit.cell_keys, group.records, untuned.zsl, strict=True):
+        for place, (key, record, zsl) in enumerate(zip(group.unit.cell_keys, group.records, untuned.zsl, strict=True)):
             predicted = {
-                f"{point}/label_log_probs": more_probable(zsl, gain)
+                f"{point}/label_log_probs": more_probable(zsl, gain[place] if isinstance(gain, list) else gain)
                 for point, gain in zip((f"FT@{STEP}", "FT"), gains[group.cell.method], strict=True)
             }
             copy.save_cell(key, CellRecord(record.tensors | predicted, record.facts))
@@ -97,11 +103,18 @@ def test_a_method_whose_first_point_is_beyond_has_no_score_and_bounds_no_other(
     assert set(rows.status["GD"]) == {LEARNED_MORE} and rows.value["LCGD"].notna().all()
 
 
-def test_the_gate_is_of_what_is_predicted_there(finished: tuple[Study, RunFolder], tmp_path: Path) -> None:
-    untuned = with_gains(finished, {"GD": (0.02, 0.1), "LCGD": (0.01, 0.04)}, tmp_path / "run")
-    gates = dict(learning_gates(untuned))
-    gained = {
-        method: next(change.difference for change in gate.changes if "among" in change.measure)
-        for method, gate in gates.items()
-    }
-    assert gained == pytest.approx({"GD": 0.04, "LCGD": 0.04}, abs=2e-3)
+def test_a_gain_that_may_be_chance_bounds_no_other(finished: tuple[Study, RunFolder], tmp_path: Path) -> None:
+    """GD gains with every set, and by far the most with one of them: its gate stays closed."""
+    chance = [0.001] * 7 + [0.05]
+    untuned = with_gains(finished, {"GD": (0.0005, chance), "LCGD": (0.01, 0.04)}, tmp_path / "run")
+    rows = rows_of(finished, untuned)
+    assert set(rows.status["GD"]) == {NOTHING_LEARNED}
+    assert rows.value["LCGD", "sim_aou"].iloc[0] == pytest.approx(score(untuned, "LCGD", None), abs=1e-6)
+
+
+def test_a_method_that_gains_with_all_sets_but_one_has_no_place_to_be_compared_at(
+    finished: tuple[Study, RunFolder], tmp_path: Path
+) -> None:
+    most = [0.1] * 7 + [-0.001]
+    untuned = with_gains(finished, {"GD": (-0.002, most), "LCGD": (0.01, 0.04)}, tmp_path / "run")
+    assert set(rows_of(finished, untuned).status["GD"]) == {NOT_WITH_ALL}

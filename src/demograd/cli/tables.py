@@ -64,12 +64,14 @@ def _matched(run: ReportedRun) -> list[tuple[str, ...]]:
         if comparison["left_side"]["metric"] == "sim_aou"
     ]
     several_k = len({comparison["k"] for comparison in compared}) > 1
-    return [_matching(comparison, several_k) for comparison in compared]
+    several_models = len({comparison["left_side"]["model"] for comparison in compared}) > 1
+    return [_matching(comparison, several_k, several_models) for comparison in compared]
 
 
-def _matching(comparison: dict[str, Any], several_k: bool) -> tuple[str, ...]:
+def _matching(comparison: dict[str, Any], several_k: bool, several_models: bool) -> tuple[str, ...]:
     side = comparison["left_side"]
-    about = ", ".join(filter(None, (side["method"], side["weights"], comparison["place"])))
+    model = side["model"] if several_models else ""
+    about = ", ".join(filter(None, (side["method"], side["weights"], model, comparison["place"])))
     task = task_label(comparison["task"], comparison.get("labels")) + f", k {comparison['k']}" * several_k
     matching = comparison["matching"] or {}
     share = percent(*(matching.get(name) for name in ("specific_share", "share_ci_low", "share_ci_high")))

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from demograd.learn.job_projections import JobProjection
 from demograd.learn.method import Method
+from demograd.learn.step import laid_out_as
 from demograd.models import Anatomy, ParameterSlice
 
 
@@ -51,7 +52,7 @@ class JobLayer:
         for job, scale in zip(jobs, scales, strict=True):
             for master, parameter in zip(self._masters[job], self.parameters, strict=True):
                 gradient = parameter.gradient(job)
-                master.grad = gradient if scale == 1 else gradient * scale
+                master.grad = laid_out_as(master, gradient if scale == 1 else gradient * scale)
         self._optimizer.step()
         self._optimizer.zero_grad()
         for parameter in self.parameters:

@@ -210,11 +210,16 @@ def apply_gradients(
 ) -> None:
     """Step the masters along the gradients times `scale`, and round them into the network."""
     for trained, gradient in zip(layer.trained, gradients, strict=True):
-        trained.master.grad = gradient if scale == 1 else gradient * scale
+        trained.master.grad = laid_out_as(trained.master, gradient if scale == 1 else gradient * scale)
     optimizer.step()
     optimizer.zero_grad()
     for trained in layer.trained:
         trained.write()
+
+
+def laid_out_as(master: Tensor, gradient: Tensor) -> Tensor:
+    """The gradient with its entries in memory as the master's are: fused optimizers take both in that order."""
+    return gradient if gradient.stride() == master.stride() else torch.empty_like(master).copy_(gradient)
 
 
 def check_weights(layers: list[TrainedLayer], step: int) -> None:

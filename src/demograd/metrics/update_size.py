@@ -40,6 +40,7 @@ def update_size_ratio(zsl: Observation, icl: Observation, ft: Observation) -> Fl
 def median_size_ratio(ratios: Sequence[Float[Tensor, "queries layers"]]) -> float:
     """The median of `update_size_ratio` over demonstration sets, queries and the layers that FT changes: a method may
     leave the first layers as they are, bit for bit. Zero if it changes none; NaN (missing) where all are missing."""
-    values = torch.cat([ratio.double().flatten() for ratio in ratios])
-    changed = values[values > 0]
-    return (changed if len(changed) else values).nanquantile(0.5).item() if values.numel() else torch.nan
+    values = torch.cat([ratio.double() for ratio in ratios])
+    is_changed = ((values != 0) & ~values.isnan()).any(dim=0)
+    changed = values[:, is_changed] if is_changed.any() else values
+    return changed.flatten().nanquantile(0.5).item() if values.numel() else torch.nan

@@ -112,12 +112,13 @@ class Batch:
 def shared_out(units: Iterable[Unit], workers: int, work: Callable[[Unit], int]) -> list[list[Unit]]:
     """The units in jobs, in order: those of one batch together, which follow each other.
 
-    Of fewer batches than twice the workers, one would end long after the others. There the long units of a batch are a
-    job each, and so are the others of each kind: first what others need, so that nobody waits for it; then those with
-    the most work.
+    Where there are fewer batches with long units than twice the workers, one would end long after the others. There the
+    long units of a batch are a job each, and so are the others of each kind: first what others need, then those with
+    the most work. Who begins with a unit while what it needs is still computed by another waits for that, or does it.
     """
     batches = [[*group] for _, group in groupby(units, key=lambda unit: unit.batch)]
-    if workers == 1 or len(batches) >= 2 * workers:
+    n_long = sum(any(unit.is_long for unit in batch) for batch in batches)
+    if workers == 1 or not n_long or n_long >= 2 * workers:
         return batches
     jobs = [
         [*job]

@@ -33,6 +33,21 @@ class Writes:
 
 
 @dataclass(frozen=True)
+class Listens:
+    """A job that writes which signals its worker does not hear."""
+
+    file: Path
+
+    def run(self, watch: Watch) -> None:
+        self.file.write_text(
+            " ".join(sorted(signal.Signals(s).name for s in signal.pthread_sigmask(signal.SIG_BLOCK, [])))
+        )
+
+    def give_up(self, why: str, watch: Watch) -> bool:
+        raise AssertionError("it was not its fault")
+
+
+@dataclass(frozen=True)
 class Quotes:
     """A job that fails with an error that quotes the environment of its worker."""
 

@@ -1,6 +1,9 @@
 """Facts about several processes: all work, none takes another with it, and none outlives the run."""
 
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +52,29 @@ def test_jobs_are_shared_out_and_every_worker_is_heard(tmp_path: Path) -> None:
     written = [file.read_text().split() for file in files]
     assert len({pid for pid, _ in written}) == 2 and {threads for _, threads in written} == {"3"}
     assert watch.workers == {pid for pid, _ in written} and watch.counted.count(2) == 4
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="threads have no signal masks here")
+@pytest.mark.parametrize("early", [False, True])
+def test_ctrl_c_is_not_for_workers_whenever_what_they_come_from_was_started(early: bool, tmp_path: Path) -> None:
+    """In a process of its own: this one may have started it long ago."""
+    code = f"""
+from pathlib import Path
+from tests.study.workers.jobs import Listens
+from demograd.study.workers import Workers, get_ready, run_jobs
+from demograd.study.workers.progress import Silent
+
+if __name__ == "__main__":
+    workers = Workers(number=2, threads=1)
+    if {early}:
+        get_ready(workers)
+    list(run_jobs([Listens(Path("{tmp_path / "signals"}"))], workers, Silent()))
+"""
+    script = tmp_path / "script.py"
+    script.write_text(code)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path.cwd()), *sys.path])}
+    subprocess.run([sys.executable, str(script)], check=True, env=environment)
+    assert (tmp_path / "signals").read_text() == "SIGINT"
 
 
 def test_a_worker_that_is_killed_takes_no_other_job_with_it(tmp_path: Path) -> None:

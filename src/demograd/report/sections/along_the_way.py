@@ -10,7 +10,7 @@ from demograd.metrics import METRICS
 from demograd.report.captions import interval_note_of_points
 from demograd.report.charts.drawing import keys
 from demograd.report.charts.lines import Axis, line_chart
-from demograd.report.run import Check, ReportedRun
+from demograd.report.run import ReportedRun
 from demograd.report.scores import LEADING, Scores
 from demograd.report.section import (
     NOTHING,
@@ -36,12 +36,11 @@ _LEAD = (
     "After some of its steps fine-tuning was looked at as it is at the end: what it has learned by then, and how alike "
     "ICL it is. Step 0 is ZSL, and a level dashed line is what ICL has learned."
 )
-_EQUAL = "Where all methods have learned equally much"
+_EQUAL = "Where the methods that learn have learned equally much"
 _EQUAL_NOTE = (
     "Read along each method’s steps, or between its learning rates, where the gain in likelihood among the label words "
-    "over ZSL is the largest that all methods reach with every demonstration set."
+    "over ZSL is the largest that all methods that learn reach with every demonstration set."
 )
-NOT_LEARNED = "not shown to have learned anything"
 _STEP = Axis("step", whole=True)
 SPECIFICITY, MISMATCHED = "specificity", ", mismatched"
 LEVEL = "#5b6770"
@@ -64,7 +63,7 @@ def along_the_way_section(run: ReportedRun) -> Section | None:
             title = ", ".join(filter(None, (world, weights.removeprefix("ICL").removeprefix(", "))))
             parts += _figure(run, rows, members, last, title)
     lead = _LEAD if parts else ""
-    parts += _at_equal_learning(run)
+    parts += _at_equal_learning(run.results)
     return Section(tuple(parts), lead) if parts else None
 
 
@@ -167,9 +166,8 @@ def _legend(labels: Sequence[str]) -> list[Key]:
     return [*methods, *mismatched, Key("ICL", LEVEL, "8 4", 1.5)]
 
 
-def _at_equal_learning(run: ReportedRun) -> list[Table]:
-    """Score, specificity and size of the update of every method where all have learned equally much."""
-    results = run.results
+def _at_equal_learning(results: pd.DataFrame) -> list[Table]:
+    """Score, specificity and size of the update of every method where those that learn have learned equally much."""
     whole = results[["seed", "layer", "head"]].isna().all(axis=1) & (results["selection"] == "all")
     rows = results[whole & (results["reading"] == Reading.AT_EQUAL_LEARNING)].to_dict("records")
     read = {(variant(row), row["metric"], pd.notna(row["versus"])): row for row in rows}
@@ -187,17 +185,9 @@ def _at_equal_learning(run: ReportedRun) -> list[Table]:
         present = [read.get((owner, *name)) for name in names]
         entries = tuple(NOTHING if row is None else entry(number_of(row)) for row in present)
         gained = next((row["at"] for row in present if row is not None and pd.notna(row["at"])), None)
-        under = [f"likelihood among the label words {signed(gained)}"] if gained is not None else []
-        under += [NOT_LEARNED for check in run.validity if _is_gate_of(check, owner) and not check.passed]
+        under = (f"likelihood among the label words {signed(gained)}",) if gained is not None else ()
         rivals = [rival for rival in owners if rival.method == owner.method]
         words = (*row_words(owner, rivals), *under)
         lines.append((worlds[owner], TableRow(owner.method or "", entries, owner.weights, words)))
     heads = (Head(METRICS[metric].title, "specificity" * is_specificity) for metric, is_specificity in names)
     return [Table((Head("method, weights"), *heads), grouped(lines), _EQUAL, _EQUAL_NOTE)]
-
-
-def _is_gate_of(check: Check, owner: Variant) -> bool:
-    """Whether a validity check says if a method has learned anything at equal learning."""
-    about = (check.model, check.weights, check.task, check.labels, check.k, check.initialisation or None)
-    variant_of = (owner.model, owner.weights, owner.task, owner.labels, owner.k, owner.initialisation or None)
-    return about == variant_of and (check.check, check.method) == ("fine_tuning", f"{owner.method}, at equal learning")

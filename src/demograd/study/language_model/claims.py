@@ -191,8 +191,7 @@ def _comparison(
     one_rate_each = len(curves) == 2 and curves[0] != curves[1] and all(len(curve) == 1 for curve in curves)
     several = any(len(curve) > 1 for curve in curves)
     at = common_size(curves) if several and not objection else None  # there is no size where a side has no numbers
-    if is_of_matching and at is not None and at != at:
-        nearest = [nearest_in_size(curves[0])]
+    if is_of_matching and at is not None and at != at and (nearest := _nearest(same_world, curves[0], sides)):
         curves, of_sides, at = [nearest, nearest], [nearest, nearest], None
         place = f", {_NEAREST}"
     else:
@@ -225,6 +224,19 @@ def _comparison(
     objection = test.reason if differences.isinf().any() else objection_on(sides, scores)
     counts = differences.numel() - n_missing, n_missing
     return ClaimComparison(*about, *means, test, *counts, one_rate_each, objection, labels, initialisation)
+
+
+def _nearest(
+    same_world: Sequence[WorldGroup], curve: list[CellGroup], sides: Sequence[Side | float]
+) -> list[CellGroup]:
+    """The cells of a method at the rate whose updates are nearest in size to ICL's, of those at which both sides have
+    scores; empty: there is none."""
+    measured = [
+        group
+        for group in curve
+        if all(isinstance(side, dict) and side_scores(same_world, side, [group], None) for side in sides)
+    ]
+    return [nearest_in_size(measured)] if measured else []
 
 
 _NEAREST = "at the learning rate whose updates are nearest in size to ICL's, for the sets reach no common size"

@@ -2,14 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import product
+from itertools import product, takewhile
 from math import log
 
 import torch
 from torch import Tensor
 
-from demograd.metrics import LearningCheck, check_fine_tuning, normalised_label_log_likelihood
-from demograd.observe import Observation
+from demograd.metrics import check_fine_tuning, normalised_label_log_likelihood
 from demograd.statistics import at_equal_size, mean_over_heads
 from demograd.study.language_model.curves import COMPARED, curves_of
 from demograd.study.language_model.groups import CellGroup, WorldGroup
@@ -20,7 +19,8 @@ from demograd.study.rows import similarity
 from demograd.study.spec.methods import options_json
 from demograd.words import Control, Reading, Row, Setting
 
-NOTHING_LEARNED = "it learned nothing that could be compared"
+NOTHING_LEARNED = "fine-tuning learned nothing here"
+NOT_WITH_ALL = "with a demonstration set it did not make the gold label more probable"
 LEARNED_MORE = "it has learned more than this by its first step that was observed"
 
 
@@ -29,8 +29,8 @@ def learning_rows(study: Study, untuned: WorldGroup) -> Iterator[Row]:
     probable among the label words, by the most that they all reach with every demonstration set: along the steps after
     which FT was observed, or between learning rates.
 
-    A method of which only one point was observed has no curve, and is left out; one that learned nothing bounds no
-    other.
+    A method learns if its gate is open at its end, at one of its rates at least; one that does not bounds no other. A
+    method of which only one point was observed has no curve, and is left out.
     """
     for way, metric in product(learning_ways(untuned), (*COMPARED, "update_size_ratio")):
         cell = way.points[0].group.cell
@@ -55,14 +55,6 @@ def learning_rows(study: Study, untuned: WorldGroup) -> Iterator[Row]:
         if columns is not None:
             of_sets = replace(score, versus=Control.OTHER_SETS)
             yield specificity_row(of_sets, columns.transpose(0, 1), study.specificity_margin)
-
-
-def learning_gates(untuned: WorldGroup) -> Iterator[tuple[str, LearningCheck]]:
-    """Whether each method, by name, has learned anything where it is compared at equal learning: by its predictions,
-    read there as its scores are."""
-    for way in learning_ways(untuned):
-        if not way.objection:
-            yield way.points[0].group.cell.method, check_fine_tuning(untuned.zsl, way.predicted())
 
 
 @dataclass(frozen=True)
@@ -102,48 +94,42 @@ class LearningWay:
         if len(present) < len(scores):
             return None
         stacked = [torch.stack([mean_over_heads(of_set.double()) for of_set in score]) for score in present]
-        return self._read(torch.stack(stacked))
-
-    def predicted(self) -> list[Observation]:
-        """ZSL's observation of each set with the label scores of FT, read where learning is equal."""
-        zsl = self.points[0].group.untuned.zsl
-        log_probs = torch.stack(
-            [
-                torch.stack([of_set.label_log_probs for of_set in point.group.predicted(Setting.FT, point.step)])
-                for point in self.points
-            ]
-        )
-        return [
-            replace(observation, label_log_probs=of_set.to(observation.label_log_probs.dtype))
-            for observation, of_set in zip(zsl, self._read(log_probs), strict=True)
-        ]
-
-    def _read(self, scores: Tensor) -> Tensor:
         assert self.at is not None, "there is nothing to read at"
-        return at_equal_size(self.learned, scores, self.at)
+        return at_equal_size(self.learned, torch.stack(stacked), self.at)
 
 
 def learning_ways(untuned: WorldGroup) -> list[LearningWay]:
     """Every method with two points or more, and where on its way learning is equal to the others'."""
-    all_points = [points for curve in curves_of(untuned) if len(points := _points(curve)) > 1]
-    ways = [LearningWay(points, torch.stack([_times_as_probable(point) for point in points])) for points in all_points]
-    at = min((way.most for way in ways if way.most > 1), default=None)
+    ways = []
+    for curve in curves_of(untuned):
+        if len(points := _points(curve)) > 1:
+            learned = torch.stack([_times_as_probable(point) for point in points])
+            ways.append(LearningWay(points, learned, objection=_why_no_learning(curve)))
+    ways = [way if way.objection or way.most > 1 else replace(way, objection=NOT_WITH_ALL) for way in ways]
+    at = min((way.most for way in ways if not way.objection), default=None)
+    return [_compared_at(way, at) for way in ways]
 
-    def objection(way: LearningWay) -> str:
-        if at is None or not way.most > 1:
-            return NOTHING_LEARNED
-        return LEARNED_MORE if way.least > at else ""
 
-    return [replace(way, at=at, objection=objection(way)) for way in ways]
+def _compared_at(way: LearningWay, at: float | None) -> LearningWay:
+    begins_beyond = not way.objection and at is not None and way.least > at
+    return replace(way, at=at, objection=LEARNED_MORE if begins_beyond else way.objection)
+
+
+def _why_no_learning(curve: Sequence[CellGroup]) -> str:
+    """Empty where the gate of FT is open at the end of its steps, at one rate at least."""
+    ok = [group for group in curve if set(group.status(Setting.FT)) == {"ok"}]
+    opens = any(check_fine_tuning(group.untuned.zsl, group.predicted(Setting.FT)).passed for group in ok)
+    return "" if opens else NOTHING_LEARNED
 
 
 def _points(curve: Sequence[CellGroup]) -> list[Point]:
-    """A method's steps at the only rate, else the ends of its rates; without those at which FT on a set diverged."""
+    """A method's steps at the only rate, else the ends of its rates; up to where FT on a set diverged: what comes after
+    is another regime."""
     if len(curve) == 1:
         points = [Point(curve[0], step) for step in (*curve[0].steps, None)]
     else:
         points = [Point(group, None) for group in curve]
-    return [point for point in points if set(point.group.status(Setting.FT, point.step)) == {"ok"}]
+    return [*takewhile(lambda point: set(point.group.status(Setting.FT, point.step)) == {"ok"}, points)]
 
 
 def _times_as_probable(point: Point) -> Tensor:

@@ -14,6 +14,7 @@ from demograd.metrics import METRICS
 from demograd.statistics import (
     Interval,
     MatchingTest,
+    Ratio,
     double_difference,
     match,
     match_layers,
@@ -93,15 +94,22 @@ def _rows_of_test(score: Row, test: MatchingTest) -> Iterator[Row]:
 def _beside(study: Study, group: CellGroup, score: Row, values: Tensor, test: MatchingTest) -> Iterator[Row]:
     """The share of the ceiling, and what depends on the labels alone."""
     metric = str(score.metric)
-    ceiling = ceiling_of(group.untuned, metric, study.specificity_margin)
+    ceiling = group.untuned.matrix(Setting.ICL_REORDERED, metric)
     if ceiling is not None:
-        share, of_ceiling = share_of(test, ceiling), replace(score, reading=Reading.SHARE_OF_CEILING)
+        share, of_ceiling = _share_of_ceiling(values, ceiling), replace(score, reading=Reading.SHARE_OF_CEILING)
         yield of_ceiling | _counted(test) | _valued(share.value, share.interval, of_ceiling)
     has_labels = Control.PERMUTED_LABELS in study.controls
     flipped = matrix_of(group, metric, Setting.FT_PERMUTED_LABELS) if has_labels else None
     if flipped is not None:
         of_labels = replace(score, reading=Reading.DOUBLE_DIFFERENCE)
         yield of_labels | _specificity(of_labels, double_difference(values, flipped))
+
+
+def _share_of_ceiling(values: Tensor, ceiling: Tensor) -> Ratio:
+    """Over the queries and layers at which both matrices are whole: a method may leave layers as they are."""
+    is_missing = (values.isnan() | ceiling.isnan()).any(dim=0).any(dim=0)
+    of_both = (torch.where(is_missing & ~scores.isinf(), torch.nan, scores) for scores in (values, ceiling))
+    return share_of(*map(match, of_both))
 
 
 def ceiling_rows(study: Study, untuned: WorldGroup) -> Iterator[Row]:

@@ -108,15 +108,15 @@ def _around(curve: list[CellGroup], at: float) -> list[CellGroup]:
     return [group for place, group in enumerate(curve) if place in read_from]
 
 
-def nearest_in_size(curve: list[CellGroup], at: float = 1.0) -> CellGroup:
-    """The cells of a method at the rate whose updates are nearest in size to `at`."""
-    return min(curve, key=lambda group: _distance(group, at))
+def nearest_in_size(curve: list[CellGroup]) -> CellGroup:
+    """The cells of a method at the rate whose updates are nearest in size to ICL's."""
+    return min(curve, key=_distance)
 
 
-def _distance(group: CellGroup, at: float) -> float:
-    """How far the size of its updates is from `at`, as the logarithm of their ratio; infinite where FT diverged."""
-    size = size_curve([group]).nanmedian().item()
-    return abs(log(size / at)) if 0 < size < inf else inf
+def _distance(group: CellGroup) -> float:
+    """How far the size of its updates is from ICL's, as a logarithm; infinite where FT diverged."""
+    size = size_curve([group]).double().nanquantile(0.5).item()
+    return abs(log(size)) if 0 < size < inf else inf
 
 
 def unresolved(sides: Sequence[Side | float], scores: Sequence[Scores | float | None]) -> str:

@@ -12,7 +12,6 @@ from demograd.metrics import (
     check_seeds,
     check_update_size,
 )
-from demograd.study.language_model.equal_learning import learning_gates
 from demograd.study.language_model.groups import CellGroup, WorldGroup, untuned_groups
 from demograd.study.language_model.measures import metrics_of_fine_tuning
 from demograd.study.language_model.spec import Study
@@ -40,8 +39,6 @@ def check_validity(study: Study, folder: RunFolder) -> list[dict[str, Any]]:
         rows += [{**about, **row} for row in _of_observations(untuned)]
         for group in untuned.groups:
             rows += [{**about, **row} for row in _of_updates(study, group)]
-        for method, learned in learning_gates(untuned):
-            rows.append({**about, "check": "fine_tuning", "method": at_equal_learning(method), **_gate(learned)})
     folder.write_json("validity.json", rows)
     return rows
 
@@ -65,11 +62,6 @@ def _weights(row: dict[str, Any]) -> str:
 def cell_label(method: str, learning_rate: float) -> str:
     """`GD 0.001`: how validity checks name a method at one rate."""
     return f"{method} {learning_rate:g}"
-
-
-def at_equal_learning(method: str) -> str:
-    """`GD, at equal learning`: how validity checks name a method where all have learned equally much."""
-    return f"{method}, at equal learning"
 
 
 def _of_observations(untuned: WorldGroup) -> list[dict[str, Any]]:

@@ -10,8 +10,9 @@ import sys
 from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from itertools import chain, count
-from multiprocessing import active_children, current_process, get_context
+from multiprocessing import active_children, current_process, get_context, resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
@@ -133,7 +134,9 @@ def get_ready() -> None:
     if _context().get_start_method() == "forkserver":
         from multiprocessing.forkserver import ensure_running  # not on every platform
 
-        ensure_running()
+        resource_tracker.ensure_running()  # which lets Ctrl-C through, so it comes before
+        with _without_ctrl_c():
+            ensure_running()
 
 
 def _context() -> BaseContext:
@@ -146,15 +149,23 @@ def _context() -> BaseContext:
 
 
 def _submitted(pool: ProcessPoolExecutor, at: int, job: Job) -> "Future[None]":
-    """A new process inherits that Ctrl-C is not for it: this process hears it, and ends the others.
+    with _without_ctrl_c():
+        return pool.submit(_run, at, job)
+
+
+@contextmanager
+def _without_ctrl_c() -> Iterator[None]:
+    """A process that is started inside this block inherits that Ctrl-C is not for it: this process hears it, and ends
+    the others.
 
     Where threads have no signal masks (Windows), the others hear it too.
     """
     if not hasattr(signal, "pthread_sigmask"):
-        return pool.submit(_run, at, job)
+        yield
+        return
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        return pool.submit(_run, at, job)
+        yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
