@@ -56,7 +56,7 @@ FILE = [
         (["run", "--dtype", "float8"], ["dtype", "float32"]),
         (["run", "--device", "cuda:99"], ["cuda:99", "--device auto"]),
         (["run", "--learning-rate", "fast"], ["fast", "GD=0.001"]),
-        (["run", "--learning-rate", "XGD=0.1"], ["XGD", "GD, LCGD"]),
+        (["run", "--learning-rate", "XGD=0.1"], ["XGD", "LCGD, GD"]),
         (["run", "--seeds", "0"], ["--seeds 0", "at least one"]),
         (["run", "--seeds", "9999999999"], ["--seeds 9999999999", "at most 10,000"]),
         (["run", "--seeds", "99999999999999999999,"], ["seeds = 99999999999999999999", "less than 4294967296"]),

@@ -207,7 +207,7 @@ def test_where_rotary_queries_cannot_be_put_elsewhere_the_implicit_update_is_mis
     small_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No known architecture is rotary and cannot be packed: the test declares one unpackable."""
-    for module in ("cell", "experiment"):
+    for module in ("observing", "experiment"):
         monkeypatch.setattr(f"demograd.study.language_model.{module}.way_at_length", lambda model, prompts: "unpacked")
     table = ran(small_model, tmp_path / "out", measures=["implicit_update"], seeds=[0], queries=4)
     of_ft = table[(table.setting == "FT") & table.seed.isna() & table.layer.isna()].set_index("metric")

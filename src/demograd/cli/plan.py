@@ -55,5 +55,6 @@ def _lines(plan: Plan) -> list[tuple[str, str]]:
 def _note(plan: Plan, workers: int) -> str:
     if workers == 1:
         return ""
-    idle = f"; at most {len(plan.jobs)} have work" if workers > len(plan.jobs) else ""
+    n_jobs = len(plan.jobs(workers))
+    idle = f"; at most {n_jobs} have work" if workers > n_jobs else ""
     return f" ({plan.seconds(1) / plan.seconds(workers):.1f} times as fast, if each has what this process has{idle})"

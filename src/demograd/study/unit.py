@@ -117,8 +117,7 @@ def shared_out(units: Iterable[Unit], workers: int, work: Callable[[Unit], int])
     the most work. Who begins with a unit while what it needs is still computed by another waits for that, or does it.
     """
     batches = [[*group] for _, group in groupby(units, key=lambda unit: unit.batch)]
-    n_long = sum(any(unit.is_long for unit in batch) for batch in batches)
-    if workers == 1 or not n_long or n_long >= 2 * workers:
+    if not are_few(sum(any(unit.is_long for unit in batch) for batch in batches), workers):
         return batches
     jobs = [
         [*job]
@@ -126,3 +125,8 @@ def shared_out(units: Iterable[Unit], workers: int, work: Callable[[Unit], int])
         for _, job in groupby(batch, key=lambda unit: unit.key if unit.is_long else unit.kind)
     ]
     return sorted(jobs, key=lambda job: (bool(job[0].needs), -sum(map(work, job))))
+
+
+def are_few(n_batches: int, workers: int) -> bool:
+    """Whether so many batches with long units are too few to give each worker whole ones."""
+    return workers > 1 and 0 < n_batches < 2 * workers

@@ -53,7 +53,11 @@ def test_a_plan_needs_no_weights_and_counts_every_cell(no_weights: Path) -> None
     # of each network one ZSL for all three seeds; ICL: one for each seed
     assert sum(len(work.observations) for work in plan.work) == 2 * (1 + 3)
     assert sum(tuning.observations for work in plan.work for tuning in work.tunings) == 12 * 2  # FT and a control
-    assert len(plan.networks) == len(plan.jobs) == 2, "a worker takes all demonstration sets of a matrix"
+    assert len(plan.networks) == len(plan.jobs(1)) == 2, "a worker takes all demonstration sets of a matrix"
+    shared = plan.jobs(2)  # what no method matters for, and each of two methods, of both networks
+    assert len(shared) == 2 * (1 + 2) and [job.network for job in shared[:2]] == list(plan.networks)
+    assert sum(job.seconds for job in shared) == pytest.approx(sum(job.seconds for job in plan.jobs(1)))
+    assert [job.seconds for job in shared[2:]] == sorted((job.seconds for job in shared[2:]), reverse=True)
     assert plan.flops.backward > 0 and plan.memory > plan.blueprints[str(no_weights)].parameters * 4
 
 
@@ -71,7 +75,7 @@ def test_labels_initialisations_and_steps_on_the_way_are_counted(no_weights: Pat
     which FT is to be observed come before its end, which is after the third."""
     axes = {"labels": ["gold", "abstract", "random"], "initialisations": [0, 1], "observe_at": [1, 2, 3, 4]}
     plan = plan_study(make_study(small_settings(no_weights, queries=4, methods=["GD"], **axes)))
-    assert plan.cells == 3 * 3 * 3 and len(plan.networks) == 3 and len(plan.jobs) == 3 * 3
+    assert plan.cells == 3 * 3 * 3 and len(plan.networks) == 3 and len(plan.jobs(1)) == 3 * 3
     assert sum(len(work.observations) for work in plan.work) == 3 * (2 + 3 * 3)
     assert sum(tuning.observations for work in plan.work for tuning in work.tunings) == 27 * (2 + 2)
 
@@ -220,7 +224,7 @@ def test_a_study_of_networks_alone_is_planned_as_what_it_does(
     assert plan.loading((str(no_weights), Weights.TRAINED, 0)) == reading
     assert plan.loading((str(no_weights), Weights.NO_TRAINING, 0)) > reading
     # four matrices, two of them for keys and values of half the heads, in two layers; six times gone through
-    assert [job.seconds for job in plan.jobs] == [pytest.approx(2 * 3 * 32 * 32 * 4 * 6 / 2e9)] * 2
+    assert [job.seconds for job in plan.jobs(1)] == [pytest.approx(2 * 3 * 32 * 32 * 4 * 6 / 2e9)] * 2
 
 
 def test_a_study_of_checkpoints_observes_each_and_measures_it(no_weights: Path, tmp_path: Path) -> None:
@@ -235,8 +239,8 @@ def test_a_study_of_checkpoints_observes_each_and_measures_it(no_weights: Path, 
     assert [len(work.observations) for work in plan.work] == [2, 1, 2, 1]  # one ZSL for each checkpoint
     assert plan.flops.forward > 0 == plan.flops.backward
     # each checkpoint is held against the last before its worlds are observed
-    assert [job.network[0] for job in plan.jobs] == [str(no_weights)] * 2 + [str(other)] * 2
-    assert plan.seconds() > sum(job.seconds for job in plan.jobs) > 0
+    assert [job.network[0] for job in plan.jobs(1)] == [str(no_weights)] * 2 + [str(other)] * 2
+    assert plan.seconds() > sum(job.seconds for job in plan.jobs(1)) > 0
     assert plan.memory > 2 * 4 * plan.blueprints[str(other)].parameters
 
 

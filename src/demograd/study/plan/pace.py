@@ -40,7 +40,7 @@ class Pace:
             for observation in work.observations
         )
         fine_tuning, tuned = 0.0, 0.0
-        scored = int("reordering" in study.measures)  # in FT's place
+        scored = int("reordering" in study.measures and bool(work.observations))  # in FT's place
         for tuning in work.tunings:
             method = study.method(tuning.method, tuning.learning_rate)
             trained = sum(training(blueprint, sequences, method).total for sequences in tuning.trained)

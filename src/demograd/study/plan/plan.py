@@ -29,6 +29,7 @@ from demograd.study.plan.timing import Sample, pace_here, sample_of
 from demograd.study.plan.work import WorldWork, held_bytes, sets_at_once, trained_at_a_time, work_of
 from demograd.study.rows import similarity
 from demograd.study.spec.learning_rates import resolved
+from demograd.study.unit import are_few
 from demograd.words import Row
 
 MASTER = 4
@@ -37,7 +38,7 @@ MASTER = 4
 
 @dataclass(frozen=True)
 class PlannedJob:
-    """The work in worlds that share a matrix, or a measure of a network alone."""
+    """The work in worlds that share a matrix, a part of it, or a measure of a network alone."""
 
     network: Network
     seconds: float
@@ -85,23 +86,32 @@ class Plan:
                 whole += observing(blueprint, tuning.after).times(tuning.observations)
         return whole
 
-    @cached_property
-    def jobs(self) -> list[PlannedJob]:
-        """Every network's measures and the work of every group of worlds, in the order in which they are handed
-        out."""
-        of_network: dict[Network, list[PlannedJob]] = {
+    def jobs(self, workers: int) -> list[PlannedJob]:
+        """Every network's measures and the work of every group of worlds, in the order in which they are handed out to
+        so many workers; of few groups, the longest methods first (`unit.shared_out`)."""
+        alone = {
             network: [
                 PlannedJob(network, measuring_seconds(self.study, self.blueprints[network[0]], measure))
                 for measure in self.measured
             ]
             for network in self.networks
         }
-        for _, group in groupby(self.work, key=lambda world_work: world_work.world.group):
-            works = list(group)
-            network = works[0].network
-            seconds = sum(sum(self._parts_of(world_work).values()) for world_work in works)
-            of_network[network].append(PlannedJob(network, seconds))
-        return [job for jobs in of_network.values() for job in jobs]
+        groups = [[*group] for _, group in groupby(self.work, key=lambda world_work: world_work.world.group)]
+        if not are_few(sum(bool(works[0].tunings) for works in groups), workers):
+            for works in groups:
+                alone[works[0].network].append(self._job_of(works))
+            return [job for jobs in alone.values() for job in jobs]
+        untuned = [self._job_of([replace(work, tunings=[]) for work in works]) for works in groups]
+        tuned = [
+            self._job_of([replace(work, observations=[], tunings=[work.tunings[place]]) for work in works])
+            for works in groups
+            for place in range(len(works[0].tunings))
+        ]
+        measured = [job for jobs in alone.values() for job in jobs]
+        return [*measured, *untuned, *sorted(tuned, key=lambda job: -job.seconds)]
+
+    def _job_of(self, works: Sequence[WorldWork]) -> PlannedJob:
+        return PlannedJob(works[0].network, sum(sum(self._parts_of(work).values()) for work in works))
 
     @property
     def parts(self) -> dict[str, float]:
@@ -146,7 +156,7 @@ class Plan:
 
     def seconds(self, workers: int = 1) -> float:
         """From the start to the table, on workers that are each as fast as this process."""
-        return makespan(self.jobs, workers, self.loading) + self.starting + self.table
+        return makespan(self.jobs(workers), workers, self.loading) + self.starting + self.table
 
 
 def plan_study(study: Study, say: Callable[[str], None] = lambda sentence: None) -> Plan:

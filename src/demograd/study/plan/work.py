@@ -57,7 +57,7 @@ class Tuning:
 
 @dataclass(frozen=True)
 class WorldWork:
-    """The work in one world, which one worker does."""
+    """The work in one world."""
 
     world: World
     sets: int
