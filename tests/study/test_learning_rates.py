@@ -83,10 +83,15 @@ def table(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("task", "labels", "rate", "source"),
     [
-        ("trec", "gold", 0.1, "trec from k = 16, prompts beginning with <s>"),
-        ("trec", "abstract", 0.01, "trec with abstract labels from k = 32, prompts beginning with <s>"),
+        ("trec", "gold", 0.1, "trec from k = 16, 1 demonstration set, prompts beginning with <s>"),
+        (
+            "trec",
+            "abstract",
+            0.01,
+            "trec with abstract labels from k = 32, 1 demonstration set, prompts",
+        ),
         ("sst2", "abstract", 0.001, "from with gold labels, for abstract ones were not swept, k = 16"),
-        ("mr", "gold", 0.01, "mr from the mean over sst2, trec, for it was not swept, k = 16"),
+        ("mr", "gold", 0.01, "mr from the mean over sst2, trec, for it was not swept, k = 16, 2 demonstration sets"),
         ("mr", "abstract", 0.01, "from the mean over trec, for it was not swept, k = 32"),
         ("mr", "random", 0.01, "sst2, trec with gold labels, for random ones were not swept, nor was the task, k = 16"),
         ("trec=my.jsonl", "gold", 0.1, "trec=my.jsonl from k = 16"),
