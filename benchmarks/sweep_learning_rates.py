@@ -3,9 +3,10 @@
     python benchmarks/sweep_learning_rates.py [--tasks sst2 mr …] [--methods GD Adam …] [--labels gold abstract] …
 
 Queries are a task's tuning queries, which no result uses, and the demonstration sets have seeds that no preset uses
-(1000 and on). A grid is not named but searched: from one rate, by factors of about 3, up or down until the median size
-ratio passes 1, so the rate with ratio 1 lies between two that were run; that gap is halved once, and twice where FT
-diverges before its update is as large as ICL's. Rows are added to the table as they come, and what is there is not run
+(1000 and on). A grid is not named but searched: from the two rates beside the one that the table has for what is
+nearest, by factors of about 3, up or down until the median size ratio passes 1, so the rate with ratio 1 lies between
+two that were run; that gap is halved once, and twice where FT diverges before its update is as large as ICL's. The sets
+of a task, and their rates, are trained together. Rows are added to the table as they come, and what is there is not run
 again: kill it and go on.
 
 What a row means, and the rule that reads them, is in `demograd.study.spec.learning_rates`.
@@ -13,36 +14,26 @@ What a row means, and the rule that reads them, is in `demograd.study.spec.learn
 
 import argparse
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+import time
+from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
 
-from demograd import (
-    Diverged,
-    Model,
-    Observation,
-    Task,
-    TrainingSequence,
-    fine_tuned,
-    load_model,
-    load_task,
-    metrics,
-    observe,
-)
-from demograd.learn import Method
-from demograd.study.spec.learning_rates import COLUMNS, TABLE, best_rate
+from demograd import Diverged, Model, Observation, Task, load_model, load_task, metrics, observe
+from demograd.learn import FineTuned, FineTuningJob, Method, fine_tuned_together
+from demograd.study.spec.learning_rates import COLUMNS, TABLE, best_rate, default_rate
 from demograd.study.spec.methods import make_method, named_methods
-from demograd.tasks import Prompts
+from demograd.words import Labels
 
 FIRST_SEED = 1000
 FIRST_RATE = 0.01
+"""Where the search begins for a method that is in no row."""
 BOUNDS = (-12, 8)
 """Of the grid's exponents: 1e-6 to 1e4."""
-HALVINGS = 2
 
-Measured = dict[str, object]
+Key = dict[str, object]
 
 
 def grid_rate(exponent: int) -> float:
@@ -51,26 +42,33 @@ def grid_rate(exponent: int) -> float:
     return float(f"{3 if half else 1}e{decade}")
 
 
-def search(ratio_at: Callable[[float], float], first: float) -> float:
-    """Measure rates until the ratio passes 1 between neighbours of the grid; infinite ratios are diverged runs.
+def next_rates(ratios: Mapping[float, float], first: float) -> list[float]:
+    """The rates of a demonstration set to run next; none: the search has ended.
 
-    Returns the lower of the two, a good first rate for the next set; or a bound where there are no two.
+    Args:
+        ratios: the size ratio at each rate that was run, infinite where FT diverged, NaN where ICL has no update.
+        first: where the search begins.
     """
-    exponent = min(range(*BOUNDS), key=lambda e: abs(math.log(grid_rate(e) / first)))
-    below = ratio_at(grid_rate(exponent)) < 1
-    step = 1 if below else -1
-    while BOUNDS[0] <= exponent + step <= BOUNDS[1]:
-        exponent += step
-        if (ratio_at(grid_rate(exponent)) < 1) != below:
-            break
-    else:
-        return grid_rate(exponent)
-    low = exponent - 1 if below else exponent
-    good, bad = grid_rate(low), grid_rate(low + 1)
-    for _ in range(HALVINGS if math.isinf(ratio_at(bad)) else 1):
-        middle = float(f"{math.sqrt(good * bad):.2g}")
-        good, bad = (middle, bad) if ratio_at(middle) < 1 else (good, middle)
-    return grid_rate(low)
+    if any(math.isnan(ratio) for ratio in ratios.values()):
+        return []
+    lowest, highest = BOUNDS
+    on_grid = [exponent for exponent in range(lowest, highest + 1) if grid_rate(exponent) in ratios]
+    if not on_grid:
+        exponent = max((e for e in range(lowest, highest) if grid_rate(e) <= first), default=lowest)
+        return [grid_rate(exponent), grid_rate(exponent + 1)]
+    is_below = [ratios[grid_rate(exponent)] < 1 for exponent in on_grid]
+    if all(is_below):
+        return [grid_rate(on_grid[-1] + 1)] if on_grid[-1] < highest else []
+    if not is_below[0]:
+        return [grid_rate(on_grid[0] - 1)] if on_grid[0] > lowest else []
+    above = is_below.index(False)
+    good, bad = grid_rate(on_grid[above - 1]), grid_rate(on_grid[above])
+    halved = [rate for rate in ratios if good < rate < bad]
+    if len(halved) >= (2 if math.isinf(ratios[bad]) else 1):
+        return []
+    for rate in sorted(halved):
+        good, bad = (rate, bad) if ratios[rate] < 1 else (good, min(bad, rate))
+    return [float(f"{math.sqrt(good * bad):.2g}")]
 
 
 class Sweep:
@@ -79,63 +77,81 @@ class Sweep:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.rows = pd.read_csv(path) if path.exists() else pd.DataFrame(columns=COLUMNS)
+        self._save()
 
-    def ratio(self, key: dict[str, object], measure: Callable[[], Measured]) -> float:
-        """The size ratio of a row, which is measured unless it is there; infinite where it diverged."""
-        is_row = (self.rows[list(key)] == pd.Series(key)).all(axis=1)
-        if not is_row.any():
-            row = pd.DataFrame([{**key, **measure()}], columns=COLUMNS)
-            self.rows = pd.concat([self.rows, row], ignore_index=True) if len(self.rows) else row
-            self.rows.to_csv(self.path, index=False, float_format="%.6g")
-            print(*(f"{row[column].item()}" for column in COLUMNS), flush=True)
-            is_row = self.rows.index == self.rows.index[-1]
-        row = self.rows[is_row].iloc[-1]
-        return float(row.update_size_ratio) if row.status == "ok" else math.inf
+    def ratios(self, key: Key) -> dict[float, float]:
+        """The size ratios of a demonstration set by learning rate; infinite where FT diverged."""
+        rows = self.rows[(self.rows[list(key)] == pd.Series(key)).all(axis=1)]
+        ratios = rows.update_size_ratio.where(rows.status != "diverged", math.inf)
+        return dict(zip(rows.learning_rate.astype(float), ratios.astype(float), strict=True))
+
+    def add(self, row: dict[str, object]) -> None:
+        added = pd.DataFrame([row], columns=COLUMNS)
+        self.rows = pd.concat([self.rows, added], ignore_index=True) if len(self.rows) else added
+        self._save()
+        print(*(f"{value:.3g}" if isinstance(value, float) else value for value in row.values()), flush=True)
+
+    def first_rate(self, model: str, task: str, labels: str, method: str) -> float:
+        """The default rate as the table is now; that of another model where this one has none."""
+        for name in dict.fromkeys([model, *self.rows.model]):
+            default = default_rate(name, task, method, Labels(labels), self.path)
+            if default is not None:
+                return default.rate
+        return FIRST_RATE
+
+    def _save(self) -> None:
+        self.rows.to_csv(self.path, index=False, float_format="%.6g")
 
 
-@dataclass(frozen=True)
 class Untuned:
-    """A task's queries and a demonstration set, and what the model does without and with them."""
+    """A task's tuning queries and demonstration sets, and what the model does without and with them, if it is asked."""
 
-    queries: Prompts
-    sequences: list[TrainingSequence]
-    zsl: Observation
-    icl: Observation
+    def __init__(self, model: Model, task: Task, key: Key, seeds: range) -> None:
+        self.model, self.task, self.queries = model, task, task.tuning_queries(key["queries"])
+        self.sets = dict(zip(seeds, task.demonstration_sets(key["k"], seeds), strict=True))
+        self.zsl_prompts = task.prompts(model.tokenizer, self.queries)
+        self._icl: dict[int, Observation] = {}
+
+    @cached_property
+    def zsl(self) -> Observation:
+        return observe(self.model, self.zsl_prompts)
+
+    def icl(self, seed: int) -> Observation:
+        if seed not in self._icl:
+            prompts = self.task.prompts(self.model.tokenizer, self.queries, self.sets[seed])
+            self._icl[seed] = observe(self.model, prompts)
+        return self._icl[seed]
+
+    def job(self, seed: int, method: Method) -> FineTuningJob:
+        return FineTuningJob(self.task.training_sequences(self.model.tokenizer, self.sets[seed]), method)
 
 
-def measured(model: Model, untuned: Untuned, method: Method) -> Measured:
+def measured(fine_tuning: FineTuned, untuned: Untuned, seed: int) -> dict[str, object]:
     """What a row says of one fine-tuning."""
     try:
-        with fine_tuned(model, untuned.sequences, method) as tuned:
-            ft = observe(tuned, untuned.queries)
-        ratios = metrics.update_size_ratio(untuned.zsl, untuned.icl, ft).double()
+        with fine_tuning.loaded() as tuned:
+            ft = observe(tuned, untuned.zsl_prompts)
+        ratios = metrics.update_size_ratio(untuned.zsl, untuned.icl(seed), ft).double()
         ratio = ratios[ratios > 0].nanquantile(0.5).item()  # zero: in layers below those that the method tunes
         likelihood = metrics.normalised_label_log_likelihood(ft).mean().item()
     except (Diverged, ValueError) as error:  # a ValueError: the weights are finite, and what they give is not
-        print(f"{method} {error}")
+        print(f"{fine_tuning.job.method} {error}")
         return {"status": "diverged"}
     status = "ok" if math.isfinite(ratio) else "missing"
     return {"update_size_ratio": ratio, "likelihood_among_labels": likelihood, "auc": metrics.auc(ft), "status": status}
 
 
-def sweep_task(
-    sweep: Sweep, model: Model, key: dict[str, object], task: Task, seeds: range, first_rates: dict[str, float]
-) -> None:
-    """Search the grid for each demonstration set and method; `first_rates` is where searches begin, and is moved on."""
-    queries = task.tuning_queries(key["queries"])
-    zsl_prompts = task.prompts(model.tokenizer, queries)
-    zsl = observe(model, zsl_prompts)
-    for seed, demonstrations in zip(seeds, task.demonstration_sets(key["k"], seeds), strict=True):
-        icl = observe(model, task.prompts(model.tokenizer, queries, demonstrations))
-        untuned = Untuned(zsl_prompts, task.training_sequences(model.tokenizer, demonstrations), zsl, icl)
-        for name in first_rates:
-
-            def ratio_at(rate: float, name: str = name, seed: int = seed, untuned: Untuned = untuned) -> float:
-                method = make_method(name, named_methods()[name], rate)
-                row = {**key, "method": name, "seed": seed, "learning_rate": rate}
-                return sweep.ratio(row, lambda: measured(model, untuned, method))
-
-            first_rates[name] = search(ratio_at, first_rates[name])
+def search(sweep: Sweep, untuned: Untuned, key: Key, seeds: range, name: str) -> None:
+    """Search the grid for one method, with all demonstration sets at a time, until it has ended for each."""
+    first = sweep.first_rate(*(str(key[column]) for column in ("model", "task", "labels")), name)
+    key = {**key, "method": name}
+    while points := [(seed, rate) for seed in seeds for rate in next_rates(sweep.ratios({**key, "seed": seed}), first)]:
+        started = time.perf_counter()
+        jobs = [untuned.job(seed, make_method(name, named_methods()[name], rate)) for seed, rate in points]
+        with fine_tuned_together(untuned.model, jobs) as results:
+            for (seed, rate), result in zip(points, results, strict=True):
+                sweep.add({**key, "seed": seed, "learning_rate": rate, **measured(result, untuned, seed)})
+        print(f"{len(jobs)} in {time.perf_counter() - started:.0f} s", flush=True)
 
 
 def main() -> None:
@@ -151,7 +167,6 @@ def main() -> None:
     options = arguments.parse_args()
     sweep, model = Sweep(options.table), load_model(options.model)
     seeds = range(FIRST_SEED, FIRST_SEED + options.seeds)
-    first_rates = dict.fromkeys(options.methods, FIRST_RATE)  # then where the last search ended
     for labels in options.labels:
         for name in options.tasks:
             key = {
@@ -162,9 +177,11 @@ def main() -> None:
                 "queries": options.queries,
                 "bos": model.tokenizer.bos_token,
             }
-            sweep_task(sweep, model, key, load_task(name).with_labels(labels), seeds, first_rates)
-    for (task_name, labels, method), rows in sweep.rows.groupby(["task", "labels", "method"]):
-        print(f"{task_name:8} {labels:8} {method:12} {best_rate(rows)}")
+            untuned = Untuned(model, load_task(name).with_labels(labels), key, seeds)
+            for method in options.methods:
+                search(sweep, untuned, key, seeds, method)
+    for point, rows in sweep.rows.groupby(["model", "task", "labels", "method"]):
+        print(f"{' '.join(point)}: {best_rate(rows)}")
 
 
 if __name__ == "__main__":

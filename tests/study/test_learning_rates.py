@@ -1,14 +1,19 @@
 """The rule behind the default learning rates, the sweep that it reads, and the search that made the sweep."""
 
-from collections.abc import Sequence
-from math import inf, sqrt
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from math import inf, nan, sqrt
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from benchmarks.sweep_learning_rates import grid_rate, search
+from benchmarks import sweep_learning_rates
+from benchmarks.sweep_learning_rates import grid_rate, next_rates
 
+from demograd import GradientDescent, Model, fine_tuned, load_model, load_task, metrics, observe
 from demograd.errors import UserError
+from demograd.learn import FineTuned, FineTuningJob, fine_tuned_together
 from demograd.study.language_model.spec import make_study
 from demograd.study.spec.learning_rates import COLUMNS, TABLE, best_rate, default_rate, resolved
 from demograd.words import Labels
@@ -78,10 +83,15 @@ def table(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("task", "labels", "rate", "source"),
     [
-        ("trec", "gold", 0.1, "trec from k = 16, prompts beginning with <s>"),
-        ("trec", "abstract", 0.01, "trec with abstract labels from k = 32, prompts beginning with <s>"),
+        ("trec", "gold", 0.1, "trec from k = 16, 1 demonstration set, prompts beginning with <s>"),
+        (
+            "trec",
+            "abstract",
+            0.01,
+            "trec with abstract labels from k = 32, 1 demonstration set, prompts",
+        ),
         ("sst2", "abstract", 0.001, "from with gold labels, for abstract ones were not swept, k = 16"),
-        ("mr", "gold", 0.01, "mr from the mean over sst2, trec, for it was not swept, k = 16"),
+        ("mr", "gold", 0.01, "mr from the mean over sst2, trec, for it was not swept, k = 16, 2 demonstration sets"),
         ("mr", "abstract", 0.01, "from the mean over trec, for it was not swept, k = 32"),
         ("mr", "random", 0.01, "sst2, trec with gold labels, for random ones were not swept, nor was the task, k = 16"),
         ("trec=my.jsonl", "gold", 0.1, "trec=my.jsonl from k = 16"),
@@ -100,38 +110,79 @@ def test_a_method_or_model_without_rows_has_no_default(table: Path) -> None:
     assert default_rate("other", "trec", "GD", table=table) is None
 
 
+def searched(ratio_at: Callable[[float], float], first: float) -> dict[float, float]:
+    """The rates that a search runs, with their size ratios."""
+    ratios: dict[float, float] = {}
+    while rates := next_rates(ratios, first):
+        assert not ratios.keys() & rates
+        ratios |= {rate: ratio_at(rate) for rate in rates}
+    return ratios
+
+
 @pytest.mark.parametrize("exponent", [-3.3, -2, -0.4, 1.9])
 @pytest.mark.parametrize("first", [1e-5, 0.01, 30.0])
 def test_the_search_ends_with_rates_on_both_sides_of_one_wherever_it_begins(exponent: float, first: float) -> None:
-    ratios: dict[float, float] = {}
-
-    def ratio_at(rate: float) -> float:
-        return ratios.setdefault(rate, sqrt(rate / 10**exponent))
-
-    search(ratio_at, first)
-    best = best_rate(rows_of(dict(ratios)))
+    best = best_rate(rows_of(dict(searched(lambda rate: sqrt(rate / 10**exponent), first))))
     assert best is not None and best.is_as_large
     assert best.rate == pytest.approx(10**exponent, rel=0.05)
 
 
+def test_from_the_right_rate_the_search_runs_its_neighbours_and_one_between() -> None:
+    assert list(searched(lambda rate: rate / 0.02, 0.02)) == [0.01, 0.03, 0.017]
+
+
 def test_the_search_halves_the_gap_to_divergence_twice() -> None:
-    ratios: dict[float, float] = {}
-
-    def ratio_at(rate: float) -> float:
-        return ratios.setdefault(rate, inf if rate > 0.02 else 0.3)
-
-    search(ratio_at, 0.001)
-    assert sorted(ratios) == [0.001, 0.003, 0.01, 0.017, 0.023, 0.03]
+    ratios = searched(lambda rate: inf if rate > 0.02 else 0.3, 0.001)
+    assert list(ratios) == [0.001, 0.003, 0.01, 0.03, 0.017, 0.023]
     best = best_rate(rows_of({rate: None if ratio == inf else ratio for rate, ratio in ratios.items()}))
     assert best == (0.017, False)
     assert [grid_rate(exponent) for exponent in range(-4, 2)] == [0.01, 0.03, 0.1, 0.3, 1, 3]
 
 
-@pytest.mark.parametrize("bound", [0.0, inf])
-def test_a_search_without_end_stops(bound: float) -> None:
-    rates: list[float] = []
-    search(lambda rate: rates.append(rate) or bound, 0.01)
-    assert len(rates) < 25
+@pytest.mark.parametrize("bound", [0.0, inf, nan])
+@pytest.mark.parametrize("first", [1e-9, 0.01, 1e9])
+def test_a_search_without_end_stops(bound: float, first: float) -> None:
+    assert len(searched(lambda rate: bound, first)) < 25
+
+
+def test_a_sweep_trains_sets_together_goes_on_where_it_stopped_and_runs_nothing_twice(
+    small_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, table = load_model(str(small_model)), tmp_path / "rates.csv"
+    numbers_of_jobs: list[int] = []
+
+    def counted(model: Model, jobs: Sequence[FineTuningJob]) -> AbstractContextManager[list[FineTuned]]:
+        numbers_of_jobs.append(len(jobs))
+        return fine_tuned_together(model, jobs)
+
+    monkeypatch.setattr(sweep_learning_rates, "fine_tuned_together", counted)
+
+    def swept() -> pd.DataFrame:
+        options = f"--model {small_model} --tasks trec --labels gold --methods GD --k 2 --queries 4 --table {table}"
+        monkeypatch.setattr(sys, "argv", ["sweep_learning_rates.py", *options.split()])
+        sweep_learning_rates.main()
+        return pd.read_csv(table)
+
+    rows = swept()
+    assert numbers_of_jobs[0] == 4  # two sets at two rates
+    assert len(rows) == sum(numbers_of_jobs)
+    row = rows.iloc[-1]
+    task = load_task("trec")
+    demonstrations = task.demonstration_sets(2, [1000, 1001])[int(row.seed) - 1000]
+    queries = task.tuning_queries(4)
+    prompts = task.prompts(model.tokenizer, queries)
+    icl = observe(model, task.prompts(model.tokenizer, queries, demonstrations))
+    method = GradientDescent(learning_rate=row.learning_rate)
+    with fine_tuned(model, task.training_sequences(model.tokenizer, demonstrations), method) as tuned:
+        ft = observe(tuned, prompts)
+    ratio = metrics.update_size_ratio(observe(model, prompts), icl, ft).quantile(0.5).item()
+    assert row.update_size_ratio == pytest.approx(ratio, rel=1e-3) and row.status == "ok"
+
+    rows.iloc[:-1].to_csv(table, index=False)
+    numbers_of_jobs.clear()
+    again = swept()
+    assert numbers_of_jobs == [1]
+    pd.testing.assert_frame_equal(again, rows, rtol=1e-3)
 
 
 def test_the_shipped_sweep_has_every_number_and_no_rate_twice() -> None:

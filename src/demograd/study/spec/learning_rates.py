@@ -167,7 +167,9 @@ def _labelled(task: str, labels: Labels) -> str:
 
 def _described(rows: pd.DataFrame, why: str, best: "BestRate") -> str:
     parts = [why] if why else []
-    parts += [f"k = {_listed(rows.k)}", f"prompts beginning with {' or '.join(sorted(set(rows.bos)))}"]
+    sets = len(rows[["task", "labels", "k", "seed"]].drop_duplicates())
+    parts += [f"k = {_listed(rows.k)}", f"{sets} demonstration set{'s' * (sets > 1)}"]
+    parts += [f"prompts beginning with {' or '.join(sorted(set(rows.bos)))}"]
     if not best.is_as_large:
         parts.append("the largest rate that does not diverge, for it does before its update is as large as ICL's")
     return ", ".join(parts)
