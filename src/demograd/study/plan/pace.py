@@ -35,10 +35,9 @@ class Pace:
 
     def parts(self, study: Study, blueprint: Blueprint, work: WorldWork) -> dict[str, float]:
         """Seconds that one world takes, by kind of work."""
-        untuned = sum(
-            self.observing[observation.setting] * observing(blueprint, observation.sizes).total
-            for observation in work.observations
-        )
+        untuned = 0.0
+        for observation in work.observations:
+            untuned += self.observing[observation.setting] * observing(blueprint, observation.sizes).total
         fine_tuning, tuned = 0.0, 0.0
         scored = int("reordering" in study.measures and bool(work.observations))  # in FT's place
         for tuning in work.tunings:
