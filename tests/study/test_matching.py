@@ -27,7 +27,7 @@ from demograd.study import Study, cells, make_study, run_study
 from demograd.study.language_model.claims import check_claims
 from demograd.study.language_model.grid import worlds
 from demograd.study.language_model.keys import cell_key, read_inputs
-from demograd.study.language_model.matching import write_matrices
+from demograd.study.language_model.matching import share_of_ceiling, write_matrices
 from demograd.study.language_model.prompts import prepare, reader_of
 from demograd.study.store.folder import RunFolder
 from demograd.tasks import Example, Task, permute_labels
@@ -220,6 +220,18 @@ def test_a_share_of_the_ceiling_and_a_double_difference_are_of_two_matrices(matc
         share = row(table, **about, reading="share_of_ceiling").value
         assert share == pytest.approx(specific / ceiling, rel=1e-3, abs=1e-4)
         assert row(table, **about, reading="double_difference").value == pytest.approx(specific - flipped, abs=1e-5)
+
+
+def test_a_share_of_the_ceiling_is_of_the_layers_that_the_method_changes() -> None:
+    """FT is as specific as ICL reordered, but changes the last of four layers alone; in the others, which it leaves as
+    they are, reordered ICL is not specific at all."""
+    draw = torch.Generator().manual_seed(0)
+    ceiling = 1 + 0.01 * torch.randn(5, 5, 10, 4, generator=draw, dtype=torch.float64)
+    ceiling[..., 3] += 0.5 * torch.eye(5, dtype=torch.float64)[:, :, None]
+    values = ceiling.clone()
+    values[..., :3] = torch.nan
+    assert share_of_ceiling(values, ceiling).value == pytest.approx(1.0)
+    assert share_of_ceiling(ceiling, values).value == pytest.approx(1.0)
 
 
 def test_a_layer_has_a_specificity_of_its_own(matched: tuple[Study, RunFolder]) -> None:

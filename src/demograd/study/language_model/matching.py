@@ -96,7 +96,7 @@ def _beside(study: Study, group: CellGroup, score: Row, values: Tensor, test: Ma
     metric = str(score.metric)
     ceiling = group.untuned.matrix(Setting.ICL_REORDERED, metric)
     if ceiling is not None:
-        share, of_ceiling = _share_of_ceiling(values, ceiling), replace(score, reading=Reading.SHARE_OF_CEILING)
+        share, of_ceiling = share_of_ceiling(values, ceiling), replace(score, reading=Reading.SHARE_OF_CEILING)
         yield of_ceiling | _counted(test) | _valued(share.value, share.interval, of_ceiling)
     has_labels = Control.PERMUTED_LABELS in study.controls
     flipped = matrix_of(group, metric, Setting.FT_PERMUTED_LABELS) if has_labels else None
@@ -105,7 +105,7 @@ def _beside(study: Study, group: CellGroup, score: Row, values: Tensor, test: Ma
         yield of_labels | _specificity(of_labels, double_difference(values, flipped))
 
 
-def _share_of_ceiling(values: Tensor, ceiling: Tensor) -> Ratio:
+def share_of_ceiling(values: Tensor, ceiling: Tensor) -> Ratio:
     """Over the queries and layers at which both matrices are whole: a method may leave layers as they are."""
     is_missing = (values.isnan() | ceiling.isnan()).any(dim=0).any(dim=0)
     of_both = (torch.where(is_missing & ~scores.isinf(), torch.nan, scores) for scores in (values, ceiling))
