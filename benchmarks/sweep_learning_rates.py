@@ -131,8 +131,8 @@ def measured(fine_tuning: FineTuned, untuned: Untuned, seed: int) -> dict[str, o
     try:
         with fine_tuning.loaded() as tuned:
             ft = observe(tuned, untuned.zsl_prompts)
-        ratios = metrics.update_size_ratio(untuned.zsl, untuned.icl(seed), ft).double()
-        ratio = ratios[ratios > 0].nanquantile(0.5).item()  # zero: in layers below those that the method tunes
+        ratio = metrics.median_size_ratio([metrics.update_size_ratio(untuned.zsl, untuned.icl(seed), ft)])
+        ratio = ratio or math.nan  # zero: nothing changed
         likelihood = metrics.normalised_label_log_likelihood(ft).mean().item()
     except (Diverged, ValueError) as error:  # a ValueError: the weights are finite, and what they give is not
         print(f"{fine_tuning.job.method} {error}")

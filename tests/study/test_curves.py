@@ -194,43 +194,12 @@ def test_methods_with_several_rates_are_claimed_about_at_equal_size(finished: tu
     assert compared and not any("‖u_FT‖" in title for title in compared)
 
 
-def test_matching_is_read_at_the_rate_nearest_in_size_where_sets_reach_no_common_size(
-    finished: tuple[Study, RunFolder], tmp_path: Path
-) -> None:
-    """The sizes of the first set are all below those of the others: between methods that is no common size, but a
-    matrix is of one method, and needs none."""
+def without_common_size(finished: tuple[Study, RunFolder], path: Path) -> RunFolder:
+    """A copy of the run in which the sizes of the first set are all below those of the others; the rate nearest to 1 is
+    the smallest, at which FT on permuted labels diverged."""
     study, run = finished
-    folder = RunFolder(shutil.copytree(run.path, tmp_path / "run"))
+    folder = RunFolder(shutil.copytree(run.path, path))
     ratios = {0.001: (0.1, 2.0), 0.01: (0.2, 4.0), 0.1: (0.3, 30.0)}
-    for cell in cells(study):
-        key = key_of_cell(study, cell, read_inputs(folder))
-        record = folder.load_cell(key)
-        size = ratios[cell.learning_rate][cell.world.seed != study.seeds[0]]
-        sizes_of_cell = {name: tensor for name, tensor in record.tensors.items() if name == "FT/update_size_ratio"}
-        tensors = {name: torch.full_like(tensor, size) for name, tensor in sizes_of_cell.items()}
-        folder.save_cell(key, CellRecord(record.tensors | tensors, record.facts))
-    by_claim = {claim["name"]: claim["comparisons"] for claim in check_claims(study, folder)["claims"]}
-    [of_gd] = [
-        comparison
-        for comparison in by_claim["specificity"]
-        if comparison["left_side"]["metric"] == "sim_aou" and comparison["left_side"]["method"] == "GD"
-    ]
-    assert "the learning rate whose updates are nearest in size to ICL's" in of_gd["place"]
-    matrices = pd.read_parquet(run.path / "matching.parquet")
-    chosen = matrices[(matrices.metric == "sim_aou") & (matrices.method == "GD") & (matrices.setting == "FT")]
-    chosen = chosen[(chosen.learning_rate == 0.001) & chosen.step.isna()]  # ratios 0.1, 2, 2
-    matched = chosen[chosen.icl_seed == chosen.ft_seed].value.mean()
-    assert of_gd["left"] == pytest.approx(matched, abs=1e-5)
-    assert all("no common size" in comparison["reason"] for comparison in by_claim["lcgd-above-gd"])
-
-
-def test_of_the_rates_nearest_in_size_one_counts_at_which_all_was_measured(
-    finished: tuple[Study, RunFolder], tmp_path: Path
-) -> None:
-    """FT on permuted labels diverged at the nearest rate: labels are compared at the next, sets at the nearest."""
-    study, run = finished
-    folder = RunFolder(shutil.copytree(run.path, tmp_path / "run"))
-    ratios = {0.001: (0.1, 1.5), 0.01: (0.2, 4.0), 0.1: (0.3, 30.0)}
     for cell in cells(study):
         key = key_of_cell(study, cell, read_inputs(folder))
         record = folder.load_cell(key)
@@ -242,19 +211,32 @@ def test_of_the_rates_nearest_in_size_one_counts_at_which_all_was_measured(
             diverged = settings["FT_permuted_labels"] | {"status": "diverged at step 1 (a weight)"}
             facts = facts | {"settings": settings | {"FT_permuted_labels": diverged}}
         folder.save_cell(key, CellRecord(record.tensors | tensors, facts))
+    return folder
+
+
+def test_matching_is_read_at_the_rate_nearest_in_size_where_sets_reach_no_common_size(
+    finished: tuple[Study, RunFolder], tmp_path: Path
+) -> None:
+    """Between methods that is no common size, but a matrix is of one method, and needs none. A rate at which a side was
+    not measured does not count: labels are compared at the next, sets at the nearest."""
+    study, run = finished
+    folder = without_common_size(finished, tmp_path / "run")
     by_claim = {claim["name"]: claim["comparisons"] for claim in check_claims(study, folder)["claims"]}
     matrices = pd.read_parquet(run.path / "matching.parquet")
-    for claim, rate in (("specificity", 0.001), ("label-specificity", 0.01)):
+    own = matrices[(matrices.metric == "sim_aou") & (matrices.method == "GD") & matrices.step.isna()]
+    matched = own[own.icl_seed == own.ft_seed].groupby(["learning_rate", "setting"]).value.mean()
+    for claim, expected in (
+        ("specificity", matched[0.001, "FT"]),
+        ("label-specificity", matched[0.01, "FT"] - matched[0.01, "FT_permuted_labels"]),
+    ):
         [of_gd] = [
             comparison
             for comparison in by_claim[claim]
             if comparison["left_side"]["metric"] == "sim_aou" and comparison["left_side"]["method"] == "GD"
         ]
-        assert "nearest in size" in of_gd["place"]
-        own = matrices[(matrices.metric == "sim_aou") & (matrices.method == "GD") & matrices.step.isna()]
-        own = own[(own.learning_rate == rate) & (own.icl_seed == own.ft_seed)].groupby("setting").value.mean()
-        expected = own["FT"] - (own["FT_permuted_labels"] if claim == "label-specificity" else 0)
+        assert "the learning rate whose updates are nearest in size to ICL's" in of_gd["place"]
         assert of_gd["left"] == pytest.approx(expected, abs=1e-5)
+    assert all("no common size" in comparison["reason"] for comparison in by_claim["lcgd-above-gd"])
 
 
 def test_a_rate_that_wrecks_the_model_is_no_objection_to_what_is_compared_at_a_smaller_size(

@@ -22,12 +22,12 @@ from demograd import Observation, UserError, load_model, load_task, metrics, obs
 from demograd.learn import fine_tuned
 from demograd.metrics import METRICS
 from demograd.models import Model
-from demograd.statistics import mean_over_heads
+from demograd.statistics import mean_over_heads, share_of
 from demograd.study import Study, cells, make_study, run_study
 from demograd.study.language_model.claims import check_claims
 from demograd.study.language_model.grid import worlds
 from demograd.study.language_model.keys import cell_key, read_inputs
-from demograd.study.language_model.matching import share_of_ceiling, write_matrices
+from demograd.study.language_model.matching import match_where_both_are_whole, write_matrices
 from demograd.study.language_model.prompts import prepare, reader_of
 from demograd.study.store.folder import RunFolder
 from demograd.tasks import Example, Task, permute_labels
@@ -230,8 +230,8 @@ def test_a_share_of_the_ceiling_is_of_the_layers_that_the_method_changes() -> No
     ceiling[..., 3] += 0.5 * torch.eye(5, dtype=torch.float64)[:, :, None]
     values = ceiling.clone()
     values[..., :3] = torch.nan
-    assert share_of_ceiling(values, ceiling).value == pytest.approx(1.0)
-    assert share_of_ceiling(ceiling, values).value == pytest.approx(1.0)
+    assert share_of(*match_where_both_are_whole(values, ceiling)).value == pytest.approx(1.0)
+    assert share_of(*match_where_both_are_whole(ceiling, values)).value == pytest.approx(1.0)
 
 
 def test_a_layer_has_a_specificity_of_its_own(matched: tuple[Study, RunFolder]) -> None:

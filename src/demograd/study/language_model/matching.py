@@ -14,7 +14,6 @@ from demograd.metrics import METRICS
 from demograd.statistics import (
     Interval,
     MatchingTest,
-    Ratio,
     double_difference,
     match,
     match_layers,
@@ -76,7 +75,7 @@ def specificity_rows(study: Study, group: CellGroup, tuned: Row) -> Iterator[Row
         for layer, layer_test in enumerate(match_layers(values, margin=study.specificity_margin)):
             if METRICS[metric].has_layers:
                 yield replace(score, layer=layer) | _specificity(score, layer_test)
-        yield from _beside(study, group, score, values, test)
+        yield from _beside(study, group, score, values)
 
 
 def specificity_row(score: Row, values: Tensor, margin: float) -> Row:
@@ -91,12 +90,13 @@ def _rows_of_test(score: Row, test: MatchingTest) -> Iterator[Row]:
     yield replace(score, reading=Reading.IDENTIFIED, value=number(test.identified)) | _counted(test)
 
 
-def _beside(study: Study, group: CellGroup, score: Row, values: Tensor, test: MatchingTest) -> Iterator[Row]:
+def _beside(study: Study, group: CellGroup, score: Row, values: Tensor) -> Iterator[Row]:
     """The share of the ceiling, and what depends on the labels alone."""
     metric = str(score.metric)
     ceiling = group.untuned.matrix(Setting.ICL_REORDERED, metric)
     if ceiling is not None:
-        share, of_ceiling = share_of_ceiling(values, ceiling), replace(score, reading=Reading.SHARE_OF_CEILING)
+        test, of_order = match_where_both_are_whole(values, ceiling)
+        share, of_ceiling = share_of(test, of_order), replace(score, reading=Reading.SHARE_OF_CEILING)
         yield of_ceiling | _counted(test) | _valued(share.value, share.interval, of_ceiling)
     has_labels = Control.PERMUTED_LABELS in study.controls
     flipped = matrix_of(group, metric, Setting.FT_PERMUTED_LABELS) if has_labels else None
@@ -105,11 +105,14 @@ def _beside(study: Study, group: CellGroup, score: Row, values: Tensor, test: Ma
         yield of_labels | _specificity(of_labels, double_difference(values, flipped))
 
 
-def share_of_ceiling(values: Tensor, ceiling: Tensor) -> Ratio:
-    """Over the queries and layers at which both matrices are whole: a method may leave layers as they are."""
+def match_where_both_are_whole(values: Tensor, ceiling: Tensor) -> tuple[MatchingTest, MatchingTest]:
+    """Both over the queries and layers at which both have a value for every pair: a method may leave layers as they
+    are."""
     is_missing = (values.isnan() | ceiling.isnan()).any(dim=0).any(dim=0)
-    of_both = (torch.where(is_missing & ~scores.isinf(), torch.nan, scores) for scores in (values, ceiling))
-    return share_of(*map(match, of_both))
+    test, of_ceiling = (
+        match(torch.where(is_missing & ~scores.isinf(), torch.nan, scores)) for scores in (values, ceiling)
+    )
+    return test, of_ceiling
 
 
 def ceiling_rows(study: Study, untuned: WorldGroup) -> Iterator[Row]:
