@@ -5,9 +5,10 @@ All texts are plain: the template escapes them. The one exception is a chart, wh
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from importlib import import_module
 from pkgutil import iter_modules
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from demograd.extensions import load_entry_points
 from demograd.statistics.number import Number, percents
@@ -93,7 +94,17 @@ class Chart:
     """One drawing, and its heading."""
 
     title: str
-    svg: str
+    drawing: Any
+    """The chart of altair, styled: `charts.drawing` makes it, a notebook shows it, and a paper has it as PDF."""
+    description: str
+    """What a screen reader says of it."""
+
+    @cached_property
+    def svg(self) -> str:
+        """The drawing as a page shows it: static, titled, and without anything that could run."""
+        from demograd.report.charts.drawing import static_svg
+
+        return static_svg(self.drawing.to_dict(validate=False), self.title, self.description)
 
 
 @dataclass(frozen=True)

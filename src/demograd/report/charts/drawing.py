@@ -1,7 +1,7 @@
 """The style of all charts, and a chart as inline SVG: static, titled for screen readers, and safe."""
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 from xml.etree import ElementTree
 
 import altair as alt
@@ -53,7 +53,7 @@ def as_chart(chart: Any, title: str, description: str) -> Chart:
     """A chart of altair as a drawing; a screen reader reads `description` aloud."""
     styled = chart.configure(font="sans-serif", background="white").configure_view(stroke=None)
     styled = styled.configure_axis(**_STYLE["axis"]).configure_legend(**_STYLE["legend"])
-    return Chart(title, static_svg(cast(dict[str, Any], styled.to_dict(validate=False)), title, description))
+    return Chart(title, styled, description)
 
 
 def panel_header() -> alt.Header:
