@@ -61,14 +61,14 @@ def test_each_claim_has_its_verdicts_with_all_that_they_rest_on() -> None:
     assert supported.under == ("mr, k 16",)
     assert [entry.text for entry in supported.entries] == [
         "✓ supported",
-        "+0.200",
+        "+0.20",
         "1.53",
         "4.00e−4",
         "5",
         "the difference is above 0 (corrected p = 0.0004)",
     ]
-    assert supported.entries[1].under == ("[0.150, 0.250]",)
-    assert contradicted.entries[1].text == "−0.200"
+    assert supported.entries[1].under == ("[0.15, 0.25]",)
+    assert contradicted.entries[1].text == "−0.20"
     assert [entry.text for entry in undecided.entries[:4]] == ["undecided", "not tested", "–", "–"]
     assert many.folded and "margin ±0.05" in rows_of(many)[0].entries[1].under
     assert rows_of(many)[0].entries[3].text == "0.210"  # of a difference beyond the margin, not of none

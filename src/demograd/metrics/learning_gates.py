@@ -21,7 +21,7 @@ from demograd.metrics.predictions import (
 )
 from demograd.observe.observation import Observation
 from demograd.statistics.intervals import conditional_interval, interval_over_demonstrations, statistic_interval
-from demograd.statistics.number import signed
+from demograd.statistics.number import estimate
 from demograd.statistics.verdict import SEEDS_TO_DECIDE, Interval, Over
 
 MEASURES = ("AUC", "calibrated accuracy", "likelihood among the label words")
@@ -66,8 +66,8 @@ class Change:
     def __str__(self) -> str:
         if self.difference != self.difference:
             return f"{self.measure} missing"
-        bounds = f"[{signed(self.interval.low)}, {signed(self.interval.high)}]" if self.interval else "[no interval]"
-        return f"{self.measure} {signed(self.difference)} {bounds}"
+        bounds = (self.interval.low, self.interval.high) if self.interval else ()
+        return f"{self.measure} {estimate(self.difference, *bounds).signed}{'' if bounds else ' [no interval]'}"
 
 
 @dataclass(frozen=True)

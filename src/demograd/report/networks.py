@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from demograd.statistics.number import Number, precise_number_of, written
+from demograd.statistics.number import Number, number_of, written
 from demograd.words import Setting, Subject
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def of_context(rows: pd.DataFrame, context: int | None) -> pd.DataFrame:
 def by_subject(rows: pd.DataFrame, metric: str, setting: str = Setting.TF) -> dict[Subject, Number]:
     """A metric of each subject that has it, in the order of the results; not its values at some `at` or step."""
     whole = rows[(rows["metric"] == metric) & (rows["setting"] == setting) & rows[["at", "step"]].isna().all(axis=1)]
-    return {subject(row): precise_number_of(row) for row in whole.to_dict("records")}
+    return {subject(row): number_of(row) for row in whole.to_dict("records")}
 
 
 def by_seed(results: pd.DataFrame, metric: str) -> dict[Subject, list[float]]:

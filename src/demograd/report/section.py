@@ -195,8 +195,8 @@ def percent(share: float | None, low: float | None = None, high: float | None = 
     """A share as a table shows it: `8.8 %`, its interval beneath."""
     if share is None:
         return NOTHING
-    bounds = "" if low is None or high is None else f"[{percents(low)}, {percents(high)}]"
-    return Entry(f"{percents(share)} %", under=(bounds,) if bounds else ())
+    number = percents(share, low, high)
+    return Entry(f"{number.text} %", under=tuple(filter(None, (number.bounds,))))
 
 
 def grouped(rows: Iterable[tuple[str, TableRow]]) -> tuple[Group, ...]:

@@ -1,7 +1,12 @@
-"""Numbers as a reader sees them: value ± deviation, interval, and the count of missing values; never NaN."""
+"""Numbers as a reader sees them: value ± deviation, interval, and the count of missing values; never NaN.
+
+One rule for all: a number is written to the digits that it is known to. These are one or two significant digits of half
+the width of its interval (or of its deviation, if it has no interval), after the rule of the Particle Data Group
+(Navas 2024, Review of Particle Physics, Introduction, §5.3): two where they would read 10 to 35, one where 36 to 99.
+"""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import floor, isfinite, log10
 from typing import Any
 
@@ -10,8 +15,14 @@ import pandas as pd
 from demograd.statistics.verdict import Interval, Over
 
 MINUS = "−"
-_DIGITS = 3
-"""Significant digits of a precise number, at least."""
+DIGITS = 3
+"""Significant digits of a number of which no one knows how exact it is."""
+MOST_DIGITS = 6
+"""Significant digits of the most exact one."""
+SMALL = 1e-4
+"""What is smaller is written with a power of ten: a spread of probabilities over a vocabulary is, and is not zero."""
+LARGE = 1e7
+"""So is what is as large."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +41,6 @@ class Number:
     n_missing: int
     n_seeds: int
     status: str
-    places: int = 3
-    """Digits after the point, at least."""
 
     @property
     def text(self) -> str:
@@ -52,6 +61,14 @@ class Number:
         if self.value is None or self.low is None or self.high is None:
             return ""
         return f"[{self._format(self.low)}, {self._format(self.high)}]"
+
+    @property
+    def signed(self) -> str:
+        """`+0.013 [−0.002, +0.028]`, of a difference; without its interval, if there is none."""
+        if self.value is None:
+            return self.text
+        bounds = [self._format(bound, sign=True) for bound in (self.low, self.high) if bound is not None]
+        return self._format(self.value, sign=True) + (f" [{', '.join(bounds)}]" if len(bounds) == 2 else "")
 
     @property
     def marked(self) -> bool:
@@ -79,18 +96,24 @@ class Number:
         over: Over = "queries" if self.conditional else "demonstrations"
         return Interval(self.low, self.high, 0.95, over, self.n_seeds)
 
-    def _format(self, value: float) -> str:
-        numbers = (self.value, self.std, self.low, self.high)
-        largest = max((abs(x) for x in numbers if x is not None), default=0.0)
-        if 0 < largest < 1e-4:  # a spread of probabilities over a vocabulary is this small, and not zero
-            return scientific(value)
-        if largest >= 10:
-            return formatted(value, 1 if largest >= 100 else 2)
-        bounds = [x for x in (self.low, self.high) if x]
+    def _format(self, value: float, *, sign: bool = False) -> str:
+        numbers = [abs(x) for x in (self.value, self.std, self.low, self.high) if x]
+        largest, places = max(numbers, default=0.0), self._places
+        text = scientific(value, places) if 0 < largest < SMALL else formatted(value, places)
         # a bound decides a claim by its sign, so it must not read as zero where it is not
-        return formatted(
-            value, next((places for places in range(self.places, 8) if all(round(x, places) for x in bounds)), 8)
-        )
+        if value in (self.low, self.high) and value and largest >= SMALL and not round(value, places):
+            text = scientific(value, _place(value)) if abs(value) < SMALL else formatted(value, _place(value))
+        return f"+{text}" if sign and value > 0 and text.strip("0.") else text
+
+    @property
+    def _places(self) -> int:
+        """Digits after the point of value, deviation and bounds; below zero: digits before it that are rounded away."""
+        numbers = [abs(x) for x in (self.value, self.low, self.high) if x]
+        largest = max(numbers, default=1.0)
+        uncertainty = self.std if self.low is None or self.high is None else (self.high - self.low) / 2
+        if not uncertainty:
+            return max(_place(largest) + DIGITS - 1, 0)
+        return min(places_of(uncertainty), _place(largest) + MOST_DIGITS - 1)
 
 
 NOT_MEASURED = Number(None, None, None, None, False, 0, 0, 0, "not measured")
@@ -111,25 +134,34 @@ def number_of(row: Mapping[Any, Any]) -> Number:
     )
 
 
-def precise_number_of(row: Mapping[Any, Any]) -> Number:
-    """The same with three significant digits, at least: a claim may turn on 2 % of a loss."""
-    plain = number_of(row)
-    if not plain.value:
-        return plain
-    return replace(plain, places=min(max(3, _DIGITS - 1 - floor(log10(abs(plain.value)))), 7))
+def estimate(value: float | None, low: float | None = None, high: float | None = None) -> Number:
+    """A number of which nothing but its interval is known, such as a share in per cent."""
+    return Number(value, None, low, high, False, 0, 0, 0, "ok")
+
+
+def places_of(uncertainty: float) -> int:
+    """Digits after the point of a number that is known to this uncertainty: 3 for 0.021, 2 for 0.039, −1 for 250."""
+    place = _place(uncertainty)
+    return place + (uncertainty * 10.0**place < 3.55)
+
+
+def _place(value: float) -> int:
+    """The digit after the point at which the first significant one stands: 2 for 0.021, −2 for 250."""
+    return -floor(log10(abs(value)))
 
 
 def formatted(value: float, places: int = 3) -> str:
-    """`−0.013`, `1.2e+09`: with a true minus sign, and no negative zero."""
-    text = f"{value:.{places}f}" if abs(value) < 1e7 else f"{value:.2g}"
+    """`−0.013`, `1.2e+09`: with a true minus sign, and no negative zero; below zero, `places` are rounded away."""
+    rounded = round(value, places) if places < 0 else value
+    text = f"{rounded:.{max(places, 0)}f}" if abs(value) < LARGE else f"{value:.2g}"
     if float(text) == 0:
         text = text.lstrip("-")
     return text.replace("-", MINUS) if "e" not in text else text
 
 
-def percents(share: float) -> str:
-    """`−1.2`, `35`: per cent with two significant digits, no power of ten."""
-    return formatted(100 * share, 0 if abs(share) >= 0.0995 else 1)
+def percents(share: float, low: float | None = None, high: float | None = None) -> Number:
+    """A share in per cent."""
+    return estimate(100 * share, *(None if bound is None else 100 * bound for bound in (low, high)))
 
 
 def signed(value: float, places: int = 3) -> str:
@@ -138,10 +170,18 @@ def signed(value: float, places: int = 3) -> str:
     return f"+{text}" if value > 0 and float(text) else text
 
 
-def scientific(value: float) -> str:
-    """`1.23e−6`."""
-    digits, exponent = f"{value:.2e}".split("e")
-    return f"{digits}e{int(exponent)}".replace("-", MINUS) if value else "0"
+def scientific(value: float, places: int | None = None) -> str:
+    """`1.23e−6`; to so many digits after the point of the number itself, or to three significant ones."""
+    if not value:
+        return "0"
+    digits = DIGITS - 1 if places is None else max(places - _place(value), 0)
+    mantissa, exponent = f"{value:.{digits}e}".split("e")
+    return f"{mantissa}e{int(exponent)}".replace("-", MINUS)
+
+
+def p_value(value: float) -> str:
+    """`0.016`, or below a thousandth `1.23e−6`."""
+    return formatted(value) if value >= 0.001 else scientific(value)
 
 
 def _finite(value: Any) -> float | None:

@@ -73,7 +73,7 @@ def test_a_small_loss_keeps_three_digits() -> None:
 
 def test_a_loss_that_is_zero_but_for_rounding_is_not_written_as_zero() -> None:
     (line,) = lines(losses_section(synthetic_run(reference("loss", 3.1e-13, "least squares", around=1e-13))))
-    assert line.entries[0].text == "3.10e−13"
+    assert line.entries[0].text == "3.1e−13"
 
 
 def test_other_attention_is_told_by_its_margin_and_the_matching_one_by_name() -> None:
@@ -81,7 +81,7 @@ def test_other_attention_is_told_by_its_margin_and_the_matching_one_by_name() ->
     section = losses_section(
         synthetic_run(row("loss", 0.21, model="exponential"), row("loss", 0.234, model="relu"), margin)
     )
-    assert [line.entries[-1].text for line in lines(section)] == ["matching", "0.0240"]
+    assert [line.entries[-1].text for line in lines(section)] == ["matching", "0.024"]
 
 
 def test_a_network_has_a_margin_above_each_network_that_matches() -> None:
@@ -90,7 +90,7 @@ def test_a_network_has_a_margin_above_each_network_that_matches() -> None:
         for name, value in (("exponential", 0.024), ("exponential, larger", 0.03))
     ]
     (line,) = lines(losses_section(synthetic_run(row("loss", 0.234, model="relu"), *margins)))
-    assert line.entries[-1].text == "0.0240"
+    assert line.entries[-1].text == "0.024"
     assert line.entries[-1].under[-1] == "above “exponential, larger”: 0.0300 [0.0290, 0.0310]"
 
 
@@ -119,10 +119,10 @@ def test_each_pair_has_its_verdict_and_its_numbers() -> None:
     )
     gd, ridge = lines(section)
     assert gd.under == ("against GD, 1 step",)
-    assert [entry.text for entry in gd.entries] == ["supported", "1.002", "0.998"]
+    assert [entry.text for entry in gd.entries] == ["supported", "1.002", "0.9980"]
     assert ridge.entries[0].text == ridge.entries[0].tone == "contradicted"
     assert ridge.entries[0].under == ("in 3 of 3 seeds its loss is below, seed by seed 0.100 to 0.500 times as large",)
-    assert lines(section, 1)[0].entries[0].text == "0.0210"
+    assert lines(section, 1)[0].entries[0].text == "0.021"
 
 
 def test_without_sensitivities_there_is_no_column_for_a_verdict() -> None:

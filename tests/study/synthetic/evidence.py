@@ -7,7 +7,7 @@ from scipy.special import stdtrit
 from tests.report.synthetic.rows import row
 
 from demograd.statistics import EstimatedMean, RangeTest
-from demograd.statistics.number import precise_number_of
+from demograd.statistics.number import number_of
 from demograd.study.synthetic.claims import CLAIMED, check_claims
 from demograd.study.synthetic.rows import ClaimedRow
 from demograd.study.verdicts import Finding
@@ -26,7 +26,7 @@ def mean_of(row: Mapping[str, Any]) -> EstimatedMean | None:
 def in_range(value: float | None, low: float, high: float, *, around: float = 0.004, **about: Any) -> RangeTest:
     """A number that should lie in a range."""
     columns = row("any", value, around=around, **about)
-    return RangeTest(precise_number_of(columns), mean_of(columns), low, high, "it")
+    return RangeTest(number_of(columns), mean_of(columns), low, high, "it")
 
 
 def record_of(rows: Iterable[Mapping[str, Any]], context: int, worlds: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,10 +4,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
+from demograd.report.effects import amounts, in_words, panels
 from demograd.report.run import ReportedRun
-from demograd.report.section import NOTHING, Entry, Group, Head, Section, Table, TableRow, Tone, entry, percent, section
-from demograd.statistics.number import Number, formatted, scientific
-from demograd.words import Control, Setting, task_label
+from demograd.report.section import (
+    NOTHING,
+    Entry,
+    Group,
+    Head,
+    Section,
+    Table,
+    TableRow,
+    Tone,
+    entry,
+    figure,
+    percent,
+    section,
+)
+from demograd.statistics.number import Number, estimate, formatted, p_value
+from demograd.words import task_label
 
 FEW = 8
 """Comparisons of one claim that are shown at once; more have to be opened."""
@@ -31,6 +45,10 @@ _STATEMENT_HEADS = (
     Head("why", words=True),
 )
 _FEW_NUMBERS = 4
+_HOW_TO_READ = (
+    "Lines: 95 % intervals; an arrow where one is cut. Filled: decided (circle: supported; diamond: contradicted; square: "
+    "not specific). Hollow: open for want of data. Dashed, with a cross: a gate is shut, and the numbers do not count."
+)
 _STATEMENT_LEAD = (
     "A claim says in which ranges numbers lie. It is supported where the intervals of all of them lie there, "
     "contradicted where that of one does not, and decided with no fewer than five training seeds."
@@ -76,7 +94,11 @@ def claims_section(run: ReportedRun) -> Section | None:
         notes.append(ONE_RATE_EACH)
     lead = _STATEMENT_LEAD if run.is_synthetic else _LEAD
     lead = lead if tested else "This run has both sides of none of the claims."
-    return Section((*glance, *tables), lead, tuple(notes))
+    forest, left_out = panels(tested)
+    pictures = figure([panel.chart() for panel in forest], " ".join(filter(None, (_HOW_TO_READ, left_out))))
+    if tested:
+        lead = f"{amounts(tested)} {lead}"
+    return Section((*pictures, *glance, *tables), lead, tuple(notes))
 
 
 def _untested(claims: Sequence[Mapping[str, Any]]) -> list[Table]:
@@ -156,7 +178,7 @@ def _comparison(comparison: Mapping[str, Any]) -> TableRow:
         Entry(str(comparison["n_seeds"])),
         Entry(comparison["reason"]),
     )
-    return TableRow(_in_words(comparison["compared"]), entries, under=(_world(comparison),))
+    return TableRow(in_words(comparison["compared"]), entries, under=(_world(comparison),))
 
 
 def _hedges(comparison: Mapping[str, Any]) -> Entry:
@@ -197,11 +219,4 @@ def _p(comparison: Mapping[str, Any]) -> Entry:
 
 
 def _p_entry(value: float, hypothesis: str = "") -> Entry:
-    return Entry(formatted(value) if value >= 0.001 else scientific(value), under=(hypothesis,) if hypothesis else ())
-
-
-def _in_words(compared: str) -> str:
-    """`SimAOU: FT − FT on permuted labels`: a comparison with its settings in words."""
-    for setting in (Setting.ICL_REORDERED, *(control.setting for control in Control)):
-        compared = compared.replace(setting, setting.words)
-    return compared
+    return Entry(p_value(value), under=(hypothesis,) if hypothesis else ())

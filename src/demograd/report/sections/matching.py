@@ -26,7 +26,7 @@ from demograd.report.section import (
     section,
 )
 from demograd.report.subject import Variant, by_world, row_words, short_labels, variant, world_labels
-from demograd.statistics.number import NOT_MEASURED, Number, formatted, number_of, scientific
+from demograd.statistics.number import NOT_MEASURED, Number, estimate, number_of, p_value
 from demograd.words import Control, Reading, Setting
 
 CEILING = "ICL, reordered"
@@ -186,7 +186,7 @@ def _lines(
         if ceiling not in shown and (ceiling, metric, Reading.PLAIN) in rows:
             scores = run.scores.numbers.get((ceiling, metric, Setting.ICL_REORDERED), NOT_MEASURED)
             mean = matrices.mismatched(ceiling, metric)
-            mismatched = NOTHING if mean is None else Entry(formatted(mean))
+            mismatched = NOTHING if mean is None else Entry(estimate(mean).text)
             entries = (_mean(scores), mismatched, *_numbers(rows, ceiling, metric, beside))
             yield worlds[owner], TableRow(CEILING, tuple(entries), owner.weights, tone="reference")
         shown.add(ceiling)
@@ -210,7 +210,7 @@ def _numbers(rows: Rows, variant: Variant, metric: str, beside: Iterable[Reading
             yield NOTHING
         else:
             yield entry(number) if reading == Reading.DOUBLE_DIFFERENCE else _share(number)
-    yield NOTHING if plain is None or pd.isna(plain["p_value"]) else _p(float(plain["p_value"]))
+    yield NOTHING if plain is None or pd.isna(plain["p_value"]) else Entry(p_value(plain["p_value"]))
     row = rows.get((variant, metric, Reading.IDENTIFIED))
     identified = None if row is None else number_of(row)
     if identified is None or identified.value is None:
@@ -226,7 +226,3 @@ def _mean(number: Number) -> Entry:
 
 def _share(number: Number) -> Entry:
     return percent(number.value, number.low, number.high)
-
-
-def _p(value: float) -> Entry:
-    return Entry(formatted(value) if value >= 0.001 else scientific(value))

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from math import isnan
 from typing import Any
 
-from demograd.statistics import SEEDS_FOR_SPECIFICITY, Decision, Interval, MatchingTest, Number, Verdict
-from demograd.statistics.number import formatted, percents
+from demograd.statistics import SEEDS_FOR_SPECIFICITY, Decision, Interval, MatchingTest, Verdict
+from demograd.statistics.number import estimate, percents
 from demograd.study.language_model.comparison import ClaimComparison
 from demograd.study.language_model.objections import ABSURD, BELOW_RESOLUTION, NO_LEARNING
 from demograd.study.verdicts import Finding, Statement, decide_claims
@@ -132,12 +132,14 @@ def _objection(
         return None
 
     def message(name: str) -> str:
+        """What was seen, without the finding that the sentence starts with."""
         rows = [
             row
             for row in subject.checks(validity, name)
             if not row["passed"] and (row["method"] is None or row["method"] in labels)
         ]
-        return f": {rows[0]['message']}" if rows and rows[0]["message"] else ""
+        seen = rows[0]["message"].rpartition(": ")[2] if rows else ""
+        return f": {seen}" if seen else ""
 
     if reason == _OPEN_ICL:
         sentence = (
@@ -195,21 +197,21 @@ def _values(comparison: ClaimComparison) -> str:
     find their own`."""
     test = comparison.test
     assert isinstance(test, MatchingTest), "the leading claim is about matrices"
-    specificity = _with_bounds(test.specificity, test.interval, comparison)
-    parts = [f"SimAOU {formatted(test.matched)} matched, {formatted(test.mismatched)} mismatched"]
+    specificity = _with_bounds(test.specificity, test.interval)
+    parts = [f"SimAOU {estimate(test.matched).text} matched, {estimate(test.mismatched).text} mismatched"]
     share = ""
     if not isnan(test.share):
         of_share = test.share_interval
-        bounds = f" [{percents(of_share.low)}, {percents(of_share.high)}]" if of_share else ""
-        share = f", {percents(test.share)} %{bounds} of the similarity"
+        percent = percents(test.share, *((of_share.low, of_share.high) if of_share else ()))
+        share = f", {percent.text} % {percent.bounds}".rstrip() + " of the similarity"
     parts.append(f"specificity {specificity}{share}")
     sets = sum(pairs.n_sets for pairs in test.pairs)
     parts.append(f"{round(test.identified * sets)} of {sets} sets find their own")
     return "; ".join(parts)
 
 
-def _with_bounds(value: float, interval: Interval | None, comparison: ClaimComparison) -> str:
+def _with_bounds(value: float, interval: Interval | None) -> str:
     """`0.100 [0.080, 0.120]`."""
     low, high = (interval.low, interval.high) if interval else (None, None)
-    cell = Number(value, None, low, high, False, comparison.n, comparison.n_missing, comparison.n_sets, "ok")
-    return f"{cell.value_text if cell.bounds else formatted(value)} {cell.bounds or '[no interval]'}"
+    number = estimate(value, low, high)
+    return f"{number.text} {number.bounds or '[no interval]'}"

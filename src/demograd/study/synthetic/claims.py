@@ -7,7 +7,7 @@ from math import inf
 from typing import Any
 
 from demograd.statistics import ClaimDecision, Decision, Number, RangeTest, Verdict
-from demograd.statistics.number import precise_number_of, written
+from demograd.statistics.number import number_of, written
 from demograd.study.claims import claims_of
 from demograd.study.synthetic.rows import ClaimedRow
 from demograd.study.synthetic.standing import Standing, seeds_apart, standing, standing_in_words
@@ -123,9 +123,7 @@ def _test(claim: str, row: Row) -> RangeTest:
     low, high = number.get("within") or (number.get("above", -inf), number.get("below", inf))
     mean = row.mean if isinstance(row, ClaimedRow) else None
     status = row.status or ("missing" if row.value is None else "ok")
-    return RangeTest(
-        precise_number_of(asdict(row) | {"status": status}), mean, float(low), float(high), number["title"]
-    )
+    return RangeTest(number_of(asdict(row) | {"status": status}), mean, float(low), float(high), number["title"])
 
 
 def _record(conclusion: Conclusion, decision: ClaimDecision, context: int) -> dict[str, Any]:

@@ -1,0 +1,180 @@
+"""The comparisons of `claims.json` as rows of forest plots: a panel for each claim and unit."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from math import inf
+from typing import Any
+
+from demograd.metrics import METRICS
+from demograd.report.charts.forest import NOT_COUNTED, Effect, forest_plot
+from demograd.report.section import Chart
+from demograd.statistics import SEEDS_FOR_SPECIFICITY, SEEDS_TO_DECIDE, Verdict
+from demograd.statistics.number import Number, estimate, percents
+from demograd.words import Control, Setting, listed, task_label
+
+MOST = 25
+"""Of more comparisons, only those that are decided are drawn."""
+_SHARE = "specific share, % of the similarity"
+_LONGEST = 44
+"""Characters of a reason that has room behind its verdict."""
+
+
+@dataclass
+class Panel:
+    """What shares an axis."""
+
+    title: str
+    unit: str
+    band: str
+    zero: bool
+    effects: list[Effect] = field(default_factory=list)
+
+    def chart(self) -> Chart:
+        """The forest plot."""
+        return forest_plot(self.effects, self.title, self.unit, band=self.band, zero=self.zero)
+
+
+def state(comparison: Mapping[str, Any], claim: Mapping[str, Any]) -> str:
+    """The verdict, where "undecided" is said only of what the data leave open: with sets enough and a p-value that no
+    one corrected, a gate is shut, and the numbers do not count whatever they are."""
+    verdict = str(comparison["verdict"]) if comparison["verdict"] in set(Verdict) else str(Verdict.UNDECIDED)
+    least = SEEDS_FOR_SPECIFICITY if str(claim["compare"]).startswith("specific") else SEEDS_TO_DECIDE
+    is_tested = comparison.get("p_corrected") is not None or comparison.get("p_equal_corrected") is not None
+    could_be = comparison.get("p_value") is not None and comparison["n_seeds"] >= least
+    return NOT_COUNTED if verdict == Verdict.UNDECIDED and could_be and not is_tested else verdict
+
+
+def amounts(claims: Sequence[Mapping[str, Any]]) -> str:
+    """`Of 20 comparisons 9 are decided: 4 supported, 5 not specific; 11 are undecided, of which 8 do not count, for a
+    gate is shut.`"""
+    counts = Counter(state(comparison, claim) for claim in claims for comparison in claim["comparisons"])
+    decided = {verdict: counts[verdict] for verdict in Verdict if verdict != Verdict.UNDECIDED and counts[verdict]}
+    n, n_decided = counts.total(), sum(decided.values())
+    words = ", ".join(f"{count} {verdict}" for verdict, count in decided.items())
+    is_are = "is" if n_decided == 1 else "are"
+    sentence = f"Of {n} comparison{'s' * (n != 1)} {n_decided or 'none'} {is_are} decided{f': {words}' * bool(words)}"
+    if shut := counts[NOT_COUNTED]:
+        sentence += f"; {shut} {'do' if shut > 1 else 'does'} not count, for a gate is shut: nothing was learned there"
+        sentence += " to compare" if not n_decided else ""
+    return f"{sentence}."
+
+
+def panels(claims: Sequence[Mapping[str, Any]]) -> tuple[list[Panel], str]:
+    """The panels in the order of the claims, and a sentence on what is not drawn; empty if all is."""
+    compared = [(claim, comparison) for claim in claims for comparison in claim["comparisons"]]
+    several = {name for name in ("task", "labels", "k") if len({pair[1].get(name) for pair in compared}) > 1}
+    rows = [row for claim in claims for row in _rows(claim, several)]
+    left_out = []
+    if len(rows) > MOST:
+        undecided = [row for row in rows if row[1].verdict in (Verdict.UNDECIDED, NOT_COUNTED)]
+        rows = [row for row in rows if row not in undecided]
+        left_out.append(f"{len(undecided)} that are undecided")
+    drawn: dict[tuple[str, str], Panel] = {}
+    for panel, effect in rows:
+        drawn.setdefault((panel.title, panel.unit), panel).effects.append(effect)
+    without = sum(_has_no_number(comparison) for _, comparison in compared)
+    left_out += [f"{without} without a number"] * bool(without)
+    return list(drawn.values()), f"Not drawn, but in the tables: {listed(left_out)}." if left_out else ""
+
+
+def _has_no_number(comparison: Mapping[str, Any]) -> bool:
+    if "numbers" in comparison:
+        return all(number["value"] is None for number in comparison["numbers"])
+    return _effect_of(comparison).value is None
+
+
+def _rows(claim: Mapping[str, Any], several: set[str]) -> list[tuple[Panel, Effect]]:
+    """Each effect of a claim with the panel that it belongs to."""
+    comparisons = claim["comparisons"]
+    labels = _labels([comparison["compared"] for comparison in comparisons])
+    rows: list[tuple[Panel, Effect]] = []
+    for comparison, (label, shared) in zip(comparisons, labels, strict=True):
+        label = ", ".join(filter(None, (label, *_world(comparison, several)))) or in_words(comparison["compared"])
+        words = state(comparison, claim)
+        if "numbers" in comparison:
+            rows += [
+                (panel, _in_range(number, label, words))
+                for number in comparison["numbers"]
+                if number["value"] is not None
+                for panel in [Panel(claim["claim"], number["title"], "where it should lie", zero=False)]
+            ]
+            continue
+        number = _effect_of(comparison)
+        if number.value is None:
+            continue
+        margin = comparison.get("margin")
+        band = None if margin is None else (-_scale(comparison) * margin, _scale(comparison) * margin)
+        said = f"{number.value_text} {number.bounds} {words}"
+        if words in (NOT_COUNTED, Verdict.UNDECIDED):
+            reason = comparison["reason"].partition(";")[0].partition(" (")[0]
+            words_shown = f"undecided: {reason}" if len(reason) <= _LONGEST else "undecided"
+            said = words_shown if words == NOT_COUNTED else f"{number.value_text} {number.bounds} undecided"
+        unit = _unit(comparison)
+        is_apart = shared and unit != _SHARE and not shared.endswith(" − 0")
+        unit = f"{shared} ({unit})" if is_apart else unit
+        panel = Panel(claim["claim"], unit, "as good as none" * (band is not None), zero=True)
+        rows.append((panel, Effect(label, said, words, number.value, number.low, number.high, band)))
+    return rows
+
+
+def _in_range(number: Mapping[str, Any], label: str, verdict: str) -> Effect:
+    low, high = (inf * sign if number[name] is None else number[name] for name, sign in (("low", -1), ("high", 1)))
+    shown = estimate(number["value"], number["ci_low"], number["ci_high"])
+    words = f"{shown.text} {shown.bounds} {verdict}"
+    return Effect(label, words, verdict, number["value"], number["ci_low"], number["ci_high"], (low, high))
+
+
+def _effect_of(comparison: Mapping[str, Any]) -> Number:
+    """The specific share in per cent, or the difference in the metric's own unit."""
+    matching = comparison.get("matching")
+    if matching is None:
+        return estimate(comparison["difference"], comparison["ci_low"], comparison["ci_high"])
+    share = matching["specific_share"]
+    return estimate(None) if share is None else percents(share, matching["share_ci_low"], matching["share_ci_high"])
+
+
+def _scale(comparison: Mapping[str, Any]) -> float:
+    return 1.0 if comparison.get("matching") is None else 100.0
+
+
+def _unit(comparison: Mapping[str, Any]) -> str:
+    if comparison.get("matching") is not None:
+        return _SHARE
+    side = comparison.get("left_side")
+    name = side["metric"] if isinstance(side, Mapping) else ""
+    title = METRICS[name].title if name in METRICS else name.replace("_", " ")
+    if comparison.get("right_side") == 0:
+        return title
+    is_cosine = name in METRICS and METRICS[name].group == "similarity"
+    return "difference of cosines" if is_cosine else f"difference in {title}" if title else "difference"
+
+
+def _world(comparison: Mapping[str, Any], several: set[str]) -> list[str]:
+    """What tells a comparison from those of the same kind in other worlds."""
+    task = task_label(comparison["task"], comparison.get("labels") if "labels" in several else None)
+    return [task] * bool({"task", "labels"} & several) + [f"k {comparison['k']}"] * ("k" in several)
+
+
+def _labels(compared: Sequence[str]) -> list[tuple[str, str]]:
+    """For each comparison what is its own, `SimAOU, GD`, and what all share, `trained − no_training`."""
+    parts = [_parts(text) for text in compared]
+    shared = [part for part in parts[0] if all(part in other for other in parts)] if len(parts) > 1 else parts[0][1:]
+    both = ", ".join(part for part in shared if " − " in part)
+    return [(", ".join(part for part in own if part not in shared), both) for own in parts]
+
+
+def _parts(compared: str) -> list[str]:
+    """`SimAOU, GD, trained: FT − FT_other_sets, at one learning rate each` → SimAOU; GD; trained; FT − FT on other
+    sets."""
+    about, _, sides = in_words(compared).partition(": ")
+    for place in (", at one learning rate each", ", at one learning rate"):
+        sides = sides.removesuffix(place)
+    return [*about.split(", "), *([sides] if sides else [])]
+
+
+def in_words(compared: str) -> str:
+    """`SimAOU: FT − FT on permuted labels`: a comparison with its settings in words."""
+    for setting in (Setting.ICL_REORDERED, *(control.setting for control in Control)):
+        compared = compared.replace(setting, setting.words)
+    return compared
