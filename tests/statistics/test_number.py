@@ -38,7 +38,6 @@ def test_what_no_one_knows_the_uncertainty_of_has_three_digits(value: float, tex
     assert estimate(value).text == text
 
 
-
 def test_a_difference_has_its_sign_and_a_share_its_per_cent() -> None:
     assert estimate(0.171, -0.024, 0.357).signed == "+0.17 [−0.02, +0.36]"
     share = percents(-0.0026, -0.0104, 0.0054)

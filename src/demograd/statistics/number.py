@@ -63,6 +63,11 @@ class Number:
         return f"[{self._format(self.low)}, {self._format(self.high)}]"
 
     @property
+    def with_bounds(self) -> str:
+        """`0.251 [0.236, 0.266]`, or a word for why there is no number."""
+        return f"{self.value_text} {self.bounds}".strip()
+
+    @property
     def signed(self) -> str:
         """`+0.013 [−0.002, +0.028]`, of a difference; without its interval, if there is none."""
         if self.value is None:
@@ -195,4 +200,4 @@ def _count(value: Any) -> int:
 def written(number: Number) -> str:
     """`1.003 [0.998, 1.008]`, or the reason why there is no number; for synthetic runs, whose seeds are of training."""
     conditional = ", over test sequences alone" * number.marked
-    return f"{number.value_text} {number.bounds}{conditional}".strip() if number.value is not None else number.text
+    return f"{number.with_bounds}{conditional}"

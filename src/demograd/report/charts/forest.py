@@ -1,4 +1,4 @@
-"""Forest plots: a row per comparison, its effect and interval as a shape on a line, its verdict as shape, colour and word."""
+"""Forest plots: a row per comparison, its effect with its interval, its verdict as shape, colour and word."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

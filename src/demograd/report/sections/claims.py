@@ -20,7 +20,7 @@ from demograd.report.section import (
     percent,
     section,
 )
-from demograd.statistics.number import Number, estimate, formatted, p_value
+from demograd.statistics.number import Number, formatted, p_value
 from demograd.words import task_label
 
 FEW = 8
@@ -46,8 +46,9 @@ _STATEMENT_HEADS = (
 )
 _FEW_NUMBERS = 4
 _HOW_TO_READ = (
-    "Lines: 95 % intervals; an arrow where one is cut. Filled: decided (circle: supported; diamond: contradicted; square: "
-    "not specific). Hollow: open for want of data. Dashed, with a cross: a gate is shut, and the numbers do not count."
+    "Lines: 95 % intervals; an arrow where one is cut. Filled: decided (circle: supported; diamond: contradicted; "
+    "square: not specific). Hollow: open for want of data. Dashed, with a cross: a gate is shut, and the numbers do "
+    "not count."
 )
 _STATEMENT_LEAD = (
     "A claim says in which ranges numbers lie. It is supported where the intervals of all of them lie there, "

@@ -7,12 +7,19 @@ import pandas as pd
 
 from demograd.metrics import METRICS
 from demograd.report.captions import ranges
+from demograd.report.charts.bars import bar_chart
 from demograd.report.run import ReportedRun
-from demograd.report.section import Entry, Group, Head, Section, Table, TableRow, section
+from demograd.report.section import Entry, Figure, Group, Head, Section, Table, TableRow, figure, section
 from demograd.words import Control, Reading, Setting
 
 _GROUP = ["task", "labels", "k", "model", "weights", "initialisation", "method", "learning_rate", "status"]
 _SPECIFICITY = " specificity"
+_LEAD = (
+    "A missing number is never replaced nor averaged in: it is below resolution (too small for its direction to be "
+    "known), undefined, or of a training that diverged."
+)
+MOST = 12
+"""Metrics that are drawn."""
 FEW = 12
 """Lines that are shown at once."""
 _HEADS = (
@@ -37,7 +44,34 @@ def missing_section(run: ReportedRun) -> Section:
     )
     folded = f"{len(rows)} kinds of numbers are missing" if len(rows) > FEW else ""
     tables = (Table(_HEADS, (Group("", rows),), folded=folded),) if rows else ()
-    return Section(tables, f"Of the {len(results):,} rows of the results: {statuses}.")
+    lead = f"Of the {len(results):,} rows of the results: {statuses}."
+    return Section((*_picture(results), *tables), f"{lead} {_LEAD}" if rows else lead)
+
+
+def _picture(results: pd.DataFrame) -> tuple[Figure, ...]:
+    """A bar for each metric that lacks numbers: which share of its rows, and why."""
+    rows = pd.DataFrame(
+        {"metric": [_name(name) for name in results["metric"]], "status": _without_places(results["status"])}
+    )
+    shares = rows.groupby(["metric", "status"], sort=False).size() / rows.groupby("metric", sort=False).size()
+    absent = shares[shares.index.get_level_values("status") != "ok"]
+    if absent.empty:
+        return ()
+    most = absent.groupby("metric").sum().sort_values(ascending=False).index[:MOST]
+    bars = absent.rename("value").reset_index()
+    bars = bars[bars["metric"].isin(most)].assign(value=100 * bars["value"])
+    n = absent.index.get_level_values("metric").nunique()
+    caption = f"The {MOST} metrics that lack most, of {n}." if n > MOST else ""
+    return figure([bar_chart(bars, list(most), "Rows without a number", "% of the rows of a metric")], caption)
+
+
+def _name(metric: str) -> str:
+    return METRICS[metric].title if metric in METRICS else str(metric).replace("_", " ")
+
+
+def _without_places(statuses: pd.Series) -> list[str]:
+    """Statuses without what differs from row to row: `diverged at step 12 (8 of 8 sets)` is `diverged`."""
+    return [str(status).partition(":")[0].partition(" at step")[0].partition(" (")[0] for status in statuses]
 
 
 def _absence(rows: pd.DataFrame, several: set[str]) -> TableRow:

@@ -8,17 +8,19 @@ import pandas as pd
 
 from demograd.metrics import METRICS
 from demograd.published import beside, table
+from demograd.report.charts.dots import Dot, dot_chart
 from demograd.report.run import ReportedRun
 from demograd.report.scores import NEAREST_RATE_NOTE, at_one_rate
-from demograd.report.section import NOTHING, Entry, Head, Section, Table, TableRow, grouped, section
+from demograd.report.section import NOTHING, Chart, Entry, Head, Section, Table, TableRow, figure, grouped, section
 from demograd.report.subject import Variant, weights_rank
-from demograd.statistics.number import formatted, signed
+from demograd.statistics.number import Number, estimate, formatted, signed
 from demograd.words import Setting
 
 _LEAD = (
     "Measured, then published, then measured minus published. Model, k, prompts and rates may all differ: a difference "
     "says that something does, not which of the two is wrong."
 )
+_INTERVALS = "Lines: of measured numbers 95 % intervals, of published ones ± the paper’s standard deviation."
 _AS_RELEASED = {
     "separator": "eos",
     "record_at": "first_answer",
@@ -42,6 +44,7 @@ def published_section(run: ReportedRun) -> Section | None:
             "metric": metric,
             "value": number.value,
             "std": number.std,
+            "number": number,
         }
         for (variant, metric, setting), number in run.scores.numbers.items()
         if variant in shown
@@ -65,7 +68,38 @@ def published_section(run: ReportedRun) -> Section | None:
         *(f"({mark}) {caveat}" for caveat, mark in marks.items()),
         *([NEAREST_RATE_NOTE] if any(shown.values()) else []),
     )
-    return Section(tuple(tables), _LEAD, notes)
+    pictures = figure((_chart(metric, rows) for metric in metrics), _INTERVALS)
+    return Section((*pictures, *tables), f"{_sentence(rows)} {_LEAD}", notes)
+
+
+def _chart(metric: str, rows: list[dict[Any, Any]]) -> Chart | None:
+    """A row for each task, method and weights: the published number beside the measured one."""
+    dots, several_k = [], len({row["variant"].k for row in rows}) > 1
+    for row in sorted((row for row in rows if row["metric"] == metric), key=lambda row: _rank(row["variant"])):
+        variant: Variant = row["variant"]
+        read_as = f"read as {row['read_as']}" if pd.notna(row["read_as"]) else ""
+        about = [variant.task, f"k {variant.k}" * several_k, variant.method, variant.weights, read_as]
+        label = ", ".join(filter(None, about))
+        dots += [Dot(label, row["number"], "measured"), Dot(label, _published(row), "published")]
+    return dot_chart(dots, METRICS[metric].title, METRICS[metric].title)
+
+
+def _published(row: Mapping[Any, Any]) -> Number:
+    """The paper's number, ± its standard deviation, where it has one."""
+    value, spread = row["published"], row["published_std"]
+    return estimate(value) if pd.isna(spread) else estimate(value, value - spread, value + spread)
+
+
+def _sentence(rows: list[dict[Any, Any]]) -> str:
+    """How many published numbers the measured intervals hold, and the largest difference."""
+    bounded = [row for row in rows if row["number"].bounds]
+    inside = sum(row["number"].low <= row["published"] <= row["number"].high for row in bounded)
+    farthest = max(rows, key=lambda row: abs(row["difference"]))
+    where = ", ".join([METRICS[farthest["metric"]].title, farthest["variant"].method or "", farthest["variant"].task])
+    return (
+        f"Of {len(bounded)} measured intervals {inside or 'none'} {'holds' if inside < 2 else 'hold'} the published "
+        f"number; the largest difference is {signed(farthest['difference'], 2)} ({where})."
+    )
 
 
 def _table(metric: str, rows: list[dict[Any, Any]], marks: Mapping[str, str]) -> Table:

@@ -2,8 +2,11 @@
 
 from collections.abc import Sequence
 
+import pandas as pd
+
+from demograd.report.charts.grid import outcome_grid
 from demograd.report.run import Check, ReportedRun
-from demograd.report.section import Entry, Head, Section, Table, TableRow, grouped, section
+from demograd.report.section import Entry, Figure, Head, Section, Table, TableRow, figure, grouped, section
 
 TITLES = {
     "in_context_learning": "Is there in-context learning?",
@@ -12,6 +15,18 @@ TITLES = {
     "update_size": "Are the updates of a size that counts?",
     "seeds": "Are there enough demonstration sets?",
 }
+_TITLES_IN_SHORT = {
+    "in_context_learning": "learned in context",
+    "fine_tuning": "learned by fine-tuning",
+    "resolution": "updates above resolution",
+    "update_size": "updates of a size that counts",
+    "seeds": "enough demonstration sets",
+}
+_MARKS_MEAN = "✓ passed, ✗ failed, ? undecided with so few demonstration sets; empty: this check is of something else."
+_LEAD = (
+    "A gate is a check of whether anything was learned at all: where it is shut, how alike ICL and fine-tuning are "
+    "says nothing about learning, and no claim is decided."
+)
 GATES = ("in_context_learning", "fine_tuning")
 """Checks that are always shown."""
 FEW = 10
@@ -41,7 +56,41 @@ def validity_section(run: ReportedRun) -> Section | None:
     failed = sum(not check.passed for check in checks) - undecided
     lead = f"{len(checks)} checks come before any score; {failed or 'none'} failed"
     lead += f", and {undecided} cannot be decided with so few demonstration sets." if undecided else "."
-    return Section(tuple(tables), lead, (_NOTE,))
+    return Section((*_grid(checks), *tables), f"{lead} {_LEAD}", (_NOTE,))
+
+
+def _grid(checks: Sequence[Check]) -> tuple[Figure, ...]:
+    """A row for each world, weights and method, a column for each check; what is of no method stands in a row of its
+    own."""
+    several = len({_world(check, checks) for check in checks}) > 1
+    outcomes: dict[tuple[str, str], list[str]] = {}
+    for check in checks:
+        # a method's checks may be of one of its scores, `GD 0.001, SimAOU`
+        method = (check.method or "ICL").partition(",")[0]
+        world = _world(check, checks) if several else ""
+        row = ", ".join(filter(None, (world, method, *_weights(check))))
+        outcomes.setdefault((row, _TITLES_IN_SHORT.get(check.check, check.check)), []).append(_outcome(check))
+    data = pd.DataFrame(
+        {"row": row, "column": column, "outcome": _of(all_)} for (row, column), all_ in outcomes.items()
+    )
+    columns = [title for title in _TITLES_IN_SHORT.values() if title in set(data["column"])]
+    columns += [column for column in dict.fromkeys(data["column"]) if column not in columns]
+    return figure([outcome_grid(data, "Checks of what was learned", columns)], _MARKS_MEAN)
+
+
+def _weights(check: Check) -> tuple[str, ...]:
+    return (check.weights, *([f"initialisation {check.initialisation}"] * bool(check.initialisation)))
+
+
+def _outcome(check: Check) -> str:
+    return "undecided" if check.undecided else "passed" if check.passed else "failed"
+
+
+def _of(outcomes: Sequence[str]) -> str:
+    """`2 failed of 8`: the worst of several outcomes, and of how many it is."""
+    worst = next(outcome for outcome in ("failed", "undecided", "passed") if outcome in outcomes)
+    n = outcomes.count(worst)
+    return worst if n == len(outcomes) else f"{n} {worst} of {len(outcomes)}"
 
 
 def _lines(shown: Sequence[Check], checks: Sequence[Check]) -> list[tuple[str, TableRow]]:
