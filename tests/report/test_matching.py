@@ -95,7 +95,7 @@ def test_the_table_has_all_that_the_matrix_says_and_the_ceiling_above_it() -> No
         "0.042",
         "3 of 4",
     ]
-    assert gd.entries[2].under == ("[0.080, 0.120]",) and gd.entries[3].under == ("[18, 22]",)
+    assert gd.entries[2].under == ("[0.080, 0.120]",) and gd.entries[3].under == ("[18.0, 22.0]",)
     assert (ceiling.name, ceiling.tone) == ("ICL, reordered", "reference")
     assert [entry.text for entry in ceiling.entries] == ["0.900", "0.500", "0.400", "–", "–", "–", "4.00e−4", "4 of 4"]
 

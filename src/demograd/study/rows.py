@@ -29,6 +29,10 @@ from demograd.words import Reading, Row
 _MEANS: dict[str, Callable[[Observation], Tensor]] = {"accuracy": credit, "calibrated_accuracy": calibrated_correct}
 """Metrics of one number per observation that are a mean over queries; AUC and macro-F1 are not."""
 
+BY_HEAD = ("sim_am_delta",)
+"""Metrics that have rows of single heads too: the leading score of attention logits."""
+_COUNTS = ("n", "n_missing", "n_diverged")
+
 # From how many demonstration sets on there is a spread (±) and an interval over them.
 SETS_FOR_SPREAD = 3
 
@@ -36,7 +40,7 @@ SETS_FOR_SPREAD = 3
 def similarity(
     seeds: Sequence[int], score: Row, values: list[Tensor], *, selections: list[Tensor] | None = None
 ) -> Iterator[Row]:
-    """Rows of one score: over all demonstration sets, per layer, and per demonstration set.
+    """Rows of one score: over all demonstration sets, per layer, of some metrics per head, and per demonstration set.
 
     `score` has the columns that name it: its metric, and what it is read from and against. `values` are [queries],
     [queries, layers], [queries, layers, heads], or [queries, layers, layers′] for a score of pairs of layers, whose
@@ -60,6 +64,8 @@ def similarity(
     for layer in range(stacked.shape[2]) if by_layer else ():
         layer_means = [aggregate(value[:, layer : layer + 1]) for value in counted]
         yield replace(score, layer=layer) | over_sets(layer_means, stacked[:, :, layer : layer + 1], bounds)
+    if score.metric in BY_HEAD and by_layer and values[0].dim() == 3:
+        yield from (score | row for row in _heads(values))
     for seed, mean, interval in zip(seeds, means, conditional_intervals(stacked), strict=True):
         row = replace(
             score,
@@ -71,6 +77,24 @@ def similarity(
             status=None if mean.status in ("ok", "missing") else mean.status,
         )
         yield row | shown(interval, bounds)
+
+
+def _heads(values: list[Tensor]) -> Iterator[Row]:
+    """A row per layer and head, over all demonstration sets; no interval, for there are as many as a model has heads."""
+    for layer, head in product(*map(range, values[0].shape[1:])):
+        means = [aggregate(value[:, layer : layer + 1, head]) for value in values]
+        over = over_seeds([mean.value for mean in means])
+        n, n_missing, n_diverged = (sum(getattr(mean, name) for mean in means) for name in _COUNTS)
+        yield Row(
+            layer=layer,
+            head=head,
+            value=None if n_diverged else number(over.mean),
+            std=None if n_diverged else over.std,
+            n=n,
+            n_missing=n_missing,
+            n_seeds=over.n,
+            status=diverged(n_diverged, n + n_missing) if n_diverged else None,
+        )
 
 
 def _pairs(values: list[Tensor]) -> Iterator[Row]:
@@ -114,7 +138,7 @@ def bounds_of(score: Row) -> Bounds:
 def over_sets(means: Sequence[Aggregate], stacked: Tensor, bounds: Bounds) -> Row:
     """One row over demonstration sets, from the mean of each and the scores [sets, queries, layers]."""
     over = over_seeds([mean.value for mean in means])
-    n, n_missing, n_diverged = (sum(getattr(mean, name) for mean in means) for name in ("n", "n_missing", "n_diverged"))
+    n, n_missing, n_diverged = (sum(getattr(mean, name) for mean in means) for name in _COUNTS)
     if n_diverged:  # the mean of what did not would be that of another, luckier sample
         return Row(n=n, n_missing=n_missing, n_seeds=over.n, status=diverged(n_diverged, n + n_missing))
     interval = interval_over_demonstrations(stacked) if len(means) >= SETS_FOR_SPREAD else conditional_interval(stacked)

@@ -90,7 +90,7 @@ def test_a_network_has_a_margin_above_each_network_that_matches() -> None:
         for name, value in (("exponential", 0.024), ("exponential, larger", 0.03))
     ]
     (line,) = lines(losses_section(synthetic_run(row("loss", 0.234, model="relu"), *margins)))
-    assert line.entries[-1].text == "0.024"
+    assert line.entries[-1].text == "0.0240"
     assert line.entries[-1].under[-1] == "above “exponential, larger”: 0.0300 [0.0290, 0.0310]"
 
 

@@ -9,6 +9,7 @@ from demograd.report.charts.lines import Axis, line_chart
 from demograd.report.run import ReportedRun
 from demograd.report.scores import NEAREST_RATE_NOTE, at_one_rate
 from demograd.report.section import Figure, Section, figure, section
+from demograd.statistics.number import estimate
 from demograd.words import Setting, task_label
 
 METRICS_SHOWN = ("accuracy", "token_overlap", "overlap_cosine_similarity", "sim_aou")
@@ -54,7 +55,20 @@ def against_k_section(run: ReportedRun) -> Section | None:
     for title, rows in groups.items():
         figures += _figure(rows, title if len(groups) > 1 else "")
     notes = (NEAREST_RATE_NOTE,) if any(one_rate.values()) else ()
-    return Section(tuple(figures), _LEAD, notes) if figures else None
+    return Section(tuple(figures), f"{_sentence(points)} {_LEAD}".strip(), notes) if figures else None
+
+
+def _sentence(points: pd.DataFrame) -> str:
+    """ICL's accuracy with the fewest and the most demonstrations."""
+    icl = points[(points["setting"] == Setting.ICL) & (points["metric"] == "accuracy")]
+    icl = icl[icl["task"] == icl["task"].min()].dropna(subset=["y"]).sort_values("x") if len(icl) else icl
+    if icl["x"].nunique() < 2:
+        return ""
+    ends = [
+        f"{estimate(*(None if pd.isna(end) else float(end) for end in row[['y', 'low', 'high']])).with_bounds} with {row['x']:.0f}"
+        for _, row in icl.iloc[[0, -1]].iterrows()
+    ]
+    return f"On {icl['task'].iloc[0]}, accuracy of ICL goes from {ends[0]} to {ends[1]} demonstrations."
 
 
 def _figure(data: pd.DataFrame, title: str) -> tuple[Figure, ...]:

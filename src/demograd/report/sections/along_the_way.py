@@ -30,8 +30,8 @@ from demograd.statistics.number import NOT_MEASURED, Number, number_of, signed
 from demograd.words import Control, Reading, Setting
 
 SCORE, SIZE = "sim_aou", "update_size_ratio"
-LEARNED = ("auc", "normalised_label_log_likelihood")
-"""What is learned: metrics that ZSL and ICL have too."""
+LEARNED = {"auc": "chance of the right ranking", "normalised_label_log_likelihood": "nats per query"}
+"""What is learned, metrics that ZSL and ICL have too → their units."""
 _LEAD = (
     "After some of its steps fine-tuning was looked at as it is at the end: what it has learned by then, and how alike "
     "ICL it is. Step 0 is ZSL, and a level dashed line is what ICL has learned."
@@ -62,9 +62,27 @@ def along_the_way_section(run: ReportedRun) -> Section | None:
             members = [owner for owner in owners if owner.untuned == untuned]
             title = ", ".join(filter(None, (world, weights.removeprefix("ICL").removeprefix(", "))))
             parts += _figure(run, rows, members, last, title)
-    lead = _LEAD if parts else ""
+    lead = f"{_sentence(rows, run.scores)} {_LEAD}".strip() if parts else ""
     parts += _at_equal_learning(run.results)
     return Section(tuple(parts), lead) if parts else None
+
+
+def _sentence(rows: Rows, scores: Scores) -> str:
+    """What the method with the most steps has learned at its first look and at its end, and how alike ICL it is then."""
+    looks = {(owner, step) for owner, step, metric, is_specificity in rows if metric == SCORE and not is_specificity}
+    if not looks:
+        return ""
+    owner = max(
+        dict.fromkeys(owner for owner, _ in sorted(looks, key=str)), key=lambda owner: owner.weights == "trained"
+    )
+    step = min(step for of_method, step in looks if of_method == owner)
+    clauses = []
+    for metric in (*LEARNED, SCORE):
+        first, last = rows.get((owner, step, metric, False), NOT_MEASURED), scores.get(owner, metric, Setting.FT)
+        if first.value is not None and last.value is not None:
+            clauses.append(f"{METRICS[metric].title} goes from {first.with_bounds} to {last.with_bounds}")
+    how = f"From step {step} to the end of {owner.method} ({owner.weights})"
+    return f"{how} {', '.join(clauses[:-1])}{' and ' * (len(clauses) > 1)}{clauses[-1]}." if clauses else ""
 
 
 def _rows(results: pd.DataFrame) -> dict[tuple[Variant, int, str, bool], Number]:
@@ -101,8 +119,8 @@ def _figure(run: ReportedRun, rows: Rows, owners: list[Variant], last: Mapping[V
     data = pd.DataFrame(points).astype(dict.fromkeys(("x", "y", "low", "high"), float))
     legend = [key for key in _legend(list(labels.values())) if key.label in set(data["label"])]
     score = METRICS[SCORE].title
-    axes = {name: (METRICS[name].title, Axis(METRICS[name].title)) for name in LEARNED} | {
-        SCORE: (f"{score}, matched and mismatched", Axis(score, zero=True)),
+    axes = {name: (METRICS[name].title, Axis(unit)) for name, unit in LEARNED.items()} | {
+        SCORE: (f"{score}, matched and mismatched", Axis("cosine", zero=True)),
         SPECIFICITY: (f"{score} specificity", Axis("matched − mismatched", zero=True)),
         SIZE: ("Size of the update", Axis(METRICS[SIZE].title, zero=True)),
     }

@@ -29,6 +29,8 @@ def alpha_section(run: ReportedRun) -> Section | None:
     table = Table((Head("task"), Head(METRICS["alpha"].title)), grouped(rows))
     by_layer = points_by_layer(run.results, "alpha", labels)
     legend, layer = keys(list(labels.values())), Axis("layer", whole=True)
-    chart = line_chart(by_layer, "α by layer", layer, Axis("α", zero=True), legend, width=WIDTH)
+    chart = line_chart(by_layer, "α by layer", layer, Axis("cosine", zero=True), legend, width=WIDTH)
     caption = interval_note_of_points("Upright lines", by_layer)
-    return Section((table, *figure([chart], caption, legend=legend)), _LEAD)
+    first, number = next(iter(overall.items()))
+    sentence = f"On {labels[first]} α is {number.with_bounds}."
+    return Section((*figure([chart], caption, legend=legend), table), f"{sentence} {_LEAD}")

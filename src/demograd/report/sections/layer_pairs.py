@@ -34,7 +34,10 @@ def layer_pairs_section(run: ReportedRun) -> Section | None:
                 means.append(_same_and_other(data, label))
         figures += figure(charts, " ".join(means), world, small=True)
     notes = (NEAREST_RATE_NOTE,) if any(shown.values()) else ()
-    return Section(tuple(figures), _LEAD, notes) if figures else None
+    if not figures:
+        return None
+    first = figures[0].caption.partition(";")[0]
+    return Section(tuple(figures), f"{first}. {_LEAD}", notes)
 
 
 def _same_and_other(data: pd.DataFrame, label: str) -> str:

@@ -1,20 +1,30 @@
-"""SimAOU and SimAM_Δ by layer: colour is the method, a thin dashed line FT on the other sets, a panel the weights.
+"""SimAOU and SimAM_Δ by layer: colour is the method, a thin dotted line FT on the other sets, a panel the weights.
 
 A reader sees the specificity as the gap between a line and the thin one of its colour.
 """
+
+from collections.abc import Sequence
 
 import altair as alt
 import pandas as pd
 
 from demograd.metrics import METRICS
 from demograd.report.captions import interval_note_of_points, ranges
-from demograd.report.charts.drawing import COLOURS, HEIGHT, WIDTH, as_chart, panel_header
+from demograd.report.charts.drawing import HEIGHT, WIDTH, as_chart, keys, panel_header
 from demograd.report.run import ReportedRun
 from demograd.report.scores import LEADING, NEAREST_RATE_NOTE, at_one_rate, points
 from demograd.report.section import Chart, Figure, Key, Section, section
 from demograd.report.subject import Variant, method_label, weights_rank, world_labels
+from demograd.statistics.number import estimate
 from demograd.words import Setting
 
+_DOTS = "1 3"
+_UNIT = "cosine"
+_LEAD = (
+    "SimAOU is the cosine of two changes of a layer’s attention output: the one that demonstrations in the prompt make "
+    "(ICL), and the one that fine-tuning on them makes (FT); SimAM_Δ the same of the attention logits of a head, mean over "
+    "heads. One says: the same direction, zero: nothing in common."
+)
 SAME, CONTROL = Setting.FT, Setting.FT_OTHER_SETS
 
 
@@ -37,59 +47,82 @@ def layers_section(run: ReportedRun) -> Section | None:
         for world in dict.fromkeys(worlds[variant] for variant in shown)
         if world in set(rows["world"])
     ]
-    return Section(tuple(figures), NEAREST_RATE_NOTE if any(shown.values()) else "")
+    notes = (NEAREST_RATE_NOTE,) if any(shown.values()) else ()
+    return Section(tuple(figures), f"{_sentence(rows)} {_LEAD}", notes)
+
+
+def _sentence(rows: pd.DataFrame) -> str:
+    """Where the first method is most alike ICL, and how far from its mismatched score it is anywhere."""
+    first = rows[(rows["variant"] == rows["variant"].iloc[0]) & (rows["metric"] == rows["metric"].iloc[0])]
+    same, other = (first[first["setting"] == setting].set_index("layer")["value"] for setting in (SAME, CONTROL))
+    if same.dropna().empty:
+        return ""
+    variant, title, best = first["variant"].iloc[0], METRICS[first["metric"].iloc[0]].title, same.idxmax()
+    number = estimate(*(first[(first["setting"] == SAME) & (first["layer"] == best)].iloc[0][["value", "low", "high"]]))
+    sentence = f"{title} of {variant.method} ({variant.weights}) is highest in layer {best:.0f}: {number.with_bounds}"
+    gaps = (same - other).dropna()
+    if gaps.empty:
+        return f"{sentence}."
+    farthest = gaps.abs().idxmax()
+    return f"{sentence}; on other demonstrations it differs by no more than {abs(gaps[farthest]):.2g} (layer {farthest:.0f})."
 
 
 def _figure(rows: pd.DataFrame, world: str) -> Figure:
     variants: list[Variant] = list(dict.fromkeys(rows["variant"]))
     labels = {variant: method_label(variant, variants) for variant in variants}
-    colours = {label: COLOURS[i % len(COLOURS)] for i, label in enumerate(dict.fromkeys(labels.values()))}
+    lines = keys(list(dict.fromkeys(labels.values())))
     data = rows.assign(
         label=[labels[variant] for variant in rows["variant"]],
         weights=[variant.weights for variant in rows["variant"]],
         layer=rows["layer"].astype(int),
     ).drop(columns=["variant", "at", "world"])
     shown = [metric for metric in LEADING if metric in set(data["metric"])]
-    charts = tuple(_chart(data[data["metric"] == metric], colours) for metric in shown)
-    legend, against = [], set(data.loc[data["setting"] == CONTROL, "label"])
-    for label, colour in colours.items():
-        legend.append(Key(label, colour))
-        if label in against:
-            legend.append(Key(f"{label} on the other sets", colour, "5 3", 1.5))
+    charts = tuple(_chart(data[data["metric"] == metric], lines) for metric in shown)
+    against = set(data.loc[data["setting"] == CONTROL, "label"])
+    legend = [
+        *lines,
+        *(Key(f"{key.label} on the other sets", key.colour, _DOTS, 1.5) for key in lines if key.label in against),
+    ]
     bands = interval_note_of_points("Bands", data[data["setting"] == SAME])
-    gap_is = "The gap between a line and the thin dashed one of its colour is the specificity." if against else ""
+    gap_is = "The gap between a line and the thin dotted one of its colour is the specificity." if against else ""
     gaps = [gap for metric in shown for gap in _gaps(data[data["metric"] == metric], METRICS[metric].title)]
     return Figure(charts, " ".join(filter(None, [bands, gap_is, *gaps])), world, tuple(legend))
 
 
-def _chart(data: pd.DataFrame, colours: dict[str, str]) -> Chart:
+def _chart(data: pd.DataFrame, legend: Sequence[Key]) -> Chart:
     title = METRICS[data["metric"].iloc[0]].title
     weights = sorted(set(data["weights"]), key=lambda name: (weights_rank(name), name))
     layers = [int(data["layer"].min()), int(data["layer"].max())]
-    colour = alt.Color("label:N", scale=alt.Scale(domain=list(colours), range=list(colours.values())), legend=None)
+    names = [key.label for key in legend]
+    colour = alt.Color("label:N", scale=alt.Scale(domain=names, range=[key.colour for key in legend]), legend=None)
+    dashes = [[float(part) for part in key.dash.split()] or [1, 0] for key in legend]
+    dash = alt.StrokeDash("label:N", scale=alt.Scale(domain=names, range=dashes), legend=None)
     x = alt.X("layer:Q", title="layer", scale=alt.Scale(domain=layers, nice=False), axis=alt.Axis(tickMinStep=1))
-    y = alt.Y("value:Q", title=title, scale=alt.Scale(zero=True), axis=alt.Axis(tickCount=5, format=".3~g"))
+    y = alt.Y("value:Q", title=_UNIT, scale=alt.Scale(zero=True), axis=alt.Axis(tickCount=5, format=".3~g"))
     base = alt.Chart(_with_gaps(data)).encode(x=x, color=colour)
     same, control = (f"datum.setting === '{setting}'" for setting in (SAME, CONTROL))
     panels = alt.Chart(base.data).transform_aggregate(rows="count()", groupby=["weights"])
     zero = panels.mark_rule(color="#9aa3ad", strokeWidth=1).encode(y=alt.datum(0))
     band = base.transform_filter(same).mark_area(opacity=0.16, line=False)
-    other = base.transform_filter(control).mark_line(strokeWidth=1.1, strokeDash=[4, 2.5])
+    other = base.transform_filter(control).mark_line(strokeWidth=1.2, strokeDash=[int(part) for part in _DOTS.split()])
     line = base.transform_filter(same).mark_line(
         strokeWidth=2.2, point={"size": 14, "filled": True, "opacity": 1, "strokeWidth": 0}
     )
     layered = alt.layer(
-        zero, band.encode(y=alt.Y("low:Q", title=title), y2="high:Q"), other.encode(y=y), line.encode(y=y)
+        zero,
+        band.encode(y=alt.Y("low:Q", title=_UNIT), y2="high:Q"),
+        other.encode(y=y),
+        line.encode(y=y, strokeDash=dash),
     )
     faceted = layered.properties(width=WIDTH, height=HEIGHT).facet(
         row=alt.Row("weights:N", title=None, sort=weights, header=panel_header()), spacing=18
     )
     description = (
         f"{title} by layer, {layers[0]} to {layers[1]}, a panel per state of the weights ({', '.join(weights)}), a "
-        f"line per method ({', '.join(colours)})"
+        f"line per method ({', '.join(names)})"
     )
     if (data["setting"] == CONTROL).any():
-        description += "; thin dashed lines: fine-tuning on the other demonstration sets"
+        description += "; thin dotted lines: fine-tuning on the other demonstration sets"
     return as_chart(faceted, title, f"{description}.")
 
 

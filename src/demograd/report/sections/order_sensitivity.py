@@ -19,7 +19,7 @@ METRIC = "order_sensitivity"
 FEW = 10
 """Numbers that are shown at once beneath the bars."""
 _LEAD = (
-    "Standard deviation of the next-token probabilities over orders of the same demonstrations, mean over vocabulary "
+    "It is the standard deviation of the next-token probabilities over orders of the same demonstrations, mean over vocabulary "
     "and queries. Equal algorithms have equal order sensitivity (Shen 2023, Theorem 1); full-batch GD has none, up to "
     "rounding."
 )
@@ -47,7 +47,17 @@ def _of_language_model(run: ReportedRun) -> Section | None:
         )
     folded = "All numbers" if len(lines) > FEW else ""
     table = Table((Head("setting"), Head("order sensitivity")), grouped(lines), folded=folded)
-    return Section((*figure(charts, interval_note("Thin lines", spreads.values())), table), _LEAD)
+    return Section(
+        (*figure(charts, interval_note("Thin lines", spreads.values())), table), f"{_sentence(spreads)} {_LEAD}"
+    )
+
+
+def _sentence(spreads: dict[Variant, Number]) -> str:
+    """The first of ICL beside the methods of the same world."""
+    first = next(iter(spreads)).untuned
+    labels = {variant: variant.method or "ICL" for variant in spreads if variant.untuned == first}
+    numbers = (f"{spreads[variant].with_bounds} of {label}" for variant, label in labels.items())
+    return f"Order sensitivity on {first.task} ({first.weights}): {'; '.join(numbers)}."
 
 
 def _bars(spreads: dict[str, tuple[Variant, Number]], title: str) -> Chart | None:
@@ -79,7 +89,7 @@ def _bars(spreads: dict[str, tuple[Variant, Number]], title: str) -> Chart | Non
 
 RELATIVE = "order_sensitivity_relative"
 _RELATIVE_LEAD = (
-    "Standard deviation of the prediction over orders of the same examples, over the root mean square prediction. "
+    "It is the standard deviation of the prediction over orders of the same examples, over the root mean square prediction. "
     "Attention without positions, and GD on all examples at once, do not know an order: what they have is rounding. A "
     "“causal” construction is the same layers under the mask that language models have, where each token sees itself "
     "and those before it: of two layers or more it depends on the order, without positions and without having been "

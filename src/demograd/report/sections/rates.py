@@ -16,7 +16,7 @@ from demograd.report.scores import LEADING, Scores
 from demograd.report.section import NOTHING, Figure, Head, Section, Table, TableRow, entry, figure, grouped, section
 from demograd.report.subject import Variant, by_world, in_order, variant, world_labels
 from demograd.statistics.number import Number, formatted, number_of
-from demograd.words import Control, Reading, Setting
+from demograd.words import Control, Reading, Setting, task_label
 
 SIZE = "update_size_ratio"
 READINGS = (Reading.AT_EQUAL_SIZE, Reading.OVER_SIZES)
@@ -38,7 +38,25 @@ def rates_section(run: ReportedRun) -> Section | None:
             parts += _figure(run.scores, variants, world)
     tables = [_read_between(run.results, name, reading) for name in LEADING for reading in READINGS]
     parts += filter(None, tables)
-    return Section(tuple(parts), _LEAD) if parts else None
+    return Section(tuple(parts), f"{_sentence(run.scores)} {_LEAD}".strip()) if parts else None
+
+
+def _sentence(scores: Scores) -> str:
+    """Between which values the leading score of the first method with several rates goes, and at which rates."""
+    curves: dict[str, dict[float, Number]] = {}
+    for owner in scores.tuned():
+        number = scores.get(owner, LEADING[0], Setting.FT)
+        if number.value is not None and owner.learning_rate is not None:
+            curve = (
+                f"{_label(owner)}, on {', '.join(filter(None, (task_label(owner.task, owner.labels), f'k {owner.k}')))}"
+            )
+            curves.setdefault(curve, {})[owner.learning_rate] = number
+    curve = next((name for name, numbers in curves.items() if len(numbers) > 1), None)
+    if curve is None:
+        return ""
+    low, high = (pick(curves[curve], key=lambda rate: curves[curve][rate].value) for pick in (min, max))
+    ends = (f"{curves[curve][rate].with_bounds} at rate {rate:g}" for rate in (low, high))
+    return f"{METRICS[LEADING[0]].title} of {curve}, goes from {' to '.join(ends)}."
 
 
 def _label(variant: Variant) -> str:
@@ -59,12 +77,12 @@ def _figure(scores: Scores, variants: list[Variant], title: str) -> tuple[Figure
         score = METRICS[name].title
         values = {variant: scores.get(variant, name, Setting.FT) for variant in variants}
         numbers += values.values()
-        axis = Axis(score, zero=True)
+        axis = Axis("cosine", zero=True)
         charts.append(line_chart(_data(learning_rates, values), f"{score} by rate", _RATE, axis, legend))
         if control:
             differences = {variant: scores.specificity(variant, name, control) for variant in variants}
             numbers += differences.values()
-            against = Axis(f"specificity vs {control.words}", zero=True)
+            against = Axis(f"cosine, minus that on {control.words}", zero=True)
             data = _data(learning_rates, differences)
             charts.append(line_chart(data, f"{score} specificity by rate", _RATE, against, legend))
         by_size = _data(ratios, values)

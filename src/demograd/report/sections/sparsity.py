@@ -8,7 +8,7 @@ from demograd.report.charts.lines import Axis, line_chart
 from demograd.report.run import ReportedRun
 from demograd.report.section import Entry, Figure, Group, Head, Section, Table, TableRow, figure, section
 from demograd.report.subject import weights_rank
-from demograd.statistics.number import formatted
+from demograd.statistics.number import estimate, formatted
 
 METRIC = "sparsity_ratio"
 PRODUCTS = "sparsity_ratio_products"
@@ -60,7 +60,27 @@ def sparsity_section(run: ReportedRun) -> Section | None:
         return None
     products = _products(rows[rows["metric"] == PRODUCTS])
     parts: list[Table | Figure] = [*products, *_factors(factors, has_products=bool(products)), _construction()]
-    return Section(tuple(parts), _PRODUCTS_LEAD if products else _LEAD)
+    lead = _PRODUCTS_LEAD if products else _LEAD
+    return Section(tuple(parts), f"{_sentence(factors)} {lead}")
+
+
+def _sentence(factors: pd.DataFrame) -> str:
+    """The share under the smallest threshold of the first network, beside that of a construction."""
+    whole = factors[factors["layer"].isna()]
+    whole = whole.assign(rank=[weights_rank(name) for name in whole["weights"]]).sort_values(
+        ["rank", "at"], kind="stable"
+    )
+    if whole.empty:
+        return ""
+    first = whole.iloc[0]
+    share, needed = (
+        estimate(100 * float(first["value"])).text,
+        estimate(100 * zeros_of_construction(DIMENSIONS[2])).text,
+    )
+    return (
+        f"Of the weights of {first['label']}, {share} % are under {float(first['at']):g} in magnitude; the construction for "
+        f"{DIMENSIONS[2]} inputs has {needed} % exact zeros."
+    )
 
 
 def _labelled(rows: pd.DataFrame) -> pd.DataFrame:

@@ -50,7 +50,8 @@ def training_time_section(run: ReportedRun) -> Section | None:
         title += f", initialisation {initialisation}" * bool(initialisation)
         figures += figure(charts, _gain(data), title, legend, small=True)
     figures = figures or [*figure([_distance(run.results, checkpoints, axis, "trained")], small=True)]
-    return Section(tuple(figures), _LEAD) if figures else None
+    sentence = next((part.caption for part in figures if part.caption), "")
+    return Section(tuple(figures), f"{sentence} {_LEAD}".strip()) if figures else None
 
 
 def _distance(results: pd.DataFrame, checkpoints: Mapping[str, str], axis: Axis, weights: str) -> Chart | None:
