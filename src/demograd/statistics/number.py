@@ -140,8 +140,8 @@ def number_of(row: Mapping[Any, Any]) -> Number:
 
 
 def estimate(value: float | None, low: float | None = None, high: float | None = None) -> Number:
-    """A number of which nothing but its interval is known, such as a share in per cent."""
-    return Number(value, None, low, high, False, 0, 0, 0, "ok")
+    """A number of which nothing but its interval is known, such as a share in per cent; NaN is none."""
+    return Number(_finite(value), None, _finite(low), _finite(high), False, 0, 0, 0, "ok")
 
 
 def places_of(uncertainty: float) -> int:

@@ -40,7 +40,7 @@ SETS_FOR_SPREAD = 3
 def similarity(
     seeds: Sequence[int], score: Row, values: list[Tensor], *, selections: list[Tensor] | None = None
 ) -> Iterator[Row]:
-    """Rows of one score: over all demonstration sets, per layer, of some metrics per head, and per demonstration set.
+    """Rows of one score: over all demonstration sets, per layer, of some per head, and per demonstration set.
 
     `score` has the columns that name it: its metric, and what it is read from and against. `values` are [queries],
     [queries, layers], [queries, layers, heads], or [queries, layers, layers′] for a score of pairs of layers, whose

@@ -65,8 +65,8 @@ def _sentence(points: pd.DataFrame) -> str:
     if icl["x"].nunique() < 2:
         return ""
     ends = [
-        f"{estimate(*(None if pd.isna(end) else float(end) for end in row[['y', 'low', 'high']])).with_bounds} with {row['x']:.0f}"
-        for _, row in icl.iloc[[0, -1]].iterrows()
+        f"{estimate(row['y'], row['low'], row['high']).with_bounds} with {row['x']:.0f}"
+        for row in icl.iloc[[0, -1]].to_dict("records")
     ]
     return f"On {icl['task'].iloc[0]}, accuracy of ICL goes from {ends[0]} to {ends[1]} demonstrations."
 

@@ -25,7 +25,16 @@ from demograd.report.section import (
     grouped,
     section,
 )
-from demograd.report.subject import Variant, by_world, in_order, row_words, short_labels, variant, world_labels
+from demograd.report.subject import (
+    Variant,
+    by_world,
+    in_order,
+    row_words,
+    short_labels,
+    variant,
+    weights_rank,
+    world_labels,
+)
 from demograd.statistics.number import NOT_MEASURED, Number, number_of, signed
 from demograd.words import Control, Reading, Setting
 
@@ -68,13 +77,11 @@ def along_the_way_section(run: ReportedRun) -> Section | None:
 
 
 def _sentence(rows: Rows, scores: Scores) -> str:
-    """What the method with the most steps has learned at its first look and at its end, and how alike ICL it is then."""
+    """What the first method has learned at its first look and at its end, and how alike ICL it is there."""
     looks = {(owner, step) for owner, step, metric, is_specificity in rows if metric == SCORE and not is_specificity}
     if not looks:
         return ""
-    owner = max(
-        dict.fromkeys(owner for owner, _ in sorted(looks, key=str)), key=lambda owner: owner.weights == "trained"
-    )
+    owner = min(in_order(owner for owner, _ in looks), key=lambda owner: weights_rank(owner.weights))
     step = min(step for of_method, step in looks if of_method == owner)
     clauses = []
     for metric in (*LEARNED, SCORE):

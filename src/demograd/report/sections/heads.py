@@ -15,10 +15,10 @@ ABSENT = "#d5dae0"
 """The colour of heads without a number: grey, which is no number’s colour."""
 _SIDE = 200
 _LEAD = (
-    "SimAM_Δ is the cosine of two changes of a head’s attention to a query’s tokens: the one that demonstrations in the "
-    "prompt make, and the one that fine-tuning makes. Each cell is a head, mean over queries and demonstration sets: "
-    "matched pairs only, for of mismatched ones a run keeps the mean over heads, so what belongs to a demonstration set "
-    "is in “Matching”."
+    "SimAM_Δ is the cosine of two changes of a head’s attention to a query’s tokens: the one that demonstrations in "
+    "the prompt make, and the one that fine-tuning makes. Each cell is a head, mean over queries and demonstration sets: "
+    "matched pairs only, for of mismatched ones a run keeps the mean over heads, so what belongs to a "
+    "demonstration set is in “Matching”."
 )
 _GREY = "Grey: no number, for every change of attention is below resolution there."
 Heads = dict[Variant, pd.DataFrame]
@@ -97,6 +97,7 @@ def _sentence(tuned: Heads) -> str:
         return ""
     best = present.loc[present["value"].idxmax()]
     return (
-        f"Of {owner.method} ({owner.weights}) the head most alike ICL is head {best['x']:.0f} of layer {best['y']:.0f}, "
-        f"with {METRICS[METRIC].title} {best['value']:.2f}; half of its heads lie below {present['value'].median():.2f}."
+        f"Of {owner.method} ({owner.weights}) the head most alike ICL is head {best['x']:.0f} of layer "
+        f"{best['y']:.0f}, with {METRICS[METRIC].title} {best['value']:.2f}; half of its heads lie "
+        f"below {present['value'].median():.2f}."
     )

@@ -22,8 +22,8 @@ _DOTS = "1 3"
 _UNIT = "cosine"
 _LEAD = (
     "SimAOU is the cosine of two changes of a layer’s attention output: the one that demonstrations in the prompt make "
-    "(ICL), and the one that fine-tuning on them makes (FT); SimAM_Δ the same of the attention logits of a head, mean over "
-    "heads. One says: the same direction, zero: nothing in common."
+    "(ICL), and the one that fine-tuning on them makes (FT); SimAM_Δ the same of the attention logits of a head, "
+    "mean over heads. One says: the same direction, zero: nothing in common."
 )
 SAME, CONTROL = Setting.FT, Setting.FT_OTHER_SETS
 
@@ -64,7 +64,8 @@ def _sentence(rows: pd.DataFrame) -> str:
     if gaps.empty:
         return f"{sentence}."
     farthest = gaps.abs().idxmax()
-    return f"{sentence}; on other demonstrations it differs by no more than {abs(gaps[farthest]):.2g} (layer {farthest:.0f})."
+    gap = estimate(abs(gaps[farthest])).text
+    return f"{sentence}; on other demonstrations it differs by no more than {gap} (layer {farthest:.0f})."
 
 
 def _figure(rows: pd.DataFrame, world: str) -> Figure:

@@ -19,8 +19,8 @@ METRIC = "order_sensitivity"
 FEW = 10
 """Numbers that are shown at once beneath the bars."""
 _LEAD = (
-    "It is the standard deviation of the next-token probabilities over orders of the same demonstrations, mean over vocabulary "
-    "and queries. Equal algorithms have equal order sensitivity (Shen 2023, Theorem 1); full-batch GD has none, up to "
+    "It is the standard deviation of the next-token probabilities over orders of the same demonstrations, mean over "
+    "vocabulary and queries. Equal algorithms have equal order sensitivity (Shen 2023, Theorem 1); full-batch GD has none, up to "
     "rounding."
 )
 
@@ -89,8 +89,8 @@ def _bars(spreads: dict[str, tuple[Variant, Number]], title: str) -> Chart | Non
 
 RELATIVE = "order_sensitivity_relative"
 _RELATIVE_LEAD = (
-    "It is the standard deviation of the prediction over orders of the same examples, over the root mean square prediction. "
-    "Attention without positions, and GD on all examples at once, do not know an order: what they have is rounding. A "
+    "It is the standard deviation of the prediction over orders of the same examples, over the root mean square "
+    "prediction. Attention without positions, and GD on all examples at once, do not know an order: what they have is rounding. A "
     "“causal” construction is the same layers under the mask that language models have, where each token sees itself "
     "and those before it: of two layers or more it depends on the order, without positions and without having been "
     "trained."
