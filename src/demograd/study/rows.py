@@ -80,7 +80,7 @@ def similarity(
 
 
 def _heads(values: list[Tensor]) -> Iterator[Row]:
-    """A row per layer and head, over all demonstration sets; no interval, for there are as many as a model has heads."""
+    """A row per layer and head, over all demonstration sets; no interval, for there are as many as heads."""
     for layer, head in product(*map(range, values[0].shape[1:])):
         means = [aggregate(value[:, layer : layer + 1, head]) for value in values]
         over = over_seeds([mean.value for mean in means])

@@ -15,6 +15,8 @@ SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down"
 """Shapes of series: two that differ in colour differ in shape too."""
 LABELS = 150
 """Pixels of the width of rows' labels; what is longer is cut."""
+_SMALL = 1e-3
+"""Axes of smaller values are labelled with powers of ten."""
 _ROW, _BESIDE = 26, 12
 """Pixels of a row with one series, and of each further one in it."""
 
@@ -55,7 +57,8 @@ def dot_chart(
     if data.empty:
         return None
     labels, series = (list(dict.fromkeys(data[name])) for name in ("label", "series"))
-    numbers = alt.Axis(tickCount=5, format=".3~g", labelOverlap=True)
+    form = ".2~e" if data["value"].abs().max() < _SMALL else ".3~g"
+    numbers = alt.Axis(tickCount=4, format=form, labelOverlap=True)
     limits = alt.Scale(type="log", padding=8) if scale == "log" else alt.Scale(zero=zero, padding=8)
     x: dict[str, Any] = {"title": axis, "axis": numbers, "scale": limits}
     y = alt.Y("label:N", title=None, sort=labels, axis=alt.Axis(labelLimit=LABELS, grid=False, ticks=False))

@@ -12,7 +12,13 @@ from demograd.report.section import Figure, Section, figure, section
 from demograd.statistics.number import estimate
 from demograd.words import Setting, task_label
 
-METRICS_SHOWN = ("accuracy", "token_overlap", "overlap_cosine_similarity", "sim_aou")
+METRICS_SHOWN = {
+    "accuracy": "share of queries",
+    "token_overlap": "share of tokens",
+    "overlap_cosine_similarity": "cosine of probabilities",
+    "sim_aou": "cosine",
+}
+"""Metric → its unit."""
 _SETTINGS = (Setting.ZSL, Setting.ICL, Setting.ICL_REORDERED, Setting.FT)
 _LEAD = (
     "ICL, fine-tuning by each method, and ICL with the same demonstrations in another order: how much of ICL there is "
@@ -76,10 +82,10 @@ def _figure(data: pd.DataFrame, title: str) -> tuple[Figure, ...]:
         data = data.assign(label=data["label"] + ", " + data["weights"])
     in_order = data.sort_values("setting", key=lambda column: column.map(_SETTINGS.index), kind="stable")
     legend = keys(list(dict.fromkeys(in_order["label"])))
-    k = Axis("k", "log", ticks=tuple(sorted(set(data["x"]))))
+    k = Axis("demonstrations (k)", "log", ticks=tuple(sorted(set(data["x"]))))
     charts = [
-        line_chart(data[data["metric"] == metric], METRICS[metric].title, k, Axis(METRICS[metric].title), legend)
-        for metric in METRICS_SHOWN
+        line_chart(data[data["metric"] == metric], METRICS[metric].title, k, Axis(unit), legend)
+        for metric, unit in METRICS_SHOWN.items()
     ]
     compare = "Token Overlap, its cosine and SimAOU compare each setting with ICL."
     caption = f"{interval_note_of_points('Upright lines', data)} {compare}".strip()

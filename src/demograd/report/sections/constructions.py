@@ -1,8 +1,9 @@
 """The theorems as matrices: how far each construction is from what its theorem says."""
 
+from demograd.report.charts.dots import Dot, dot_chart
 from demograd.report.networks import by_subject
 from demograd.report.run import ReportedRun
-from demograd.report.section import Entry, Group, Head, Section, Table, TableRow, section
+from demograd.report.section import Entry, Group, Head, Section, Table, TableRow, figure, section
 from demograd.statistics.number import Number, scientific
 from demograd.words import Setting
 
@@ -23,7 +24,14 @@ def constructions_section(run: ReportedRun) -> Section | None:
         for subject, error in errors.items()
     )
     heads = (Head("construction"), Head("random instances"), Head("largest error"), Head("result", words=True))
-    return Section((Table(heads, (Group("", rows),)),), _LEAD) if rows else None
+    if not rows:
+        return None
+    dots = [Dot(subject.reference, error) for subject, error in errors.items()]
+    chart = dot_chart(dots, "Largest error", "largest difference from the theorem", scale="log", level=ROUNDING)
+    exact = sum(error.value is not None and error.value < ROUNDING for error in errors.values())
+    lead = f"{exact} of {len(errors)} constructions do what they say, up to rounding. {_LEAD}"
+    caption = f"Line: {scientific(ROUNDING)}, below which is rounding. An error of zero has no place here."
+    return Section((*figure([chart], caption), Table(heads, (Group("", rows),))), lead)
 
 
 def _error(error: Number) -> Entry:

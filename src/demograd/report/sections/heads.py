@@ -16,8 +16,8 @@ ABSENT = "#d5dae0"
 _SIDE = 200
 _LEAD = (
     "SimAM_Δ is the cosine of two changes of a head’s attention to a query’s tokens: the one that demonstrations in "
-    "the prompt make, and the one that fine-tuning makes. Each cell is a head, mean over queries and demonstration sets: "
-    "matched pairs only, for of mismatched ones a run keeps the mean over heads, so what belongs to a "
+    "the prompt make, and the one that fine-tuning makes. Each cell is a head, mean over queries and demonstration "
+    "sets: matched pairs only, for of mismatched ones a run keeps the mean over heads, so what belongs to a "
     "demonstration set is in “Matching”."
 )
 _GREY = "Grey: no number, for every change of attention is below resolution there."

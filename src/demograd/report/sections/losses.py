@@ -1,10 +1,12 @@
 """Losses of networks and references: the mean squared error of the query, world by world."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
+from demograd.report.charts.dots import Dot, dot_chart
 from demograd.report.networks import Subject, by_subject, seeds, worlds_of
 from demograd.report.run import ReportedRun
-from demograd.report.section import NOTHING, Entry, Head, Section, Table, TableRow, entry, grouped, section
+from demograd.report.section import NOTHING, Entry, Head, Section, Table, TableRow, entry, figure, grouped, section
 from demograd.statistics.number import Number, written
 from demograd.words import Setting
 
@@ -38,7 +40,37 @@ def losses_section(run: ReportedRun) -> Section | None:
         return None
     heads = [Head("", "shaded: references"), Head("loss"), Head("test predictions")]
     heads += [Head("above the matching attention’s", "paired")] if margins else []
-    return Section((Table(tuple(heads), grouped(lines)),), _LEAD)
+    charts = [
+        dot_chart(
+            [
+                Dot(subject.network or subject.reference, loss, "network" if subject.network else "reference")
+                for subject, loss in values
+                if subject.world == world
+            ],
+            world,
+            "mean squared error",
+            scale="log",
+        )
+        for world in worlds
+    ]
+    lead = f"{_sentence(values)} {_LEAD}".strip()
+    return Section((*figure(charts, "Lines: 95 % intervals."), Table(tuple(heads), grouped(lines))), lead)
+
+
+def _sentence(values: Sequence[tuple[Subject, Number]]) -> str:
+    """The smallest loss of a network and of a reference, in the first world."""
+    world = values[0][0].world
+    clauses = []
+    for kind in ("network", "reference"):
+        losses = [
+            (loss.value, getattr(subject, kind), loss)
+            for subject, loss in values
+            if subject.world == world and getattr(subject, kind) and loss.value is not None
+        ]
+        if losses:
+            _, name, loss = min(losses, key=lambda item: item[0])
+            clauses.append(f"of {kind}s “{name}” loses least, {loss.with_bounds}")
+    return f"In {world}, {'; '.join(clauses)}." if clauses else ""
 
 
 def _margin(subject: Subject, margins: Margins) -> Entry:

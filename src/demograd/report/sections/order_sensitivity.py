@@ -3,31 +3,28 @@ networks, constructions and references."""
 
 from dataclasses import replace
 
-import altair as alt
-import pandas as pd
-
 from demograd.report.captions import interval_note
-from demograd.report.charts.drawing import COLOURS, WIDTH, as_chart
+from demograd.report.charts.dots import Dot, dot_chart
 from demograd.report.networks import by_subject
 from demograd.report.run import ReportedRun
-from demograd.report.section import Chart, Head, Section, Table, TableRow, Tone, entry, figure, grouped, section
+from demograd.report.section import Head, Section, Table, TableRow, Tone, entry, figure, grouped, section
 from demograd.report.subject import Variant, by_world, short_labels, world_labels
 from demograd.statistics.number import Number
 from demograd.words import Setting
 
 METRIC = "order_sensitivity"
 FEW = 10
-"""Numbers that are shown at once beneath the bars."""
+"""Numbers that are shown at once beneath the dots."""
 _LEAD = (
     "It is the standard deviation of the next-token probabilities over orders of the same demonstrations, mean over "
-    "vocabulary and queries. Equal algorithms have equal order sensitivity (Shen 2023, Theorem 1); full-batch GD has none, up to "
-    "rounding."
+    "vocabulary and queries. Equal algorithms have equal order sensitivity (Shen 2023, Theorem 1); full-batch GD has "
+    "none, up to rounding."
 )
 
 
 @section("Does the order matter?", order=180)
 def order_sensitivity_section(run: ReportedRun) -> Section | None:
-    """Order sensitivity of a language model: bars with intervals, and the numbers."""
+    """Order sensitivity of a language model: dots with intervals, and the numbers."""
     return None if run.is_synthetic else _of_language_model(run)
 
 
@@ -40,16 +37,11 @@ def _of_language_model(run: ReportedRun) -> Section | None:
     for title, variants in by_world(spreads).items():
         labels = short_labels(variants)
         lines += [(worlds[variant], TableRow(label, (entry(spreads[variant]),))) for variant, label in labels.items()]
-        charts.append(
-            _bars(
-                {label: (variant, spreads[variant]) for variant, label in labels.items()}, title or "Order sensitivity"
-            )
-        )
+        dots = [Dot(label, spreads[variant]) for variant, label in labels.items()]
+        charts.append(dot_chart(dots, title or "Over orders", "standard deviation of a probability", zero=True))
     folded = "All numbers" if len(lines) > FEW else ""
     table = Table((Head("setting"), Head("order sensitivity")), grouped(lines), folded=folded)
-    return Section(
-        (*figure(charts, interval_note("Thin lines", spreads.values())), table), f"{_sentence(spreads)} {_LEAD}"
-    )
+    return Section((*figure(charts, interval_note("Lines", spreads.values())), table), f"{_sentence(spreads)} {_LEAD}")
 
 
 def _sentence(spreads: dict[Variant, Number]) -> str:
@@ -60,38 +52,11 @@ def _sentence(spreads: dict[Variant, Number]) -> str:
     return f"Order sensitivity on {first.task} ({first.weights}): {'; '.join(numbers)}."
 
 
-def _bars(spreads: dict[str, tuple[Variant, Number]], title: str) -> Chart | None:
-    data = pd.DataFrame(
-        {
-            "label": label,
-            "value": number.value,
-            "low": number.low,
-            "high": number.high,
-            "is_icl": variant.method is None,
-        }
-        for label, (variant, number) in spreads.items()
-        if number.value is not None
-    )
-    if data.empty:
-        return None
-    base = alt.Chart(data).encode(y=alt.Y("label:N", title=None, sort=None, axis=alt.Axis(grid=False, labelLimit=150)))
-    x = alt.X("value:Q", title="order sensitivity", axis=alt.Axis(format=".3~g", tickCount=4))
-    bars = base.mark_bar(height={"band": 0.6}).encode(
-        x=x, color=alt.condition("datum.is_icl", alt.value("#5b6770"), alt.value(COLOURS[0]))
-    )
-    rules = base.mark_rule(strokeWidth=1.5).encode(x=alt.X("low:Q", title="order sensitivity"), x2="high:Q")
-    chart = alt.layer(bars, rules) if data["low"].notna().any() else alt.layer(bars)
-    described = "; ".join(f"{row['label']}: {row['value']:.3g}" for row in data.to_dict("records"))
-    return as_chart(
-        chart.properties(width=WIDTH - 110, height=28 * len(data)), title, f"Order sensitivity. {described}"
-    )
-
-
 RELATIVE = "order_sensitivity_relative"
 _RELATIVE_LEAD = (
     "It is the standard deviation of the prediction over orders of the same examples, over the root mean square "
-    "prediction. Attention without positions, and GD on all examples at once, do not know an order: what they have is rounding. A "
-    "“causal” construction is the same layers under the mask that language models have, where each token sees itself "
+    "prediction. Attention without positions, and GD on all examples at once, do not know an order: what they have is "
+    "rounding. A “causal” construction is the same layers under the mask that language models have, where each token sees itself "
     "and those before it: of two layers or more it depends on the order, without positions and without having been "
     "trained."
 )

@@ -3,12 +3,27 @@
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
+from demograd.metrics import METRICS
+from demograd.report.captions import interval_note
+from demograd.report.charts.dots import Dot, dot_chart
 from demograd.report.run import ReportedRun
-from demograd.report.scores import Column, Scores, columns
-from demograd.report.section import NOTHING, Entry, Head, Section, Table, TableRow, entry, grouped, section
-from demograd.report.subject import Variant, row_words, world_labels
+from demograd.report.scores import LEADING, Column, Scores, at_one_rate, columns
+from demograd.report.section import (
+    NOTHING,
+    Entry,
+    Figure,
+    Head,
+    Section,
+    Table,
+    TableRow,
+    entry,
+    figure,
+    grouped,
+    section,
+)
+from demograd.report.subject import Variant, by_world, row_words, short_labels, world_labels
 from demograd.statistics.number import Number
-from demograd.words import Setting
+from demograd.words import Control, Setting
 
 FEW = 12
 """Rows of a table that is always open; in a longer run, one has to open all but the first."""
@@ -47,7 +62,47 @@ def scores_section(run: ReportedRun) -> Section | None:
         if any(setting == Setting.ICL_REORDERED for _, _, setting in run.scores.numbers)
         else (_NOTE,)
     )
-    return Section(tuple(tables), _LEAD, notes)
+    shown = at_one_rate(run.scores)
+    pictures = [part for world, members in by_world(shown).items() for part in _figure(run.scores, members, world)]
+    return Section((*pictures, *tables), f"{_sentence(run.scores, list(shown))} {_LEAD}".strip(), notes)
+
+
+def _figure(scores: Scores, variants: Sequence[Variant], world: str) -> tuple[Figure, ...]:
+    """A chart per leading score: matched and mismatched, or on a control, and reordered ICL in FT's place."""
+    labels, charts, numbers = short_labels(variants), [], []
+    settings = {Setting.FT: "FT, matched", **{control.setting: control.setting.words for control in Control}}
+    for name in LEADING:
+        dots = [
+            Dot(label, scores.get(variant, name, setting), words)
+            for variant, label in labels.items()
+            for setting, words in settings.items()
+            if (variant, name, setting) in scores.numbers
+        ]
+        dots += [
+            Dot(f"ICL, reordered, {untuned.weights}", scores.numbers[untuned, name, Setting.ICL_REORDERED], "ICL")
+            for untuned in dict.fromkeys(variant.untuned for variant in variants)
+            if (untuned, name, Setting.ICL_REORDERED) in scores.numbers
+        ]
+        numbers += [dot.number for dot in dots]
+        charts.append(dot_chart(dots, METRICS[name].title, "cosine", zero=True))
+    return figure(charts, interval_note("Lines", numbers), world)
+
+
+def _sentence(scores: Scores, variants: Sequence[Variant]) -> str:
+    """The largest specificity of the leading score, in magnitude, over methods and controls."""
+    specificities = {
+        (variant, control): number
+        for variant in variants
+        for control in Control
+        if (number := scores.specificity(variant, LEADING[0], control)).value is not None
+    }
+    if not specificities:
+        return ""
+    variant, control = max(specificities, key=lambda pair: abs(specificities[pair].value or 0.0))
+    number = specificities[variant, control]
+    about = f"{variant.method} ({variant.weights}), against {control.words}"
+    matched = scores.get(variant, LEADING[0], Setting.FT).with_bounds
+    return f"The largest specificity of {METRICS[LEADING[0]].title} is {number.with_bounds}, of a score of {matched}: {about}."
 
 
 def _parts(group: Sequence[Column]) -> list[list[Column]]:

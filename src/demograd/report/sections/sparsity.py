@@ -78,8 +78,8 @@ def _sentence(factors: pd.DataFrame) -> str:
         estimate(100 * zeros_of_construction(DIMENSIONS[2])).text,
     )
     return (
-        f"Of the weights of {first['label']}, {share} % are under {float(first['at']):g} in magnitude; the construction "
-        f"for {DIMENSIONS[2]} inputs has {needed} % exact zeros."
+        f"{share} % of the attention weights ({first['label']}) are under {float(first['at']):g} in magnitude; a "
+        f"construction for {DIMENSIONS[2]} inputs has {needed} % exact zeros."
     )
 
 
