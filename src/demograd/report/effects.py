@@ -1,7 +1,7 @@
 """The comparisons of `claims.json` as rows of forest plots: a panel for each claim and unit."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
 from typing import Any
@@ -71,8 +71,13 @@ def panels(claims: Sequence[Mapping[str, Any]]) -> tuple[list[Panel], str]:
         rows = [row for row in rows if row not in undecided]
         left_out.append(f"{len(undecided)} that are undecided")
     drawn: dict[tuple[str, str], Panel] = {}
+    units: dict[str, set[str]] = {}
+    for panel, _ in rows:
+        units.setdefault(panel.title, set()).add(panel.unit)
     for panel, effect in rows:
         drawn.setdefault((panel.title, panel.unit), panel).effects.append(effect)
+    for panel in drawn.values():
+        panel.title += f": {panel.unit.partition(' (')[0]}" * (len(units[panel.title]) > 1)
     without = sum(_has_no_number(comparison) for _, comparison in compared)
     left_out += [f"{without} without a number"] * bool(without)
     return list(drawn.values()), f"Not drawn, but in the tables: {listed(left_out)}." if left_out else ""
@@ -93,12 +98,7 @@ def _rows(claim: Mapping[str, Any], several: set[str]) -> list[tuple[Panel, Effe
         label = ", ".join(filter(None, (label, *_world(comparison, several)))) or in_words(comparison["compared"])
         words = state(comparison, claim)
         if "numbers" in comparison:
-            rows += [
-                (panel, _in_range(number, label, words))
-                for number in comparison["numbers"]
-                if number["value"] is not None
-                for panel in [Panel(claim["claim"], number["title"], "where it should lie", zero=False)]
-            ]
+            rows += _in_ranges(comparison, claim, label, words)
             continue
         number = _effect_of(comparison)
         if number.value is None:
@@ -116,6 +116,19 @@ def _rows(claim: Mapping[str, Any], several: set[str]) -> list[tuple[Panel, Effe
         panel = Panel(claim["claim"], unit, "as good as none" * (band is not None), zero=True)
         rows.append((panel, Effect(label, said, words, number.value, number.low, number.high, band)))
     return rows
+
+
+def _in_ranges(
+    comparison: Mapping[str, Any], claim: Mapping[str, Any], label: str, verdict: str
+) -> Iterator[tuple[Panel, Effect]]:
+    """A row for each number of a statement; several of one kind are counted."""
+    titles = [number["title"] for number in comparison["numbers"]]
+    for place, number in enumerate(comparison["numbers"]):
+        n = titles.count(number["title"])
+        name = f"{titles[: place + 1].count(number['title'])} of {n}, {label}" if n > 1 else label
+        if number["value"] is not None:
+            panel = Panel(claim["claim"], number["title"], "where it should lie", zero=False)
+            yield panel, _in_range(number, name, verdict)
 
 
 def _in_range(number: Mapping[str, Any], label: str, verdict: str) -> Effect:
@@ -159,6 +172,8 @@ def _world(comparison: Mapping[str, Any], several: set[str]) -> list[str]:
 def _labels(compared: Sequence[str]) -> list[tuple[str, str]]:
     """For each comparison what is its own, `SimAOU, GD`, and what all share, `trained − no_training`."""
     parts = [_parts(text) for text in compared]
+    if not any(" − " in text for text in compared):  # a statement names a network, which may have commas
+        return [(text, "") for text in compared]
     shared = [part for part in parts[0] if all(part in other for other in parts)] if len(parts) > 1 else parts[0][1:]
     both = ", ".join(part for part in shared if " − " in part)
     return [(", ".join(part for part in own if part not in shared), both) for own in parts]

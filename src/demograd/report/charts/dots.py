@@ -8,6 +8,7 @@ import altair as alt
 import pandas as pd
 
 from demograd.report.charts.drawing import COLOURS, WIDTH, as_chart
+from demograd.report.charts.lines import log_ticks
 from demograd.report.section import Chart
 from demograd.statistics.number import Number
 
@@ -58,15 +59,20 @@ def dot_chart(
         return None
     labels, series = (list(dict.fromkeys(data[name])) for name in ("label", "series"))
     form = ".2~e" if data["value"].abs().max() < _SMALL else ".3~g"
-    numbers = alt.Axis(tickCount=4, format=form, labelOverlap=True)
+    ticks: dict[str, Any] = {"tickCount": 4}
+    if scale == "log" and (values := log_ticks(data[["value", "low", "high"]].stack())):
+        ticks = {"values": list(values)}
+    numbers = alt.Axis(format=form, labelOverlap=True, **ticks)
     limits = alt.Scale(type="log", padding=8) if scale == "log" else alt.Scale(zero=zero, padding=8)
     x: dict[str, Any] = {"title": axis, "axis": numbers, "scale": limits}
     y = alt.Y("label:N", title=None, sort=labels, axis=alt.Axis(labelLimit=LABELS, grid=False, ticks=False))
     legend = alt.Legend(title=None, orient="bottom", symbolOpacity=1, columns=3, labelLimit=300)
-    shown = {"legend": legend if len(series) > 1 else None, "sort": series}
+    shown: dict[str, Any] = {"legend": legend if len(series) > 1 else None, "sort": series}
+    is_shared = bool(data.groupby("label")["series"].nunique().gt(1).any())
+    beside: dict[str, Any] = {"yOffset": alt.YOffset("series:N", sort=series)} if is_shared else {}
     base = alt.Chart(data).encode(
         y=y,
-        yOffset=alt.YOffset("series:N", sort=series),
+        **beside,
         color=alt.Color("series:N", scale=alt.Scale(domain=series, range=_cycled(COLOURS, len(series))), **shown),
     )
     layers: list[Any] = []
@@ -78,7 +84,7 @@ def dot_chart(
         layers.append(rules.encode(x=alt.X("low:Q", **x), x2="high:Q"))
     shape = alt.Shape("series:N", scale=alt.Scale(domain=series, range=_cycled(SHAPES, len(series))), **shown)
     layers.append(base.mark_point(size=60, filled=True, opacity=1).encode(x=alt.X("value:Q", **x), shape=shape))
-    height = len(labels) * (_ROW + _BESIDE * (len(series) - 1))
+    height = len(labels) * (_ROW + _BESIDE * (len(series) - 1) * is_shared)
     said = "; ".join(
         f"{', '.join(filter(None, (point['label'], point['series'])))}: {point['text']}"
         for point in data.to_dict("records")

@@ -14,7 +14,7 @@ from demograd.report.section import Chart
 
 ROW = 40
 """Pixels of the height of a row: its words, and beneath them its interval."""
-CHARACTERS = 68
+CHARACTERS = 70
 """Characters of a row's words that fit above its interval."""
 FAR = 4
 """What is so many times farther from zero than most would press all others flat: it is cut, with an arrow."""
@@ -72,9 +72,9 @@ def forest_plot(effects: Sequence[Effect], title: str, axis: str, *, band: str =
     rows = pd.DataFrame(_row(place, effect, low, high) for place, effect in enumerate(effects))
     base, height = alt.Chart(rows), ROW * len(effects)
     numbers = alt.Axis(tickCount=5, format=".3~g", labelOverlap=True, grid=False)
-    x = {"title": f"{axis}; shaded: {band}" if band else axis, "axis": numbers}
+    x: dict[str, Any] = {"title": f"{axis}; shaded: {band}" if band else axis, "axis": numbers}
     x |= {"scale": alt.Scale(domain=[low, high], nice=False, zero=False)}
-    y = {"axis": None, "scale": alt.Scale(domain=[len(effects), 0], nice=False)}
+    y: dict[str, Any] = {"axis": None, "scale": alt.Scale(domain=[len(effects), 0], nice=False)}
     middle = alt.Y("middle:Q", **y)
     colour, shape = (alt.Color("verdict:N", **_scale("colour")), alt.Shape("verdict:N", **_scale("shape")))
     bands = base.transform_filter("isValid(datum.band_low)").mark_rect(color=_BAND, opacity=1)

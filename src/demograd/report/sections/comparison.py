@@ -1,11 +1,13 @@
 """The verdicts on small networks: whether each predicts as each reference does, and for the same reason."""
 
 from collections.abc import Mapping
+from math import log
 from typing import Any
 
+from demograd.report.charts.dots import Dot, dot_chart
 from demograd.report.networks import DEFINITIONS, Subject, by_subject, worlds_of
 from demograd.report.run import ReportedRun
-from demograd.report.section import NOTHING, Entry, Head, Section, Table, TableRow, entry, grouped, section
+from demograd.report.section import NOTHING, Entry, Head, Section, Table, TableRow, entry, figure, grouped, section
 from demograd.statistics import Number
 
 CLAIM = "same-algorithm"
@@ -28,7 +30,31 @@ def comparison_section(run: ReportedRun) -> Section | None:
     tables = [_pairs(by_metric, _statements(run))] if by_metric else []
     tables += [_preconditioners(distances)] if distances else []
     lead = _LEAD if "sensitivity_cosine" in by_metric else ""
-    return Section(tuple(tables), lead) if tables else None
+    if not tables:
+        return None
+    ratios = by_metric.get("loss_ratio", {})
+    charts = [
+        dot_chart(
+            [Dot(s.network, ratio, f"against {s.reference}") for s, ratio in ratios.items() if s.world == world],
+            world,
+            "loss of the network over that of the reference (line: the same)",
+            scale="log",
+            level=1.0,
+        )
+        for world in worlds_of(ratios)
+    ]
+    lead = " ".join(filter(None, (_sentence(ratios), lead)))
+    return Section((*figure(charts, "Lines: 95 % intervals."), *tables), lead)
+
+
+def _sentence(ratios: Mapping[Subject, Number]) -> str:
+    """The pair whose losses are the most alike."""
+    present = {subject: ratio for subject, ratio in ratios.items() if ratio.value}
+    if not present:
+        return ""
+    closest = min(present, key=lambda subject: abs(log(present[subject].value or 1.0)))
+    ratio = present[closest].with_bounds
+    return f"Closest come “{closest.network}” and {closest.reference} in {closest.world}: a ratio of losses of {ratio}."
 
 
 def _statements(run: ReportedRun) -> dict[Subject, Mapping[str, Any]]:

@@ -30,7 +30,7 @@ def constructions_section(run: ReportedRun) -> Section | None:
     chart = dot_chart(dots, "Largest error", "largest difference from the theorem", scale="log", level=ROUNDING)
     exact = sum(error.value is not None and error.value < ROUNDING for error in errors.values())
     lead = f"{exact} of {len(errors)} constructions do what they say, up to rounding. {_LEAD}"
-    caption = f"Line: {scientific(ROUNDING)}, below which is rounding. An error of zero has no place here."
+    caption = f"Line: {scientific(ROUNDING, 10)}, below which is rounding. An error of zero has no place here."
     return Section((*figure([chart], caption), Table(heads, (Group("", rows),))), lead)
 
 

@@ -11,6 +11,7 @@ from demograd.report.charts.drawing import WIDTH, keys
 from demograd.report.charts.lines import Axis, line_chart, reach, with_ticks
 from demograd.report.run import ReportedRun
 from demograd.report.section import Section, figure, section
+from demograd.statistics.number import estimate
 from demograd.words import Setting, listed
 
 _LOSS = Axis("mean squared error", "log")
@@ -102,7 +103,21 @@ def curve_section(run: ReportedRun, curve: Curve) -> Section | None:
     if n_left_out:
         caption += f" Left out: {n_left_out} losses a million times larger or smaller than the median of their chart."
     figures = figure(charts, caption + _diverged(points), legend=legend)
-    return Section(figures, curve.lead) if figures else None
+    return Section(figures, f"{_sentence(points, curve)} {curve.lead}".strip()) if figures else None
+
+
+def _sentence(points: pd.DataFrame, curve: Curve) -> str:
+    """Both ends of the first network's line in the first world."""
+    networks = points[(points["setting"] == Setting.TF)].dropna(subset=["x", "y"])
+    if networks.empty:
+        return ""
+    world, label = networks.iloc[0][["world", "label"]]
+    line = networks[(networks["world"] == world) & (networks["label"] == label)].sort_values("x")
+    first, last = (
+        f"{estimate(end['y'], end['low'], end['high']).with_bounds} at {end['x']:g}"
+        for end in line.iloc[[0, -1]].to_dict("records")
+    )
+    return f"In {world}, {curve.y.title} of “{label}” goes from {first} to {last} ({curve.x.title})."
 
 
 for position, curve in enumerate(CURVES):

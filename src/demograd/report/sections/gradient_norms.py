@@ -47,7 +47,7 @@ def gradient_norms_section(run: ReportedRun) -> Section | None:
 
 def _sentence(data: pd.DataFrame, label: str, step: str) -> str:
     """Where the gradient is largest, and how many times as large as in the middle of the map."""
-    top, middle = data.loc[data["value"].idxmax()], data["value"].median()
+    top, middle = data.sort_values("value").iloc[-1], data["value"].median()
     times = f", {estimate(top['value'] / middle).text} times its median" if middle else ""
     return f"{label}: the gradient is largest in layer {top['y']:.0f} at {step} {top['x']:.0f}{times}."
 

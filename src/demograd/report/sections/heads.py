@@ -95,7 +95,7 @@ def _sentence(tuned: Heads) -> str:
     present = heads.dropna(subset=["value"])
     if present.empty:
         return ""
-    best = present.loc[present["value"].idxmax()]
+    best = present.sort_values("value").iloc[-1]
     return (
         f"Of {owner.method} ({owner.weights}) the head most alike ICL is head {best['x']:.0f} of layer "
         f"{best['y']:.0f}, with {METRICS[METRIC].title} {best['value']:.2f}; half of its heads lie "

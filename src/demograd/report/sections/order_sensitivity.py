@@ -56,9 +56,9 @@ RELATIVE = "order_sensitivity_relative"
 _RELATIVE_LEAD = (
     "It is the standard deviation of the prediction over orders of the same examples, over the root mean square "
     "prediction. Attention without positions, and GD on all examples at once, do not know an order: what they have is "
-    "rounding. A “causal” construction is the same layers under the mask that language models have, where each token sees itself "
-    "and those before it: of two layers or more it depends on the order, without positions and without having been "
-    "trained."
+    "rounding. A “causal” construction is the same layers under the mask that language models have, where each token "
+    "sees itself and those before it: of two layers or more it depends on the order, without positions and without "
+    "having been trained."
 )
 _UNITS = (
     "Of the language model it is the standard deviation of next-token probabilities, mean over a vocabulary most of "

@@ -43,20 +43,20 @@ def rates_section(run: ReportedRun) -> Section | None:
 
 def _sentence(scores: Scores) -> str:
     """Between which values the leading score of the first method with several rates goes, and at which rates."""
-    curves: dict[str, dict[float, Number]] = {}
+    curves: dict[str, list[tuple[float, float, Number]]] = {}
     for owner in scores.tuned():
         number = scores.get(owner, LEADING[0], Setting.FT)
         if number.value is not None and owner.learning_rate is not None:
-            curve = (
-                f"{_label(owner)}, on {', '.join(filter(None, (task_label(owner.task, owner.labels), f'k {owner.k}')))}"
+            curve = f"{_label(owner)}, on {task_label(owner.task, owner.labels)}, k {owner.k}"
+            curves.setdefault(curve, []).append((number.value, owner.learning_rate, number))
+    for curve, points in curves.items():
+        if len(points) > 1:
+            low, high = (
+                f"{number.with_bounds} at rate {rate:g}"
+                for _, rate, number in (sorted(points, key=lambda point: point[0])[end] for end in (0, -1))
             )
-            curves.setdefault(curve, {})[owner.learning_rate] = number
-    curve = next((name for name, numbers in curves.items() if len(numbers) > 1), None)
-    if curve is None:
-        return ""
-    low, high = (pick(curves[curve], key=lambda rate: curves[curve][rate].value) for pick in (min, max))
-    ends = (f"{curves[curve][rate].with_bounds} at rate {rate:g}" for rate in (low, high))
-    return f"{METRICS[LEADING[0]].title} of {curve}, goes from {' to '.join(ends)}."
+            return f"{METRICS[LEADING[0]].title} of {curve}, goes from {low} to {high}."
+    return ""
 
 
 def _label(variant: Variant) -> str:

@@ -102,7 +102,8 @@ def _sentence(scores: Scores, variants: Sequence[Variant]) -> str:
     number = specificities[variant, control]
     about = f"{variant.method} ({variant.weights}), against {control.words}"
     matched = scores.get(variant, LEADING[0], Setting.FT).with_bounds
-    return f"The largest specificity of {METRICS[LEADING[0]].title} is {number.with_bounds}, of a score of {matched}: {about}."
+    title = METRICS[LEADING[0]].title
+    return f"The largest specificity of {title} is {number.with_bounds}, of a score of {matched}: {about}."
 
 
 def _parts(group: Sequence[Column]) -> list[list[Column]]:

@@ -11,7 +11,7 @@ from demograd.report.charts.lines import Axis, line_chart, reach, with_ticks
 from demograd.report.networks import by_subject
 from demograd.report.run import ReportedRun
 from demograd.report.section import Chart, Figure, Section, figure, section
-from demograd.statistics.number import MINUS, signed
+from demograd.statistics.number import MINUS, estimate, signed
 from demograd.words import Setting, task_label
 
 DISTANCE = "parameter_distance"
@@ -106,7 +106,10 @@ def training_section(run: ReportedRun) -> Section | None:
         step = with_ticks(Axis("step of training", "log", whole=True), curves["x"])
         loss = with_ticks(Axis("mean squared error", "log"), curves["y"])
         charts.append(line_chart(curves, str(world), step, loss, legend, width=WIDTH))
-    return Section(figure(charts, legend=legend), f"{_LOSS_LEAD}{_BESIDE * has_levels}.")
+    ends = points.sort_values("x", kind="stable").groupby(["world", "label"], sort=False)["y"].last()
+    (world, label), lowest = ends.idxmin(), estimate(float(ends.min())).text
+    sentence = f"The lowest at the end is that of “{label}” in {world}: {lowest}."
+    return Section(figure(charts, legend=legend), f"{_LOSS_LEAD}{_BESIDE * has_levels}. {sentence}")
 
 
 def _levels(rows: pd.DataFrame, curves: pd.DataFrame) -> Iterator[dict[str, Any]]:
