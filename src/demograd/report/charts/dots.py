@@ -60,7 +60,7 @@ def dot_chart(
     labels, series = (list(dict.fromkeys(data[name])) for name in ("label", "series"))
     form = ".2~e" if data["value"].abs().max() < _SMALL else ".3~g"
     ticks: dict[str, Any] = {"tickCount": 4}
-    if scale == "log" and (values := log_ticks(data[["value", "low", "high"]].stack())):
+    if scale == "log" and (values := log_ticks(pd.concat([data[name] for name in ("value", "low", "high")]).dropna())):
         ticks = {"values": list(values)}
     numbers = alt.Axis(format=form, labelOverlap=True, **ticks)
     limits = alt.Scale(type="log", padding=8) if scale == "log" else alt.Scale(zero=zero, padding=8)

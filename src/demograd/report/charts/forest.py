@@ -96,11 +96,11 @@ def forest_plot(effects: Sequence[Effect], title: str, axis: str, *, band: str =
             size=90, filled=is_filled, opacity=1, strokeWidth=2
         )
         layers.append(points.encode(x=alt.X("value:Q", **x), y=middle, color=colour, shape=shape))
-    for name, align, weight in (("label", "left", "bold"), ("words", "right", "normal")):
-        texts = base.mark_text(align=align, baseline="middle", fontSize=12, fontWeight=weight, color=_TEXT)
-        layers.append(
-            texts.encode(x=alt.value(0 if align == "left" else WIDTH), y=alt.Y("written:Q", **y), text=f"{name}:N")
-        )
+    above = base.encode(y=alt.Y("written:Q", **y))
+    words: dict[str, Any] = {"baseline": "middle", "fontSize": 12, "color": _TEXT}
+    label = above.mark_text(align="left", fontWeight="bold", **words).encode(x=alt.value(0), text="label:N")
+    said_of_it = above.mark_text(align="right", **words).encode(x=alt.value(WIDTH), text="words:N")
+    layers += [label, said_of_it]
     said = "; ".join(f"{effect.label}: {effect.words}" for effect in effects)
     return as_chart(
         alt.layer(*layers).properties(width=WIDTH, height=height), title, f"{axis}, with 95 % intervals. {said}"

@@ -1,11 +1,16 @@
 """Scores over the queries that are wrong in ZSL and right in ICL and FT (Dai 2023): few, and never mixed with all."""
 
+from dataclasses import replace
+
 import pandas as pd
 
 from demograd.metrics import METRICS
+from demograd.report.captions import interval_note
+from demograd.report.charts.dots import Dot, dot_chart
 from demograd.report.run import ReportedRun
-from demograd.report.section import Entry, Head, Section, Table, entry, section
-from demograd.report.subject import Variant, variant_rows
+from demograd.report.scores import Scores
+from demograd.report.section import Entry, Figure, Head, Section, Table, entry, figure, section
+from demograd.report.subject import Variant, by_world, short_labels, variant_rows
 from demograd.statistics.number import Number
 from demograd.words import Setting
 
@@ -29,7 +34,24 @@ def corrected_section(run: ReportedRun) -> Section | None:
         return (_queries(run.results, variant, numbers), *map(_score, numbers.values()))
 
     heads = (Head("method, weights"), Head("queries", "over all sets"), *(Head(METRICS[name].title) for name in names))
-    return Section((Table(heads, variant_rows(variants, entries)),), _LEAD)
+    pictures = [
+        part for world, members in by_world(variants).items() for part in _figure(run.scores, members, names, world)
+    ]
+    return Section((*pictures, Table(heads, variant_rows(variants, entries))), _LEAD)
+
+
+def _figure(scores: Scores, variants: list[Variant], names: list[str], world: str) -> tuple[Figure, ...]:
+    """A chart per similarity: over corrected queries beside over all."""
+    charts, numbers = [], []
+    for name in names:
+        dots = [
+            Dot(label, scores.get(replace(variant, selection=selection), name, Setting.FT), series)
+            for variant, label in short_labels(variants).items()
+            for selection, series in (("corrected", "corrected queries"), ("all", "all queries"))
+        ]
+        numbers += [dot.number for dot in dots]
+        charts.append(dot_chart(dots, METRICS[name].title, "cosine", zero=True))
+    return figure(charts, interval_note("Lines", numbers), world)
 
 
 def _score(number: Number) -> Entry:

@@ -107,8 +107,8 @@ def training_section(run: ReportedRun) -> Section | None:
         loss = with_ticks(Axis("mean squared error", "log"), curves["y"])
         charts.append(line_chart(curves, str(world), step, loss, legend, width=WIDTH))
     ends = points.sort_values("x", kind="stable").groupby(["world", "label"], sort=False)["y"].last()
-    (world, label), lowest = ends.idxmin(), estimate(float(ends.min())).text
-    sentence = f"The lowest at the end is that of “{label}” in {world}: {lowest}."
+    last = ends.sort_values().reset_index().iloc[0]
+    sentence = f"The lowest at the end is that of “{last['label']}” in {last['world']}: {estimate(last['y']).text}."
     return Section(figure(charts, legend=legend), f"{_LOSS_LEAD}{_BESIDE * has_levels}. {sentence}")
 
 
