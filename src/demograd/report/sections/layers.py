@@ -18,7 +18,7 @@ from demograd.words import Setting
 SAME, CONTROL = Setting.FT, Setting.FT_OTHER_SETS
 
 
-@section("Layer by layer", order=145)
+@section("Layer by layer", order=110, brief="Layers")
 def layers_section(run: ReportedRun) -> Section | None:
     """A figure per task, where there are scores by layer."""
     rows = pd.concat(

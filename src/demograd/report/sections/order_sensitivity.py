@@ -25,7 +25,7 @@ _LEAD = (
 )
 
 
-@section("Does the order matter?", order=180)
+@section("Does the order matter?", order=180, brief="Order")
 def order_sensitivity_section(run: ReportedRun) -> Section | None:
     """Order sensitivity of a language model: bars with intervals, and the numbers."""
     return None if run.is_synthetic else _of_language_model(run)
@@ -93,7 +93,7 @@ _KINDS = {Setting.TF: "network", Setting.CONSTRUCTION: "construction", Setting.R
 _TONES: dict[str, Tone] = {Setting.TF: "", Setting.CONSTRUCTION: "reference", Setting.REFERENCE: "reference"}
 
 
-@section("Does the order matter?", order=225, name="order-sensitivity")
+@section("Does the order matter?", order=225, name="order-sensitivity", brief="Order")
 def relative_order_sensitivity_section(run: ReportedRun) -> Section | None:
     """Order sensitivity of a synthetic run: a row per learner; then the language model's, if the folder has one."""
     if not run.is_synthetic:
