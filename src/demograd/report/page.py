@@ -1,23 +1,28 @@
-"""The report: one HTML file of one or several runs that needs no network and runs no script."""
+"""The report: one HTML file of one or several runs that needs no network, and runs no script but the package's own."""
 
-from collections.abc import Iterator
+from base64 import b64encode
+from collections.abc import Iterator, Sequence
+from hashlib import sha256
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import jinja2
+from markupsafe import Markup
 
 from demograd.errors import UserError
 from demograd.files import Place, written_whole
 from demograd.metrics import METRICS
-from demograd.report.charts.drawing import NUMBER
+from demograd.report.charts.drawing import NUMBER, rules_in_the_dark
+from demograd.report.first_screen import first_screen
 from demograd.report.networks import DEFINITIONS
 from demograd.report.notes import page_notes
 from demograd.report.run import ReportedRun, read_run
-from demograd.report.section import registered_sections
+from demograd.report.section import Figure, Interactive, Section, Table, registered_sections
 from demograd.statistics import SEEDS_FOR_SPECIFICITY, SEEDS_TO_DECIDE
 from demograd.words import COLUMNS, Labels, Setting
 
+_TEMPLATES = Path(__file__).parent / "templates"
 _FILES = {
     "results.parquet": "every number of this page and those behind it, one a row",
     "study.yaml": "the settings, defaults filled in",
@@ -60,21 +65,47 @@ def write_report(*runs: ReportedRun | Place, to: Place | None = None) -> Place:
 def render(*runs: ReportedRun) -> str:
     """The page as text: texts of a run are untrusted and escaped, charts have been checked."""
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     prefixes = [f"run-{i}-" for i in range(1, len(runs) + 1)] if len(runs) > 1 else [""]
+    views = [_view(run, prefix) for run, prefix in zip(runs, prefixes, strict=True)]
+    style = _own_file("page.css") + rules_in_the_dark()
+    scripts = [_own_file(name) for name in _script_names(views)]
     return environment.get_template("page.html.j2").render(
-        views=[_view(run, prefix) for run, prefix in zip(runs, prefixes, strict=True)],
+        views=views,
+        policy=content_security_policy([style], scripts),
+        style=Markup(style),
+        scripts=[Markup(script) for script in scripts],
         number_word=NUMBER,
         next_number=count(1).__next__,
         result_columns=COLUMNS,
         seeds_to_decide=SEEDS_TO_DECIDE,
         seeds_for_specificity=SEEDS_FOR_SPECIFICITY,
     )
+
+
+def content_security_policy(styles: Sequence[str], scripts: Sequence[str]) -> str:
+    """The policy that allows these styles and scripts, each by the hash of its text, and nothing else at all."""
+    rules = ["default-src 'none'", "base-uri 'none'", "form-action 'none'"]
+    for kind, texts in (("style-src", styles), ("script-src", scripts)):
+        if texts:
+            hashes = [b64encode(sha256(text.encode()).digest()).decode() for text in texts]
+            rules.append(" ".join([kind, *(f"'sha256-{value}'" for value in hashes)]))
+    return "; ".join(rules)
+
+
+def _own_file(name: str) -> str:
+    return (_TEMPLATES / name).read_text(encoding="utf-8")
+
+
+def _script_names(views: Sequence[dict[str, Any]]) -> list[str]:
+    """The scripts of interactive parts, each once."""
+    parts = [part for view in views for section in view["contents"] for part, _ in section["parts"]]
+    return list(dict.fromkeys(part.script for part in parts if isinstance(part, Interactive)))
 
 
 def _view(run: ReportedRun, prefix: str) -> dict[str, Any]:
@@ -86,6 +117,8 @@ def _view(run: ReportedRun, prefix: str) -> dict[str, Any]:
         "heading": _heading_of_networks(run) if run.is_synthetic else _heading(run),
         "finding": run.finding,
         "findings": run.findings,
+        "first": first_screen(run),
+        "contents": sections,
         "before_notes": [view for view in sections if view["order"] < 0],
         "sections": [view for view in sections if view["order"] >= 0],
         "notes": page_notes(run),
@@ -106,7 +139,25 @@ def _sections(run: ReportedRun, prefix: str) -> Iterator[dict[str, Any]]:
         if section is not None:
             title = section.title or registered.title
             address = f"{prefix}{registered.name}"
-            yield {"name": address, "title": title, "section": section, "order": registered.order}
+            yield {
+                "name": address,
+                "title": title,
+                "brief": registered.brief or title,
+                "section": section,
+                "parts": list(_laid_out(section)),
+                "order": registered.order,
+            }
+
+
+def _laid_out(section: Section) -> Iterator[tuple[Table | Figure | Interactive, str]]:
+    """The parts, and what stands in place of one that has to be opened: pictures lead, with the tables folded beneath;
+    of tables alone, the first is open."""
+    pictures = [part for part in section.parts if not isinstance(part, Table)]
+    yield from ((picture, "") for picture in pictures)
+    for place, table in enumerate(part for part in section.parts if isinstance(part, Table)):
+        name = table.folded or table.title or "the numbers"
+        is_open = place == 0 and not pictures and not table.folded
+        yield table, "" if is_open else f"Table: {name}" if pictures and not table.folded else name
 
 
 def _distinct(run: ReportedRun, column: str) -> list[Any]:
@@ -115,11 +166,14 @@ def _distinct(run: ReportedRun, column: str) -> list[Any]:
 
 def _heading(run: ReportedRun) -> dict[str, Any]:
     results = run.results
+    seeds = [int(seed) for seed in sorted(results["seed"][results["task"].notna()].dropna().unique())]
+    whole = list(range(seeds[0], seeds[-1] + 1)) if seeds else []
     return {
         "kicker": "does learning from the prompt look like fine-tuning?",
         "title": (", ".join(_distinct(run, "model")), "on", ", ".join(_distinct(run, "task"))),
         "k": [int(k) for k in sorted(_distinct(run, "k"))],
-        "seeds": [int(seed) for seed in sorted(results["seed"][results["task"].notna()].dropna().unique())],
+        "n_seeds": len(seeds),
+        "seeds": f"{seeds[0]} to {seeds[-1]}" if len(seeds) > 3 and seeds == whole else ", ".join(map(str, seeds)),
         "weights": _distinct(run, "weights"),
         "labels": [] if (labels := _distinct(run, "labels")) == [Labels.GOLD] else labels,
         "methods": _distinct(run, "method"),

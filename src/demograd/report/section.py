@@ -120,10 +120,22 @@ class Figure:
 
 
 @dataclass(frozen=True)
+class Interactive:
+    """A part with a template and a script of the package's own, which the page allows by its hash, and no other."""
+
+    template: str
+    """In `templates/`; it has the part as `part`, and `prefix`, with which its ids begin."""
+    script: str
+    """In `templates/`; it stands once at the end of the page, and may set styles, which no markup may."""
+    data: Any
+    """What the template shows, or hands to the script (`<script type="application/json">` with the filter `tojson`)."""
+
+
+@dataclass(frozen=True)
 class Section:
     """What one part of the page says of one run."""
 
-    parts: tuple[Table | Figure, ...]
+    parts: tuple[Table | Figure | Interactive, ...]
     lead: str = ""
     notes: tuple[str, ...] = ()
     title: str = ""
@@ -143,6 +155,8 @@ class RegisteredSection:
     title: str
     order: int
     make: MakeSection
+    brief: str = ""
+    """What the contents bar calls it, in place of its title."""
 
 
 SECTIONS: dict[tuple[str, str], RegisteredSection] = {}
@@ -151,19 +165,20 @@ GROUP = "demograd.sections"
 """The entry points by which a package brings sections of its own."""
 
 
-def section(title: str, order: int = 900, name: str = "") -> Callable[[MakeSection], MakeSection]:
+def section(title: str, order: int = 900, name: str = "", brief: str = "") -> Callable[[MakeSection], MakeSection]:
     """Register a function `Run → Section | None` as a section of every page.
 
     Args:
         title: the heading.
         order: pages sort by it. Below zero stands beside the finding, before the notes; the package's own end at 1000.
         name: the section's place in the page's address; by default the function's name, without `_section`.
+        brief: what the contents bar calls it; by default the title.
     """
 
     def register(make: MakeSection) -> MakeSection:
         address = name or make.__name__.removesuffix("_section").replace("_", "-")
         SECTIONS[make.__module__, getattr(make, "__qualname__", address)] = RegisteredSection(
-            address, title, order, make
+            address, title, order, make, brief
         )
         return make
 

@@ -65,6 +65,8 @@ class Finding:
     reason: str
     """Why it is undecided, as a clause; empty where it is decided."""
     sentence: str
+    caveat: str = ""
+    """What a reader must know of a verdict besides, as a clause that the sentence has too; mostly empty."""
 
 
 def decide(interval: Interval | None, least: int = SEEDS_TO_DECIDE) -> Decision:

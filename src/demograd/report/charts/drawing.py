@@ -19,20 +19,39 @@ SMALL = 270
 """Pixels of the width of a plot that has a third of it."""
 NUMBER = "chart-number"
 """A placeholder in ids: the page puts the drawing's number there, so that no two drawings share an id."""
+INK, LABEL = "#1c2630", "#3d4650"
+"""Colours of headings, and of the texts of axes and legends."""
+_IN_THE_DARK = {
+    **dict(
+        zip(
+            COLOURS,
+            ("#5aaef0", "#f28b4b", "#3fc79a", "#e08cc8", "#d9b83a", "#9aa4ff", "#cf9d7a", "#a3afb9"),
+            strict=True,
+        )
+    ),
+    LABEL: "#c3ccd5",
+    "#e9ecef": "#2b343e",
+    "#c5ccd3": "#4a5560",
+    "#9aa3ad": "#8994a0",
+    "#ddd": "#4a5560",
+    "#4c78a8": "#5aaef0",
+}
+"""Colour → what stands for it on a dark page, of equal hue, and as far from the ground. Maps keep their own ground."""
+_TEXT_IN_THE_DARK = {INK: "#e6ebf0", "#000": "#e6ebf0"}
 _STYLE = {
     "axis": {
         "grid": True,
         "gridColor": "#e9ecef",
         "domain": False,
         "tickColor": "#c5ccd3",
-        "labelColor": "#3d4650",
-        "titleColor": "#3d4650",
+        "labelColor": LABEL,
+        "titleColor": LABEL,
         "labelFontSize": 12,
         "titleFontSize": 12,
         "titleFontWeight": "normal",
         "titlePadding": 8,
     },
-    "legend": {"labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": "normal", "labelColor": "#3d4650"},
+    "legend": {"labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": "normal", "labelColor": LABEL},
 }
 _SVG = "http://www.w3.org/2000/svg"
 _SHAPES = ("svg", "g", "path", "text", "tspan", "line", "rect", "circle", "defs", "clipPath", "linearGradient", "stop")
@@ -62,7 +81,7 @@ def panel_header() -> alt.Header:
         orient="top",
         labelFontSize=13,
         labelFontWeight="bold",
-        labelColor="#1c2630",
+        labelColor=INK,
         labelPadding=6,
         labelAnchor="start",
     )
@@ -77,7 +96,8 @@ def static_svg(specification: dict[str, Any], title: str, description: str) -> s
     Raises:
         ValueError: the drawing has an element or an attribute that a static chart has not.
     """
-    specification = specification | {"config": specification.get("config", {}) | {"aria": False}}
+    on_the_page = {"aria": False, "background": "transparent"}
+    specification = specification | {"config": specification.get("config", {}) | on_the_page}
     root = ElementTree.fromstring(vl_convert.vegalite_to_svg(specification))
     for element in root.iter():
         name = element.tag.removeprefix(f"{{{_SVG}}}")
@@ -94,6 +114,17 @@ def static_svg(specification: dict[str, Any], title: str, description: str) -> s
     for size in ("width", "height"):
         root.attrib.pop(size, None)
     return ElementTree.tostring(root, encoding="unicode")
+
+
+def rules_in_the_dark() -> str:
+    """The style rules that put the colours of drawings and legends in the place of those of a light page."""
+    rules = [
+        f'svg [{kind}="{light}"] {{ {kind}: {dark}; }}'
+        for light, dark in _IN_THE_DARK.items()
+        for kind in ("fill", "stroke")
+    ]
+    rules += [f'svg text[fill="{light}"] {{ fill: {dark}; }}' for light, dark in _TEXT_IN_THE_DARK.items()]
+    return "@media screen and (prefers-color-scheme: dark) {\n" + "\n".join(rules) + "\n}"
 
 
 def _number_ids(element: ElementTree.Element) -> None:

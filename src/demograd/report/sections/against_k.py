@@ -26,7 +26,7 @@ _LEAD = (
 )
 
 
-@section("Against the number of demonstrations", order=140)
+@section("Against the number of demonstrations", order=140, brief="Against k")
 def against_k_section(run: ReportedRun) -> Section | None:
     """A figure per task and model that has several k."""
     one_rate = at_one_rate(run.scores)

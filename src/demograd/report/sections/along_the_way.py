@@ -60,7 +60,7 @@ Point = dict[str, Any]
 Figures = tuple[Figure, ...]
 
 
-@section("Learning along the way", order=132)
+@section("Learning along the way", order=120, brief="Along the way")
 def along_the_way_section(run: ReportedRun) -> Section | None:
     """Charts over the steps for each task, then the scores at equal learning."""
     rows, last = _rows(run.results), _steps_done(run.results)

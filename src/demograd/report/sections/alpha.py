@@ -16,7 +16,7 @@ _LEAD = (
 )
 
 
-@section("Do GD and LCGD agree?", order=150)
+@section("Do GD and LCGD agree?", order=150, brief="GD and LCGD")
 def alpha_section(run: ReportedRun) -> Section | None:
     """A table of α, and a chart with a line per task and method over the layers."""
     overall = run.scores.by_variant("alpha", Setting.FT)

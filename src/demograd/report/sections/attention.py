@@ -26,7 +26,7 @@ _LEAD = (
 )
 
 
-@section("Attention to the demonstrations", order=190)
+@section("Attention to the demonstrations", order=190, brief="Attention")
 def attention_section(run: ReportedRun) -> Section | None:
     """A table with a row per method and weights."""
     scores = run.scores

@@ -66,7 +66,7 @@ ONE_RATE_EACH = (
 )
 
 
-@section("The papers’ claims", order=-10)
+@section("The papers’ claims", order=-10, brief="Claims")
 def claims_section(run: ReportedRun) -> Section | None:
     """Verdicts at a glance, then every comparison; then what this run cannot decide."""
     claims, heads = run.claims["claims"], _STATEMENT_HEADS if run.is_synthetic else _HEADS

@@ -21,7 +21,7 @@ _LEAD = (
 )
 
 
-@section("Are they the same algorithm?", order=30)
+@section("Are they the same algorithm?", order=30, brief="Same algorithm?")
 def comparison_section(run: ReportedRun) -> Section | None:
     """A row per network and reference, and the distances of preconditioners."""
     rows = run.networks_at_context

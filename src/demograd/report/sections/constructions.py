@@ -15,7 +15,7 @@ _LEAD = (
 )
 
 
-@section("Do the constructions do what they say?", order=10)
+@section("Do the constructions do what they say?", order=10, brief="Constructions")
 def constructions_section(run: ReportedRun) -> Section | None:
     """A row per construction."""
     errors = by_subject(run.networks_at_context, "construction_error", Setting.CONSTRUCTION)

@@ -21,7 +21,7 @@ _LEAD = (
 )
 
 
-@section("Corrected queries only", order=240)
+@section("Corrected queries only", order=240, brief="Corrected queries")
 def corrected_section(run: ReportedRun) -> Section | None:
     """A table of similarities over corrected queries, and of their counts."""
     variants = run.scores.tuned("corrected")

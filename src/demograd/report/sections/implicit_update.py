@@ -25,7 +25,7 @@ _LEAD = (
 )
 
 
-@section("The implicit update", order=200)
+@section("The implicit update", order=200, brief="Implicit update")
 def implicit_update_section(run: ReportedRun) -> Section | None:
     """A table of similarities and validity, and charts of them by layer."""
     measured = {name: numbers for name in SHOWN if (numbers := run.scores.by_variant(name, Setting.FT))}

@@ -15,7 +15,7 @@ _LEAD = (
 )
 
 
-@section("Every layer with every other", order=160)
+@section("Every layer with every other", order=160, brief="Layer pairs")
 def layer_pairs_section(run: ReportedRun) -> Section | None:
     """A heat map per method and weights, a figure per task."""
     pairs, shown = points(run.results, METRIC), at_one_rate(run.scores)

@@ -28,7 +28,7 @@ _LEAD = (
 SAME, CONTROL = Setting.FT, Setting.FT_OTHER_SETS
 
 
-@section("Layer by layer", order=145)
+@section("Layer by layer", order=110, brief="Layers")
 def layers_section(run: ReportedRun) -> Section | None:
     """A figure per task, where there are scores by layer."""
     rows = pd.concat(

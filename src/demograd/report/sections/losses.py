@@ -20,7 +20,7 @@ Margins = dict[tuple[str, str], list[tuple[str, Number]]]
 """(world, network) → each network that matches the world's kernel, and how much more than it this one loses."""
 
 
-@section("How well do they predict?", order=20)
+@section("How well do they predict?", order=20, brief="Losses")
 def losses_section(run: ReportedRun) -> Section | None:
     """A row per network, then per reference; how much more than the matching network's, where a world has one."""
     rows = run.networks_at_context

@@ -32,7 +32,7 @@ _HEADS = (
 )
 
 
-@section("What is missing", order=1000)
+@section("What is missing", order=1000, brief="Missing")
 def missing_section(run: ReportedRun) -> Section:
     """Counts of the status column, and a row per kind of missing numbers."""
     results = run.results

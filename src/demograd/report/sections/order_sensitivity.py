@@ -7,7 +7,7 @@ from demograd.report.captions import interval_note
 from demograd.report.charts.dots import Dot, dot_chart
 from demograd.report.networks import by_subject
 from demograd.report.run import ReportedRun
-from demograd.report.section import Head, Section, Table, TableRow, Tone, entry, figure, grouped, section
+from demograd.report.section import Figure, Head, Section, Table, TableRow, Tone, entry, figure, grouped, section
 from demograd.report.subject import Variant, by_world, short_labels, world_labels
 from demograd.statistics.number import Number
 from demograd.words import Setting
@@ -22,7 +22,7 @@ _LEAD = (
 )
 
 
-@section("Does the order matter?", order=180)
+@section("Does the order matter?", order=180, brief="Order")
 def order_sensitivity_section(run: ReportedRun) -> Section | None:
     """Order sensitivity of a language model: dots with intervals, and the numbers."""
     return None if run.is_synthetic else _of_language_model(run)
@@ -68,7 +68,7 @@ _KINDS = {Setting.TF: "network", Setting.CONSTRUCTION: "construction", Setting.R
 _TONES: dict[str, Tone] = {Setting.TF: "", Setting.CONSTRUCTION: "reference", Setting.REFERENCE: "reference"}
 
 
-@section("Does the order matter?", order=225, name="order-sensitivity")
+@section("Does the order matter?", order=225, name="order-sensitivity", brief="Order")
 def relative_order_sensitivity_section(run: ReportedRun) -> Section | None:
     """Order sensitivity of a synthetic run: a row per learner; then the language model's, if the folder has one."""
     if not run.is_synthetic:
@@ -92,5 +92,6 @@ def relative_order_sensitivity_section(run: ReportedRun) -> Section | None:
         return Section((table,), _RELATIVE_LEAD)
     models = dict.fromkeys(variant.model for variant, metric, _ in run.scores.numbers if metric == METRIC)
     first, *rest = beside.parts
+    assert isinstance(first, Figure | Table), "what a language model measured is static"
     first = replace(first, title=f"Beside it, {', '.join(models)}")
     return Section((table, first, *rest), _RELATIVE_LEAD, (_UNITS,))

@@ -26,7 +26,7 @@ FEW = 24
 _SETTINGS = (Setting.ZSL, Setting.ICL, Setting.FT, *(control.setting for control in Control))
 
 
-@section("What the model predicts", order=230)
+@section("What the model predicts", order=230, brief="Predictions")
 def performance_section(run: ReportedRun) -> Section | None:
     """Per task and weights: ZSL and ICL, then FT and its controls."""
     scores = run.scores

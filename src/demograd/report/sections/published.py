@@ -30,7 +30,7 @@ _AS_RELEASED = {
 """Settings of a study by which the released runs of Deutch 2024 differ from the defaults, whatever the model."""
 
 
-@section("Beside the published numbers", order=120)
+@section("Beside the published numbers", order=250, brief="Published")
 def published_section(run: ReportedRun) -> Section | None:
     """A table per metric for which a paper has a number of the same task, method and weights."""
     shown = at_one_rate(run.scores)

@@ -29,7 +29,7 @@ _LEAD = (
 )
 
 
-@section("Against the learning rate", order=130)
+@section("Against the learning rate", order=130, brief="Learning rates")
 def rates_section(run: ReportedRun) -> Section | None:
     """A figure per task where a method has several rates, then the table at equal size."""
     parts: list[Figure | Table] = []

@@ -46,7 +46,7 @@ _REFERENCE = (
 )
 
 
-@section("Scores", order=110)
+@section("Scores", order=245)
 def scores_section(run: ReportedRun) -> Section | None:
     """All overall scores of fine-tuning."""
     rows = run.scores.tuned()

@@ -49,7 +49,7 @@ def zeros_of_construction(d: int) -> float:
     return 1 - (4 * d + 2) / (4 * (d + 1) ** 2)
 
 
-@section("How sparse are the attention matrices?", order=220)
+@section("How sparse are the attention matrices?", order=220, brief="Sparsity")
 def sparsity_section(run: ReportedRun) -> Section | None:
     """Products of small networks and constructions where there are any, then factors, and what a construction needs."""
     rows = run.results[run.results["value"].notna()]

@@ -22,7 +22,7 @@ _LEAD = (
 )
 
 
-@section("Over training", order=210)
+@section("Over training", order=227, brief="Training time")
 def training_time_section(run: ReportedRun) -> Section | None:
     """Performance and parameter distance over checkpoints: a figure per task and k, from two checkpoints on."""
     checkpoints = _checkpoints(run.study)
@@ -88,7 +88,7 @@ _LOSS_LEAD = "Loss on fresh sequences, mean over training seeds"
 _BESIDE = "; level lines are what the references reach on test sequences"
 
 
-@section("Over training", order=40)
+@section("Over training", order=40, brief="Training time")
 def training_section(run: ReportedRun) -> Section | None:
     """Losses of small networks in training: a chart per world, both axes logarithmic."""
     rows = run.networks_at_context

@@ -40,7 +40,7 @@ _NOTE = (
 _HEADS = (Head("check"), Head("of", words=True), Head("result", words=True), Head("what was seen", words=True))
 
 
-@section("Do the scores count?", order=100)
+@section("Do the scores count?", order=260, brief="Checks")
 def validity_section(run: ReportedRun) -> Section | None:
     """The checks, or a sentence if a run that looked at prompts recorded none."""
     checks = run.validity

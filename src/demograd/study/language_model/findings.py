@@ -104,9 +104,9 @@ def _finding(
         Verdict.CONTRADICTED: f"{words} on a demonstration set does less what ICL does with that set than with another",
         Verdict.NOT_SPECIFIC: f"{words} looks as much like ICL with other demonstrations as with its own",
     }[verdict]
-    notes = _untrained_too(subject, baseline) if verdict == Verdict.SUPPORTED else ""
-    sentence = f"{verdict.capitalize()}: {on}, {clause} ({_values(comparison)}){notes}."
-    return Finding(LEADING, about, verdict, "", sentence)
+    caveat = _untrained_too(subject, baseline) if verdict == Verdict.SUPPORTED else ""
+    sentence = f"{verdict.capitalize()}: {on}, {clause} ({_values(comparison)}){f'; {caveat}' * bool(caveat)}."
+    return Finding(LEADING, about, verdict, "", sentence, caveat)
 
 
 def _model(subject: MethodOnTask) -> str:
@@ -189,7 +189,7 @@ def _untrained_too(subject: MethodOnTask, baseline: Mapping[MethodOnTask, Decide
         if (other.model, other.task, other.k, other.method) == (subject.model, subject.task, subject.k, subject.method)
         and decision.verdict == Verdict.SUPPORTED
     ]
-    return f"; but the same holds of {listed(dict.fromkeys(same))} weights" if same else ""
+    return f"but the same holds of {listed(dict.fromkeys(same))} weights" if same else ""
 
 
 def _values(comparison: ClaimComparison) -> str:

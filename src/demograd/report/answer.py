@@ -1,0 +1,169 @@
+"""The answer of a run in words for a reader new to the field: from the verdicts of `claims.json`, and never beyond.
+
+The question is the leading claim's: is fine-tuning on a demonstration set more like in-context learning from that set
+than from another?
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from demograd.report.run import ReportedRun
+from demograd.statistics import Finding, Verdict
+from demograd.statistics.number import Number, percents
+from demograd.words import listed, task_label
+
+CLAIM = "specificity"
+"""The claim that leads the page."""
+QUESTION = "Is fine-tuning on a set of demonstrations more like in-context learning from that set than from other sets?"
+FEW = 3
+"""Findings of one verdict whose numbers a sentence can hold."""
+_METRIC = "sim_aou"
+_LEADS = {
+    Verdict.SUPPORTED: "✓ Yes",
+    Verdict.CONTRADICTED: "✗ No, the other way round",
+    Verdict.NOT_SPECIFIC: "≈ No",
+    Verdict.UNDECIDED: "? Undecided",
+}
+"""Verdict → how its clause begins, in the order in which they are said; a mark besides, for no meaning is in colour."""
+_ALIKE = {
+    Verdict.SUPPORTED: "more similar to in-context learning from its own set{own} than from other sets{other}",
+    Verdict.CONTRADICTED: "less similar to in-context learning from its own set{own} than from other sets{other}",
+    Verdict.NOT_SPECIFIC: "about as similar to in-context learning from other sets{other} as from its own{own}",
+}
+
+
+@dataclass(frozen=True)
+class Clause:
+    """What is said of all findings with one verdict."""
+
+    verdict: Verdict
+    lead: str
+    text: str
+
+
+@dataclass(frozen=True)
+class LedComparison:
+    """A finding on the leading claim, and the comparison behind it, as `claims.json` has them."""
+
+    finding: Finding
+    comparison: Mapping[str, Any]
+
+    @property
+    def difference(self) -> Number:
+        """Matched minus mismatched."""
+        return _number(*(self.comparison[name] for name in ("difference", "ci_low", "ci_high")))
+
+    @property
+    def share(self) -> tuple[float, float, float] | None:
+        """The difference as a share of the matched similarity, and its interval; None where there is none."""
+        matching = self.comparison.get("matching") or {}
+        values = [matching.get(name) for name in ("specific_share", "share_ci_low", "share_ci_high")]
+        share, low, high = (None if value is None else float(value) for value in values)
+        return None if share is None or low is None or high is None else (share, low, high)
+
+
+def led_comparisons(run: ReportedRun) -> list[LedComparison]:
+    """The findings on the leading claim with their comparisons, in the order of the findings."""
+    claims = [claim for claim in run.claims.get("claims", []) if claim["name"] == CLAIM]
+    comparisons = [
+        comparison
+        for claim in claims
+        for comparison in claim["comparisons"]
+        if isinstance(comparison.get("left_side"), dict) and comparison["left_side"].get("metric") == _METRIC
+    ]
+    by_subject: dict[str, Mapping[str, Any]] = {}
+    for comparison, about in zip(comparisons, _subjects(comparisons), strict=True):
+        by_subject.setdefault(about, comparison)  # of several initialisations the first leads
+    findings = [finding for finding in run.findings if finding.claim == CLAIM]
+    return [LedComparison(finding, by_subject[finding.about]) for finding in findings if finding.about in by_subject]
+
+
+def _subjects(comparisons: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """What each comparison is about, in the words of its finding."""
+    several = {
+        "k": len({comparison["k"] for comparison in comparisons}) > 1,
+        "model": len({comparison["left_side"]["model"] for comparison in comparisons}) > 1,
+    }
+    for comparison in comparisons:
+        side = comparison["left_side"]
+        about = f"{side['method']} on {task_label(comparison['task'], comparison['labels'])}"
+        about += f", k {comparison['k']}" * several["k"]
+        yield about + f", {side['model']}" * several["model"]
+
+
+def answer(run: ReportedRun) -> tuple[Clause, ...]:
+    """A clause for each verdict; empty where the run has no finding on the leading claim, or one without numbers."""
+    led = led_comparisons(run)
+    if not led or len(led) < len(run.findings):
+        return ()
+    names = _names(led)
+    groups: dict[tuple[Verdict, str], list[LedComparison]] = {}
+    for item in led:
+        groups.setdefault((item.finding.verdict, item.finding.reason or item.finding.caveat), []).append(item)
+    return tuple(
+        Clause(
+            verdict,
+            _LEADS[verdict] + ("" if len(led) == 1 else f" for {_about(members, names, len(led))}"),
+            _open(members) if verdict == Verdict.UNDECIDED else _decided(verdict, members),
+        )
+        for verdict in _LEADS
+        for (group_verdict, _), members in groups.items()
+        if group_verdict == verdict
+    )
+
+
+def _names(led: Sequence[LedComparison]) -> dict[str, str]:
+    """What each finding is about → its method alone, where that tells all of them apart."""
+    methods = {item.finding.about: str(item.comparison["left_side"]["method"]) for item in led}
+    return methods if len(set(methods.values())) == len(led) else {about: about for about in methods}
+
+
+def _about(members: Sequence[LedComparison], names: Mapping[str, str], total: int) -> str:
+    if len(members) <= FEW:
+        return listed(names[item.finding.about] for item in members)
+    return f"all {total} cases" if len(members) == total else f"{len(members)} of {total} cases"
+
+
+def _decided(verdict: Verdict, members: Sequence[LedComparison]) -> str:
+    few = len(members) <= FEW
+    own, other = (
+        f" ({', '.join(_number(item.comparison[side]).value_text for item in members)})" if few else ""
+        for side in ("left", "right")
+    )
+    text = f"what fine-tuning does is {_ALIKE[verdict].format(own=own, other=other)}"
+    shares = [item.share for item in members if item.share]
+    if few and len(shares) == len(members):
+        parts = listed(f"{percents(share)} % [{percents(low)}, {percents(high)}]" for share, low, high in shares)
+        text += (
+            f"; what belongs to the set itself is {parts} of the similarity (95 % interval{'s' * (len(shares) > 1)})"
+        )
+    elif few:
+        text += "; the difference is "
+        text += listed(f"{item.difference.value_text} {item.difference.bounds}".strip() for item in members)
+    elif shares:
+        low, high = (
+            percents(bound) for bound in (min(share[1] for share in shares), max(share[2] for share in shares))
+        )
+        text += f"; what belongs to the set itself is from {low} to {high} % of the similarity (all 95 % intervals)"
+    margins = {item.comparison.get("margin") for item in members}
+    margin = margins.pop() if len(margins) == 1 else None
+    if verdict == Verdict.NOT_SPECIFIC and margin is not None:
+        text += f", within the ±{100 * margin:g} % that count as none"
+    caveat = members[0].finding.caveat
+    return f"{text}{f'; {caveat}' * bool(caveat)}."
+
+
+def _open(members: Sequence[LedComparison]) -> str:
+    text = members[0].finding.reason or "the data do not decide"
+    if len(members) == 1 and members[0].difference.bounds:
+        difference = members[0].difference
+        text += f" (own set minus others: {difference.value_text} {difference.bounds})"
+    return f"{text}."
+
+
+def _number(value: float | None, low: float | None = None, high: float | None = None) -> Number:
+    return replace(_NO_NUMBER, value=value, low=low, high=high)
+
+
+_NO_NUMBER = Number(None, None, None, None, False, 0, 0, 0, "not measured")

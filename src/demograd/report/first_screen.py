@@ -1,0 +1,53 @@
+"""What a reader sees before scrolling: the answer, the picture behind it, and whether anything was learned at all."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from demograd.report.answer import QUESTION, Clause, answer
+from demograd.report.leading_world import LeadingWorld, leading_world
+from demograd.report.panels import Panel, learning_panel, maps_panel, similarities_panel
+from demograd.report.run import ReportedRun
+from demograd.report.subject import is_layer_causal
+from demograd.words import listed
+
+
+@dataclass(frozen=True)
+class FirstScreen:
+    """The parts of the first screen; what a run lacks is empty."""
+
+    question: str
+    clauses: tuple[Clause, ...]
+    """Empty: the run's own sentence stands alone."""
+    panels: tuple[Panel, ...]
+    words: tuple[tuple[str, str], ...]
+    """Word → what it means, in a line: those that stand on the screen."""
+
+
+def first_screen(run: ReportedRun) -> FirstScreen:
+    """The first screen of a run; of one on small networks it is the verdict alone."""
+    if run.is_synthetic:
+        return FirstScreen("", (), (), ())
+    clauses = answer(run)
+    world = leading_world(run)
+    makers = (maps_panel, similarities_panel, learning_panel)
+    panels = tuple(panel for make in makers if (panel := make(run, world)) is not None)
+    return FirstScreen(QUESTION if clauses else "", clauses, panels, tuple(_words(panels, world)))
+
+
+def _words(panels: Sequence[Panel], world: LeadingWorld) -> Iterator[tuple[str, str]]:
+    """The words that a newcomer does not know, each in a line."""
+    yield (
+        "in-context learning (ICL)",
+        "the model reads demonstrations (labelled examples) in its prompt; weights stay",
+    )
+    if world.tuned:
+        yield "fine-tuning (FT)", "gradient descent on the same demonstrations changes weights; the prompt has none"
+    if causal := [str(tuned.method) for tuned in world.tuned if is_layer_causal(tuned.method_options)]:
+        yield (
+            listed(dict.fromkeys(causal)),
+            "each layer learns from a loss of its own; no gradient leaves it",
+        )
+    yield "ZSL", "zero-shot: neither, the query alone"
+    for panel in panels:
+        yield from panel.words
+    yield "[ ]", "95 % interval over demonstration sets and queries; that of ZSL over queries alone"

@@ -1,0 +1,212 @@
+"""The panels of the first screen: maps of matching, similarities as dots, and what was learned as bars."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from demograd.metrics import METRICS
+from demograd.report.charts.headed_bars import headed_bars
+from demograd.report.charts.headed_dots import headed_dots
+from demograd.report.charts.headings import Heading
+from demograd.report.charts.heat_map import heat_map
+from demograd.report.leading_world import LeadingWorld
+from demograd.report.run import Check, ReportedRun
+from demograd.report.scores import LEADING, at_one_rate
+from demograd.report.section import Chart
+from demograd.report.sections.matching import Matrices
+from demograd.report.subject import Variant, short_labels, weights_rank
+from demograd.statistics.number import Number
+from demograd.words import Control, Setting, Weights
+
+METRIC = LEADING[0]
+"""The similarity that leads the page."""
+_MAP = 205
+"""Pixels of the side of a map."""
+_MATCHED, _MISMATCHED, _UNTRAINED = "own set (matched)", "other sets (mismatched)", "own set, untrained"
+_CONTROLS = {Control.PERMUTED_LABELS: "own set, labels permuted", Control.OTHER_TASK: "another task"}
+_MEANINGS = {
+    "auc": "how often a query of a class scores above one of another class; chance is 0.5",
+    "accuracy": "share of queries that are predicted right",
+}
+"""What shows that something was learned → what it is; the first that was measured is drawn."""
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One question of the first screen with the drawings that answer it."""
+
+    name: str
+    title: str
+    lead: str
+    charts: tuple[Chart, ...]
+    words: tuple[tuple[str, str], ...] = ()
+    """Word → what it means, of those that a newcomer does not know."""
+
+
+def maps_panel(run: ReportedRun, world: LeadingWorld) -> Panel | None:
+    """ICL with each set against FT on each, beside ICL with each set in another order, in the same colours."""
+    if world.leading is None:
+        return None
+    matrices = Matrices(run.matching)
+    subjects = {f"FT by {world.leading.method}": world.leading, "the ceiling: ICL, reordered": world.leading.untuned}
+    centred = {label: interaction(matrices.matrix(subject, METRIC)) for label, subject in subjects.items()}
+    centred = {label: matrix for label, matrix in centred.items() if not matrix["value"].dropna().empty}
+    if not centred:
+        return None
+    reach = max(float(matrix["value"].abs().max()) for matrix in centred.values())
+    charts = tuple(
+        heat_map(
+            matrix,
+            label,
+            x="fine-tuned on set" if label.startswith("FT") else "reordered set",
+            y="in-context learning with set",
+            value="similarity beyond average",
+            colours="signed",
+            width=_MAP,
+            height=_MAP,
+            downwards=True,
+            reach=reach,
+            is_diagonal_framed=True,
+        )
+        for label, matrix in centred.items()
+    )
+    lead = "Were fine-tuning in-context learning, its framed diagonal would glow"
+    lead += " like that of the ceiling." if len(charts) > 1 else "."
+    words = (
+        ("demonstration set", "demonstrations that were drawn together; no two sets share one"),
+        ("ceiling", "ICL with the same set in another order in FT’s place: how far a diagonal can glow"),
+    )
+    return Panel("maps", _titled("Each set against each.", world), lead, charts, words[: len(charts)])
+
+
+def interaction(matrix: pd.DataFrame) -> pd.DataFrame:
+    """A matrix (columns x, y, value) without the means of its rows and columns, of which matching says nothing: what is
+    left of the diagonal's mean is specificity × (sets − 1) / sets."""
+    values = matrix["value"]
+    rows, columns = (values.groupby(matrix[name]).transform("mean") for name in ("y", "x"))
+    return matrix.assign(value=values - rows - columns + values.mean())
+
+
+def similarities_panel(run: ReportedRun, world: LeadingWorld) -> Panel | None:
+    """Similarity on the same set, on others, under controls and without training, as dots with intervals."""
+    labels = short_labels(world.tuned)
+    points, headings = [], []
+    for row, variant in enumerate(world.tuned):
+        difference = run.scores.specificities.get((variant, METRIC, Control.OTHER_SETS))
+        numbers = f"difference {difference.value_text} {difference.bounds}".rstrip() if difference else ""
+        headings.append(Heading(labels[variant], numbers))
+        points += [{"row": row, "series": name, **_bounded(number)} for name, number in _series(run, variant)]
+    data = pd.DataFrame(points, columns=["row", "series", "value", "low", "high"])
+    present = set(data.dropna(subset=["value"])["series"])
+    if not present:
+        return None
+    series = [name for name in (_MATCHED, _MISMATCHED, *_CONTROLS.values(), _UNTRAINED) if name in present]
+    drawing = headed_dots(data, "", headings, series, x=f"similarity to ICL ({METRICS[METRIC].title}, a cosine)")
+    lead = "Fine-tuning on a set, held against in-context learning with its own set and with others."
+    words = (
+        (METRICS[METRIC].title, "cosine of what ICL and what FT add to attention outputs: 1 alike, 0 unrelated"),
+        ("specificity", "the difference: similarity on the own set minus that on others"),
+    )
+    return Panel("similarities", _titled("How similar?", world), lead + _more(world), (drawing,), words)
+
+
+def _series(run: ReportedRun, variant: Variant) -> Iterator[tuple[str, Number]]:
+    yield _MATCHED, run.scores.get(variant, METRIC, Setting.FT)
+    yield _MISMATCHED, run.scores.get(variant, METRIC, Setting.FT_OTHER_SETS)
+    for control, name in _CONTROLS.items():
+        yield name, run.scores.get(variant, METRIC, control.setting)
+    untrained = _untrained(run, variant)
+    if untrained is not None:
+        yield _UNTRAINED, run.scores.get(untrained, METRIC, Setting.FT)
+
+
+def _untrained(run: ReportedRun, variant: Variant) -> Variant | None:
+    """The same method on the least trained weights beside these, of several initialisations the first."""
+    if variant.weights != Weights.TRAINED:
+        return None
+    about = (variant.model, variant.task, variant.labels, variant.k, variant.method)
+    rivals = [
+        rival
+        for rival in at_one_rate(run.scores)
+        if (rival.model, rival.task, rival.labels, rival.k, rival.method) == about and rival.weights != variant.weights
+    ]
+    return max(rivals, key=lambda rival: (weights_rank(rival.weights), -(rival.initialisation or 0)), default=None)
+
+
+def learning_panel(run: ReportedRun, world: LeadingWorld) -> Panel | None:
+    """What the model predicts without demonstrations, with them in the prompt, and after fine-tuning on them."""
+    if world.untuned is None:
+        return None
+    numbers = {
+        metric: [
+            (setting, world.untuned, number)
+            for setting in (Setting.ZSL, Setting.ICL)
+            if (number := run.scores.numbers.get((world.untuned, metric, setting)))
+        ]
+        + [(Setting.FT, variant, run.scores.get(variant, metric, Setting.FT)) for variant in world.tuned]
+        for metric in _MEANINGS
+    }
+    metric = next((metric for metric, bars in numbers.items() if any(bar[2].value is not None for bar in bars)), None)
+    if metric is None:
+        return None
+    labels, bars = short_labels(world.tuned), numbers[metric]
+    headings = [
+        Heading(
+            " ".join(filter(None, (_mark(run, setting, variant), _bar_name(setting, variant, labels)))),
+            f"{number.value_text} {number.bounds}".rstrip(),
+        )
+        for setting, variant, number in bars
+    ]
+    data = pd.DataFrame([{"row": row, **_bounded(bar[2])} for row, bar in enumerate(bars)])
+    title, chance = METRICS[metric].title, _chance(run, metric, world.untuned)
+    drawing = headed_bars(data, "", headings, x=f"{title} (0 to 1)", most=1.0, level=chance, name="chance")
+    lead = (
+        "✓: better than without demonstrations (ZSL), by one of the checks below; ✗: not world to be."
+        if run.validity
+        else "Without demonstrations (ZSL), with them in the prompt, and after training on them."
+    )
+    words = ((title, _MEANINGS[metric]),)
+    return Panel("learning", _titled("Did anything learn?", world), lead, (drawing,), words)
+
+
+def _bar_name(setting: Setting, variant: Variant, labels: dict[Variant, str]) -> str:
+    return f"FT by {labels[variant]}" if setting == Setting.FT else setting
+
+
+def _mark(run: ReportedRun, setting: Setting, variant: Variant) -> str:
+    """✓ or ✗: whether its validity check says that it learned; ? where that is undecided."""
+    name = {Setting.ICL: "in_context_learning", Setting.FT: "fine_tuning"}.get(setting)
+    method = f"{variant.method} {variant.texts['learning_rate']}" if variant.method else None
+    checks = [check for check in run.validity if check.check == name and _is_checked(check, variant, method)]
+    if not checks:
+        return ""
+    return "?" if checks[0].undecided else "✓" if checks[0].passed else "✗"
+
+
+def _is_checked(check: Check, variant: Variant, method: str | None) -> bool:
+    subject = (check.weights, check.task, check.method)
+    optional = ((check.model, variant.model), (check.k, variant.k), (check.labels, variant.labels))
+    return subject == (variant.weights, variant.task, method) and all(a in (None, b) for a, b in optional)
+
+
+def _chance(run: ReportedRun, metric: str, variant: Variant) -> float | None:
+    """What guessing scores; None where the number of classes is not recorded."""
+    if metric == "auc":
+        return 0.5
+    tasks = run.provenance.get("tasks")
+    words = tasks.get(variant.task, {}).get("label_words") if isinstance(tasks, dict) else None
+    return 1 / len(words) if isinstance(words, Sequence | dict) and words else None
+
+
+def _bounded(number: Number) -> dict[str, float | None]:
+    return {"value": number.value, "low": number.low, "high": number.high}
+
+
+def _titled(title: str, world: LeadingWorld) -> str:
+    """The title, and the world where the run has several."""
+    return f"{title} On {world.words}" if world.words else title
+
+
+def _more(world: LeadingWorld) -> str:
+    return f" {world.more} more methods stand below." if world.more else ""
