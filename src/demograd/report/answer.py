@@ -142,12 +142,9 @@ def _decided(verdict: Verdict, members: Sequence[LedComparison]) -> str:
         text += "; the difference is "
         text += listed(f"{item.difference.value_text} {item.difference.bounds}".strip() for item in members)
     elif shares:
-        low, high = (
-            percents(bound) for bound in (min(share[1] for share in shares), max(share[2] for share in shares))
-        )
+        low, high = percents(min(share[1] for share in shares)), percents(max(share[2] for share in shares))
         text += f"; what belongs to the set itself is from {low} to {high} % of the similarity (all 95 % intervals)"
-    margins = {item.comparison.get("margin") for item in members}
-    margin = margins.pop() if len(margins) == 1 else None
+    margin = members[0].comparison.get("margin")  # of the study, so that of all
     if verdict == Verdict.NOT_SPECIFIC and margin is not None:
         text += f", within the ±{100 * margin:g} % that count as none"
     caveat = members[0].finding.caveat

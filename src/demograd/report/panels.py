@@ -94,7 +94,7 @@ def similarities_panel(run: ReportedRun, world: LeadingWorld) -> Panel | None:
     points, headings = [], []
     for row, variant in enumerate(world.tuned):
         difference = run.scores.specificities.get((variant, METRIC, Control.OTHER_SETS))
-        numbers = f"difference {difference.value_text} {difference.bounds}".rstrip() if difference else ""
+        numbers = f"{difference.value_text} {difference.bounds}".rstrip() if difference else ""
         headings.append(Heading(labels[variant], numbers))
         points += [{"row": row, "series": name, **_bounded(number)} for name, number in _series(run, variant)]
     data = pd.DataFrame(points, columns=["row", "series", "value", "low", "high"])
@@ -103,7 +103,7 @@ def similarities_panel(run: ReportedRun, world: LeadingWorld) -> Panel | None:
         return None
     series = [name for name in (_MATCHED, _MISMATCHED, *_CONTROLS.values(), _UNTRAINED) if name in present]
     drawing = headed_dots(data, "", headings, series, x=f"similarity to ICL ({METRICS[METRIC].title}, a cosine)")
-    lead = "Fine-tuning on a set, held against in-context learning with its own set and with others."
+    lead = "Fine-tuning on a set, against in-context learning with its own set and with others. Right: the difference."
     words = (
         (METRICS[METRIC].title, "cosine of what ICL and what FT add to attention outputs: 1 alike, 0 unrelated"),
         ("specificity", "the difference: similarity on the own set minus that on others"),
@@ -162,7 +162,7 @@ def learning_panel(run: ReportedRun, world: LeadingWorld) -> Panel | None:
     title, chance = METRICS[metric].title, _chance(run, metric, world.untuned)
     drawing = headed_bars(data, "", headings, x=f"{title} (0 to 1)", most=1.0, level=chance, name="chance")
     lead = (
-        "✓: better than without demonstrations (ZSL), by one of the checks below; ✗: not world to be."
+        "✓: better than without demonstrations (ZSL), by one of the checks below; ✗: not shown to be."
         if run.validity
         else "Without demonstrations (ZSL), with them in the prompt, and after training on them."
     )

@@ -129,6 +129,7 @@ class Interactive:
     """In `templates/`; it stands once at the end of the page, and may set styles, which no markup may."""
     data: Any
     """What the template shows, or hands to the script (`<script type="application/json">` with the filter `tojson`)."""
+    title: str = ""
 
 
 @dataclass(frozen=True)

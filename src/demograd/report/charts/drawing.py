@@ -104,6 +104,8 @@ def static_svg(specification: dict[str, Any], title: str, description: str) -> s
         unsafe = [key for key in element.attrib if key.startswith("on") or key.endswith("href")]
         if name not in _ELEMENTS or unsafe:
             raise ValueError(f"a static chart has no element {name} {unsafe}")
+        for key in [key for key in element.attrib if key == "role" or key.startswith("aria-")]:
+            del element.attrib[key]  # the drawing is one image, whose marks have no names of their own
         _number_ids(element)
     for tag, content in (("desc", description), ("title", title)):
         label = ElementTree.Element(f"{{{_SVG}}}{tag}", {"id": f"{NUMBER}-{tag}"})

@@ -16,8 +16,10 @@ PANEL = 300
 """Pixels of the width of a plot on the first screen."""
 HEADING, LINE = 21, 15
 """Pixels of the height of a heading, and of each line beneath it."""
-_LIMIT = 0.56
-"""The share of the width that a heading may fill, beside its numbers."""
+_LETTER, _GAP = 5.4, 8
+"""Pixels of a letter of the numbers, at most on average, and between a heading and them."""
+_NUMBERS = 0.6 * PANEL
+"""Pixels that numbers may fill, which can be the reason why there are none."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +66,9 @@ class Rows:
             }
         )
         base = alt.Chart(data).encode(y=self.place)
-        names = base.mark_text(align="left", fontSize=12, fontWeight="bold", color=INK, limit=_LIMIT * PANEL)
-        numbers = base.mark_text(align="right", fontSize=11, color=LABEL)
+        limit = max(PANEL - _GAP - _NUMBERS, PANEL - _GAP - _LETTER * data["numbers"].str.len().max())
+        names = base.mark_text(align="left", fontSize=12, fontWeight="bold", color=INK, limit=limit)
+        numbers = base.mark_text(align="right", fontSize=11, color=LABEL, limit=_NUMBERS)
         return [
             names.encode(x=alt.value(0), text="name:N"),
             numbers.encode(x=alt.value(PANEL), text="numbers:N"),

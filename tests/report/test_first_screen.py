@@ -1,0 +1,136 @@
+"""The first screen says what the verdicts say, in words for a stranger, and draws what they rest on."""
+
+import re
+from base64 import b64encode
+from collections.abc import Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from tests.report.matched import claims_record, comparison, finding, write_matched_run
+from tests.report.rows import run_of
+
+from demograd.report import read_run, write_report
+from demograd.report.answer import answer
+from demograd.report.charts.drawing import COLOURS, rules_in_the_dark
+from demograd.report.first_screen import first_screen
+from demograd.report.page import content_security_policy
+from demograd.report.panels import interaction
+from demograd.statistics import Finding, Verdict
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run folder with all that a first screen shows, and its page."""
+    folder = write_matched_run(tmp_path_factory.mktemp("first") / "run")
+    write_report(folder)
+    return folder
+
+
+def sentence_of(findings: Sequence[Finding], comparisons: Sequence[dict[str, Any]]) -> str:
+    clauses = answer(run_of(claims=claims_record(findings, comparisons)))
+    return " ".join(f"{clause.lead}: {clause.text}" for clause in clauses)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "own", "words"),
+    [
+        (
+            Verdict.NOT_SPECIFIC,
+            0.173,
+            "≈ No: what fine-tuning does is about as similar to in-context learning from other",
+        ),
+        (
+            Verdict.SUPPORTED,
+            0.3,
+            "✓ Yes: what fine-tuning does is more similar to in-context learning from its own set",
+        ),
+        (Verdict.CONTRADICTED, 0.1, "✗ No, the other way round: what fine-tuning does is less similar"),
+    ],
+)
+def test_a_decided_question_is_answered_with_both_similarities_and_an_interval(
+    verdict: Verdict, own: float, words: str
+) -> None:
+    sentence = sentence_of([finding(verdict)], [comparison(own=own)])
+    assert sentence.startswith(words)
+    assert f"({own:.3f})" in sentence and "(0.174)" in sentence
+    assert re.search(r"−?\d+(\.\d)? % \[−?[\d.]+, −?[\d.]+\] of the similarity \(95 % interval\)", sentence)
+    assert ("within the ±10 % that count as none" in sentence) == (verdict == Verdict.NOT_SPECIFIC)
+
+
+def test_the_finding_counts_and_not_the_comparison_behind_it() -> None:
+    open_finding = finding(Verdict.UNDECIDED, reason="in-context learning was not checked")
+    sentence = sentence_of([open_finding], [comparison(verdict="supported")])
+    assert (
+        sentence == "? Undecided: in-context learning was not checked (own set minus others: −0.001 [−0.003, 0.001])."
+    )
+
+
+def test_methods_share_a_clause_where_their_verdicts_agree() -> None:
+    methods = {"GD": Verdict.NOT_SPECIFIC, "LCGD": Verdict.UNDECIDED, "Adam": Verdict.NOT_SPECIFIC}
+    findings = [finding(verdict, method, reason="why" * (method == "LCGD")) for method, verdict in methods.items()]
+    sentence = sentence_of(findings, [comparison(method) for method in methods])
+    assert sentence.startswith("≈ No for GD and Adam: ") and "? Undecided for LCGD: why" in sentence
+
+
+def test_many_findings_are_counted_and_their_intervals_spanned() -> None:
+    tasks = ["a", "b", "c", "d", "e"]
+    findings = [finding(Verdict.NOT_SPECIFIC, task=task) for task in tasks]
+    sentence = sentence_of(findings, [comparison(task=task) for task in tasks])
+    assert "No for all 5 cases" in sentence and "from −1.6 to 0.4 % of the similarity" in sentence
+
+
+def test_a_caveat_of_a_verdict_is_never_left_out() -> None:
+    caveat = "but the same holds of no_training weights"
+    assert f"; {caveat}." in sentence_of([finding(Verdict.SUPPORTED, caveat=caveat)], [comparison(own=0.3)])
+
+
+def test_a_finding_without_its_comparison_leaves_the_runs_own_sentence_alone() -> None:
+    assert answer(run_of(claims=claims_record([finding(Verdict.SUPPORTED)], []))) == ()
+
+
+def test_the_diagonal_of_an_interaction_is_the_specificity_whatever_the_sets_are_like() -> None:
+    cells = [(x, y, 0.3 * x - 0.2 * y + 0.08 * (x == y)) for x in range(4) for y in range(4)]
+    centred = interaction(pd.DataFrame(cells, columns=["x", "y", "value"]))
+    diagonal = centred["value"][centred["x"] == centred["y"]]
+    assert diagonal.tolist() == pytest.approx([0.08 * 3 / 4] * 4)
+
+
+def test_a_reader_sees_maps_dots_and_bars_and_the_words_that_they_use(folder: Path) -> None:
+    screen = first_screen(read_run(folder))
+    maps, similarities, learning = screen.panels
+    assert [chart.title for chart in maps.charts] == ["FT by GD", "the ceiling: ICL, reordered"]
+    (dots,) = similarities.charts
+    for series in ("own set (matched)", "other sets (mismatched)", "own set, labels permuted", "own set, untrained"):
+        assert f">{series}<" in dots.svg
+    (bars,) = learning.charts
+    assert "✓ ICL" in bars.svg and "chance" in bars.svg and "FT by LCGD" in bars.svg
+    words = [word for word, _ in screen.words]
+    assert {"in-context learning (ICL)", "fine-tuning (FT)", "ZSL", "SimAOU", "specificity", "AUC"} <= set(words)
+
+
+def test_pictures_lead_a_section_and_tables_are_folded_beneath(folder: Path) -> None:
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    section = page[page.index('<section id="layers"') : page.index("</section>", page.index('<section id="layers"'))]
+    assert "<figure>" in section
+    for table in re.finditer("<table", section):
+        assert section.rindex("<details>", 0, table.start()) > section.rindex("</figure>", 0, table.start())
+
+
+def test_the_policy_allows_the_style_of_the_page_and_nothing_else(folder: Path) -> None:
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    (style,) = re.findall("<style>(.*?)</style>", page, re.DOTALL)
+    allowed = b64encode(sha256(style.encode()).digest()).decode()
+    policy = f"default-src 'none'; base-uri 'none'; form-action 'none'; style-src 'sha256-{allowed}'"
+    assert f'content="{policy.replace(chr(39), "&#39;")}"' in page
+    assert "script-src 'sha256-" in content_security_policy([style], ["alert(1)"])
+
+
+def test_every_colour_of_a_line_has_one_for_the_dark_and_text_never_stays_black(folder: Path) -> None:
+    rules = rules_in_the_dark()
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    colours = set(re.findall(r'<text[^>]* fill="([^"]+)"', page)) | set(COLOURS)
+    assert colours and all(f'fill="{colour}"' in rules for colour in colours)
+    assert 'fill="white"' not in page, "the drawings have no ground of their own"
