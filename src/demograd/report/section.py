@@ -30,6 +30,8 @@ class Entry:
     under: tuple[str, ...] = ()
     """Smaller lines beneath."""
     tone: Tone = ""
+    number: Number | None = None
+    """What the text shows, unrounded, for files that hold numbers; of a percentage, the share."""
 
 
 NOTHING = Entry("–", tone="absent")
@@ -188,7 +190,7 @@ def entry(number: Number) -> Entry:
     value, _, std = number.text.partition(" ± ")
     under = [number.bounds, "conditional" * number.marked, number.missing]
     tone: Tone = "absent" if number.value is None else "flagged" if number.is_mostly_missing else ""
-    return Entry(value, std, tuple(filter(None, under)), tone)
+    return Entry(value, std, tuple(filter(None, under)), tone, number)
 
 
 def percent(share: float | None, low: float | None = None, high: float | None = None) -> Entry:
@@ -196,7 +198,8 @@ def percent(share: float | None, low: float | None = None, high: float | None = 
     if share is None:
         return NOTHING
     bounds = "" if low is None or high is None else f"[{percents(low)}, {percents(high)}]"
-    return Entry(f"{percents(share)} %", under=(bounds,) if bounds else ())
+    number = Number(share, None, low, high, False, 0, 0, 0, "ok")
+    return Entry(f"{percents(share)} %", under=(bounds,) if bounds else (), number=number)
 
 
 def grouped(rows: Iterable[tuple[str, TableRow]]) -> tuple[Group, ...]:

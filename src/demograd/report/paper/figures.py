@@ -1,0 +1,231 @@
+"""Charts as figures of a paper: at the width of one or two columns, with their legend, as PDF, SVG and PNG."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+from xml.etree import ElementTree
+
+import vl_convert
+
+from demograd.report.charts.drawing import NUMBER, static_svg
+from demograd.report.paper.exhibits import PaperFigure
+from demograd.report.section import Chart, Key
+
+WIDTHS = {"1col": 3.25, "2col": 6.75}
+"""Inches of one column of a two-column page, and of both."""
+SCALE = 2 / 3
+"""Points per pixel of a drawing: text of 12 pixels is 8 pt."""
+SMALLEST, LARGEST = 10.5, 13.5
+"""Pixels of text: 7 and 9 pt."""
+HIGHEST = 300
+"""Pixels of a plot that stays square: it does not grow beyond this on two columns."""
+PNG_DOTS = 300
+"""Dots per inch."""
+_POINTS = 72
+_TOLERANCE = 0.01
+"""Of the width."""
+_TRIES = 4
+_LINE, _ROW, _CHARACTER = 26, 18, 6.6
+"""Pixels of a legend: a sample of a line, a row, and a character of 12 pixels on average."""
+_BESIDE = 3
+"""Small plots that stand beside each other on two columns."""
+
+Specification = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure's file contents, by their endings."""
+
+    name: str
+    files: Mapping[str, bytes]
+
+
+def drawings(figure: PaperFigure) -> Iterator[Drawing]:
+    """Each chart at both widths; of several charts, all of them in one drawing over two columns besides."""
+    legend = figure.figure.legend
+    for chart, name in zip(figure.figure.charts, figure.chart_names, strict=True):
+        for width, inches in WIDTHS.items():
+            specification = _with_legend(_bare(chart), chart.drawing, legend, inches)
+            yield _drawing(f"{name}-{width}", specification, inches, chart)
+    if len(figure.figure.charts) > 1:
+        yield _drawing(
+            f"{figure.name}-all-2col",
+            _side_by_side(figure.figure.charts, legend, figure.figure.small),
+            WIDTHS["2col"],
+            Chart(figure.caption, None, "; ".join(chart.description for chart in figure.figure.charts)),
+        )
+
+
+def file_of(figure: PaperFigure) -> tuple[str, bool]:
+    """The drawing that a document shows of a figure, and whether it takes two columns."""
+    if len(figure.figure.charts) > 1:
+        return f"{figure.name}-all-2col", True
+    return f"{figure.chart_names[0]}-1col", False
+
+
+def _bare(chart: Chart) -> Specification:
+    """A chart's specification without what only a whole drawing can have."""
+    specification = chart.drawing.to_dict(validate=False)
+    return {key: value for key, value in specification.items() if key not in ("config", "$schema", "datasets")}
+
+
+def _with_legend(plot: Specification, drawing: Any, legend: Sequence[Key], inches: float) -> Specification:
+    whole = drawing.to_dict(validate=False)
+    top = {key: whole[key] for key in ("config", "$schema", "datasets") if key in whole}
+    parts = [plot, *_legend(legend, _POINTS * inches / SCALE)]
+    return top | _stacked(parts)
+
+
+def _stacked(parts: Sequence[Specification]) -> Specification:
+    return {
+        "vconcat": list(parts),
+        "spacing": 10,
+        "resolve": {"scale": {"color": "independent", "strokeDash": "independent"}},
+    }
+
+
+def _side_by_side(charts: Sequence[Chart], legend: Sequence[Key], is_small: bool) -> Specification:
+    """All charts of a figure, lettered, in rows."""
+    wholes = [chart.drawing.to_dict(validate=False) for chart in charts]
+    datasets = {name: rows for whole in wholes for name, rows in whole.get("datasets", {}).items()}
+    columns = min(len(charts), _BESIDE if is_small else 2)
+    plots = [
+        _bare(chart) | {"title": {"text": f"({letter}) {chart.title}", "anchor": "start", "fontSize": 12, "offset": 8}}
+        for letter, chart in zip("abcdefghijklmnopqrstuvwxyz" * 4, charts, strict=False)
+    ]
+    grid = {"concat": plots, "columns": columns, "spacing": 16, "resolve": {"scale": {"color": "independent"}}}
+    parts = [grid, *_legend(legend, _POINTS * WIDTHS["2col"] / SCALE)]
+    top = {key: wholes[0][key] for key in ("config", "$schema") if key in wholes[0]}
+    return {**top, "datasets": datasets, **_stacked(parts)}
+
+
+def _legend(legend: Sequence[Key], width: float) -> list[Specification]:
+    """The keys of a legend as a plot of its own, in as many rows as they need."""
+    if not legend:
+        return []
+    samples, labels = [], []
+    left, row = 0.0, 0
+    for key in legend:
+        wide = _LINE + 6 + _CHARACTER * len(key.label) + 16
+        if left and left + wide > width - 40:
+            left, row = 0.0, row + 1
+        y = row * _ROW + _ROW / 2
+        samples.append(_sample(key, left, y))
+        labels.append(_label(key, left + _LINE + 6, y))
+        left += wide
+    return [{"data": {"values": [{}]}, "layer": [*samples, *labels], "width": 60, "height": (row + 1) * _ROW}]
+
+
+def _sample(key: Key, left: float, y: float) -> Specification:
+    mark: Specification = {"type": "rule", "color": key.colour, "strokeWidth": min(key.width, 2.2)}
+    if key.dash:
+        mark["strokeDash"] = [float(part) for part in key.dash.split()]
+    ends = {"x": left, "x2": left + _LINE, "y": y}
+    return {"mark": mark, "encoding": {channel: {"value": pixels} for channel, pixels in ends.items()}}
+
+
+def _label(key: Key, left: float, y: float) -> Specification:
+    text = {"type": "text", "text": key.label, "align": "left", "baseline": "middle", "fontSize": 12}
+    return {"mark": text | {"x": left, "y": y, "color": "#1c2630", "limit": 0}, "encoding": {}}
+
+
+def _drawing(name: str, specification: Specification, inches: float, chart: Chart) -> Drawing:
+    svg = _at_width(specification, inches, chart)
+    text = svg.replace(NUMBER, name)
+    points = _sized(text, f"{_POINTS * inches:g}")
+    return Drawing(
+        name,
+        {
+            "svg": _sized(text, f"{inches:g}in").encode(),
+            "pdf": vl_convert.svg_to_pdf(points),
+            "png": vl_convert.svg_to_png(points, ppi=PNG_DOTS),
+        },
+    )
+
+
+def _at_width(specification: Specification, inches: float, chart: Chart) -> str:
+    """The drawing as SVG, as wide as so many inches at `SCALE`: its plots are stretched, its text is not."""
+    target = _POINTS * inches / SCALE
+    fitting = cast(Specification, _legible(specification))
+    stretch = 1.0
+    for _ in range(_TRIES):
+        svg = static_svg(_stretched(fitting, stretch), chart.title, chart.description)
+        width = _width(svg)
+        if abs(width - target) <= _TOLERANCE * target:
+            break
+        plots = _plots_width(fitting) * stretch
+        stretch *= max(0.2, (plots + target - width) / plots)
+    return svg
+
+
+def _legible(part: Any) -> Any:
+    """The same with all text between `SMALLEST` and `LARGEST`; its font has no ‖."""
+    if isinstance(part, str):
+        return part.replace("‖", "|")
+    if isinstance(part, list):
+        return [_legible(item) for item in part]
+    if not isinstance(part, dict):
+        return part
+    return {
+        key: min(max(value, SMALLEST), LARGEST)
+        if key in ("fontSize", "labelFontSize", "titleFontSize") and isinstance(value, int | float)
+        else value
+        if key == "datasets"
+        else _legible(value)
+        for key, value in part.items()
+    }
+
+
+def _stretched(part: Any, factor: float) -> Any:
+    """The same with wider plots; what is as high as it is wide stays so, up to `HIGHEST`."""
+    if isinstance(part, list):
+        return [_stretched(item, factor) for item in part]
+    if not isinstance(part, dict):
+        return part
+    changed = {
+        key: value if key in ("datasets", "data", "config") else _stretched(value, factor)
+        for key, value in part.items()
+    }
+    if _is_plot(part):
+        changed["width"] = part["width"] * factor
+        if part.get("height") == part["width"]:
+            changed["height"] = min(part["width"] * factor, HIGHEST)
+    return changed
+
+
+def _is_plot(part: Mapping[str, Any]) -> bool:
+    """Whether this part has a width that can be stretched, which a legend has not."""
+    is_legend = part.get("data") == {"values": [{}]}
+    return isinstance(part.get("width"), int | float) and ("mark" in part or "layer" in part) and not is_legend
+
+
+def _plots_width(part: Any) -> float:
+    """The pixels of plots beside each other."""
+    if not isinstance(part, dict):
+        return 0.0
+    if _is_plot(part):
+        n_panels = 1
+        return float(part["width"]) * n_panels
+    if "vconcat" in part:
+        return max(map(_plots_width, part["vconcat"]))
+    if "hconcat" in part:
+        return sum(map(_plots_width, part["hconcat"]))
+    if "concat" in part:
+        return sum(map(_plots_width, part["concat"][: part.get("columns", len(part["concat"]))]))
+    return _plots_width(part["spec"]) if "spec" in part else 1.0
+
+
+def _width(svg: str) -> float:
+    return float(ElementTree.fromstring(svg).attrib["viewBox"].split()[2])
+
+
+def _sized(svg: str, width: str) -> str:
+    """The drawing with a physical width; its height follows."""
+    root = ElementTree.fromstring(svg)
+    _, _, across, down = map(float, root.attrib["viewBox"].split())
+    number = float(width.removesuffix("in"))
+    unit = "in" if width.endswith("in") else ""
+    root.set("width", width)
+    root.set("height", f"{number * down / across:.4f}{unit}")
+    return ElementTree.tostring(root, encoding="unicode")
