@@ -198,8 +198,13 @@ def percent(share: float | None, low: float | None = None, high: float | None = 
     if share is None:
         return NOTHING
     bounds = "" if low is None or high is None else f"[{percents(low)}, {percents(high)}]"
-    number = Number(share, None, low, high, False, 0, 0, 0, "ok")
+    number = lone_number(share, low, high)
     return Entry(f"{percents(share)} %", under=(bounds,) if bounds else (), number=number)
+
+
+def lone_number(value: float, low: float | None = None, high: float | None = None) -> Number:
+    """A number without counts, for `Entry.number`."""
+    return Number(value, None, low, high, False, 0, 0, 0, "ok")
 
 
 def grouped(rows: Iterable[tuple[str, TableRow]]) -> tuple[Group, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from demograd.report.run import ReportedRun
-from demograd.report.section import Figure, Table, registered_sections
+from demograd.report.section import Entry, Figure, Table, TableRow, registered_sections
 
 Position = tuple[int, int]
 """A cell of a table: its row, counted over all groups, and its column, where 0 is the row's name."""
@@ -86,6 +86,11 @@ def _figure(names: "Names", section: str, title: str, figure: Figure, reading: s
     caption = " ".join(filter(None, (sentence(title, figure.title), figure.caption or reading)))
     charts = tuple(names.unique(name, chart.title) for chart in figure.charts)
     return PaperFigure(name, caption, figure, charts)
+
+
+def row_name(row: TableRow) -> Entry:
+    """The first cell of a row: its name, and what stands beside and beneath it."""
+    return Entry(" ".join(filter(None, (row.name, row.plain and f"({row.plain})"))), under=row.under)
 
 
 def sentence(*clauses: str) -> str:

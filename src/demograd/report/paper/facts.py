@@ -1,6 +1,5 @@
 """What captions and the methods section both say of a run: its subject, its sample, and its correction."""
 
-from collections.abc import Iterable
 from typing import Any
 
 from demograd.report.captions import ranges
@@ -70,9 +69,9 @@ def whole(run: ReportedRun, column: str) -> list[int]:
     return sorted({int(value) for value in rows[column].dropna()})
 
 
-def has_setting(run: ReportedRun, settings: Iterable[Setting]) -> bool:
-    """Whether anything was measured in one of these settings."""
-    return bool(run.results["setting"].isin([str(setting) for setting in settings]).any())
+def has_setting(run: ReportedRun, setting: Setting) -> bool:
+    """Whether anything was measured in this setting."""
+    return bool((run.results["setting"] == setting).any())
 
 
 def in_words(value: Any) -> str:

@@ -2,35 +2,27 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
-from xml.etree import ElementTree
+from typing import Any
 
 import vl_convert
 
-from demograd.report.charts.drawing import NUMBER, static_svg
+from demograd.report.charts.drawing import NUMBER
 from demograd.report.paper.exhibits import PaperFigure
+from demograd.report.paper.figure_size import Specification, at_width, sized
 from demograd.report.section import Chart, Key
 
 WIDTHS = {"1col": 3.25, "2col": 6.75}
 """Inches of one column of a two-column page, and of both."""
 SCALE = 2 / 3
 """Points per pixel of a drawing: text of 12 pixels is 8 pt."""
-SMALLEST, LARGEST = 10.5, 13.5
-"""Pixels of text: 7 and 9 pt."""
-HIGHEST = 300
-"""Pixels of a plot that stays square: it does not grow beyond this on two columns."""
+POINTS = 72
+"""Per inch."""
 PNG_DOTS = 300
-"""Dots per inch."""
-_POINTS = 72
-_TOLERANCE = 0.01
-"""Of the width."""
-_TRIES = 4
+"""Per inch."""
 _LINE, _ROW, _CHARACTER = 26, 18, 6.6
 """Pixels of a legend: a sample of a line, a row, and a character of 12 pixels on average."""
 _BESIDE = 3
 """Small plots that stand beside each other on two columns."""
-
-Specification = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -73,7 +65,7 @@ def _bare(chart: Chart) -> Specification:
 def _with_legend(plot: Specification, drawing: Any, legend: Sequence[Key], inches: float) -> Specification:
     whole = drawing.to_dict(validate=False)
     top = {key: whole[key] for key in ("config", "$schema", "datasets") if key in whole}
-    parts = [plot, *_legend(legend, _POINTS * inches / SCALE)]
+    parts = [plot, *_legend(legend, POINTS * inches / SCALE)]
     return top | _stacked(parts)
 
 
@@ -95,7 +87,7 @@ def _side_by_side(charts: Sequence[Chart], legend: Sequence[Key], is_small: bool
         for letter, chart in zip("abcdefghijklmnopqrstuvwxyz" * 4, charts, strict=False)
     ]
     grid = {"concat": plots, "columns": columns, "spacing": 16, "resolve": {"scale": {"color": "independent"}}}
-    parts = [grid, *_legend(legend, _POINTS * WIDTHS["2col"] / SCALE)]
+    parts = [grid, *_legend(legend, POINTS * WIDTHS["2col"] / SCALE)]
     top = {key: wholes[0][key] for key in ("config", "$schema") if key in wholes[0]}
     return {**top, "datasets": datasets, **_stacked(parts)}
 
@@ -131,101 +123,11 @@ def _label(key: Key, left: float, y: float) -> Specification:
 
 
 def _drawing(name: str, specification: Specification, inches: float, chart: Chart) -> Drawing:
-    svg = _at_width(specification, inches, chart)
-    text = svg.replace(NUMBER, name)
-    points = _sized(text, f"{_POINTS * inches:g}")
-    return Drawing(
-        name,
-        {
-            "svg": _sized(text, f"{inches:g}in").encode(),
-            "pdf": vl_convert.svg_to_pdf(points),
-            "png": vl_convert.svg_to_png(points, ppi=PNG_DOTS),
-        },
-    )
-
-
-def _at_width(specification: Specification, inches: float, chart: Chart) -> str:
-    """The drawing as SVG, as wide as so many inches at `SCALE`: its plots are stretched, its text is not."""
-    target = _POINTS * inches / SCALE
-    fitting = cast(Specification, _legible(specification))
-    stretch = 1.0
-    for _ in range(_TRIES):
-        svg = static_svg(_stretched(fitting, stretch), chart.title, chart.description)
-        width = _width(svg)
-        if abs(width - target) <= _TOLERANCE * target:
-            break
-        plots = _plots_width(fitting) * stretch
-        stretch *= max(0.2, (plots + target - width) / plots)
-    return svg
-
-
-def _legible(part: Any) -> Any:
-    """The same with all text between `SMALLEST` and `LARGEST`; its font has no ‖."""
-    if isinstance(part, str):
-        return part.replace("‖", "|")
-    if isinstance(part, list):
-        return [_legible(item) for item in part]
-    if not isinstance(part, dict):
-        return part
-    return {
-        key: min(max(value, SMALLEST), LARGEST)
-        if key in ("fontSize", "labelFontSize", "titleFontSize") and isinstance(value, int | float)
-        else value
-        if key == "datasets"
-        else _legible(value)
-        for key, value in part.items()
+    svg = at_width(specification, POINTS * inches / SCALE, chart).replace(NUMBER, name)
+    points = sized(svg, POINTS * inches)
+    files = {
+        "svg": sized(svg, inches, "in").encode(),
+        "pdf": vl_convert.svg_to_pdf(points),
+        "png": vl_convert.svg_to_png(points, ppi=PNG_DOTS),
     }
-
-
-def _stretched(part: Any, factor: float) -> Any:
-    """The same with wider plots; what is as high as it is wide stays so, up to `HIGHEST`."""
-    if isinstance(part, list):
-        return [_stretched(item, factor) for item in part]
-    if not isinstance(part, dict):
-        return part
-    changed = {
-        key: value if key in ("datasets", "data", "config") else _stretched(value, factor)
-        for key, value in part.items()
-    }
-    if _is_plot(part):
-        changed["width"] = part["width"] * factor
-        if part.get("height") == part["width"]:
-            changed["height"] = min(part["width"] * factor, HIGHEST)
-    return changed
-
-
-def _is_plot(part: Mapping[str, Any]) -> bool:
-    """Whether this part has a width that can be stretched, which a legend has not."""
-    is_legend = part.get("data") == {"values": [{}]}
-    return isinstance(part.get("width"), int | float) and ("mark" in part or "layer" in part) and not is_legend
-
-
-def _plots_width(part: Any) -> float:
-    """The pixels of plots beside each other."""
-    if not isinstance(part, dict):
-        return 0.0
-    if _is_plot(part):
-        n_panels = 1
-        return float(part["width"]) * n_panels
-    if "vconcat" in part:
-        return max(map(_plots_width, part["vconcat"]))
-    if "hconcat" in part:
-        return sum(map(_plots_width, part["hconcat"]))
-    if "concat" in part:
-        return sum(map(_plots_width, part["concat"][: part.get("columns", len(part["concat"]))]))
-    return _plots_width(part["spec"]) if "spec" in part else 1.0
-
-
-def _width(svg: str) -> float:
-    return float(ElementTree.fromstring(svg).attrib["viewBox"].split()[2])
-
-
-def _sized(svg: str, width: str) -> str:
-    """The drawing with a physical width; its height follows."""
-    root = ElementTree.fromstring(svg)
-    _, _, across, down = map(float, root.attrib["viewBox"].split())
-    number = float(width.removesuffix("in"))
-    unit = "in" if width.endswith("in") else ""
-    root.set("width", width)
-    root.set("height", f"{number * down / across:.4f}{unit}")
-    return ElementTree.tostring(root, encoding="unicode")
+    return Drawing(name, files)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from demograd.errors import UserError, shortened
 from demograd.files import Place, written_whole
 from demograd.report.page import write_report
-from demograd.report.paper import figures, latex, markdown, methods, records, synthetic_methods
+from demograd.report.paper import figures, latex_table, latex_text, markdown, methods, records, synthetic_methods
 from demograd.report.paper.bibliography import bibliography
 from demograd.report.paper.exhibits import Exhibits, PaperTable, exhibits
 from demograd.report.paper.prose import Paragraph, as_latex, as_markdown, keys_of
@@ -75,7 +75,7 @@ def _write(path: Place, content: bytes) -> None:
 
 def _latex(run: ReportedRun, shown: Exhibits) -> Files:
     for table in shown.tables:
-        yield f"tables/{table.name}.tex", latex.table_file(table).encode()
+        yield f"tables/{table.name}.tex", latex_table.table_file(table).encode()
     yield "tables.tex", _inputs(shown.tables).encode()
     paragraphs = _paragraphs(run)
     yield "methods.tex", as_latex(paragraphs, "Methods").encode()
@@ -106,7 +106,7 @@ def _figures_file(shown: Exhibits) -> str:
             rf"\begin{{figure{wide}}}[tp]",
             r"\centering",
             rf"\includegraphics[width=\linewidth]{{figures/{file}.pdf}}",
-            rf"\caption{{{latex.escaped(figure.caption)} {latex.escaped(parts)}}}\label{{fig:{figure.name}}}",
+            rf"\caption{{{latex_text.escaped(figure.caption)} {latex_text.escaped(parts)}}}\label{{fig:{figure.name}}}",
             rf"\end{{figure{wide}}}",
         ]
         floats.append("\n".join(lines))
@@ -150,7 +150,7 @@ FORMATS: Mapping[str, Callable[[ReportedRun, Exhibits], Files]] = {
 _DOCUMENT = rf"""% All there is: take from it what your paper needs. demograd report writes this file anew.
 \documentclass[twocolumn,10pt]{{article}}
 \usepackage[letterpaper,textwidth=6.75in,textheight=9.3in]{{geometry}}
-{latex.PACKAGES}
+{latex_table.PACKAGES}
 \setlength{{\columnsep}}{{0.25in}}
 \begin{{document}}
 \input{{methods}}

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 
-from demograd.report.paper.exhibits import PaperTable
+from demograd.report.paper.exhibits import PaperTable, row_name
 from demograd.report.section import Entry
 
 _SPECIAL = re.compile(r"[\\`*_{}\[\]#|~$^]")
@@ -26,8 +26,7 @@ def table_file(table: PaperTable) -> str:
         if group.title:
             lines.append(_line([f"*{escaped(group.title)}*", *[""] * (len(heads) - 1)]))
         for row in group.rows:
-            name = " ".join(filter(None, (row.name, row.plain and f"({row.plain})")))
-            cells = [Entry(name, under=row.under), *row.entries]
+            cells = [row_name(row), *row.entries]
             lines.append(
                 _line(
                     _cell(cell, (number, column) in table.best, table.marks.get((number, column), ""))

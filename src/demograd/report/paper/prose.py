@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from demograd.report.paper import latex, markdown
+from demograd.report.paper import latex_text, markdown
 
 SOURCES = {
     "Dai 2023": "dai2023",
@@ -80,10 +80,10 @@ def as_latex(paragraphs: Iterable[Paragraph], title: str) -> str:
     r"""LaTeX: a section, a `\paragraph` each, and `\cite`."""
 
     def piece(part: str | Cite) -> str:
-        return rf"~\cite{{{','.join(part.keys)}}}" if isinstance(part, Cite) else latex.escaped(part)
+        return rf"~\cite{{{','.join(part.keys)}}}" if isinstance(part, Cite) else latex_text.escaped(part)
 
-    texts = [rf"\section{{{latex.escaped(title)}}}\label{{sec:methods}}"]
+    texts = [rf"\section{{{latex_text.escaped(title)}}}\label{{sec:methods}}"]
     for paragraph in paragraphs:
         body = "\n".join("".join(map(piece, sentence)) for sentence in paragraph.sentences)
-        texts.append(rf"\paragraph{{{latex.escaped(paragraph.title)}.}}" + f"\n{body}")
+        texts.append(rf"\paragraph{{{latex_text.escaped(paragraph.title)}.}}" + f"\n{body}")
     return "\n\n".join(texts) + "\n"

@@ -5,7 +5,20 @@ from dataclasses import replace
 from typing import Any, cast
 
 from demograd.report.run import ReportedRun
-from demograd.report.section import NOTHING, Entry, Group, Head, Section, Table, TableRow, Tone, entry, percent, section
+from demograd.report.section import (
+    NOTHING,
+    Entry,
+    Group,
+    Head,
+    Section,
+    Table,
+    TableRow,
+    Tone,
+    entry,
+    lone_number,
+    percent,
+    section,
+)
 from demograd.statistics.number import Number, formatted, scientific
 from demograd.words import Control, Setting, task_label
 
@@ -150,7 +163,7 @@ def _comparison(comparison: Mapping[str, Any]) -> TableRow:
     shown = entry(difference)
     entries = (
         _verdict(comparison),
-        Entry(f"+{shown.text}" if (difference.value or 0) > 0 else shown.text, under=(*shown.under, *margin)),
+        replace(shown, text=f"{'+' * ((difference.value or 0) > 0)}{shown.text}", under=(*shown.under, *margin)),
         _of_matching(matching) if matching else _hedges(comparison),
         _p(comparison),
         Entry(str(comparison["n_seeds"])),
@@ -161,7 +174,7 @@ def _comparison(comparison: Mapping[str, Any]) -> TableRow:
 
 def _hedges(comparison: Mapping[str, Any]) -> Entry:
     size = comparison["effect_size"]
-    return NOTHING if size is None else Entry(formatted(size, 2))
+    return NOTHING if size is None else Entry(formatted(size, 2), number=lone_number(size))
 
 
 def _of_matching(matching: Mapping[str, Any]) -> Entry:
@@ -197,7 +210,8 @@ def _p(comparison: Mapping[str, Any]) -> Entry:
 
 
 def _p_entry(value: float, hypothesis: str = "") -> Entry:
-    return Entry(formatted(value) if value >= 0.001 else scientific(value), under=(hypothesis,) if hypothesis else ())
+    text = formatted(value) if value >= 0.001 else scientific(value)
+    return Entry(text, under=(hypothesis,) if hypothesis else (), number=lone_number(value))
 
 
 def _in_words(compared: str) -> str:

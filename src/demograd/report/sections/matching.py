@@ -22,6 +22,7 @@ from demograd.report.section import (
     entry,
     figure,
     grouped,
+    lone_number,
     percent,
     section,
 )
@@ -186,7 +187,7 @@ def _lines(
         if ceiling not in shown and (ceiling, metric, Reading.PLAIN) in rows:
             scores = run.scores.numbers.get((ceiling, metric, Setting.ICL_REORDERED), NOT_MEASURED)
             mean = matrices.mismatched(ceiling, metric)
-            mismatched = NOTHING if mean is None else Entry(formatted(mean))
+            mismatched = NOTHING if mean is None else Entry(formatted(mean), number=lone_number(mean))
             entries = (_mean(scores), mismatched, *_numbers(rows, ceiling, metric, beside))
             yield worlds[owner], TableRow(CEILING, tuple(entries), owner.weights, tone="reference")
         shown.add(ceiling)
@@ -216,7 +217,8 @@ def _numbers(rows: Rows, variant: Variant, metric: str, beside: Iterable[Reading
     if identified is None or identified.value is None:
         yield NOTHING
     else:
-        yield Entry(f"{round(identified.value * identified.n_seeds)} of {identified.n_seeds}")
+        sets = f"{round(identified.value * identified.n_seeds)} of {identified.n_seeds}"
+        yield Entry(sets, number=identified)
 
 
 def _mean(number: Number) -> Entry:
@@ -229,4 +231,4 @@ def _share(number: Number) -> Entry:
 
 
 def _p(value: float) -> Entry:
-    return Entry(formatted(value) if value >= 0.001 else scientific(value))
+    return Entry(formatted(value) if value >= 0.001 else scientific(value), number=lone_number(value))

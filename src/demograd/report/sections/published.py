@@ -1,6 +1,7 @@
 """The papers' numbers beside the measured ones, in tables like theirs: a column per task."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from string import ascii_lowercase
 from typing import Any
 
@@ -10,7 +11,7 @@ from demograd.metrics import METRICS
 from demograd.published import beside, table
 from demograd.report.run import ReportedRun
 from demograd.report.scores import NEAREST_RATE_NOTE, at_one_rate
-from demograd.report.section import NOTHING, Entry, Head, Section, Table, TableRow, grouped, section
+from demograd.report.section import NOTHING, Entry, Head, Section, Table, TableRow, grouped, lone_number, section
 from demograd.report.subject import Variant, weights_rank
 from demograd.statistics.number import formatted, signed
 from demograd.words import Setting
@@ -104,7 +105,9 @@ def _entry(row: Mapping[Any, Any], marks: Mapping[str, str]) -> Entry:
         f"published {formatted(row['published'], 2)}{spread}{f' ({letters})' * bool(letters)}",
         f"difference {signed(row['difference'])}",
     )
-    return Entry(formatted(row["value"]), formatted(row["std"]) if pd.notna(row["std"]) else "", under)
+    std = float(row["std"]) if pd.notna(row["std"]) else None
+    number = replace(lone_number(float(row["value"])), std=std)
+    return Entry(formatted(row["value"]), "" if std is None else formatted(std), under, number=number)
 
 
 def _sources(rows: list[dict[Any, Any]]) -> str:
