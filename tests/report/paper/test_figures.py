@@ -31,7 +31,7 @@ def _map() -> Chart:
 
 
 @pytest.fixture(scope="module")
-def drawn() -> dict[str, Drawing]:
+def pictures() -> dict[str, Drawing]:
     charts = (_lines(), _map())
     figure = PaperFigure("f", "Two charts.", Figure(charts, "", legend=keys(LABELS)), ("f-lines", "f-map"))
     assert file_of(figure) == ("f-all-2col", True)
@@ -46,40 +46,40 @@ def _size(svg: str) -> tuple[float, float, float]:
     return float(inches[1]), float(box[1]), float(box[2])
 
 
-def test_each_chart_is_drawn_for_one_column_and_two_and_all_of_them_together(drawn: dict[str, Drawing]) -> None:
-    assert set(drawn) == {"f-lines-1col", "f-lines-2col", "f-map-1col", "f-map-2col", "f-all-2col"}
-    for name, drawing in drawn.items():
+def test_each_chart_is_drawn_for_one_column_and_two_and_all_of_them_together(pictures: dict[str, Drawing]) -> None:
+    assert set(pictures) == {"f-lines-1col", "f-lines-2col", "f-map-1col", "f-map-2col", "f-all-2col"}
+    for name, drawing in pictures.items():
         assert set(drawing.files) == {"pdf", "svg", "png"}
         assert _size(drawing.files["svg"].decode())[0] == (3.25 if "1col" in name else 6.75)
 
 
-def test_text_is_seven_to_nine_points_at_the_printed_width(drawn: dict[str, Drawing]) -> None:
-    for name, drawing in drawn.items():
+def test_text_is_seven_to_nine_points_at_the_printed_width(pictures: dict[str, Drawing]) -> None:
+    for name, drawing in pictures.items():
         svg = drawing.files["svg"].decode()
         inches, across, _ = _size(svg)
         points = {72 * inches / across * float(size) for size in re.findall(r'font-size="([\d.]+)px"', svg)}
         assert points and 6.9 <= min(points) <= max(points) <= 9.1, name
 
 
-def test_the_legend_is_in_the_drawing(drawn: dict[str, Drawing]) -> None:
-    for drawing in drawn.values():
+def test_the_legend_is_in_the_drawing(pictures: dict[str, Drawing]) -> None:
+    for drawing in pictures.values():
         svg = drawing.files["svg"].decode()
         assert all(label in svg for label in ("GD &amp; &lt;b&gt;", *LABELS[1:]))
 
 
-def test_a_map_stays_square_and_fits_on_a_page(drawn: dict[str, Drawing]) -> None:
+def test_a_map_stays_square_and_fits_on_a_page(pictures: dict[str, Drawing]) -> None:
     for name in ("f-map-1col", "f-map-2col"):
-        svg = drawn[name].files["svg"].decode()
+        svg = pictures[name].files["svg"].decode()
         inches, across, down = _size(svg)
         assert inches * down / across < 5
         cells = re.findall(r'd="M[-\d.]+,[-\d.]+h([\d.]+)v([\d.]+)h-[\d.]+Z" fill="rgb', svg)
         assert len(cells) >= 12 and all(wide == high for wide, high in cells)
 
 
-def test_fonts_are_embedded(drawn: dict[str, Drawing], tmp_path: Path) -> None:
+def test_fonts_are_embedded(pictures: dict[str, Drawing], tmp_path: Path) -> None:
     if shutil.which("pdffonts") is None:
         pytest.skip("pdffonts is not installed")
-    for drawing in drawn.values():
+    for drawing in pictures.values():
         pdf = tmp_path / "drawing.pdf"
         pdf.write_bytes(drawing.files["pdf"])
         fonts = fonts_of(pdf)

@@ -4,6 +4,8 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import product
+from string import ascii_lowercase
 
 from demograd.report.run import ReportedRun
 from demograd.report.section import Entry, Figure, Table, TableRow, registered_sections
@@ -83,9 +85,17 @@ def _table(names: "Names", section: str, title: str, table: Table, notes: tuple[
 
 def _figure(names: "Names", section: str, title: str, figure: Figure, reading: str) -> PaperFigure:
     name = names.unique(section, figure.title)
-    caption = " ".join(filter(None, (sentence(title, figure.title), figure.caption or reading)))
+    only = figure.charts[0].title if len(figure.charts) == 1 else ""
+    about = ", ".join(dict.fromkeys(filter(None, (figure.title, only))))
+    caption = " ".join(filter(None, (sentence(title, about), figure.caption or reading)))
     charts = tuple(names.unique(name, chart.title) for chart in figure.charts)
     return PaperFigure(name, caption, figure, charts)
+
+
+def lettered(figure: Figure) -> list[str]:
+    """`(a) SimAOU`, `(b) SimAM_Δ`, … of the charts of a figure."""
+    letters = (*ascii_lowercase, *("".join(pair) for pair in product(ascii_lowercase, repeat=2)))
+    return [f"({letter}) {chart.title}" for letter, chart in zip(letters, figure.charts, strict=False)]
 
 
 def row_name(row: TableRow) -> Entry:
@@ -95,7 +105,7 @@ def row_name(row: TableRow) -> Entry:
 
 def sentence(*clauses: str) -> str:
     """`Matching: SimAOU.`"""
-    text = ": ".join(filter(None, clauses))
+    text = ": ".join(filter(None, clauses)).replace("?: ", "? ")
     return text if text.endswith((".", "?", "!")) else f"{text}."
 
 

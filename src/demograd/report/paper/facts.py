@@ -10,7 +10,8 @@ from demograd.words import Setting, listed, task_label
 def subject_of_run(run: ReportedRun) -> str:
     """`smollm2-135m on trec, abstract labels`, or the worlds of a synthetic run."""
     if run.is_synthetic:
-        return listed(distinct(run, "task")) if distinct(run, "task") else "constructions"
+        worlds = [str(world) for world in run.networks["task"].dropna().unique()]
+        return listed(worlds) if worlds else "constructions"
     pairs = run.results[["task", "labels"]].dropna(subset=["task"]).drop_duplicates()
     tasks = [task_label(task, None if label != label else label) for task, label in pairs.itertuples(index=False)]
     return f"{listed(distinct(run, 'model'))} on {listed(tasks)}" if tasks else listed(distinct(run, "model"))

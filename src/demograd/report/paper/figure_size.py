@@ -11,6 +11,7 @@ SMALLEST, LARGEST = 10.5, 13.5
 """Pixels of text: 7 and 9 pt where a pixel is two thirds of a point."""
 HIGHEST = 330
 """Pixels of a plot that stays square."""
+_PLAIN = str.maketrans({"‖": "|", "ᵀ": "^T"})
 _TOLERANCE = 0.01
 """Of the width."""
 _TRIES = 4
@@ -50,7 +51,7 @@ def sized(svg: str, width: float, unit: str = "") -> str:
 
 
 def _legible(part: Any) -> Any:
-    """The same with all text between `SMALLEST` and `LARGEST`; its font has no ‖."""
+    """The same with all text between `SMALLEST` and `LARGEST`; its font lacks what `_PLAIN` spells."""
     if isinstance(part, list):
         return [_legible(item) for item in part]
     if not isinstance(part, dict):
@@ -62,7 +63,7 @@ def _legible_setting(key: str, value: Any) -> Any:
     if key in ("fontSize", "labelFontSize", "titleFontSize") and isinstance(value, int | float):
         return min(max(value, SMALLEST), LARGEST)
     if key in ("title", "text") and isinstance(value, str):
-        return value.replace("‖", "|")
+        return value.translate(_PLAIN)
     return value if key == "datasets" else _legible(value)
 
 

@@ -2,14 +2,13 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import vl_convert
 
 from demograd.report.charts.drawing import NUMBER
-from demograd.report.paper.exhibits import PaperFigure
+from demograd.report.paper.exhibits import PaperFigure, lettered
 from demograd.report.paper.figure_size import Specification, at_width, sized
-from demograd.report.section import Chart, Key
+from demograd.report.section import Chart, Figure, Key
 
 WIDTHS = {"1col": 3.25, "2col": 6.75}
 """Inches of one column of a two-column page, and of both."""
@@ -21,6 +20,8 @@ PNG_DOTS = 300
 """Per inch."""
 _LINE, _ROW, _CHARACTER = 26, 18, 6.6
 """Pixels of a legend: a sample of a line, a row, and a character of 12 pixels on average."""
+_APART = {"scale": {"color": "independent", "strokeDash": "independent"}}
+"""Each chart has colours of its own, as on the page."""
 _BESIDE = 3
 """Small plots that stand beside each other on two columns."""
 
@@ -35,18 +36,15 @@ class Drawing:
 
 def drawings(figure: PaperFigure) -> Iterator[Drawing]:
     """Each chart at both widths; of several charts, all of them in one drawing over two columns besides."""
-    legend = figure.figure.legend
-    for chart, name in zip(figure.figure.charts, figure.chart_names, strict=True):
+    charts, legend = figure.figure.charts, figure.figure.legend
+    for chart, name in zip(charts, figure.chart_names, strict=True):
         for width, inches in WIDTHS.items():
-            specification = _with_legend(_bare(chart), chart.drawing, legend, inches)
-            yield _drawing(f"{name}-{width}", specification, inches, chart)
-    if len(figure.figure.charts) > 1:
-        yield _drawing(
-            f"{figure.name}-all-2col",
-            _side_by_side(figure.figure.charts, legend, figure.figure.small),
-            WIDTHS["2col"],
-            Chart(figure.caption, None, "; ".join(chart.description for chart in figure.figure.charts)),
-        )
+            yield _drawing(f"{name}-{width}", _with_legend([chart], _plot(chart), legend, inches), inches, chart)
+    if len(charts) > 1:
+        inches = WIDTHS["2col"]
+        together = Chart(figure.caption, None, "; ".join(chart.description for chart in charts))
+        specification = _with_legend(charts, _side_by_side(figure.figure), legend, inches)
+        yield _drawing(f"{figure.name}-all-2col", specification, inches, together)
 
 
 def file_of(figure: PaperFigure) -> tuple[str, bool]:
@@ -56,40 +54,29 @@ def file_of(figure: PaperFigure) -> tuple[str, bool]:
     return f"{figure.chart_names[0]}-1col", False
 
 
-def _bare(chart: Chart) -> Specification:
-    """A chart's specification without what only a whole drawing can have."""
+def _plot(chart: Chart) -> Specification:
+    """A chart's specification as a part of another, without what only a whole one can have."""
     specification = chart.drawing.to_dict(validate=False)
     return {key: value for key, value in specification.items() if key not in ("config", "$schema", "datasets")}
 
 
-def _with_legend(plot: Specification, drawing: Any, legend: Sequence[Key], inches: float) -> Specification:
-    whole = drawing.to_dict(validate=False)
-    top = {key: whole[key] for key in ("config", "$schema", "datasets") if key in whole}
-    parts = [plot, *_legend(legend, POINTS * inches / SCALE)]
-    return top | _stacked(parts)
-
-
-def _stacked(parts: Sequence[Specification]) -> Specification:
-    return {
-        "vconcat": list(parts),
-        "spacing": 10,
-        "resolve": {"scale": {"color": "independent", "strokeDash": "independent"}},
-    }
-
-
-def _side_by_side(charts: Sequence[Chart], legend: Sequence[Key], is_small: bool) -> Specification:
+def _side_by_side(figure: Figure) -> Specification:
     """All charts of a figure, lettered, in rows."""
+    columns = min(len(figure.charts), _BESIDE if figure.small else 2)
+    plots = [
+        _plot(chart) | {"title": {"text": title, "anchor": "start", "fontSize": 12, "offset": 8}}
+        for chart, title in zip(figure.charts, lettered(figure), strict=True)
+    ]
+    return {"concat": plots, "columns": columns, "spacing": 16, "resolve": _APART}
+
+
+def _with_legend(charts: Sequence[Chart], plot: Specification, legend: Sequence[Key], inches: float) -> Specification:
+    """The whole specification: the plot of these charts, beneath it the legend, and the charts' data and style."""
     wholes = [chart.drawing.to_dict(validate=False) for chart in charts]
     datasets = {name: rows for whole in wholes for name, rows in whole.get("datasets", {}).items()}
-    columns = min(len(charts), _BESIDE if is_small else 2)
-    plots = [
-        _bare(chart) | {"title": {"text": f"({letter}) {chart.title}", "anchor": "start", "fontSize": 12, "offset": 8}}
-        for letter, chart in zip("abcdefghijklmnopqrstuvwxyz" * 4, charts, strict=False)
-    ]
-    grid = {"concat": plots, "columns": columns, "spacing": 16, "resolve": {"scale": {"color": "independent"}}}
-    parts = [grid, *_legend(legend, POINTS * WIDTHS["2col"] / SCALE)]
-    top = {key: wholes[0][key] for key in ("config", "$schema") if key in wholes[0]}
-    return {**top, "datasets": datasets, **_stacked(parts)}
+    style = {key: wholes[0][key] for key in ("config", "$schema") if key in wholes[0]}
+    parts = [plot, *_legend(legend, POINTS * inches / SCALE)]
+    return {**style, "datasets": datasets, "vconcat": parts, "spacing": 10, "resolve": _APART}
 
 
 def _legend(legend: Sequence[Key], width: float) -> list[Specification]:

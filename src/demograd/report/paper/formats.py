@@ -7,7 +7,7 @@ from demograd.files import Place, written_whole
 from demograd.report.page import write_report
 from demograd.report.paper import figures, latex_table, latex_text, markdown, methods, records, synthetic_methods
 from demograd.report.paper.bibliography import bibliography
-from demograd.report.paper.exhibits import Exhibits, PaperTable, exhibits
+from demograd.report.paper.exhibits import Exhibits, PaperTable, exhibits, lettered
 from demograd.report.paper.prose import Paragraph, as_latex, as_markdown, keys_of
 from demograd.report.paper.results_table import results_table
 from demograd.report.run import ReportedRun, read_run
@@ -98,15 +98,13 @@ def _figures_file(shown: Exhibits) -> str:
     for place, figure in enumerate(shown.figures):
         file, is_wide = figures.file_of(figure)
         wide = "*" * is_wide
-        titles = [chart.title for chart in figure.figure.charts]
-        lettered = zip("abcdefghijklmnopqrstuvwxyz", titles, strict=False)
-        parts = " ".join(f"({letter}) {title}." for letter, title in lettered) if is_wide else f"{titles[0]}."
+        parts = "".join(f" {part}." for part in lettered(figure.figure)) if is_wide else ""
         lines = [r"\clearpage"] if place and place % _FLOATS == 0 else []
         lines += [
             rf"\begin{{figure{wide}}}[tp]",
             r"\centering",
             rf"\includegraphics[width=\linewidth]{{figures/{file}.pdf}}",
-            rf"\caption{{{latex_text.escaped(figure.caption)} {latex_text.escaped(parts)}}}\label{{fig:{figure.name}}}",
+            rf"\caption{{{latex_text.escaped(figure.caption + parts)}}}\label{{fig:{figure.name}}}",
             rf"\end{{figure{wide}}}",
         ]
         floats.append("\n".join(lines))

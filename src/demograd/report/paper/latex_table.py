@@ -48,7 +48,8 @@ def _float(table: PaperTable, groups: Sequence[Group], start: int, number: int, 
     columns = _columns(table.table)
     wide = "*" if sum(columns) > COLUMN else ""
     body = list(_rows(table, groups, start, columns))
-    specification = "".join(_column(width, place) for place, width in enumerate(columns))
+    is_text = [place == 0 or head.words for place, head in enumerate(table.table.heads)]
+    specification = "".join(map(_column, columns, is_text))
     caption = escaped(table.caption) + (f" Part {number + 1} of {n_parts}." if n_parts > 1 else "")
     label = f"tab:{table.name}" + (f"-{number + 1}" if number else "")
     notes = " ".join(map(escaped, table.notes)) if number == n_parts - 1 else ""
@@ -86,19 +87,19 @@ def _in_one_line(cell: Entry) -> str:
     return f"{cell.text} ± {cell.std}" if cell.std else cell.text
 
 
-def _column(width: int, place: int) -> str:
-    """`r`, or a paragraph whose width follows from its text where it has to wrap."""
+def _column(width: int, is_text: bool) -> str:
+    """`l` or `r`, or a paragraph whose width follows from its text where it has to wrap."""
     if width > _WORDS:
         share = min(0.34, max(0.16, 0.0048 * width))
         return rf">{{\raggedright\arraybackslash}}p{{{share:.2f}\textwidth}}"
-    return "r" if place else "l"
+    return "l" if is_text else "r"
 
 
 def _heads(table: Table, columns: Sequence[int]) -> Iterator[str]:
     cells = []
     for place, (head, width) in enumerate(zip(table.heads, columns, strict=True)):
         under = [rf"\scriptsize {escaped(head.under)}"] if head.under else []
-        cells.append(_stack([escaped(head.text), *under], "r" if place and width <= _WORDS else "l"))
+        cells.append(_stack([escaped(head.text), *under], "l" if place == 0 or head.words or width > _WORDS else "r"))
     yield "{}" + " & ".join(cells) + r" \\"
 
 

@@ -9,7 +9,7 @@ import yaml
 _CHARACTERS = yaml.safe_load((files("demograd.report.paper") / "latex_characters.yaml").read_text(encoding="utf-8"))
 _TEXT, _MATHS, _ACCENTS = (_CHARACTERS[name] for name in ("text", "maths", "accents"))
 _TOKENS = re.compile(
-    r"_(?P<subscript>Δ|ICL|ZSL|FT|TF|GD|LCGD)(?![A-Za-z0-9])|(?<=\d)e−(?P<exponent>\d+)|-(?=-)|.", re.DOTALL
+    r"_(?P<subscript>Δ|ICL|ZSL|FT|TF|GD|LCGD)(?![A-Za-z0-9])|(?<=\d)e−(?P<exponent>\d+)|(?P<hyphen>-(?=-))|.", re.DOTALL
 )
 """`u_ICL` and `SimAM_Δ` are written with a subscript; `1.2e−9` with a power of ten; two hyphens are no dash."""
 
@@ -25,7 +25,7 @@ def escaped(text: str) -> str:
             pieces.append(r"$_{\Delta}$" if subscript == "Δ" else rf"$_{{\mathrm{{{subscript}}}}}$")
         elif exponent := token["exponent"]:
             pieces.append(rf"$\times10^{{-{exponent}}}$")
-        elif token[0] == "-" and text[token.end() : token.end() + 1] == "-":
+        elif token["hyphen"]:
             pieces.append("-{}")
         else:
             pieces.append(_character(token[0]))
@@ -41,14 +41,15 @@ def _character(character: str) -> str:
         return " "
     if character.isascii():
         return character
-    base, *accents = unicodedata.normalize("NFD", character)
+    decomposed = unicodedata.normalize("NFD", character)
+    base, accents = decomposed[0], decomposed[1:]
     if base.isascii() and base.isalpha() and accents and all(accent in _ACCENTS for accent in accents):
         for accent in accents:
             base = f"\\{_ACCENTS[accent]}{{{base}}}"
         return base
     plain = unicodedata.normalize("NFKC", character)
     if plain != character:
-        decomposed = unicodedata.decomposition(character)
-        raised = "^" if "<super>" in decomposed else "_" if "<sub>" in decomposed else ""
+        how = unicodedata.decomposition(character)
+        raised = "^" if "<super>" in how else "_" if "<sub>" in how else ""
         return f"${raised}{{{plain}}}$" if raised and plain.isalnum() and plain.isascii() else escaped(plain)
     return f"[U+{ord(character):04X}]"
