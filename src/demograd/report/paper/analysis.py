@@ -122,7 +122,7 @@ def validity(run: ReportedRun) -> Iterator[Sentence]:
     )
     for check in gates:
         about = ", ".join(filter(None, (check.task, check.weights, check.method)))
-        yield say(f"{about}: {check.message.split(':')[0]}.")
+        yield say(f"For {about}: {check.message.split(':')[0]}.")
 
 
 def _claims(claims: Sequence[Mapping[str, Any]]) -> str:
