@@ -206,10 +206,18 @@ def claims(
 
 
 @app.command()
-def report(folders: Annotated[list[str], typer.Argument(metavar="DIR...", help="Run folders.")]) -> None:
-    """Write the report of a run folder anew, or one page of several runs."""
+def report(
+    folders: Annotated[list[str], typer.Argument(metavar="DIR...", help="Run folders.")],
+    format_: Annotated[
+        str,
+        typer.Option("--format", help="html, latex, csv, markdown, figures, or several by commas; several runs: html."),
+    ] = "html",
+) -> None:
+    """Write the report of a run folder anew, one page of several runs, or tables, figures and methods for a paper."""
     paths = [files.run_folder(folder) for folder in folders]  # before what is heavy is imported
-    typer.echo(f"Report: {reports.write_report(*paths).resolve()}")
+    for path in reports.write_formats(paths, reports.check_formats(format_)):
+        label = "Report" if path.suffix == ".html" else "For a paper"
+        typer.echo(f"{label}: {path.resolve()}")
 
 
 @app.command(name="list")

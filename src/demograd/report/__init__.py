@@ -7,6 +7,8 @@ from demograd.lazy import make_lazy
 if TYPE_CHECKING:
     from demograd.report.networks import network_table as network_table
     from demograd.report.page import write_report as write_report
+    from demograd.report.paper.formats import check_formats as check_formats
+    from demograd.report.paper.formats import write_formats as write_formats
     from demograd.report.run import Check as Check
     from demograd.report.run import ReportedRun as ReportedRun
     from demograd.report.run import read_run as read_run

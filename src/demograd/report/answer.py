@@ -10,7 +10,7 @@ from typing import Any
 
 from demograd.report.run import ReportedRun
 from demograd.statistics import Finding, Verdict
-from demograd.statistics.number import Number, percents
+from demograd.statistics.number import Number, percents, signed
 from demograd.words import listed, task_label
 
 CLAIM = "specificity"
@@ -134,7 +134,8 @@ def _decided(verdict: Verdict, members: Sequence[LedComparison]) -> str:
     text = f"what fine-tuning does is {_ALIKE[verdict].format(own=own, other=other)}"
     shares = [item.share for item in members if item.share]
     if few and len(shares) == len(members):
-        parts = listed(f"{percents(share)} % [{percents(low)}, {percents(high)}]" for share, low, high in shares)
+        numbers = (percents(*share) for share in shares)
+        parts = listed(f"{number.value_text} % {number.bounds}" for number in numbers)
         text += (
             f"; what belongs to the set itself is {parts} of the similarity (95 % interval{'s' * (len(shares) > 1)})"
         )
@@ -142,7 +143,9 @@ def _decided(verdict: Verdict, members: Sequence[LedComparison]) -> str:
         text += "; the difference is "
         text += listed(f"{item.difference.value_text} {item.difference.bounds}".strip() for item in members)
     elif shares:
-        low, high = percents(min(share[1] for share in shares)), percents(max(share[2] for share in shares))
+        low, high = (
+            signed(100 * bound, 1) for bound in (min(share[1] for share in shares), max(share[2] for share in shares))
+        )
         text += f"; what belongs to the set itself is from {low} to {high} % of the similarity (all 95 % intervals)"
     margin = members[0].comparison.get("margin")  # of the study, so that of all
     if verdict == Verdict.NOT_SPECIFIC and margin is not None:

@@ -11,7 +11,7 @@ from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any, Literal
 
 from demograd.extensions import load_entry_points
-from demograd.statistics.number import Number, percents
+from demograd.statistics.number import Number, estimate, percents
 
 if TYPE_CHECKING:
     from demograd.report.run import ReportedRun
@@ -30,6 +30,8 @@ class Entry:
     under: tuple[str, ...] = ()
     """Smaller lines beneath."""
     tone: Tone = ""
+    number: Number | None = None
+    """What the text shows, unrounded, for files that hold numbers; of a percentage, the share."""
 
 
 NOTHING = Entry("–", tone="absent")
@@ -204,7 +206,7 @@ def entry(number: Number) -> Entry:
     value, _, std = number.text.partition(" ± ")
     under = [number.bounds, "conditional" * number.marked, number.missing]
     tone: Tone = "absent" if number.value is None else "flagged" if number.is_mostly_missing else ""
-    return Entry(value, std, tuple(filter(None, under)), tone)
+    return Entry(value, std, tuple(filter(None, under)), tone, number)
 
 
 def percent(share: float | None, low: float | None = None, high: float | None = None) -> Entry:
@@ -212,7 +214,7 @@ def percent(share: float | None, low: float | None = None, high: float | None = 
     if share is None:
         return NOTHING
     number = percents(share, low, high)
-    return Entry(f"{number.text} %", under=tuple(filter(None, (number.bounds,))))
+    return Entry(f"{number.text} %", under=tuple(filter(None, (number.bounds,))), number=estimate(share, low, high))
 
 
 def grouped(rows: Iterable[tuple[str, TableRow]]) -> tuple[Group, ...]:

@@ -37,7 +37,7 @@ def attention_section(run: ReportedRun) -> Section | None:
     def beside_chance(variant: Variant, name: str) -> Entry:
         score, chance = entry(scores.get(variant, name, Setting.FT)), scores.get(variant, f"random_{name}", Setting.FT)
         under = f"random {chance.value_text} {chance.bounds}{' conditional' * chance.marked}".strip()
-        return Entry(score.text, score.std, (*score.under, under), score.tone)
+        return Entry(score.text, score.std, (*score.under, under), score.tone, score.number)
 
     variants = [variant for variant in scores.tuned() if any(variant in numbers for numbers in measured.values())]
     rows = variant_rows(variants, lambda variant: (beside_chance(variant, name) for name in measured))

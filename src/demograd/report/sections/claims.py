@@ -20,7 +20,7 @@ from demograd.report.section import (
     percent,
     section,
 )
-from demograd.statistics.number import Number, formatted, p_value
+from demograd.statistics.number import Number, estimate, formatted, p_value
 from demograd.words import task_label
 
 FEW = 8
@@ -173,7 +173,7 @@ def _comparison(comparison: Mapping[str, Any]) -> TableRow:
     shown = entry(difference)
     entries = (
         _verdict(comparison),
-        Entry(f"+{shown.text}" if (difference.value or 0) > 0 else shown.text, under=(*shown.under, *margin)),
+        replace(shown, text=f"{'+' * ((difference.value or 0) > 0)}{shown.text}", under=(*shown.under, *margin)),
         _of_matching(matching) if matching else _hedges(comparison),
         _p(comparison),
         Entry(str(comparison["n_seeds"])),
@@ -184,7 +184,7 @@ def _comparison(comparison: Mapping[str, Any]) -> TableRow:
 
 def _hedges(comparison: Mapping[str, Any]) -> Entry:
     size = comparison["effect_size"]
-    return NOTHING if size is None else Entry(formatted(size, 2))
+    return NOTHING if size is None else Entry(formatted(size, 2), number=estimate(size))
 
 
 def _of_matching(matching: Mapping[str, Any]) -> Entry:
@@ -220,4 +220,4 @@ def _p(comparison: Mapping[str, Any]) -> Entry:
 
 
 def _p_entry(value: float, hypothesis: str = "") -> Entry:
-    return Entry(p_value(value), under=(hypothesis,) if hypothesis else ())
+    return Entry(p_value(value), under=(hypothesis,) if hypothesis else (), number=estimate(value))

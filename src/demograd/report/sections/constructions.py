@@ -35,7 +35,7 @@ def constructions_section(run: ReportedRun) -> Section | None:
 
 
 def _error(error: Number) -> Entry:
-    return Entry(error.text, tone="absent") if error.value is None else Entry(scientific(error.value))
+    return Entry(error.text, tone="absent") if error.value is None else Entry(scientific(error.value), number=error)
 
 
 def _result(error: Number) -> Entry:

@@ -186,7 +186,7 @@ def _lines(
         if ceiling not in shown and (ceiling, metric, Reading.PLAIN) in rows:
             scores = run.scores.numbers.get((ceiling, metric, Setting.ICL_REORDERED), NOT_MEASURED)
             mean = matrices.mismatched(ceiling, metric)
-            mismatched = NOTHING if mean is None else Entry(estimate(mean).text)
+            mismatched = NOTHING if mean is None else Entry(estimate(mean).text, number=estimate(mean))
             entries = (_mean(scores), mismatched, *_numbers(rows, ceiling, metric, beside))
             yield worlds[owner], TableRow(CEILING, tuple(entries), owner.weights, tone="reference")
         shown.add(ceiling)
@@ -210,13 +210,14 @@ def _numbers(rows: Rows, variant: Variant, metric: str, beside: Iterable[Reading
             yield NOTHING
         else:
             yield entry(number) if reading == Reading.DOUBLE_DIFFERENCE else _share(number)
-    yield NOTHING if plain is None or pd.isna(plain["p_value"]) else Entry(p_value(plain["p_value"]))
+    yield NOTHING if plain is None or pd.isna(plain["p_value"]) else _p(float(plain["p_value"]))
     row = rows.get((variant, metric, Reading.IDENTIFIED))
     identified = None if row is None else number_of(row)
     if identified is None or identified.value is None:
         yield NOTHING
     else:
-        yield Entry(f"{round(identified.value * identified.n_seeds)} of {identified.n_seeds}")
+        sets = f"{round(identified.value * identified.n_seeds)} of {identified.n_seeds}"
+        yield Entry(sets, number=identified)
 
 
 def _mean(number: Number) -> Entry:
@@ -226,3 +227,7 @@ def _mean(number: Number) -> Entry:
 
 def _share(number: Number) -> Entry:
     return percent(number.value, number.low, number.high)
+
+
+def _p(value: float) -> Entry:
+    return Entry(p_value(value), number=estimate(value))

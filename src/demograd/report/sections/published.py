@@ -1,6 +1,7 @@
 """The papers' numbers beside the measured ones, in tables like theirs: a column per task."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from string import ascii_lowercase
 from typing import Any
 
@@ -138,7 +139,9 @@ def _entry(row: Mapping[Any, Any], marks: Mapping[str, str]) -> Entry:
         f"published {formatted(row['published'], 2)}{spread}{f' ({letters})' * bool(letters)}",
         f"difference {signed(row['difference'])}",
     )
-    return Entry(formatted(row["value"]), formatted(row["std"]) if pd.notna(row["std"]) else "", under)
+    std = float(row["std"]) if pd.notna(row["std"]) else None
+    number = replace(estimate(float(row["value"])), std=std)
+    return Entry(formatted(row["value"]), "" if std is None else formatted(std), under, number=number)
 
 
 def _sources(rows: list[dict[Any, Any]]) -> str:

@@ -1,6 +1,7 @@
 """Score tables: a row per method and weights, a reference row above them, specificity first."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import groupby
 
 from demograd.metrics import METRICS
@@ -159,4 +160,4 @@ def _with_ceiling(number: Number, ceiling: Number | None) -> Entry:
     if ceiling is None:
         return plain
     missing = f" ({ceiling.missing})" if ceiling.missing else ""
-    return Entry(plain.text, plain.std, (*plain.under, f"ceiling √r {ceiling.value_text}{missing}"), plain.tone)
+    return replace(plain, under=(*plain.under, f"ceiling √r {ceiling.value_text}{missing}"))

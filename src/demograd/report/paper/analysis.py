@@ -1,0 +1,135 @@
+"""How a run was judged, in the sentences of a methods section: metrics, intervals, tests and gates."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from demograd.metrics import METRICS
+from demograd.report.paper.facts import has_setting
+from demograd.report.paper.prose import Cite, Sentence, cite, cite_sources, say
+from demograd.report.run import ReportedRun
+from demograd.statistics import SEEDS_FOR_SPECIFICITY, SEEDS_TO_DECIDE
+from demograd.words import Reading, Setting, listed
+
+EXACT = 8
+"""Demonstration sets up to which all pairings are gone through."""
+
+
+def metrics(run: ReportedRun) -> Iterator[Sentence]:
+    """The definitions of all metrics that were measured."""
+    measured = set(run.results["metric"])
+    yield say(
+        "ZSL stands for the model that has seen no demonstrations, ICL for the demonstrations in its prompt, FT for "
+        "the model fine-tuned on them; u_ICL = h_ICL − h_ZSL and u_FT = h_FT − h_ZSL."
+    )
+    shown = [metric for name, metric in METRICS.items() if name in measured]
+    pieces: list[str | Cite] = []
+    for place, metric in enumerate(shown):
+        pieces += [
+            "; " * bool(place) + f"{metric.title}: {_uncapitalised(metric.definition)}",
+            *cite_sources(metric.source),
+        ]
+    if pieces:
+        yield say("Measured were ", *pieces, ".")
+    if run.matching is not None or has_setting(run, Setting.FT_OTHER_SETS):
+        yield say(
+            "Specificity is a score with FT on ICL’s own demonstrations (matched) minus the mean score with FT on the "
+            "other demonstration sets (mismatched)."
+        )
+
+
+def statistics(run: ReportedRun) -> Iterator[Sentence]:
+    if not run.scores.numbers:
+        return
+    yield say(
+        "Scores are averaged over heads, then queries, then layers, and reported as mean ± sample standard deviation "
+        "over demonstration sets."
+    )
+    intervals = set(run.results.loc[run.results["seed"].isna() & run.results["task"].notna(), "interval"].dropna())
+    if "demonstrations" in intervals:
+        yield say(
+            "Intervals of means (95 %) are over demonstration sets and queries, both of which vary: they rest on the "
+            "mean squares of sets, of queries and of what remains, with Satterthwaite’s degrees of freedom",
+            cite("satterthwaite1946"),
+            ".",
+        )
+        if "auc" in set(run.results["metric"]):
+            yield say("Intervals of AUC are by a bootstrap of sets and, beside them, queries", cite("owen2007"), ".")
+    if "conditional" in intervals:
+        yield say("Intervals that are over queries alone are called conditional, and decide nothing.")
+    tested = [claim for claim in run.claims["claims"] if claim["comparisons"]]
+    specific = [claim for claim in tested if any(c.get("matching") for c in claim["comparisons"])]
+    if specific:
+        yield from _matching(run, specific)
+    others = [claim for claim in tested if claim not in specific]
+    compared = [claim for claim in others if claim.get("compare") == "above"]
+    if compared:
+        yield say(
+            f"By t tests, paired over sets and queries, with the same mean squares, we tested: {_claims(compared)}."
+        )
+        if any(c.get("effect_size") is not None for claim in compared for c in claim["comparisons"]):
+            yield say("Effect sizes are Hedges’ g over demonstration sets", cite("hedges1981"), ".")
+    equal = [claim for claim in others if claim.get("compare") == "equal"]
+    if equal:
+        margins = sorted({c["margin"] for claim in equal for c in claim["comparisons"] if c.get("margin") is not None})
+        within = f" (margins {listed(f'{margin:g}' for margin in margins)})" if margins else ""
+        yield say(f"By tests of equivalence within a margin{within} we tested: {_claims(equal)}.")
+    if tested and run.claims["correction"]:
+        holm = [cite("holm1979")] if "Holm" in run.claims["correction"] else []
+        correction = run.claims["correction"].removeprefix("Holm, ")
+        by = "by Holm’s procedure" if holm else f"by {correction}"
+        over = f", {correction}" if holm and correction != run.claims["correction"] else ""
+        yield say(f"p-values are corrected {by}", *holm, f"{over}; the level is 5 %.")
+    if tested:
+        yield say(
+            f"No claim is decided with fewer than {SEEDS_TO_DECIDE} demonstration sets, none about specificity with "
+            f"fewer than {SEEDS_FOR_SPECIFICITY}."
+        )
+
+
+def _matching(run: ReportedRun, claims: Sequence[Mapping[str, Any]]) -> Iterator[Sentence]:
+    sets = {c["n_seeds"] for claim in claims for c in claim["comparisons"] if c.get("matching")}
+    pairings = "all pairings" if max(sets) <= EXACT else "20,000 random pairings and the true one"
+    yield say(
+        f"Specificity is tested by permuting which set of ICL is paired with which of FT ({pairings})",
+        cite("mantel1967"),
+        ", and again after the product of the sets’ main effects is taken out",
+        cite("tukey1949"),
+        f": {_claims(claims)}.",
+    )
+    yield say("Its interval is a jackknife over sets", cite("arvesen1969"), ", with queries as a second factor.")
+    yield say(
+        "The specific share is specificity over the matched score, with Fieller’s interval", cite("fieller1954"), "."
+    )
+    margins = sorted(
+        {c["margin"] for claim in claims for c in claim["comparisons"] if c.get("matching") and c.get("margin")}
+    )
+    if margins:
+        bounds = listed(f"±{100 * margin:g} %" for margin in margins)
+        yield say(f"A specific share that is shown to lie within {bounds} is called not specific.")
+    if (run.results["reading"] == Reading.IDENTIFIED).any():
+        yield say("A set is identified where the best assignment of ICL’s sets to FT’s gives it its own.")
+    if (run.results["setting"] == Setting.ICL_REORDERED).any():
+        yield say("As a ceiling, ICL with the same demonstrations in another order takes the place of FT.")
+
+
+def validity(run: ReportedRun) -> Iterator[Sentence]:
+    gates = [check for check in run.validity if check.check in ("in_context_learning", "fine_tuning")]
+    if not gates:
+        return
+    yield say(
+        "A claim about in-context learning counts only where ICL is shown to improve on zero-shot in AUC, calibrated "
+        "accuracy or the likelihood among the label words, and one about fine-tuning only where FT is."
+    )
+    for check in gates:
+        about = ", ".join(filter(None, (check.task, check.weights, check.method)))
+        yield say(f"For {about}: {check.message.split(':')[0]}.")
+
+
+def _claims(claims: Sequence[Mapping[str, Any]]) -> str:
+    return "; ".join(f"“{claim['claim']}” ({claim['source']})" for claim in claims)
+
+
+def _uncapitalised(text: str) -> str:
+    """A definition within a sentence; a name such as SimAOU keeps its letters."""
+    first_word = text.partition(" ")[0]
+    return text[:1].lower() + text[1:] if first_word[1:].islower() else text

@@ -1,0 +1,284 @@
+"""The main table of a paper: methods and weights by the leading scores, or networks by their references."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from demograd.metrics import METRICS
+from demograd.report.networks import DEFINITIONS, by_subject, worlds_of
+from demograd.report.paper.exhibits import PaperTable, Position
+from demograd.report.paper.facts import correction, counts, subject_of_run
+from demograd.report.run import Check, ReportedRun
+from demograd.report.scores import LEADING, Column
+from demograd.report.section import NOTHING, Entry, Head, Table, TableRow, entry, grouped
+from demograd.report.sections.claims import deciding_p
+from demograd.report.sections.comparison import CLAIM, SHOWN
+from demograd.report.subject import Variant, row_words, world_labels
+from demograd.statistics.number import NOT_MEASURED, Number, formatted, percents, scientific
+from demograd.words import Control, Setting, Subject
+
+NAME = "results"
+SYMBOLS = ("†", "‡", "§", "¶", "a", "b", "c", "d", "e", "f", "g", "h")
+"""Marks in the order in which they are given out."""
+_SIZE, _PREDICTED = "update_size_ratio", "auc"
+_BEST = (
+    "Bold: the highest mean of a column, where its whole 95 % interval lies above those of all other rows of its "
+    "block; the ratio of sizes has no better or worse."
+)
+_FAILED = {
+    "in_context_learning": "In-context learning was not shown there, which decides no claim about it",
+    "fine_tuning": "Fine-tuning was not shown to learn anything there, which decides no claim about it",
+}
+Row = tuple[str, TableRow, Variant | None]
+
+
+def results_table(run: ReportedRun) -> PaperTable | None:
+    """The main table of a run; None where it has neither fine-tuning nor networks held against references."""
+    if run.scores.tuned():
+        return _of_language_model(run)
+    return _of_networks(run) if run.is_synthetic else None
+
+
+def _of_language_model(run: ReportedRun) -> PaperTable:
+    columns = _columns(run)
+    rows = list(_rows(run, columns))
+    marks = Marks()
+    placed: dict[Position, str] = {}
+    for number, (_, _, variant) in enumerate(rows):
+        if variant is not None and variant.method:
+            for place, column in enumerate(columns, start=1):
+                _add(placed, (number, place), _claim_marks(run, marks, variant, column))
+            _add(placed, (number, 0), _check_marks(run, marks, variant))
+    lines = [(world, row) for world, row, _ in rows]
+    table = Table((Head("method, weights"), *map(_head, columns)), grouped(lines))
+    best = frozenset(_best(run, rows, columns))
+    notes = [
+        _BEST if best else "No cell is in bold: of no column does the best interval lie above those of all other rows."
+    ]
+    notes += [*marks.notes, *_missing(rows, columns)]
+    caption = (
+        f"In-context learning against fine-tuning: {subject_of_run(run)}. Mean ± standard deviation over demonstration "
+        f"sets; in brackets, 95 % intervals over demonstration sets and queries. {counts(run)} {correction(run)}"
+    )
+    if any(cell.number is not None and cell.number.marked for _, row, _ in rows for cell in row.entries):
+        caption += " Conditional: an interval over queries alone."
+    return PaperTable(NAME, caption.strip(), table, tuple(notes), best, placed)
+
+
+def _columns(run: ReportedRun) -> list[Column]:
+    """Each leading score and its specificity, against the first control that it was measured against; the ratio of the
+    updates' sizes; and what the model predicts."""
+    scores = run.scores
+    measured = {metric for _, metric, _ in scores.numbers}
+    columns = []
+    for metric in LEADING:
+        if metric in measured:
+            columns.append(Column(metric, Setting.FT, METRICS[metric].title))
+            controls = [
+                control for control in Control if any(key[1:] == (metric, control) for key in scores.specificities)
+            ]
+            columns += [Column(metric, Setting.FT, METRICS[metric].title, control) for control in controls[:1]]
+    others = [name for name in (_SIZE, _PREDICTED) if name in measured]
+    return columns + [Column(name, Setting.FT, METRICS[name].title) for name in others]
+
+
+def _head(column: Column) -> Head:
+    return Head(column.title, column.under.replace("specificity vs", "specificity,") if column.versus else "")
+
+
+def _rows(run: ReportedRun, columns: Sequence[Column]) -> Iterator[Row]:
+    """ZSL, ICL and reordered ICL of each state of the weights, then fine-tuning."""
+    variants = run.scores.tuned()
+    worlds = world_labels(variants)
+    for world in dict.fromkeys(worlds.values()):
+        members = [variant for variant in variants if worlds[variant] == world]
+        for untuned in dict.fromkeys(variant.untuned for variant in members):
+            for setting in (Setting.ZSL, Setting.ICL, Setting.ICL_REORDERED):
+                numbers = [_untuned(run, untuned, column, setting) for column in columns]
+                if any(number is not NOT_MEASURED for number in numbers):
+                    cells = tuple(NOTHING if number is NOT_MEASURED else cell(number) for number in numbers)
+                    yield world, TableRow(setting.words, cells, untuned.weights, _initialisation(untuned)), None
+        for variant in members:
+            rivals = [rival for rival in members if rival.method == variant.method]
+            cells = tuple(cell(run.scores.column(variant, column)) for column in columns)
+            yield world, TableRow(variant.method or "", cells, variant.weights, row_words(variant, rivals)), variant
+
+
+def _initialisation(variant: Variant) -> tuple[str, ...]:
+    return (f"initialisation {variant.initialisation}",) if variant.initialisation else ()
+
+
+def _untuned(run: ReportedRun, untuned: Variant, column: Column, setting: Setting) -> Number:
+    """What ZSL and ICL predict; of reordered ICL, how alike ICL is to itself."""
+    is_shown = column.versus is None and (column.metric == _PREDICTED) != (setting == Setting.ICL_REORDERED)
+    return run.scores.numbers.get((untuned, column.metric, setting), NOT_MEASURED) if is_shown else NOT_MEASURED
+
+
+def cell(number: Number) -> Entry:
+    """A number with its deviation, or, where it has none, its interval; what is missing by name and count."""
+    if number.value is None:
+        reason, _, count = number.text.partition(" (")
+        return Entry(reason, under=(f"({count}",) if count else (), tone="absent", number=number)
+    plain = entry(number)
+    left_out = [] if number.is_mostly_missing else [number.missing]
+    left_out += [number.bounds] if number.std else []
+    keeps = [line for line in plain.under if line not in left_out]
+    return replace(plain, under=tuple(keeps))
+
+
+class Marks:
+    """A symbol for each meaning, in the order in which they come up."""
+
+    def __init__(self) -> None:
+        self._symbols: dict[str, str] = {}
+        self._p_values: dict[str, list[float]] = {}
+
+    def symbol(self, meaning: str, p_value: float | None = None) -> str:
+        """The symbol that stands for this meaning; of the p-values it comes with, the note has the largest."""
+        if p_value is not None:
+            self._p_values.setdefault(meaning, []).append(p_value)
+        place = len(self._symbols)
+        return self._symbols.setdefault(meaning, SYMBOLS[place] if place < len(SYMBOLS) else f"({place})")
+
+    @property
+    def notes(self) -> list[str]:
+        """What each symbol means."""
+        return [f"{symbol} {meaning}{self._p(meaning)}." for meaning, symbol in self._symbols.items()]
+
+    def _p(self, meaning: str) -> str:
+        values = self._p_values.get(meaning)
+        if not values:
+            return ""
+        largest = max(values)
+        return f" (corrected p {'≤' if len(values) > 1 else '='} {_p(largest)})"
+
+
+def _missing(rows: Sequence[Row], columns: Sequence[Column]) -> Iterator[str]:
+    """A sentence on the values that are left out of each column."""
+    for place, column in enumerate(columns):
+        if column.versus is not None:  # counted in pairs of sets, of which a layer may be missing
+            continue
+        numbers = [row.entries[place].number for _, row, _ in rows]
+        shares = [
+            number.n_missing / (number.n + number.n_missing)
+            for number in numbers
+            if number is not None and number.value is not None and number.n_missing
+        ]
+        if shares:
+            yield f"{column.name}: up to {percents(max(shares)).text} % of a row’s values are missing, and left out."
+
+
+def _add(placed: dict[Position, str], position: Position, symbols: Sequence[str]) -> None:
+    if symbols:
+        placed[position] = ",".join(symbols)
+
+
+def _claim_marks(run: ReportedRun, marks: Marks, variant: Variant, column: Column) -> list[str]:
+    """The symbols of the claims that were decided about a score, by its corrected p."""
+    symbols = []
+    for claim in run.claims["claims"]:
+        for comparison in claim["comparisons"]:
+            if comparison["verdict"] != "undecided" and _is_about(comparison, variant, column):
+                p_value, hypothesis = deciding_p(comparison)
+                meaning = f"{claim['claim']}: {comparison['verdict']}{f'; p {hypothesis}' * bool(hypothesis)}"
+                symbols.append(marks.symbol(meaning, p_value))
+    return list(dict.fromkeys(symbols))
+
+
+def _is_about(comparison: Mapping[str, Any], variant: Variant, column: Column) -> bool:
+    """Whether a comparison's left side is this number, or its two sides this specificity."""
+    left, right = comparison.get("left_side"), comparison.get("right_side")
+    if not left or left.get("metric") != column.metric or not _is_at_one_rate(comparison):
+        return False
+    against = right.get("setting") if isinstance(right, Mapping) else None
+    is_specificity = comparison.get("matching") is not None or against in {control.setting for control in Control}
+    if is_specificity != (column.versus is not None) or (column.versus and against != column.versus.setting):
+        return False
+    about = {"task": comparison["task"], "labels": comparison.get("labels"), "k": comparison["k"], **left}
+    if comparison.get("initialisation") is not None:
+        about["initialisation"] = comparison["initialisation"]
+    names = ("task", "labels", "k", "model", "method", "weights", "initialisation", "learning_rate")
+    return left.get("setting", Setting.FT) == Setting.FT and all(
+        about[name] in (None, getattr(variant, name)) for name in names if name in about
+    )
+
+
+def _is_at_one_rate(comparison: Mapping[str, Any]) -> bool:
+    """Whether it compares the scores that the table shows, and nothing read between learning rates."""
+    return comparison.get("place", "") == "" or str(comparison["place"]).startswith("at one learning rate")
+
+
+def _p(value: float) -> str:
+    return formatted(value) if value >= 0.001 else scientific(value)
+
+
+def _check_marks(run: ReportedRun, marks: Marks, variant: Variant) -> list[str]:
+    """The symbols of the gates that a row did not pass."""
+    return [
+        marks.symbol(_FAILED[name]) for name in _FAILED if any(_is_of(check, name, variant) for check in run.validity)
+    ]
+
+
+def _is_of(check: Check, name: str, variant: Variant) -> bool:
+    if check.check != name or check.passed or (check.weights, check.task) != (variant.weights, variant.task):
+        return False
+    same = all(getattr(check, field) in (None, getattr(variant, field)) for field in ("labels", "k", "model")) and (
+        check.initialisation or 0
+    ) == (variant.initialisation or 0)
+    return same and check.method in (None, variant.method, f"{variant.method} {variant.texts['learning_rate']}")
+
+
+def _best(run: ReportedRun, rows: Sequence[Row], columns: Sequence[Column]) -> Iterator[Position]:
+    """The highest mean of each column and world, where its interval lies above all others."""
+    for place, column in enumerate(columns, start=1):
+        if column.metric == _SIZE:
+            continue
+        for world in dict.fromkeys(world for world, _, _ in rows):
+            numbers = {
+                number: run.scores.column(variant, column)
+                for number, (of_world, _, variant) in enumerate(rows)
+                if of_world == world and variant is not None
+            }
+            shown = {number: value for number, value in numbers.items() if value.value is not None}
+            if len(shown) < 2 or any(value.low is None or value.conditional for value in shown.values()):
+                continue
+            highest = max(shown, key=lambda number: shown[number].value or 0.0)
+            low = shown[highest].low
+            if all(low > value.high for number, value in shown.items() if number != highest):  # type: ignore[operator]
+                yield highest, place
+
+
+def _of_networks(run: ReportedRun) -> PaperTable | None:
+    """A row for each network and reference that it is held against."""
+    rows = run.networks_at_context
+    losses = by_subject(rows, "loss")
+    metrics = {metric: values for metric in SHOWN if (values := by_subject(rows, metric))}
+    if not metrics:
+        return None
+    pairs = dict.fromkeys(subject for values in metrics.values() for subject in values)
+    marks, placed, lines = Marks(), dict[Position, str](), []
+    ordered = sorted(pairs, key=lambda subject: worlds_of(pairs).index(subject.world))
+    for number, subject in enumerate(ordered):
+        loss = losses.get(subject._replace(reference=""), NOT_MEASURED)
+        numbers = [loss, *(values.get(subject, NOT_MEASURED) for values in metrics.values())]
+        cells = tuple(NOTHING if value is NOT_MEASURED else cell(value) for value in numbers)
+        lines.append((subject.world, TableRow(subject.network, cells, under=(f"against {subject.reference}",))))
+        _add(placed, (number, 0), _statement_marks(run, marks, subject))
+    heads = (Head("network", "against"), Head("loss"), *(Head(DEFINITIONS[metric].title) for metric in metrics))
+    caption = (
+        f"Small transformers against algorithms: {subject_of_run(run)}. Mean ± standard deviation over training seeds. "
+        f"{counts(run)} {correction(run)}"
+    )
+    return PaperTable(NAME, caption.strip(), Table(heads, grouped(lines)), tuple(marks.notes), frozenset(), placed)
+
+
+def _statement_marks(run: ReportedRun, marks: Marks, subject: Subject) -> list[str]:
+    """The symbol of the verdict on network and reference."""
+    return [
+        marks.symbol(f"{claim['claim']}: {comparison['verdict']}")
+        for claim in run.claims["claims"]
+        if claim["name"] == CLAIM
+        for comparison in claim["comparisons"]
+        if comparison["verdict"] != "undecided"
+        and (comparison["task"], comparison["network"], comparison["reference"]) == tuple(subject)
+    ]

@@ -1,0 +1,114 @@
+"""The methods section: it says what the run's files say, cites what it names, and nothing else."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.report.rows import write_everything
+from tests.report.synthetic.rows import write_synthetic_run
+
+from demograd.errors import UserError
+from demograd.files import read_json, read_yaml, write_json, write_yaml
+from demograd.report import read_run
+from demograd.report.paper import methods, synthetic_methods
+from demograd.report.paper.bibliography import bibliography, entries
+from demograd.report.paper.prose import SOURCES, as_latex, as_markdown, cite, keys_of
+
+MakeRun = Callable[..., Path]
+
+
+def _written(folder: Path) -> str:
+    return as_markdown(methods.methods(read_run(folder)), "Methods")
+
+
+def test_it_says_the_settings_of_the_run(run: MakeRun) -> None:
+    text = _written(write_everything(run(layers=2, tasks=("trec",))))
+    for fact in (
+        "smollm2-135m [@smollm2]",
+        "The task is trec (StaICC) [@trec]",
+        "“Review: \\{text\\} Sentiment:”",
+        "8 demonstration sets (seeds 0–7) of k = 4 and 16",
+        "50 queries",
+        "GD is gradient descent [@dai2023; @deutch2024]: SGD, one step per demonstration",
+        "LCGD is layer-causal gradient descent [@deutch2024]",
+        "learning rates are 0.001 and 0.004 (the shipped sweep: highest held-out label log-likelihood)",
+        "SimAM\\_Δ: cos(m\\_ICL − m\\_ZSL, m\\_FT − m\\_ZSL) per head [@deutch2024]",
+        "Satterthwaite’s degrees of freedom [@satterthwaite1946]",
+        "Holm’s procedure [@holm1979]",
+        "torch 2.13.0 [@pytorch]",
+    ):
+        assert fact in text
+    assert "None" not in text and "nan" not in text
+
+
+def test_no_sentence_is_about_what_was_not_done(run: MakeRun) -> None:
+    text = _written(run(layers=2))
+    for word in (
+        "Mantel",
+        "mantel1967",
+        "tukey",
+        "fieller",
+        "holm1979",
+        "kingma2015",
+        "pan2023",
+        "Random labels",
+        "seeded order",
+    ):
+        assert word not in text
+
+
+def test_a_folder_with_a_study_and_results_alone_still_says_what_they_say(run: MakeRun) -> None:
+    folder = run(layers=2)
+    for name in ("provenance.json", "validity.json", "claims.json"):
+        (folder / name).unlink()
+    text = _written(folder)
+    assert "8 demonstration sets" in text and "None" not in text
+
+
+def test_a_synthetic_run_has_worlds_networks_and_references(tmp_path: Path) -> None:
+    paragraphs = synthetic_methods.methods(read_run(write_synthetic_run(tmp_path / "synthetic")))
+    text = as_markdown(paragraphs, "Methods")
+    assert "5 training seeds" in text and "4,096 test sequences" in text and "“isotropic”" in text
+    assert {"kingma2015", "satterthwaite1946", "vonoswald2023a"} <= {*keys_of(paragraphs)}
+
+
+def test_names_from_files_are_no_commands(run: MakeRun) -> None:
+    folder = run(layers=2)
+    provenance = read_json(folder / "provenance.json")
+    provenance["tasks"]["mr"]["template"] = r"\input{/etc/passwd} 100 % {text}"
+    write_json(folder / "provenance.json", provenance)
+    text = as_latex(methods.methods(read_run(folder)), "Methods")
+    assert r"\input" not in text and r"\textbackslash{}input\{/etc/passwd\} 100 \%" in text
+    assert not re.search(r"(?<!\\)%", text)
+
+
+def test_the_bibliography_has_the_cited_entries_alone() -> None:
+    text = bibliography(["holm1979", "dai2023"])
+    assert re.findall(r"^@\w+\{(\w+),", text, re.MULTILINE) == ["dai2023", "holm1979"]
+    with pytest.raises(UserError, match="Unknown sources nobody1900"):
+        bibliography(["nobody1900"])
+
+
+def test_every_source_that_code_names_is_in_the_bibliography(run: MakeRun) -> None:
+    source = "".join(path.read_text(encoding="utf-8") for path in Path(methods.__file__).parent.glob("*.py"))
+    cited = {key for keys in re.findall(r'cite\(((?:"\w+"(?:, )?)+)\)', source) for key in re.findall(r'"(\w+)"', keys)}
+    assert cited and cited | {*SOURCES.values()} <= {*entries()}
+    for key, entry in entries().items():
+        assert re.search(r"^  title\s*= \{", entry, re.MULTILINE) and re.search(r"year\s*= \{\d{4}\}", entry), key
+        assert entry.isascii() and entry.count("{") == entry.count("}")
+
+
+def test_latex_and_markdown_cite_in_their_own_way() -> None:
+    from demograd.report.paper.prose import Paragraph, say
+
+    paragraphs = [Paragraph("Tests", (say("p_ICL by Holm", cite("holm1979", "tukey1949"), "."),))]
+    assert "p\\_ICL by Holm [@holm1979; @tukey1949]." in as_markdown(paragraphs, "M")
+    assert r"by Holm~\cite{holm1979,tukey1949}." in as_latex(paragraphs, "M")
+
+
+def test_defects_of_released_runs_are_not_said_to_be_absent(run: MakeRun) -> None:
+    folder = run(layers=2)
+    assert "ICL and FT use the same ones" in _written(folder)
+    write_yaml(folder / "study.yaml", read_yaml(folder / "study.yaml") | {"fine_tuned_on": "all"})
+    assert "ICL and FT use the same ones" not in _written(folder)
