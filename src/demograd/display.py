@@ -11,8 +11,8 @@ from typing import Any
 
 from demograd.errors import shortened
 
-LONGEST_TEXT = 300
-"""Characters of one cell."""
+LONGEST_TEXT = 2_000
+"""Characters of one text."""
 
 
 @dataclass(frozen=True)

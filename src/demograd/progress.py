@@ -6,10 +6,11 @@ the file that is saved; a display of IPython that is updated needs neither, and 
 
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, Self
+from typing import Any
 
 from demograd.display import bars
 
@@ -29,7 +30,7 @@ class _Part:
 
 
 @dataclass
-class Progress:
+class Progress(ABC):
     """Counts what a run has done of all its work, optimizer steps and queries, and shows it at intervals."""
 
     interval: float
@@ -67,16 +68,16 @@ class Progress:
         """Something that the user must hear."""
         self.sentences.append(sentence)
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Progress":
         return self
 
     def __exit__(self, *error: object) -> None:
         """The run has ended, or stopped."""
         self.show()
 
+    @abstractmethod
     def show(self) -> None:
-        """How far it is."""
-        raise NotImplementedError
+        """Show how far it is."""
 
     @property
     def so_far(self) -> int:

@@ -76,11 +76,11 @@ class Observation:
         """How many predictions are right, predictions against gold, and the shape of what was recorded."""
         counts = torch.zeros(2 * self.label_log_probs.shape[-1:], dtype=torch.long)
         counts.index_put_((self.gold, self.predictions), torch.ones_like(self.gold), accumulate=True)
-        classes = [f"class {label}" for label in range(len(counts))]
+        classes = list(map(str, range(len(counts))))
         confusion = Grid(
-            [(f"gold {name}", *row) for name, row in zip(classes, counts.tolist(), strict=True)],
-            ("", *(f"predicted {name}" for name in classes)),
-            "Queries by what is right and what is predicted",
+            [(name, *row) for name, row in zip(classes, counts.tolist(), strict=True)],
+            ("gold", *classes),
+            "Queries by the right class (rows) and the predicted one (columns)",
         )
         recorded = {column.name: getattr(self, column.name) for column in fields(self)}
         tensors = [
