@@ -70,8 +70,8 @@ def test_plots_with_a_legend_have_it_beneath_and_their_size_is_an_option(folder:
     labels = legend["encoding"]["y"]["sort"]
     assert labels == ["GD", "GD on the other sets", "LCGD", "LCGD on the other sets"]
     whole.save(tmp_path / "layers.svg")
-    drawn = (tmp_path / "layers.svg").read_text(encoding="utf-8")
-    assert all(label in drawn for label in labels)
+    svg = (tmp_path / "layers.svg").read_text(encoding="utf-8")
+    assert all(label in svg for label in labels)
 
 
 def test_a_chart_can_be_of_a_run_or_its_folder_and_of_some_methods_alone(folder: Path) -> None:

@@ -75,7 +75,8 @@ def test_the_notebook_ships_without_outputs() -> None:
         assert not cell.get("outputs") and not cell.get("execution_count")
 
 
-def test_the_tutorial_runs_in_small(small_model: Path, tmp_path: Path) -> None:
+def test_the_tutorial_runs_in_small(small_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # of the kernel, as the tests have it
     sizes = {"K": 6, "QUERIES": 4, "SETS": 3, "LEARNING_RATE": 0.01}
     tutorial = Tutorial(tmp_path, MODEL=str(small_model), FOLDER="run", **sizes)
     _check(tutorial, tmp_path / "run", 3)
