@@ -87,7 +87,7 @@ def test_hostile_text_stays_text(task: Task, tmp_path: Path) -> None:
     folder.write_json("claims.json", {"finding": finding, "findings": [finding], "claims": claims})
     run = Run(folder, make_study(STUDY))
     reader = _safe(run._repr_html_())
-    assert "−0.250" in reader.text and "[−1.000, 0.500]" in reader.text and "9 comparisons" in reader.text
+    assert "0.500 against –: −0.250 [−1.000, 0.500]" in reader.text and "9 comparisons" in reader.text
     assert "demograd report" in reader.text and "href" not in dict(reader.attributes)
     (folder.path / "report.html").touch()
     assert dict(_safe(run._repr_html_()).attributes)["href"].endswith("/run/report.html")  # type: ignore[union-attr]
@@ -152,3 +152,12 @@ def test_a_bar_says_in_words_how_far_it_is() -> None:
 def test_a_link_leads_to_no_script() -> None:
     page = html("heading", link="javascript:alert(1)")
     assert dict(_Reader(page).attributes)["href"] == "javascript%3Aalert%281%29"
+
+
+def test_a_synthetic_run_shows_its_statements_with_their_numbers(tmp_path: Path) -> None:
+    numbers = [{"title": "loss", "text": "0.120 [0.110, 0.130]"}, {"title": "cosine", "text": "0.990"}]
+    statement = {"compared": "one layer, in linear", "numbers": numbers, "p_corrected": None}
+    folder = RunFolder(tmp_path)
+    folder.write_json("claims.json", {"claims": [{"comparisons": [statement]}]})
+    text = _safe(Run(folder, make_study(STUDY))._repr_html_()).text
+    assert "loss 0.120 [0.110, 0.130]; cosine 0.990" in text

@@ -64,8 +64,8 @@ class Run:
         tested = next((claim for claim in record.get("claims", []) if claim["comparisons"]), None)
         compared = [] if tested is None else tested["comparisons"]
         numbers = Grid(
-            [_numbers(comparison) for comparison in compared[:COMPARISONS_SHOWN]],
-            ("compared", "left", "right", "difference", "95 % interval", "corrected p"),
+            [_cells(comparison) for comparison in compared[:COMPARISONS_SHOWN]],
+            ("compared", "numbers, 95 % interval", "corrected p"),
             f"{len(compared)} comparisons" if len(compared) > COMPARISONS_SHOWN else "",
         )
         page = self.folder.path / "report.html"
@@ -181,17 +181,17 @@ class Run:
         return tuple(failures(self.folder, [unit.key for unit in units]).values())
 
 
-def _numbers(comparison: dict[str, Any]) -> tuple[str, ...]:
-    """The cells of a comparison of `claims.json`, or of the conditions that a claim of a synthetic study states."""
-    low, high = comparison.get("ci_low"), comparison.get("ci_high")
+def _cells(comparison: dict[str, Any]) -> tuple[str, str, str]:
+    """What is compared, its numbers with their 95 % intervals, and p, of a comparison of `claims.json`."""
     p = comparison.get("p_corrected")
-    values = [comparison.get(name) for name in ("left", "right", "difference")]
-    return (
-        comparison["compared"],
-        *("–" if value is None else formatted(value) for value in values),
-        "" if low is None or high is None else f"[{formatted(low)}, {formatted(high)}]",
-        "" if p is None else formatted(p) if p >= 0.001 else scientific(p),
+    p_text = "" if p is None else formatted(p) if p >= 0.001 else scientific(p)
+    if "numbers" in comparison:  # of a synthetic study, whose claims say in which ranges numbers lie
+        return comparison["compared"], "; ".join(f"{n['title']} {n['text']}" for n in comparison["numbers"]), p_text
+    left, right, difference, low, high = (
+        "–" if comparison.get(name) is None else formatted(comparison[name])
+        for name in ("left", "right", "difference", "ci_low", "ci_high")
     )
+    return comparison["compared"], f"{left} against {right}: {difference} [{low}, {high}]", p_text
 
 
 def run_study(
