@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from demograd.lazy import make_lazy
 
 if TYPE_CHECKING:
-    from demograd import metrics, statistics
+    from demograd import charts, metrics, statistics
     from demograd.api import open_run, run
     from demograd.errors import UserError
     from demograd.learn import Diverged, GradientDescent, LayerCausalGradientDescent, ParameterSubset, fine_tuned
@@ -32,6 +32,7 @@ __all__ = [
     "TrainingSequence",
     "UserError",
     "Workers",
+    "charts",
     "fine_tuned",
     "load_model",
     "load_task",

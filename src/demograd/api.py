@@ -6,6 +6,7 @@ from typing import Any
 
 from demograd.errors import UserError, quoted
 from demograd.files import place, read_yaml, run_folder
+from demograd.progress import default_watch
 from demograd.study.language_model.spec import Study, make_study
 from demograd.study.run import Run, run_study
 from demograd.study.spec.files import read_study
@@ -13,15 +14,7 @@ from demograd.study.spec.validation import validated
 from demograd.study.store.folder import RunFolder
 from demograd.study.synthetic.spec import SyntheticStudy
 from demograd.study.workers import Workers
-from demograd.study.workers.progress import Silent, Watch
-
-
-class Speaking(Silent):
-    """Prints what the user must hear."""
-
-    def say(self, sentence: str) -> None:
-        """One line."""
-        print(sentence)
+from demograd.study.workers.progress import Watch
 
 
 def run(
@@ -40,7 +33,7 @@ def run(
         out: the run folder, or a URL of one; None: `runs/`, and the study's name.
         workers: who does the work; None: this process.
         retry_failed: try again what failed before.
-        watch: told how far the run is; None: what must be heard is printed.
+        watch: told how far the run is; None: a notebook shows bars, and a script prints lines.
         settings: take the place of the study's own: `k=[8, 16]`.
 
     Raises:
@@ -59,7 +52,10 @@ def run(
     elif settings:
         study = validated(type(study), {**study.model_dump(exclude_unset=True), **settings})
     folder = None if out is None else place(out)
-    return run_study(study, folder, watch or Speaking(), workers=workers, retry_failed=retry_failed)
+    if watch is not None:
+        return run_study(study, folder, watch, workers=workers, retry_failed=retry_failed)
+    with default_watch() as shown:
+        return run_study(study, folder, shown, workers=workers, retry_failed=retry_failed)
 
 
 def open_run(folder: str | Path) -> Run:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from demograd.display import Grid, html
 from demograd.models.anatomy import Anatomy
 from demograd.words import Weights
 
@@ -66,6 +67,27 @@ class Model:
             f"Model({self.name!r}, {type(self.network).__name__}, {size}, "
             f"{self.weights}{seed}, {self.dtype} on {self.anatomy.device})"
         )
+
+    def _repr_html_(self) -> str:
+        """What it is, its size, and what a reader of its results must know."""
+        config = self.network.config
+        seed = "" if self.weights == Weights.TRAINED else f", seed {self.seed}"
+        facts = {
+            "network": type(self.network).__name__,
+            "weights": f"{self.weights}{seed}",
+            "parameters": f"{sum(parameter.numel() for parameter in self.network.parameters()):,}",
+            "layers": len(self.anatomy.blocks),
+            "heads of a layer": getattr(config, "num_attention_heads", None),
+            "hidden size": config.hidden_size,
+            "context window": self.context_window and f"{self.context_window:,} tokens",
+            "computes in": f"{self.dtype} on {self.anatomy.device}",
+            "source": self.source,
+            "initialisation": self.initialisation,
+            # to compute it takes as long as reading all weights
+            "fingerprint": self.__dict__.get("fingerprint", "Model.fingerprint computes it"),
+        }
+        rows = [(name, value) for name, value in facts.items() if value not in (None, "")]
+        return html(f"Model {self.name}", Grid(rows), sentences=self.notes)
 
     @property
     def context_window(self) -> int | None:

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from demograd.display import Grid, html
 from demograd.files import Place, place, sealed_tensors, write_tensors
 
 
@@ -70,6 +71,31 @@ class Observation:
             f"Observation({queries} queries, {layers} layers of {hidden}, {heads} heads, "
             f"{self.label_log_probs.shape[1]} classes{extras}, {self.dtype})"
         )
+
+    def _repr_html_(self) -> str:
+        """How many predictions are right, predictions against gold, and the shape of what was recorded."""
+        counts = torch.zeros(2 * self.label_log_probs.shape[-1:], dtype=torch.long)
+        counts.index_put_((self.gold, self.predictions), torch.ones_like(self.gold), accumulate=True)
+        classes = list(map(str, range(len(counts))))
+        confusion = Grid(
+            [(name, *row) for name, row in zip(classes, counts.tolist(), strict=True)],
+            ("gold", *classes),
+            "Queries by the right class (rows) and the predicted one (columns)",
+        )
+        recorded = {column.name: getattr(self, column.name) for column in fields(self)}
+        tensors = [
+            (name, " × ".join(map(str, value.shape)))
+            for name, value in recorded.items()
+            if isinstance(value, torch.Tensor)
+        ]
+        shapes = [tuple(logits.shape) for logits in self.attention_logits]
+        tensors += [
+            ("attention_logits", f"{len(shapes)} of layers × heads × tokens, {min(shapes)} to {max(shapes)}")
+        ] * bool(shapes)
+        n_right = int(counts.trace())
+        accuracy = f"Right on {n_right} of {len(self.gold)} queries: accuracy {n_right / max(1, len(self.gold)):.3f}."
+        shown = Grid(sorted(tensors), ("field", "shape"), f"Recorded, computed in {self.dtype}")
+        return html("Observation", confusion, shown, sentences=[accuracy, *self.notes])
 
     def save(self, path: str | Place) -> None:
         """Write everything into one safetensors file, with a seal over all its bytes."""

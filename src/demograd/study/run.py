@@ -14,9 +14,11 @@ from typing import Any
 
 import pandas as pd
 
+from demograd.display import Grid, html
 from demograd.errors import UserError, unknown_name
 from demograd.files import Place, check_writable, read_table
 from demograd.observe import Observation
+from demograd.statistics.number import formatted, scientific
 from demograd.study.experiment import AnyStudy, Experiment, experiment_of
 from demograd.study.language_model.grid import Cell, cells
 from demograd.study.language_model.matching import FILE as MATRICES
@@ -36,6 +38,8 @@ from demograd.words import NO_VERDICTS, WRITE_VERDICTS
 
 _PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "scipy", "pandas", "safetensors", "gguf")
 """Packages whose versions the provenance names."""
+COMPARISONS_SHOWN = 8
+"""Comparisons that a notebook shows of a run."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,29 @@ class Run:
     def __repr__(self) -> str:
         """One line: where it is, what of, and how much of it there is."""
         return f"Run({str(self.folder.path)!r}, study {self.study.name!r}, {experiment_of(self.study).size})"
+
+    def _repr_html_(self) -> str:
+        """The verdict, the numbers that it follows from, and where the page is."""
+        record = self.folder.read_json("claims.json") or {}
+        findings = Grid(
+            [(finding["about"], finding["verdict"], finding["reason"]) for finding in record.get("findings", [])],
+            ("about", "verdict", "why"),
+        )
+        tested = next((claim for claim in record.get("claims", []) if claim["comparisons"]), None)
+        compared = [] if tested is None else tested["comparisons"]
+        numbers = Grid(
+            [_cells(comparison) for comparison in compared[:COMPARISONS_SHOWN]],
+            ("compared", "numbers, 95 % interval", "corrected p"),
+            f"{len(compared)} comparisons" if len(compared) > COMPARISONS_SHOWN else "",
+        )
+        page = self.folder.path / "report.html"
+        sentences = [record["finding"]["sentence"] if "finding" in record else f"{NO_VERDICTS.capitalize()}."]
+        if failed := failed_keys(self.folder):
+            sentences.append(f"{len(failed)} of its parts failed: Run.failed tells which.")
+        if not page.is_file():
+            sentences.append(f"demograd report {self.folder.path} writes its page.")
+        parts = [grid for grid in (findings, numbers) if grid.rows]
+        return html(repr(self), *parts, sentences=sentences, link=str(page) if page.is_file() else "")
 
     def results(self) -> pd.DataFrame:
         """The results table, one number a row (docs/run-folder.md).
@@ -152,6 +179,19 @@ class Run:
         """Failures, each with its traceback."""
         units = experiment_of(self.study).units(self.folder)
         return tuple(failures(self.folder, [unit.key for unit in units]).values())
+
+
+def _cells(comparison: dict[str, Any]) -> tuple[str, str, str]:
+    """What is compared, its numbers with their 95 % intervals, and p, of a comparison of `claims.json`."""
+    p = comparison.get("p_corrected")
+    p_text = "" if p is None else formatted(p) if p >= 0.001 else scientific(p)
+    if "numbers" in comparison:  # of a synthetic study, whose claims say in which ranges numbers lie
+        return comparison["compared"], "; ".join(f"{n['title']} {n['text']}" for n in comparison["numbers"]), p_text
+    left, right, difference, low, high = (
+        "–" if comparison.get(name) is None else formatted(comparison[name])
+        for name in ("left", "right", "difference", "ci_low", "ci_high")
+    )
+    return comparison["compared"], f"{left} against {right}: {difference} [{low}, {high}]", p_text
 
 
 def run_study(

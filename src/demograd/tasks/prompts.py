@@ -5,14 +5,17 @@ demonstrations, as [BOS] text(xi) answer(yi), is also what fine-tuning trains on
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
+from demograd.display import Grid, Tokens, html
 from demograd.errors import UserError, shortened, unknown_name
 from demograd.tasks.encoding import Encoded, encode_with_answers
 from demograd.tasks.tokenizer import Tokenizer, bos_id, separator_ids
 
 MOST_ORDERS = 10_000
 """Orders of one demonstration set that are numbered. To tell orders apart, all those before one are drawn."""
+QUERIES_SHOWN, TOKENS_SHOWN = 3, 400
+"""Queries, and tokens of the context, that a notebook shows."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,8 @@ class Prompts:
     """Where each demonstration lies in the context (start, end), without BOS and separators."""
     query_position: int | None = None
     """Position of a query's first token; None: right after the context."""
+    tokenizer: Tokenizer | None = field(default=None, repr=False, compare=False)
+    """Turns token ids back into text where a notebook shows them; None: ids are shown."""
 
     def __post_init__(self) -> None:
         if not self.context:
@@ -53,6 +58,33 @@ class Prompts:
             f"{len(self.candidates)} classes, behind a context of {len(self.context)} tokens with "
             f"{len(self.demonstration_spans)} demonstrations)"
         )
+
+    def _repr_html_(self) -> str:
+        """The context's tokens, each demonstration in a numbered frame, and the first queries with their answers."""
+        spans = [span for span in self.demonstration_spans if span[1] <= TOKENS_SHOWN]
+        rest = max(0, len(self.context) - TOKENS_SHOWN)
+        title = f"Context of {len(self.context):,} tokens, each demonstration in a numbered frame"
+        context = Tokens(self._texts(self.context[:TOKENS_SHOWN]), spans, title, rest)
+        queries = [
+            Tokens(
+                self._texts(query[:TOKENS_SHOWN]),
+                title=f"Query {number} of {len(self.queries)}, right answer:{self._text(self.candidates[gold])}",
+                rest=max(0, len(query) - TOKENS_SHOWN),
+            )
+            for number, (query, gold) in enumerate(zip(self.queries, self.gold, strict=True), 1)
+            if number <= QUERIES_SHOWN
+        ]
+        answers = Grid(
+            [(label, self._text(ids), len(ids)) for label, ids in enumerate(self.candidates)],
+            ("class", "answer", "tokens"),
+        )
+        return html(repr(self), context, *queries, answers)
+
+    def _texts(self, ids: list[int]) -> list[str]:
+        return [self._text([token]) for token in ids]
+
+    def _text(self, ids: list[int]) -> str:
+        return " ".join(map(str, ids)) if self.tokenizer is None else self.tokenizer.decode(ids)
 
     @property
     def first_query_position(self) -> int:
@@ -153,6 +185,7 @@ def assemble_prompts(
         answer_offset=-1 - len(recorded),
         demonstration_spans=spans,
         query_position=query_position,
+        tokenizer=tokenizer,
     )
 
 

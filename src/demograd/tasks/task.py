@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import compress
 
-from demograd.errors import UserError, shortened, unknown_name
+from demograd.display import Grid, html
+from demograd.errors import UserError, shortened, shortened_list, unknown_name
 from demograd.tasks.abstract_labels import abstract_note, abstract_words
 from demograd.tasks.draws import (
     Stream,
@@ -33,6 +34,9 @@ from demograd.tasks.template import Example, fill
 from demograd.tasks.tokenizer import Tokenizer, separator_ids
 from demograd.words import Labels
 
+EXAMPLES_SHOWN = 3
+"""Demonstrations of a task that a notebook shows."""
+
 
 @dataclass(frozen=True)
 class Task:
@@ -57,6 +61,38 @@ class Task:
     """Which labels demonstrations have; see `with_labels`."""
     label_seed: int = 0
     """Seed of the letters of abstract labels, and of the draws of random ones."""
+
+    def __repr__(self) -> str:
+        """One line: its classes and how many examples there are; `template`, `notes` and the draws say the rest."""
+        words = shortened_list(self.label_words, 100)
+        return f"Task({self.name!r}, {len(self.label_words)} classes ({words}), {self._sizes()}, {self.labels.words})"
+
+    def _repr_html_(self) -> str:
+        """The template, the label words, and a few demonstrations as a model reads them."""
+        demonstrations = self.demonstrations(min(EXAMPLES_SHOWN, len(self.pools.training)))
+        settings = Grid(
+            [
+                ("template", self.template + self.answer_prefix + "…"),
+                ("label words", shortened_list(self.label_words)),
+                ("labels", self.labels),
+                ("examples", self._sizes()),
+                ("source", self.source),
+            ]
+        )
+        examples = Grid(
+            [
+                (self.label_words[example.label], self.text(example) + self.answer(example.label))
+                for example in demonstrations
+            ],
+            ("label", "text and answer"),
+            "The first demonstrations of seed 0",
+        )
+        return html(f"Task {self.name}", settings, examples, sentences=self.notes)
+
+    def _sizes(self) -> str:
+        sizes = {"demonstrations": self.pools.training, "tuning queries": self.pools.tuning}
+        sizes |= {"queries": self.pools.queries}
+        return ", ".join(f"{len(pool):,} {name}" for name, pool in sizes.items())
 
     @cached_property
     def fingerprint(self) -> str:
