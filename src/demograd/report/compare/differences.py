@@ -82,7 +82,7 @@ class ScoreDifference:
     why_unpaired: tuple[str, ...]
     """What differs on which sets and queries depend; empty where nothing does."""
     decision: ClaimDecision
-    """On "the second is higher", corrected for all differences of the two runs."""
+    """On "the second is higher", corrected for all differences of this metric between the two runs."""
 
     @property
     def outcome(self) -> str:
@@ -147,7 +147,10 @@ def score_differences(left: ReportedRun, right: ReportedRun) -> list[ScoreDiffer
     ]
     others = {variants: tuple(other_draws(left, right, variants)) for variants, _ in shared}
     tests = [_test(lefts, rights, variants, score, is_paired=not others[variants]) for variants, score in shared]
-    decisions = decide_all({str(place): test for place, (test, _) in enumerate(tests)})
+    decisions: dict[int, ClaimDecision] = {}
+    for metric in dict.fromkeys(score.metric for _, score in shared):
+        family = {str(place): tests[place][0] for place, (_, score) in enumerate(shared) if score.metric == metric}
+        decisions |= {int(place): decision for place, decision in decide_all(family).items()}
     return [
         ScoreDifference(
             variants,
@@ -156,9 +159,9 @@ def score_differences(left: ReportedRun, right: ReportedRun) -> list[ScoreDiffer
             test,
             paired,
             others[variants],
-            decision,
+            decisions[place],
         )
-        for (variants, score), (test, paired), decision in zip(shared, tests, decisions.values(), strict=True)
+        for place, ((variants, score), (test, paired)) in enumerate(zip(shared, tests, strict=True))
     ]
 
 

@@ -40,7 +40,7 @@ MOST_MAPS = 6
 OUTCOMES = {"higher": "▲ higher", "lower": "▼ lower", "open": "open"}
 _MARKS = {"supported": "✓ ", "contradicted": "✗ ", "not specific": "≈ "}
 _LEAD_DIFFERENCES = (
-    "Each run minus A, with a 95 % interval. p is corrected for all differences of the two runs (Holm). “Higher” and "
+    "Each run minus A, with a 95 % interval. p is corrected for all differences of its metric (Holm). “Higher” and "
     "“lower” are shown; “open” is not shown either way, and no finding that nothing differs."
 )
 _PAIRED = (
