@@ -109,7 +109,7 @@ def _verdicts(comparison: Comparison) -> Section:
     heads = (
         Head("what is compared"),
         *(Head(letter, words=True) for letter in comparison.letters),
-        Head("", words=True),
+        Head("change", words=True),
     )
     tables = [Table(heads, _by_claim(changed))] if changed else []
     if same:

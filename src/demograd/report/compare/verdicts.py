@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from demograd.report.run import ReportedRun
+from demograd.report.sections.claims import in_words
 from demograd.words import task_label
 
 NOT_TESTED = "not tested"
@@ -17,7 +18,7 @@ class ComparedVerdict:
     claim: str
     """What the claim says."""
     compared: str
-    """`trec, abstract labels: SimAOU, GD, trained: FT − FT_other_sets`."""
+    """`trec, abstract labels: SimAOU, GD, trained: FT − FT on other sets`."""
     verdicts: tuple[str, ...]
     """Of each run; `not tested` where it has not both sides."""
 
@@ -48,7 +49,7 @@ def _comparisons(run: ReportedRun) -> dict[tuple[str, str], dict[tuple[Any, ...]
     comparisons: dict[tuple[str, str], dict[tuple[Any, ...], str]] = {}
     for claim in run.claims.get("claims", []):
         for comparison in claim["comparisons"]:
-            words = f"{task_label(comparison['task'], comparison.get('labels'))}: {comparison['compared']}"
+            words = f"{task_label(comparison['task'], comparison.get('labels'))}: {in_words(comparison['compared'])}"
             place = comparison["k"], comparison.get("place", ""), comparison.get("initialisation")
             comparisons.setdefault((claim["claim"], words), {})[place] = comparison["verdict"]
     return comparisons

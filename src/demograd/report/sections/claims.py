@@ -156,7 +156,7 @@ def _comparison(comparison: Mapping[str, Any]) -> TableRow:
         Entry(str(comparison["n_seeds"])),
         Entry(comparison["reason"]),
     )
-    return TableRow(_in_words(comparison["compared"]), entries, under=(_world(comparison),))
+    return TableRow(in_words(comparison["compared"]), entries, under=(_world(comparison),))
 
 
 def _hedges(comparison: Mapping[str, Any]) -> Entry:
@@ -200,7 +200,7 @@ def _p_entry(value: float, hypothesis: str = "") -> Entry:
     return Entry(formatted(value) if value >= 0.001 else scientific(value), under=(hypothesis,) if hypothesis else ())
 
 
-def _in_words(compared: str) -> str:
+def in_words(compared: str) -> str:
     """`SimAOU: FT − FT on permuted labels`: a comparison with its settings in words."""
     for setting in (Setting.ICL_REORDERED, *(control.setting for control in Control)):
         compared = compared.replace(setting, setting.words)
