@@ -8,14 +8,16 @@ from math import isfinite
 from typing import Any
 
 import typer
+from rich.cells import cell_len
 from rich.console import Console
-from rich.measure import Measurement
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+GAP = 1
+"""Columns between two columns of a table."""
 INDENT = 2
-"""Columns by which the values of a stacked row stand in."""
+"""By so many columns the values of a row stand in that is printed downwards."""
 
 
 @dataclass
@@ -73,13 +75,13 @@ def print_table(columns: Sequence[str], rows: Sequence[tuple[str, ...]]) -> None
     """
     if not output().speaks:
         return
-    console, table = Console(), Table(box=None, pad_edge=False, header_style="bold")
-    for number, column in enumerate(columns):
-        # a name stands whole on its line, to be copied
-        table.add_column(column, no_wrap=number == 0 and not any(" " in row[0] for row in rows), overflow="fold")
-    for row in rows:
-        table.add_row(*map(Text, row))  # Text: a data set's name is no markup
-    if Measurement.get(console, console.options.update(max_width=10_000), table).minimum <= console.width:
+    console = Console()
+    if (widths := _widths([columns, *rows], console.width)) is not None:
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for column, width in zip(columns, widths, strict=True):
+            table.add_column(Text(column), width=width)
+        for row in rows:
+            table.add_row(*map(Text, row))  # Text: a data set's name is no markup
         console.print(table)
         return
     for row in rows:
@@ -87,6 +89,23 @@ def print_table(columns: Sequence[str], rows: Sequence[tuple[str, ...]]) -> None
         for column, cell in zip(columns[1:], row[1:], strict=True):
             if cell:
                 console.print(Padding(Text(f"{column}: {cell}" if column else cell), (0, 0, 0, INDENT)))
+
+
+def _widths(rows: Sequence[Sequence[str]], width: int) -> list[int] | None:
+    """How wide columns are, so that all fit beside each other and no word is broken; None where they do not fit.
+
+    The widest columns are wrapped first.
+    """
+    columns = list(zip(*rows, strict=True))
+    widths = [max(map(cell_len, column)) for column in columns]
+    words = [max((cell_len(word) for cell in column for word in cell.split()), default=0) for column in columns]
+    while sum(widths) + GAP * (len(widths) - 1) > width:
+        room = [column - word for column, word in zip(widths, words, strict=True)]
+        if max(room) <= 0:
+            return None
+        widest = max(range(len(widths)), key=lambda place: (room[place] > 0, widths[place]))
+        widths[widest] -= 1
+    return widths
 
 
 def say(sentence: str, style: str = "") -> None:

@@ -76,10 +76,10 @@ def _print_matched(compared: Sequence[dict[str, Any]]) -> None:
 
 
 def _subject(comparison: dict[str, Any]) -> tuple[str, ...]:
-    """Task, k, method, weights, model and place on curves."""
+    """Task, k, model, method, weights and place on curves."""
     side = comparison["left_side"]
     task = task_label(comparison["task"], comparison.get("labels"))
-    return task, f"k {comparison['k']}", side["method"], side["weights"], side["model"], comparison["place"]
+    return task, f"k {comparison['k']}", side["model"], side["method"], side["weights"], comparison["place"]
 
 
 def _matching(comparison: dict[str, Any]) -> tuple[str, ...]:

@@ -44,17 +44,16 @@ def counterparts(left: Iterable[Variant], right: Iterable[Variant]) -> list[tupl
 
     A field of which each run has one value need not agree: that the model is another is why they are compared.
     """
-    lefts, rights = in_order(left), in_order(right)
-    return [
-        pair
-        for task in dict.fromkeys(variant.task for variant in lefts)
-        for is_tuned in (False, True)  # what was not fine-tuned stands for nothing that was
-        for pair in _matched(
-            *([variant for variant in variants if (variant.task, variant.method is not None) == (task, is_tuned)]
-              for variants in (lefts, rights)),
-            _AXES,
-        )
-    ]  # fmt: skip
+    lefts, rights = _by_subject(in_order(left)), _by_subject(in_order(right))
+    return [pair for subject in lefts if subject in rights for pair in _matched(lefts[subject], rights[subject], _AXES)]
+
+
+def _by_subject(variants: list[Variant]) -> dict[tuple[str, bool], list[Variant]]:
+    """By task, and apart what was fine-tuned and what was not: neither stands for the other."""
+    subjects: dict[tuple[str, bool], list[Variant]] = {}
+    for variant in variants:
+        subjects.setdefault((variant.task, variant.method is not None), []).append(variant)
+    return subjects
 
 
 def _matched(left: list[Variant], right: list[Variant], axes: Sequence[str]) -> list[tuple[Variant, Variant]]:
@@ -106,7 +105,7 @@ def _data(run: ReportedRun, task: str) -> Any:
 
 def _k_used(run: ReportedRun, variant: Variant) -> list[tuple[int, int]]:
     """Of each demonstration set, by its seed."""
-    rows = run.results[["task", "labels", "k", "model", "seed", "k_used"]].dropna().drop_duplicates()
+    columns = ["task", "labels", "k", "model", "seed", "k_used"]
     about = variant.task, variant.labels, variant.k, variant.model
-    rows = rows[(rows[["task", "labels", "k", "model"]] == about).all(axis=1)]
-    return sorted((int(seed), int(k_used)) for seed, k_used in rows[["seed", "k_used"]].itertuples(index=False))
+    rows = run.results[columns].dropna().drop_duplicates().itertuples(index=False)
+    return sorted((int(seed), int(k_used)) for *subject, seed, k_used in rows if tuple(subject) == about)

@@ -41,6 +41,7 @@ _OF_MATRICES = (
     "learning_rate",
 )
 """Columns of `matching.parquet` that tell whose matrix a row is of, beside metric and setting."""
+_NO_WORDS = {"model": "", "weights": "", "dtype": "", "record_at": "", "selection": "all"}
 Paired = Literal["by set", "no"]
 
 
@@ -95,7 +96,8 @@ class _SetScores:
 
     def __init__(self, run: ReportedRun) -> None:
         self.run = run
-        results = run.results
+        # of a small network there is no selection of queries, and of a reference no network
+        results = run.results.fillna(_NO_WORDS)
         whole = (results["selection"] == "all") & (results["reading"] == Reading.PLAIN) & results["task"].notna()
         whole &= results[["layer", "head", "step", "at"]].isna().all(axis=1)
         if run.is_synthetic:
@@ -132,8 +134,13 @@ class _SetScores:
         if self.run.matching is None:
             return {}
         table = self.run.matching
-        groups = table[table["step"].isna()].groupby(["metric", "setting", *_OF_MATRICES], dropna=False, sort=False)
-        return {tuple(None if pd.isna(value) else value for value in about): rows for about, rows in groups}  # type: ignore[attr-defined]
+        matrices: dict[tuple[Any, ...], pd.DataFrame] = {}
+        for group, rows in table[table["step"].isna()].groupby(
+            ["metric", "setting", *_OF_MATRICES], dropna=False, sort=False
+        ):
+            about: tuple[Any, ...] = group
+            matrices[tuple(None if pd.isna(value) else value for value in about)] = rows
+        return matrices
 
 
 def score_differences(left: ReportedRun, right: ReportedRun) -> list[ScoreDifference]:
