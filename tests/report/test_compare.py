@@ -56,16 +56,16 @@ def values_by_set(folder: Path, **about: Any) -> list[float]:
 
 def test_differences_of_the_same_sets_are_tested_set_by_set(folders: Folders) -> None:
     table = compare_runs(*folders).table()
-    (found,) = table[(table["metric"] == "sim_aou") & (table["setting"] == "FT") & (table["method"] == "GD")
-                     & table["versus"].isna()].to_dict("records")  # fmt: skip
+    is_gd = (table["metric"] == "sim_aou") & (table["setting"] == "FT") & (table["method"] == "GD")
+    (difference,) = table[is_gd & table["versus"].isna()].to_dict("records")
     about = {"metric": "sim_aou", "setting": "FT", "method": "GD"}
     left, right = (values_by_set(folder, **about) for folder in folders)
     expected = stats.ttest_rel(right, left)
-    assert found["paired"] == "by set" and found["n_sets"] == 8 and found["outcome"] == "higher"
-    assert found["p_value"] == pytest.approx(expected.pvalue)
+    assert difference["paired"] == "by set" and difference["n_sets"] == 8 and difference["outcome"] == "higher"
+    assert difference["p_value"] == pytest.approx(expected.pvalue)
     interval = expected.confidence_interval()
-    assert (found["ci_low"], found["ci_high"]) == pytest.approx((interval.low, interval.high))
-    assert found["p_value"] <= found["p_corrected"]
+    assert (difference["ci_low"], difference["ci_high"]) == pytest.approx((interval.low, interval.high))
+    assert difference["p_value"] <= difference["p_corrected"]
 
 
 def test_other_sets_are_tested_as_two_samples_and_it_is_said_why(folders: Folders) -> None:
@@ -74,7 +74,7 @@ def test_other_sets_are_tested_as_two_samples_and_it_is_said_why(folders: Folder
     differences = comparison.differences["B"]
     assert {difference.paired for difference in differences} == {"no"}
     assert {difference.why_unpaired for difference in differences} == {("seeds", "query seed")}
-    (found,) = (
+    (of_gd,) = (
         difference
         for difference in differences
         if (difference.score.metric, difference.score.setting, difference.score.versus) == ("sim_aou", "FT", None)
@@ -82,7 +82,7 @@ def test_other_sets_are_tested_as_two_samples_and_it_is_said_why(folders: Folder
     )
     about = {"metric": "sim_aou", "setting": "FT", "method": "GD"}
     left, right = (values_by_set(folder, **about) for folder in folders)
-    assert found.test.p_value == pytest.approx(stats.ttest_ind(right, left, equal_var=False).pvalue)
+    assert of_gd.test.p_value == pytest.approx(stats.ttest_ind(right, left, equal_var=False).pvalue)
 
 
 def test_what_differs_is_said_first_settings_before_machines(folders: Folders) -> None:
@@ -117,10 +117,10 @@ def test_a_field_of_which_a_run_has_several_values_must_agree() -> None:
 
 def test_specificities_of_the_same_sets_are_those_of_the_matrix_of_differences(folders: Folders) -> None:
     runs = [with_matrices(folder, specificity) for folder, specificity in zip(folders, (0.0, 0.2), strict=True)]
-    (found,) = (d for d in score_differences(*runs) if d.score.versus == "other_sets")
-    assert found.paired == "by set" and found.outcome == "higher"
-    assert found.test.difference == pytest.approx(0.2)
-    assert found.test.p_value == pytest.approx(2 / 40_320)  # of all pairings of eight sets, the true one is the best
+    (specific,) = (difference for difference in score_differences(*runs) if difference.score.versus == "other_sets")
+    assert specific.paired == "by set" and specific.outcome == "higher"
+    assert specific.test.difference == pytest.approx(0.2)
+    assert specific.test.p_value == pytest.approx(2 / 40_320)  # of all pairings of eight sets, the true one is the best
 
 
 def with_matrices(folder: Path, specificity: float) -> ReportedRun:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from demograd import study as studies
-from demograd.cli.names import KINDS
+from demograd.cli.completion import KINDS
 from demograd.cli.printing import output, print_table, say
 from demograd.errors import unknown_name
 from demograd.metrics import METRICS

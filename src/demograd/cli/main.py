@@ -13,7 +13,7 @@ import typer
 from demograd import files, models
 from demograd import report as reports
 from demograd import study as studies
-from demograd.cli import names as known
+from demograd.cli import completion
 from demograd.cli.cache import cache_app
 from demograd.cli.options import (
     ENGINE,
@@ -286,15 +286,15 @@ def list_names(
         str,
         typer.Argument(
             help="tasks, models, methods, measures, metrics, claims, presets or sections",
-            autocompletion=known.kinds,
+            autocompletion=completion.kinds,
         ),
     ],
     statistics: Annotated[bool, option(TASK, "--statistics", help="Of tasks: sizes, and tokens of a model.")] = False,
     model: Annotated[
-        str | None, option(MODEL, help="With --statistics: whose tokenizer counts.", complete=known.models)
+        str | None, option(MODEL, help="With --statistics: whose tokenizer counts.", complete=completion.models)
     ] = None,
     task: Annotated[
-        Many, option(TASK, help="With --statistics: these tasks, or cb=FILE; repeatable.", complete=known.tasks)
+        Many, option(TASK, help="With --statistics: these tasks, or cb=FILE; repeatable.", complete=completion.tasks)
     ] = None,
     quiet: Quiet = False,
     json_: Json = False,
@@ -322,11 +322,11 @@ def check(
         str,
         typer.Argument(
             help="Built-in name, hub name, local folder, or GGUF file.",
-            autocompletion=known.models,
+            autocompletion=completion.models,
         ),
     ],
-    device: Annotated[str, option(MODEL, help="auto, balanced, cpu, cuda, …", complete=known.devices)] = "auto",
-    dtype: Annotated[str, option(MODEL, help="float32, bfloat16 or float16.", complete=known.dtypes)] = "float32",
+    device: Annotated[str, option(MODEL, help="auto, balanced, cpu, cuda, …", complete=completion.devices)] = "auto",
+    dtype: Annotated[str, option(MODEL, help="float32, bfloat16 or float16.", complete=completion.dtypes)] = "float32",
     allow_pickle: Pickle = False,
     quiet: Quiet = False,
     json_: Json = False,

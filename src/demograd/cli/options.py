@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from demograd.cli import names as known
+from demograd.cli import completion
 from demograd.cli.printing import output
 from demograd.errors import LONGEST_PART, UserError, shortened
 from demograd.words import Labels, Weights
@@ -24,7 +24,7 @@ def option(panel: str, *names: str, complete: Any = None, **about: Any) -> Any:
     return typer.Option(*names, rich_help_panel=panel, autocompletion=complete, **about)
 
 
-Study_ = Annotated[str, typer.Argument(help="A preset, or a study file (.yaml).", autocompletion=known.presets)]
+Study_ = Annotated[str, typer.Argument(help="A preset, or a study file (.yaml).", autocompletion=completion.presets)]
 Set = Annotated[
     Many,
     option(STUDY, "--set", help="Any setting of a study file: k=8,16 or methods.GD.epochs=2; repeatable."),
@@ -35,19 +35,21 @@ Seeds = Annotated[
     str | None, option(STUDY, help="Demonstration sets: a count, or the seeds 0,3,7 (3, is seed 3 alone).")
 ]
 Measure = Annotated[
-    Many, option(STUDY, help="A name of `demograd list measures`; repeatable.", complete=known.measures)
+    Many, option(STUDY, help="A name of `demograd list measures`; repeatable.", complete=completion.measures)
 ]
 AsReleased = Annotated[
     bool, option(STUDY, "--as-released", help="With a paper's preset: its released settings and defects.")
 ]
 Model_ = Annotated[
     str | None,
-    option(MODEL, help="Built-in name, hub name (owner/name@revision), folder, or GGUF file.", complete=known.models),
+    option(
+        MODEL, help="Built-in name, hub name (owner/name@revision), folder, or GGUF file.", complete=completion.models
+    ),
 ]
 Checkpoint = Annotated[Many, option(MODEL, help="A state of the model in training: as --model, or @revision.")]
-Weights_ = Annotated[Many, option(MODEL, help=f"{', '.join(Weights)}; repeatable.", complete=known.weights)]
-Dtype_ = Annotated[str | None, option(MODEL, help="float32, bfloat16 or float16.", complete=known.dtypes)]
-Device_ = Annotated[str | None, option(MODEL, help="auto, balanced, cpu, cuda, …", complete=known.devices)]
+Weights_ = Annotated[Many, option(MODEL, help=f"{', '.join(Weights)}; repeatable.", complete=completion.weights)]
+Dtype_ = Annotated[str | None, option(MODEL, help="float32, bfloat16 or float16.", complete=completion.dtypes)]
+Device_ = Annotated[str | None, option(MODEL, help="auto, balanced, cpu, cuda, …", complete=completion.devices)]
 Bos = Annotated[str | None, option(MODEL, help="The token that prompts begin with, for another one.")]
 Pickle = Annotated[
     bool,
@@ -59,7 +61,7 @@ Pickle = Annotated[
     ),
 ]
 Tasks = Annotated[
-    Many, option(TASK, help="Built-in name, hub:owner/name, a file, or cb=FILE; repeatable.", complete=known.tasks)
+    Many, option(TASK, help="Built-in name, hub:owner/name, a file, or cb=FILE; repeatable.", complete=completion.tasks)
 ]
 Template = Annotated[
     str | None, option(TASK, help='"Review: {text} Sentiment:"; a built-in task has one, which this replaces.')
@@ -67,7 +69,9 @@ Template = Annotated[
 LabelWords = Annotated[
     str | None, option(TASK, help="Words in class order, or label=word, by commas; replace a built-in task's.")
 ]
-Labels_ = Annotated[Many, option(TASK, help=f"Label words: {', '.join(Labels)}; repeatable.", complete=known.labels)]
+Labels_ = Annotated[
+    Many, option(TASK, help=f"Label words: {', '.join(Labels)}; repeatable.", complete=completion.labels)
+]
 AnswerPrefix = Annotated[str | None, option(TASK, help="What stands between text and answer: a space by default.")]
 LabelColumn = Annotated[str | None, option(TASK, help="For a file: where its labels are.")]
 Validation = Annotated[str | None, option(TASK, help="For a file: a second one, for the queries.")]
@@ -75,7 +79,7 @@ Split = Annotated[str | None, option(TASK, help="Of a hub set or folder: for the
 ValidationSplit = Annotated[str | None, option(TASK, help="Of a hub set or folder: for the queries.")]
 Encoding = Annotated[str | None, option(TASK, help="Of a file of text that is not in UTF-8: latin-1, …")]
 Method_ = Annotated[
-    Many, option(METHODS, help="A name of `demograd list methods`; repeatable.", complete=known.methods)
+    Many, option(METHODS, help="A name of `demograd list methods`; repeatable.", complete=completion.methods)
 ]
 LearningRate = Annotated[Many, option(METHODS, help="0.001 (all methods) or GD=0.001; repeatable.")]
 RunsWith = Annotated[int | None, option(ENGINE, "--workers", help="Processes, or Ray tasks, at once.")]
@@ -86,7 +90,7 @@ Executor_ = Annotated[
         ENGINE,
         "--executor",
         help="in-process, processes (with --workers 2 or more), or ray.",
-        complete=known.executors,
+        complete=completion.executors,
     ),
 ]
 Address = Annotated[str | None, option(ENGINE, help="Of a Ray cluster; without it, RAY_ADDRESS, or one of its own.")]

@@ -14,7 +14,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-GAP = 1
+GAP = 2
 """Columns between two columns of a table."""
 INDENT = 2
 """By so many columns the values of a row stand in that is printed downwards."""
@@ -79,7 +79,7 @@ def print_table(columns: Sequence[str], rows: Sequence[tuple[str, ...]]) -> None
     if (widths := _widths([columns, *rows], console.width)) is not None:
         table = Table(box=None, pad_edge=False, header_style="bold")
         for column, width in zip(columns, widths, strict=True):
-            table.add_column(Text(column), width=width)
+            table.add_column(Text(column), width=width, overflow="fold")
         for row in rows:
             table.add_row(*map(Text, row))  # Text: a data set's name is no markup
         console.print(table)

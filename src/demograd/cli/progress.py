@@ -116,7 +116,7 @@ class ProgressLines:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.work, self.clock = Work(), clock
-        self.began = self.said = clock()
+        self.started = self.last_line = clock()
 
     def __enter__(self) -> "ProgressLines":
         return self
@@ -129,7 +129,7 @@ class ProgressLines:
     def start(self, work: int) -> None:
         """All the work there is."""
         self.work.total = work
-        self.began = self.said = self.clock()
+        self.started = self.last_line = self.clock()
 
     def begin(self, title: str, setting: str, total: int, worker: str = "") -> None:
         """A setting of a cell begins, or a training."""
@@ -146,11 +146,11 @@ class ProgressLines:
 
     def _say_how_far(self, current: _Setting) -> None:
         now = self.clock()
-        if now - self.said < SECONDS_BETWEEN_LINES:
+        if now - self.last_line < SECONDS_BETWEEN_LINES:
             return
-        self.said = now
+        self.last_line = now
         share = self.work.done / self.work.total if self.work.total else 0.0
-        left = f", about {duration_in_words((now - self.began) * (1 / share - 1))} left" if share else ""
+        left = f", about {duration_in_words((now - self.started) * (1 / share - 1))} left" if share else ""
         self.say(f"{share:4.0%} of the steps and queries{left}: {current.title}, {current.so_far} of {current.total}")
 
 

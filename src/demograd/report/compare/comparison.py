@@ -89,8 +89,8 @@ class Comparison:
 
     def __repr__(self) -> str:
         """One line: which runs."""
-        named = (f"{letter}={str(run.path)!r}" for letter, run in zip(self.letters, self.runs, strict=True))
-        return f"Comparison({', '.join(named)})"
+        folders = (f"{letter}={str(run.path)!r}" for letter, run in zip(self.letters, self.runs, strict=True))
+        return f"Comparison({', '.join(folders)})"
 
 
 _COLUMNS = (
@@ -174,5 +174,7 @@ def _check_comparable(runs: Sequence[ReportedRun]) -> None:
         )
     tasks = [set(run.results["task"].dropna()) for run in runs]
     if not set.intersection(*tasks):
-        each = "; ".join(f"{run.path}: {shortened_list(sorted(names))}" for run, names in zip(runs, tasks, strict=True))
-        raise UserError(f"No task is in all of these runs ({each})", "runs with a task in common", "Name others")
+        by_run = "; ".join(
+            f"{run.path}: {shortened_list(sorted(names))}" for run, names in zip(runs, tasks, strict=True)
+        )
+        raise UserError(f"No task is in all of these runs ({by_run})", "runs with a task in common", "Name others")

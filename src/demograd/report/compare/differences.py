@@ -57,8 +57,8 @@ class Score:
     @property
     def title(self) -> str:
         """`SimAOU`."""
-        named = METRICS.get(self.metric) or DEFINITIONS.get(self.metric)
-        return named.title if named else self.metric
+        definition = METRICS.get(self.metric) or DEFINITIONS.get(self.metric)
+        return definition.title if definition else self.metric
 
     @property
     def words(self) -> str:
