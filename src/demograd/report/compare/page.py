@@ -185,13 +185,14 @@ def _differences(letter: str, differences: Sequence[ScoreDifference]) -> Section
         Head(letter),
         Head(f"{letter} − A", "95 % interval"),
         Head("corrected p"),
-        Head("", words=True),
+        Head("outcome", words=True),
         Head("paired", words=True),
         Head("sets"),
     )
     tables = []
     for place, metric in enumerate(metrics):
         rows = [difference for difference in differences if difference.score.metric == metric]
+        rows.sort(key=lambda difference: difference.variants[0].method is None)  # what was fine-tuned comes first
         title = rows[0].score.title
         groups = grouped([(labels[difference.variants[0]], _row(difference)) for difference in rows])
         shown = sum(difference.outcome != "open" for difference in rows)
