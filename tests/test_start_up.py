@@ -69,6 +69,7 @@ def test_lists_load_nothing_heavy(kind: str) -> None:
         "plan --help",
         "claims --help",
         "report --help",
+        "compare --help",
         "list --help",
         "check --help",
         "schema --help",
@@ -120,6 +121,7 @@ def test_help_schema_and_cache_load_nothing_heavy(
         ("check smollm2-135m --device nosuch", "device 'nosuch'"),
         ("report nothere", "nothere has no study.yaml"),
         ("claims nothere", "nothere has no study.yaml"),
+        ("compare nothere nothere", "nothere has no study.yaml"),
         ("cache prune", "--older-than"),
     ],
 )

@@ -10,7 +10,7 @@ from demograd.lazy import make_lazy
 
 if TYPE_CHECKING:
     from demograd import charts, metrics, statistics
-    from demograd.api import open_run, run
+    from demograd.api import compare, open_run, run
     from demograd.errors import UserError
     from demograd.learn import Diverged, GradientDescent, LayerCausalGradientDescent, ParameterSubset, fine_tuned
     from demograd.models import Model, load_model
@@ -33,6 +33,7 @@ __all__ = [
     "UserError",
     "Workers",
     "charts",
+    "compare",
     "fine_tuned",
     "load_model",
     "load_task",

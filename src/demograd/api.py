@@ -7,6 +7,7 @@ from typing import Any
 from demograd.errors import UserError, quoted
 from demograd.files import place, read_yaml, run_folder
 from demograd.progress import default_watch
+from demograd.report import Comparison, compare_runs
 from demograd.study.language_model.spec import Study, make_study
 from demograd.study.run import Run, run_study
 from demograd.study.spec.files import read_study
@@ -66,6 +67,19 @@ def open_run(folder: str | Path) -> Run:
     """
     path = run_folder(folder)
     return Run(RunFolder(path), _of_either_kind(read_yaml(path / "study.yaml")))
+
+
+def compare(*runs: Run | str | Path) -> Comparison:
+    """Compare runs with the first of them, as `demograd compare` does: `.table()` is a table of every difference,
+    `.write(path)` writes the page.
+
+    Args:
+        runs: two or more: runs, their folders, or URLs of them.
+
+    Raises:
+        UserError: there are fewer than two, one is no run, or they have nothing in common.
+    """
+    return compare_runs(*(run.folder.path if isinstance(run, Run) else run_folder(run) for run in runs))
 
 
 def _of_either_kind(settings: Mapping[str, Any]) -> Study | SyntheticStudy:

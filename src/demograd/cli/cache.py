@@ -11,7 +11,7 @@ from demograd.errors import UserError
 cache_app = typer.Typer(help="Finished cells and observations of all studies.", no_args_is_help=True)
 
 
-@cache_app.command(name="list")
+@cache_app.command(name="list", epilog="Example: demograd cache list")
 def list_entries() -> None:
     """What is in the cache, the newest first."""
     from rich.console import Console
@@ -28,7 +28,7 @@ def list_entries() -> None:
     Console().print(table)
 
 
-@cache_app.command()
+@cache_app.command(epilog="Example: demograd cache size")
 def size() -> None:
     """How much is in the cache, and what pruning it would free."""
     cache = _cache()
@@ -38,7 +38,7 @@ def size() -> None:
         typer.echo(f"Besides {_amount(unfinished)} that writers have begun; prune drops those older than an hour")
 
 
-@cache_app.command()
+@cache_app.command(epilog="Example: demograd cache prune --older-than 90")
 def prune(
     older_than: Annotated[float | None, typer.Option(min=0, help="Days since it was measured.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="Whatever its age.")] = False,

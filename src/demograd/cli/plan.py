@@ -3,7 +3,11 @@
 from collections.abc import Sequence
 
 import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
+from demograd.cli.printing import output
 from demograd.study.language_model.measures import metrics_of_demonstrations, metrics_of_fine_tuning
 from demograd.study.language_model.spec import Study
 from demograd.study.plan import Plan, plan_study
@@ -12,15 +16,33 @@ from demograd.study.plan.pace import duration_in_words
 
 def print_plan(study: Study, workers: Sequence[int]) -> None:
     """Plan the study, and print what it takes on so many workers."""
-    plan = plan_study(study, lambda sentence: typer.echo(sentence, err=True))
+    plan = plan_study(study, lambda sentence: None if output().is_quiet else typer.echo(sentence, err=True))
+    output().facts |= {
+        "study": study.name,
+        "cells": plan.cells,
+        "forward": plan.flops.forward,
+        "backward": plan.flops.backward,
+        "memory": plan.memory,
+        "seconds": {count: plan.seconds(count) for count in workers},
+    }
     for name, value in _lines(plan):
-        typer.echo(f"{name:<20}{value}")
+        _line(name, value)
     for count in workers:
         label = "time on this machine" if count == 1 else f"on {count} workers"
-        typer.echo(f"{label:<20} {duration_in_words(plan.seconds(count))}{_note(plan, count)}")
+        _line(label, f"{duration_in_words(plan.seconds(count))}{_note(plan, count)}")
         if count == 1:
             parts = (f"{name} {duration_in_words(seconds)}" for name, seconds in plan.parts.items())
-            typer.echo(f"{'of this':<20} {', '.join(parts)}")
+            _line("of this", ", ".join(parts))
+
+
+def _line(name: str, value: str) -> None:
+    """A name, and its value beside it, whose further lines stand below its first."""
+    if output().speaks:
+        grid = Table.grid(padding=(0, 1))
+        grid.add_column(width=20)
+        grid.add_column(overflow="fold")
+        grid.add_row(Text(name), Text(value))
+        Console().print(grid)
 
 
 def _lines(plan: Plan) -> list[tuple[str, str]]:

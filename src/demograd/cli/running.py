@@ -1,13 +1,16 @@
 """From what a command names to a run that has ended: its study is read with its options, announced, and run."""
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 import typer
 
 from demograd import files, models, tasks
+from demograd import report as reports
 from demograd import study as studies
 from demograd.cli.options import Many, rates_from
+from demograd.cli.printing import output, say_path
 from demograd.errors import LONGEST_PART, UserError, shortened
 
 LONGEST_FIRST = 200
@@ -16,7 +19,8 @@ LONGEST_FIRST = 200
 
 def say_first(sentence: str) -> None:
     """On standard error, before anything that is heavy is imported: a command that works for long says so at once."""
-    typer.echo(f"{shortened(sentence, LONGEST_FIRST)} …", err=True)
+    if not output().is_quiet:
+        typer.echo(f"{shortened(sentence, LONGEST_FIRST)} …", err=True)
 
 
 def read_named_studies(
@@ -74,19 +78,58 @@ def _settings(changes: dict[str, Any]) -> dict[str, Any]:
     return {setting: value for setting, value in changes.items() if value not in (None, [])}
 
 
-def run_with_bars(
+def run_with_progress(
     plan: "studies.Study | studies.SyntheticStudy", out: str | None, workers: "studies.Workers", retry_failed: bool
 ) -> "studies.Run":
-    """Run the study, with bars that say how far it is.
+    """Run the study, and say how far it is: in bars, in a log in lines, and not at all where it is to be quiet.
 
     Raises:
         UserError: something in the study cannot work.
     """
-    from demograd.cli.progress import ProgressBars
+    from demograd.cli.progress import progress
 
     to = None if out is None else files.place(out)
-    with ProgressBars() as bars:
-        return studies.run_study(plan, to, bars, workers=workers, retry_failed=retry_failed)
+    with progress() as watch:
+        return studies.run_study(plan, to, watch, workers=workers, retry_failed=retry_failed)
+
+
+def write_page(*folders: "files.Place", name: str = "Report") -> None:
+    """Write the page of these run folders, and print its path."""
+    page = reports.write_report(*folders).resolve()
+    say_path(name, page)
+    output().facts["report"] = page
+
+
+def write_formats(folders: "Sequence[files.Place]", formats: str) -> None:
+    """Write what is asked for of these run folders, and print its paths."""
+    for path in reports.write_formats(folders, reports.check_formats(formats)):
+        is_page = path.suffix == ".html"
+        say_path("Report" if is_page else "For a paper", path.resolve())
+        output().facts["report" if is_page else "paper"] = path.resolve()
+
+
+def collect_runs(runs: "Sequence[studies.Run]") -> None:
+    """For scripts: what `collect_folders` collects, and what failed."""
+    collect_folders([run.folder.path for run in runs])
+    output().facts["failed"] = [failure.title for run in runs for failure in run.failed]
+
+
+def collect_folders(folders: "Sequence[files.Place]") -> None:
+    """For scripts: folder, finding and verdicts of a run; of several, a list of them."""
+    if not output().is_json:
+        return
+    runs = [_facts(reports.read_run(folder)) for folder in folders]
+    output().facts |= runs[0] if len(runs) == 1 else {"runs": runs}
+
+
+def _facts(run: "reports.ReportedRun") -> dict[str, Any]:
+    names = ("task", "labels", "k", "compared", "verdict", "reason")
+    verdicts = [
+        {"claim": claim["name"], **{name: comparison.get(name) for name in names}}
+        for claim in run.claims["claims"]
+        for comparison in claim["comparisons"]
+    ]
+    return {"folder": run.path.resolve(), "finding": run.finding.sentence, "verdicts": verdicts}
 
 
 def end(finished: "studies.Run") -> None:

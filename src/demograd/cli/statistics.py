@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from contextlib import nullcontext
 
-from demograd.cli.printing import print_table, say
+from demograd.cli.printing import output, print_table, say
 from demograd.errors import UserError
 from demograd.models import load_tokenizer
 from demograd.tasks import Statistics, Task, load_task, no_downloads, task_statistics
@@ -32,6 +32,7 @@ def print_statistics(model: str, tasks: Sequence[str] | None) -> None:
         else:
             rows.append((name, *_statistics(task_statistics(task, tokenizer, window), task)))
     print_table(columns, rows)
+    output().facts["tasks"] = [dict(zip(["name", *columns[1:]], row, strict=True)) for row in rows]
     say(f"mean to max: tokens of text and answer for {model}, of at most {COUNTED} examples of each pool.")
     if window:
         say(f"fit: demonstrations in {window} tokens with the longest query, fewest and median of {DRAWS} draws.")

@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
-from rich.console import Console
-from rich.text import Text
 
 from demograd.cli.printing import print_table, say
 from demograd.files import Place
@@ -15,6 +13,7 @@ from demograd.report import ReportedRun, deciding_p, network_table, read_run, sc
 from demograd.report.section import percent
 from demograd.self_check import CheckResult
 from demograd.statistics import Verdict
+from demograd.statistics.number import signed
 from demograd.words import task_label
 
 _AT_A_GLANCE = (
@@ -32,7 +31,7 @@ _PLAIN = ("SimAOU", "SimAOU_norm", "random SimAOU", "SimAM", "SimAM_Δ", "‖u_F
 
 
 def print_scores(folder: Place) -> None:
-    """What a finished run found, its matching and its verdicts; the report has all scores.
+    """The finding of a run, its matching in one table, and how many comparisons are decided; the report has all scores.
 
     A run that does not match has its leading scores instead: a metric a line, or, where there are many methods, weights
     or tasks, a line for each of those.
@@ -41,45 +40,55 @@ def print_scores(folder: Place) -> None:
     if run.is_synthetic:
         _print_networks(run)
         return
-    matched = _matched(run)
-    if matched:
-        print_table(["SimAOU", "matched", "mismatched", "specificity", "share", "verdict"], matched)
+    say(run.finding.sentence)
+    compared = _matched(run)
+    if compared:
+        _print_matched(compared)
     scores = score_table(run.results)
     added = {metric.title for metric in METRICS.values() if metric.is_of_another_package}
-    plain = added if matched else {*_PLAIN, *added}
-    metrics = [str(name) for name in scores if name in plain or (not matched and str(name).startswith(_SPECIFIC))]
+    plain = added if compared else {*_PLAIN, *added}
+    metrics = [str(name) for name in scores if name in plain or (not compared and str(name).startswith(_SPECIFIC))]
     if metrics:  # none where only networks or distributions were looked at: the report has them
         _print_metrics(scores, metrics)
-    say(run.finding.sentence)
     _print_verdicts(run)
 
 
-def _matched(run: ReportedRun) -> list[tuple[str, ...]]:
-    """A line for each task and method: the comparisons by SimAOU of the leading claim."""
-    compared = [
+def _matched(run: ReportedRun) -> list[dict[str, Any]]:
+    """The comparisons by SimAOU of the leading claim, one for each task and method."""
+    return [
         comparison
         for claim in run.claims["claims"]
         if claim["name"] == "specificity"
         for comparison in claim["comparisons"]
         if comparison["left_side"]["metric"] == "sim_aou"
     ]
-    several_k = len({comparison["k"] for comparison in compared}) > 1
-    several_models = len({comparison["left_side"]["model"] for comparison in compared}) > 1
-    return [_matching(comparison, several_k, several_models) for comparison in compared]
 
 
-def _matching(comparison: dict[str, Any], several_k: bool, several_models: bool) -> tuple[str, ...]:
+def _print_matched(compared: Sequence[dict[str, Any]]) -> None:
+    """A line for each; what all share stands above, so that the table fits 80 columns. The page has the intervals of
+    specificities."""
+    subjects = [_subject(comparison) for comparison in compared]
+    shared = [part for place, part in enumerate(subjects[0]) if part and len({s[place] for s in subjects}) == 1]
+    names = [", ".join(part for part in subject if part and part not in shared) for subject in subjects]
+    say(f"SimAOU, {', '.join(shared)}:" if shared else "SimAOU:")
+    rows = [(name, *_matching(comparison)) for name, comparison in zip(names, compared, strict=True)]
+    print_table(["", "matched", "mismatched", "specificity", "share", "verdict"], rows)
+
+
+def _subject(comparison: dict[str, Any]) -> tuple[str, ...]:
+    """Task, k, model, method, weights and place on curves."""
     side = comparison["left_side"]
-    model = side["model"] if several_models else ""
-    about = ", ".join(filter(None, (side["method"], side["weights"], model, comparison["place"])))
-    task = task_label(comparison["task"], comparison.get("labels")) + f", k {comparison['k']}" * several_k
+    task = task_label(comparison["task"], comparison.get("labels"))
+    return task, f"k {comparison['k']}", side["model"], side["method"], side["weights"], comparison["place"]
+
+
+def _matching(comparison: dict[str, Any]) -> tuple[str, ...]:
     matching = comparison["matching"] or {}
     share = percent(*(matching.get(name) for name in ("specific_share", "share_ci_low", "share_ci_high")))
     return (
-        f"{task}: {about}",
         _rounded(comparison["left"]),
         _rounded(comparison["right"]),
-        f"{_signed(comparison['difference'])} {_bounds(comparison)}".strip(),
+        _signed(comparison["difference"]),
         " ".join((share.text, *share.under)) if matching else "",
         comparison["verdict"],
     )
@@ -100,12 +109,12 @@ def _print_verdicts(run: ReportedRun) -> None:
 
 def _print_networks(run: ReportedRun) -> None:
     """Small transformers beside what they are held against, world by world; the report has the intervals."""
+    say(run.finding.sentence)
     networks = network_table(run)
     for world, rows in networks.groupby("world", sort=False) if len(networks) else ():
         say(f"In {world}:")
         plain = rows.drop(columns="world").map(lambda cell: cell.split(" [")[0])
         print_table([str(name) for name in plain], [tuple(line) for line in plain.itertuples(index=False)])
-    say(run.finding.sentence)
     _print_verdicts(run)
 
 
@@ -123,14 +132,14 @@ def _print_metrics(scores: pd.DataFrame, metrics: list[str]) -> None:
 def print_claims(run: ReportedRun) -> None:
     """The finding, and each claim with its comparisons; then what the rest would need."""
     say(run.finding.sentence)
-    console, claims_ = Console(), run.claims["claims"]
+    claims_ = run.claims["claims"]
     for claim in claims_:
         if claim["comparisons"]:
-            console.print(Text(f"{claim['claim']} ({claim['source']})", style="bold"))
+            say(f"{claim['claim']} ({claim['source']})", style="bold")
             if run.is_synthetic:
                 heads = ["verdict", "compared", "numbers", "corrected p"]
                 print_table(heads, [_statement(comparison) for comparison in claim["comparisons"]])
-                console.print()
+                say("")
                 continue
             print_table(
                 ["verdict", "compared", "difference", "95 % interval", "Hedges g, or share", "corrected p"],
@@ -142,7 +151,7 @@ def print_claims(run: ReportedRun) -> None:
                 comparison["reason"] for comparison in claim["comparisons"] if comparison["p_corrected"] is None
             ):
                 say(f"Not tested: {reason}.")
-            console.print()
+            say("")
     if any(claim["comparisons"] for claim in claims_):
         say(f"p-values are corrected for many comparisons: {run.claims['correction']}.")
     for claim in claims_:
@@ -189,7 +198,7 @@ def _rounded(value: float | None) -> str:
 
 
 def _signed(value: float | None) -> str:
-    return "" if value is None else f"{value:+.3f}"
+    return "" if value is None else signed(value)
 
 
 def _plain(value: float | None) -> str:

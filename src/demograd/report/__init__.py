@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 from demograd.lazy import make_lazy
 
 if TYPE_CHECKING:
+    from demograd.report.compare.comparison import Comparison as Comparison
+    from demograd.report.compare.comparison import compare_runs as compare_runs
     from demograd.report.networks import network_table as network_table
     from demograd.report.page import write_report as write_report
     from demograd.report.paper.formats import check_formats as check_formats

@@ -1,0 +1,1 @@
+"""Runs beside each other: what differs in their settings, their numbers and their verdicts."""

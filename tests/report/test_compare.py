@@ -1,0 +1,219 @@
+"""Runs beside each other: what stands for what, what is paired, what is refused, and that what is shown is so."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from math import isnan
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+from tests.report.conftest import Fake, write_run
+from tests.report.rows import claims, row, run_of
+from tests.report.synthetic.rows import write_synthetic_run
+from tests.report.test_page import Parsed
+
+import demograd
+from demograd.errors import UserError
+from demograd.files import read_json, read_table, read_yaml, write_json, write_table, write_yaml
+from demograd.report import ReportedRun, compare_runs
+from demograd.report.compare.counterparts import counterparts
+from demograd.report.compare.differences import score_differences
+from demograd.report.subject import Variant
+
+Folders = tuple[Path, Path]
+SMALL: dict[str, Any] = {"layers": 1, "weights": ("trained",), "methods": ("GD",)}
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> Folders:
+    """Two runs of the same study, the second with a faster GD, whose scores on each set are 0.1 higher."""
+    first, second = (write_run(tmp_path / name, Fake(**SMALL)) for name in ("one", "two"))
+    results = read_table(second / "results.parquet")
+    is_tuned = results["method"] == "GD"
+    shift = 0.1 + 0.01 * np.random.default_rng(1).standard_normal(len(results))
+    results["value"] = results["value"].where(~is_tuned, results["value"] + shift)
+    results["learning_rate"] = results["learning_rate"].where(~is_tuned, 0.002)
+    write_table(second / "results.parquet", results)
+    change(second, "study.yaml", learning_rates={"GD": [0.002]})
+    return first, second
+
+
+def change(folder: Path, file: str, **facts: Any) -> None:
+    read, write = (read_yaml, write_yaml) if file.endswith("yaml") else (read_json, write_json)
+    write(folder / file, {**read(folder / file), **facts})
+
+
+def values_by_set(folder: Path, **about: Any) -> list[float]:
+    rows = read_table(folder / "results.parquet")
+    rows = rows[rows["seed"].notna() & rows["layer"].isna() & rows["versus"].isna()]
+    for column, value in about.items():
+        rows = rows[rows[column] == value]
+    return [*rows.sort_values("seed")["value"].astype(float)]
+
+
+def test_differences_of_the_same_sets_are_tested_set_by_set(folders: Folders) -> None:
+    table = compare_runs(*folders).table()
+    is_gd = (table["metric"] == "sim_aou") & (table["setting"] == "FT") & (table["method"] == "GD")
+    (difference,) = table[is_gd & table["versus"].isna()].to_dict("records")
+    about = {"metric": "sim_aou", "setting": "FT", "method": "GD"}
+    left, right = (values_by_set(folder, **about) for folder in folders)
+    expected = stats.ttest_rel(right, left)
+    assert difference["paired"] == "by set" and difference["n_sets"] == 8 and difference["outcome"] == "higher"
+    assert difference["p_value"] == pytest.approx(expected.pvalue)
+    interval = expected.confidence_interval()
+    assert (difference["ci_low"], difference["ci_high"]) == pytest.approx((interval.low, interval.high))
+    assert difference["p_value"] <= difference["p_corrected"]
+
+
+def test_other_sets_are_tested_as_two_samples_and_it_is_said_why(folders: Folders) -> None:
+    change(folders[1], "study.yaml", query_seed=2, seeds=[*range(1, 9)])
+    comparison = compare_runs(*folders)
+    differences = comparison.differences["B"]
+    assert {difference.paired for difference in differences} == {"no"}
+    assert {difference.why_unpaired for difference in differences} == {("seeds", "query seed")}
+    (of_gd,) = (
+        difference
+        for difference in differences
+        if (difference.score.metric, difference.score.setting, difference.score.versus) == ("sim_aou", "FT", None)
+        and difference.variants[0].method == "GD"
+    )
+    about = {"metric": "sim_aou", "setting": "FT", "method": "GD"}
+    left, right = (values_by_set(folder, **about) for folder in folders)
+    assert of_gd.test.p_value == pytest.approx(stats.ttest_ind(right, left, equal_var=False).pvalue)
+
+
+def test_what_differs_is_said_first_settings_before_machines(folders: Folders) -> None:
+    change(folders[1], "provenance.json", versions={"python": "3.11.2", "torch": "9.0"}, seconds=1.0)
+    settings = compare_runs(*folders).settings
+    assert [row.name for row in settings] == ["learning_rates.GD", "versions.torch", "versions.transformers"]
+    assert [row.is_provenance for row in settings] == [False, True, True]
+    assert settings[-2].texts == ("2.13.0", "9.0") and settings[-1].texts == ("5.0.0", "–")
+
+
+def variant(**about: Any) -> Variant:
+    whole: dict[str, Any] = dict.fromkeys(Variant.__dataclass_fields__)
+    words = {"dtype": "float32", "record_at": "prompt_end", "selection": "all", "task": "mr", "weights": "trained"}
+    return Variant(**{**whole, **words, "model": "tiny", "method": "GD", **about})
+
+
+def test_a_field_of_which_each_run_has_one_value_need_not_agree() -> None:
+    own, other = variant(model="small", learning_rate=0.1, k=8), variant(model="large", learning_rate=0.2, k=16)
+    assert counterparts([own], [other]) == [(own, other)]
+    untuned = replace(own, method=None)
+    assert counterparts([untuned], [other]) == []
+    assert counterparts([own], [replace(other, task="sst2")]) == []
+
+
+def test_a_field_of_which_a_run_has_several_values_must_agree() -> None:
+    slow, fast = variant(learning_rate=0.1), variant(learning_rate=0.2)
+    assert counterparts([slow, fast], [fast]) == [(fast, fast)]
+    gd, lcgd = variant(), variant(method="LCGD")
+    assert counterparts([gd, lcgd], [lcgd]) == [(lcgd, lcgd)]
+    assert counterparts([gd], [lcgd]) == [(gd, lcgd)]
+
+
+def test_specificities_of_the_same_sets_are_those_of_the_matrix_of_differences(folders: Folders) -> None:
+    runs = [with_matrices(folder, specificity) for folder, specificity in zip(folders, (0.0, 0.2), strict=True)]
+    (specific,) = (difference for difference in score_differences(*runs) if difference.score.versus == "other_sets")
+    assert specific.paired == "by set" and specific.outcome == "higher"
+    assert specific.test.difference == pytest.approx(0.2)
+    assert specific.test.p_value == pytest.approx(2 / 40_320)  # of all pairings of eight sets, the true one is the best
+
+
+def with_matrices(folder: Path, specificity: float) -> ReportedRun:
+    about: dict[str, Any] = {"method": "GD", "method_options": "{}", "learning_rate": 0.01}
+    facts = {"labels": "gold", "k": 16, "model": "tiny", "weights": "trained", "task": "mr"}
+    score = row("sim_aou", "FT", specificity, versus="other_sets", **{**about, **facts})
+    random = np.random.default_rng(0).standard_normal((8, 8))
+
+    matrix = pd.DataFrame(
+        {
+            **facts,
+            **about,
+            "learning_rate": score["learning_rate"],
+            "method_options": score["method_options"],
+            "initialisation": 0,
+            "setting": "FT",
+            "step": None,
+            "metric": "sim_aou",
+            "icl_seed": icl,
+            "ft_seed": ft,
+            "value": random[icl, ft] + specificity * (icl == ft),
+        }
+        for icl in range(8)
+        for ft in range(8)
+    )
+    return replace(run_of(score), path=folder, matching=matrix)
+
+
+def test_what_diverged_is_not_tested_and_says_why(tmp_path: Path) -> None:
+    whole = write_run(tmp_path / "whole", Fake(**SMALL))
+    diverged = write_run(tmp_path / "diverged", Fake(**SMALL, diverged="GD"))
+    differences = compare_runs(whole, diverged).differences["B"]
+    of_gd = [
+        difference
+        for difference in differences
+        if (difference.variants[0].method, difference.variants[0].weights) == ("GD", "trained")
+    ]
+    assert of_gd and all(isnan(difference.test.difference) for difference in of_gd)
+    assert {difference.decision.reason for difference in of_gd} == {"diverged at step 12 (8 of 8 demonstration sets)"}
+
+
+def test_verdicts_stand_side_by_side(folders: Folders) -> None:
+    for folder in folders:
+        change(folder, "claims.json", **claims())
+    changed = read_json(folders[1] / "claims.json")
+    comparison = changed["claims"][0]["comparisons"][0]
+    before, comparison["verdict"] = comparison["verdict"], "not specific"
+    write_json(folders[1] / "claims.json", changed)
+    verdicts = compare_runs(*folders).verdicts
+    assert [verdict.verdicts for verdict in verdicts if not verdict.is_same] == [(before, "not specific")]
+    assert {verdict.change for verdict in verdicts} == {"same", "changed"}
+
+
+def test_the_page_has_the_table_and_escapes_what_runs_say(folders: Folders) -> None:
+    change(folders[1], "study.yaml", template="<script>alert(1)</script>{text}")
+    comparison = demograd.compare(*folders)
+    page = comparison.write()
+    assert page == folders[0].resolve().parent / "compare.html"
+    text = page.read_text(encoding="utf-8")
+    parsed = Parsed(text)
+    assert "<script" not in text and "<script>alert(1)</script>{text}" in parsed.text
+    assert "learning_rates.GD" in parsed.text and "▲ higher" in parsed.text
+    other = comparison.write(folders[0].parent / "other.html")
+    assert other.read_text(encoding="utf-8") == text
+
+
+def test_of_three_runs_the_others_are_compared_with_the_first(folders: Folders, tmp_path: Path) -> None:
+    third = write_run(tmp_path / "three", Fake(**SMALL))
+    table = compare_runs(*folders, third).table()
+    assert {*table["run"]} == {"B", "C"}
+    same = table[(table["run"] == "C") & table["p_value"].notna()]
+    assert len(same) and (same["difference"] == 0).all() and {*same["outcome"]} == {"open"}
+
+
+@pytest.mark.parametrize(
+    ("others", "words"),
+    [
+        (lambda own, other: [own], "1 run folder to compare"),
+        (lambda own, other: [own, own], "named twice"),
+        (lambda own, other: [own, write_synthetic_run(own.parent / "synthetic")], "of small networks"),
+        (lambda own, other: [own, write_run(own.parent / "far", Fake(**SMALL, tasks=("trec",)))], "No task is in all"),
+        (lambda own, other: [own, own.parent], "study.yaml"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(
+    others: Callable[[Path, Path], list[Path]], words: str, folders: Folders
+) -> None:
+    with pytest.raises(UserError, match=words):
+        compare_runs(*others(*folders))
+
+
+def test_small_networks_are_compared_by_training_seed(tmp_path: Path) -> None:
+    runs = [write_synthetic_run(tmp_path / name) for name in ("one", "two")]
+    table = compare_runs(*runs).table()
+    losses = table[(table["metric"] == "loss") & table["method"].isna()]
+    assert len(losses) and (losses["difference"].dropna() == 0).all()
