@@ -10,7 +10,7 @@ from demograd.metrics import METRICS
 from demograd.report.charts.forest import NOT_COUNTED, Effect, forest_plot
 from demograd.report.section import Chart
 from demograd.statistics import SEEDS_FOR_SPECIFICITY, SEEDS_TO_DECIDE, Verdict
-from demograd.statistics.number import Number, estimate, percents
+from demograd.statistics.number import Number, estimate, percentage
 from demograd.words import Control, Setting, listed, task_label
 
 MOST = 25
@@ -144,7 +144,7 @@ def _effect_of(comparison: Mapping[str, Any]) -> Number:
     if matching is None:
         return estimate(comparison["difference"], comparison["ci_low"], comparison["ci_high"])
     share = matching["specific_share"]
-    return estimate(None) if share is None else percents(share, matching["share_ci_low"], matching["share_ci_high"])
+    return estimate(None) if share is None else percentage(share, matching["share_ci_low"], matching["share_ci_high"])
 
 
 def _scale(comparison: Mapping[str, Any]) -> float:
