@@ -70,17 +70,17 @@ def panels(claims: Sequence[Mapping[str, Any]]) -> tuple[list[Panel], str]:
         undecided = [row for row in rows if row[1].verdict in (Verdict.UNDECIDED, NOT_COUNTED)]
         rows = [row for row in rows if row not in undecided]
         left_out.append(f"{len(undecided)} that are undecided")
-    drawn: dict[tuple[str, str], Panel] = {}
+    by_axis: dict[tuple[str, str], Panel] = {}
     units: dict[str, set[str]] = {}
     for panel, _ in rows:
         units.setdefault(panel.title, set()).add(panel.unit)
     for panel, effect in rows:
-        drawn.setdefault((panel.title, panel.unit), panel).effects.append(effect)
-    for panel in drawn.values():
+        by_axis.setdefault((panel.title, panel.unit), panel).effects.append(effect)
+    for panel in by_axis.values():
         panel.title += f": {panel.unit.partition(' (')[0]}" * (len(units[panel.title]) > 1)
     without = sum(_has_no_number(comparison) for _, comparison in compared)
     left_out += [f"{without} without a number"] * bool(without)
-    return list(drawn.values()), f"Not drawn, but in the tables: {listed(left_out)}." if left_out else ""
+    return list(by_axis.values()), f"Not drawn, but in the tables: {listed(left_out)}." if left_out else ""
 
 
 def _has_no_number(comparison: Mapping[str, Any]) -> bool:
@@ -105,16 +105,16 @@ def _rows(claim: Mapping[str, Any], several: set[str]) -> list[tuple[Panel, Effe
             continue
         margin = comparison.get("margin")
         band = None if margin is None else (-_scale(comparison) * margin, _scale(comparison) * margin)
-        said = f"{number.value_text} {number.bounds} {words}"
+        text = f"{number.value_text} {number.bounds} {words}"
         if words in (NOT_COUNTED, Verdict.UNDECIDED):
             reason = comparison["reason"].partition(";")[0].partition(" (")[0]
             words_shown = f"undecided: {reason}" if len(reason) <= _LONGEST else "undecided"
-            said = words_shown if words == NOT_COUNTED else f"{number.value_text} {number.bounds} undecided"
+            text = words_shown if words == NOT_COUNTED else f"{number.value_text} {number.bounds} undecided"
         unit = _unit(comparison)
         is_apart = shared and unit != _SHARE and not shared.endswith(" − 0")
         unit = f"{shared} ({unit})" if is_apart else unit
         panel = Panel(claim["claim"], unit, "as good as none" * (band is not None), zero=True)
-        rows.append((panel, Effect(label, said, words, number.value, number.low, number.high, band)))
+        rows.append((panel, Effect(label, text, words, number.value, number.low, number.high, band)))
     return rows
 
 

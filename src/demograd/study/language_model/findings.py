@@ -138,8 +138,8 @@ def _objection(
             for row in subject.checks(validity, name)
             if not row["passed"] and (row["method"] is None or row["method"] in labels)
         ]
-        seen = rows[0]["message"].rpartition(": ")[2] if rows else ""
-        return f": {seen}" if seen else ""
+        observed = rows[0]["message"].rpartition(": ")[2] if rows else ""
+        return f": {observed}" if observed else ""
 
     if reason == _OPEN_ICL:
         sentence = (
