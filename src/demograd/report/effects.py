@@ -46,8 +46,8 @@ def state(comparison: Mapping[str, Any], claim: Mapping[str, Any]) -> str:
 
 
 def amounts(claims: Sequence[Mapping[str, Any]]) -> str:
-    """`Of 20 comparisons 9 are decided: 4 supported, 5 not specific; 11 are undecided, of which 8 do not count, for a
-    gate is shut.`"""
+    """`Of 20 comparisons 9 are decided: 4 supported, 5 not specific; 8 do not count, for a gate is shut: nothing was
+    learned there; 3 are open for want of data.`"""
     counts = Counter(state(comparison, claim) for claim in claims for comparison in claim["comparisons"])
     decided = {verdict: counts[verdict] for verdict in Verdict if verdict != Verdict.UNDECIDED and counts[verdict]}
     n, n_decided = counts.total(), sum(decided.values())
@@ -56,7 +56,8 @@ def amounts(claims: Sequence[Mapping[str, Any]]) -> str:
     sentence = f"Of {n} comparison{'s' * (n != 1)} {n_decided or 'none'} {is_are} decided{f': {words}' * bool(words)}"
     if shut := counts[NOT_COUNTED]:
         sentence += f"; {shut} {'do' if shut > 1 else 'does'} not count, for a gate is shut: nothing was learned there"
-        sentence += " to compare" if not n_decided else ""
+    if undecided := counts[Verdict.UNDECIDED]:
+        sentence += f"; {undecided} {'are' if undecided > 1 else 'is'} open for want of data"
     return f"{sentence}."
 
 
