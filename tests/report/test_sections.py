@@ -179,7 +179,7 @@ def test_score_specificity_and_size_are_drawn_against_the_rate_and_score_against
         "SimAOU by size of the update",
         "Size of the update by rate",
     ]
-    assert "specificity vs permuted labels" in figure.charts[1].svg
+    assert "cosine, minus that on permuted labels" in figure.charts[1].svg
     assert [key.label for key in figure.legend] == ["GD, trained"]
 
 
@@ -295,7 +295,7 @@ def test_the_smallest_spread_is_a_number_and_not_zero() -> None:
     section = order_sensitivity_section(run_of(*rows))
     spreads = [(line.name, line.entries[0].text, line.entries[0].under) for line in rows_of(tables(section)[0])]
     assert spreads == [("ICL", "3.14e−6", ("[3.00e−6, 3.30e−6]",)), ("GD", "2.20e−9", ())]
-    assert "GD: 2.2e-09" in figures(section)[0].charts[0].svg
+    assert "GD: 2.20e−9" in figures(section)[0].charts[0].svg
 
 
 def test_attention_to_demonstrations_stands_beside_chance() -> None:
@@ -461,7 +461,7 @@ def test_layers_speak_of_other_sets_only_where_these_were_run(has_control: bool)
     (figure,) = figures(layers_section(run_of(*rows)))
     labels = ["GD", "GD on the other sets"]
     assert [key.label for key in figure.legend] == labels[: 1 + has_control]
-    assert ("specificity" in figure.caption) == has_control == ("thin dashed" in figure.charts[0].svg)
+    assert ("specificity" in figure.caption) == has_control == ("thin dotted" in figure.charts[0].svg)
 
 
 # Options

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from demograd.statistics.number import Number, estimate, p_value, percents, places_of
+from demograd.statistics.number import Number, estimate, p_value, percentage, places_of
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_what_no_one_knows_the_uncertainty_of_has_three_digits(value: float, tex
 
 def test_a_difference_has_its_sign_and_a_share_its_per_cent() -> None:
     assert estimate(0.171, -0.024, 0.357).signed == "+0.17 [−0.02, +0.36]"
-    share = percents(-0.0026, -0.0104, 0.0054)
+    share = percentage(-0.0026, -0.0104, 0.0054)
     assert (share.text, share.bounds) == ("−0.3", "[−1.0, 0.5]")
 
 

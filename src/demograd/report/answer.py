@@ -10,7 +10,7 @@ from typing import Any
 
 from demograd.report.run import ReportedRun
 from demograd.statistics import Finding, Verdict
-from demograd.statistics.number import Number, percents, signed
+from demograd.statistics.number import Number, percentage, signed
 from demograd.words import listed, task_label
 
 CLAIM = "specificity"
@@ -134,7 +134,7 @@ def _decided(verdict: Verdict, members: Sequence[LedComparison]) -> str:
     text = f"what fine-tuning does is {_ALIKE[verdict].format(own=own, other=other)}"
     shares = [item.share for item in members if item.share]
     if few and len(shares) == len(members):
-        numbers = (percents(*share) for share in shares)
+        numbers = (percentage(*share) for share in shares)
         parts = listed(f"{number.value_text} % {number.bounds}" for number in numbers)
         text += (
             f"; what belongs to the set itself is {parts} of the similarity (95 % interval{'s' * (len(shares) > 1)})"

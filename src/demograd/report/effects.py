@@ -10,7 +10,7 @@ from demograd.metrics import METRICS
 from demograd.report.charts.forest import NOT_COUNTED, Effect, forest_plot
 from demograd.report.section import Chart
 from demograd.statistics import SEEDS_FOR_SPECIFICITY, SEEDS_TO_DECIDE, Verdict
-from demograd.statistics.number import Number, estimate, percents
+from demograd.statistics.number import Number, estimate, percentage
 from demograd.words import Control, Setting, listed, task_label
 
 MOST = 25
@@ -46,8 +46,8 @@ def state(comparison: Mapping[str, Any], claim: Mapping[str, Any]) -> str:
 
 
 def amounts(claims: Sequence[Mapping[str, Any]]) -> str:
-    """`Of 20 comparisons 9 are decided: 4 supported, 5 not specific; 11 are undecided, of which 8 do not count, for a
-    gate is shut.`"""
+    """`Of 20 comparisons 9 are decided: 4 supported, 5 not specific; 8 do not count, for a gate is shut: nothing was
+    learned there; 3 are open for want of data.`"""
     counts = Counter(state(comparison, claim) for claim in claims for comparison in claim["comparisons"])
     decided = {verdict: counts[verdict] for verdict in Verdict if verdict != Verdict.UNDECIDED and counts[verdict]}
     n, n_decided = counts.total(), sum(decided.values())
@@ -56,7 +56,8 @@ def amounts(claims: Sequence[Mapping[str, Any]]) -> str:
     sentence = f"Of {n} comparison{'s' * (n != 1)} {n_decided or 'none'} {is_are} decided{f': {words}' * bool(words)}"
     if shut := counts[NOT_COUNTED]:
         sentence += f"; {shut} {'do' if shut > 1 else 'does'} not count, for a gate is shut: nothing was learned there"
-        sentence += " to compare" if not n_decided else ""
+    if undecided := counts[Verdict.UNDECIDED]:
+        sentence += f"; {undecided} {'are' if undecided > 1 else 'is'} open for want of data"
     return f"{sentence}."
 
 
@@ -70,17 +71,17 @@ def panels(claims: Sequence[Mapping[str, Any]]) -> tuple[list[Panel], str]:
         undecided = [row for row in rows if row[1].verdict in (Verdict.UNDECIDED, NOT_COUNTED)]
         rows = [row for row in rows if row not in undecided]
         left_out.append(f"{len(undecided)} that are undecided")
-    drawn: dict[tuple[str, str], Panel] = {}
+    by_axis: dict[tuple[str, str], Panel] = {}
     units: dict[str, set[str]] = {}
     for panel, _ in rows:
         units.setdefault(panel.title, set()).add(panel.unit)
     for panel, effect in rows:
-        drawn.setdefault((panel.title, panel.unit), panel).effects.append(effect)
-    for panel in drawn.values():
+        by_axis.setdefault((panel.title, panel.unit), panel).effects.append(effect)
+    for panel in by_axis.values():
         panel.title += f": {panel.unit.partition(' (')[0]}" * (len(units[panel.title]) > 1)
     without = sum(_has_no_number(comparison) for _, comparison in compared)
     left_out += [f"{without} without a number"] * bool(without)
-    return list(drawn.values()), f"Not drawn, but in the tables: {listed(left_out)}." if left_out else ""
+    return list(by_axis.values()), f"Not drawn, but in the tables: {listed(left_out)}." if left_out else ""
 
 
 def _has_no_number(comparison: Mapping[str, Any]) -> bool:
@@ -105,16 +106,16 @@ def _rows(claim: Mapping[str, Any], several: set[str]) -> list[tuple[Panel, Effe
             continue
         margin = comparison.get("margin")
         band = None if margin is None else (-_scale(comparison) * margin, _scale(comparison) * margin)
-        said = f"{number.value_text} {number.bounds} {words}"
+        text = f"{number.value_text} {number.bounds} {words}"
         if words in (NOT_COUNTED, Verdict.UNDECIDED):
             reason = comparison["reason"].partition(";")[0].partition(" (")[0]
             words_shown = f"undecided: {reason}" if len(reason) <= _LONGEST else "undecided"
-            said = words_shown if words == NOT_COUNTED else f"{number.value_text} {number.bounds} undecided"
+            text = words_shown if words == NOT_COUNTED else f"{number.value_text} {number.bounds} undecided"
         unit = _unit(comparison)
         is_apart = shared and unit != _SHARE and not shared.endswith(" − 0")
         unit = f"{shared} ({unit})" if is_apart else unit
         panel = Panel(claim["claim"], unit, "as good as none" * (band is not None), zero=True)
-        rows.append((panel, Effect(label, said, words, number.value, number.low, number.high, band)))
+        rows.append((panel, Effect(label, text, words, number.value, number.low, number.high, band)))
     return rows
 
 
@@ -144,7 +145,7 @@ def _effect_of(comparison: Mapping[str, Any]) -> Number:
     if matching is None:
         return estimate(comparison["difference"], comparison["ci_low"], comparison["ci_high"])
     share = matching["specific_share"]
-    return estimate(None) if share is None else percents(share, matching["share_ci_low"], matching["share_ci_high"])
+    return estimate(None) if share is None else percentage(share, matching["share_ci_low"], matching["share_ci_high"])
 
 
 def _scale(comparison: Mapping[str, Any]) -> float:

@@ -11,7 +11,7 @@ from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any, Literal
 
 from demograd.extensions import load_entry_points
-from demograd.statistics.number import Number, estimate, percents
+from demograd.statistics.number import Number, estimate, percentage
 
 if TYPE_CHECKING:
     from demograd.report.run import ReportedRun
@@ -213,7 +213,7 @@ def percent(share: float | None, low: float | None = None, high: float | None = 
     """A share as a table shows it: `8.8 %`, its interval beneath."""
     if share is None:
         return NOTHING
-    number = percents(share, low, high)
+    number = percentage(share, low, high)
     return Entry(f"{number.text} %", under=tuple(filter(None, (number.bounds,))), number=estimate(share, low, high))
 
 

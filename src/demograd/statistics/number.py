@@ -164,9 +164,14 @@ def formatted(value: float, places: int = 3) -> str:
     return text.replace("-", MINUS) if "e" not in text else text
 
 
-def percents(share: float, low: float | None = None, high: float | None = None) -> Number:
+def percentage(share: float, low: float | None = None, high: float | None = None) -> Number:
     """A share in per cent."""
     return estimate(100 * share, *(None if bound is None else 100 * bound for bound in (low, high)))
+
+
+def percents(share: float) -> str:
+    """`−1.2`, `35`: a share without an interval in per cent, to two significant digits, with no power of ten."""
+    return formatted(100 * share, 0 if abs(share) >= 0.0995 else 1)
 
 
 def signed(value: float, places: int = 3) -> str:

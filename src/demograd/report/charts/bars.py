@@ -29,5 +29,5 @@ def bar_chart(data: pd.DataFrame, rows: Sequence[str], title: str, axis: str) ->
         )
         .properties(width=WIDTH - 130, height=_ROW * len(rows))
     )
-    said = "; ".join(f"{row['metric']}, {row['status']}: {row['value']:.3g}" for row in data.to_dict("records"))
-    return as_chart(chart, title, f"{axis}. {said}")
+    spoken = "; ".join(f"{row['metric']}, {row['status']}: {row['value']:.3g}" for row in data.to_dict("records"))
+    return as_chart(chart, title, f"{axis}. {spoken}")

@@ -85,11 +85,11 @@ def dot_chart(
     shape = alt.Shape("series:N", scale=alt.Scale(domain=series, range=_cycled(SHAPES, len(series))), **shown)
     layers.append(base.mark_point(size=60, filled=True, opacity=1).encode(x=alt.X("value:Q", **x), shape=shape))
     height = len(labels) * (_ROW + _BESIDE * (len(series) - 1) * is_shared)
-    said = "; ".join(
+    spoken = "; ".join(
         f"{', '.join(filter(None, (point['label'], point['series'])))}: {point['text']}"
         for point in data.to_dict("records")
     )
-    return as_chart(alt.layer(*layers).properties(width=WIDTH - 110, height=height), title, f"{axis}. {said}")
+    return as_chart(alt.layer(*layers).properties(width=WIDTH - 110, height=height), title, f"{axis}. {spoken}")
 
 
 def _point(dot: Dot, scale: str) -> dict[str, Any]:

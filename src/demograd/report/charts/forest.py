@@ -99,11 +99,11 @@ def forest_plot(effects: Sequence[Effect], title: str, axis: str, *, band: str =
     above = base.encode(y=alt.Y("written:Q", **y))
     words: dict[str, Any] = {"baseline": "middle", "fontSize": 12, "color": _TEXT}
     label = above.mark_text(align="left", fontWeight="bold", **words).encode(x=alt.value(0), text="label:N")
-    said_of_it = above.mark_text(align="right", **words).encode(x=alt.value(WIDTH), text="words:N")
-    layers += [label, said_of_it]
-    said = "; ".join(f"{effect.label}: {effect.words}" for effect in effects)
+    verdict = above.mark_text(align="right", **words).encode(x=alt.value(WIDTH), text="words:N")
+    layers += [label, verdict]
+    spoken = "; ".join(f"{effect.label}: {effect.words}" for effect in effects)
     return as_chart(
-        alt.layer(*layers).properties(width=WIDTH, height=height), title, f"{axis}, with 95 % intervals. {said}"
+        alt.layer(*layers).properties(width=WIDTH, height=height), title, f"{axis}, with 95 % intervals. {spoken}"
     )
 
 

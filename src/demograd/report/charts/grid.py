@@ -55,8 +55,8 @@ def outcome_grid(data: pd.DataFrame, title: str, columns: Sequence[str]) -> Char
         ),
     )
     chart = alt.layer(grounds, marks).properties(width=CELL * len(columns), height=_ROW * len(rows))
-    said = "; ".join(f"{row['row']}, {row['column']}: {row['outcome']}" for row in data.to_dict("records"))
-    return as_chart(chart, title, said)
+    spoken = "; ".join(f"{row['row']}, {row['column']}: {row['outcome']}" for row in data.to_dict("records"))
+    return as_chart(chart, title, spoken)
 
 
 def _wrapped(text: str) -> str:

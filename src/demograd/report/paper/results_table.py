@@ -165,7 +165,7 @@ def _missing(rows: Sequence[Row], columns: Sequence[Column]) -> Iterator[str]:
             if number is not None and number.value is not None and number.n_missing
         ]
         if shares:
-            yield f"{column.name}: up to {percents(max(shares)).text} % of a row’s values are missing, and left out."
+            yield f"{column.name}: up to {percents(max(shares))} % of a row’s values are missing, and left out."
 
 
 def _add(placed: dict[Position, str], position: Position, symbols: Sequence[str]) -> None:

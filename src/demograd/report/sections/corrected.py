@@ -37,7 +37,20 @@ def corrected_section(run: ReportedRun) -> Section | None:
     pictures = [
         part for world, members in by_world(variants).items() for part in _figure(run.scores, members, names, world)
     ]
-    return Section((*pictures, Table(heads, variant_rows(variants, entries))), _LEAD)
+    return Section(
+        (*pictures, Table(heads, variant_rows(variants, entries))),
+        f"{_sentence(run.scores, variants[0], names)} {_LEAD}".strip(),
+    )
+
+
+def _sentence(scores: Scores, variant: Variant, names: list[str]) -> str:
+    """The first similarity of the first method, over corrected queries and over all."""
+    if not names:
+        return ""
+    selections = (variant, replace(variant, selection="all"))
+    corrected, of_all = (scores.get(owner, names[0], Setting.FT).with_bounds for owner in selections)
+    title = METRICS[names[0]].title
+    return f"{title} of {variant.method} is {corrected} over corrected queries, and {of_all} over all."
 
 
 def _figure(scores: Scores, variants: list[Variant], names: list[str], world: str) -> tuple[Figure, ...]:

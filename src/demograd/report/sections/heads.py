@@ -54,17 +54,16 @@ def _heads(results: pd.DataFrame, setting: Setting) -> Heads:
     rows = rows[(rows["metric"] == METRIC) & (rows["setting"] == setting) & rows["head"].notna()]
     rows = rows[rows[["seed", "step"]].isna().all(axis=1) & (rows["selection"] == "all")]
     owners = [variant(row) for row in rows.to_dict("records")]
+    places = {owner: place for place, owner in enumerate(dict.fromkeys(owners))}
     maps = pd.DataFrame(
         {
             "x": rows["head"].astype(int),
             "y": rows["layer"].astype(int),
             "value": rows["value"].astype(float),
-            "place": [list(dict.fromkeys(owners)).index(owner) for owner in owners],
+            "place": [places[owner] for owner in owners],
         }
     )
-    return {
-        owner: maps[maps["place"] == place].drop(columns="place") for place, owner in enumerate(dict.fromkeys(owners))
-    }
+    return {owner: maps[maps["place"] == place].drop(columns="place") for owner, place in places.items()}
 
 
 def _map(heads: pd.DataFrame, label: str, reach: float) -> Chart | None:

@@ -9,7 +9,7 @@ from demograd.report.section import Figure, Head, Section, Table, TableRow, entr
 from demograd.report.subject import Variant, by_world, in_order, row_words, world_labels
 from demograd.words import Control, Setting, listed
 
-DRAWN = {
+UNITS = {
     "auc": "chance of the right ranking (line: guessing)",
     "accuracy": "share of queries",
     "normalised_label_log_likelihood": "nats per query",
@@ -57,7 +57,7 @@ def performance_section(run: ReportedRun) -> Section | None:
     pictures = [
         part
         for world, members in by_world(_shown(scores, variants)).items()
-        for part in _figure(scores, members, [name for name in DRAWN if name in metrics], world)
+        for part in _figure(scores, members, [name for name in UNITS if name in metrics], world)
     ]
     lead = " ".join(filter(None, (_sentence(scores, variants, metrics), _LEAD)))
     return Section((*pictures, *tables), lead, title="What the language model predicts" * run.is_synthetic)
@@ -93,7 +93,7 @@ def _figure(scores: Scores, variants: list[Variant], metrics: list[str], world: 
             for name, variant, setting in present
         ]
         numbers += [dot.number for dot in dots]
-        charts.append(dot_chart(dots, METRICS[metric].title, DRAWN[metric], level=GUESSING.get(metric)))
+        charts.append(dot_chart(dots, METRICS[metric].title, UNITS[metric], level=GUESSING.get(metric)))
     return figure(charts, interval_note("Lines", numbers), world)
 
 
@@ -108,7 +108,7 @@ def _name(variant: Variant, setting: Setting) -> str:
 
 def _sentence(scores: Scores, variants: list[Variant], metrics: list[str]) -> str:
     """What the first chart shows of the first world and weights."""
-    metric = next((name for name in DRAWN if name in metrics), None)
+    metric = next((name for name in UNITS if name in metrics), None)
     if metric is None:
         return ""
     first = variants[0].untuned

@@ -96,10 +96,10 @@ def _sentence(rows: list[dict[Any, Any]]) -> str:
     bounded = [row for row in rows if row["number"].bounds]
     inside = sum(row["number"].low <= row["published"] <= row["number"].high for row in bounded)
     farthest = max(rows, key=lambda row: abs(row["difference"]))
-    where = ", ".join([METRICS[farthest["metric"]].title, farthest["variant"].method or "", farthest["variant"].task])
+    about = ", ".join([METRICS[farthest["metric"]].title, farthest["variant"].method or "", farthest["variant"].task])
     return (
         f"Of {len(bounded)} measured intervals {inside or 'none'} {'holds' if inside < 2 else 'hold'} the published "
-        f"number; the largest difference is {signed(farthest['difference'], 2)} ({where})."
+        f"number; the largest difference is {signed(farthest['difference'], 2)} ({about})."
     )
 
 

@@ -71,7 +71,7 @@ def _grid(checks: Sequence[Check]) -> tuple[Figure, ...]:
         row = ", ".join(filter(None, (world, method, *_weights(check))))
         outcomes.setdefault((row, _TITLES_IN_SHORT.get(check.check, check.check)), []).append(_outcome(check))
     data = pd.DataFrame(
-        {"row": row, "column": column, "outcome": _of(all_)} for (row, column), all_ in outcomes.items()
+        {"row": row, "column": column, "outcome": _worst(all_)} for (row, column), all_ in outcomes.items()
     )
     columns = [title for title in _TITLES_IN_SHORT.values() if title in set(data["column"])]
     columns += [column for column in dict.fromkeys(data["column"]) if column not in columns]
@@ -86,7 +86,7 @@ def _outcome(check: Check) -> str:
     return "undecided" if check.undecided else "passed" if check.passed else "failed"
 
 
-def _of(outcomes: Sequence[str]) -> str:
+def _worst(outcomes: Sequence[str]) -> str:
     """`2 failed of 8`: the worst of several outcomes, and of how many it is."""
     worst = next(outcome for outcome in ("failed", "undecided", "passed") if outcome in outcomes)
     n = outcomes.count(worst)

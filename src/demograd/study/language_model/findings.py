@@ -10,7 +10,7 @@ from math import isnan
 from typing import Any
 
 from demograd.statistics import SEEDS_FOR_SPECIFICITY, Decision, Interval, MatchingTest, Verdict
-from demograd.statistics.number import estimate, percents
+from demograd.statistics.number import estimate, percentage
 from demograd.study.language_model.comparison import ClaimComparison
 from demograd.study.language_model.objections import ABSURD, BELOW_RESOLUTION, NO_LEARNING
 from demograd.study.verdicts import Finding, Statement, decide_claims
@@ -138,8 +138,8 @@ def _objection(
             for row in subject.checks(validity, name)
             if not row["passed"] and (row["method"] is None or row["method"] in labels)
         ]
-        seen = rows[0]["message"].rpartition(": ")[2] if rows else ""
-        return f": {seen}" if seen else ""
+        observed = rows[0]["message"].rpartition(": ")[2] if rows else ""
+        return f": {observed}" if observed else ""
 
     if reason == _OPEN_ICL:
         sentence = (
@@ -202,7 +202,7 @@ def _values(comparison: ClaimComparison) -> str:
     share = ""
     if not isnan(test.share):
         of_share = test.share_interval
-        percent = percents(test.share, *((of_share.low, of_share.high) if of_share else ()))
+        percent = percentage(test.share, *((of_share.low, of_share.high) if of_share else ()))
         share = f", {percent.text} % {percent.bounds}".rstrip() + " of the similarity"
     parts.append(f"specificity {specificity}{share}")
     sets = sum(pairs.n_sets for pairs in test.pairs)
