@@ -34,7 +34,7 @@ bench: install
 # the manual, in site/; a broken link is an error. mkdocs-material announces its successor at every build
 docs: $(VENV)/.installed-docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
-	@echo "The manual: $(CURDIR)/site/index.html"
+	@echo "The manual: $(CURDIR)/site/index.html (with a search: python -m http.server --directory site)"
 
 install: $(VENV)/.installed
 

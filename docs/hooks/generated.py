@@ -12,6 +12,14 @@ from mkdocs.structure.files import Files
 from demograd.metrics import METRICS
 from demograd.study import measures, method_descriptions
 
+ROOMS = ("api", "study", "tasks", "models", "observe", "learn", "errors")
+"""In the order of the page that documents what `demograd` exports."""
+OPTIONS: dict[str, dict[str, bool]] = {
+    "Study": {"members": False, "show_bases": False},  # docs/study.md explains its fields
+    "GradientDescent": {"inherited_members": True},
+    "LayerCausalGradientDescent": {"inherited_members": True},
+}
+"""How mkdocstrings shows some names."""
 MARKER = re.compile(r"<!-- generated: (?P<name>[\w ]+) -->")
 
 
@@ -58,10 +66,16 @@ def table_of_measures() -> Iterator[str]:
         yield f"| `{name}` | {_cell(measure.about)} |"
 
 
+def public_names(room: str) -> Iterator[str]:
+    """What `demograd` itself exports from one of its rooms, for mkdocstrings."""
+    for module, name in _homes("demograd"):
+        if module == f"demograd.{room}":
+            yield f"::: {module}.{name}\n    options: {OPTIONS.get(name, {})}\n"
+
+
 def reference(package: str) -> Iterator[str]:
     """The public names of a lazy package, module by module, for mkdocstrings, which reads their docstrings."""
-    homes: dict[str, tuple[str, str]] = import_module(package).__dict__["_homes"]
-    for module, names in groupby(sorted(homes.values()), key=lambda home: home[0]):
+    for module, names in groupby(_homes(package), key=lambda home: home[0]):
         members = ", ".join(name for _, name in names)
         yield f"::: {module}\n    options: {{heading_level: 2, members: [{members}]}}\n"
 
@@ -70,11 +84,18 @@ TEXTS: dict[str, Callable[[], Iterator[str]]] = {
     "metrics": table_of_metrics,
     "methods": table_of_methods,
     "measures": table_of_measures,
+    **{f"names of {room}": partial(public_names, room) for room in ROOMS},
     "reference of metrics": partial(reference, "demograd.metrics"),
     "reference of statistics": partial(reference, "demograd.statistics"),
     "reference of synthetic": partial(reference, "demograd.synthetic"),
 }
 """By the names of their markers."""
+
+
+def _homes(package: str) -> list[tuple[str, str]]:
+    """Module and name of all that a lazy package exports, but for packages below it."""
+    homes: dict[str, tuple[str, str]] = import_module(package).__dict__["_homes"]
+    return sorted(homes.values())
 
 
 def _cell(text: str) -> str:

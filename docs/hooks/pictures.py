@@ -83,7 +83,7 @@ def validity() -> Chart:
     """What the gate looks at, in three simulated models."""
     rows = []
     for name, zsl, icl in _simulated_models():
-        check = metrics.check_in_context_learning([zsl] * SETS, icl, resamples=500)
+        check = metrics.check_in_context_learning([zsl] * SETS, icl, resamples=300)
         for change in check.changes:
             if change.measure != "accuracy" and change.interval:
                 rows.append(
@@ -123,7 +123,7 @@ def _changes(measure: str, changes: pd.DataFrame) -> alt.LayerChart:
 
 def statistics() -> Chart:
     """How often three 95 % intervals cover the truth, by the number of demonstration sets."""
-    random, repetitions = np.random.default_rng(0), 600
+    random, repetitions = np.random.default_rng(0), 400
     rows = []
     for n_sets in (3, 5, 7, 10, 15, 20):
         covered: dict[str, list[bool]] = {}

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -27,28 +28,36 @@ QUICK = {"list", "schema", "--version"}
 
 
 @pytest.fixture(scope="module")
-def finished_run(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    settings = small_settings(small_model, weights="trained", k=2, queries=4, seeds=[0, 1], methods=["GD"])
+def settings(small_model: Path) -> dict[str, Any]:
+    small = small_settings(small_model, weights="trained", k=2, queries=4, seeds=[0, 1], methods=["GD"])
+    return small | {"learning_rates": {"GD": [0.01]}}
+
+
+@pytest.fixture(scope="module")
+def finished_run(settings: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "finished"
     run_study(make_study(settings), folder)
     return folder
 
 
 @pytest.fixture
-def in_a_reader_s_folder(finished_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def in_a_readers_folder(
+    settings: dict[str, Any], finished_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
+    Path("my-study.yaml").write_text(yaml.safe_dump(settings))
     for folder in RUN_FOLDERS:
         shutil.copytree(finished_run, folder)
 
 
-@pytest.mark.usefixtures("in_a_reader_s_folder")
+@pytest.mark.usefixtures("in_a_readers_folder")
 @pytest.mark.parametrize("document", [document for document in TAUGHT if document != README], ids=name_of)
 def test_the_manuals_python_runs_on_a_small_model(document: Path, small_model: Path) -> None:
     run_page(document, str(small_model))
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("in_a_reader_s_folder")
+@pytest.mark.usefixtures("in_a_readers_folder")
 @pytest.mark.parametrize("document", [document for document in TAUGHT if MODEL in document.read_text()], ids=name_of)
 def test_python_runs_on_the_real_model(document: Path) -> None:
     run_page(document, MODEL)
