@@ -3,10 +3,10 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 # folders whose names `make check` reads
-NAMED := src tests benchmarks examples
+NAMED := src tests benchmarks examples docs/hooks
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: demo test test-slow check bench install clean
+.PHONY: demo test test-slow check bench docs install clean
 
 # two processes: on a CPU each makes better use of half its cores than one of all
 demo: install
@@ -20,8 +20,8 @@ test-slow: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m hypothesis --hypothesis-profile=search
 
 check: $(VENV)/.installed-test
-	$(BIN)/ruff check src tests benchmarks examples
-	$(BIN)/ruff format --check src tests benchmarks examples
+	$(BIN)/ruff check $(NAMED)
+	$(BIN)/ruff format --check $(NAMED)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python tests/check_names.py $(NAMED)
@@ -30,6 +30,11 @@ bench: install
 	$(BIN)/python benchmarks/speed.py
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/engine.py
+
+# the manual, in site/; a broken link is an error. mkdocs-material announces its successor at every build
+docs: $(VENV)/.installed-docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@echo "The manual: $(CURDIR)/site/index.html (with a search: python -m http.server --directory site)"
 
 install: $(VENV)/.installed
 
@@ -43,8 +48,12 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/.installed-test: $(VENV)/.installed
-	$(PIP) --editable '.[test,check,ray]'
+	$(PIP) --editable '.[test,check,docs,ray]'
+	touch $@
+
+$(VENV)/.installed-docs: $(VENV)/.installed
+	$(PIP) --editable '.[docs]'
 	touch $@
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) site .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

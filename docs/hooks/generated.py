@@ -1,0 +1,103 @@
+"""What the manual says from data: `<!-- generated: NAME -->` in a page stands for one of `TEXTS`."""
+
+import re
+from collections.abc import Callable, Iterator
+from functools import partial
+from importlib import import_module
+from itertools import groupby
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import Files
+
+from demograd.metrics import METRICS
+from demograd.study import measures, method_descriptions
+
+ROOMS = ("api", "study", "tasks", "models", "observe", "learn", "errors")
+"""In the order of the page that documents what `demograd` exports."""
+OPTIONS: dict[str, dict[str, bool]] = {
+    "Study": {"members": False, "show_bases": False},  # docs/study.md explains its fields
+    "GradientDescent": {"inherited_members": True},
+    "LayerCausalGradientDescent": {"inherited_members": True},
+}
+"""How mkdocstrings shows some names."""
+MARKER = re.compile(r"<!-- generated: (?P<name>[\w ]+) -->")
+
+
+def on_files(files: Files, config: MkDocsConfig) -> None:
+    """mkdocs: pages with their markers replaced, before anything looks at their links."""
+    for file in files.documentation_pages():
+        if MARKER.search(file.content_string):
+            file.content_string = with_texts(file.content_string)
+
+
+def with_texts(markdown: str) -> str:
+    """A page's Markdown, each marker replaced by its text.
+
+    **Raises:** KeyError for a name that is none of `TEXTS`.
+    """
+    return MARKER.sub(lambda marker: "\n".join(TEXTS[marker["name"]]()), markdown)
+
+
+def table_of_metrics() -> Iterator[str]:
+    """Term, equation and file of every metric of this package, from its registry."""
+    yield "| term | equation | paper | file |"
+    yield "| --- | --- | --- | --- |"
+    for name, metric in METRICS.items():
+        if isinstance(metric.code, tuple):  # of this package
+            module, function = metric.code
+            term = _cell(metric.title) + ("" if name == function else f" (`{name}`)")
+            file = f"[`{function}`](../src/{module.replace('.', '/')}.py)"
+            yield f"| {term} | {_cell(metric.definition)} | {_cell(metric.source)} | {file} |"
+
+
+def table_of_methods() -> Iterator[str]:
+    """What a study can name under `methods`."""
+    yield "| method | what it does |"
+    yield "| --- | --- |"
+    for name, description in method_descriptions().items():
+        yield f"| `{name}` | {_cell(description)} |"
+
+
+def table_of_measures() -> Iterator[str]:
+    """What a study can name under `measures`."""
+    yield "| measure | what it is |"
+    yield "| --- | --- |"
+    for name, measure in measures().items():
+        yield f"| `{name}` | {_cell(measure.about)} |"
+
+
+def public_names(room: str) -> Iterator[str]:
+    """What `demograd` itself exports from one of its rooms, for mkdocstrings."""
+    for module, name in _homes("demograd"):
+        if module == f"demograd.{room}":
+            yield f"::: {module}.{name}\n    options: {OPTIONS.get(name, {})}\n"
+
+
+def reference(package: str) -> Iterator[str]:
+    """The public names of a lazy package, module by module, for mkdocstrings, which reads their docstrings."""
+    for module, names in groupby(_homes(package), key=lambda home: home[0]):
+        members = ", ".join(name for _, name in names)
+        yield f"::: {module}\n    options: {{heading_level: 2, members: [{members}]}}\n"
+
+
+TEXTS: dict[str, Callable[[], Iterator[str]]] = {
+    "metrics": table_of_metrics,
+    "methods": table_of_methods,
+    "measures": table_of_measures,
+    **{f"names of {room}": partial(public_names, room) for room in ROOMS},
+    "reference of metrics": partial(reference, "demograd.metrics"),
+    "reference of statistics": partial(reference, "demograd.statistics"),
+    "reference of synthetic": partial(reference, "demograd.synthetic"),
+}
+"""By the names of their markers."""
+
+
+def _homes(package: str) -> list[tuple[str, str]]:
+    """Module and name of all that a lazy package exports, but for packages below it."""
+    homes: dict[str, tuple[str, str]] = import_module(package).__dict__["_homes"]
+    return sorted(homes.values())
+
+
+def _cell(text: str) -> str:
+    """Text as a table's cell shows it: a bar would end the cell, and underscores and stars may set it in italics."""
+    return re.sub(r"([|_*<>\[\]])", r"\\\1", text)

@@ -1,0 +1,73 @@
+"""The manual: what is generated says what the code says, and the site is built without a broken link."""
+
+import re
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from xml.etree import ElementTree
+
+import pytest
+from tests.guide import ROOT
+
+import demograd
+from demograd.metrics import METRICS
+
+pytest.importorskip("mkdocs", reason="the manual needs the extra `docs`")
+
+HOOKS = ROOT / "docs" / "hooks"
+
+
+@pytest.fixture
+def hooks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(HOOKS))
+
+
+@pytest.mark.usefixtures("hooks")
+def test_the_map_leads_from_every_metric_to_the_file_that_defines_it() -> None:
+    rows = list(import_module("generated").table_of_metrics())[2:]
+    assert len(rows) == len([metric for metric in METRICS.values() if not metric.is_of_another_package])
+    for row in rows:
+        function, path = re.search(r"\[`(\w+)`\]\(\.\./(\S+)\)", row).groups()
+        assert re.search(rf"^def {function}\(", (ROOT / path).read_text(encoding="utf-8"), flags=re.MULTILINE), row
+
+
+@pytest.mark.usefixtures("hooks")
+def test_the_reference_has_every_public_name() -> None:
+    generated = import_module("generated")
+    page = generated.with_texts((ROOT / "docs" / "reference" / "python.md").read_text(encoding="utf-8"))
+    documented = {line.rpartition(".")[2] for line in page.splitlines() if line.startswith("::: demograd.")}
+    are_packages = {name for name in demograd.__all__ if isinstance(getattr(demograd, name), ModuleType)}
+    assert documented == set(demograd.__all__) - are_packages
+    for room in ("metrics", "statistics", "synthetic"):
+        text = "\n".join(generated.reference(f"demograd.{room}"))
+        members = set(re.findall(r"\w+", " ".join(re.findall(r"members: \[(.*?)\]", text))))
+        assert members == set(import_module(f"demograd.{room}").__all__), room
+
+
+@pytest.mark.usefixtures("hooks")
+def test_every_picture_is_drawn_and_shown() -> None:
+    pictures = import_module("pictures").PICTURES
+    shown = {
+        name
+        for page in (ROOT / "docs").rglob("*.md")
+        for name in re.findall(r"pictures/([\w-]+)\.svg", page.read_text())
+    }
+    assert shown == set(pictures)
+    for draw in pictures.values():
+        drawing = ElementTree.fromstring(draw().svg)
+        assert drawing.get("viewBox") and len(list(drawing.iter())) > 50
+
+
+@pytest.mark.slow
+def test_the_site_is_built_without_a_warning_and_fetches_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mkdocs.commands.build import build
+    from mkdocs.config import load_config
+
+    build(load_config(str(ROOT / "mkdocs.yml"), site_dir=str(tmp_path), strict=True))
+    pages = list(tmp_path.rglob("*.html"))
+    assert len(pages) > 25
+    for page in pages:
+        fetched = re.findall(r"<(?:script|img|link)[^>]+(?:src|href)=\"?(https?:[^\s\">]+)", page.read_text("utf-8"))
+        assert fetched == [], page
