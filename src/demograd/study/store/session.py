@@ -45,6 +45,8 @@ _DOCUMENTS = (
     "matrices.json",
     "results.parquet",
     "matching.parquet",
+    "queries.parquet",
+    "attention.parquet",
 )
 _LARGE = {"cells": ".safetensors", "observations": ".safetensors"}
 _SMALL = {"checkpoints": ".safetensors", "failures": ".json"}
