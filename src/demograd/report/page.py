@@ -1,11 +1,14 @@
-"""The report: one HTML file of one or several runs that needs no network and runs no script."""
+"""The report: one HTML file of one or several runs that needs no network, and runs no script but the package's own."""
 
-from collections.abc import Iterator
+from base64 import b64encode
+from collections.abc import Iterator, Sequence
+from hashlib import sha256
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import jinja2
+from markupsafe import Markup
 
 from demograd.errors import UserError
 from demograd.files import Place, written_whole
@@ -14,14 +17,17 @@ from demograd.report.charts.drawing import NUMBER
 from demograd.report.networks import DEFINITIONS
 from demograd.report.notes import page_notes
 from demograd.report.run import ReportedRun, read_run
-from demograd.report.section import registered_sections
+from demograd.report.section import Interactive, registered_sections
 from demograd.statistics import SEEDS_FOR_SPECIFICITY, SEEDS_TO_DECIDE
 from demograd.words import COLUMNS, Labels, Setting
 
+_TEMPLATES = Path(__file__).parent / "templates"
 _FILES = {
     "results.parquet": "every number of this page and those behind it, one a row",
     "study.yaml": "the settings, defaults filled in",
     "matching.parquet": "the matrices of matching: ICL on each demonstration set against FT on each, one value a row",
+    "queries.parquet": "what was predicted for each query in each setting, one a row",
+    "attention.parquet": "what the last token of the first queries attends to",
     "validity.json": "the validity checks",
     "claims.json": "the finding and the claims, with every comparison",
     "matrices.json": "trained weights beside the theoretical ones",
@@ -60,21 +66,47 @@ def write_report(*runs: ReportedRun | Place, to: Place | None = None) -> Place:
 def render(*runs: ReportedRun) -> str:
     """The page as text: texts of a run are untrusted and escaped, charts have been checked."""
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     prefixes = [f"run-{i}-" for i in range(1, len(runs) + 1)] if len(runs) > 1 else [""]
+    views = [_view(run, prefix) for run, prefix in zip(runs, prefixes, strict=True)]
+    style = _own_file("page.css") + _own_file("explorer.css")
+    scripts = [_own_file(name) for name in _script_names(views)]
     return environment.get_template("page.html.j2").render(
-        views=[_view(run, prefix) for run, prefix in zip(runs, prefixes, strict=True)],
+        views=views,
+        policy=content_security_policy([style], scripts),
+        style=Markup(style),
+        scripts=[Markup(script) for script in scripts],
         number_word=NUMBER,
         next_number=count(1).__next__,
         result_columns=COLUMNS,
         seeds_to_decide=SEEDS_TO_DECIDE,
         seeds_for_specificity=SEEDS_FOR_SPECIFICITY,
     )
+
+
+def content_security_policy(styles: Sequence[str], scripts: Sequence[str]) -> str:
+    """The policy that allows these styles and scripts, each by the hash of its text, and nothing else at all."""
+    rules = ["default-src 'none'", "base-uri 'none'", "form-action 'none'"]
+    for kind, texts in (("style-src", styles), ("script-src", scripts)):
+        if texts:
+            hashes = [b64encode(sha256(text.encode()).digest()).decode() for text in texts]
+            rules.append(" ".join([kind, *(f"'sha256-{value}'" for value in hashes)]))
+    return "; ".join(rules)
+
+
+def _own_file(name: str) -> str:
+    return (_TEMPLATES / name).read_text(encoding="utf-8")
+
+
+def _script_names(views: Sequence[dict[str, Any]]) -> list[str]:
+    """The scripts of interactive parts, each once."""
+    parts = [part for view in views for shown in view["sections"] for part in shown["section"].parts]
+    return list(dict.fromkeys(part.script for part in parts if isinstance(part, Interactive)))
 
 
 def _view(run: ReportedRun, prefix: str) -> dict[str, Any]:

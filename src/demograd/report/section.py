@@ -120,10 +120,22 @@ class Figure:
 
 
 @dataclass(frozen=True)
+class Interactive:
+    """A part with a template and a script of the package's own; the page allows the script by its hash, and no other."""
+
+    template: str
+    """In `templates/`; it has the part as `part`."""
+    script: str
+    """In `templates/`; it stands once at the end of the page, and may set styles, which no markup may."""
+    data: Any
+    """What the template shows, or hands to the script (`<script type="application/json">` with the filter `tojson`)."""
+
+
+@dataclass(frozen=True)
 class Section:
     """What one part of the page says of one run."""
 
-    parts: tuple[Table | Figure, ...]
+    parts: tuple[Table | Figure | Interactive, ...]
     lead: str = ""
     notes: tuple[str, ...] = ()
     title: str = ""
