@@ -22,7 +22,9 @@ SEEDS = (5, 6)
 def write_queries(folder: Path, texts: tuple[str, ...] = HOSTILE, *, n_attention: int = N_ATTENTION) -> Path:
     """`queries.parquet` and `attention.parquet` of trained weights on `mr`, GD and LCGD, which diverged on set 6."""
     write_table(folder / "queries.parquet", pd.DataFrame(_query_rows(texts)).astype({"seed": "Int64"}))
-    write_table(folder / "attention.parquet", pd.DataFrame(_attention_rows(texts, n_attention)).astype({"seed": "Int64"}))
+    write_table(
+        folder / "attention.parquet", pd.DataFrame(_attention_rows(texts, n_attention)).astype({"seed": "Int64"})
+    )
     return folder
 
 

@@ -94,9 +94,7 @@ def test_without_a_script_the_table_says_what_is_wrong_in_words(folder: Path) ->
     assert explorer.rows[1][-1] == "–"
 
 
-def test_a_page_of_many_queries_stays_small_and_says_so(
-    run: MakeRun, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_page_of_many_queries_stays_small_and_says_so(run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = write_queries(run(seeds=2), tuple(f"text number {number}" for number in range(200)), n_attention=20)
     monkeypatch.setattr(module, "TEXT_BYTES", 20_000)
     monkeypatch.setattr(module, "ATTENTION_BYTES", 3_000)
@@ -115,5 +113,3 @@ def test_a_run_without_queries_has_no_explorer(run: MakeRun) -> None:
     page = write_report(run(seeds=2)).read_text(encoding="utf-8")
     assert "Query by query" not in page and "<script" not in page
     assert explorer_of(pd.DataFrame({"query": []}), None) is None
-
-

@@ -34,7 +34,10 @@ def run(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 def test_a_byte_holds_a_probability_within_three_per_cent() -> None:
     probabilities = torch.logspace(-6, 0, 1000)
-    assert torch.from_numpy(decoded(encoded(probabilities).numpy())).sub(probabilities).div(probabilities).abs().max() < 0.03
+    assert (
+        torch.from_numpy(decoded(encoded(probabilities).numpy())).sub(probabilities).div(probabilities).abs().max()
+        < 0.03
+    )
     ends = torch.tensor([0.0, -0.1, 1e-9, 1.0, torch.nan])
     assert decoded(encoded(ends).numpy()).tolist() == [0, 0, 0, 1, 0]
 
@@ -99,7 +102,9 @@ def test_a_run_that_goes_on_keeps_the_same(run: Run, small_model: Path, tmp_path
 
 
 def test_no_attention_is_kept_where_none_is_asked_for(run: Run, small_model: Path, tmp_path: Path) -> None:
-    study = make_study(small_settings(small_model, **SETTINGS | {"attention_queries": 0, "learning_rates": {"GD": [1e30]}}))
+    study = make_study(
+        small_settings(small_model, **SETTINGS | {"attention_queries": 0, "learning_rates": {"GD": [1e30]}})
+    )
     without = run_study(study, tmp_path / "run")
     assert without.attention().empty and list(without.attention().columns) == list(run.attention().columns)
     assert not list((tmp_path / "run" / "cells").glob("*-attention-*"))

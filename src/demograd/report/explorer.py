@@ -7,7 +7,7 @@ out (`visible`), and the script that shows them makes text of them, never markup
 import json
 import zlib
 from base64 import b64encode
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from unicodedata import category
@@ -172,11 +172,11 @@ def _attention_of(rows: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def _setting_title(row: dict[str, Any]) -> str:
+def _setting_title(row: Mapping[Any, Any]) -> str:
     return visible(f"FT, {row['method']} {row['learning_rate']:g}") if row["setting"] == "FT" else str(row["setting"])
 
 
-def _prompt(row: dict[str, Any]) -> dict[str, Any]:
+def _prompt(row: Mapping[Any, Any]) -> dict[str, Any]:
     """The query's own tokens, and codes [layers, heads, tokens] of the whole prompt, deflated."""
     return {
         "own": _tokens(row["tokens"][row["query_start"] :]),

@@ -121,14 +121,15 @@ class Figure:
 
 @dataclass(frozen=True)
 class Interactive:
-    """A part with a template and a script of the package's own; the page allows the script by its hash, and no other."""
+    """A part with a template and a script of the package's own, which the page allows by its hash, and no other."""
 
     template: str
-    """In `templates/`; it has the part as `part`."""
+    """In `templates/`; it has the part as `part`, and `prefix`, with which its ids begin."""
     script: str
     """In `templates/`; it stands once at the end of the page, and may set styles, which no markup may."""
     data: Any
     """What the template shows, or hands to the script (`<script type="application/json">` with the filter `tojson`)."""
+    title: str = ""
 
 
 @dataclass(frozen=True)

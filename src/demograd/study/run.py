@@ -88,9 +88,7 @@ class Run:
         """
         table = self._table(ATTENTION_FILE, "a run of a language model that has ended")
         shapes = zip(table["codes"], table["layers"], table["heads"], strict=True)
-        arrays = [
-            decoded(np.frombuffer(codes, np.uint8).reshape(layers, heads, -1)) for codes, layers, heads in shapes
-        ]
+        arrays = [decoded(np.frombuffer(codes, np.uint8).reshape(layers, heads, -1)) for codes, layers, heads in shapes]
         return table.drop(columns="codes").assign(attention=pd.Series(arrays, dtype=object))
 
     def matrix(self, metric: str = "sim_aou", **about: Any) -> pd.DataFrame:

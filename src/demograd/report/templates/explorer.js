@@ -270,16 +270,15 @@
     dials({ layers, heads }) {
       const dial = (name, count) => {
         const words = () => (this[name] < 0 ? `mean over ${count}` : `${this[name] + 1} of ${count}`);
-        const output = make("output", {}, words());
-        const range = make("input", { type: "range", min: "-1", max: String(count - 1), value: String(this[name]) });
-        range.setAttribute("aria-valuetext", words());
+        const said = make("b", { "aria-hidden": "true" }, words());
+        const range = make("input", { type: "range", min: "-1", max: String(count - 1), value: String(this[name]), "aria-valuetext": words() });
         range.addEventListener("input", () => {
           this[name] = Number(range.value);
-          output.textContent = words();
+          said.textContent = words();
           range.setAttribute("aria-valuetext", words());
           this.shade();
         });
-        return make("label", {}, make("span", {}, `${name}: `, output), range);
+        return make("label", {}, make("span", {}, `${name} `, said), range);
       };
       this.layer = Math.min(this.layer, layers - 1);
       this.head = Math.min(this.head, heads - 1);

@@ -18,8 +18,8 @@ ATTENTION = "attention"
 
 
 def attention_codes(study: Study, model: Model, prompts: Prompts) -> UInt8[Tensor, "queries layers heads tokens"]:
-    """What the last token of each of the study's first queries attends to: the context, then the query's own tokens, and
-    zeros behind the last of a query that is shorter than the longest."""
+    """What the last token of each of the study's first queries attends to: the context, then the query's own tokens,
+    and zeros behind the last of a query that is shorter than the longest."""
     n = study.attention_queries
     first = replace(prompts, queries=prompts.queries[:n], gold=prompts.gold[:n])
     weights = observe(model, first, extras=["attention_weights"], place=study.place).attention_weights

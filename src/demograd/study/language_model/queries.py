@@ -53,7 +53,7 @@ def _table(untuned: WorldGroup, columns: Sequence[str], rows: Iterable[Fields]) 
 
 
 def _query_rows(study: Study, untuned: WorldGroup, sets: DemonstrationSets) -> Iterator[Fields]:
-    """A row for each query: in ZSL, which all demonstration sets share, in ICL with each set, and in each FT on each."""
+    """A row for each query: in ZSL, which all demonstration sets share, and in ICL and each FT with each set."""
     name = untuned.world.task
     task = sets.tasks[name].with_labels(untuned.world.labels, study.label_seed)
     words = list(task.label_words)
