@@ -29,9 +29,8 @@ def write_queries(folder: Path, texts: tuple[str, ...] = HOSTILE, *, n_attention
 
 
 def _world() -> dict[str, Any]:
-    return {
-        "model": "smollm2-135m", "weights": "trained", "initialisation": 0, "task": "mr", "labels": "gold", "k": 16
-    }  # fmt: skip
+    world = {"model": "smollm2-135m", "weights": "trained", "initialisation": 0}
+    return world | {"task": "mr", "labels": "gold", "k": 16}
 
 
 def _settings() -> list[dict[str, Any]]:

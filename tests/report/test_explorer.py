@@ -42,9 +42,8 @@ def test_no_script_but_the_package_s_own_may_run(folder: Path) -> None:
     assert "default-src &#39;none&#39;" in policy[1] and "unsafe" not in policy[1]
     elements = Elements()
     elements.feed(page)
-    assert [attributes for tag, attributes in elements.started if tag == "script"] == [
-        {"type": "application/json"}, {}
-    ]  # fmt: skip
+    scripts = [attributes for tag, attributes in elements.started if tag == "script"]
+    assert scripts == [{"type": "application/json"}, {}]
     assert not [name for _, attributes in elements.started for name in attributes if name.startswith("on")]
     assert "img" not in {tag for tag, _ in elements.started}
 

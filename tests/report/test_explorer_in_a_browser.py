@@ -1,4 +1,4 @@
-"""The query explorer as a reader uses it, by mouse and by keyboard: sorted, searched, opened; hostile texts stay text."""
+"""The query explorer, used by mouse and by keyboard: sorted, searched, opened; hostile texts stay text."""
 
 import math
 from collections.abc import Iterator
@@ -83,10 +83,8 @@ def test_wrong_predictions_and_failures_are_said_in_words(page: Page) -> None:
     page.get_by_role("combobox", name="demonstration set").select_option("1")
     page.get_by_role("combobox", name="fine-tuning").select_option("1")
     assert row.locator("td:nth-child(5)").inner_text() == "diverged at step 3"
-    assert (
-        "attention of queries 1 to 2 with the demonstration set of seed 5"
-        in page.locator(".explorer .chosen").inner_text()
-    )
+    note = page.locator(".explorer .chosen .note").inner_text()
+    assert "attention of queries 1 to 2 with the demonstration set of seed 5" in note
     page.get_by_role("combobox", name="demonstration set").select_option("0")
 
 
@@ -114,9 +112,9 @@ def test_the_tokens_of_a_chosen_query_have_the_attention_that_is_stored(page: Pa
             for place, share in enumerate(shares.mean(axis=(0, 1))):
                 if place % 3 == 0:
                     tokens.nth(place).dispatch_event("pointerover")
-                    said = panel.locator(".readout").inner_text().rpartition(": ")[2]
-                    assert said.endswith(" %")
-                    assert math.isclose(float(said[:-2].replace("−", "-")), 100 * share, rel_tol=0.051, abs_tol=1e-9)
+                    number = panel.locator(".readout").inner_text().rpartition(": ")[2]
+                    assert number.endswith(" %")
+                    assert math.isclose(float(number[:-2].replace("−", "-")), 100 * share, rel_tol=0.051, abs_tol=1e-9)
     largest = tokens.nth(1).evaluate("each => getComputedStyle(each).backgroundColor")
     assert largest.startswith("rgba(")
 

@@ -91,8 +91,8 @@ def _same_attention(rows: pd.DataFrame, observed: demograd.Observation) -> None:
 
 def test_a_run_that_goes_on_keeps_the_same(run: Run, small_model: Path, tmp_path: Path) -> None:
     shutil.copytree(run.folder.path, tmp_path / "run")
-    kept = tmp_path / "run" / "cells"
-    removed = [*kept.glob("*-attention-*"), *kept.glob("*-seed3-GD-*")]
+    finished = tmp_path / "run" / "cells"
+    removed = [*finished.glob("*-attention-*"), *finished.glob("*-seed3-GD-*")]
     assert len(removed) == 2
     for file in removed:
         file.unlink()
