@@ -21,7 +21,7 @@ MakeRun = Callable[..., Path]
 
 @pytest.fixture
 def folder(run: MakeRun) -> Path:
-    return write_queries(run(seeds=2))
+    return write_queries(run(seeds=2, layers=2, methods=("GD",)))
 
 
 def test_texts_that_look_like_markup_are_texts_on_the_page(folder: Path) -> None:
@@ -94,7 +94,9 @@ def test_without_a_script_the_table_says_what_is_wrong_in_words(folder: Path) ->
 
 
 def test_a_page_of_many_queries_stays_small_and_says_so(run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = write_queries(run(seeds=2), tuple(f"text number {number}" for number in range(200)), n_attention=20)
+    folder = write_queries(
+        run(seeds=2, layers=2), tuple(f"text number {number}" for number in range(200)), n_attention=20
+    )
     monkeypatch.setattr(module, "TEXT_BYTES", 20_000)
     monkeypatch.setattr(module, "ATTENTION_BYTES", 3_000)
     table = read_run(folder)
@@ -103,12 +105,12 @@ def test_a_page_of_many_queries_stays_small_and_says_so(run: MakeRun, monkeypatc
     assert explorer is not None
     assert 20 < explorer.n_shown < 200 and 0 < explorer.n_attention < 20
     assert len(json.dumps(explorer.content)) < 23_500
-    page = write_report(folder).read_text(encoding="utf-8")
+    page = write_report(table).read_text(encoding="utf-8")
     assert f"the first {explorer.n_shown} of 200 queries" in page
     assert f"for the first {explorer.n_attention} queries" in page
 
 
 def test_a_run_without_queries_has_no_explorer(run: MakeRun) -> None:
-    page = write_report(run(seeds=2)).read_text(encoding="utf-8")
+    page = write_report(run(seeds=2, layers=2)).read_text(encoding="utf-8")
     assert "Query by query" not in page and "<script" not in page
     assert explorer_of(pd.DataFrame({"query": []}), None) is None

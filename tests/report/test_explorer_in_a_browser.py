@@ -20,7 +20,9 @@ pytestmark = pytest.mark.browser
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run folder with hostile queries, and its page."""
-    folder = write_queries(write_run(tmp_path_factory.mktemp("explorer") / "run", Fake(seeds=2, layers=2)))
+    folder = write_queries(
+        write_run(tmp_path_factory.mktemp("explorer") / "run", Fake(seeds=2, layers=2, methods=("GD",)))
+    )
     write_report(folder)
     return folder
 
