@@ -264,6 +264,7 @@
         make("p", { className: "note" }, about), this.scale,
         make("div", { className: "prompts" }, ...figures(true), make("div", { className: "without" }, ...figures(false))),
       );
+      for (const { box } of this.panels) box.scrollTop = box.scrollHeight;  // to the query, behind its demonstrations
       this.shade();
     }
 
