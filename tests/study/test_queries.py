@@ -91,8 +91,7 @@ def _same_attention(rows: pd.DataFrame, observed: demograd.Observation) -> None:
 
 def test_a_run_that_goes_on_keeps_the_same(run: Run, small_model: Path, tmp_path: Path) -> None:
     shutil.copytree(run.folder.path, tmp_path / "run")
-    finished = tmp_path / "run" / "cells"
-    removed = [*finished.glob("*-attention-*"), *finished.glob("*-seed3-GD-*")]
+    removed = [*(tmp_path / "run").glob("attention/*"), *(tmp_path / "run").glob("cells/*-seed3-GD-*")]
     assert len(removed) == 2
     for file in removed:
         file.unlink()
@@ -107,7 +106,7 @@ def test_no_attention_is_kept_where_none_is_asked_for(run: Run, small_model: Pat
     )
     without = run_study(study, tmp_path / "run")
     assert without.attention().empty and list(without.attention().columns) == list(run.attention().columns)
-    assert not list((tmp_path / "run" / "cells").glob("*-attention-*"))
+    assert not list((tmp_path / "run").glob("attention/*"))
     tuned = without.queries().query("setting == 'FT'")
     assert len(tuned) == 16 and tuned["prediction"].isna().all() and tuned["text"].notna().all()
     assert tuned["status"].str.startswith("diverged").all()

@@ -14,7 +14,7 @@ from demograd.tasks import Prompts
 from demograd.words import ATTENTION_STEPS
 
 ATTENTION = "attention"
-"""The name of codes in the run folder, behind the setting: `ZSL/attention`, `ICL/attention`, `FT/attention`."""
+"""The name of codes in a cell, behind the setting: `FT/attention`."""
 
 
 def attention_codes(study: Study, model: Model, prompts: Prompts) -> UInt8[Tensor, "queries layers heads tokens"]:

@@ -104,14 +104,14 @@ def _attention_rows(study: Study, untuned: WorldGroup, sets: DemonstrationSets) 
     if first.attention_key is None:
         return
     prepared, tokenizer = sets.prepared(first.world), sets.tokenizer(first.world)
-    codes = untuned.folder.load_cell(first.attention_key).tensors
+    codes = untuned.folder.load_attention(first.attention_key)
     untuned_settings = ((Setting.ZSL, prepared.zsl), (Setting.ICL, prepared.icl))
     for setting, prompts in untuned_settings:
-        for row in _attended(codes[f"{setting}/{ATTENTION}"], prompts, tokenizer):
+        for row in _attended(codes[setting], prompts, tokenizer):
             yield {"setting": str(setting), "seed": untuned.seeds[0]} | row
     for group in untuned.groups:
         tensors = group.records[0].tensors
-        if (name := f"{Setting.FT}/{ATTENTION}") in tensors:  # else it diverged
+        if (name := f"FT/{ATTENTION}") in tensors:  # else it diverged
             for row in _attended(tensors[name], prepared.zsl, tokenizer):
                 yield _fine_tuning(study, group) | {"seed": untuned.seeds[0]} | row
 

@@ -13,7 +13,7 @@ from demograd.errors import UserError
 from demograd.metrics import METRICS
 from demograd.models import Model
 from demograd.observe import Observation
-from demograd.study.language_model.attention import ATTENTION, attention_codes
+from demograd.study.language_model.attention import attention_codes
 from demograd.study.language_model.cell import measure
 from demograd.study.language_model.grid import Cell, World, cells_by_world, networks
 from demograd.study.language_model.keys import (
@@ -32,7 +32,7 @@ from demograd.study.language_model.observing import ObservedSet, Progress, obser
 from demograd.study.language_model.orders import measure_orders
 from demograd.study.language_model.prompts import Prepared
 from demograd.study.language_model.spec import Study
-from demograd.study.store.folder import CellRecord, RunFolder
+from demograd.study.store.folder import RunFolder
 from demograd.study.unit import Unit
 from demograd.study.workers.progress import JobWatch
 from demograd.words import Setting
@@ -88,19 +88,19 @@ class PromptObservations(Unit):
 
     def is_done(self, folder: RunFolder) -> bool:
         is_observed = all(map(folder.has_observation, (self.zsl_key, self.icl_key)))
-        return is_observed and (self.attention_key is None or folder.has_cell(self.attention_key))
+        return is_observed and (self.attention_key is None or folder.has_attention(self.attention_key))
 
     def compute(self, folder: RunFolder, watch: JobWatch) -> None:
         """Read or observe ZSL and ICL, for the cells that follow, and keep the attention of the first queries."""
         _require_metrics(self.versions)
         self.observed(folder, watch)
-        if self.attention_key is not None and not folder.has_cell(self.attention_key):
-            folder.save_cell(self.attention_key, CellRecord(self._attention(), {}))
+        if self.attention_key is not None and not folder.has_attention(self.attention_key):
+            folder.save_attention(self.attention_key, self._attention())
 
     def _attention(self) -> dict[str, Tensor]:
         prompts = {Setting.ZSL: self.prompts.zsl, Setting.ICL: self.prompts.icl}
         return {
-            f"{setting}/{ATTENTION}": attention_codes(self.study, self.model(), of_setting)
+            str(setting): attention_codes(self.study, self.model(), of_setting)
             for setting, of_setting in prompts.items()
         }
 
