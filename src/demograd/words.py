@@ -209,6 +209,7 @@ Dtype = Literal["float32", "bfloat16", "float16"]
 Extra = Literal[
     "next_token_log_probs",
     "context_logits",
+    "attention_weights",
     "query_vectors",
     "rotated_query_vectors",
     "head_outputs",
@@ -218,6 +219,9 @@ Extra = Literal[
     "weighted_context_value_key_products",
 ]
 """Fields of `Observation` that are None unless they are asked for."""
+
+ATTENTION_STEPS = 12
+"""Codes of attention (docs/run-folder.md) between a probability and twice as much."""
 
 ALLOW_PICKLE = "DEMOGRAD_ALLOW_PICKLE"
 """Environment variable, 1 where pickled weights may be read; worker processes inherit it."""

@@ -167,7 +167,7 @@ def _watched(model: Model) -> Iterator[dict[int, Tensor]]:
 @torch.no_grad()
 def one_by_one(model: Model, prompts: Prompts) -> Observation:
     """Everything that can be recorded, from the plain network."""
-    size = len(prompts.context)
+    size, longest = len(prompts.context), max(map(len, prompts.queries))
     shown = [token for span in prompts.demonstration_spans for token in range(*span)]
     records: list[dict[str, Tensor]] = []
     for query in prompts.queries:
@@ -181,6 +181,7 @@ def one_by_one(model: Model, prompts: Prompts) -> Observation:
                 "attention_output": torch.stack([outputs[layer] for layer in range(len(outputs))]),
                 "attention_logits": rows[..., size:],
                 "context_logits": rows[..., :size],
+                "attention_weights": _padded(torch.stack([layer.weights for layer in layers]), size + longest),
                 "rotated_query_vectors": torch.stack([layer.query for layer in layers]),
                 "head_outputs": torch.stack(
                     [torch.einsum("hk,hkv->hv", layer.weights, layer.value) for layer in layers]
@@ -204,6 +205,10 @@ def one_by_one(model: Model, prompts: Prompts) -> Observation:
     return Observation(
         attention_logits=[record["attention_logits"] for record in records], gold=torch.tensor(prompts.gold), **stacked
     )
+
+
+def _padded(weights: Tensor, width: int) -> Tensor:
+    return torch.nn.functional.pad(weights, (0, width - weights.shape[-1]))
 
 
 def _score(model: Model, prompts: Prompts, query: list[int], candidate: list[int]) -> Tensor:

@@ -1,6 +1,8 @@
 """Run folders as a study writes them, without a model: plausible numbers, and everything that can go wrong in them."""
 
 import json
+import os
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from playwright.sync_api import Browser, sync_playwright
 from tests.study.comparisons import comparisons_of, findings
 
 from demograd.files import write_json, write_table, write_yaml
@@ -264,3 +267,18 @@ def _provenance(fake: Fake) -> dict[str, Any]:
 def run(tmp_path: Path) -> Callable[..., Path]:
     """`run(seeds=3, …)`: a run folder with these facts."""
     return lambda **facts: write_run(tmp_path / "run", Fake(**facts))
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Debian's chromium."""
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        # a browser cannot be installed with pip: where tests must not leave it out, that is said in the environment
+        assert "DEMOGRAD_BROWSER_REQUIRED" not in os.environ, "chromium is not installed"
+        pytest.skip("chromium is not installed")
+    with sync_playwright() as playwright:
+        arguments = ["--headless", "--no-sandbox", "--disable-gpu"]
+        browser = playwright.chromium.launch(executable_path=chromium, args=arguments)
+        yield browser
+        browser.close()

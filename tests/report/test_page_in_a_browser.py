@@ -1,14 +1,12 @@
 """The page as a browser shows it: nothing is fetched, nothing overflows, the finding can be read."""
 
-import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 from tests.report.conftest import Fake, write_run
 from tests.report.matched import write_matched_run
 from tests.report.rows import write_everything
@@ -21,20 +19,6 @@ pytestmark = pytest.mark.browser
 TOO_WIDE = """[...document.querySelectorAll('.scroll')].filter(each => each.scrollWidth > each.clientWidth)
   .map(each => each.textContent.slice(0, 80))"""
 """The tables that do not fit."""
-CHROMIUM = shutil.which("chromium")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if CHROMIUM is None:
-        # a browser cannot be installed with pip: where tests must not leave it out, that is said in the environment
-        assert "DEMOGRAD_BROWSER_REQUIRED" not in os.environ, "chromium is not installed"
-        pytest.skip("chromium is not installed")
-    with sync_playwright() as playwright:
-        arguments = ["--headless", "--no-sandbox", "--disable-gpu"]
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")

@@ -139,6 +139,7 @@ def _weighted_demonstrations(layer: LayerPass) -> Tensor:
 
 OF_A_LAYER: dict[Extra, Callable[[LayerPass], Tensor]] = {
     "context_logits": lambda layer: layer.context_logits,
+    "attention_weights": lambda layer: layer.weights,
     "query_vectors": lambda layer: query_vectors(layer.call)[layer.rows],
     "rotated_query_vectors": lambda layer: query_vectors(layer.call, rotated=True)[layer.rows],
     "head_outputs": lambda layer: layer.output[0].index_select(0, layer.rows).float(),

@@ -26,6 +26,9 @@ class Observation:
     """Where the answer is predicted: with `record_at = "first_answer"` one token before the last."""
     context_logits: Float[Tensor, "queries layers heads context"] | None = None
     """The same row as `attention_logits`, against the context (BOS first)."""
+    attention_weights: Float[Tensor, "queries layers heads context_and_longest"] | None = None
+    """The last token's attention probabilities: to the context (BOS first), then to the query's own tokens; zero behind
+    the last of a query that is shorter than the longest."""
     query_vectors: Float[Tensor, "queries layers heads_times_head_dim"] | None = None
     """The last token's query vectors, scaled, heads concatenated, before rotary positions (Dai 2023)."""
     rotated_query_vectors: Float[Tensor, "queries layers heads_times_head_dim"] | None = None

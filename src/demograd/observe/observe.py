@@ -176,6 +176,12 @@ def _assembled(model: Model, prompts: Prompts, parts: list[_Part], notes: tuple[
             logits[segment.query] = rows[..., : segment.length].clone()
     recorded = {name: [stacked(part.recorder.recorded[name]) for part in parts] for name in parts[0].recorder.recorded}
     del recorded["attention_logits"]
+    if "attention_weights" in recorded:  # batches are as wide as their longest query, with its branches
+        width = len(prompts.context) + max(map(len, prompts.queries))
+        recorded["attention_weights"] = [
+            torch.nn.functional.pad(weights, (0, width - weights.shape[-1]))  # crops where that is negative
+            for weights in recorded["attention_weights"]
+        ]
     tensors: dict[str, Any] = {name: recorded.pop(name)[0][0] for name in SHARED if name in recorded}
     tensors |= {name: in_order(of_parts) for name, of_parts in recorded.items()}
     next_token = [part.next_token_log_probs for part in parts if part.next_token_log_probs is not None]

@@ -27,6 +27,8 @@ _FILES = {
     "results.parquet": "every number of this page and those behind it, one a row",
     "study.yaml": "the settings, defaults filled in",
     "matching.parquet": "the matrices of matching: ICL on each demonstration set against FT on each, one value a row",
+    "queries.parquet": "what was predicted for each query in each setting, one a row",
+    "attention.parquet": "what the last token of the first queries attends to",
     "validity.json": "the validity checks",
     "claims.json": "the finding and the claims, with every comparison",
     "matrices.json": "trained weights beside the theoretical ones",
@@ -73,7 +75,7 @@ def render(*runs: ReportedRun) -> str:
     )
     prefixes = [f"run-{i}-" for i in range(1, len(runs) + 1)] if len(runs) > 1 else [""]
     views = [_view(run, prefix) for run, prefix in zip(runs, prefixes, strict=True)]
-    style = _own_file("page.css") + rules_in_the_dark()
+    style = _own_file("page.css") + _own_file("explorer.css") + rules_in_the_dark()
     scripts = [_own_file(name) for name in _script_names(views)]
     return environment.get_template("page.html.j2").render(
         views=views,

@@ -77,6 +77,10 @@ class ReportedRun:
     """The weights of a synthetic run's networks; empty if the folder has none."""
     matching: pd.DataFrame | None = None
     """The matrices of ICL on each demonstration set against FT on each (`matching.parquet`); None if there are none."""
+    queries: pd.DataFrame | None = None
+    """What was predicted for each query (`queries.parquet`); None if the folder has none."""
+    attention: pd.DataFrame | None = None
+    """What the last token of the first queries attends to (`attention.parquet`); None if the folder has none."""
 
     @property
     def is_synthetic(self) -> bool:
@@ -129,13 +133,24 @@ def read_run(folder: Place) -> ReportedRun:
     )
     matrices = _readable(folder / "matrices.json", lambda path: tuple(map(read_matrices, read_json(path))), missing=())
     claims = _readable(folder / "claims.json", read_json, missing={"correction": "", "claims": []})
-    path = folder / "matching.parquet"
-    matching = _readable(path, read_table) if path.is_file() else None
+    matching, queries, attention = (
+        _readable(folder / name, read_table) if (folder / name).is_file() else None
+        for name in ("matching.parquet", "queries.parquet", "attention.parquet")
+    )
     for name, content in (("study.yaml", study), ("provenance.json", provenance), ("claims.json", claims)):
         if not isinstance(content, dict):
             raise _unreadable(folder / name, "not a mapping")
     run = ReportedRun(
-        folder, study, _results(folder / "results.parquet"), checks, provenance, claims, matrices, matching
+        folder,
+        study,
+        _results(folder / "results.parquet"),
+        checks,
+        provenance,
+        claims,
+        matrices,
+        matching,
+        queries,
+        attention,
     )
     absent = [setting for setting in ("context", "worlds") if run.is_synthetic and setting not in study]
     if absent:

@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from demograd.display import Grid, html
@@ -20,8 +21,10 @@ from demograd.files import Place, check_writable, read_table
 from demograd.observe import Observation
 from demograd.statistics.number import formatted, scientific
 from demograd.study.experiment import AnyStudy, Experiment, experiment_of
+from demograd.study.language_model.attention import decoded
 from demograd.study.language_model.grid import Cell, cells
 from demograd.study.language_model.matching import FILE as MATRICES
+from demograd.study.language_model.queries import ATTENTION_FILE, QUERIES_FILE
 from demograd.study.language_model.spec import Study
 from demograd.study.language_model.units import PromptObservations
 from demograd.study.results import write_results
@@ -93,6 +96,27 @@ class Run:
             UserError: the run has not ended, or its study does not match.
         """
         return self._table(MATRICES, "a run of a language model with `matching: true` that has ended")
+
+    def queries(self) -> pd.DataFrame:
+        """What was predicted for each query, in ZSL, in ICL with each demonstration set, and in each FT on it
+        (docs/run-folder.md).
+
+        Raises:
+            UserError: the run has not ended, or is of no language model.
+        """
+        return self._table(QUERIES_FILE, "a run of a language model that has ended")
+
+    def attention(self) -> pd.DataFrame:
+        """What the last token of each of the first queries attends to, with the first demonstration set: `attention`
+        is an array [layers, heads, tokens] of probabilities in each row, within 3 % (docs/run-folder.md).
+
+        Raises:
+            UserError: the run has not ended, or is of no language model.
+        """
+        table = self._table(ATTENTION_FILE, "a run of a language model that has ended")
+        shapes = zip(table["codes"], table["layers"], table["heads"], strict=True)
+        arrays = [decoded(np.frombuffer(codes, np.uint8).reshape(layers, heads, -1)) for codes, layers, heads in shapes]
+        return table.drop(columns="codes").assign(attention=pd.Series(arrays, dtype=object))
 
     def matrix(self, metric: str = "sim_aou", **about: Any) -> pd.DataFrame:
         """One matrix of matching: rows are the demonstration sets of ICL, columns those of FT, by their seeds.

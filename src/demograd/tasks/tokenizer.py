@@ -1,5 +1,6 @@
 """Tokenizers: the tokens that stand around the text, and what a reader must know about them."""
 
+from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from demograd.errors import UserError, unknown_name
@@ -19,6 +20,19 @@ class Tokenizer(Protocol):
 def bos_id(tokenizer: Tokenizer) -> int:
     """The token before everything: BOS, or the end-of-text token of a tokenizer without one."""
     return _bos(tokenizer)[0]
+
+
+def token_texts(tokenizer: Tokenizer, tokens: Sequence[int]) -> list[str]:
+    """The text of each token by itself, with the space that it may begin with; `�` for part of a character."""
+    before = bos_id(tokenizer)  # a text's first token may lose its space
+    start = tokenizer.decode([before], clean_up_tokenization_spaces=False)
+
+    def text(token: int) -> str:
+        both = tokenizer.decode([before, token], clean_up_tokenization_spaces=False)
+        return both[len(start) :] if both.startswith(start) else tokenizer.decode([token])
+
+    texts = {token: text(token) for token in set(tokens)}
+    return [texts[token] for token in tokens]
 
 
 def separator_ids(tokenizer: Tokenizer, separator: str) -> list[int]:

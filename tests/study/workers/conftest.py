@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from tests.study.conftest import small_settings
 
-from demograd.study import Study, Workers, make_study, run_study
+from demograd.study import Run, Study, Workers, make_study, run_study
 
 
 def smaller_study(model: Path) -> Study:
@@ -15,8 +15,13 @@ def smaller_study(model: Path) -> Study:
 
 
 @pytest.fixture(scope="session")
-def undisturbed(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Study, bytes]:
+def undisturbed_run(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """The study, run in this process."""
+    out = tmp_path_factory.mktemp("undisturbed") / "out"
+    return run_study(smaller_study(small_model), out, workers=Workers(threads=1))
+
+
+@pytest.fixture(scope="session")
+def undisturbed(small_model: Path, undisturbed_run: Run) -> tuple[Study, bytes]:
     """The study and the bytes of its results."""
-    study, out = smaller_study(small_model), tmp_path_factory.mktemp("undisturbed") / "out"
-    run_study(study, out, workers=Workers(threads=1))
-    return study, (out / "results.parquet").read_bytes()
+    return smaller_study(small_model), (undisturbed_run.folder.path / "results.parquet").read_bytes()

@@ -13,7 +13,7 @@ from tests.study.test_run import Listening
 from tests.study.workers.jobs import Dies, Mistaken, Tells, Writes
 
 from demograd.errors import UserError
-from demograd.study import Study, Workers, cells, run_study
+from demograd.study import Run, Study, Workers, cells, run_study
 from demograd.study.workers import run_jobs
 from demograd.words import ALLOW_PICKLE
 
@@ -34,11 +34,15 @@ class Hearing(Listening):
         self.counted.append(so_far)
 
 
-def test_two_workers_give_the_same_table_bit_for_bit(undisturbed: tuple[Study, bytes], tmp_path: Path) -> None:
+def test_two_workers_give_the_same_tables_bit_for_bit(
+    undisturbed: tuple[Study, bytes], undisturbed_run: Run, tmp_path: Path
+) -> None:
     study, results = undisturbed
     watch = Hearing()
     run = run_study(study, tmp_path / "out", watch, workers=Workers(number=2, threads=1))
     assert (tmp_path / "out" / "results.parquet").read_bytes() == results
+    for name in ("queries.parquet", "attention.parquet"):
+        assert (tmp_path / "out" / name).read_bytes() == (undisturbed_run.folder.path / name).read_bytes()
     assert run.failed == () and len(watch.workers) == 2 and "" not in watch.workers
     n_cells = sum(1 for _ in cells(study))
     assert [setting for _, setting in watch.started].count("FT") == n_cells

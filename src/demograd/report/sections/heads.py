@@ -25,7 +25,7 @@ Heads = dict[Variant, pd.DataFrame]
 """Columns x (head), y (layer) and value."""
 
 
-@section("Head by head", order=165)
+@section("Head by head", order=165, brief="Heads")
 def heads_section(run: ReportedRun) -> Section | None:
     """A heat map per method and weights in the same colours, beside that of reordered ICL; a figure per task."""
     shown = at_one_rate(run.scores)

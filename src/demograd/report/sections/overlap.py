@@ -22,7 +22,7 @@ _LEAD = (
 )
 
 
-@section("Do they predict the same words?", order=185)
+@section("Do they predict the same words?", order=185, brief="Overlap")
 def overlap_section(run: ReportedRun) -> Section | None:
     """Dots of overlap and its cosine for each task: ICL reordered, then each method."""
     scores, shown = run.scores, at_one_rate(run.scores)

@@ -12,6 +12,7 @@ from demograd.learn.parameters import slices_of_layers
 from demograd.metrics import METRICS, OrderSensitivity
 from demograd.models import Model
 from demograd.observe import Observation
+from demograd.study.language_model.attention import ATTENTION, attention_codes
 from demograd.study.language_model.cell_scores import (
     against_all_sets,
     in_one_frame,
@@ -156,6 +157,8 @@ def _scored(
             scores |= of_these_demonstrations(study, own.prepared, tuned, own.zsl, own.icl, ft)
             if "order_sensitivity" in study.measures:
                 spread.add(ft)
+            if study.attention_queries and place == 0:  # of the first demonstration set
+                scores[ATTENTION] = attention_codes(study, tuned, own.prepared.zsl)
         tensors.update({f"{after_step(setting, step)}/{name}": tensor for name, tensor in scores.items()})
 
     for setting, fine_tuning in of_set.items():

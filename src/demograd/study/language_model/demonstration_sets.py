@@ -13,6 +13,7 @@ from demograd.study.language_model.prompts import Prepared, Reader, other_traini
 from demograd.study.language_model.sizes import Sizes, sizes_of
 from demograd.study.language_model.spec import Study
 from demograd.tasks import Task
+from demograd.tasks.tokenizer import Tokenizer
 
 _Key = tuple[object, ...]
 """How text is read, task, labels, k and seed."""
@@ -119,6 +120,10 @@ class DemonstrationSets:
     def prepared(self, world: World) -> Prepared:
         """Its token ids."""
         return prepare(self.study, self.tasks, self._reader(world), world)
+
+    def tokenizer(self, world: World) -> Tokenizer:
+        """The one that makes them."""
+        return self._reader(world).tokenizer
 
     @property
     def fingerprints(self) -> dict[str, Mapping[str, str]]:

@@ -20,6 +20,7 @@ from demograd.study.language_model.matching import write_matrices
 from demograd.study.language_model.networks import Network, label, let_go, loaded
 from demograd.study.language_model.notes import kept_notes, model_notes, notes_of
 from demograd.study.language_model.prompts import Reader
+from demograd.study.language_model.queries import write_queries
 from demograd.study.language_model.spec import Study
 from demograd.study.language_model.table import rows_of
 from demograd.study.language_model.units import FineTuning, equipped, units_of
@@ -121,8 +122,9 @@ class LanguageModelExperiment(Experiment):
         return rows_of(self.study, folder)
 
     def judge(self, folder: RunFolder) -> None:
-        """Write `matching.parquet`, `validity.json` and `claims.json`."""
+        """Write `matching.parquet`, `validity.json`, `claims.json`, and what stands behind them query by query."""
         write_matrices(self.study, folder)
+        write_queries(self.study, folder, self._preparation.sets)
         check_validity(self.study, folder)
         check_claims(self.study, folder)
 

@@ -142,6 +142,7 @@ def cell_key(study: Study, cell: Cell, worlds: Sequence[World], inputs: Inputs) 
         "recorded": {setting: _recorded(study, setting, inputs) for setting in ("ZSL", "ICL", "FT")},
         "place": study.place,
         "observed at": sorted(study.observe_at),
+        **_attention(study, world, worlds),
         **_matched(study, worlds, inputs),
         **_seed(world, metrics, inputs),
     }
@@ -156,6 +157,26 @@ def fine_tuning_key(cell: Cell, cell_keys: Sequence[str], inputs: Inputs) -> str
 def _matched(study: Study, worlds: Sequence[World], inputs: Inputs) -> dict[str, Any]:
     """The ICL against which FT is scored, in order."""
     return {"matched": [_tokens(world, inputs)["ICL"] for world in worlds]} if study.matching else {}
+
+
+def _attention(study: Study, world: World, worlds: Sequence[World]) -> dict[str, int]:
+    """Of how many queries the attention is kept; nothing for all but the first demonstration set of a group."""
+    return {"attention of": study.attention_queries} if study.attention_queries and world == worlds[0] else {}
+
+
+def attention_key(study: Study, worlds: Sequence[World], inputs: Inputs) -> str | None:
+    """Names the file of the attention in ZSL and ICL of the first of these worlds, of one group; None where the study
+    keeps none."""
+    world = worlds[0]
+    if not (attention := _attention(study, world, worlds)):
+        return None
+    tokens = _tokens(world, inputs)
+    content = {
+        "network": _network(study, world.model, world.weights, world.initialisation, inputs),
+        "tokens": {setting: tokens[setting] for setting in ("ZSL", "ICL")},
+        **attention,
+    }
+    return key_of(_title(world, "attention"), content, inputs.numerics)
 
 
 def observation_key(study: Study, world: World, setting: str, inputs: Inputs) -> str:

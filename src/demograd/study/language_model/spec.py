@@ -16,6 +16,7 @@ from demograd.study.spec.fields import (
     Device,
     FolderName,
     Many,
+    Natural,
     OneOrMany,
     Order,
     Orders,
@@ -90,6 +91,9 @@ class Study(BaseModel):
     """Test examples, for all tasks or task by task."""
     query_seed: Seed = 1
     """Draws the queries, which do not depend on the demonstration set."""
+    attention_queries: Natural = 8
+    """Of so many queries, the first of each task, the attention to every token of the prompt is kept with the first
+    demonstration set, for the page's query explorer."""
     methods: Annotated[dict[str, dict[str, Any]], MethodsByName()] = Field(
         default=["GD", "LCGD"], validate_default=True
     )

@@ -7,14 +7,18 @@ from functools import cached_property
 from itertools import groupby
 from typing import ClassVar
 
+from torch import Tensor
+
 from demograd.errors import UserError
 from demograd.metrics import METRICS
 from demograd.models import Model
 from demograd.observe import Observation
+from demograd.study.language_model.attention import attention_codes
 from demograd.study.language_model.cell import measure
 from demograd.study.language_model.grid import Cell, World, cells_by_world, networks
 from demograd.study.language_model.keys import (
     Inputs,
+    attention_key,
     cell_key,
     fine_tuning_key,
     network_key,
@@ -31,6 +35,7 @@ from demograd.study.language_model.spec import Study
 from demograd.study.store.folder import RunFolder
 from demograd.study.unit import Unit
 from demograd.study.workers.progress import JobWatch
+from demograd.words import Setting
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +70,8 @@ class PromptObservations(Unit):
     """Fingerprint of the pretrained network."""
     zsl_key: str
     icl_key: str
+    attention_key: str | None = None
+    """Names the file of its attention in ZSL and ICL; None: none is kept of it."""
     versions: Mapping[str, int | str] = field(default_factory=dict, repr=False)
     """`metric NAME` and `measure NAME` → version, as its keys and those of its cells have them."""
     prepared: Prepared | None = field(default=None, repr=False)
@@ -80,12 +87,22 @@ class PromptObservations(Unit):
         return self.world.group
 
     def is_done(self, folder: RunFolder) -> bool:
-        return all(map(folder.has_observation, (self.zsl_key, self.icl_key)))
+        is_observed = all(map(folder.has_observation, (self.zsl_key, self.icl_key)))
+        return is_observed and (self.attention_key is None or folder.has_attention(self.attention_key))
 
     def compute(self, folder: RunFolder, watch: JobWatch) -> None:
-        """Read or observe ZSL and ICL, for the cells that follow."""
+        """Read or observe ZSL and ICL, for the cells that follow, and keep the attention of the first queries."""
         _require_metrics(self.versions)
         self.observed(folder, watch)
+        if self.attention_key is not None and not folder.has_attention(self.attention_key):
+            folder.save_attention(self.attention_key, self._attention())
+
+    def _attention(self) -> dict[str, Tensor]:
+        prompts = {Setting.ZSL: self.prompts.zsl, Setting.ICL: self.prompts.icl}
+        return {
+            str(setting): attention_codes(self.study, self.model(), of_setting)
+            for setting, of_setting in prompts.items()
+        }
 
     def observed(self, folder: RunFolder, watch: JobWatch) -> ObservedSet:
         """ZSL and ICL, observed where the folder does not have them; cached for all cells of the batch."""
@@ -220,7 +237,8 @@ def _units_of_group(
     study: Study, worlds: Sequence[World], cells: Mapping[World, Sequence[Cell]], inputs: Inputs
 ) -> Iterator[Unit]:
     """The units of worlds that differ in their demonstration set alone."""
-    observations = tuple(_prompt_observations(study, world, inputs) for world in worlds)
+    first, *others = (_prompt_observations(study, world, inputs) for world in worlds)
+    observations = (replace(first, attention_key=attention_key(study, worlds, inputs)), *others)
     yield from observations
     if {"reordering", "order_sensitivity"} & set(study.measures):
         for place, world in enumerate(worlds):

@@ -111,6 +111,24 @@ class RunFolder:
         """
         return Observation.load(self._file("observations", key), extras=extras)
 
+    def has_attention(self, key: str) -> bool:
+        """Whether this attention is there: here, or in another study that computed on the same."""
+        return self._has("attention", key)
+
+    def save_attention(self, key: str, codes: dict[str, Tensor]) -> None:
+        """Keep the codes of attention in ZSL and ICL."""
+        write_tensors(self._file("attention", key), codes)
+        self._share("attention", key)
+
+    def load_attention(self, key: str) -> dict[str, Tensor]:
+        """Setting → codes of attention.
+
+        Raises:
+            Damaged: the file is not what was written.
+        """
+        with sealed_tensors(self._file("attention", key)) as file:
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+
     def set_aside(self, damaged: Sequence[Damaged], say: Callable[[str], None]) -> None:
         """Move damaged files into `damaged/`, and say so."""
         for problem in damaged:

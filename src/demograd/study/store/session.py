@@ -45,8 +45,10 @@ _DOCUMENTS = (
     "matrices.json",
     "results.parquet",
     "matching.parquet",
+    "queries.parquet",
+    "attention.parquet",
 )
-_LARGE = {"cells": ".safetensors", "observations": ".safetensors"}
+_LARGE = {"cells": ".safetensors", "observations": ".safetensors", "attention": ".safetensors"}
 _SMALL = {"checkpoints": ".safetensors", "failures": ".json"}
 
 
@@ -68,7 +70,7 @@ def run_session(folder: RunFolder, study: BaseModel, say: Callable[[str], None])
     try:
         _is_new(folder.path, study)  # before anything is made there
         before = {*folder.path.iterdir()} if folder.path.exists() else None
-        for subfolder in (folder.path, folder.path / "cells", folder.path / "observations"):
+        for subfolder in (folder.path, *(folder.path / name for name in _LARGE)):
             make_folder(subfolder)
     except OSError as error:
         raise UserError(

@@ -1,0 +1,220 @@
+"""What the query explorer shows: predictions query by query, and attention to the tokens of their prompts.
+
+All of it is text or numbers in JSON. Texts come from data sets: what would turn or hide the text around it is spelled
+out (`visible`), and the script that shows them makes text of them, never markup.
+"""
+
+import json
+import zlib
+from base64 import b64encode
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from unicodedata import category
+
+import numpy as np
+import pandas as pd
+
+from demograd.statistics.number import formatted
+from demograd.words import ATTENTION_STEPS, Weights, task_label
+
+TEXT_BYTES, ATTENTION_BYTES = 1_000_000, 2_000_000
+"""At most on a page: of predictions, and of attention."""
+STATIC_ROWS = 50
+"""Of the table that is there without a script."""
+_WORLD = ["model", "weights", "initialisation", "task", "labels", "k"]
+_FINE_TUNING = ["method", "learning_rate"]
+_JOINERS = "\u200c\u200d"
+"""Invisible, and part of how Persian words and emoji are spelled."""
+
+
+@dataclass(frozen=True)
+class Explorer:
+    """The explorer of one run."""
+
+    content: dict[str, Any]
+    """What the script shows."""
+    rows: list[tuple[str, ...]]
+    """Text, gold, prediction in ZSL, ICL and FT, similarity: the table without a script, of the first world, set and
+    fine-tuning."""
+    n_queries: int
+    """Of one world: the most that there are."""
+    n_shown: int
+    """How many of these are on the page."""
+    n_attention: int
+    """Of how many of these the attention is there, at most."""
+
+
+def explorer_of(queries: pd.DataFrame, attention: pd.DataFrame | None) -> Explorer | None:
+    """The explorer of a run's tables (docs/run-folder.md); None where they have no rows."""
+    if queries.empty:
+        return None
+    n_queries = n_shown = int(queries["query"].max()) + 1
+    while len(json.dumps(content := _content(queries[queries["query"] < n_shown]))) > TEXT_BYTES and n_shown > 1:
+        n_shown = max(1, min(n_shown - 1, int(0.95 * n_shown * TEXT_BYTES / len(json.dumps(content)))))
+    n_attention = 0 if attention is None else _add_attention(content, attention[attention["query"] < n_shown])
+    return Explorer(content, _static_rows(content), n_queries, n_shown, n_attention)
+
+
+def visible(text: str) -> str:
+    """The text with every control character but the line break, and all that turn the direction of text, spelled out:
+    `⟦U+202E⟧`."""
+    return "".join(f"⟦U+{ord(sign):04X}⟧" if _is_hidden(sign) else sign for sign in text)
+
+
+def _is_hidden(sign: str) -> bool:
+    if sign in f"\n\t{_JOINERS}":
+        return False
+    return category(sign) in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
+
+
+def _content(queries: pd.DataFrame) -> dict[str, Any]:
+    tasks: list[dict[str, Any]] = []
+    worlds = []
+    for key, world in queries.groupby(_WORLD, dropna=False, sort=False):
+        zsl = world[world["setting"] == "ZSL"].sort_values("query")
+        task = _task(zsl)
+        if task not in tasks:
+            tasks.append(task)
+        about = dict(zip(_WORLD, key, strict=True))
+        tunings = world.loc[world["setting"] == "FT", _FINE_TUNING].drop_duplicates().itertuples(index=False)
+        methods = [(method, rate) for method, rate in tunings]
+        worlds.append(
+            {
+                "key": [_plain(value) for value in key],
+                "title": _title(about),
+                "task": tasks.index(task),
+                "zsl": _predictions(zsl, task["words"]),
+                "methods": [visible(f"{method} {rate:g}") for method, rate in methods],
+                "sets": [_set(rows, seed, methods, task["words"]) for seed, rows in world.groupby("seed", sort=False)],
+                "attention": None,
+            }
+        )
+    return {
+        "steps": ATTENTION_STEPS,
+        "measured": bool(queries["sim_aou"].notna().any()),
+        "tasks": tasks,
+        "worlds": worlds,
+    }
+
+
+def _title(about: dict[str, Any]) -> str:
+    number = "" if about["weights"] == Weights.TRAINED else f" {about['initialisation']}"
+    task = task_label(about["task"], about["labels"])
+    return visible(f"{about['model']}, {about['weights']}{number} · {task} · k {about['k']}")
+
+
+def _task(zsl: pd.DataFrame) -> dict[str, Any]:
+    words = list(zsl["label_words"].iloc[0])
+    return {
+        "words": [visible(word) for word in words],
+        "texts": [visible(text) for text in zsl["text"]],
+        "gold": [words.index(word) for word in zsl["gold"]],
+    }
+
+
+def _set(rows: pd.DataFrame, seed: Any, methods: Sequence[tuple[str, float]], words: list[str]) -> dict[str, Any]:
+    """ICL with one demonstration set, and each FT on it."""
+    tuned = [rows[(rows["method"] == method) & (rows["learning_rate"] == rate)] for method, rate in methods]
+    return {
+        "seed": int(seed),
+        "icl": _predictions(rows[rows["setting"] == "ICL"].sort_values("query"), words),
+        "ft": [_predictions(of_method.sort_values("query"), words) for of_method in tuned],
+    }
+
+
+def _predictions(rows: pd.DataFrame, words: list[str]) -> dict[str, Any]:
+    """Of each query the predicted class, the label log-probabilities and the similarity; or why there is none."""
+    failed = rows.loc[rows["status"] != "ok", "status"]
+    if len(failed) or rows.empty:
+        return {"status": visible(failed.iloc[0]) if len(failed) else "not measured"}
+    # abstract and random labels have words of their own: a prediction is one of the row's
+    places = {word: place for place, word in enumerate(rows["label_words"].iloc[0])}
+    return {
+        "predicted": [places[word] for word in rows["prediction"]],
+        "log_probs": [[round(float(value), 2) for value in values] for values in rows["label_log_probs"]],
+        "similarity": [None if pd.isna(value) else round(float(value), 3) for value in rows["sim_aou"]],
+    }
+
+
+def _add_attention(content: dict[str, Any], attention: pd.DataFrame) -> int:
+    """Give each world the attention of its first queries, as many as fit; returns the most of any world."""
+    by_world = {tuple(map(_plain, key)): rows for key, rows in attention.groupby(_WORLD, dropna=False, sort=False)}
+    left = ATTENTION_BYTES
+    for query in sorted(attention["query"].unique()):
+        for world in content["worlds"]:
+            rows = by_world.get(tuple(world["key"]))
+            rows = None if rows is None else rows[rows["query"] == query]
+            if rows is None or rows.empty:
+                continue
+            if world["attention"] is None:
+                world["attention"] = _attention_of(rows)
+            prompts = [_prompt(row) for row in rows.to_dict("records")]
+            left -= len(json.dumps(prompts))
+            if left < 0:
+                return max(len(world["attention"]["queries"]) for world in content["worlds"] if world["attention"])
+            world["attention"]["queries"].append(prompts)
+    return max((len(world["attention"]["queries"]) for world in content["worlds"] if world["attention"]), default=0)
+
+
+def _attention_of(rows: pd.DataFrame) -> dict[str, Any]:
+    """What a world's queries share: layers and heads, and of each setting its title and the tokens before the query."""
+    first = rows.iloc[0]
+    return {
+        "seed": int(first["seed"]),
+        "layers": int(first["layers"]),
+        "heads": int(first["heads"]),
+        "settings": [
+            {"title": _setting_title(row), "context": _tokens(row["tokens"][: row["query_start"]])}
+            for row in rows.to_dict("records")
+        ],
+        "queries": [],
+    }
+
+
+def _setting_title(row: Mapping[Any, Any]) -> str:
+    return visible(f"FT, {row['method']} {row['learning_rate']:g}") if row["setting"] == "FT" else str(row["setting"])
+
+
+def _prompt(row: Mapping[Any, Any]) -> dict[str, Any]:
+    """The query's own tokens, and codes [layers, heads, tokens] of the whole prompt, deflated."""
+    return {
+        "own": _tokens(row["tokens"][row["query_start"] :]),
+        "codes": b64encode(zlib.compress(row["codes"], 9)).decode(),
+    }
+
+
+def _tokens(tokens: Iterable[str]) -> list[str]:
+    return [visible(token) for token in tokens]
+
+
+def _plain(value: Any) -> Any:
+    """A value of a table as JSON has it."""
+    if pd.isna(value):
+        return None
+    return int(value) if isinstance(value, int | np.integer) else str(value)
+
+
+def _static_rows(content: dict[str, Any]) -> list[tuple[str, ...]]:
+    """The rows of the first world, demonstration set and fine-tuning."""
+    world = content["worlds"][0]
+    task, first = content["tasks"][world["task"]], world["sets"][0]
+    settings = [world["zsl"], first["icl"], *first["ft"][:1]]
+
+    def words(place: int) -> Iterator[str]:
+        gold = task["gold"][place]
+        for setting in settings:
+            if "status" in setting:
+                yield setting["status"]
+                continue
+            predicted = setting["predicted"][place]
+            yield ("" if predicted == gold else "✗ ") + task["words"][predicted]
+        if not first["ft"]:
+            yield "–"
+        similarity = settings[-1].get("similarity", [None] * len(task["texts"]))[place]
+        yield "–" if similarity is None else formatted(similarity)
+
+    return [
+        (text, task["words"][gold], *words(place))
+        for place, (text, gold) in enumerate(zip(task["texts"][:STATIC_ROWS], task["gold"], strict=False))
+    ]
