@@ -1,5 +1,6 @@
 """Facts about keys: a cell's key depends on everything that its numbers depend on, and on nothing else."""
 
+import hashlib
 import json
 import re
 from dataclasses import replace
@@ -13,10 +14,19 @@ from tests.study.conftest import key_of_cell
 from demograd.metrics import METRICS
 from demograd.study import Study, cells, make_study
 from demograd.study.language_model.grid import World, demonstrations_label, worlds
-from demograd.study.language_model.keys import Inputs, network_key, observation_key, orders_key, what_changed
+from demograd.study.language_model.keys import (
+    Inputs,
+    network_key,
+    observation_key,
+    orders_key,
+    token_fingerprints,
+    what_changed,
+)
 from demograd.study.language_model.measures import MEASURES, versions
+from demograd.study.language_model.prompts import Prepared
 from demograd.study.store.cache import content_hash
 from demograd.study.store.keys import path_safe, study_key
+from demograd.tasks import Prompts, TrainingSequence
 from demograd.words import Labels, Weights
 
 SETTINGS: dict[str, Any] = {
@@ -110,6 +120,28 @@ def test_a_setting_that_changes_numbers_makes_other_cells(changes: dict[str, Any
 @pytest.mark.parametrize("part", ["ZSL", "ICL", "FT", "FT_permuted_labels"])
 def test_other_token_ids_make_other_cells(part: str) -> None:
     assert set(hashes(study(), inputs(study(), **{part: "other"}))).isdisjoint(hashes(study()))
+
+
+class TokenizerOfAFolder:
+    """One that knows where it came from, as those of transformers do."""
+
+    name_or_path = "models/mine"
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        raise AssertionError("token ids are not made of text again")
+
+    def decode(self, *args: Any, **kwargs: Any) -> Any:
+        raise AssertionError("token ids are not turned into text")
+
+
+def test_a_fingerprint_is_of_token_ids_and_nothing_else() -> None:
+    """Written out, so that a field that is added to prompts does not make all runs begin anew; a tokenizer,
+    which knows its folder, counts for nothing."""
+    zsl = Prompts([0], [[5, 6], [7]], [[1], [2]], [0, 1], tokenizer=TokenizerOfAFolder())
+    fields = {"context": [0], "queries": [[5, 6], [7]], "candidates": [[1], [2]], "gold": [0, 1], "answer_offset": -1}
+    text = json.dumps({**fields, "demonstration_spans": [], "query_position": None}, sort_keys=True)
+    prepared = Prepared(0, 0, zsl, zsl, {"FT": [TrainingSequence([0, 5, 1], [False, False, True])]}, [], True)
+    assert token_fingerprints(prepared)["ZSL"] == hashlib.sha256(text.encode()).hexdigest()
 
 
 def test_other_orders_matter_where_they_are_looked_at() -> None:

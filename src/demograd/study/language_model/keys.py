@@ -7,7 +7,7 @@ contains the same cell has the same key's hash, and data or weights that changed
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from importlib.metadata import version
 from typing import Any
 
@@ -116,7 +116,12 @@ def token_fingerprints(prepared: Prepared) -> dict[str, str]:
 
 
 def _sha256(tokens: Any) -> str:
-    return hashlib.sha256(json.dumps(tokens, sort_keys=True, default=vars).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(tokens, sort_keys=True, default=_compared).encode()).hexdigest()
+
+
+def _compared(prompts: Any) -> dict[str, Any]:
+    """The fields by which two of them are equal: the tokenizer, which knows its folder, only writes tokens as text."""
+    return {part.name: getattr(prompts, part.name) for part in fields(prompts) if part.compare}
 
 
 _OF_ORDERS = "order_sensitivity"
