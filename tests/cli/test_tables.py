@@ -40,6 +40,18 @@ def test_of_a_claim_of_equality_the_p_shown_is_of_a_difference_beyond_the_margin
     assert "Here p is of a difference beyond the margin, but where the claim is contradicted." in of_many
 
 
+def test_a_small_difference_is_printed_to_the_digits_that_it_is_known_to(
+    folder: Path, printed: Printed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "250")
+    record = read_json(folder / "claims.json")
+    record["claims"][0]["comparisons"][0] |= {"difference": 0.00021, "ci_low": 0.0001, "ci_high": 0.0003}
+    write_json(folder / "claims.json", record)
+    print_claims(read_run(folder))
+    words = printed()
+    assert "+0.00021" in words and "[+0.00010, +0.00030]" in words
+
+
 def test_a_run_that_matched_prints_its_matching_by_task_and_method_and_no_other_score(
     folder: Path, printed: Printed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -63,7 +75,7 @@ def test_a_run_that_matched_prints_its_matching_by_task_and_method_and_no_other_
         "GD, trained, at ‖u_FT‖ / ‖u_ICL‖ = 1",
         "0.300",
         "0.100",
-        "+0.200",
+        "+0.20",
         "2.0 % [−1.0, 5.0]",
         "not specific",
     ):

@@ -1,5 +1,6 @@
 """Runs beside each other: what stands for what, what is paired, what is refused, and that what is shown is so."""
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from math import isnan
@@ -117,13 +118,16 @@ def test_a_field_of_which_a_run_has_several_values_must_agree() -> None:
 
 def test_specificities_of_the_same_sets_are_those_of_the_matrix_of_differences(folders: Folders) -> None:
     runs = [with_matrices(folder, specificity) for folder, specificity in zip(folders, (0.0, 0.2), strict=True)]
-    (specific,) = (difference for difference in score_differences(*runs) if difference.score.versus == "other_sets")
+    (specific,) = (
+        difference for difference in score_differences(runs[0], runs[1:])[0] if difference.score.versus == "other_sets"
+    )
     assert specific.paired == "by set" and specific.outcome == "higher"
-    assert specific.test.difference == pytest.approx(0.2)
-    assert specific.test.p_value == pytest.approx(2 / 40_320)  # of all pairings of eight sets, the true one is the best
+    differences = 0.2 + 0.01 * np.arange(8)  # on the diagonal, and nothing beside it
+    assert specific.test.difference == pytest.approx(differences.mean())
+    assert specific.test.p_value == pytest.approx(stats.ttest_1samp(differences, 0).pvalue)
 
 
-def with_matrices(folder: Path, specificity: float) -> ReportedRun:
+def with_matrices(folder: Path, specificity: float, sets: int = 8) -> ReportedRun:
     about: dict[str, Any] = {"method": "GD", "method_options": "{}", "learning_rate": 0.01}
     facts = {"labels": "gold", "k": 16, "model": "tiny", "weights": "trained", "task": "mr"}
     score = row("sim_aou", "FT", specificity, versus="other_sets", **{**about, **facts})
@@ -141,12 +145,13 @@ def with_matrices(folder: Path, specificity: float) -> ReportedRun:
             "metric": "sim_aou",
             "icl_seed": icl,
             "ft_seed": ft,
-            "value": random[icl, ft] + specificity * (icl == ft),
+            "value": random[icl, ft] + (specificity + 0.01 * icl * (specificity > 0)) * (icl == ft),
         }
-        for icl in range(8)
-        for ft in range(8)
+        for icl in range(sets)
+        for ft in range(sets)
     )
-    return replace(run_of(score), path=folder, matching=matrix)
+    tasks = {"mr": {"fingerprint": "cd34"}}
+    return replace(run_of(score), path=folder, matching=matrix, provenance={"tasks": tasks})
 
 
 def test_what_diverged_is_not_tested_and_says_why(tmp_path: Path) -> None:
@@ -181,6 +186,7 @@ def test_the_page_has_the_table_and_escapes_what_runs_say(folders: Folders) -> N
     assert page == folders[0].resolve().parent / "compare.html"
     text = page.read_text(encoding="utf-8")
     parsed = Parsed(text)
+    assert "unsafe-inline" not in text and "prefers-color-scheme: dark" in text
     assert "<script" not in text and "<script>alert(1)</script>{text}" in parsed.text
     assert "learning_rates.GD" in parsed.text and "▲ higher" in parsed.text
     other = comparison.write(folders[0].parent / "other.html")
@@ -191,8 +197,32 @@ def test_of_three_runs_the_others_are_compared_with_the_first(folders: Folders, 
     third = write_run(tmp_path / "three", Fake(**SMALL))
     table = compare_runs(*folders, third).table()
     assert {*table["run"]} == {"B", "C"}
-    same = table[(table["run"] == "C") & table["p_value"].notna()]
-    assert len(same) and (same["difference"] == 0).all() and {*same["outcome"]} == {"open"}
+    same = table[(table["run"] == "C") & (table["difference"] == 0)]
+    assert len(same) and {*same["outcome"]} == {"identical"} and same["p_value"].isna().all()
+
+
+def test_the_differences_of_three_runs_are_corrected_together(folders: Folders, tmp_path: Path) -> None:
+    third = shutil.copytree(folders[1], tmp_path / "three")
+    of_two, of_three = compare_runs(*folders).table(), compare_runs(*folders, third).table()
+    about = "metric == 'sim_aou' and setting == 'FT' and method == 'GD' and versus.isnull() and run == 'B'"
+    alone, together = (table.query(about)["p_corrected"].item() for table in (of_two, of_three))
+    assert together > alone
+
+
+def test_specificities_take_more_sets_than_scores(folders: Folders) -> None:
+    runs = [with_matrices(folder, specificity, 6) for folder, specificity in zip(folders, (0.0, 0.2), strict=True)]
+    (specific,) = score_differences(runs[0], runs[1:])[0]
+    assert specific.test.p_value < 0.001 and specific.outcome == "open"
+    assert specific.decision.reason == "6 demonstration sets, and a specificity takes 7"
+
+
+@pytest.mark.parametrize("tasks", [["mr"], {}, None])
+def test_data_that_are_not_recorded_are_not_taken_for_the_same(folders: Folders, tasks: Any) -> None:
+    for folder in folders:
+        change(folder, "provenance.json", tasks=tasks)
+    differences = compare_runs(*folders).differences["B"]
+    assert {difference.why_unpaired for difference in differences} == {("the data (not recorded)",)}
+    assert {difference.paired for difference in differences} == {"no"}
 
 
 @pytest.mark.parametrize(

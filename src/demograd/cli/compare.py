@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from demograd.cli.printing import output, print_table, say
 from demograd.errors import shortened
 from demograd.report import Comparison
-from demograd.report.compare.differences import ScoreDifference
-from demograd.report.compare.page import OUTCOMES, p_text, variant_labels
+from demograd.report.compare.differences import ScoreDifference, why_unpaired
+from demograd.report.compare.page import OUTCOMES, variant_labels
 from demograd.report.compare.settings import DifferingSetting
-from demograd.statistics.number import signed
+from demograd.statistics.number import p_value as p_text
 from demograd.words import Setting
 
 _LEADING = ("accuracy", "auc", "sim_aou", "sim_am_delta", "loss", "loss_ratio", "sensitivity_cosine")
@@ -54,26 +54,26 @@ def _print_differences(letter: str, differences: Sequence[ScoreDifference]) -> N
     labels = variant_labels(list(dict.fromkeys(difference.variants[0] for difference in shown)))
     paired = sum(difference.paired != "no" for difference in differences)
     say(f"\n{letter} − A, with its 95 % interval ({paired} of {len(differences)} differences are paired by set):")
-    if why := next((difference.why_unpaired for difference in differences if difference.why_unpaired), ()):
-        say(f"Not paired: these differ: {', '.join(why)}.")
+    for sentence in why_unpaired(differences):
+        say(sentence)
     for label in dict.fromkeys(labels.values()):
         rows = [_row(difference) for difference in shown if labels[difference.variants[0]] == label]
         say(f"\n{label}")
         print_table(["score", "A", letter, f"{letter} − A", "p", "outcome"], rows)
     counts = {outcome: sum(difference.outcome == outcome for difference in differences) for outcome in OUTCOMES}
     say(
-        f"Of all {len(differences)} differences, corrected metric by metric (Holm), {letter} is higher in "
-        f"{counts['higher']}, lower in {counts['lower']}; {counts['open']} are open."
+        f"Of all {len(differences)} differences, corrected metric by metric over all runs (Holm), {letter} is higher "
+        f"in {counts['higher']}, lower in {counts['lower']}; {counts['open']} are open, "
+        f"{counts['identical']} identical."
     )
 
 
 def _row(difference: ScoreDifference) -> tuple[str, ...]:
-    test, score, p_value = difference.test, difference.score, difference.decision.p_value
-    interval = f" [{signed(test.interval.low)}, {signed(test.interval.high)}]" if test.interval else ""
+    number, score, p_value = difference.number, difference.score, difference.decision.p_value
     return (
         f"{score.title}, {score.words}",
         *(number.value_text for number in difference.numbers),
-        f"{signed(test.difference)}{interval}" if test.difference == test.difference else "",
+        "" if number.value is None else number.signed,
         p_text(p_value) if p_value == p_value else "",
         OUTCOMES[difference.outcome],
     )

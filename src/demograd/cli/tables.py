@@ -13,7 +13,7 @@ from demograd.report import ReportedRun, deciding_p, network_table, read_run, sc
 from demograd.report.section import percent
 from demograd.self_check import CheckResult
 from demograd.statistics import Verdict
-from demograd.statistics.number import signed
+from demograd.statistics.number import estimate
 from demograd.words import task_label
 
 _AT_A_GLANCE = (
@@ -88,7 +88,7 @@ def _matching(comparison: dict[str, Any]) -> tuple[str, ...]:
     return (
         _rounded(comparison["left"]),
         _rounded(comparison["right"]),
-        _signed(comparison["difference"]),
+        _difference(comparison)[0],
         " ".join((share.text, *share.under)) if matching else "",
         comparison["verdict"],
     )
@@ -166,8 +166,7 @@ def _comparison(comparison: dict[str, Any]) -> tuple[str, ...]:
     return (
         comparison["verdict"],
         f"{task}, k {comparison['k']}: {comparison['compared']}",
-        _signed(comparison["difference"]),
-        _bounds(comparison),
+        *_difference(comparison),
         effect,
         _plain(deciding_p(comparison)[0]),
     )
@@ -188,17 +187,15 @@ def print_checks(results: Sequence[CheckResult]) -> None:
     print_table(["check", "result", "measured", "allowed"], rows)
 
 
-def _bounds(comparison: dict[str, Any]) -> str:
-    low, high = comparison["ci_low"], comparison["ci_high"]
-    return "" if low is None else f"[{_signed(low)}, {_signed(high)}]"
+def _difference(comparison: dict[str, Any]) -> tuple[str, str]:
+    """`+0.013` and `[−0.002, +0.028]`, each empty where there is none."""
+    number = estimate(comparison["difference"], comparison["ci_low"], comparison["ci_high"])
+    text, _, bounds = number.signed.partition(" ")
+    return ("", "") if number.value is None else (text, bounds)
 
 
 def _rounded(value: float | None) -> str:
     return "" if value is None else f"{value:.3f}"
-
-
-def _signed(value: float | None) -> str:
-    return "" if value is None else signed(value)
 
 
 def _plain(value: float | None) -> str:

@@ -1,35 +1,52 @@
 """Is a score other in one run than in another? Of the same demonstration sets its differences are tested, set by set;
-of others the two means, which then share nothing."""
+of others the two means, which then share nothing.
+
+Every p-value is of the mean that has the interval. No pairing is permuted: where two specificities are equal, the
+diagonal of the matrix of differences has the mean of the rest, but may vary more, and then the true pairing is extreme
+far too often.
+"""
 
 from collections.abc import Sequence
 from dataclasses import replace
-from math import nan
+from math import inf, nan
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from demograd.statistics.aggregate import difference, over_seeds
-from demograd.statistics.crossed import crossed_products, pooled_mean
-from demograd.statistics.estimated_mean import EstimatedMean, mean_of_independent
+from demograd.statistics.aggregate import difference, diverged, over_seeds
+from demograd.statistics.crossed import crossed_products
+from demograd.statistics.estimated_mean import EstimatedMean
 from demograd.statistics.intervals import mean_over_seeds
-from demograd.statistics.matching import MatchingTest, double_difference, match
-from demograd.statistics.pairs import products_of
+from demograd.statistics.pairs import PairScores, pair_scores, products_of
 from demograd.statistics.significance import PairedTest, hedges_g
 
-_TOO_FEW = "it takes two demonstration sets with a value"
+IDENTICAL = "the same value in every set"
+"""Why scores that do not differ at all are not tested."""
+_SAME_AMOUNT = "all sets differ by the same amount: no variation to test against"
+_NO_VARIATION = "neither run varies between sets: no variation to test against"
+_ROUNDING = 1e-12
+"""Of the largest value: a standard error below it is none."""
 
 
 def paired_by_set(left: Sequence[float], right: Sequence[float]) -> PairedTest:
     """Right minus left, of one value per demonstration set in the same order: Student's t over the sets.
 
     A value is a mean over queries, which are the same on both sides: the interval holds for these queries. NaN is
-    missing; where a value is infinite, it diverged, and nothing is tested.
+    missing; where a value is infinite, it diverged, and nothing is tested. Nor is anything where the two are
+    `IDENTICAL`, or all sets differ by the same amount.
     """
-    differences = difference(torch.tensor(right).double(), torch.tensor(left).double())
+    values = torch.tensor([left, right], dtype=torch.float64)
+    differences = difference(values[1], values[0])
     over = over_seeds(differences.tolist())
-    effect_size = hedges_g(over.mean, over.std, over.n)
-    return replace(_test_of(_mean_of_sets(differences)), effect_size=effect_size)
+    if over.n and not differences.nan_to_num().any():
+        return _untested(IDENTICAL, 0.0, over.n)
+    mean, reason = _mean_of_sets(differences)
+    if mean is None:
+        return _untested(reason, over.mean, over.n)
+    test = _test_of(mean, _largest(values), _SAME_AMOUNT)
+    return test if test.reason else replace(test, effect_size=hedges_g(over.mean, over.std, over.n))
 
 
 def unpaired(
@@ -43,54 +60,95 @@ def unpaired(
         left: by set and query, or one value per set; then the interval holds for these queries.
         right: as `left`.
     """
-    return _test_of(_minus(_mean_of(right), _mean_of(left)))
+    largest = max(_largest(torch.as_tensor(values, dtype=torch.float64)) for values in (left, right))
+    return _test_of_two(_mean_of(left), _mean_of(right), largest)
 
 
 def paired_specificities(
     left: Float[Tensor, "sets sets queries *layers"], right: Float[Tensor, "sets sets queries *layers"]
 ) -> PairedTest:
     """Specificity of `right` minus that of `left`, two matrices of the same sets: that of the matrix of their
-    differences (`double_difference`), with its p-value by permutations of the pairing."""
-    test = double_difference(right, left)
-    interval, p_value = (None, nan) if test.interval is None else (test.interval, test.p_two_sided)
-    return PairedTest(test.specificity, interval, p_value, nan, test.n_sets, test.n_queries, test.reason)
+    differences, by Student's t over its jackknife pseudo-values. Not tested as in `paired_by_set`."""
+    differences = pair_scores(difference(right.double(), left.double()))
+    mean, reason = _specificity(differences)
+    if mean is None:
+        return _untested(reason, n_seeds=differences.n_sets)
+    if not np.nan_to_num(differences.scores).any():
+        return _untested(IDENTICAL, 0.0, differences.n_sets)
+    return _test_of(mean, max(map(_largest, (left, right))), _SAME_AMOUNT)
 
 
 def unpaired_specificities(
     left: Float[Tensor, "sets sets queries *layers"], right: Float[Tensor, "others others other_queries *other_layers"]
 ) -> PairedTest:
-    """The same of matrices of other sets or queries: jackknife means of both (`match`), whose variances add."""
-    return _test_of(_minus(_specificity(match(right)), _specificity(match(left))))
+    """The same of matrices of other sets or queries: jackknife means of both, whose variances add, as in `unpaired`."""
+    largest = max(map(_largest, (left, right)))
+    return _test_of_two(_specificity(pair_scores(left)), _specificity(pair_scores(right)), largest)
 
 
-def _mean_of(values: Tensor | Sequence[float]) -> EstimatedMean | None:
-    return mean_over_seeds(values) if isinstance(values, Tensor) else _mean_of_sets(torch.tensor(values).double())
+_MeanOrReason = tuple[EstimatedMean | None, str]
+"""A mean; or None, and why there is none, as a clause."""
 
 
-def _mean_of_sets(values: Float[Tensor, " seeds"]) -> EstimatedMean | None:
+def _mean_of(values: Tensor | Sequence[float]) -> _MeanOrReason:
+    if not isinstance(values, Tensor):
+        return _mean_of_sets(torch.tensor(values, dtype=torch.float64))
+    mean = mean_over_seeds(values)
+    return mean, "" if mean else _why_not(values)
+
+
+def _mean_of_sets(values: Float[Tensor, " seeds"]) -> _MeanOrReason:
     """With what varies between sets for its variance. None with fewer than two sets, or where one diverged."""
     present = values[~values.isnan()].numpy()
     if len(present) < 2 or values.isinf().any():
-        return None
-    return crossed_products(present[None, :, None]).weighted(1.0)
+        return None, _why_not(values)
+    return crossed_products(present[None, :, None]).weighted(1.0), ""
 
 
-def _specificity(test: MatchingTest) -> EstimatedMean | None:
-    if test.reason or test.n_sets < 3:
-        return None
-    return pooled_mean([products_of(pairs.specific_and_similar) for pairs in test.pairs], 1.0, 0.0)
+def _specificity(pairs: PairScores) -> _MeanOrReason:
+    if pairs.reason:
+        return None, pairs.reason
+    if pairs.n_sets < 3:
+        return None, "without one of two demonstration sets there is no other to compare with"
+    return products_of(pairs.specific_and_similar).weighted(1.0, 0.0), ""
 
 
-def _minus(right: EstimatedMean | None, left: EstimatedMean | None) -> EstimatedMean | None:
+def _why_not(values: Tensor) -> str:
+    n_diverged = int(values.isinf().sum())
+    return diverged(n_diverged, values.numel()) if n_diverged else "it takes two demonstration sets with a value"
+
+
+def _test_of_two(left: _MeanOrReason, right: _MeanOrReason, largest: float) -> PairedTest:
     """Of independent means."""
-    if right is None or left is None:
-        return None
-    half = mean_of_independent([right, replace(left, estimate=-left.estimate)])
-    return replace(half, estimate=2 * half.estimate, variance=4 * half.variance)
+    (left_mean, left_reason), (right_mean, right_reason) = left, right
+    if left_mean is None or right_mean is None:
+        return _untested(left_reason or right_reason)
+    variances, degrees = zip(*((mean.variance, mean.degrees) for mean in (left_mean, right_mean)), strict=True)
+    variance = sum(variances)
+    over_degrees = sum(part**2 / degree for part, degree in zip(variances, degrees, strict=True))
+    mean = EstimatedMean(
+        right_mean.estimate - left_mean.estimate,
+        variance,
+        variance**2 / over_degrees if over_degrees else inf,
+        "demonstrations",
+        min(left_mean.n_seeds, right_mean.n_seeds),
+        left_mean.n_queries + right_mean.n_queries,
+    )
+    return _test_of(mean, largest, _NO_VARIATION)
 
 
-def _test_of(mean: EstimatedMean | None, level: float = 0.95) -> PairedTest:
-    if mean is None:
-        return PairedTest(nan, None, nan, nan, 0, 0, _TOO_FEW)
+def _test_of(mean: EstimatedMean, largest: float, without_variance: str) -> PairedTest:
+    """Whether the mean is zero; not tested where it has no variance but that of rounding."""
+    if mean.standard_error <= _ROUNDING * largest:
+        return _untested(without_variance, mean.estimate, mean.n_seeds)
     p_value = mean.p_outside(0.0, 0.0)
-    return PairedTest(mean.estimate, mean.interval(level), p_value, nan, mean.n_seeds, mean.n_queries)
+    return PairedTest(mean.estimate, mean.interval(0.95), p_value, nan, mean.n_seeds, mean.n_queries)
+
+
+def _untested(reason: str, difference: float = nan, n_seeds: int = 0) -> PairedTest:
+    return PairedTest(difference, None, nan, nan, n_seeds, 0, reason)
+
+
+def _largest(values: Tensor) -> float:
+    """The largest magnitude; 0 where there is no finite value."""
+    return float(values.abs().nan_to_num(posinf=0.0).max()) if values.numel() else 0.0

@@ -43,9 +43,7 @@ class Comparison:
     @cached_property
     def differences(self) -> dict[str, list[ScoreDifference]]:
         """Letter → every score that this run shares with A."""
-        return {
-            letter: score_differences(self.runs[0], run) for letter, run in zip(self.others, self.runs[1:], strict=True)
-        }
+        return dict(zip(self.others, score_differences(self.runs[0], self.runs[1:]), strict=True))
 
     @cached_property
     def verdicts(self) -> list[ComparedVerdict]:
@@ -58,8 +56,8 @@ class Comparison:
         Columns: `run`, the letter of the run that A is compared with; `task`, `labels`, `k`, `weights`, `method`,
         `learning_rate` of that run; `metric`, `setting`, `versus` as in `results.parquet`; `value_a` and `value`, of A
         and of the run; `difference`, `value` minus `value_a` over what both have, with its 95 % interval `ci_low`,
-        `ci_high`; `p_value`, and `p_corrected` for all differences of the metric between these two runs (Holm);
-        `paired`, `by set` or `no`; `n_sets`; `outcome`, `higher`, `lower` or `open`; `reason`.
+        `ci_high`; `p_value`, and `p_corrected` for all differences of the metric, of all runs together (Holm);
+        `paired`, `by set` or `no`; `n_sets`; `outcome`, `higher`, `lower`, `identical` or `open`; `reason`.
         """
         rows = [
             _row(letter, difference) for letter, differences in self.differences.items() for difference in differences

@@ -75,8 +75,8 @@ def _by_value(variants: list[Variant], axis: str) -> dict[Any, list[Variant]]:
 
 
 def other_draws(left: ReportedRun, right: ReportedRun, variants: tuple[Variant, Variant]) -> list[str]:
-    """What differs between two variants on which demonstration sets and queries depend, in words; nothing where both
-    have the same ones."""
+    """What two variants do not share, or are not known to, of what demonstration sets and queries depend on, in words;
+    nothing where both have the same ones."""
     own, other = variants
     names = _SYNTHETIC_DRAWS if left.is_synthetic else _DRAWS
     differing = [name for name in ("labels", "k") if getattr(own, name) != getattr(other, name)]
@@ -85,7 +85,11 @@ def other_draws(left: ReportedRun, right: ReportedRun, variants: tuple[Variant, 
         for name in names
         if _of_task(left.study, name, own.task) != _of_task(right.study, name, own.task)
     ]
-    differing += ["the data"] * (_data(left, own.task) != _data(right, own.task))
+    data, other_data = _data(left, own.task), _data(right, own.task)
+    if data is None or other_data is None:
+        differing.append("the data (not recorded)")
+    elif data != other_data:
+        differing.append("the data")
     differing += ["how many demonstrations fitted"] * (_k_used(left, own) != _k_used(right, other))
     return differing
 
@@ -97,10 +101,11 @@ def _of_task(study: Mapping[str, Any], name: str, task: str) -> Any:
 
 
 def _data(run: ReportedRun, task: str) -> Any:
-    """What tells whether the examples of a task are the same."""
+    """What tells whether the examples of a task are the same; None where it is not recorded."""
     if run.is_synthetic:
         return run.study["worlds"].get(task)
-    return run.provenance.get("tasks", {}).get(task, {}).get("fingerprint")
+    tasks = run.provenance.get("tasks")  # of old folders: a list of names, or none
+    return tasks.get(task, {}).get("fingerprint") if isinstance(tasks, Mapping) else None
 
 
 def _k_used(run: ReportedRun, variant: Variant) -> list[tuple[int, int]]:

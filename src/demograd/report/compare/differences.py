@@ -1,7 +1,8 @@
 """Scores of two runs beside each other: the difference, its interval and its test, paired where both have the same
 demonstration sets and queries."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import inf, nan
@@ -17,6 +18,7 @@ from demograd.report.networks import DEFINITIONS
 from demograd.report.run import ReportedRun
 from demograd.report.subject import Variant, variant
 from demograd.statistics import (
+    SEEDS_FOR_SPECIFICITY,
     ClaimDecision,
     PairedTest,
     Verdict,
@@ -26,7 +28,8 @@ from demograd.statistics import (
     unpaired,
     unpaired_specificities,
 )
-from demograd.statistics.number import Number, number_of
+from demograd.statistics.number import Number, estimate, number_of
+from demograd.statistics.two_runs import IDENTICAL
 from demograd.words import Control, Reading, Setting
 
 _OF_MATRICES = (
@@ -43,6 +46,7 @@ _OF_MATRICES = (
 """Columns of `matching.parquet` that tell whose matrix a row is of, beside metric and setting."""
 _NO_WORDS = {"model": "", "weights": "", "dtype": "", "record_at": "", "selection": "all"}
 Paired = Literal["by set", "no"]
+_NOT_DECIDED = ClaimDecision(Verdict.UNDECIDED, "not decided yet", nan, nan, 0)
 
 
 @dataclass(frozen=True)
@@ -81,13 +85,21 @@ class ScoreDifference:
     """Of the second minus the first."""
     paired: Paired
     why_unpaired: tuple[str, ...]
-    """What differs on which sets and queries depend; empty where nothing does."""
-    decision: ClaimDecision
-    """On "the second is higher", corrected for all differences of this metric between the two runs."""
+    """What the two do not share of what sets and queries depend on; empty where they share all."""
+    decision: ClaimDecision = _NOT_DECIDED
+    """On "the second is higher", corrected for all differences of this metric, of all runs that are compared."""
+
+    @property
+    def number(self) -> Number:
+        """The difference with its interval."""
+        interval = self.test.interval
+        return estimate(self.test.difference, *((interval.low, interval.high) if interval else ()))
 
     @property
     def outcome(self) -> str:
-        """`higher`, `lower`, or `open`."""
+        """`higher`, `lower`, `identical`, or `open`."""
+        if self.test.reason == IDENTICAL:
+            return "identical"
         return {Verdict.SUPPORTED: "higher", Verdict.CONTRADICTED: "lower"}.get(self.decision.verdict, "open")
 
 
@@ -143,33 +155,57 @@ class _SetScores:
         return matrices
 
 
-def score_differences(left: ReportedRun, right: ReportedRun) -> list[ScoreDifference]:
-    """Every score that both runs have, of each pair of counterparts, with the verdict on each difference."""
-    lefts, rights = _SetScores(left), _SetScores(right)
-    shared = [
-        (variants, score)
-        for variants in counterparts(lefts.variants, rights.variants)
-        for score in lefts.scores(variants[0])
-        if (variants[1], score) in rights.numbers
-    ]
-    others = {variants: tuple(other_draws(left, right, variants)) for variants, _ in shared}
-    tests = [_test(lefts, rights, variants, score, is_paired=not others[variants]) for variants, score in shared]
+def score_differences(first: ReportedRun, others: Sequence[ReportedRun]) -> list[list[ScoreDifference]]:
+    """For each of the others, every score that it shares with the first run, of each pair of counterparts.
+
+    The differences of one metric, of all runs together, are one family (Holm). Without a part in it, and undecided, are
+    those that were not tested, and specificities on fewer than `SEEDS_FOR_SPECIFICITY` sets.
+    """
+    scores = _SetScores(first)
+    by_run = [_differences(scores, _SetScores(other)) for other in others]
+    together = [difference for differences in by_run for difference in differences]
     decisions: dict[int, ClaimDecision] = {}
-    for metric in dict.fromkeys(score.metric for _, score in shared):
-        family = {str(place): tests[place][0] for place, (_, score) in enumerate(shared) if score.metric == metric}
+    for metric in dict.fromkeys(difference.score.metric for difference in together):
+        family = {
+            str(place): _decidable(difference)
+            for place, difference in enumerate(together)
+            if difference.score.metric == metric
+        }
         decisions |= {int(place): decision for place, decision in decide_all(family).items()}
+    decided = (replace(difference, decision=decisions[place]) for place, difference in enumerate(together))
+    return [[next(decided) for _ in differences] for differences in by_run]
+
+
+def why_unpaired(differences: Iterable[ScoreDifference]) -> list[str]:
+    """A sentence for each reason why differences are not paired: `12 are not paired, for the runs are not known to
+    share: seeds, query seed.`"""
+    counts = Counter(difference.why_unpaired for difference in differences if difference.why_unpaired)
     return [
-        ScoreDifference(
-            variants,
-            score,
-            (lefts.numbers[variants[0], score], rights.numbers[variants[1], score]),
-            test,
-            paired,
-            others[variants],
-            decisions[place],
-        )
-        for place, ((variants, score), (test, paired)) in enumerate(zip(shared, tests, strict=True))
+        f"{count} {'is' if count == 1 else 'are'} not paired, for the runs are not known to share: {', '.join(why)}."
+        for why, count in counts.items()
     ]
+
+
+def _differences(lefts: _SetScores, rights: _SetScores) -> list[ScoreDifference]:
+    """Of two runs, not yet decided."""
+    differences = []
+    for variants in counterparts(lefts.variants, rights.variants):
+        unshared = tuple(other_draws(lefts.run, rights.run, variants))
+        for score in lefts.scores(variants[0]):
+            if (variants[1], score) in rights.numbers:
+                numbers = lefts.numbers[variants[0], score], rights.numbers[variants[1], score]
+                test, paired = _test(lefts, rights, variants, score, is_paired=not unshared)
+                differences.append(ScoreDifference(variants, score, numbers, test, paired, unshared))
+    return differences
+
+
+def _decidable(difference: ScoreDifference) -> PairedTest:
+    """The test, or none where it is of a specificity on too few sets."""
+    test = difference.test
+    if difference.score.versus is None or test.reason or test.n_seeds >= SEEDS_FOR_SPECIFICITY:
+        return test
+    why = f"{test.n_seeds} demonstration sets, and a specificity takes {SEEDS_FOR_SPECIFICITY}"
+    return replace(test, p_value=nan, reason=why)
 
 
 def _test(

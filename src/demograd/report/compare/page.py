@@ -6,13 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+from markupsafe import Markup
 
 from demograd.metrics import METRICS
-from demograd.report.charts.drawing import NUMBER
+from demograd.report.charts.drawing import NUMBER, rules_in_the_dark
 from demograd.report.charts.heat_map import heat_map
 from demograd.report.compare.comparison import Comparison
-from demograd.report.compare.differences import ScoreDifference
+from demograd.report.compare.differences import ScoreDifference, why_unpaired
 from demograd.report.compare.verdicts import NOT_TESTED, ComparedVerdict
+from demograd.report.page import content_security_policy
+from demograd.report.panels import interaction
 from demograd.report.scores import LEADING
 from demograd.report.section import (
     NOTHING,
@@ -31,42 +34,59 @@ from demograd.report.section import (
 )
 from demograd.report.sections.matching import Matrices
 from demograd.report.subject import Variant, short_labels, world_labels
-from demograd.statistics import SEEDS_TO_DECIDE
-from demograd.statistics.number import Number, formatted, scientific
+from demograd.statistics import SEEDS_FOR_SPECIFICITY, SEEDS_TO_DECIDE, number
 from demograd.words import Setting
 
 MOST_MAPS = 6
 """Pairs of heat maps."""
-OUTCOMES = {"higher": "▲ higher", "lower": "▼ lower", "open": "open"}
+OUTCOMES = {"higher": "▲ higher", "lower": "▼ lower", "open": "open", "identical": "= identical"}
+_TEMPLATES = Path(__file__).parent.parent / "templates"
+_OWN_RULES = """
+#settings table { width: 100%; }
+#settings tbody th, #verdicts tbody th { min-width: min(20rem, 50vw); }
+"""
 _MARKS = {"supported": "✓ ", "contradicted": "✗ ", "not specific": "≈ "}
 _LEAD_DIFFERENCES = (
-    "Each run minus A, with a 95 % interval. p is corrected for all differences of its metric (Holm). “Higher” and "
-    "“lower” are shown; “open” is not shown either way, and no finding that nothing differs."
+    "Each run minus A, with a 95 % interval. p is corrected for all differences of its metric, of all runs together "
+    "(Holm). “Higher” and “lower” are shown; “open” is not shown either way, and no finding that nothing differs; "
+    "“identical” is the same value in every set, which is not tested."
 )
 _PAIRED = (
     "Paired by set: both runs have the same demonstration sets and queries, and the differences are tested set by set "
-    "(Student’s t; of a specificity, by permutations of the pairing of the matrix of differences). Unpaired: the two "
+    "(Student’s t; of a specificity, over jackknife pseudo-values of the matrix of differences). Unpaired: the two "
     "means are tested as if the runs shared nothing (Welch; of a specificity, from jackknife means), which is wider "
-    "where they share queries. The intervals are over demonstration sets, and hold for these queries."
+    "where they share queries. The intervals are over demonstration sets, and hold for these queries. There is no "
+    "trait check here: two specificities may differ for a single trait of the sets, such as their length."
 )
 
 
 def render(comparison: Comparison) -> str:
     """The page as text: texts of runs are untrusted and escaped, charts have been checked."""
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent.parent / "templates"),
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    views = [{"name": name, "title": title, "section": section} for name, title, section in _sections(comparison)]
+    views = [
+        {"name": name, "title": title, "section": section, "parts": _folded(section)}
+        for name, title, section in _sections(comparison)
+    ]
+    style = (_TEMPLATES / "page.css").read_text(encoding="utf-8") + _OWN_RULES + rules_in_the_dark()
     return environment.get_template("compare.html.j2").render(
         runs=list(zip(comparison.letters, comparison.runs, strict=True)),
         views=views,
+        policy=content_security_policy([style], []),
+        style=Markup(style),
         number_word=NUMBER,
         next_number=count(1).__next__,
     )
+
+
+def _folded(section: Section) -> list[tuple[Any, str]]:
+    """The parts, and what stands in place of a table that has to be opened."""
+    return [(part, part.folded if isinstance(part, Table) else "") for part in section.parts]
 
 
 def _sections(comparison: Comparison) -> Iterator[tuple[str, str, Section]]:
@@ -77,7 +97,7 @@ def _sections(comparison: Comparison) -> Iterator[tuple[str, str, Section]]:
         lead = (
             "Each row is ICL with one demonstration set, each column fine-tuning on one. If fine-tuning did what ICL "
             "does with the same demonstrations, the framed diagonal would glow. Maps of one pair share their colours: "
-            "a score minus the mean of the mismatched pairs of its own map."
+            "a score without the means of its row and its column, of which matching says nothing."
         )
         yield "matching", "Matching", Section(maps, lead)
     for letter, differences in comparison.differences.items():
@@ -145,10 +165,9 @@ def _maps(comparison: Comparison) -> tuple[Figure, ...]:
     for subject, others in list(by_subject.items())[:MOST_MAPS]:
         maps = {}
         for place, owner in {0: subject, **others}.items():
-            mismatched = matrices[place].mismatched(owner, LEADING[0])
-            if mismatched is not None:
-                matrix = matrices[place].matrix(owner, LEADING[0])
-                maps[comparison.letters[place]] = matrix.assign(value=matrix["value"] - mismatched)
+            matrix = interaction(matrices[place].matrix(owner, LEADING[0]))
+            if not matrix["value"].dropna().empty:
+                maps[comparison.letters[place]] = matrix
         if len(maps) < 2:
             continue
         reach = max(float(matrix["value"].abs().max()) for matrix in maps.values())
@@ -158,13 +177,12 @@ def _maps(comparison: Comparison) -> tuple[Figure, ...]:
 
 
 def _map(matrix: Any, letter: str, reach: float) -> Chart:
-    title = METRICS[LEADING[0]].title
     return heat_map(
         matrix,
         letter,
         x="FT on set",
         y="ICL with set",
-        value=f"{title} − mismatched",
+        value="similarity beyond average",
         colours="signed",
         downwards=True,
         reach=reach,
@@ -195,15 +213,13 @@ def _differences(letter: str, differences: Sequence[ScoreDifference]) -> Section
         rows.sort(key=lambda difference: difference.variants[0].method is None)  # what was fine-tuned comes first
         title = rows[0].score.title
         groups = grouped([(labels[difference.variants[0]], _row(difference)) for difference in rows])
-        shown = sum(difference.outcome != "open" for difference in rows)
+        shown = sum(difference.outcome in ("higher", "lower") for difference in rows)
         folded = f"{title}: {shown} of {len(rows)} shown to differ" if place >= len(LEADING) else ""
         tables.append(Table(heads, groups, title=title, folded=folded))
     paired = sum(difference.paired != "no" for difference in differences)
-    why = next((difference.why_unpaired for difference in differences if difference.why_unpaired), ())
-    reasons = (f"Unpaired because these differ: {', '.join(why)}.",) if why else ()
-    few = (f"Fewer than {SEEDS_TO_DECIDE} demonstration sets decide nothing.",)
+    few = f"Fewer than {SEEDS_TO_DECIDE} sets decide nothing, of a specificity fewer than {SEEDS_FOR_SPECIFICITY}."
     lead = f"{paired} of {len(differences)} differences are paired. {_LEAD_DIFFERENCES}"
-    return Section(tuple(tables), lead, (*reasons, _PAIRED, *few))
+    return Section(tuple(tables), lead, (*why_unpaired(differences), _PAIRED, few))
 
 
 def _row(difference: ScoreDifference) -> TableRow:
@@ -212,8 +228,8 @@ def _row(difference: ScoreDifference) -> TableRow:
     entries = (
         entry(difference.numbers[0]),
         entry(difference.numbers[1]),
-        difference_entry(difference),
-        Entry(p_text(p_value)) if p_value == p_value else NOTHING,
+        _difference_entry(difference),
+        Entry(number.p_value(p_value)) if p_value == p_value else NOTHING,
         Entry(OUTCOMES[difference.outcome], tone=tones.get(difference.outcome, "undecided"), under=_why(difference)),
         Entry(difference.paired),
         Entry(str(test.n_seeds)) if test.n_seeds else NOTHING,
@@ -226,20 +242,13 @@ def _why(difference: ScoreDifference) -> tuple[str, ...]:
     return (difference.decision.reason,) if difference.decision.p_value != difference.decision.p_value else ()
 
 
-def difference_entry(difference: ScoreDifference) -> Entry:
+def _difference_entry(difference: ScoreDifference) -> Entry:
     """`+0.013`, its interval beneath."""
-    test = difference.test
-    if test.difference != test.difference:
+    shown = difference.number
+    if shown.value is None:
         return NOTHING
-    low, high = (test.interval.low, test.interval.high) if test.interval else (None, None)
-    number = Number(test.difference, None, low, high, False, 0, 0, test.n_seeds, "ok")
-    shown = entry(number)
-    return Entry(f"+{shown.text}" if test.difference > 0 else shown.text, under=shown.under)
-
-
-def p_text(p_value: float) -> str:
-    """`0.021`, `1.23e−6`."""
-    return formatted(p_value) if p_value >= 0.001 else scientific(p_value)
+    text, _, bounds = shown.signed.partition(" ")
+    return Entry(text, under=(bounds,) if bounds else (), number=shown)
 
 
 def variant_labels(variants: Sequence[Variant]) -> dict[Variant, str]:

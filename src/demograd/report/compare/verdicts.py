@@ -29,7 +29,7 @@ class ComparedVerdict:
 
     @property
     def change(self) -> str:
-        """`same`, `changed`, or `in one run only`."""
+        """`same`, `changed`, or `not in all`: a run has not both sides."""
         return "same" if self.is_same else "not in all" if NOT_TESTED in self.verdicts else "changed"
 
 
