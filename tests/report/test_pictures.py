@@ -100,12 +100,14 @@ def test_an_interval_that_is_far_out_is_cut_with_an_arrow() -> None:
 # Heads
 
 
-def heads(method: str, *values: float | None, **about: Any) -> list[dict[str, Any]]:
+def heads(method: str | None, *values: float | None, **about: Any) -> list[dict[str, Any]]:
+    """Of a method, or with None of reordered ICL."""
+    setting = "FT" if method else "ICL_reordered"
     per_head = [
-        row("sim_am_delta", "FT", value, method=method, layer=place // 2, head=place % 2, **about)
+        row("sim_am_delta", setting, value, method=method, layer=place // 2, head=place % 2, **about)
         for place, value in enumerate(values)
     ]
-    return [row("sim_am_delta", "FT", 0.2, method=method, **about), *per_head]
+    return [row("sim_am_delta", setting, 0.2, method=method, **about), *per_head]
 
 
 def test_heads_of_all_methods_share_their_colours_and_missing_ones_are_counted() -> None:
@@ -117,6 +119,17 @@ def test_heads_of_all_methods_share_their_colours_and_missing_ones_are_counted()
     assert domains == {(-0.8, 0.8)}
     assert "GD: 1 of 4 heads." in figure.caption and "LCGD:" not in figure.caption
     assert "head 1 of layer 0, with SimAM_Δ 0.40" in section.lead
+
+
+def test_reordered_icl_shares_the_colours_of_the_heads_and_nothing_lies_beyond_their_ends() -> None:
+    section = heads_section(run_of(*heads("GD", 0.1, 0.2), *heads(None, 0.5, 0.9)))
+    assert section is not None and isinstance(section.parts[0], Figure)
+    scales = [chart.drawing.to_dict()["encoding"]["color"]["scale"] for chart in section.parts[0].charts]
+    assert [(scale["domain"], scale["clamp"]) for scale in scales] == [([-0.9, 0.9], True)] * 2
+
+
+def test_heads_without_any_number_are_no_section() -> None:
+    assert heads_section(run_of(*heads("GD", None, None))) is None
 
 
 def test_a_run_without_single_heads_has_no_section_of_them() -> None:
