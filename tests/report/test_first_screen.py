@@ -3,6 +3,7 @@
 import re
 from base64 import b64encode
 from collections.abc import Sequence
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,9 @@ from demograd.report.answer import answer
 from demograd.report.charts.drawing import COLOURS, rules_in_the_dark
 from demograd.report.first_screen import first_screen
 from demograd.report.page import content_security_policy
-from demograd.report.panels import interaction
+from demograd.report.leading_world import leading_world
+from demograd.report.panels import maps_panel
+from demograd.report.sections.matching import interaction
 from demograd.statistics import Finding, Verdict
 
 
@@ -96,6 +99,29 @@ def test_the_diagonal_of_an_interaction_is_the_specificity_whatever_the_sets_are
     centred = interaction(pd.DataFrame(cells, columns=["x", "y", "value"]))
     diagonal = centred["value"][centred["x"] == centred["y"]]
     assert diagonal.tolist() == pytest.approx([0.08 * 3 / 4] * 4)
+
+
+def test_a_set_that_misses_a_pair_leaks_no_main_effect_into_the_others() -> None:
+    cells = [(x, y, 0.3 * x - 0.2 * y) for x in range(5) for y in range(5)]
+    matrix = pd.DataFrame(cells, columns=["x", "y", "value"])
+    assert len(interaction(matrix)) == 25
+    holes = matrix.assign(value=matrix["value"].where(matrix["x"] != 1))
+    centred = interaction(holes)
+    assert {*centred["x"]} == {*centred["y"]} == {0, 2, 3, 4}
+    assert centred["value"].abs().max() < 1e-12
+    assert interaction(holes[(holes["x"] < 3) & (holes["y"] < 3)]).empty, "two sets are left"
+
+
+def test_without_a_ceiling_noise_does_not_fill_the_colours(folder: Path) -> None:
+    run = read_run(folder)
+    assert run.matching is not None
+    tuned = run.matching[run.matching["setting"] == "FT"]
+    panel = maps_panel(replace(run, matching=tuned), leading_world(run))
+    assert panel is not None and [word for word, _ in panel.words] == ["demonstration set"]
+    scale = panel.charts[0].drawing.to_dict()["layer"][0]["encoding"]["color"]["scale"]
+    assert scale["domain"][1] == pytest.approx(0.1 * 0.2, rel=0.02), "the margin's share of the matched similarity"
+    two = tuned[(tuned["icl_seed"] < 2) & (tuned["ft_seed"] < 2)]
+    assert maps_panel(replace(run, matching=two), leading_world(run)) is None
 
 
 def test_a_reader_sees_maps_dots_and_bars_and_the_words_that_they_use(folder: Path) -> None:

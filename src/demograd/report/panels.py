@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from demograd.metrics import METRICS
+from demograd.report.answer import led_comparisons
 from demograd.report.charts.headed_bars import headed_bars
 from demograd.report.charts.headed_dots import headed_dots
 from demograd.report.charts.headings import Heading
@@ -14,8 +15,9 @@ from demograd.report.leading_world import LeadingWorld
 from demograd.report.run import Check, ReportedRun
 from demograd.report.scores import LEADING, at_one_rate
 from demograd.report.section import Chart
-from demograd.report.sections.matching import Matrices
+from demograd.report.sections.matching import Matrices, interaction
 from demograd.report.subject import Variant, short_labels, weights_rank
+from demograd.statistics import MARGIN
 from demograd.statistics.number import Number
 from demograd.words import Control, Setting, Weights
 
@@ -30,6 +32,8 @@ _MEANINGS = {
     "accuracy": "share of queries that are predicted right",
 }
 """What shows that something was learned → what it is; the first that was measured is drawn."""
+_SET = ("demonstration set", "demonstrations that were drawn together; no two sets share one")
+_CEILING = ("ceiling", "ICL with the same set in another order in FT’s place: how far a diagonal can glow")
 
 
 @dataclass(frozen=True)
@@ -45,21 +49,26 @@ class Panel:
 
 
 def maps_panel(run: ReportedRun, world: LeadingWorld) -> Panel | None:
-    """ICL with each set against FT on each, beside ICL with each set in another order, in the same colours."""
+    """ICL with each set against FT on each, beside ICL with each set in another order, in the same colours.
+
+    The ends of the colours are no nearer to white than the margin, so that what is as good as none looks like it.
+    """
     if world.leading is None:
         return None
     matrices = Matrices(run.matching)
-    subjects = {f"FT by {world.leading.method}": world.leading, "the ceiling: ICL, reordered": world.leading.untuned}
-    centred = {label: interaction(matrices.matrix(subject, METRIC)) for label, subject in subjects.items()}
-    centred = {label: matrix for label, matrix in centred.items() if not matrix["value"].dropna().empty}
-    if not centred:
+    tuned, ceiling = (matrices.matrix(subject, METRIC) for subject in (world.leading, world.leading.untuned))
+    maps = [(f"FT by {world.leading.method}", "fine-tuned on set", interaction(tuned))]
+    if maps[0][2].empty:
         return None
-    reach = max(float(matrix["value"].abs().max()) for matrix in centred.values())
+    if not (reordered := interaction(ceiling)).empty:
+        maps.append(("the ceiling: ICL, reordered", "reordered set", reordered))
+    matched = abs(float(tuned["value"][tuned["x"] == tuned["y"]].mean()))
+    reach = max(_margin(run) * matched, *(float(matrix["value"].abs().max()) for _, _, matrix in maps))
     charts = tuple(
         heat_map(
             matrix,
             label,
-            x="fine-tuned on set" if label.startswith("FT") else "reordered set",
+            x=x,
             y="in-context learning with set",
             value="similarity beyond average",
             colours="signed",
@@ -69,23 +78,19 @@ def maps_panel(run: ReportedRun, world: LeadingWorld) -> Panel | None:
             reach=reach,
             is_diagonal_framed=True,
         )
-        for label, matrix in centred.items()
+        for label, x, matrix in maps
     )
+    has_ceiling = len(maps) > 1
     lead = "Were fine-tuning in-context learning, its framed diagonal would glow"
-    lead += " like that of the ceiling." if len(charts) > 1 else "."
-    words = (
-        ("demonstration set", "demonstrations that were drawn together; no two sets share one"),
-        ("ceiling", "ICL with the same set in another order in FT’s place: how far a diagonal can glow"),
-    )
-    return Panel("maps", _titled("Each set against each.", world), lead, charts, words[: len(charts)])
+    lead += " like that of the ceiling." if has_ceiling else "."
+    words = (_SET, *[_CEILING] * has_ceiling)
+    return Panel("maps", _titled("Each set against each.", world), lead, charts, words)
 
 
-def interaction(matrix: pd.DataFrame) -> pd.DataFrame:
-    """A matrix (columns x, y, value) without the means of its rows and columns, of which matching says nothing: what is
-    left of the diagonal's mean is specificity × (sets − 1) / sets."""
-    values = matrix["value"]
-    rows, columns = (values.groupby(matrix[name]).transform("mean") for name in ("y", "x"))
-    return matrix.assign(value=values - rows - columns + values.mean())
+def _margin(run: ReportedRun) -> float:
+    """The share of the similarity that counts as none, of the run's own study where it is recorded."""
+    margins = (item.comparison.get("margin") for item in led_comparisons(run))
+    return float(next((margin for margin in margins if margin is not None), MARGIN))
 
 
 def similarities_panel(run: ReportedRun, world: LeadingWorld) -> Panel | None:

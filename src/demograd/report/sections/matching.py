@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from demograd.metrics import METRICS
@@ -30,6 +31,8 @@ from demograd.statistics.number import NOT_MEASURED, Number, estimate, number_of
 from demograd.words import Control, Reading, Setting
 
 CEILING = "ICL, reordered"
+FEWEST_SETS = 3
+"""Demonstration sets of a map: of two, rows and columns without their means are one number four times."""
 _LEAD = (
     "How to read it: each row is ICL with one demonstration set, each column fine-tuning on one. If fine-tuning did "
     "what ICL does with the same demonstrations, the framed diagonal would glow."
@@ -118,6 +121,27 @@ class Matrices:
         matrix = self.matrix(variant, metric)
         mean = matrix["value"][matrix["x"] != matrix["y"]].mean()
         return None if pd.isna(mean) else float(mean)
+
+
+def interaction(matrix: pd.DataFrame) -> pd.DataFrame:
+    """A matrix (columns x, y, value) without the means of its rows and columns, of which matching says nothing: what is
+    left of the diagonal's mean is specificity × (sets − 1) / sets.
+
+    Means over different sets would leave traces of each other. So sets that miss a pair are left out of rows and
+    columns alike, those that miss most first; with fewer than `FEWEST_SETS` left there are no rows.
+    """
+    square = matrix.pivot_table(index="y", columns="x", values="value")
+    sets = sorted({*matrix["x"], *matrix["y"]})
+    square = square.reindex(index=sets, columns=sets)
+    while (missing := square.isna()).to_numpy().any():
+        worst = (missing.sum(axis="index") + missing.sum(axis="columns")).idxmax()
+        square = square.drop(index=worst, columns=worst)
+    if len(square) < FEWEST_SETS:
+        return matrix.head(0)
+    rows, columns = (np.expand_dims(square.mean(axis=axis).to_numpy(), axis) for axis in (1, 0))
+    values = square.to_numpy() - rows - columns + square.to_numpy().mean()
+    y, x = (of_pairs.ravel() for of_pairs in np.meshgrid(square.index, square.columns, indexing="ij"))
+    return pd.DataFrame({"x": x, "y": y, "value": values.ravel()})
 
 
 def _maps(matrices: Matrices, metric: str, variants: list[Variant], world: str) -> tuple[Figure, ...]:
