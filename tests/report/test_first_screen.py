@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from tests.report.matched import claims_record, comparison, finding, write_matched_run
-from tests.report.rows import run_of
+from tests.report.rows import row, run_of
 
 from demograd.report import read_run, write_report
 from demograd.report.answer import answer
@@ -135,6 +135,28 @@ def test_a_reader_sees_maps_dots_and_bars_and_the_words_that_they_use(folder: Pa
     assert "✓ ICL" in bars.svg and "chance" in bars.svg and "FT by LCGD" in bars.svg
     words = [word for word, _ in screen.words]
     assert {"in-context learning (ICL)", "fine-tuning (FT)", "ZSL", "SimAOU", "specificity", "AUC"} <= set(words)
+
+
+@pytest.mark.parametrize(
+    ("conditional", "words"),
+    [
+        ((None, False), "95 % interval over demonstration sets and queries"),
+        ((None, True), "95 % interval conditional on these demonstrations: over queries alone"),
+        ((True, False), "95 % interval over demonstration sets and queries; that of ZSL over queries alone"),
+        ((True, None), "95 % interval over queries alone"),
+        ((None, None), None),
+    ],
+)
+def test_what_intervals_are_over_is_said_of_those_on_the_screen(
+    conditional: tuple[bool | None, bool | None], words: str | None
+) -> None:
+    rows = [
+        row("auc", setting, 0.6, interval="conditional" if of_queries else "demonstrations")
+        if of_queries is not None
+        else row("auc", setting, 0.6, ci_low=None, ci_high=None)
+        for setting, of_queries in zip(("ZSL", "ICL"), conditional, strict=True)
+    ]
+    assert dict(first_screen(run_of(*rows)).words).get("[ ]") == words
 
 
 def test_pictures_lead_a_section_and_tables_are_folded_beneath(folder: Path) -> None:

@@ -46,6 +46,8 @@ class Panel:
     charts: tuple[Chart, ...]
     words: tuple[tuple[str, str], ...] = ()
     """Word → what it means, of those that a newcomer does not know."""
+    numbers: tuple[tuple[Setting, Number], ...] = ()
+    """Those that are drawn with their intervals, each with the setting that it is of."""
 
 
 def maps_panel(run: ReportedRun, world: LeadingWorld) -> Panel | None:
@@ -97,23 +99,25 @@ def similarities_panel(run: ReportedRun, world: LeadingWorld) -> Panel | None:
     """Similarity on the same set, on others, under controls and without training, as dots with intervals."""
     labels = short_labels(world.tuned)
     points, headings = [], []
+    numbers: list[tuple[Setting, Number]] = []
     for row, variant in enumerate(world.tuned):
         difference = run.scores.specificities.get((variant, METRIC, Control.OTHER_SETS))
-        numbers = f"{difference.value_text} {difference.bounds}".rstrip() if difference else ""
-        headings.append(Heading(labels[variant], numbers))
-        points += [{"row": row, "series": name, **_bounded(number)} for name, number in _series(run, variant)]
+        headings.append(Heading(labels[variant], difference.with_bounds if difference else ""))
+        series = dict(_series(run, variant))
+        points += [{"row": row, "series": name, **_bounded(number)} for name, number in series.items()]
+        numbers += [(Setting.FT, number) for number in (difference, *series.values()) if number]
     data = pd.DataFrame(points, columns=["row", "series", "value", "low", "high"])
     present = set(data.dropna(subset=["value"])["series"])
     if not present:
         return None
-    series = [name for name in (_MATCHED, _MISMATCHED, *_CONTROLS.values(), _UNTRAINED) if name in present]
-    drawing = headed_dots(data, "", headings, series, x=f"similarity to ICL ({METRICS[METRIC].title}, a cosine)")
+    names = [name for name in (_MATCHED, _MISMATCHED, *_CONTROLS.values(), _UNTRAINED) if name in present]
+    drawing = headed_dots(data, "", headings, names, x=f"similarity to ICL ({METRICS[METRIC].title}, a cosine)")
     lead = "Fine-tuning on a set, against in-context learning with its own set and with others. Right: the difference."
     words = (
         (METRICS[METRIC].title, "cosine of what ICL and what FT add to attention outputs: 1 alike, 0 unrelated"),
         ("specificity", "the difference: similarity on the own set minus that on others"),
     )
-    return Panel("similarities", _titled("How similar?", world), lead + _more(world), (drawing,), words)
+    return Panel("similarities", _titled("How similar?", world), lead + _more(world), (drawing,), words, tuple(numbers))
 
 
 def _series(run: ReportedRun, variant: Variant) -> Iterator[tuple[str, Number]]:
@@ -172,7 +176,8 @@ def learning_panel(run: ReportedRun, world: LeadingWorld) -> Panel | None:
         else "Without demonstrations (ZSL), with them in the prompt, and after training on them."
     )
     words = ((title, _MEANINGS[metric]),)
-    return Panel("learning", _titled("Did anything learn?", world), lead, (drawing,), words)
+    shown = tuple((setting, number) for setting, _, number in bars)
+    return Panel("learning", _titled("Did anything learn?", world), lead, (drawing,), words, shown)
 
 
 def _bar_name(setting: Setting, variant: Variant, labels: dict[Variant, str]) -> str:
