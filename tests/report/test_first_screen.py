@@ -67,7 +67,7 @@ def test_the_finding_counts_and_not_the_comparison_behind_it() -> None:
     open_finding = finding(Verdict.UNDECIDED, reason="in-context learning was not checked")
     sentence = sentence_of([open_finding], [comparison(verdict="supported")])
     assert (
-        sentence == "? Undecided: in-context learning was not checked (own set minus others: −0.001 [−0.003, 0.001])."
+        sentence == "? Undecided: in-context learning was not checked (own set minus others: −0.0010 [−0.0030, 0.0010])."
     )
 
 
@@ -83,6 +83,16 @@ def test_many_findings_are_counted_and_their_intervals_spanned() -> None:
     findings = [finding(Verdict.NOT_SPECIFIC, task=task) for task in tasks]
     sentence = sentence_of(findings, [comparison(task=task) for task in tasks])
     assert "No for all 5 cases" in sentence and "from −1.6 to 0.4 % of the similarity" in sentence
+
+
+def test_a_bound_of_many_shares_reads_as_zero_only_where_it_is_and_cases_without_one_are_counted() -> None:
+    tasks = ["a", "b", "c", "d", "e"]
+    shares = {"specific_share": 0.005, "share_ci_low": 0.0003, "share_ci_high": 0.0092, "identified": 0.5}
+    bounded = [comparison(task=task, matching=shares) for task in tasks]
+    findings = [finding(Verdict.SUPPORTED, task=task) for task in tasks]
+    assert "is from 0.03 to 0.9 % of the similarity (all 95 % intervals)." in sentence_of(findings, bounded)
+    boundless = comparison(task="e", matching=shares | {"share_ci_low": None, "share_ci_high": None})
+    assert "(all 95 % intervals; 1 of 5 cases have none)." in sentence_of(findings, [*bounded[:4], boundless])
 
 
 def test_a_caveat_of_a_verdict_is_never_left_out() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from demograd.report.run import ReportedRun
 from demograd.statistics import Finding, Verdict
-from demograd.statistics.number import Number, percentage, signed
+from demograd.statistics.number import Number, percentage
 from demograd.words import listed, task_label
 
 CLAIM = "specificity"
@@ -143,10 +143,12 @@ def _decided(verdict: Verdict, members: Sequence[LedComparison]) -> str:
         text += "; the difference is "
         text += listed(f"{item.difference.value_text} {item.difference.bounds}".strip() for item in members)
     elif shares:
-        low, high = (
-            signed(100 * bound, 1) for bound in (min(share[1] for share in shares), max(share[2] for share in shares))
-        )
-        text += f"; what belongs to the set itself is from {low} to {high} % of the similarity (all 95 % intervals)"
+        low, high = min(share[1] for share in shares), max(share[2] for share in shares)
+        first, last = percentage((low + high) / 2, low, high).bounds.strip("[]").split(", ")
+        without = len(members) - len(shares)
+        counted = f"; {without} of {len(members)} cases have none" * bool(without)
+        text += f"; what belongs to the set itself is from {first} to {last} % of the similarity"
+        text += f" (all 95 % intervals{counted})"
     margin = members[0].comparison.get("margin")  # of the study, so that of all
     if verdict == Verdict.NOT_SPECIFIC and margin is not None:
         text += f", within the ±{100 * margin:g} % that count as none"
