@@ -87,7 +87,7 @@ def _subjects(comparisons: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     }
     for comparison in comparisons:
         side = comparison["left_side"]
-        about = f"{side['method']} on {task_label(comparison['task'], comparison['labels'])}"
+        about = f"{side['method']} on {task_label(comparison['task'], comparison.get('labels'))}"
         about += f", k {comparison['k']}" * several["k"]
         yield about + f", {side['model']}" * several["model"]
 

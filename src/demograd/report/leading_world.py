@@ -50,7 +50,7 @@ def _is_baseline(run: ReportedRun, variant: Variant) -> bool:
 
 def _is_about(item: LedComparison, variant: Variant) -> bool:
     comparison, side = item.comparison, item.comparison["left_side"]
-    world = (comparison["task"], comparison["labels"], comparison["k"])
+    world = (comparison["task"], comparison.get("labels", variant.labels), comparison["k"])  # not in older folders
     network = (side["model"], side["weights"], side["method"])
     return world == (variant.task, variant.labels, variant.k) and network == (
         variant.model,
