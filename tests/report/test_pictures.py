@@ -78,6 +78,23 @@ def test_shares_and_differences_have_panels_of_their_own_and_the_margin_is_a_ban
     assert "difference of cosines" in difference.unit
 
 
+def test_a_decided_comparison_whose_similarity_is_not_above_zero_is_drawn_as_a_difference() -> None:
+    matching = {"specific_share": None, "share_ci_low": None, "share_ci_high": None, "identified": 0.5}
+    about = {"left_side": {"metric": "sim_aou"}, "right_side": {"metric": "sim_aou"}, "margin": 0.1}
+    specific = claim(comparison(matching=matching, verdict="contradicted", **about), compare="specific")
+    (panel,), left_out = panels([specific])
+    assert "difference of cosines" in panel.unit and left_out == ""
+    (effect,) = panel.effects
+    assert (effect.value, effect.verdict, effect.band) == (0.2, "contradicted", None)
+
+
+def test_a_share_without_an_interval_says_so() -> None:
+    matching = {"specific_share": 0.4, "share_ci_low": None, "share_ci_high": None, "identified": 0.5}
+    (panel,), sentence = panels([claim(comparison(matching=matching, margin=0.1), compare="specific")])
+    assert panel.effects[0].words == "40.0 (no interval) supported"
+    assert "the similarity is not shown to be above zero" in sentence
+
+
 def test_a_statement_about_ranges_has_its_range_for_a_band() -> None:
     number = {"title": "the ratio", "value": 1.0, "ci_low": 0.99, "ci_high": 1.01, "low": 0.98, "high": None}
     (panel,), _ = panels([claim(comparison(compared="“linear, 1 layer”", numbers=[number]))])

@@ -16,6 +16,7 @@ from demograd.words import Control, Setting, listed, task_label
 MOST = 25
 """Of more comparisons, only those that are decided are drawn."""
 _SHARE = "specific share, % of the similarity"
+_NO_INTERVAL = "(no interval)"
 _LONGEST = 44
 """Characters of a reason that has room behind its verdict."""
 
@@ -62,7 +63,7 @@ def amounts(claims: Sequence[Mapping[str, Any]]) -> str:
 
 
 def panels(claims: Sequence[Mapping[str, Any]]) -> tuple[list[Panel], str]:
-    """The panels in the order of the claims, and a sentence on what is not drawn; empty if all is."""
+    """The panels in the order of the claims, and sentences on what is not drawn; empty if all is."""
     compared = [(claim, comparison) for claim in claims for comparison in claim["comparisons"]]
     several = {name for name in ("task", "labels", "k") if len({pair[1].get(name) for pair in compared}) > 1}
     rows = [row for claim in claims for row in _rows(claim, several)]
@@ -81,7 +82,10 @@ def panels(claims: Sequence[Mapping[str, Any]]) -> tuple[list[Panel], str]:
         panel.title += f": {panel.unit.partition(' (')[0]}" * (len(units[panel.title]) > 1)
     without = sum(_has_no_number(comparison) for _, comparison in compared)
     left_out += [f"{without} without a number"] * bool(without)
-    return list(by_axis.values()), f"Not drawn, but in the tables: {listed(left_out)}." if left_out else ""
+    sentences = [f"Not drawn, but in the tables: {listed(left_out)}."] if left_out else []
+    if any(_is_unbounded(comparison) for _, comparison in compared):
+        sentences.append("“No interval”: the similarity is not shown to be above zero, so its share has no bounds.")
+    return list(by_axis.values()), " ".join(sentences)
 
 
 def _has_no_number(comparison: Mapping[str, Any]) -> bool:
@@ -104,13 +108,12 @@ def _rows(claim: Mapping[str, Any], several: set[str]) -> list[tuple[Panel, Effe
         number = _effect_of(comparison)
         if number.value is None:
             continue
-        margin = comparison.get("margin")
-        band = None if margin is None else (-_scale(comparison) * margin, _scale(comparison) * margin)
-        text = f"{number.value_text} {number.bounds} {words}"
+        band = _band(comparison)
+        text = f"{_amount(comparison, number)} {words}"
         if words in (NOT_COUNTED, Verdict.UNDECIDED):
             reason = comparison["reason"].partition(";")[0].partition(" (")[0]
             words_shown = f"undecided: {reason}" if len(reason) <= _LONGEST else "undecided"
-            text = words_shown if words == NOT_COUNTED else f"{number.value_text} {number.bounds} undecided"
+            text = words_shown if words == NOT_COUNTED else text
         unit = _unit(comparison)
         is_apart = shared and unit != _SHARE and not shared.endswith(" − 0")
         unit = f"{shared} ({unit})" if is_apart else unit
@@ -140,20 +143,39 @@ def _in_range(number: Mapping[str, Any], label: str, verdict: str) -> Effect:
 
 
 def _effect_of(comparison: Mapping[str, Any]) -> Number:
-    """The specific share in per cent, or the difference in the metric's own unit."""
-    matching = comparison.get("matching")
-    if matching is None:
-        return estimate(comparison["difference"], comparison["ci_low"], comparison["ci_high"])
-    share = matching["specific_share"]
-    return estimate(None) if share is None else percentage(share, matching["share_ci_low"], matching["share_ci_high"])
+    """The specific share in per cent, or the difference in the metric's own unit: a similarity that is not above zero
+    has no shares."""
+    if _is_share(comparison):
+        matching = comparison["matching"]
+        return percentage(*(matching[name] for name in ("specific_share", "share_ci_low", "share_ci_high")))
+    return estimate(comparison["difference"], comparison["ci_low"], comparison["ci_high"])
 
 
-def _scale(comparison: Mapping[str, Any]) -> float:
-    return 1.0 if comparison.get("matching") is None else 100.0
+def _is_share(comparison: Mapping[str, Any]) -> bool:
+    return (comparison.get("matching") or {}).get("specific_share") is not None
+
+
+def _amount(comparison: Mapping[str, Any], number: Number) -> str:
+    """The number and its interval; of a share, in words, that it has none."""
+    return f"{number.value_text} {_NO_INTERVAL}" if _is_unbounded(comparison) else number.with_bounds
+
+
+def _is_unbounded(comparison: Mapping[str, Any]) -> bool:
+    """Whether it is a share without an interval (Fieller's is unbounded)."""
+    return _is_share(comparison) and not _effect_of(comparison).bounds
+
+
+def _band(comparison: Mapping[str, Any]) -> tuple[float, float] | None:
+    """What counts as none, in the unit of the effect; of matching it is a share, which a difference has no place for."""
+    margin = comparison.get("margin")
+    if margin is None or (comparison.get("matching") is not None and not _is_share(comparison)):
+        return None
+    scale = 100.0 if _is_share(comparison) else 1.0
+    return -scale * margin, scale * margin
 
 
 def _unit(comparison: Mapping[str, Any]) -> str:
-    if comparison.get("matching") is not None:
+    if _is_share(comparison):
         return _SHARE
     side = comparison.get("left_side")
     name = side["metric"] if isinstance(side, Mapping) else ""
