@@ -169,6 +169,14 @@ def test_what_intervals_are_over_is_said_of_those_on_the_screen(
     assert dict(first_screen(run_of(*rows)).words).get("[ ]") == words
 
 
+def test_of_many_methods_the_leading_is_among_those_that_are_drawn() -> None:
+    methods = ("Adam", "GD", "LCGD", "Momentum", "SGD", "ZO")
+    rows = [row("sim_aou", "FT", 0.2, method="GD") | {"method": method} for method in methods]
+    world = leading_world(run_of(*rows, claims=claims_record([finding(Verdict.SUPPORTED, "ZO")], [comparison("ZO")])))
+    assert world.leading is not None and world.leading.method == "ZO"
+    assert [variant.method for variant in world.tuned] == ["ZO", "Adam", "GD", "LCGD"] and world.more == 2
+
+
 def test_pictures_lead_a_section_and_tables_are_folded_beneath(folder: Path) -> None:
     page = (folder / "report.html").read_text(encoding="utf-8")
     section = page[page.index('<section id="layers"') : page.index("</section>", page.index('<section id="layers"'))]

@@ -37,6 +37,7 @@ def leading_world(run: ReportedRun) -> LeadingWorld:
     untuned = in_order(variant.untuned for variant, _, _ in run.scores.numbers if variant.selection == "all")
     world = leading.untuned if leading else next(iter(untuned), None)
     tuned = [variant for variant in variants if variant.untuned == world]
+    tuned.sort(key=lambda variant: variant != leading)  # of many methods, it is drawn
     worlds = dict.fromkeys([*(variant.untuned for variant in variants), *([world] if world else [])])
     words = world_labels(worlds)[world] if world and len(worlds) > 1 else ""
     return LeadingWorld(leading, tuple(tuned[:FEW]), world, len(tuned[FEW:]), words)
