@@ -95,6 +95,20 @@ def test_a_share_without_an_interval_says_so() -> None:
     assert "the similarity is not shown to be above zero" in sentence
 
 
+def test_a_claim_with_one_comparison_has_its_subject_and_rows_that_look_the_same_are_told_apart() -> None:
+    (panel,), _ = panels([claim(comparison())])
+    assert [effect.label for effect in panel.effects] == ["SimAOU, GD, trained"]
+    of_models = [comparison(left_side={"metric": "sim_aou", "model": model}) for model in ("pythia", "smollm2")]
+    (panel,), _ = panels([claim(*of_models)])
+    assert [effect.label for effect in panel.effects] == ["SimAOU, GD, trained, pythia", "SimAOU, GD, trained, smollm2"]
+    places = [comparison(initialisation=seed, place="at one learning rate each" * seed) for seed in (0, 1)]
+    (panel,), _ = panels([claim(*places)])
+    assert [effect.label for effect in panel.effects] == [
+        "SimAOU, GD, trained, initialisation 0",
+        "SimAOU, GD, trained, initialisation 1, at one learning rate each",
+    ]
+
+
 def test_a_statement_about_ranges_has_its_range_for_a_band() -> None:
     number = {"title": "the ratio", "value": 1.0, "ci_low": 0.99, "ci_high": 1.01, "low": 0.98, "high": None}
     (panel,), _ = panels([claim(comparison(compared="“linear, 1 layer”", numbers=[number]))])

@@ -97,10 +97,13 @@ def _has_no_number(comparison: Mapping[str, Any]) -> bool:
 def _rows(claim: Mapping[str, Any], several: set[str]) -> list[tuple[Panel, Effect]]:
     """Each effect of a claim with the panel that it belongs to."""
     comparisons = claim["comparisons"]
-    labels = _labels([comparison["compared"] for comparison in comparisons])
+    parts = _labels([comparison["compared"] for comparison in comparisons])
+    labels = [
+        ", ".join(filter(None, (own, *_world(comparison, several)))) or in_words(comparison["compared"])
+        for comparison, (own, _) in zip(comparisons, parts, strict=True)
+    ]
     rows: list[tuple[Panel, Effect]] = []
-    for comparison, (label, shared) in zip(comparisons, labels, strict=True):
-        label = ", ".join(filter(None, (label, *_world(comparison, several)))) or in_words(comparison["compared"])
+    for comparison, label, (_, shared) in zip(comparisons, _told_apart(labels, comparisons), parts, strict=True):
         words = state(comparison, claim)
         if "numbers" in comparison:
             rows += _in_ranges(comparison, claim, label, words)
@@ -192,12 +195,38 @@ def _world(comparison: Mapping[str, Any], several: set[str]) -> list[str]:
     return [task] * bool({"task", "labels"} & several) + [f"k {comparison['k']}"] * ("k" in several)
 
 
+def _told_apart(labels: Sequence[str], comparisons: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The labels, and behind those that are the same the model, the initialisation and the place that are not."""
+    networks = [_network(comparison) for comparison in comparisons]
+    rivals: dict[str, list[tuple[str, ...]]] = {}
+    for label, network in zip(labels, networks, strict=True):
+        rivals.setdefault(label, []).append(network)
+    distinct: list[str] = []
+    for label, network in zip(labels, networks, strict=True):
+        of_rivals = zip(*rivals[label], strict=True)
+        telling = (words for words, those in zip(network, of_rivals, strict=True) if words and {*those} != {words})
+        distinct.append(", ".join((label, *telling)))
+    return distinct
+
+
+def _network(comparison: Mapping[str, Any]) -> tuple[str, ...]:
+    """Model, initialisation, and place on curves over learning rates, in words; empty where it has none."""
+    side, initialisation = comparison.get("left_side"), comparison.get("initialisation")
+    model = side.get("model") if isinstance(side, Mapping) else None
+    return (
+        model or "",
+        "" if initialisation is None else f"initialisation {initialisation}",
+        comparison.get("place") or "",
+    )
+
+
 def _labels(compared: Sequence[str]) -> list[tuple[str, str]]:
     """For each comparison what is its own, `SimAOU, GD`, and what all share, `trained − no_training`."""
     parts = [_parts(text) for text in compared]
     if not any(" − " in text for text in compared):  # a statement names a network, which may have commas
         return [(text, "") for text in compared]
-    shared = [part for part in parts[0] if all(part in other for other in parts)] if len(parts) > 1 else parts[0][1:]
+    are_several = len(set(map(tuple, parts))) > 1  # else what is compared would be a row without a subject
+    shared = [part for part in parts[0] if all(part in other for other in parts) and (are_several or " − " in part)]
     both = ", ".join(part for part in shared if " − " in part)
     return [(", ".join(part for part in own if part not in shared), both) for own in parts]
 
