@@ -15,7 +15,7 @@ from demograd.report.charts.forest import CHARACTERS, MARKS, NOT_COUNTED, Effect
 from demograd.report.charts.grid import outcome_grid
 from demograd.report.effects import MOST, amounts, panels
 from demograd.report.run import Check
-from demograd.report.section import Chart, Figure, registered_sections
+from demograd.report.section import Chart, Figure, percent, registered_sections
 from demograd.report.sections.heads import heads_section
 from demograd.report.sections.missing import missing_section
 from demograd.report.sections.overlap import overlap_section
@@ -190,6 +190,10 @@ def test_dots_without_a_number_are_left_out_and_series_differ_in_shape_and_colou
         ("GD", "published", "0.400"),
     ]
     assert dot_chart([Dot("LCGD", estimate(None))], "title", "cosine") is None
+
+
+def test_a_share_that_is_no_number_is_missing_and_no_per_cent() -> None:
+    assert [percent(share).text for share in (0.088, None, float("nan"))] == ["8.80 %", "–", "missing"]
 
 
 def test_the_checks_are_a_grid_with_the_worst_of_several_in_a_cell() -> None:
