@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import pandas as pd
 
 from demograd.metrics import METRICS
-from demograd.report.answer import led_comparisons
 from demograd.report.charts.headed_bars import headed_bars
 from demograd.report.charts.headed_dots import headed_dots
 from demograd.report.charts.headings import Heading
@@ -15,9 +14,8 @@ from demograd.report.leading_world import LeadingWorld
 from demograd.report.run import Check, ReportedRun
 from demograd.report.scores import LEADING, at_one_rate
 from demograd.report.section import Chart
-from demograd.report.sections.matching import Matrices, interaction
+from demograd.report.sections.matching import Matrices, as_good_as_none, interaction
 from demograd.report.subject import Variant, short_labels, weights_rank
-from demograd.statistics import MARGIN
 from demograd.statistics.number import Number
 from demograd.words import Control, Setting, Weights
 
@@ -58,14 +56,16 @@ def maps_panel(run: ReportedRun, world: LeadingWorld) -> Panel | None:
     if world.leading is None:
         return None
     matrices = Matrices(run.matching)
-    tuned, ceiling = (matrices.matrix(subject, METRIC) for subject in (world.leading, world.leading.untuned))
-    maps = [(f"FT by {world.leading.method}", "fine-tuned on set", interaction(tuned))]
-    if maps[0][2].empty:
+    tuned, reordered = (
+        interaction(matrices.matrix(subject, METRIC)) for subject in (world.leading, world.leading.untuned)
+    )
+    if tuned.empty:
         return None
-    if not (reordered := interaction(ceiling)).empty:
+    maps = [(f"FT by {world.leading.method}", "fine-tuned on set", tuned)]
+    if not reordered.empty:
         maps.append(("the ceiling: ICL, reordered", "reordered set", reordered))
-    matched = abs(float(tuned["value"][tuned["x"] == tuned["y"]].mean()))
-    reach = max(_margin(run) * matched, *(float(matrix["value"].abs().max()) for _, _, matrix in maps))
+    least = as_good_as_none(run) * abs(matrices.matched(world.leading, METRIC) or 0.0)
+    reach = max(least, *(float(matrix["value"].abs().max()) for _, _, matrix in maps))
     charts = tuple(
         heat_map(
             matrix,
@@ -87,12 +87,6 @@ def maps_panel(run: ReportedRun, world: LeadingWorld) -> Panel | None:
     lead += " like that of the ceiling." if has_ceiling else "."
     words = (_SET, *[_CEILING] * has_ceiling)
     return Panel("maps", _titled("Each set against each.", world), lead, charts, words)
-
-
-def _margin(run: ReportedRun) -> float:
-    """The share of the similarity that counts as none, of the run's own study where it is recorded."""
-    margins = (item.comparison.get("margin") for item in led_comparisons(run))
-    return float(next((margin for margin in margins if margin is not None), MARGIN))
 
 
 def similarities_panel(run: ReportedRun, world: LeadingWorld) -> Panel | None:

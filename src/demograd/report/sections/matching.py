@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from demograd.metrics import METRICS
+from demograd.report.answer import led_comparisons
 from demograd.report.charts.heat_map import heat_map
 from demograd.report.run import ReportedRun
 from demograd.report.scores import LEADING, NEAREST_RATE_NOTE, at_one_rate
@@ -27,6 +28,7 @@ from demograd.report.section import (
     section,
 )
 from demograd.report.subject import Variant, by_world, row_words, short_labels, variant, world_labels
+from demograd.statistics import MARGIN
 from demograd.statistics.number import NOT_MEASURED, Number, estimate, number_of, p_value
 from demograd.words import Control, Reading, Setting
 
@@ -37,9 +39,11 @@ _LEAD = (
     "How to read it: each row is ICL with one demonstration set, each column fine-tuning on one. If fine-tuning did "
     "what ICL does with the same demonstrations, the framed diagonal would glow."
 )
-_MAPS = (
-    "Colours: a score minus the mean of the mismatched pairs of its own map; maps of one score share their colours. A "
-    "stripe is a set that is alike with all others, which says nothing about its demonstrations."
+_MAPS = "Maps of one figure share their colours."
+_BEYOND_AVERAGE = "Each cell without the means of its row and its column: what is left belongs to the pair of sets."
+_AS_SCORED = (
+    "Each cell minus the mean of the mismatched pairs of its map. A stripe is a set that is alike with all others, "
+    "which says nothing about its demonstrations."
 )
 _REORDERED = (
     "“ICL, reordered” is ICL with the same demonstrations in another order in FT’s place: how far a diagonal can glow."
@@ -67,11 +71,11 @@ def matching_section(run: ReportedRun) -> Section | None:
     if not rows:
         return None
     shown = at_one_rate(run.scores)
-    matrices = Matrices(run.matching)
+    matrices, margin = Matrices(run.matching), as_good_as_none(run)
     parts: list[Figure | Table] = []
     for world, variants in by_world(shown).items():
         for metric in LEADING:
-            parts += _maps(matrices, metric, variants, world)
+            parts += _maps(matrices, metric, variants, world, margin)
     has_maps = bool(parts)
     measured = {metric for _, metric, _ in rows}
     parts += [_table(run, rows, matrices, metric) for metric in LEADING if metric in measured]
@@ -116,6 +120,12 @@ class Matrices:
         values = rows["value"].astype(float).where(rows["value"].astype(float).abs() != float("inf"))
         return pd.DataFrame({"x": rows["ft_seed"].astype(int), "y": rows["icl_seed"].astype(int), "value": values})
 
+    def matched(self, variant: Variant, metric: str) -> float | None:
+        """The mean of the diagonal."""
+        matrix = self.matrix(variant, metric)
+        mean = matrix["value"][matrix["x"] == matrix["y"]].mean()
+        return None if pd.isna(mean) else float(mean)
+
     def mismatched(self, variant: Variant, metric: str) -> float | None:
         """The mean off the diagonal."""
         matrix = self.matrix(variant, metric)
@@ -144,8 +154,9 @@ def interaction(matrix: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({"x": x, "y": y, "value": values.ravel()})
 
 
-def _maps(matrices: Matrices, metric: str, variants: list[Variant], world: str) -> tuple[Figure, ...]:
-    """A map per method and weights, and that of the ceiling of its weights beside it."""
+def _maps(matrices: Matrices, metric: str, variants: list[Variant], world: str, margin: float) -> tuple[Figure, ...]:
+    """A map per method and weights, and that of the ceiling of its weights beside it: without the averages of sets, as
+    the first screen has it, and as scored."""
     labels = short_labels(variants)
     subjects: dict[Variant, str] = {}
     for untuned in dict.fromkeys(owner.untuned for owner in variants):
@@ -153,28 +164,54 @@ def _maps(matrices: Matrices, metric: str, variants: list[Variant], world: str) 
         several = len({owner.untuned for owner in variants}) > 1
         words = ", ".join([CEILING, untuned.weights, *_initialisation(untuned)]) if several else CEILING
         subjects |= {owner: labels[owner] for owner in members} | {untuned: words}
-    centred = {}
+    title, about = METRICS[metric].title, f", {world}" * bool(world)
+    beyond = {label: interaction(matrices.matrix(subject, metric)) for subject, label in subjects.items()}
+    beyond = {label: matrix for label, matrix in beyond.items() if not matrix.empty}
+    largest = max((abs(matrices.matched(variant, metric) or 0.0) for variant in variants), default=0.0)
+    scored = {}
     for subject, label in subjects.items():
-        matrix, mean = matrices.matrix(subject, metric), matrices.mismatched(subject, metric)
-        if mean is not None:
-            centred[label] = matrix.assign(value=matrix["value"] - mean)
-    title = METRICS[metric].title
-    reach = max((float(matrix["value"].abs().max()) for matrix in centred.values()), default=0.0)
-    charts = [_map(matrix, f"{title}: {label}", title, reach) for label, matrix in centred.items()]
-    return figure(charts, "", ", ".join(filter(None, (title, world))), small=True)
+        if (mean := matrices.mismatched(subject, metric)) is not None:
+            matrix = matrices.matrix(subject, metric)
+            scored[label] = matrix.assign(value=matrix["value"] - mean)
+    return (
+        *figure(
+            _charts(beyond, title, "beyond average", margin * largest),
+            _BEYOND_AVERAGE,
+            f"{title} beyond the averages of sets{about}",
+            small=True,
+        ),
+        *figure(
+            _charts(scored, title, "minus mean mismatched", margin * largest),
+            _AS_SCORED,
+            f"{title} as scored{about}",
+            small=True,
+        ),
+    )
+
+
+def _charts(maps: Mapping[str, pd.DataFrame], title: str, value: str, least: float) -> list[Chart]:
+    """A chart of each map by its label, all in the same colours, whose ends are no nearer to white than `least`."""
+    reach = max((least, *(float(matrix["value"].abs().max()) for matrix in maps.values())))
+    return [_map(matrix, f"{title}: {label}", value, reach) for label, matrix in maps.items()]
+
+
+def as_good_as_none(run: ReportedRun) -> float:
+    """The margin: the share of a similarity that counts as none, of the run's own study where it is recorded."""
+    margins = (item.comparison.get("margin") for item in led_comparisons(run))
+    return float(next((margin for margin in margins if margin is not None), MARGIN))
 
 
 def _initialisation(variant: Variant) -> tuple[str, ...]:
     return (f"initialisation {variant.initialisation}",) if variant.initialisation else ()
 
 
-def _map(matrix: pd.DataFrame, label: str, title: str, reach: float) -> Chart:
+def _map(matrix: pd.DataFrame, label: str, value: str, reach: float) -> Chart:
     return heat_map(
         matrix,
         label,
         x="FT on set",
         y="ICL with set",
-        value="minus mean mismatched",
+        value=value,
         colours="signed",
         downwards=True,
         reach=reach,
