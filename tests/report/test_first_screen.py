@@ -20,7 +20,9 @@ from demograd.report.first_screen import first_screen
 from demograd.report.page import content_security_policy
 from demograd.report.leading_world import leading_world
 from demograd.report.panels import maps_panel
+from demograd.report.run import Check
 from demograd.report.sections.matching import interaction
+from demograd.report.sections.scores import scores_section
 from demograd.statistics import Finding, Verdict
 
 
@@ -175,6 +177,35 @@ def test_of_many_methods_the_leading_is_among_those_that_are_drawn() -> None:
     world = leading_world(run_of(*rows, claims=claims_record([finding(Verdict.SUPPORTED, "ZO")], [comparison("ZO")])))
     assert world.leading is not None and world.leading.method == "ZO"
     assert [variant.method for variant in world.tuned] == ["ZO", "Adam", "GD", "LCGD"] and world.more == 2
+
+
+def test_scores_begin_with_what_the_answer_is_about_and_not_with_the_largest_number() -> None:
+    specific = {"versus": "other_sets", "n_seeds": 8}
+    rows = [row("sim_aou", "FT", 0.2, method=method) for method in ("GD", "LCGD")]
+    rows += [row("sim_aou", "FT", 0.01, method="GD", **specific), row("sim_aou", "FT", 0.19, method="LCGD", **specific)]
+    section = scores_section(run_of(*rows, claims=claims_record([finding(Verdict.SUPPORTED)], [comparison()])))
+    assert section is not None
+    assert "SimAOU of GD (trained) is 0.200 [0.180, 0.220] on ICL’s own set" in section.lead
+    assert "0.010 [−0.010, 0.030]; the verdict on GD on mr is “supported”." in section.lead
+
+
+def test_a_finding_that_is_pooled_over_tasks_is_drawn_on_the_first_of_them() -> None:
+    rows = [row("sim_aou", "FT", 0.2, method=method, task=task) for task in ("mr", "trec") for method in ("GD", "LCGD")]
+    pooled = comparison("LCGD", task="mr and trec")
+    of_both = finding(Verdict.NOT_SPECIFIC, "LCGD", task="mr and trec")
+    world = leading_world(run_of(*rows, claims=claims_record([of_both], [pooled])))
+    assert world.leading is not None and (world.leading.method, world.leading.task) == ("LCGD", "mr")
+    assert world.words == "mr, the first of 2 tasks"
+
+
+def test_an_undecided_check_is_explained_where_it_stands() -> None:
+    about = {"weights": "trained", "task": "mr", "check": "in_context_learning", "method": None, "message": ""}
+    rows = [row("auc", "ZSL", 0.5), row("auc", "ICL", 0.6)]
+    leads = [
+        first_screen(run_of(*rows, validity=(Check(**about, passed=False, undecided=is_open),))).panels[0].lead
+        for is_open in (True, False)
+    ]
+    assert ["?: undecided" in lead for lead in leads] == [True, False]
 
 
 def test_pictures_lead_a_section_and_tables_are_folded_beneath(folder: Path) -> None:

@@ -154,18 +154,18 @@ def learning_panel(run: ReportedRun, world: LeadingWorld) -> Panel | None:
     if metric is None:
         return None
     labels, bars = short_labels(world.tuned), numbers[metric]
+    marks = [_mark(run, setting, variant) for setting, variant, _ in bars]
     headings = [
-        Heading(
-            " ".join(filter(None, (_mark(run, setting, variant), _bar_name(setting, variant, labels)))),
-            f"{number.value_text} {number.bounds}".rstrip(),
-        )
-        for setting, variant, number in bars
+        Heading(f"{mark} {_bar_name(setting, variant, labels)}".strip(), number.with_bounds)
+        for mark, (setting, variant, number) in zip(marks, bars, strict=True)
     ]
     data = pd.DataFrame([{"row": row, **_bounded(bar[2])} for row, bar in enumerate(bars)])
     title, chance = METRICS[metric].title, _chance(run, metric, world.untuned)
     drawing = headed_bars(data, "", headings, x=f"{title} (0 to 1)", most=1.0, level=chance, name="chance")
     lead = (
-        "✓: better than without demonstrations (ZSL), by one of the checks below; ✗: not shown to be."
+        "✓: better than without demonstrations (ZSL), by one of the checks below; ✗: not shown to be"
+        + "; ?: undecided, too few demonstration sets to tell." * ("?" in marks)
+        + "." * ("?" not in marks)
         if run.validity
         else "Without demonstrations (ZSL), with them in the prompt, and after training on them."
     )
