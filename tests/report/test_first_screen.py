@@ -17,11 +17,11 @@ from demograd.report import read_run, write_report
 from demograd.report.answer import answer
 from demograd.report.charts.drawing import COLOURS, rules_in_the_dark
 from demograd.report.first_screen import first_screen
-from demograd.report.page import content_security_policy
 from demograd.report.leading_world import leading_world
+from demograd.report.matrices import interaction
+from demograd.report.page import content_security_policy
 from demograd.report.panels import maps_panel
 from demograd.report.run import Check
-from demograd.report.sections.matching import interaction
 from demograd.report.sections.scores import scores_section
 from demograd.statistics import Finding, Verdict
 
@@ -69,7 +69,8 @@ def test_the_finding_counts_and_not_the_comparison_behind_it() -> None:
     open_finding = finding(Verdict.UNDECIDED, reason="in-context learning was not checked")
     sentence = sentence_of([open_finding], [comparison(verdict="supported")])
     assert (
-        sentence == "? Undecided: in-context learning was not checked (own set minus others: −0.0010 [−0.0030, 0.0010])."
+        sentence
+        == "? Undecided: in-context learning was not checked (own set minus others: −0.0010 [−0.0030, 0.0010])."
     )
 
 

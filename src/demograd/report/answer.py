@@ -5,12 +5,12 @@ than from another?
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from demograd.report.run import ReportedRun
 from demograd.statistics import Finding, Verdict
-from demograd.statistics.number import Number, percentage
+from demograd.statistics.number import Number, estimate, percentage
 from demograd.words import listed, task_label
 
 CLAIM = "specificity"
@@ -52,7 +52,7 @@ class LedComparison:
     @property
     def difference(self) -> Number:
         """Matched minus mismatched."""
-        return _number(*(self.comparison[name] for name in ("difference", "ci_low", "ci_high")))
+        return estimate(*(self.comparison[name] for name in ("difference", "ci_low", "ci_high")))
 
     @property
     def share(self) -> tuple[float, float, float] | None:
@@ -128,7 +128,7 @@ def _about(members: Sequence[LedComparison], names: Mapping[str, str], total: in
 def _decided(verdict: Verdict, members: Sequence[LedComparison]) -> str:
     few = len(members) <= FEW
     own, other = (
-        f" ({', '.join(_number(item.comparison[side]).value_text for item in members)})" if few else ""
+        f" ({', '.join(estimate(item.comparison[side]).value_text for item in members)})" if few else ""
         for side in ("left", "right")
     )
     text = f"what fine-tuning does is {_ALIKE[verdict].format(own=own, other=other)}"
@@ -162,10 +162,3 @@ def _open(members: Sequence[LedComparison]) -> str:
         difference = members[0].difference
         text += f" (own set minus others: {difference.value_text} {difference.bounds})"
     return f"{text}."
-
-
-def _number(value: float | None, low: float | None = None, high: float | None = None) -> Number:
-    return replace(_NO_NUMBER, value=value, low=low, high=high)
-
-
-_NO_NUMBER = Number(None, None, None, None, False, 0, 0, 0, "not measured")

@@ -22,7 +22,7 @@ _LONGEST = 44
 
 
 @dataclass
-class Panel:
+class ForestPanel:
     """What shares an axis."""
 
     title: str
@@ -62,7 +62,7 @@ def amounts(claims: Sequence[Mapping[str, Any]]) -> str:
     return f"{sentence}."
 
 
-def panels(claims: Sequence[Mapping[str, Any]]) -> tuple[list[Panel], str]:
+def panels(claims: Sequence[Mapping[str, Any]]) -> tuple[list[ForestPanel], str]:
     """The panels in the order of the claims, and sentences on what is not drawn; empty if all is."""
     compared = [(claim, comparison) for claim in claims for comparison in claim["comparisons"]]
     several = {name for name in ("task", "labels", "k") if len({pair[1].get(name) for pair in compared}) > 1}
@@ -72,7 +72,7 @@ def panels(claims: Sequence[Mapping[str, Any]]) -> tuple[list[Panel], str]:
         undecided = [row for row in rows if row[1].verdict in (Verdict.UNDECIDED, NOT_COUNTED)]
         rows = [row for row in rows if row not in undecided]
         left_out.append(f"{len(undecided)} that are undecided")
-    by_axis: dict[tuple[str, str], Panel] = {}
+    by_axis: dict[tuple[str, str], ForestPanel] = {}
     units: dict[str, set[str]] = {}
     for panel, _ in rows:
         units.setdefault(panel.title, set()).add(panel.unit)
@@ -94,7 +94,7 @@ def _has_no_number(comparison: Mapping[str, Any]) -> bool:
     return _effect_of(comparison).value is None
 
 
-def _rows(claim: Mapping[str, Any], several: set[str]) -> list[tuple[Panel, Effect]]:
+def _rows(claim: Mapping[str, Any], several: set[str]) -> list[tuple[ForestPanel, Effect]]:
     """Each effect of a claim with the panel that it belongs to."""
     comparisons = claim["comparisons"]
     parts = _labels([comparison["compared"] for comparison in comparisons])
@@ -102,7 +102,7 @@ def _rows(claim: Mapping[str, Any], several: set[str]) -> list[tuple[Panel, Effe
         ", ".join(filter(None, (own, *_world(comparison, several)))) or in_words(comparison["compared"])
         for comparison, (own, _) in zip(comparisons, parts, strict=True)
     ]
-    rows: list[tuple[Panel, Effect]] = []
+    rows: list[tuple[ForestPanel, Effect]] = []
     for comparison, label, (_, shared) in zip(comparisons, _told_apart(labels, comparisons), parts, strict=True):
         words = state(comparison, claim)
         if "numbers" in comparison:
@@ -120,21 +120,21 @@ def _rows(claim: Mapping[str, Any], several: set[str]) -> list[tuple[Panel, Effe
         unit = _unit(comparison)
         is_apart = shared and unit != _SHARE and not shared.endswith(" − 0")
         unit = f"{shared} ({unit})" if is_apart else unit
-        panel = Panel(claim["claim"], unit, "as good as none" * (band is not None), zero=True)
+        panel = ForestPanel(claim["claim"], unit, "as good as none" * (band is not None), zero=True)
         rows.append((panel, Effect(label, text, words, number.value, number.low, number.high, band)))
     return rows
 
 
 def _in_ranges(
     comparison: Mapping[str, Any], claim: Mapping[str, Any], label: str, verdict: str
-) -> Iterator[tuple[Panel, Effect]]:
+) -> Iterator[tuple[ForestPanel, Effect]]:
     """A row for each number of a statement; several of one kind are counted."""
     titles = [number["title"] for number in comparison["numbers"]]
     for place, number in enumerate(comparison["numbers"]):
         n = titles.count(number["title"])
         name = f"{titles[: place + 1].count(number['title'])} of {n}, {label}" if n > 1 else label
         if number["value"] is not None:
-            panel = Panel(claim["claim"], number["title"], "where it should lie", zero=False)
+            panel = ForestPanel(claim["claim"], number["title"], "where it should lie", zero=False)
             yield panel, _in_range(number, name, verdict)
 
 
@@ -169,7 +169,7 @@ def _is_unbounded(comparison: Mapping[str, Any]) -> bool:
 
 
 def _band(comparison: Mapping[str, Any]) -> tuple[float, float] | None:
-    """What counts as none, in the unit of the effect; of matching it is a share, which a difference has no place for."""
+    """What counts as none, in the unit of the effect; of matching a share, so that a difference has none."""
     margin = comparison.get("margin")
     if margin is None or (comparison.get("matching") is not None and not _is_share(comparison)):
         return None
@@ -204,7 +204,11 @@ def _told_apart(labels: Sequence[str], comparisons: Sequence[Mapping[str, Any]])
     distinct: list[str] = []
     for label, network in zip(labels, networks, strict=True):
         of_rivals = zip(*rivals[label], strict=True)
-        telling = (words for words, those in zip(network, of_rivals, strict=True) if words and {*those} != {words})
+        telling = (
+            words
+            for words, rivals_words in zip(network, of_rivals, strict=True)
+            if words and {*rivals_words} != {words}
+        )
         distinct.append(", ".join((label, *telling)))
     return distinct
 

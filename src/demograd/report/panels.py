@@ -11,10 +11,10 @@ from demograd.report.charts.headed_dots import headed_dots
 from demograd.report.charts.headings import Heading
 from demograd.report.charts.heat_map import heat_map
 from demograd.report.leading_world import LeadingWorld
+from demograd.report.matrices import Matrices, interaction, specificity_margin
 from demograd.report.run import Check, ReportedRun
 from demograd.report.scores import LEADING, at_one_rate
 from demograd.report.section import Chart
-from demograd.report.sections.matching import Matrices, as_good_as_none, interaction
 from demograd.report.subject import Variant, short_labels, weights_rank
 from demograd.statistics.number import Number
 from demograd.words import Control, Setting, Weights
@@ -64,7 +64,7 @@ def maps_panel(run: ReportedRun, world: LeadingWorld) -> Panel | None:
     maps = [(f"FT by {world.leading.method}", "fine-tuned on set", tuned)]
     if not reordered.empty:
         maps.append(("the ceiling: ICL, reordered", "reordered set", reordered))
-    least = as_good_as_none(run) * abs(matrices.matched(world.leading, METRIC) or 0.0)
+    least = specificity_margin(run) * abs(matrices.matched(world.leading, METRIC) or 0.0)
     reach = max(least, *(float(matrix["value"].abs().max()) for _, _, matrix in maps))
     charts = tuple(
         heat_map(
@@ -162,10 +162,9 @@ def learning_panel(run: ReportedRun, world: LeadingWorld) -> Panel | None:
     data = pd.DataFrame([{"row": row, **_bounded(bar[2])} for row, bar in enumerate(bars)])
     title, chance = METRICS[metric].title, _chance(run, metric, world.untuned)
     drawing = headed_bars(data, "", headings, x=f"{title} (0 to 1)", most=1.0, level=chance, name="chance")
+    undecided = "; ?: undecided with so few demonstration sets" * ("?" in marks)
     lead = (
-        "✓: better than without demonstrations (ZSL), by one of the checks below; ✗: not shown to be"
-        + "; ?: undecided, too few demonstration sets to tell." * ("?" in marks)
-        + "." * ("?" not in marks)
+        f"✓: better than without demonstrations (ZSL), by one of the checks below; ✗: not shown to be{undecided}."
         if run.validity
         else "Without demonstrations (ZSL), with them in the prompt, and after training on them."
     )

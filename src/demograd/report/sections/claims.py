@@ -74,9 +74,9 @@ def claims_section(run: ReportedRun) -> Section | None:
         return None
     tested = [claim for claim in claims if claim["comparisons"]]
     few = [claim for claim in tested if len(claim["comparisons"]) <= FEW]
-    named = "All comparisons" if few == tested else f"Comparisons of claims with up to {FEW}"
+    title = "All comparisons" if few == tested else f"Comparisons of claims with up to {FEW}"
     groups = tuple(Group(_title(claim), _comparisons(claim)) for claim in few)
-    tables = [Table(heads, groups, title=named)] if few else []
+    tables = [Table(heads, groups, title=title)] if few else []
     tables += [
         Table(
             heads,
