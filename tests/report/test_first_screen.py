@@ -3,6 +3,7 @@
 import re
 from base64 import b64encode
 from collections.abc import Sequence
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -10,14 +11,18 @@ from typing import Any
 import pandas as pd
 import pytest
 from tests.report.matched import claims_record, comparison, finding, write_matched_run
-from tests.report.rows import run_of
+from tests.report.rows import row, run_of
 
 from demograd.report import read_run, write_report
 from demograd.report.answer import answer
 from demograd.report.charts.drawing import COLOURS, rules_in_the_dark
 from demograd.report.first_screen import first_screen
+from demograd.report.leading_world import leading_world
+from demograd.report.matrices import interaction
 from demograd.report.page import content_security_policy
-from demograd.report.panels import interaction
+from demograd.report.panels import maps_panel
+from demograd.report.run import Check
+from demograd.report.sections.scores import scores_section
 from demograd.statistics import Finding, Verdict
 
 
@@ -64,7 +69,8 @@ def test_the_finding_counts_and_not_the_comparison_behind_it() -> None:
     open_finding = finding(Verdict.UNDECIDED, reason="in-context learning was not checked")
     sentence = sentence_of([open_finding], [comparison(verdict="supported")])
     assert (
-        sentence == "? Undecided: in-context learning was not checked (own set minus others: −0.001 [−0.003, 0.001])."
+        sentence
+        == "? Undecided: in-context learning was not checked (own set minus others: −0.0010 [−0.0030, 0.0010])."
     )
 
 
@@ -80,6 +86,16 @@ def test_many_findings_are_counted_and_their_intervals_spanned() -> None:
     findings = [finding(Verdict.NOT_SPECIFIC, task=task) for task in tasks]
     sentence = sentence_of(findings, [comparison(task=task) for task in tasks])
     assert "No for all 5 cases" in sentence and "from −1.6 to 0.4 % of the similarity" in sentence
+
+
+def test_a_bound_of_many_shares_reads_as_zero_only_where_it_is_and_cases_without_one_are_counted() -> None:
+    tasks = ["a", "b", "c", "d", "e"]
+    shares = {"specific_share": 0.005, "share_ci_low": 0.0003, "share_ci_high": 0.0092, "identified": 0.5}
+    bounded = [comparison(task=task, matching=shares) for task in tasks]
+    findings = [finding(Verdict.SUPPORTED, task=task) for task in tasks]
+    assert "is from 0.03 to 0.9 % of the similarity (all 95 % intervals)." in sentence_of(findings, bounded)
+    boundless = comparison(task="e", matching=shares | {"share_ci_low": None, "share_ci_high": None})
+    assert "(all 95 % intervals; 1 of 5 cases have none)." in sentence_of(findings, [*bounded[:4], boundless])
 
 
 def test_a_caveat_of_a_verdict_is_never_left_out() -> None:
@@ -98,6 +114,29 @@ def test_the_diagonal_of_an_interaction_is_the_specificity_whatever_the_sets_are
     assert diagonal.tolist() == pytest.approx([0.08 * 3 / 4] * 4)
 
 
+def test_a_set_that_misses_a_pair_leaks_no_main_effect_into_the_others() -> None:
+    cells = [(x, y, 0.3 * x - 0.2 * y) for x in range(5) for y in range(5)]
+    matrix = pd.DataFrame(cells, columns=["x", "y", "value"])
+    assert len(interaction(matrix)) == 25
+    holes = matrix.assign(value=matrix["value"].where(matrix["x"] != 1))
+    centred = interaction(holes)
+    assert {*centred["x"]} == {*centred["y"]} == {0, 2, 3, 4}
+    assert centred["value"].abs().max() < 1e-12
+    assert interaction(holes[(holes["x"] < 3) & (holes["y"] < 3)]).empty, "two sets are left"
+
+
+def test_without_a_ceiling_noise_does_not_fill_the_colours(folder: Path) -> None:
+    run = read_run(folder)
+    assert run.matching is not None
+    tuned = run.matching[run.matching["setting"] == "FT"]
+    panel = maps_panel(replace(run, matching=tuned), leading_world(run))
+    assert panel is not None and [word for word, _ in panel.words] == ["demonstration set"]
+    scale = panel.charts[0].drawing.to_dict()["layer"][0]["encoding"]["color"]["scale"]
+    assert scale["domain"][1] == pytest.approx(0.1 * 0.2, rel=0.02), "the margin's share of the matched similarity"
+    two = tuned[(tuned["icl_seed"] < 2) & (tuned["ft_seed"] < 2)]
+    assert maps_panel(replace(run, matching=two), leading_world(run)) is None
+
+
 def test_a_reader_sees_maps_dots_and_bars_and_the_words_that_they_use(folder: Path) -> None:
     screen = first_screen(read_run(folder))
     maps, similarities, learning = screen.panels
@@ -109,6 +148,65 @@ def test_a_reader_sees_maps_dots_and_bars_and_the_words_that_they_use(folder: Pa
     assert "✓ ICL" in bars.svg and "chance" in bars.svg and "FT by LCGD" in bars.svg
     words = [word for word, _ in screen.words]
     assert {"in-context learning (ICL)", "fine-tuning (FT)", "ZSL", "SimAOU", "specificity", "AUC"} <= set(words)
+
+
+@pytest.mark.parametrize(
+    ("conditional", "words"),
+    [
+        ((None, False), "95 % interval over demonstration sets and queries"),
+        ((None, True), "95 % interval conditional on these demonstrations: over queries alone"),
+        ((True, False), "95 % interval over demonstration sets and queries; that of ZSL over queries alone"),
+        ((True, None), "95 % interval over queries alone"),
+        ((None, None), None),
+    ],
+)
+def test_what_intervals_are_over_is_said_of_those_on_the_screen(
+    conditional: tuple[bool | None, bool | None], words: str | None
+) -> None:
+    rows = [
+        row("auc", setting, 0.6, interval="conditional" if of_queries else "demonstrations")
+        if of_queries is not None
+        else row("auc", setting, 0.6, ci_low=None, ci_high=None)
+        for setting, of_queries in zip(("ZSL", "ICL"), conditional, strict=True)
+    ]
+    assert dict(first_screen(run_of(*rows)).words).get("[ ]") == words
+
+
+def test_of_many_methods_the_leading_is_among_those_that_are_drawn() -> None:
+    methods = ("Adam", "GD", "LCGD", "Momentum", "SGD", "ZO")
+    rows = [row("sim_aou", "FT", 0.2, method="GD") | {"method": method} for method in methods]
+    world = leading_world(run_of(*rows, claims=claims_record([finding(Verdict.SUPPORTED, "ZO")], [comparison("ZO")])))
+    assert world.leading is not None and world.leading.method == "ZO"
+    assert [variant.method for variant in world.tuned] == ["ZO", "Adam", "GD", "LCGD"] and world.more == 2
+
+
+def test_scores_begin_with_what_the_answer_is_about_and_not_with_the_largest_number() -> None:
+    specific = {"versus": "other_sets", "n_seeds": 8}
+    rows = [row("sim_aou", "FT", 0.2, method=method) for method in ("GD", "LCGD")]
+    rows += [row("sim_aou", "FT", 0.01, method="GD", **specific), row("sim_aou", "FT", 0.19, method="LCGD", **specific)]
+    section = scores_section(run_of(*rows, claims=claims_record([finding(Verdict.SUPPORTED)], [comparison()])))
+    assert section is not None
+    assert "SimAOU of GD (trained) is 0.200 [0.180, 0.220] on ICL’s own set" in section.lead
+    assert "0.010 [−0.010, 0.030]; the verdict on GD on mr is “supported”." in section.lead
+
+
+def test_a_finding_that_is_pooled_over_tasks_is_drawn_on_the_first_of_them() -> None:
+    rows = [row("sim_aou", "FT", 0.2, method=method, task=task) for task in ("mr", "trec") for method in ("GD", "LCGD")]
+    pooled = comparison("LCGD", task="mr and trec")
+    of_both = finding(Verdict.NOT_SPECIFIC, "LCGD", task="mr and trec")
+    world = leading_world(run_of(*rows, claims=claims_record([of_both], [pooled])))
+    assert world.leading is not None and (world.leading.method, world.leading.task) == ("LCGD", "mr")
+    assert world.words == "mr, the first of 2 tasks"
+
+
+def test_an_undecided_check_is_explained_where_it_stands() -> None:
+    about = {"weights": "trained", "task": "mr", "check": "in_context_learning", "method": None, "message": ""}
+    rows = [row("auc", "ZSL", 0.5), row("auc", "ICL", 0.6)]
+    leads = [
+        first_screen(run_of(*rows, validity=(Check(**about, passed=False, undecided=is_open),))).panels[0].lead
+        for is_open in (True, False)
+    ]
+    assert ["?: undecided" in lead for lead in leads] == [True, False]
 
 
 def test_pictures_lead_a_section_and_tables_are_folded_beneath(folder: Path) -> None:

@@ -65,7 +65,9 @@ def _run(rows: list[dict[str, Any]], **about: Any) -> ReportedRun:
 
 
 def test_the_diagonal_of_the_map_is_above_the_mean_of_the_mismatched_and_all_maps_share_their_colours() -> None:
-    (figure,) = figures(matching_section(_run(_matched())))
+    beyond, figure = figures(matching_section(_run(_matched())))
+    assert beyond.title == "SimAOU beyond the averages of sets" and figure.title == "SimAOU as scored"
+    assert [chart.title for chart in beyond.charts] == ["SimAOU: GD", "SimAOU: ICL, reordered"]
     assert [chart.title for chart in figure.charts] == ["SimAOU: GD", "SimAOU: ICL, reordered"]
     gd, ceiling = (_colours(chart.svg) for chart in figure.charts)
     assert len(gd) == len(ceiling) == 16

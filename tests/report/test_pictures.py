@@ -15,7 +15,7 @@ from demograd.report.charts.forest import CHARACTERS, MARKS, NOT_COUNTED, Effect
 from demograd.report.charts.grid import outcome_grid
 from demograd.report.effects import MOST, amounts, panels
 from demograd.report.run import Check
-from demograd.report.section import Chart, Figure, registered_sections
+from demograd.report.section import Chart, Figure, percent, registered_sections
 from demograd.report.sections.heads import heads_section
 from demograd.report.sections.missing import missing_section
 from demograd.report.sections.overlap import overlap_section
@@ -78,6 +78,37 @@ def test_shares_and_differences_have_panels_of_their_own_and_the_margin_is_a_ban
     assert "difference of cosines" in difference.unit
 
 
+def test_a_decided_comparison_whose_similarity_is_not_above_zero_is_drawn_as_a_difference() -> None:
+    matching = {"specific_share": None, "share_ci_low": None, "share_ci_high": None, "identified": 0.5}
+    about = {"left_side": {"metric": "sim_aou"}, "right_side": {"metric": "sim_aou"}, "margin": 0.1}
+    specific = claim(comparison(matching=matching, verdict="contradicted", **about), compare="specific")
+    (panel,), left_out = panels([specific])
+    assert "difference of cosines" in panel.unit and left_out == ""
+    (effect,) = panel.effects
+    assert (effect.value, effect.verdict, effect.band) == (0.2, "contradicted", None)
+
+
+def test_a_share_without_an_interval_says_so() -> None:
+    matching = {"specific_share": 0.4, "share_ci_low": None, "share_ci_high": None, "identified": 0.5}
+    (panel,), sentence = panels([claim(comparison(matching=matching, margin=0.1), compare="specific")])
+    assert panel.effects[0].words == "40.0 (no interval) supported"
+    assert "the similarity is not shown to be above zero" in sentence
+
+
+def test_a_claim_with_one_comparison_has_its_subject_and_rows_that_look_the_same_are_told_apart() -> None:
+    (panel,), _ = panels([claim(comparison())])
+    assert [effect.label for effect in panel.effects] == ["SimAOU, GD, trained"]
+    of_models = [comparison(left_side={"metric": "sim_aou", "model": model}) for model in ("pythia", "smollm2")]
+    (panel,), _ = panels([claim(*of_models)])
+    assert [effect.label for effect in panel.effects] == ["SimAOU, GD, trained, pythia", "SimAOU, GD, trained, smollm2"]
+    places = [comparison(initialisation=seed, place="at one learning rate each" * seed) for seed in (0, 1)]
+    (panel,), _ = panels([claim(*places)])
+    assert [effect.label for effect in panel.effects] == [
+        "SimAOU, GD, trained, initialisation 0",
+        "SimAOU, GD, trained, initialisation 1, at one learning rate each",
+    ]
+
+
 def test_a_statement_about_ranges_has_its_range_for_a_band() -> None:
     number = {"title": "the ratio", "value": 1.0, "ci_low": 0.99, "ci_high": 1.01, "low": 0.98, "high": None}
     (panel,), _ = panels([claim(comparison(compared="“linear, 1 layer”", numbers=[number]))])
@@ -100,12 +131,14 @@ def test_an_interval_that_is_far_out_is_cut_with_an_arrow() -> None:
 # Heads
 
 
-def heads(method: str, *values: float | None, **about: Any) -> list[dict[str, Any]]:
+def heads(method: str | None, *values: float | None, **about: Any) -> list[dict[str, Any]]:
+    """Of a method, or with None of reordered ICL."""
+    setting = "FT" if method else "ICL_reordered"
     per_head = [
-        row("sim_am_delta", "FT", value, method=method, layer=place // 2, head=place % 2, **about)
+        row("sim_am_delta", setting, value, method=method, layer=place // 2, head=place % 2, **about)
         for place, value in enumerate(values)
     ]
-    return [row("sim_am_delta", "FT", 0.2, method=method, **about), *per_head]
+    return [row("sim_am_delta", setting, 0.2, method=method, **about), *per_head]
 
 
 def test_heads_of_all_methods_share_their_colours_and_missing_ones_are_counted() -> None:
@@ -117,6 +150,17 @@ def test_heads_of_all_methods_share_their_colours_and_missing_ones_are_counted()
     assert domains == {(-0.8, 0.8)}
     assert "GD: 1 of 4 heads." in figure.caption and "LCGD:" not in figure.caption
     assert "head 1 of layer 0, with SimAM_Δ 0.40" in section.lead
+
+
+def test_reordered_icl_shares_the_colours_of_the_heads_and_nothing_lies_beyond_their_ends() -> None:
+    section = heads_section(run_of(*heads("GD", 0.1, 0.2), *heads(None, 0.5, 0.9)))
+    assert section is not None and isinstance(section.parts[0], Figure)
+    scales = [chart.drawing.to_dict()["encoding"]["color"]["scale"] for chart in section.parts[0].charts]
+    assert [(scale["domain"], scale["clamp"]) for scale in scales] == [([-0.9, 0.9], True)] * 2
+
+
+def test_heads_without_any_number_are_no_section() -> None:
+    assert heads_section(run_of(*heads("GD", None, None))) is None
 
 
 def test_a_run_without_single_heads_has_no_section_of_them() -> None:
@@ -146,6 +190,10 @@ def test_dots_without_a_number_are_left_out_and_series_differ_in_shape_and_colou
         ("GD", "published", "0.400"),
     ]
     assert dot_chart([Dot("LCGD", estimate(None))], "title", "cosine") is None
+
+
+def test_a_share_that_is_no_number_is_missing_and_no_per_cent() -> None:
+    assert [percent(share).text for share in (0.088, None, float("nan"))] == ["8.80 %", "–", "missing"]
 
 
 def test_the_checks_are_a_grid_with_the_worst_of_several_in_a_cell() -> None:

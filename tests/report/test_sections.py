@@ -51,6 +51,7 @@ def text(section: Section | None) -> str:
 def test_each_claim_has_its_verdicts_with_all_that_they_rest_on() -> None:
     section = claims_section(run_of(claims=claims()))
     glance, few, many, untested = tables(section)
+    assert (glance.title, few.title) == ("Verdicts at a glance", "Comparisons of claims with up to 8")
     assert [[entry.text for entry in line.entries] for line in rows_of(glance)] == [
         ["1", "–", "–", "–"],
         ["–", "1", "–", "1"],

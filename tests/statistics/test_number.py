@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from demograd.statistics.number import Number, estimate, p_value, percentage, places_of
+from demograd.statistics.number import Number, estimate, formatted, p_value, percentage, places_of
 
 
 @pytest.mark.parametrize(
@@ -16,11 +16,30 @@ from demograd.statistics.number import Number, estimate, p_value, percentage, pl
         (1.0031, 0.9984, 1.0078, "1.003 [0.998, 1.008]"),
         (12345.6, 12000.0, 12700.0, "12350 [12000, 12700]"),
         (1.23e-6, 1.1e-6, 1.4e-6, "1.23e−6 [1.10e−6, 1.40e−6]"),
+        (12345678.0, 12345670.0, 12345690.0, "1.2345678e7 [1.2345670e7, 1.2345690e7]"),
+        (1.3e9, 9.9e6, 2.6e9, "1.3e9 [1e7, 2.6e9]"),
+        (0.02, 0.003, 0.037, "0.020 [0.003, 0.037]"),
+        (0.2, 0.0004, 0.4, "0.20 [0.0004, 0.40]"),
+        (0.2, 3e-12, 0.4, "2.0e−1 [3e−12, 4.0e−1]"),
+        (0.0, 0.0, 0.0, "0 [0, 0]"),
+        (0.25, 0.25, 0.25, "0.250 [0.250, 0.250]"),
     ],
 )
 def test_an_interval_says_to_which_digits_a_value_is_known(value: float, low: float, high: float, text: str) -> None:
     number = estimate(value, low, high)
     assert f"{number.text} {number.bounds}" == text
+
+
+def test_what_is_large_has_one_notation_with_an_interval_or_without() -> None:
+    assert estimate(1234567890.0).text == formatted(1234567890.0) == "1.23e9"
+    assert formatted(-25e6) == "−2.50e7" and formatted(float("inf")) == "inf"
+
+
+@given(st.floats(1e-6, 1e9), st.floats(1e-6, 10.0))
+def test_bounds_a_millionth_apart_differ_and_neither_reads_as_zero(value: float, width: float) -> None:
+    number = estimate(value, value * (1 - width), value * (1 + width))
+    low, high = (float(bound.replace("−", "-")) for bound in number.bounds.strip("[]").split(", "))
+    assert low < high and (low == 0) == (number.low == 0)
 
 
 def test_without_an_interval_the_deviation_does() -> None:

@@ -5,12 +5,12 @@ than from another?
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from demograd.report.run import ReportedRun
 from demograd.statistics import Finding, Verdict
-from demograd.statistics.number import Number, percentage, signed
+from demograd.statistics.number import Number, estimate, percentage
 from demograd.words import listed, task_label
 
 CLAIM = "specificity"
@@ -52,7 +52,7 @@ class LedComparison:
     @property
     def difference(self) -> Number:
         """Matched minus mismatched."""
-        return _number(*(self.comparison[name] for name in ("difference", "ci_low", "ci_high")))
+        return estimate(*(self.comparison[name] for name in ("difference", "ci_low", "ci_high")))
 
     @property
     def share(self) -> tuple[float, float, float] | None:
@@ -87,7 +87,7 @@ def _subjects(comparisons: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     }
     for comparison in comparisons:
         side = comparison["left_side"]
-        about = f"{side['method']} on {task_label(comparison['task'], comparison['labels'])}"
+        about = f"{side['method']} on {task_label(comparison['task'], comparison.get('labels'))}"
         about += f", k {comparison['k']}" * several["k"]
         yield about + f", {side['model']}" * several["model"]
 
@@ -128,7 +128,7 @@ def _about(members: Sequence[LedComparison], names: Mapping[str, str], total: in
 def _decided(verdict: Verdict, members: Sequence[LedComparison]) -> str:
     few = len(members) <= FEW
     own, other = (
-        f" ({', '.join(_number(item.comparison[side]).value_text for item in members)})" if few else ""
+        f" ({', '.join(estimate(item.comparison[side]).value_text for item in members)})" if few else ""
         for side in ("left", "right")
     )
     text = f"what fine-tuning does is {_ALIKE[verdict].format(own=own, other=other)}"
@@ -143,10 +143,12 @@ def _decided(verdict: Verdict, members: Sequence[LedComparison]) -> str:
         text += "; the difference is "
         text += listed(f"{item.difference.value_text} {item.difference.bounds}".strip() for item in members)
     elif shares:
-        low, high = (
-            signed(100 * bound, 1) for bound in (min(share[1] for share in shares), max(share[2] for share in shares))
-        )
-        text += f"; what belongs to the set itself is from {low} to {high} % of the similarity (all 95 % intervals)"
+        low, high = min(share[1] for share in shares), max(share[2] for share in shares)
+        first, last = percentage((low + high) / 2, low, high).bounds.strip("[]").split(", ")
+        without = len(members) - len(shares)
+        counted = f"; {without} of {len(members)} cases have none" * bool(without)
+        text += f"; what belongs to the set itself is from {first} to {last} % of the similarity"
+        text += f" (all 95 % intervals{counted})"
     margin = members[0].comparison.get("margin")  # of the study, so that of all
     if verdict == Verdict.NOT_SPECIFIC and margin is not None:
         text += f", within the ±{100 * margin:g} % that count as none"
@@ -160,10 +162,3 @@ def _open(members: Sequence[LedComparison]) -> str:
         difference = members[0].difference
         text += f" (own set minus others: {difference.value_text} {difference.bounds})"
     return f"{text}."
-
-
-def _number(value: float | None, low: float | None = None, high: float | None = None) -> Number:
-    return replace(_NO_NUMBER, value=value, low=low, high=high)
-
-
-_NO_NUMBER = Number(None, None, None, None, False, 0, 0, 0, "not measured")

@@ -16,12 +16,13 @@ from demograd.words import Control, Setting, listed, task_label
 MOST = 25
 """Of more comparisons, only those that are decided are drawn."""
 _SHARE = "specific share, % of the similarity"
+_NO_INTERVAL = "(no interval)"
 _LONGEST = 44
 """Characters of a reason that has room behind its verdict."""
 
 
 @dataclass
-class Panel:
+class ForestPanel:
     """What shares an axis."""
 
     title: str
@@ -61,8 +62,8 @@ def amounts(claims: Sequence[Mapping[str, Any]]) -> str:
     return f"{sentence}."
 
 
-def panels(claims: Sequence[Mapping[str, Any]]) -> tuple[list[Panel], str]:
-    """The panels in the order of the claims, and a sentence on what is not drawn; empty if all is."""
+def panels(claims: Sequence[Mapping[str, Any]]) -> tuple[list[ForestPanel], str]:
+    """The panels in the order of the claims, and sentences on what is not drawn; empty if all is."""
     compared = [(claim, comparison) for claim in claims for comparison in claim["comparisons"]]
     several = {name for name in ("task", "labels", "k") if len({pair[1].get(name) for pair in compared}) > 1}
     rows = [row for claim in claims for row in _rows(claim, several)]
@@ -71,7 +72,7 @@ def panels(claims: Sequence[Mapping[str, Any]]) -> tuple[list[Panel], str]:
         undecided = [row for row in rows if row[1].verdict in (Verdict.UNDECIDED, NOT_COUNTED)]
         rows = [row for row in rows if row not in undecided]
         left_out.append(f"{len(undecided)} that are undecided")
-    by_axis: dict[tuple[str, str], Panel] = {}
+    by_axis: dict[tuple[str, str], ForestPanel] = {}
     units: dict[str, set[str]] = {}
     for panel, _ in rows:
         units.setdefault(panel.title, set()).add(panel.unit)
@@ -81,7 +82,10 @@ def panels(claims: Sequence[Mapping[str, Any]]) -> tuple[list[Panel], str]:
         panel.title += f": {panel.unit.partition(' (')[0]}" * (len(units[panel.title]) > 1)
     without = sum(_has_no_number(comparison) for _, comparison in compared)
     left_out += [f"{without} without a number"] * bool(without)
-    return list(by_axis.values()), f"Not drawn, but in the tables: {listed(left_out)}." if left_out else ""
+    sentences = [f"Not drawn, but in the tables: {listed(left_out)}."] if left_out else []
+    if any(_is_unbounded(comparison) for _, comparison in compared):
+        sentences.append("“No interval”: the similarity is not shown to be above zero, so its share has no bounds.")
+    return list(by_axis.values()), " ".join(sentences)
 
 
 def _has_no_number(comparison: Mapping[str, Any]) -> bool:
@@ -90,13 +94,16 @@ def _has_no_number(comparison: Mapping[str, Any]) -> bool:
     return _effect_of(comparison).value is None
 
 
-def _rows(claim: Mapping[str, Any], several: set[str]) -> list[tuple[Panel, Effect]]:
+def _rows(claim: Mapping[str, Any], several: set[str]) -> list[tuple[ForestPanel, Effect]]:
     """Each effect of a claim with the panel that it belongs to."""
     comparisons = claim["comparisons"]
-    labels = _labels([comparison["compared"] for comparison in comparisons])
-    rows: list[tuple[Panel, Effect]] = []
-    for comparison, (label, shared) in zip(comparisons, labels, strict=True):
-        label = ", ".join(filter(None, (label, *_world(comparison, several)))) or in_words(comparison["compared"])
+    parts = _labels([comparison["compared"] for comparison in comparisons])
+    labels = [
+        ", ".join(filter(None, (own, *_world(comparison, several)))) or in_words(comparison["compared"])
+        for comparison, (own, _) in zip(comparisons, parts, strict=True)
+    ]
+    rows: list[tuple[ForestPanel, Effect]] = []
+    for comparison, label, (_, shared) in zip(comparisons, _told_apart(labels, comparisons), parts, strict=True):
         words = state(comparison, claim)
         if "numbers" in comparison:
             rows += _in_ranges(comparison, claim, label, words)
@@ -104,31 +111,30 @@ def _rows(claim: Mapping[str, Any], several: set[str]) -> list[tuple[Panel, Effe
         number = _effect_of(comparison)
         if number.value is None:
             continue
-        margin = comparison.get("margin")
-        band = None if margin is None else (-_scale(comparison) * margin, _scale(comparison) * margin)
-        text = f"{number.value_text} {number.bounds} {words}"
+        band = _band(comparison)
+        text = f"{_amount(comparison, number)} {words}"
         if words in (NOT_COUNTED, Verdict.UNDECIDED):
             reason = comparison["reason"].partition(";")[0].partition(" (")[0]
             words_shown = f"undecided: {reason}" if len(reason) <= _LONGEST else "undecided"
-            text = words_shown if words == NOT_COUNTED else f"{number.value_text} {number.bounds} undecided"
+            text = words_shown if words == NOT_COUNTED else text
         unit = _unit(comparison)
         is_apart = shared and unit != _SHARE and not shared.endswith(" − 0")
         unit = f"{shared} ({unit})" if is_apart else unit
-        panel = Panel(claim["claim"], unit, "as good as none" * (band is not None), zero=True)
+        panel = ForestPanel(claim["claim"], unit, "as good as none" * (band is not None), zero=True)
         rows.append((panel, Effect(label, text, words, number.value, number.low, number.high, band)))
     return rows
 
 
 def _in_ranges(
     comparison: Mapping[str, Any], claim: Mapping[str, Any], label: str, verdict: str
-) -> Iterator[tuple[Panel, Effect]]:
+) -> Iterator[tuple[ForestPanel, Effect]]:
     """A row for each number of a statement; several of one kind are counted."""
     titles = [number["title"] for number in comparison["numbers"]]
     for place, number in enumerate(comparison["numbers"]):
         n = titles.count(number["title"])
         name = f"{titles[: place + 1].count(number['title'])} of {n}, {label}" if n > 1 else label
         if number["value"] is not None:
-            panel = Panel(claim["claim"], number["title"], "where it should lie", zero=False)
+            panel = ForestPanel(claim["claim"], number["title"], "where it should lie", zero=False)
             yield panel, _in_range(number, name, verdict)
 
 
@@ -140,20 +146,39 @@ def _in_range(number: Mapping[str, Any], label: str, verdict: str) -> Effect:
 
 
 def _effect_of(comparison: Mapping[str, Any]) -> Number:
-    """The specific share in per cent, or the difference in the metric's own unit."""
-    matching = comparison.get("matching")
-    if matching is None:
-        return estimate(comparison["difference"], comparison["ci_low"], comparison["ci_high"])
-    share = matching["specific_share"]
-    return estimate(None) if share is None else percentage(share, matching["share_ci_low"], matching["share_ci_high"])
+    """The specific share in per cent, or the difference in the metric's own unit: a similarity that is not above zero
+    has no shares."""
+    if _is_share(comparison):
+        matching = comparison["matching"]
+        return percentage(*(matching[name] for name in ("specific_share", "share_ci_low", "share_ci_high")))
+    return estimate(comparison["difference"], comparison["ci_low"], comparison["ci_high"])
 
 
-def _scale(comparison: Mapping[str, Any]) -> float:
-    return 1.0 if comparison.get("matching") is None else 100.0
+def _is_share(comparison: Mapping[str, Any]) -> bool:
+    return (comparison.get("matching") or {}).get("specific_share") is not None
+
+
+def _amount(comparison: Mapping[str, Any], number: Number) -> str:
+    """The number and its interval; of a share, in words, that it has none."""
+    return f"{number.value_text} {_NO_INTERVAL}" if _is_unbounded(comparison) else number.with_bounds
+
+
+def _is_unbounded(comparison: Mapping[str, Any]) -> bool:
+    """Whether it is a share without an interval (Fieller's is unbounded)."""
+    return _is_share(comparison) and not _effect_of(comparison).bounds
+
+
+def _band(comparison: Mapping[str, Any]) -> tuple[float, float] | None:
+    """What counts as none, in the unit of the effect; of matching a share, so that a difference has none."""
+    margin = comparison.get("margin")
+    if margin is None or (comparison.get("matching") is not None and not _is_share(comparison)):
+        return None
+    scale = 100.0 if _is_share(comparison) else 1.0
+    return -scale * margin, scale * margin
 
 
 def _unit(comparison: Mapping[str, Any]) -> str:
-    if comparison.get("matching") is not None:
+    if _is_share(comparison):
         return _SHARE
     side = comparison.get("left_side")
     name = side["metric"] if isinstance(side, Mapping) else ""
@@ -170,12 +195,42 @@ def _world(comparison: Mapping[str, Any], several: set[str]) -> list[str]:
     return [task] * bool({"task", "labels"} & several) + [f"k {comparison['k']}"] * ("k" in several)
 
 
+def _told_apart(labels: Sequence[str], comparisons: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The labels, and behind those that are the same the model, the initialisation and the place that are not."""
+    networks = [_network(comparison) for comparison in comparisons]
+    rivals: dict[str, list[tuple[str, ...]]] = {}
+    for label, network in zip(labels, networks, strict=True):
+        rivals.setdefault(label, []).append(network)
+    distinct: list[str] = []
+    for label, network in zip(labels, networks, strict=True):
+        of_rivals = zip(*rivals[label], strict=True)
+        telling = (
+            words
+            for words, rivals_words in zip(network, of_rivals, strict=True)
+            if words and {*rivals_words} != {words}
+        )
+        distinct.append(", ".join((label, *telling)))
+    return distinct
+
+
+def _network(comparison: Mapping[str, Any]) -> tuple[str, ...]:
+    """Model, initialisation, and place on curves over learning rates, in words; empty where it has none."""
+    side, initialisation = comparison.get("left_side"), comparison.get("initialisation")
+    model = side.get("model") if isinstance(side, Mapping) else None
+    return (
+        model or "",
+        "" if initialisation is None else f"initialisation {initialisation}",
+        comparison.get("place") or "",
+    )
+
+
 def _labels(compared: Sequence[str]) -> list[tuple[str, str]]:
     """For each comparison what is its own, `SimAOU, GD`, and what all share, `trained − no_training`."""
     parts = [_parts(text) for text in compared]
     if not any(" − " in text for text in compared):  # a statement names a network, which may have commas
         return [(text, "") for text in compared]
-    shared = [part for part in parts[0] if all(part in other for other in parts)] if len(parts) > 1 else parts[0][1:]
+    are_several = len(set(map(tuple, parts))) > 1  # else what is compared would be a row without a subject
+    shared = [part for part in parts[0] if all(part in other for other in parts) and (are_several or " − " in part)]
     both = ", ".join(part for part in shared if " − " in part)
     return [(", ".join(part for part in own if part not in shared), both) for own in parts]
 

@@ -8,7 +8,8 @@ from demograd.report.leading_world import LeadingWorld, leading_world
 from demograd.report.panels import Panel, learning_panel, maps_panel, similarities_panel
 from demograd.report.run import ReportedRun
 from demograd.report.subject import is_layer_causal
-from demograd.words import listed
+from demograd.statistics.number import Number
+from demograd.words import Setting, listed
 
 
 @dataclass(frozen=True)
@@ -50,4 +51,19 @@ def _words(panels: Sequence[Panel], world: LeadingWorld) -> Iterator[tuple[str, 
     yield "ZSL", "zero-shot: neither, the query alone"
     for panel in panels:
         yield from panel.words
-    yield "[ ]", "95 % interval over demonstration sets and queries; that of ZSL over queries alone"
+    if over := _over([shown for panel in panels for shown in panel.numbers]):
+        yield "[ ]", f"95 % interval {over}"
+
+
+def _over(numbers: Sequence[tuple[Setting, Number]]) -> str:
+    """What the intervals of these numbers are over; empty where none has one."""
+    bounded = [(setting, number.conditional) for setting, number in numbers if number.bounds]
+    without = (Setting.ZSL, True)  # it has no demonstrations that it could be conditional on
+    conditional = {is_conditional for setting, is_conditional in bounded if (setting, is_conditional) != without}
+    parts = ["over demonstration sets and queries"] * (False in conditional)
+    if True in conditional:
+        among = "some are " * (False in conditional)
+        parts.append(f"{among}conditional on these demonstrations: over queries alone")
+    if without in bounded:
+        parts.append("that of ZSL over queries alone" if conditional else "over queries alone")
+    return "; ".join(parts)

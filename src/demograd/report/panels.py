@@ -11,10 +11,10 @@ from demograd.report.charts.headed_dots import headed_dots
 from demograd.report.charts.headings import Heading
 from demograd.report.charts.heat_map import heat_map
 from demograd.report.leading_world import LeadingWorld
+from demograd.report.matrices import Matrices, interaction, specificity_margin
 from demograd.report.run import Check, ReportedRun
 from demograd.report.scores import LEADING, at_one_rate
 from demograd.report.section import Chart
-from demograd.report.sections.matching import Matrices
 from demograd.report.subject import Variant, short_labels, weights_rank
 from demograd.statistics.number import Number
 from demograd.words import Control, Setting, Weights
@@ -30,6 +30,8 @@ _MEANINGS = {
     "accuracy": "share of queries that are predicted right",
 }
 """What shows that something was learned → what it is; the first that was measured is drawn."""
+_SET = ("demonstration set", "demonstrations that were drawn together; no two sets share one")
+_CEILING = ("ceiling", "ICL with the same set in another order in FT’s place: how far a diagonal can glow")
 
 
 @dataclass(frozen=True)
@@ -42,24 +44,33 @@ class Panel:
     charts: tuple[Chart, ...]
     words: tuple[tuple[str, str], ...] = ()
     """Word → what it means, of those that a newcomer does not know."""
+    numbers: tuple[tuple[Setting, Number], ...] = ()
+    """Those that are drawn with their intervals, each with the setting that it is of."""
 
 
 def maps_panel(run: ReportedRun, world: LeadingWorld) -> Panel | None:
-    """ICL with each set against FT on each, beside ICL with each set in another order, in the same colours."""
+    """ICL with each set against FT on each, beside ICL with each set in another order, in the same colours.
+
+    The ends of the colours are no nearer to white than the margin, so that what is as good as none looks like it.
+    """
     if world.leading is None:
         return None
     matrices = Matrices(run.matching)
-    subjects = {f"FT by {world.leading.method}": world.leading, "the ceiling: ICL, reordered": world.leading.untuned}
-    centred = {label: interaction(matrices.matrix(subject, METRIC)) for label, subject in subjects.items()}
-    centred = {label: matrix for label, matrix in centred.items() if not matrix["value"].dropna().empty}
-    if not centred:
+    tuned, reordered = (
+        interaction(matrices.matrix(subject, METRIC)) for subject in (world.leading, world.leading.untuned)
+    )
+    if tuned.empty:
         return None
-    reach = max(float(matrix["value"].abs().max()) for matrix in centred.values())
+    maps = [(f"FT by {world.leading.method}", "fine-tuned on set", tuned)]
+    if not reordered.empty:
+        maps.append(("the ceiling: ICL, reordered", "reordered set", reordered))
+    least = specificity_margin(run) * abs(matrices.matched(world.leading, METRIC) or 0.0)
+    reach = max(least, *(float(matrix["value"].abs().max()) for _, _, matrix in maps))
     charts = tuple(
         heat_map(
             matrix,
             label,
-            x="fine-tuned on set" if label.startswith("FT") else "reordered set",
+            x=x,
             y="in-context learning with set",
             value="similarity beyond average",
             colours="signed",
@@ -69,46 +80,38 @@ def maps_panel(run: ReportedRun, world: LeadingWorld) -> Panel | None:
             reach=reach,
             is_diagonal_framed=True,
         )
-        for label, matrix in centred.items()
+        for label, x, matrix in maps
     )
+    has_ceiling = len(maps) > 1
     lead = "Were fine-tuning in-context learning, its framed diagonal would glow"
-    lead += " like that of the ceiling." if len(charts) > 1 else "."
-    words = (
-        ("demonstration set", "demonstrations that were drawn together; no two sets share one"),
-        ("ceiling", "ICL with the same set in another order in FT’s place: how far a diagonal can glow"),
-    )
-    return Panel("maps", _titled("Each set against each.", world), lead, charts, words[: len(charts)])
-
-
-def interaction(matrix: pd.DataFrame) -> pd.DataFrame:
-    """A matrix (columns x, y, value) without the means of its rows and columns, of which matching says nothing: what is
-    left of the diagonal's mean is specificity × (sets − 1) / sets."""
-    values = matrix["value"]
-    rows, columns = (values.groupby(matrix[name]).transform("mean") for name in ("y", "x"))
-    return matrix.assign(value=values - rows - columns + values.mean())
+    lead += " like that of the ceiling." if has_ceiling else "."
+    words = (_SET, *[_CEILING] * has_ceiling)
+    return Panel("maps", _titled("Each set against each.", world), lead, charts, words)
 
 
 def similarities_panel(run: ReportedRun, world: LeadingWorld) -> Panel | None:
     """Similarity on the same set, on others, under controls and without training, as dots with intervals."""
     labels = short_labels(world.tuned)
     points, headings = [], []
+    numbers: list[tuple[Setting, Number]] = []
     for row, variant in enumerate(world.tuned):
         difference = run.scores.specificities.get((variant, METRIC, Control.OTHER_SETS))
-        numbers = f"{difference.value_text} {difference.bounds}".rstrip() if difference else ""
-        headings.append(Heading(labels[variant], numbers))
-        points += [{"row": row, "series": name, **_bounded(number)} for name, number in _series(run, variant)]
+        headings.append(Heading(labels[variant], difference.with_bounds if difference else ""))
+        series = dict(_series(run, variant))
+        points += [{"row": row, "series": name, **_bounded(number)} for name, number in series.items()]
+        numbers += [(Setting.FT, number) for number in (difference, *series.values()) if number]
     data = pd.DataFrame(points, columns=["row", "series", "value", "low", "high"])
     present = set(data.dropna(subset=["value"])["series"])
     if not present:
         return None
-    series = [name for name in (_MATCHED, _MISMATCHED, *_CONTROLS.values(), _UNTRAINED) if name in present]
-    drawing = headed_dots(data, "", headings, series, x=f"similarity to ICL ({METRICS[METRIC].title}, a cosine)")
+    names = [name for name in (_MATCHED, _MISMATCHED, *_CONTROLS.values(), _UNTRAINED) if name in present]
+    drawing = headed_dots(data, "", headings, names, x=f"similarity to ICL ({METRICS[METRIC].title}, a cosine)")
     lead = "Fine-tuning on a set, against in-context learning with its own set and with others. Right: the difference."
     words = (
         (METRICS[METRIC].title, "cosine of what ICL and what FT add to attention outputs: 1 alike, 0 unrelated"),
         ("specificity", "the difference: similarity on the own set minus that on others"),
     )
-    return Panel("similarities", _titled("How similar?", world), lead + _more(world), (drawing,), words)
+    return Panel("similarities", _titled("How similar?", world), lead + _more(world), (drawing,), words, tuple(numbers))
 
 
 def _series(run: ReportedRun, variant: Variant) -> Iterator[tuple[str, Number]]:
@@ -151,23 +154,23 @@ def learning_panel(run: ReportedRun, world: LeadingWorld) -> Panel | None:
     if metric is None:
         return None
     labels, bars = short_labels(world.tuned), numbers[metric]
+    marks = [_mark(run, setting, variant) for setting, variant, _ in bars]
     headings = [
-        Heading(
-            " ".join(filter(None, (_mark(run, setting, variant), _bar_name(setting, variant, labels)))),
-            f"{number.value_text} {number.bounds}".rstrip(),
-        )
-        for setting, variant, number in bars
+        Heading(f"{mark} {_bar_name(setting, variant, labels)}".strip(), number.with_bounds)
+        for mark, (setting, variant, number) in zip(marks, bars, strict=True)
     ]
     data = pd.DataFrame([{"row": row, **_bounded(bar[2])} for row, bar in enumerate(bars)])
     title, chance = METRICS[metric].title, _chance(run, metric, world.untuned)
     drawing = headed_bars(data, "", headings, x=f"{title} (0 to 1)", most=1.0, level=chance, name="chance")
+    undecided = "; ?: undecided with so few demonstration sets" * ("?" in marks)
     lead = (
-        "✓: better than without demonstrations (ZSL), by one of the checks below; ✗: not shown to be."
+        f"✓: better than without demonstrations (ZSL), by one of the checks below; ✗: not shown to be{undecided}."
         if run.validity
         else "Without demonstrations (ZSL), with them in the prompt, and after training on them."
     )
     words = ((title, _MEANINGS[metric]),)
-    return Panel("learning", _titled("Did anything learn?", world), lead, (drawing,), words)
+    shown = tuple((setting, number) for setting, _, number in bars)
+    return Panel("learning", _titled("Did anything learn?", world), lead, (drawing,), words, shown)
 
 
 def _bar_name(setting: Setting, variant: Variant, labels: dict[Variant, str]) -> str:

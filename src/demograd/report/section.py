@@ -214,6 +214,8 @@ def percent(share: float | None, low: float | None = None, high: float | None = 
     if share is None:
         return NOTHING
     number = percentage(share, low, high)
+    if number.value is None:
+        return entry(number)
     return Entry(f"{number.text} %", under=tuple(filter(None, (number.bounds,))), number=estimate(share, low, high))
 
 

@@ -7,7 +7,7 @@ the width of its interval (or of its deviation, if it has no interval), after th
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import floor, isfinite, log10
+from math import floor, inf, isfinite, log10
 from typing import Any
 
 import pandas as pd
@@ -17,12 +17,12 @@ from demograd.statistics.verdict import Interval, Over
 MINUS = "−"
 DIGITS = 3
 """Significant digits of a number of which no one knows how exact it is."""
-MOST_DIGITS = 6
+MOST_DIGITS = 8
 """Significant digits of the most exact one."""
 SMALL = 1e-4
 """What is smaller is written with a power of ten: a spread of probabilities over a vocabulary is, and is not zero."""
 LARGE = 1e7
-"""So is what is as large."""
+"""So is what is as large; a number and its bounds have one notation."""
 
 
 @dataclass(frozen=True)
@@ -102,22 +102,35 @@ class Number:
         return Interval(self.low, self.high, 0.95, over, self.n_seeds)
 
     def _format(self, value: float, *, sign: bool = False) -> str:
-        numbers = [abs(x) for x in (self.value, self.std, self.low, self.high) if x]
-        largest, places = max(numbers, default=0.0), self._places
-        text = scientific(value, places) if 0 < largest < SMALL else formatted(value, places)
-        # a bound decides a claim by its sign, so it must not read as zero where it is not
-        if value in (self.low, self.high) and value and largest >= SMALL and not round(value, places):
-            text = scientific(value, _place(value)) if abs(value) < SMALL else formatted(value, _place(value))
+        places = self._places
+        if self._is_scientific:
+            text = scientific(value, places)
+        else:
+            text = formatted(value, _place(value) if self._is_hidden(value) else places)
         return f"+{text}" if sign and value > 0 and text.strip("0.") else text
+
+    @property
+    def _is_scientific(self) -> bool:
+        """Whether all its parts are written with a power of ten: one notation for all."""
+        largest = max((abs(x) for x in (self.value, self.std, self.low, self.high) if x), default=1.0)
+        tiny = [bound for bound in (self.low, self.high) if bound and abs(bound) < SMALL]
+        return not SMALL <= largest < LARGE or any(map(self._is_hidden, tiny))
+
+    def _is_hidden(self, value: float) -> bool:
+        """Whether it is a bound that rounding makes zero; it decides a claim by its sign, so it must not read so."""
+        return value in (self.low, self.high) and value != 0 and not round(value, self._places)
 
     @property
     def _places(self) -> int:
         """Digits after the point of value, deviation and bounds; below zero: digits before it that are rounded away."""
         numbers = [abs(x) for x in (self.value, self.low, self.high) if x]
+        if not numbers and self.low == self.high == 0:
+            return 0  # nothing but zeros
         largest = max(numbers, default=1.0)
         uncertainty = self.std if self.low is None or self.high is None else (self.high - self.low) / 2
         if not uncertainty:
-            return max(_place(largest) + DIGITS - 1, 0)
+            places = _place(largest) + DIGITS - 1
+            return places if largest >= LARGE else max(places, 0)
         return min(places_of(uncertainty), _place(largest) + MOST_DIGITS - 1)
 
 
@@ -156,12 +169,14 @@ def _place(value: float) -> int:
 
 
 def formatted(value: float, places: int = 3) -> str:
-    """`−0.013`, `1.2e+09`: with a true minus sign, and no negative zero; below zero, `places` are rounded away."""
+    """`−0.013`, `1.23e9`: with a true minus sign, and no negative zero; below zero, `places` are rounded away."""
+    if LARGE <= abs(value) < inf:
+        return scientific(value)
     rounded = round(value, places) if places < 0 else value
-    text = f"{rounded:.{max(places, 0)}f}" if abs(value) < LARGE else f"{value:.2g}"
+    text = f"{rounded:.{max(places, 0)}f}"
     if float(text) == 0:
         text = text.lstrip("-")
-    return text.replace("-", MINUS) if "e" not in text else text
+    return text.replace("-", MINUS)
 
 
 def percentage(share: float, low: float | None = None, high: float | None = None) -> Number:

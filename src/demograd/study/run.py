@@ -19,7 +19,7 @@ from demograd.display import Grid, html
 from demograd.errors import UserError, unknown_name
 from demograd.files import Place, check_writable, read_table
 from demograd.observe import Observation
-from demograd.statistics.number import formatted, scientific
+from demograd.statistics.number import formatted, p_value
 from demograd.study.experiment import AnyStudy, Experiment, experiment_of
 from demograd.study.language_model.attention import decoded
 from demograd.study.language_model.grid import Cell, cells
@@ -208,7 +208,7 @@ class Run:
 def _cells(comparison: dict[str, Any]) -> tuple[str, str, str]:
     """What is compared, its numbers with their 95 % intervals, and p, of a comparison of `claims.json`."""
     p = comparison.get("p_corrected")
-    p_text = "" if p is None else formatted(p) if p >= 0.001 else scientific(p)
+    p_text = "" if p is None else p_value(p)
     if "numbers" in comparison:  # of a synthetic study, whose claims say in which ranges numbers lie
         return comparison["compared"], "; ".join(f"{n['title']} {n['text']}" for n in comparison["numbers"]), p_text
     left, right, difference, low, high = (

@@ -34,6 +34,7 @@ def heat_map(
     the colour `absent` and are not drawn, nor are those that a logarithm has no place for.
     With a column `panel` there is a map for each of its values, in the same colours; `downwards`: rows begin on top.
     `reach`: the value at the ends of the signed colours, so that several maps share them; by default the largest.
+    What lies beyond has the colour of the end.
     """
     present = data.dropna(subset=["value"])
     present = present[present["value"] > 0] if colours == "log" else present
@@ -76,5 +77,5 @@ def _scale(values: pd.Series, colours: Colours, reach: float | None) -> alt.Scal
     if colours == "signed":
         reach = max(values.abs().max() if reach is None else reach, 1e-12)
         domain: dict[str, Any] = {"domain": [-reach, reach], "range": ["#0b4f8a", "#ffffff", "#b8430a"]}
-        return alt.Scale(**domain, interpolate="lab")
+        return alt.Scale(**domain, interpolate="lab", clamp=True)
     return alt.Scale(scheme="viridis", type="log" if colours == "log" else "linear", nice=False)

@@ -74,7 +74,9 @@ def claims_section(run: ReportedRun) -> Section | None:
         return None
     tested = [claim for claim in claims if claim["comparisons"]]
     few = [claim for claim in tested if len(claim["comparisons"]) <= FEW]
-    tables = [Table(heads, tuple(Group(_title(claim), _comparisons(claim)) for claim in few))] if few else []
+    title = "All comparisons" if few == tested else f"Comparisons of claims with up to {FEW}"
+    groups = tuple(Group(_title(claim), _comparisons(claim)) for claim in few)
+    tables = [Table(heads, groups, title=title)] if few else []
     tables += [
         Table(
             heads,
@@ -86,9 +88,8 @@ def claims_section(run: ReportedRun) -> Section | None:
     ]
     shown = [verdict for verdict in _MARKS if verdict != "not specific" or not run.is_synthetic]
     glance_heads = (Head("claim"), *(Head(verdict) for verdict in shown))
-    glance = (
-        [Table(glance_heads, (Group("", tuple(_counts(claim, shown) for claim in tested)),))] if len(tested) > 1 else []
-    )
+    counts = (Group("", tuple(_counts(claim, shown) for claim in tested)),)
+    glance = [Table(glance_heads, counts, title="Verdicts at a glance")] if len(tested) > 1 else []
     tables += _untested([claim for claim in claims if not claim["comparisons"]])
     notes = [f"p-values are corrected for many comparisons: {run.claims['correction']}."] if tested else []
     if any(comparison.get("one_rate_each") for claim in tested for comparison in claim["comparisons"]):

@@ -34,14 +34,16 @@ def heads_section(run: ReportedRun) -> Section | None:
     reordered = _heads(run.results, Setting.ICL_REORDERED)
     if not tuned:
         return None
-    reach = max(float(heads["value"].abs().max()) for heads in tuned.values() if heads["value"].notna().any())
+    beside = {owner.untuned: reordered[owner.untuned] for owner in tuned if owner.untuned in reordered}
+    values = pd.concat([heads["value"] for heads in (*tuned.values(), *beside.values())]).abs()
+    reach = float(values.max()) if values.notna().any() else 0.0
     figures: list[Figure] = []
     for world, members in by_world(owner for owner in shown if owner in tuned).items():
         charts = [_map(tuned[owner], label, reach) for owner, label in short_labels(members).items()]
-        beside = [owner for owner in dict.fromkeys(owner.untuned for owner in members) if owner in reordered]
+        ceilings = [owner for owner in dict.fromkeys(owner.untuned for owner in members) if owner in beside]
         charts += [
-            _map(reordered[owner], ", ".join(["ICL, reordered", *[owner.weights] * (len(beside) > 1)]), reach)
-            for owner in beside
+            _map(beside[owner], ", ".join(["ICL, reordered", *[owner.weights] * (len(ceilings) > 1)]), reach)
+            for owner in ceilings
         ]
         counts = [text for owner, label in short_labels(members).items() if (text := _missing(tuned[owner], label))]
         figures += figure(charts, " ".join([_GREY, *counts]) if counts else "", world, small=True)

@@ -8,6 +8,7 @@ import pandas as pd
 
 from demograd.metrics import METRICS
 from demograd.report.charts.heat_map import heat_map
+from demograd.report.matrices import Matrices, interaction, specificity_margin
 from demograd.report.run import ReportedRun
 from demograd.report.scores import LEADING, NEAREST_RATE_NOTE, at_one_rate
 from demograd.report.section import (
@@ -34,9 +35,11 @@ _LEAD = (
     "How to read it: each row is ICL with one demonstration set, each column fine-tuning on one. If fine-tuning did "
     "what ICL does with the same demonstrations, the framed diagonal would glow."
 )
-_MAPS = (
-    "Colours: a score minus the mean of the mismatched pairs of its own map; maps of one score share their colours. A "
-    "stripe is a set that is alike with all others, which says nothing about its demonstrations."
+_MAPS = "Maps of one figure share their colours."
+_BEYOND_AVERAGE = "Each cell without the means of its row and its column: what is left belongs to the pair of sets."
+_AS_SCORED = (
+    "Each cell minus the mean of the mismatched pairs of its map. A stripe is a set that is alike with all others, "
+    "which says nothing about its demonstrations."
 )
 _REORDERED = (
     "“ICL, reordered” is ICL with the same demonstrations in another order in FT’s place: how far a diagonal can glow."
@@ -64,11 +67,11 @@ def matching_section(run: ReportedRun) -> Section | None:
     if not rows:
         return None
     shown = at_one_rate(run.scores)
-    matrices = Matrices(run.matching)
+    matrices, margin = Matrices(run.matching), specificity_margin(run)
     parts: list[Figure | Table] = []
     for world, variants in by_world(shown).items():
         for metric in LEADING:
-            parts += _maps(matrices, metric, variants, world)
+            parts += _maps(matrices, metric, variants, world, margin)
     has_maps = bool(parts)
     measured = {metric for _, metric, _ in rows}
     parts += [_table(run, rows, matrices, metric) for metric in LEADING if metric in measured]
@@ -91,37 +94,9 @@ def _rows(run: ReportedRun) -> dict[tuple[Variant, str, Reading], dict[Any, Any]
     }
 
 
-class Matrices:
-    """The matrices of a run by method and metric."""
-
-    def __init__(self, table: pd.DataFrame | None) -> None:
-        self._by_subject: dict[tuple[Any, ...], pd.DataFrame] = {}
-        if table is None:
-            return
-        names = ["model", "weights", "initialisation", "task", "labels", "k", "method", "learning_rate", "metric"]
-        shown = table[table["step"].isna() & table["setting"].isin([Setting.FT, Setting.ICL_REORDERED])]
-        for about, rows in shown.groupby(names, dropna=False, sort=False):
-            subject: tuple[Any, ...] = about
-            self._by_subject[tuple(None if pd.isna(value) else value for value in subject)] = rows
-
-    def matrix(self, variant: Variant, metric: str) -> pd.DataFrame:
-        """Columns y (ICL's set), x (FT's) and value, of FT, or of reordered ICL if the variant has no method."""
-        world = (variant.model, variant.weights, variant.initialisation or 0, variant.task, variant.labels, variant.k)
-        rows = self._by_subject.get((*world, variant.method, variant.learning_rate, metric))
-        if rows is None:
-            return pd.DataFrame({"x": [], "y": [], "value": []})
-        values = rows["value"].astype(float).where(rows["value"].astype(float).abs() != float("inf"))
-        return pd.DataFrame({"x": rows["ft_seed"].astype(int), "y": rows["icl_seed"].astype(int), "value": values})
-
-    def mismatched(self, variant: Variant, metric: str) -> float | None:
-        """The mean off the diagonal."""
-        matrix = self.matrix(variant, metric)
-        mean = matrix["value"][matrix["x"] != matrix["y"]].mean()
-        return None if pd.isna(mean) else float(mean)
-
-
-def _maps(matrices: Matrices, metric: str, variants: list[Variant], world: str) -> tuple[Figure, ...]:
-    """A map per method and weights, and that of the ceiling of its weights beside it."""
+def _maps(matrices: Matrices, metric: str, variants: list[Variant], world: str, margin: float) -> tuple[Figure, ...]:
+    """A map per method and weights, and that of the ceiling of its weights beside it: without the averages of sets, as
+    the first screen has it, and as scored."""
     labels = short_labels(variants)
     subjects: dict[Variant, str] = {}
     for untuned in dict.fromkeys(owner.untuned for owner in variants):
@@ -129,28 +104,48 @@ def _maps(matrices: Matrices, metric: str, variants: list[Variant], world: str) 
         several = len({owner.untuned for owner in variants}) > 1
         words = ", ".join([CEILING, untuned.weights, *_initialisation(untuned)]) if several else CEILING
         subjects |= {owner: labels[owner] for owner in members} | {untuned: words}
-    centred = {}
+    title, about = METRICS[metric].title, f", {world}" * bool(world)
+    beyond = {label: interaction(matrices.matrix(subject, metric)) for subject, label in subjects.items()}
+    beyond = {label: matrix for label, matrix in beyond.items() if not matrix.empty}
+    largest = max((abs(matrices.matched(variant, metric) or 0.0) for variant in variants), default=0.0)
+    scored = {}
     for subject, label in subjects.items():
-        matrix, mean = matrices.matrix(subject, metric), matrices.mismatched(subject, metric)
-        if mean is not None:
-            centred[label] = matrix.assign(value=matrix["value"] - mean)
-    title = METRICS[metric].title
-    reach = max((float(matrix["value"].abs().max()) for matrix in centred.values()), default=0.0)
-    charts = [_map(matrix, f"{title}: {label}", title, reach) for label, matrix in centred.items()]
-    return figure(charts, "", ", ".join(filter(None, (title, world))), small=True)
+        if (mean := matrices.mismatched(subject, metric)) is not None:
+            matrix = matrices.matrix(subject, metric)
+            scored[label] = matrix.assign(value=matrix["value"] - mean)
+    return (
+        *figure(
+            _charts(beyond, title, "beyond average", margin * largest),
+            _BEYOND_AVERAGE,
+            f"{title} beyond the averages of sets{about}",
+            small=True,
+        ),
+        *figure(
+            _charts(scored, title, "minus mean mismatched", margin * largest),
+            _AS_SCORED,
+            f"{title} as scored{about}",
+            small=True,
+        ),
+    )
+
+
+def _charts(maps: Mapping[str, pd.DataFrame], title: str, value: str, least: float) -> list[Chart]:
+    """A chart of each map by its label, all in the same colours, whose ends are no nearer to white than `least`."""
+    reach = max((least, *(float(matrix["value"].abs().max()) for matrix in maps.values())))
+    return [_map(matrix, f"{title}: {label}", value, reach) for label, matrix in maps.items()]
 
 
 def _initialisation(variant: Variant) -> tuple[str, ...]:
     return (f"initialisation {variant.initialisation}",) if variant.initialisation else ()
 
 
-def _map(matrix: pd.DataFrame, label: str, title: str, reach: float) -> Chart:
+def _map(matrix: pd.DataFrame, label: str, value: str, reach: float) -> Chart:
     return heat_map(
         matrix,
         label,
         x="FT on set",
         y="ICL with set",
-        value="minus mean mismatched",
+        value=value,
         colours="signed",
         downwards=True,
         reach=reach,

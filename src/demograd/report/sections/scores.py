@@ -7,6 +7,7 @@ from itertools import groupby
 from demograd.metrics import METRICS
 from demograd.report.captions import interval_note
 from demograd.report.charts.dots import Dot, dot_chart
+from demograd.report.leading_world import leading_world
 from demograd.report.run import ReportedRun
 from demograd.report.scores import LEADING, Column, Scores, at_one_rate, columns
 from demograd.report.section import (
@@ -65,7 +66,7 @@ def scores_section(run: ReportedRun) -> Section | None:
     )
     shown = at_one_rate(run.scores)
     pictures = [part for world, members in by_world(shown).items() for part in _figure(run.scores, members, world)]
-    return Section((*pictures, *tables), f"{_sentence(run.scores, list(shown))} {_LEAD}".strip(), notes)
+    return Section((*pictures, *tables), f"{_sentence(run)} {_LEAD}".strip(), notes)
 
 
 def _figure(scores: Scores, variants: Sequence[Variant], world: str) -> tuple[Figure, ...]:
@@ -89,22 +90,21 @@ def _figure(scores: Scores, variants: Sequence[Variant], world: str) -> tuple[Fi
     return figure(charts, interval_note("Lines", numbers), world)
 
 
-def _sentence(scores: Scores, variants: Sequence[Variant]) -> str:
-    """The largest specificity of the leading score, in magnitude, over methods and controls."""
-    specificities = {
-        (variant, control): number
-        for variant in variants
-        for control in Control
-        if (number := scores.specificity(variant, LEADING[0], control)).value is not None
-    }
-    if not specificities:
+def _sentence(run: ReportedRun) -> str:
+    """The leading score of the method that the page begins with, its specificity against other sets, and what was
+    found; never the largest of all, which is chosen for its noise."""
+    world = leading_world(run)
+    if world.leading is None:
         return ""
-    variant, control = max(specificities, key=lambda pair: abs(specificities[pair].value or 0.0))
-    number = specificities[variant, control]
-    about = f"{variant.method} ({variant.weights}), against {control.words}"
-    matched = scores.get(variant, LEADING[0], Setting.FT).with_bounds
-    title = METRICS[LEADING[0]].title
-    return f"The largest specificity of {title} is {number.with_bounds}, of a score of {matched}: {about}."
+    number = run.scores.specificity(world.leading, LEADING[0], Control.OTHER_SETS)
+    if number.value is None:
+        return ""
+    matched = run.scores.get(world.leading, LEADING[0], Setting.FT).with_bounds
+    verdict = f"; the verdict on {world.finding.about} is “{world.finding.verdict}”" if world.finding else ""
+    return (
+        f"{METRICS[LEADING[0]].title} of {world.leading.method} ({world.leading.weights}) is {matched} on ICL’s own "
+        f"set; its specificity against {Control.OTHER_SETS.words} is {number.with_bounds}{verdict}."
+    )
 
 
 def _parts(group: Sequence[Column]) -> list[list[Column]]:
