@@ -2,8 +2,10 @@
 
 import csv
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -52,10 +54,25 @@ def _compared(verdict: str, metric: str = "sim_aou", **changes: object) -> dict[
     }
 
 
-def _run(*comparisons: dict[str, object], gap: float = 0.1, **facts: object) -> ReportedRun:
+GATES = tuple(
+    Check(weights, "mr", gate, method, True, "")
+    for weights in ("trained", "no_training")
+    for gate, method in (
+        ("in_context_learning", None),
+        ("fine_tuning", "GD 0.001"),
+        ("fine_tuning", "LCGD 0.003"),
+    )
+)
+"""All of them passed."""
+
+
+def _run(
+    *comparisons: dict[str, object], gap: float = 0.1, others: Iterable[dict[str, Any]] = (), **facts: object
+) -> ReportedRun:
     claims = [{"claim": "LCGD is above GD", "name": "lcgd-above-gd", "comparisons": list(comparisons)}]
     rows = [row("sim_aou", "FT", 0.2 + gap * (method == "LCGD"), method=method) for method in ("GD", "LCGD")]
-    return run_of(*rows, claims={"correction": "Holm, over all comparisons", "claims": claims}, **facts)
+    about = {"correction": "Holm, over all comparisons", "claims": claims}
+    return run_of(*rows, *others, **{"validity": GATES, "claims": about, **facts})
 
 
 def test_the_highest_mean_is_bold_only_where_its_interval_lies_above_all_others() -> None:
@@ -63,6 +80,30 @@ def test_the_highest_mean_is_bold_only_where_its_interval_lies_above_all_others(
     assert apart is not None and overlapping is not None
     assert apart.best == {_cells(apart)["LCGD", "trained", "SimAOU"][1]}
     assert overlapping.best == set() and "No cell is in bold" in overlapping.notes[0]
+
+
+def test_only_the_trained_fine_tunings_that_learned_are_compared_for_bold() -> None:
+    others = [
+        row("sim_aou", "FT", 0.7, method="GD", weights="no_training"),
+        row("sim_aou", "ICL_reordered", 0.9),
+    ]
+    table = results_table(_run(others=others))
+    assert table is not None and "passed both gates" in table.notes[0]
+    assert table.best == {_cells(table)["LCGD", "trained", "SimAOU"][1]}
+    for gate in GATES[:3]:
+        failed = [replace(check, passed=False) if check == gate else check for check in GATES]
+        for checks in (failed, [check for check in GATES if check != gate], []):
+            table = results_table(_run(others=others, validity=tuple(checks)))
+            assert table is not None and not table.best
+
+
+def test_what_is_predicted_is_compared_with_zero_shot_and_icl() -> None:
+    tuned = [row("auc", "FT", value, method=method) for method, value in (("GD", 0.6), ("LCGD", 0.7))]
+    untuned = [row("auc", "ZSL", 0.5), row("auc", "ICL", 0.8)]
+    for rows, best in ((tuned, "LCGD"), ([*untuned, *tuned], "ICL")):
+        table = results_table(_run(others=rows))
+        assert table is not None
+        assert _cells(table)[best, "trained", "AUC"][1] in table.best
 
 
 def test_a_decided_claim_marks_its_left_side_with_the_corrected_p() -> None:
