@@ -1,25 +1,33 @@
 """The methods section: it says what the run's files say, cites what it names, and nothing else."""
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
-from tests.report.rows import write_everything
+from tests.report.rows import METHODS, row, run_of, write_everything
 from tests.report.synthetic.rows import write_synthetic_run
 
 from demograd.errors import UserError
 from demograd.files import read_json, read_yaml, write_json, write_yaml
+from demograd.learn import ParameterSubset
 from demograd.report import read_run
-from demograd.report.paper import methods, synthetic_methods
+from demograd.report.paper import fine_tuning, methods, synthetic_methods
 from demograd.report.paper.bibliography import bibliography, entries
-from demograd.report.paper.prose import SOURCES, as_latex, as_markdown, cite, keys_of
+from demograd.report.paper.prose import SOURCES, Paragraph, as_latex, as_markdown, cite, keys_of, say
 
 MakeRun = Callable[..., Path]
 
 
 def _written(folder: Path) -> str:
     return as_markdown(methods.methods(read_run(folder)), "Methods")
+
+
+def _fine_tuned(options: str) -> str:
+    run = run_of(row("sim_aou", "FT", 0.2, method="GD", method_options=options))
+    return as_markdown([Paragraph("Fine-tuning", tuple(fine_tuning.fine_tuning(run)))], "M")
 
 
 def test_it_says_the_settings_of_the_run(run: MakeRun) -> None:
@@ -40,6 +48,39 @@ def test_it_says_the_settings_of_the_run(run: MakeRun) -> None:
     ):
         assert fact in text
     assert "None" not in text and "nan" not in text
+
+
+@pytest.mark.parametrize(
+    ("method", "settings", "sentence"),
+    [
+        ("GD", {}, "[@dai2023; @deutch2024]: SGD, one step per demonstration, one pass over the demonstrations"),
+        ("GD", {}, "trained are the key and value projections."),
+        ("GD", {"parameters": {"which": "all"}}, "trained are all parameters [@shen2023]."),
+        (
+            "GD",
+            {"parameters": {"which": "all", "fraction": 0.1, "seed": 3}},
+            "all parameters, a random 10 % of the entries, drawn with seed 3 [@shen2023].",
+        ),
+        ("GD", {"parameters": {"layers": (2, 5)}}, "projections, layers 2 to 5 only [@shen2023]."),
+        ("GD", {"parameters": {"layers": 3, "which": "all"}}, "all parameters of the blocks, layer 3 only"),
+        ("GD", {"step": "batch"}, "one step on the mean over all demonstrations [@shen2023]"),
+        ("GD", {"optimizer": "adam", "epochs": 2}, "Adam [@kingma2015; @shen2023], one step"),
+        ("GD", {"optimizer": "adam", "epochs": 2}, "2 epochs"),
+        ("GD", {"momentum": 0.9, "clip": 1.0, "linearised": True}, "momentum 0.9, clip 1.0, linearised"),
+        ("LCGD", {"softmax_gradient": False}, "no softmax derivative"),
+        ("LCGD", {"readout": "attention"}, "reads the attention output"),
+        ("LCGD", {"parameters": {"which": "all"}}, "trained are all parameters of the blocks"),
+    ],
+)
+def test_a_method_is_told_by_all_of_its_options(method: str, settings: dict[str, Any], sentence: str) -> None:
+    subset = {"parameters": ParameterSubset(**settings["parameters"])} if "parameters" in settings else {}
+    made = METHODS[method](learning_rate=1.0, **{**settings, **subset})
+    assert sentence in _fine_tuned(json.dumps(made.options()))
+
+
+def test_options_that_no_method_here_has_are_named() -> None:
+    assert "mine: dropout rate 0.5." in _fine_tuned('{"kind": "mine", "dropout_rate": 0.5}')
+    assert "options of old" in _fine_tuned("options of old")
 
 
 def test_no_sentence_is_about_what_was_not_done(run: MakeRun) -> None:
@@ -100,8 +141,6 @@ def test_every_source_that_code_names_is_in_the_bibliography(run: MakeRun) -> No
 
 
 def test_latex_and_markdown_cite_in_their_own_way() -> None:
-    from demograd.report.paper.prose import Paragraph, say
-
     paragraphs = [Paragraph("Tests", (say("p_ICL by Holm", cite("holm1979", "tukey1949"), "."),))]
     assert "p\\_ICL by Holm [@holm1979; @tukey1949]." in as_markdown(paragraphs, "M")
     assert r"by Holm~\cite{holm1979,tukey1949}." in as_latex(paragraphs, "M")

@@ -239,7 +239,7 @@ def _is_of(check: Check, variant: Variant) -> bool:
 
 
 def _best(run: ReportedRun, rows: Sequence[Row], columns: Sequence[Column]) -> Iterator[Position]:
-    """The highest mean of each column and world, where its interval lies above those of all rows it is compared with."""
+    """The highest mean of each column and world, where its interval lies above all that it is compared with."""
     compared = [_is_compared(run, variant) for _, _, variant in rows]
     for place, column in enumerate(columns, start=1):
         if column.metric == _SIZE:
