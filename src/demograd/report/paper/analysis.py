@@ -118,7 +118,8 @@ def validity(run: ReportedRun) -> Iterator[Sentence]:
         return
     yield say(
         "A claim about in-context learning counts only where ICL is shown to improve on zero-shot in AUC, calibrated "
-        "accuracy or the likelihood among the label words, and one about fine-tuning only where FT is."
+        "accuracy or the likelihood among the label words, and makes none of them significantly worse, and one about "
+        "fine-tuning only where FT does so."
     )
     for check in gates:
         about = ", ".join(filter(None, (check.task, check.weights, check.method)))
