@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,10 @@ from demograd.errors import UserError
 from demograd.files import read_json, read_yaml, write_json, write_yaml
 from demograd.learn import ParameterSubset
 from demograd.report import read_run
-from demograd.report.paper import fine_tuning, methods, synthetic_methods
+from demograd.report.paper import analysis, fine_tuning, methods, synthetic_methods
 from demograd.report.paper.bibliography import bibliography, entries
 from demograd.report.paper.prose import SOURCES, Paragraph, as_latex, as_markdown, cite, keys_of, say
+from demograd.report.run import Check
 
 MakeRun = Callable[..., Path]
 
@@ -76,6 +78,17 @@ def test_a_method_is_told_by_all_of_its_options(method: str, settings: dict[str,
     subset = {"parameters": ParameterSubset(**settings["parameters"])} if "parameters" in settings else {}
     made = METHODS[method](learning_rate=1.0, **{**settings, **subset})
     assert sentence in _fine_tuned(json.dumps(made.options()))
+
+
+def test_gates_name_all_that_they_are_about() -> None:
+    passed = Check("trained", "mr", "fine_tuning", "GD 0.001", True, "it learned: AUC", model="a", k=4, labels="gold")
+    changes = [{"k": 16}, {"labels": "abstract"}, {"model": "b"}, {"weights": "norms_only", "initialisation": 1}]
+    changes += [{"weights": "norms_only", "initialisation": 0}]
+    checks = (passed, *(replace(passed, **change) for change in changes))  # type: ignore[arg-type]
+    sentences = [str(piece) for (piece,) in analysis.validity(run_of(validity=checks))][1:]
+    assert len(set(sentences)) == len(checks)
+    assert "For a, trained, mr, k 4, GD 0.001: it learned." in sentences
+    assert "For a, norms_only 1, mr, k 4, GD 0.001: it learned." in sentences
 
 
 def test_options_that_no_method_here_has_are_named() -> None:

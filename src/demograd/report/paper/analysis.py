@@ -6,9 +6,9 @@ from typing import Any
 from demograd.metrics import METRICS
 from demograd.report.paper.facts import has_setting
 from demograd.report.paper.prose import Cite, Sentence, cite, cite_sources, say
-from demograd.report.run import ReportedRun
+from demograd.report.run import Check, ReportedRun
 from demograd.statistics import SEEDS_FOR_SPECIFICITY, SEEDS_TO_DECIDE
-from demograd.words import Reading, Setting, listed
+from demograd.words import Reading, Setting, Weights, listed, task_label
 
 EXACT = 8
 """Demonstration sets up to which all pairings are gone through."""
@@ -122,8 +122,15 @@ def validity(run: ReportedRun) -> Iterator[Sentence]:
         "fine-tuning only where FT does so."
     )
     for check in gates:
-        about = ", ".join(filter(None, (check.task, check.weights, check.method)))
-        yield say(f"For {about}: {check.message.split(':')[0]}.")
+        yield say(f"For {_subject(check)}: {check.message.split(':')[0]}.")
+
+
+def _subject(check: Check) -> str:
+    """`smollm2-135m, norms_only 1, mr, abstract labels, k 16, GD 0.001`: all that tells it from other checks."""
+    is_drawn = check.weights != Weights.TRAINED and check.initialisation is not None
+    weights = f"{check.weights} {check.initialisation}" if is_drawn else check.weights
+    k = f"k {check.k}" if check.k is not None else ""
+    return ", ".join(filter(None, (check.model, weights, task_label(check.task, check.labels), k, check.method)))
 
 
 def _claims(claims: Sequence[Mapping[str, Any]]) -> str:
