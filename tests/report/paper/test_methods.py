@@ -32,6 +32,15 @@ def _fine_tuned(options: str) -> str:
     return as_markdown([Paragraph("Fine-tuning", tuple(fine_tuning.fine_tuning(run)))], "M")
 
 
+def _judged(comparisons: list[dict[str, Any]], about: dict[str, Any], **claim: Any) -> str:
+    """The paragraph on statistics of a run with one claim and one score."""
+    claims = [{"claim": "A claim", "source": "Dai 2023", "compare": "above", "comparisons": comparisons, **claim}]
+    run = run_of(
+        row("sim_aou", "FT", 0.2, method="GD", **about), claims={"correction": "Holm, over all", "claims": claims}
+    )
+    return as_markdown([Paragraph("Tests", tuple(analysis.statistics(run)))], "M")
+
+
 def test_it_says_the_settings_of_the_run(run: MakeRun) -> None:
     text = _written(write_everything(run(layers=2, tasks=("trec",))))
     for fact in (
@@ -89,6 +98,26 @@ def test_gates_name_all_that_they_are_about() -> None:
     assert len(set(sentences)) == len(checks)
     assert "For a, trained, mr, k 4, GD 0.001: it learned." in sentences
     assert "For a, norms_only 1, mr, k 4, GD 0.001: it learned." in sentences
+
+
+def _matched(n_seeds: int, task: str = "mr") -> dict[str, Any]:
+    return {"task": task, "n_seeds": n_seeds, "p_value": 0.01, "p_corrected": 0.02, "matching": {"p_one_sided": 0.005}}
+
+
+@pytest.mark.parametrize(
+    ("comparisons", "pairings"),
+    [
+        ([_matched(8)], "(all pairings)"),
+        ([_matched(9)], "(20,000 random pairings and the true one)"),
+        ([_matched(8, "mr and sst2")], "(20,000 random pairings and the true one)"),
+        (
+            [_matched(8), _matched(9)],
+            "(all pairings of up to 8 sets of a task, 20,000 random pairings and the true one",
+        ),
+    ],
+)
+def test_pairings_are_those_that_each_test_went_through(comparisons: list[dict[str, Any]], pairings: str) -> None:
+    assert pairings in _judged(comparisons, {"n_seeds": 8})
 
 
 def test_options_that_no_method_here_has_are_named() -> None:

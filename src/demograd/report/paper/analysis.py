@@ -8,10 +8,8 @@ from demograd.report.paper.facts import has_setting
 from demograd.report.paper.prose import Cite, Sentence, cite, cite_sources, say
 from demograd.report.run import Check, ReportedRun
 from demograd.statistics import SEEDS_FOR_SPECIFICITY, SEEDS_TO_DECIDE
+from demograd.statistics.pairings import ALL_PAIRINGS_UP_TO, DRAWN_PAIRINGS
 from demograd.words import Reading, Setting, Weights, listed, task_label
-
-EXACT = 8
-"""Demonstration sets up to which all pairings are gone through."""
 
 
 def metrics(run: ReportedRun) -> Iterator[Sentence]:
@@ -87,10 +85,8 @@ def statistics(run: ReportedRun) -> Iterator[Sentence]:
 
 
 def _matching(run: ReportedRun, claims: Sequence[Mapping[str, Any]]) -> Iterator[Sentence]:
-    sets = {c["n_seeds"] for claim in claims for c in claim["comparisons"] if c.get("matching")}
-    pairings = "all pairings" if max(sets) <= EXACT else "20,000 random pairings and the true one"
     yield say(
-        f"Specificity is tested by permuting which set of ICL is paired with which of FT ({pairings})",
+        f"Specificity is tested by permuting which set of ICL is paired with which of FT ({_pairings(run, claims)})",
         cite("mantel1967"),
         ", and again after the product of the sets’ main effects is taken out",
         cite("tukey1949"),
@@ -110,6 +106,21 @@ def _matching(run: ReportedRun, claims: Sequence[Mapping[str, Any]]) -> Iterator
         yield say("A set is identified where the best assignment of ICL’s sets to FT’s gives it its own.")
     if (run.results["setting"] == Setting.ICL_REORDERED).any():
         yield say("As a ceiling, ICL with the same demonstrations in another order takes the place of FT.")
+
+
+def _pairings(run: ReportedRun, claims: Sequence[Mapping[str, Any]]) -> str:
+    """Which pairings the tests of these claims go through; a pooled test, of several tasks, draws them."""
+    tasks = set(run.results["task"].dropna())
+    is_exact = {
+        c["n_seeds"] <= ALL_PAIRINGS_UP_TO and c["task"] in tasks
+        for claim in claims
+        for c in claim["comparisons"]
+        if c.get("matching")
+    }
+    drawn = f"{DRAWN_PAIRINGS:,} random pairings and the true one"
+    if len(is_exact) > 1:
+        return f"all pairings of up to {ALL_PAIRINGS_UP_TO} sets of a task, {drawn} of more sets or tasks"
+    return "all pairings" if is_exact == {True} else drawn
 
 
 def validity(run: ReportedRun) -> Iterator[Sentence]:
