@@ -100,6 +100,25 @@ def test_gates_name_all_that_they_are_about() -> None:
     assert "For a, norms_only 1, mr, k 4, GD 0.001: it learned." in sentences
 
 
+NO_TEST = {"task": "mr", "n_seeds": 2, "p_value": None, "p_corrected": None, "p_equal": None}
+
+
+def test_a_run_of_two_sets_says_nothing_of_what_it_has_not() -> None:
+    text = _judged([NO_TEST], {"std": None, "interval": "conditional"})
+    for word in ("± sample standard deviation", "satterthwaite1946", "t tests", "Holm", "5 %;", "owen2007"):
+        assert word not in text
+    assert "conditional on these demonstrations" in text and "nothing to test it by, were: “A claim”" in text
+
+
+def test_each_sentence_on_statistics_rests_on_a_number() -> None:
+    text = _judged([NO_TEST | {"p_value": 0.01}], {})
+    assert "± sample standard deviation" in text and "satterthwaite1946" in text and "t tests" in text
+    assert "Holm" not in text and "conditional" not in text and "hedges1981" not in text
+    assert "Holm" in _judged([NO_TEST | {"p_value": 0.01, "p_corrected": 0.02}], {})
+    equal = [NO_TEST | {"p_equal": 0.01, "margin": 0.1}]
+    assert "equivalence within a margin (margins 0.1)" in _judged(equal, {}, compare="equal")
+
+
 def _matched(n_seeds: int, task: str = "mr") -> dict[str, Any]:
     return {"task": task, "n_seeds": n_seeds, "p_value": 0.01, "p_corrected": 0.02, "matching": {"p_one_sided": 0.005}}
 

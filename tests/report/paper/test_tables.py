@@ -106,6 +106,28 @@ def test_what_is_predicted_is_compared_with_zero_shot_and_icl() -> None:
         assert _cells(table)[best, "trained", "AUC"][1] in table.best
 
 
+@pytest.mark.parametrize(
+    ("about", "caption"),
+    [
+        ({}, "Mean ± standard deviation over demonstration sets. 5"),
+        (
+            {"std": None},
+            "Mean over demonstration sets; in brackets, 95 % intervals over demonstration sets and queries.",
+        ),
+        (
+            {"std": None, "interval": "conditional"},
+            "Mean over demonstration sets; 95 % intervals called conditional are over queries alone, and conditional "
+            "on these demonstrations.",
+        ),
+        ({"std": None, "ci_low": None, "ci_high": None}, "Mean over demonstration sets. 5"),
+    ],
+)
+def test_the_caption_says_what_stands_beside_the_means(about: dict[str, Any], caption: str) -> None:
+    seeds = [row("sim_aou", "FT", 0.2, method="GD", seed=seed) for seed in range(5)]
+    table = results_table(run_of(row("sim_aou", "FT", 0.2, method="GD", **about), *seeds))
+    assert table is not None and caption in table.caption
+
+
 def test_a_decided_claim_marks_its_left_side_with_the_corrected_p() -> None:
     table = results_table(_run(_compared("supported"), _compared("supported", p_corrected=0.02)))
     assert table is not None

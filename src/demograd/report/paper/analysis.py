@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import pandas as pd
+
 from demograd.metrics import METRICS
 from demograd.report.paper.facts import has_setting
 from demograd.report.paper.prose import Cite, Sentence, cite, cite_sources, say
@@ -38,50 +40,79 @@ def metrics(run: ReportedRun) -> Iterator[Sentence]:
 def statistics(run: ReportedRun) -> Iterator[Sentence]:
     if not run.scores.numbers:
         return
-    yield say(
-        "Scores are averaged over heads, then queries, then layers, and reported as mean ± sample standard deviation "
-        "over demonstration sets."
+    means = run.results[run.results["seed"].isna() & run.results["task"].notna()]
+    reported = (
+        ", and reported as mean ± sample standard deviation over demonstration sets"
+        if means["std"].notna().any()
+        else ", then demonstration sets, of which there are too few for a standard deviation"
     )
-    intervals = set(run.results.loc[run.results["seed"].isna() & run.results["task"].notna(), "interval"].dropna())
-    if "demonstrations" in intervals:
+    yield say(f"Scores are averaged over heads, then queries, then layers{reported}.")
+    yield from _intervals(means)
+    compared = [claim for claim in run.claims["claims"] if claim["comparisons"]]
+    tested = [claim for claim in compared if _has(claim, "p_value", "p_equal")]
+    specific = [claim for claim in tested if any(c.get("matching") for c in claim["comparisons"])]
+    if specific:
+        yield from _matching(run, specific)
+    yield from _tests([claim for claim in tested if claim not in specific])
+    if untested := [claim for claim in compared if claim not in tested]:
+        yield say(f"Compared, with nothing to test it by, were: {_claims(untested)}.")
+    corrected = [claim for claim in tested if _has(claim, "p_corrected", "p_equal_corrected")]
+    if corrected and run.claims["correction"]:
+        yield _correction(run.claims["correction"])
+    if compared:
+        yield say(
+            f"No claim is decided with fewer than {SEEDS_TO_DECIDE} demonstration sets, none about specificity with "
+            f"fewer than {SEEDS_FOR_SPECIFICITY}."
+        )
+
+
+def _has(claim: Mapping[str, Any], *names: str) -> bool:
+    """Whether a comparison of this claim has one of these numbers."""
+    return any(c.get(name) is not None for c in claim["comparisons"] for name in names)
+
+
+def _intervals(means: pd.DataFrame) -> Iterator[Sentence]:
+    """What the intervals of these rows are over."""
+    over_sets = means[means["interval"] == "demonstrations"]
+    if (over_sets["metric"] != "auc").any():
         yield say(
             "Intervals of means (95 %) are over demonstration sets and queries, both of which vary: they rest on the "
             "mean squares of sets, of queries and of what remains, with Satterthwaite’s degrees of freedom",
             cite("satterthwaite1946"),
             ".",
         )
-        if "auc" in set(run.results["metric"]):
-            yield say("Intervals of AUC are by a bootstrap of sets and, beside them, queries", cite("owen2007"), ".")
-    if "conditional" in intervals:
-        yield say("Intervals that are over queries alone are called conditional, and decide nothing.")
-    tested = [claim for claim in run.claims["claims"] if claim["comparisons"]]
-    specific = [claim for claim in tested if any(c.get("matching") for c in claim["comparisons"])]
-    if specific:
-        yield from _matching(run, specific)
-    others = [claim for claim in tested if claim not in specific]
-    compared = [claim for claim in others if claim.get("compare") == "above"]
-    if compared:
+    if (over_sets["metric"] == "auc").any():
+        yield say("Intervals of AUC (95 %) are by a bootstrap of sets and, beside them, queries", cite("owen2007"), ".")
+    if (means["interval"] == "conditional").any():
+        alone = "Intervals" if over_sets.empty else "Other intervals"
         yield say(
-            f"By t tests, paired over sets and queries, with the same mean squares, we tested: {_claims(compared)}."
+            f"{alone} (95 %) are over queries alone: they are conditional on these demonstrations, and decide nothing."
         )
-        if any(c.get("effect_size") is not None for claim in compared for c in claim["comparisons"]):
+
+
+def _tests(claims: Sequence[Mapping[str, Any]]) -> Iterator[Sentence]:
+    """How claims about two means were tested."""
+    above = [claim for claim in claims if claim.get("compare") == "above" and _has(claim, "p_value")]
+    if above:
+        yield say(
+            "By t tests, paired over sets and queries, with the mean squares of sets, of queries and of what remains, "
+            f"we tested: {_claims(above)}."
+        )
+        if any(_has(claim, "effect_size") for claim in above):
             yield say("Effect sizes are Hedges’ g over demonstration sets", cite("hedges1981"), ".")
-    equal = [claim for claim in others if claim.get("compare") == "equal"]
+    equal = [claim for claim in claims if claim.get("compare") == "equal" and _has(claim, "p_equal")]
     if equal:
         margins = sorted({c["margin"] for claim in equal for c in claim["comparisons"] if c.get("margin") is not None})
         within = f" (margins {listed(f'{margin:g}' for margin in margins)})" if margins else ""
         yield say(f"By tests of equivalence within a margin{within} we tested: {_claims(equal)}.")
-    if tested and run.claims["correction"]:
-        holm = [cite("holm1979")] if "Holm" in run.claims["correction"] else []
-        correction = run.claims["correction"].removeprefix("Holm, ")
-        by = "by Holm’s procedure" if holm else f"by {correction}"
-        over = f", {correction}" if holm and correction != run.claims["correction"] else ""
-        yield say(f"p-values are corrected {by}", *holm, f"{over}; the level is 5 %.")
-    if tested:
-        yield say(
-            f"No claim is decided with fewer than {SEEDS_TO_DECIDE} demonstration sets, none about specificity with "
-            f"fewer than {SEEDS_FOR_SPECIFICITY}."
-        )
+
+
+def _correction(correction: str) -> Sentence:
+    holm = [cite("holm1979")] if "Holm" in correction else []
+    family = correction.removeprefix("Holm, ")
+    by = "by Holm’s procedure" if holm else f"by {family}"
+    over = f", {family}" if holm and family != correction else ""
+    return say(f"p-values are corrected {by}", *holm, f"{over}; the level is 5 %.")
 
 
 def _matching(run: ReportedRun, claims: Sequence[Mapping[str, Any]]) -> Iterator[Sentence]:

@@ -59,13 +59,22 @@ def _of_language_model(run: ReportedRun) -> PaperTable:
     table = Table((Head("method, weights"), *map(_head, columns)), grouped(lines))
     best = frozenset(_best(run, rows, columns))
     notes = [_BEST if best else _NONE_BEST, *marks.notes, *_missing(rows, columns)]
-    caption = (
-        f"In-context learning against fine-tuning: {subject_of_run(run)}. Mean ± standard deviation over demonstration "
-        f"sets; in brackets, 95 % intervals over demonstration sets and queries. {counts(run)} {correction(run)}"
-    )
-    if any(cell.number is not None and cell.number.marked for _, row, _ in rows for cell in row.entries):
-        caption += " Conditional: an interval over queries alone."
-    return PaperTable(NAME, caption.strip(), table, tuple(notes), best, placed)
+    shown = [cell.number for _, row, _ in rows for cell in row.entries if cell.number is not None]
+    about = " ".join(filter(None, (_how_shown(shown), counts(run), correction(run))))
+    caption = f"In-context learning against fine-tuning: {subject_of_run(run)}. {about}"
+    return PaperTable(NAME, caption, table, tuple(notes), best, placed)
+
+
+def _how_shown(numbers: Sequence[Number]) -> str:
+    """What stands beside the means of a table, and in brackets beneath those without a deviation."""
+    means = [number for number in numbers if number.value is not None]
+    over = {number.conditional for number in means if number.bounds and number.std is None}
+    sentences = {
+        False: "in brackets, 95 % intervals over demonstration sets and queries",
+        True: "95 % intervals called conditional are over queries alone, and conditional on these demonstrations",
+    }
+    deviation = " ± standard deviation" * any(number.std is not None for number in means)
+    return f"{'; '.join((f'Mean{deviation} over demonstration sets', *(sentences[kind] for kind in sorted(over))))}."
 
 
 def _columns(run: ReportedRun) -> list[Column]:
