@@ -202,6 +202,25 @@ def test_cells_made_of_text_keep_their_number_if_it_is_one() -> None:
     assert lines[0]["row"] == "'@cmd"
 
 
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("-1+cmd|'/c calc'!A1", "'-1+cmd|'/c calc'!A1"),
+        ("+1*HYPERLINK(1)", "'+1*HYPERLINK(1)"),
+        ("-1\n=1+1", "'-1\n=1+1"),
+        ("\t=1", "'\t=1"),
+        ("+0.25 [0.1, 0.4]", "'+0.25 [0.1, 0.4]"),
+        ("-0.25", "-0.25"),
+        ("+1.5e-3", "+1.5e-3"),
+        ("−0.25 [−0.3, −0.2]", "−0.25 [−0.3, −0.2]"),
+    ],
+)
+def test_a_spreadsheet_runs_no_text(text: str, written: str) -> None:
+    table = PaperTable("t", "t", Table((Head("name"), Head("a")), (Group("", (TableRow(text, (Entry(text),)),)),)))
+    (line,) = csv.DictReader(io.StringIO(records.table_file(table), newline=""))
+    assert line["row"] == line["text"] == written
+
+
 def test_markdown_has_a_cell_for_each_column_whatever_the_text(run: MakeRun) -> None:
     hostile = "a|b `c` <script>*d*</script>\n[e](f) $g$"
     table = PaperTable(
