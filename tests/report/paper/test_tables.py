@@ -232,6 +232,28 @@ def test_markdown_has_a_cell_for_each_column_whatever_the_text(run: MakeRun) -> 
     assert {line.replace(r"\|", "").count("|") for line in lines} == {3}
 
 
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("Tweet: @user {text}", r"Tweet: \@user \{text\}"),
+        ("a@b.org", r"a\@b.org"),
+        ("- item", r"\- item"),
+        ("+ item", r"\+ item"),
+        ("* item", r"\* item"),
+        ("12. item", r"12\. item"),
+        ("(a) item", r"(a\) item"),
+        ("iv) item", r"iv\) item"),
+        (": definition", r"\: definition"),
+        ("-", r"\-"),
+        ("--flag", r"\--flag"),
+        ("+0.5 and 1.5", "+0.5 and 1.5"),
+        ("SimAOU. A word: text", "SimAOU. A word: text"),
+    ],
+)
+def test_text_is_no_citation_and_no_list_in_markdown(text: str, written: str) -> None:
+    assert markdown.escaped(text) == written
+
+
 @pytest.mark.parametrize("is_synthetic", [False, True])
 def test_every_part_of_the_page_has_a_name_of_its_own(run: MakeRun, tmp_path: Path, is_synthetic: bool) -> None:
     shown = exhibits(read_run(write_synthetic_run(tmp_path / "synthetic") if is_synthetic else run(layers=2)))

@@ -6,14 +6,17 @@ from collections.abc import Iterable
 from demograd.report.paper.exhibits import PaperTable, row_name
 from demograd.report.section import Entry
 
-_SPECIAL = re.compile(r"[\\`*_{}\[\]#|~$^]")
+_SPECIAL = re.compile(r"[\\`*_{}\[\]#|~$^@]|-(?=-)")
+"""`@user` is a citation to pandoc, and two hyphens a dash."""
+_LIST = re.compile(r"^(\s*\(?(?:\d+|[A-Za-z]|[IVXLCDMivxlcdm]+)?)([-+:.)])(?=\s|$)")
+"""`- `, `+ `, `1. `, `(a) `: what makes an item of a list, or a definition, of a line."""
 _MARKUP = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 
 def escaped(text: str) -> str:
     """Text that no reader of Markdown takes for markup, on one line."""
     printed = "".join(character if character.isprintable() else " " for character in text)
-    plain = _SPECIAL.sub(r"\\\g<0>", printed)
+    plain = _LIST.sub(r"\1\\\2", _SPECIAL.sub(r"\\\g<0>", printed))
     return re.sub("[&<>]", lambda special: _MARKUP[special[0]], plain)
 
 
