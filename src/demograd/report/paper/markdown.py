@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 
-from demograd.report.paper.exhibits import PaperTable, row_name
+from demograd.report.paper.exhibits import PaperTable, row_name, with_line_breaks_shown
 from demograd.report.section import Entry
 
 _SPECIAL = re.compile(r"[\\`*_{}\[\]#|~$^@]|-(?=-)")
@@ -14,8 +14,9 @@ _MARKUP = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 
 def escaped(text: str) -> str:
-    """Text that no reader of Markdown takes for markup, on one line."""
-    printed = "".join(character if character.isprintable() else " " for character in text)
+    """Text that no reader of Markdown takes for markup, on one line: `↵` stands for its line breaks."""
+    shown = with_line_breaks_shown(text)
+    printed = "".join(character if character.isprintable() else " " for character in shown)
     plain = _LIST.sub(r"\1\\\2", _SPECIAL.sub(r"\\\g<0>", printed))
     return re.sub("[&<>]", lambda special: _MARKUP[special[0]], plain)
 
