@@ -160,6 +160,11 @@ def test_no_sentence_is_about_what_was_not_done(run: MakeRun) -> None:
         assert word not in text
 
 
+def test_fine_tunings_start_alike_within_a_state_of_the_weights(run: MakeRun) -> None:
+    assert "starts from the same weights in each state of the weights." in _written(run(layers=1))
+    assert "Every fine-tuning starts from the same weights." in _fine_tuned("{}")
+
+
 def test_a_folder_with_a_study_and_results_alone_still_says_what_they_say(run: MakeRun) -> None:
     folder = run(layers=2)
     for name in ("provenance.json", "validity.json", "claims.json"):

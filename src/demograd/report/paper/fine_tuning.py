@@ -46,7 +46,9 @@ def fine_tuning(run: ReportedRun) -> Iterator[Sentence]:
         if control is not Control.OTHER_SETS:
             yield say(f"As a control, the model is also fine-tuned on {control.words}.")
     if variants:
-        yield say("Every fine-tuning starts from the same weights.")
+        in_each = " in each state of the weights" * (len({(v.weights, v.initialisation) for v in variants}) > 1)
+        of_each = " of each model" * (len({variant.model for variant in variants}) > 1)
+        yield say(f"Every fine-tuning{of_each} starts from the same weights{in_each}.")
 
 
 def _method(name: str, options: str | None) -> Sentence:
