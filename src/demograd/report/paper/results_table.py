@@ -14,7 +14,7 @@ from demograd.report.section import NOTHING, Entry, Head, Table, TableRow, entry
 from demograd.report.sections.claims import deciding_p
 from demograd.report.sections.comparison import CLAIM, SHOWN
 from demograd.report.subject import Variant, row_words, world_labels
-from demograd.statistics.number import NOT_MEASURED, Number, formatted, percents, scientific
+from demograd.statistics.number import NOT_MEASURED, Number, p_value, percents
 from demograd.words import Control, Setting, Subject, Weights
 
 NAME = "results"
@@ -162,7 +162,7 @@ class Marks:
         if not values:
             return ""
         largest = max(values)
-        return f" (corrected p {'≤' if len(values) > 1 else '='} {_p(largest)})"
+        return f" (corrected p {'≤' if len(values) > 1 else '='} {p_value(largest)})"
 
 
 def _missing(rows: Sequence[Row], columns: Sequence[Column]) -> Iterator[str]:
@@ -218,10 +218,6 @@ def _is_about(comparison: Mapping[str, Any], variant: Variant, column: Column) -
 def _is_at_one_rate(comparison: Mapping[str, Any]) -> bool:
     """Whether it compares the scores that the table shows, and nothing read between learning rates."""
     return comparison.get("place", "") == "" or str(comparison["place"]).startswith("at one learning rate")
-
-
-def _p(value: float) -> str:
-    return formatted(value) if value >= 0.001 else scientific(value)
 
 
 def _check_marks(run: ReportedRun, marks: Marks, variant: Variant) -> list[str]:
