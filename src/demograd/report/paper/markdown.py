@@ -8,7 +8,7 @@ from demograd.report.section import Entry
 
 _SPECIAL = re.compile(r"[\\`*_{}\[\]#|~$^@]|-(?=-)")
 """`@user` is a citation to pandoc, and two hyphens a dash."""
-_LIST = re.compile(r"^(\s*\(?(?:\d+|[A-Za-z]|[IVXLCDMivxlcdm]+)?)([-+:.)])(?=\s|$)")
+_LIST = re.compile(r"^(\s*|\s*\(?(?:\d+|[A-Za-z]|[IVXLCDMivxlcdm]+)(?=[.)]))([-+:.)])(?=\s|$)")
 """`- `, `+ `, `1. `, `(a) `: what makes an item of a list, or a definition, of a line."""
 _MARKUP = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
@@ -17,7 +17,7 @@ def escaped(text: str) -> str:
     """Text that no reader of Markdown takes for markup, on one line: `↵` stands for its line breaks."""
     shown = with_line_breaks_shown(text)
     printed = "".join(character if character.isprintable() else " " for character in shown)
-    plain = _LIST.sub(r"\1\\\2", _SPECIAL.sub(r"\\\g<0>", printed))
+    plain = _SPECIAL.sub(r"\\\g<0>", printed)
     return re.sub("[&<>]", lambda special: _MARKUP[special[0]], plain)
 
 
@@ -39,7 +39,7 @@ def table_file(table: PaperTable) -> str:
             )
             number += 1
     for note in table.notes:
-        lines += ["", escaped(note)]
+        lines += ["", _LIST.sub(r"\1\\\2", escaped(note))]
     return "\n".join(lines) + "\n"
 
 
