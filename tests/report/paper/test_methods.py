@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,13 +14,19 @@ from tests.report.synthetic.rows import write_synthetic_run
 from demograd.errors import UserError
 from demograd.files import read_json, read_yaml, write_json, write_yaml
 from demograd.learn import ParameterSubset
+from demograd.models.packaged import BUILT_IN
 from demograd.report import read_run
-from demograd.report.paper import analysis, fine_tuning, methods, synthetic_methods
+from demograd.report.paper import analysis, experiment, fine_tuning, methods, synthetic_methods
 from demograd.report.paper.bibliography import bibliography, entries
 from demograd.report.paper.prose import SOURCES, Paragraph, as_latex, as_markdown, cite, keys_of, say
 from demograd.report.run import Check
+from demograd.tasks.sources.built_in import built_in_tasks
 
 MakeRun = Callable[..., Path]
+MODELS = ("smollm2", "gemma3")
+"""Keys of the built-in models' sources."""
+TASKS = {"sst2": ["sst"], "mr": ["mr"], "subj": ["subj"], "agnews": ["agnews"], "trec": ["trec"]}
+"""Of tasks that come in a package."""
 
 
 def _written(folder: Path) -> str:
@@ -44,8 +50,8 @@ def _judged(comparisons: list[dict[str, Any]], about: dict[str, Any], **claim: A
 def test_it_says_the_settings_of_the_run(run: MakeRun) -> None:
     text = _written(write_everything(run(layers=2, tasks=("trec",))))
     for fact in (
-        "smollm2-135m [@smollm2]",
-        "The task is trec (StaICC) [@trec]",
+        "We study smollm2-135m.",
+        "The task is trec (StaICC).",
         "“Review: \\{text\\} Sentiment:”",
         "8 demonstration sets (seeds 0–7) of k = 4 and 16",
         "50 queries",
@@ -158,6 +164,34 @@ def test_no_sentence_is_about_what_was_not_done(run: MakeRun) -> None:
         "seeded order",
     ):
         assert word not in text
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "source", "keys"),
+    [
+        *(
+            ("models", name, model.description, [key])
+            for (name, model), key in zip(BUILT_IN.items(), MODELS, strict=True)
+        ),
+        ("models", "mine", "google/gemma-3-1b-it, commit 1ab", ["gemma3"]),
+        ("models", "gemma3-270m", "/home/me/gemma3-270m", ()),
+        ("models", "google/gemma-3-1b-it", "the folder google/gemma-3-1b-it", ()),
+        *(("tasks", name, f"StaICC 0.1.1 {built_in_tasks()[name].staicc}", keys) for name, keys in TASKS.items()),
+        ("tasks", "cb", "hub data set aps/super_glue (cb) train", ["cb", "superglue"]),
+        ("tasks", "mr", "file mr.csv", ()),
+        ("tasks", "mr", "StaICC 0.1.1 trec", ()),
+        ("tasks", "mine", "StaICC 0.1.1 trec", ()),
+    ],
+)
+def test_only_what_comes_from_where_it_was_published_is_cited(
+    kind: str, name: str, source: str, keys: Sequence[str]
+) -> None:
+    run = run_of(
+        row("accuracy", "ZSL", 0.5, model=name, task=name), provenance={kind: {name: {"name": name, "source": source}}}
+    )
+    say_it = experiment.model if kind == "models" else experiment.task
+    cited = keys_of([Paragraph("About", tuple(say_it(run)))])
+    assert cited == [*keys]
 
 
 def test_fine_tunings_start_alike_within_a_state_of_the_weights(run: MakeRun) -> None:
