@@ -91,8 +91,8 @@ def test_it_says_the_settings_of_the_run(run: MakeRun) -> None:
 )
 def test_a_method_is_told_by_all_of_its_options(method: str, settings: dict[str, Any], sentence: str) -> None:
     subset = {"parameters": ParameterSubset(**settings["parameters"])} if "parameters" in settings else {}
-    made = METHODS[method](learning_rate=1.0, **{**settings, **subset})
-    assert sentence in _fine_tuned(json.dumps(made.options()))
+    tuning = METHODS[method](learning_rate=1.0, **{**settings, **subset})
+    assert sentence in _fine_tuned(json.dumps(tuning.options()))
 
 
 def test_gates_name_all_that_they_are_about() -> None:

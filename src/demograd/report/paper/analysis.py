@@ -148,10 +148,10 @@ def _pairings(run: ReportedRun, claims: Sequence[Mapping[str, Any]]) -> str:
         for c in claim["comparisons"]
         if c.get("matching")
     }
-    drawn = f"{DRAWN_PAIRINGS:,} random pairings and the true one"
+    random = f"{DRAWN_PAIRINGS:,} random pairings and the true one"
     if len(is_exact) > 1:
-        return f"all pairings of up to {ALL_PAIRINGS_UP_TO} sets of a task, {drawn} of more sets or tasks"
-    return "all pairings" if is_exact == {True} else drawn
+        return f"all pairings of up to {ALL_PAIRINGS_UP_TO} sets of a task, {random} of more sets or tasks"
+    return "all pairings" if is_exact == {True} else random
 
 
 def validity(run: ReportedRun) -> Iterator[Sentence]:

@@ -10,7 +10,7 @@ from demograd.report.run import ReportedRun
 from demograd.report.subject import is_layer_causal, options_text
 from demograd.words import Control, listed
 
-_SAID: dict[str, dict[str, str]] = {
+_SENTENCES: dict[str, dict[str, str]] = {
     "step": {
         "demonstration": "one step per demonstration",
         "token": "one step per token",
@@ -63,12 +63,14 @@ def _method(name: str, options: str | None) -> Sentence:
         kind, source = "layer-causal gradient descent", [cite("deutch2024")]
     else:
         kind, source = "gradient descent", [cite("dai2023", "deutch2024")]
-    said = [option for option, sentences in _SAID.items() if str(settings.get(option)) in sentences]
+    in_full = [option for option, sentences in _SENTENCES.items() if str(settings.get(option)) in sentences]
     clauses: list[Sentence] = [*_optimizer(settings)]
-    for option in said:
+    for option in in_full:
         is_batch = (option, settings[option]) == ("step", "batch")
-        clauses.append((_SAID[option][str(settings[option])], *[_SHEN] * is_batch))
-    others = {option: value for option, value in settings.items() if option not in (*said, "optimizer", "parameters")}
+        clauses.append((_SENTENCES[option][str(settings[option])], *[_SHEN] * is_batch))
+    others = {
+        option: value for option, value in settings.items() if option not in (*in_full, "optimizer", "parameters")
+    }
     clauses.append((options_text(json.dumps(others)),))
     if isinstance(subset := settings.get("parameters"), Mapping):
         clauses.append(_trained(subset, causal))
@@ -84,14 +86,14 @@ def _optimizer(settings: Mapping[str, Any]) -> Iterator[Sentence]:
 
 def _trained(subset: Mapping[str, Any], causal: bool) -> Sentence:
     """`trained are the value projections, layers 2 to 5 only, a random 10 % of the entries`."""
-    which, layers = str(subset.get("which", "key_value")), subset.get("layers", "all")
+    parameters, layers = str(subset.get("which", "key_value")), subset.get("layers", "all")
     fraction = subset.get("fraction", 1.0)
     of_blocks = " of the blocks" * (causal or layers != "all")  # what `ParameterSubset.which` means by all
-    words = [_TRAINED.get(which, f"{which} parameters{of_blocks}")]
+    words = [_TRAINED.get(parameters, f"{parameters} parameters{of_blocks}")]
     settings = {option: value for option, value in subset.items() if option not in ("which", "seed")}
     words.append(options_text(json.dumps({"parameters": settings})))
     words.append(f"drawn with seed {subset['seed']}" if fraction != 1.0 and "seed" in subset else "")
-    is_default = (which, layers, fraction) == ("key_value", "all", 1.0)
+    is_default = (parameters, layers, fraction) == ("key_value", "all", 1.0)
     return (f"trained are {', '.join(filter(None, words))}", *[_SHEN] * (not is_default))
 
 
