@@ -29,17 +29,32 @@ def report(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
     return call
 
 
-def test_a_run_becomes_a_two_column_document(
+HOSTILE = r"\input{x} 100 %_$#^~ α"
+
+
+def test_tables_and_methods_of_a_run_become_a_document(
     run: MakeRun, report: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    hostile = r"\input{x} 100 %_$#^~ α"
-    folder = run(layers=1, tasks=(hostile,), diverged="LCGD", seeds=3)
-    assert report(folder, "--format", "latex,csv,markdown,figures") == 0
+    folder = run(layers=1, tasks=(HOSTILE,), diverged="LCGD", seeds=3, weights=("trained",))
+    assert report(folder, "--format", "latex,csv,markdown") == 0
     paper = folder / "paper"
     assert capsys.readouterr().out.strip() == f"For a paper: {paper.resolve()}"
-    assert not (folder / "report.html").exists()
+    assert not (folder / "report.html").exists() and not (paper / "figures").exists()
     for name in ("tables/results.tex", "tables/results.csv", "tables/results.md", "methods.md", "references.bib"):
         assert (paper / name).exists()
+    needs_latex()
+    compiled(paper / "paper.tex")
+    words = words_of(paper / "paper.tex")
+    for part in ("Methods", "Table 1: In-context learning against fine-tuning", "diverged at step 12"):
+        assert part in words
+
+
+@pytest.mark.slow
+def test_all_formats_of_a_run_become_a_two_column_document(run: MakeRun, report: Callable[..., int]) -> None:
+    folder = run(layers=1, tasks=(HOSTILE,), diverged="LCGD", seeds=3)
+    assert report(folder, "--format", "html,latex,csv,markdown,figures") == 0
+    paper = folder / "paper"
+    assert (folder / "report.html").exists() and (paper / "tables" / "results.csv").exists()
     assert len(list((paper / "figures").glob("*.pdf"))) == len(list((paper / "figures").glob("*.svg"))) > 1
     needs_latex()
     compiled(paper / "paper.tex")
@@ -48,30 +63,19 @@ def test_a_run_becomes_a_two_column_document(
     log = compiled(paper / "paper.tex")
     assert "undefined" not in log and "Missing character" not in log
     words = words_of(paper / "paper.tex")
-    for part in (
-        "Methods",
-        "Table 1: In-context learning against fine-tuning",
-        "diverged at step 12",
-        "Figure 1:",
-        "References",
-    ):
+    for part in ("Methods", "Table 1: In-context learning against fine-tuning", "Figure 1:", "References"):
         assert part in words
     fonts = fonts_of(paper / "paper.pdf")
     assert fonts and all(is_embedded and kind != "Type 3" for kind, is_embedded in fonts)
 
 
+@pytest.mark.slow
 def test_a_synthetic_run_becomes_a_document_too(tmp_path: Path) -> None:
     folder = write_synthetic_run(tmp_path / "synthetic", rows=list(everything()))
     assert write_formats([folder], ["latex"]) == [folder / "paper"]
     needs_latex()
     compiled(folder / "paper" / "paper.tex")
     assert "Small transformers against algorithms" in words_of(folder / "paper" / "paper.tex")
-
-
-def test_the_page_is_written_beside_other_formats(run: MakeRun, report: Callable[..., int]) -> None:
-    folder = run(layers=1, weights=("trained",), methods=("GD",))
-    assert report(folder, "--format", "html,csv") == 0
-    assert (folder / "report.html").exists() and (folder / "paper" / "tables" / "results.csv").exists()
 
 
 def test_an_unknown_format_lists_those_that_there_are(

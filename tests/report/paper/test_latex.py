@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from tests.report.paper.documents import compiled, fonts_of, needs_latex, words_of
 
+from demograd.report.paper import markdown
 from demograd.report.paper.exhibits import PaperTable
 from demograd.report.paper.latex_table import PACKAGES, table_file
 from demograd.report.paper.latex_text import escaped
@@ -36,6 +37,11 @@ def test_only_ascii_and_commands_of_our_own_come_out(text: str) -> None:
 
 def test_what_no_macro_writes_is_named() -> None:
     assert escaped("中\u202e") == "[U+4E2D][U+202E]"
+
+
+def test_line_breaks_are_shown() -> None:
+    assert escaped("Review: x\nLabel:") == r"Review: x$\hookleftarrow$Label:"
+    assert markdown.escaped("Review: x\r\nLabel:\n") == "Review: x↵Label:↵"
 
 
 def test_names_of_the_equations_have_subscripts_and_other_names_keep_their_underscores() -> None:

@@ -2,8 +2,10 @@
 
 import csv
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -52,10 +54,25 @@ def _compared(verdict: str, metric: str = "sim_aou", **changes: object) -> dict[
     }
 
 
-def _run(*comparisons: dict[str, object], gap: float = 0.1, **facts: object) -> ReportedRun:
+GATES = tuple(
+    Check(weights, "mr", gate, method, True, "")
+    for weights in ("trained", "no_training")
+    for gate, method in (
+        ("in_context_learning", None),
+        ("fine_tuning", "GD 0.001"),
+        ("fine_tuning", "LCGD 0.003"),
+    )
+)
+"""All of them passed."""
+
+
+def _run(
+    *comparisons: dict[str, object], gap: float = 0.1, others: Iterable[dict[str, Any]] = (), **facts: object
+) -> ReportedRun:
     claims = [{"claim": "LCGD is above GD", "name": "lcgd-above-gd", "comparisons": list(comparisons)}]
     rows = [row("sim_aou", "FT", 0.2 + gap * (method == "LCGD"), method=method) for method in ("GD", "LCGD")]
-    return run_of(*rows, claims={"correction": "Holm, over all comparisons", "claims": claims}, **facts)
+    about = {"correction": "Holm, over all comparisons", "claims": claims}
+    return run_of(*rows, *others, **{"validity": GATES, "claims": about, **facts})
 
 
 def test_the_highest_mean_is_bold_only_where_its_interval_lies_above_all_others() -> None:
@@ -63,6 +80,52 @@ def test_the_highest_mean_is_bold_only_where_its_interval_lies_above_all_others(
     assert apart is not None and overlapping is not None
     assert apart.best == {_cells(apart)["LCGD", "trained", "SimAOU"][1]}
     assert overlapping.best == set() and "No cell is in bold" in overlapping.notes[0]
+
+
+def test_only_the_trained_fine_tunings_that_learned_are_compared_for_bold() -> None:
+    others = [
+        row("sim_aou", "FT", 0.7, method="GD", weights="no_training"),
+        row("sim_aou", "ICL_reordered", 0.9),
+    ]
+    table = results_table(_run(others=others))
+    assert table is not None and "passed both gates" in table.notes[0]
+    assert table.best == {_cells(table)["LCGD", "trained", "SimAOU"][1]}
+    for gate in GATES[:3]:
+        failed = [replace(check, passed=False) if check == gate else check for check in GATES]
+        for checks in (failed, [check for check in GATES if check != gate], []):
+            table = results_table(_run(others=others, validity=tuple(checks)))
+            assert table is not None and not table.best
+
+
+def test_what_is_predicted_is_compared_with_zero_shot_and_icl() -> None:
+    tuned = [row("auc", "FT", value, method=method) for method, value in (("GD", 0.6), ("LCGD", 0.7))]
+    untuned = [row("auc", "ZSL", 0.5), row("auc", "ICL", 0.8)]
+    for rows, best in ((tuned, "LCGD"), ([*untuned, *tuned], "ICL")):
+        table = results_table(_run(others=rows))
+        assert table is not None
+        assert _cells(table)[best, "trained", "AUC"][1] in table.best
+
+
+@pytest.mark.parametrize(
+    ("about", "caption"),
+    [
+        ({}, "Mean ± standard deviation over demonstration sets. 5"),
+        (
+            {"std": None},
+            "Mean over demonstration sets; in brackets, 95 % intervals over demonstration sets and queries.",
+        ),
+        (
+            {"std": None, "interval": "conditional"},
+            "Mean over demonstration sets; 95 % intervals called conditional are over queries alone, and conditional "
+            "on these demonstrations.",
+        ),
+        ({"std": None, "ci_low": None, "ci_high": None}, "Mean over demonstration sets. 5"),
+    ],
+)
+def test_the_caption_says_what_stands_beside_the_means(about: dict[str, Any], caption: str) -> None:
+    seeds = [row("sim_aou", "FT", 0.2, method="GD", seed=seed) for seed in range(5)]
+    table = results_table(run_of(row("sim_aou", "FT", 0.2, method="GD", **about), *seeds))
+    assert table is not None and caption in table.caption
 
 
 def test_a_decided_claim_marks_its_left_side_with_the_corrected_p() -> None:
@@ -139,6 +202,25 @@ def test_cells_made_of_text_keep_their_number_if_it_is_one() -> None:
     assert lines[0]["row"] == "'@cmd"
 
 
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("-1+cmd|'/c calc'!A1", "'-1+cmd|'/c calc'!A1"),
+        ("+1*HYPERLINK(1)", "'+1*HYPERLINK(1)"),
+        ("-1\n=1+1", "'-1\n=1+1"),
+        ("\t=1", "'\t=1"),
+        ("+0.25 [0.1, 0.4]", "'+0.25 [0.1, 0.4]"),
+        ("-0.25", "-0.25"),
+        ("+1.5e-3", "+1.5e-3"),
+        ("−0.25 [−0.3, −0.2]", "−0.25 [−0.3, −0.2]"),
+    ],
+)
+def test_a_spreadsheet_runs_no_text(text: str, written: str) -> None:
+    table = PaperTable("t", "t", Table((Head("name"), Head("a")), (Group("", (TableRow(text, (Entry(text),)),)),)))
+    (line,) = csv.DictReader(io.StringIO(records.table_file(table), newline=""))
+    assert line["row"] == line["text"] == written
+
+
 def test_markdown_has_a_cell_for_each_column_whatever_the_text(run: MakeRun) -> None:
     hostile = "a|b `c` <script>*d*</script>\n[e](f) $g$"
     table = PaperTable(
@@ -150,9 +232,34 @@ def test_markdown_has_a_cell_for_each_column_whatever_the_text(run: MakeRun) -> 
     assert {line.replace(r"\|", "").count("|") for line in lines} == {3}
 
 
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("Tweet: @user {text}", r"Tweet: \@user \{text\}"),
+        ("a@b.org", r"a\@b.org"),
+        ("- item", r"\- item"),
+        ("+ item", r"\+ item"),
+        ("* item", r"\* item"),
+        ("12. item", r"12\. item"),
+        ("(a) item", r"(a\) item"),
+        ("iv) item", r"iv\) item"),
+        (": definition", r"\: definition"),
+        ("-", r"\-"),
+        ("--flag", r"\--flag"),
+        ("+0.5 and 1.5", "+0.5 and 1.5"),
+        ("SimAOU. A word: text", "SimAOU. A word: text"),
+    ],
+)
+def test_text_is_no_citation_and_no_list_in_markdown(text: str, written: str) -> None:
+    table = PaperTable("t", "t", Table((Head("x"),), (Group("", (TableRow("x", ()),)),)), notes=(text,))
+    assert markdown.table_file(table).splitlines()[-1] == written
+
+
 @pytest.mark.parametrize("is_synthetic", [False, True])
 def test_every_part_of_the_page_has_a_name_of_its_own(run: MakeRun, tmp_path: Path, is_synthetic: bool) -> None:
-    shown = exhibits(read_run(write_synthetic_run(tmp_path / "synthetic") if is_synthetic else run(layers=2)))
+    shown = exhibits(
+        read_run(write_synthetic_run(tmp_path / "synthetic") if is_synthetic else run(layers=1, methods=("GD",)))
+    )
     names = [table.name for table in shown.tables]
     names += [name for figure in shown.figures for name in (figure.name, *figure.chart_names)]
     assert names and len(set(names)) == len(names)

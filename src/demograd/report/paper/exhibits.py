@@ -109,6 +109,11 @@ def sentence(*clauses: str) -> str:
     return text if text.endswith((".", "?", "!")) else f"{text}."
 
 
+def with_line_breaks_shown(text: str) -> str:
+    """`Review: {text}↵Sentiment:`: a prompt is another one without its line breaks."""
+    return re.sub("\r\n|\r|\n", "↵", text)
+
+
 class Names:
     """Names of files that do not repeat."""
 

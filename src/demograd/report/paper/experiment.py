@@ -1,5 +1,6 @@
 """What was run, in the sentences of a methods section: model, task, demonstrations and queries."""
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -7,6 +8,8 @@ from demograd.report.captions import ranges
 from demograd.report.paper.facts import distinct, queries_in_words, whole
 from demograd.report.paper.prose import Sentence, cite, say
 from demograd.report.run import ReportedRun
+from demograd.tasks.sources.built_in import built_in_tasks
+from demograd.tasks.sources.staicc import PACKAGE
 from demograd.words import Labels, Weights, listed
 
 _WEIGHTS = {
@@ -15,8 +18,12 @@ _WEIGHTS = {
     Weights.NORMS_ONLY: "weights drawn anew but for all norms, which are kept",
     Weights.TRAINED_EMBEDDINGS: "weights drawn anew but for embeddings and norms, which are kept",
 }
-_MODELS = {"smollm2": "smollm2", "gemma3": "gemma3", "gemma-3": "gemma3"}
-"""Part of a model's name → key of its source."""
+_MODELS = {
+    "smollm2": r"SmolLM2-135M-Instruct, dequantised .*|HuggingFaceTB/SmolLM2-[\w.-]+(, .*)?",
+    "gemma3": r"Gemma 3 270M \(pretrained.*|google/gemma-3-[\w.-]+(, .*)?",
+}
+"""Key of a source → where the published weights come from, as provenance names it: packages, or the hub. Anyone may
+give a folder the name of a model."""
 _TASKS = {
     "sst2": ("sst",),
     "sst5": ("sst",),
@@ -27,12 +34,15 @@ _TASKS = {
     "cb": ("cb", "superglue"),
     "rte": ("superglue",),
 }
+"""Built-in task → keys of its sources."""
 
 
 def model(run: ReportedRun) -> Iterator[Sentence]:
     models: Mapping[str, Any] = run.provenance.get("models", {})
+    origins = {str(about.get("name")): str(about.get("source", "")) for about in models.values()}
     for name in distinct(run, "model"):
-        key = next((key for part, key in _MODELS.items() if part in name.lower()), None)
+        origin = origins.get(name, "")
+        key = next((key for key, published in _MODELS.items() if re.fullmatch(published, origin)), None)
         yield say(f"We study {name}", *([cite(key)] if key else []), ".")
     sources: set[tuple[str, str]] = set()
     for about in models.values():
@@ -62,7 +72,7 @@ def task(run: ReportedRun) -> Iterator[Sentence]:
     for name in distinct(run, "task"):
         about = tasks.get(name, {})
         source = f" ({about['source']})" if about.get("source") else ""
-        keys = _TASKS.get(name, ())
+        keys = _TASKS.get(name, ()) if _is_published(name, str(about.get("source", ""))) else ()
         yield say(f"The task is {name}{source}", *([cite(*keys)] if keys else []), ".")
         if about.get("template"):
             yield say(f"An example of {name} is written “{about['template']}”{_answer(about.get('answer_prefix'))}.")
@@ -87,6 +97,15 @@ def task(run: ReportedRun) -> Iterator[Sentence]:
     yield from (
         say(_stop(note)) for note in run.provenance.get("notes", []) if note.startswith(("prompts begin", "Labels of"))
     )
+
+
+def _is_published(name: str, source: str) -> bool:
+    """Whether a task's examples are those of the built-in task of its name, and no file's that is called alike."""
+    row = built_in_tasks().get(name)
+    if row is None:
+        return False
+    packaged = row.staicc is not None and re.fullmatch(rf"{PACKAGE} [\d.]+ {re.escape(row.staicc)}", source)
+    return bool(packaged) or source.startswith(f"hub data set {row.hub.id} ")
 
 
 def sample(run: ReportedRun) -> Iterator[Sentence]:

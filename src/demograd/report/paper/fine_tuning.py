@@ -7,19 +7,27 @@ from typing import Any
 from demograd.report.paper.facts import has_setting, in_words
 from demograd.report.paper.prose import Sentence, cite, say
 from demograd.report.run import ReportedRun
+from demograd.report.subject import is_layer_causal, options_text
 from demograd.words import Control, listed
 
-_STEPS = {
-    "demonstration": "one step per demonstration",
-    "token": "one step per token",
-    "batch": "one step on the mean over all demonstrations",
+_SENTENCES: dict[str, dict[str, str]] = {
+    "step": {
+        "demonstration": "one step per demonstration",
+        "token": "one step per token",
+        "batch": "one step on the mean over all demonstrations",
+    },
+    "epochs": {"1": "one pass over the demonstrations"},
+    "loss_on": {
+        "all": "cross-entropy of all tokens after the first",
+        "label": "cross-entropy of the label’s tokens",
+    },
+    "readout": {"block": "each layer read out from its block’s output"},
 }
-_PARAMETERS = {
-    "key_value": "the key and value projections",
-    "value": "the value projections",
-    "all": "all parameters",
-}
-_LEARNING = ("gradient descent", "layer-causal gradient descent")
+"""Option → the sentence of each value that a methods section says in full, defaults among them; all other options are
+in the words that their fields carry."""
+_TRAINED = {"key_value": "the key and value projections", "value": "the value projections"}
+_OPTIMIZERS = {"sgd": "SGD", "adam": "Adam"}
+_SHEN = cite("shen2023")
 
 
 def fine_tuning(run: ReportedRun) -> Iterator[Sentence]:
@@ -38,42 +46,55 @@ def fine_tuning(run: ReportedRun) -> Iterator[Sentence]:
         if control is not Control.OTHER_SETS:
             yield say(f"As a control, the model is also fine-tuned on {control.words}.")
     if variants:
-        yield say("Every fine-tuning starts from the same weights.")
+        in_each = " in each state of the weights" * (len({(v.weights, v.initialisation) for v in variants}) > 1)
+        of_each = " of each model" * (len({variant.model for variant in variants}) > 1)
+        yield say(f"Every fine-tuning{of_each} starts from the same weights{in_each}.")
 
 
 def _method(name: str, options: str | None) -> Sentence:
-    """What a method does, in the words of its options; an option that has none is named as it is."""
+    """What a method does; each option is in a sentence, in the words of its field, or named as it is."""
     settings = _json(options)
     if not settings:
         return say(f"{name} is run with options {options}." if options else f"{name} is run with its default options.")
-    causal = "readout" in settings
-    kind = str(settings.get("kind", _LEARNING[causal]))
-    optimizer = {"adam": "Adam", "sgd": "SGD"}.get(str(settings.get("optimizer")), "")
-    words = [_STEPS.get(str(settings.get("step")), "")]
-    epochs = settings.get("epochs")
-    words.append(f"{epochs} pass{'es' * (epochs != 1)} over the demonstrations" if epochs else "")
-    loss = {"all": "cross-entropy of all tokens after the first", "label": "cross-entropy of the label’s tokens"}
-    words.append(loss.get(str(settings.get("loss_on")), ""))
-    words.append(f"momentum {settings['momentum']:g}" if settings.get("momentum") else "")
-    words.append(f"gradients clipped to norm {settings['clip']:g}" if settings.get("clip") else "")
-    words.append("observed to first order" if settings.get("linearised") else "")
-    words.append(f"each layer read out from its {in_words(settings['readout']).replace('_', ' ')}" if causal else "")
-    if subset := settings.get("parameters"):
-        trained = _PARAMETERS.get(str(subset.get("which")), str(subset.get("which")))
-        layers = subset.get("layers", "all")
-        of_layers = "all layers" if layers == "all" else f"layers {in_words(layers)}"
-        share = (
-            f", a random {100 * subset['fraction']:g} % of their entries" if subset.get("fraction", 1.0) != 1.0 else ""
-        )
-        words.append(
-            f"only {trained} of {of_layers}{share} are changed"
-            if trained != "all parameters" or layers != "all"
-            else "all parameters are changed"
-        )
-    source = [cite("deutch2024")] if causal else [cite("dai2023", "deutch2024")] if kind == _LEARNING[0] else []
-    adam = [cite("kingma2015")] if optimizer == "Adam" else []
-    by = [f": {optimizer}", *adam] if optimizer else [":"]
-    return say(f"{name} is {kind}", *source, *by, ", " * bool(optimizer) + ", ".join(filter(None, words)) + ".")
+    causal = is_layer_causal(options)
+    if "kind" in settings:  # a method of the user's own
+        kind, source = str(settings["kind"]), []
+    elif causal:
+        kind, source = "layer-causal gradient descent", [cite("deutch2024")]
+    else:
+        kind, source = "gradient descent", [cite("dai2023", "deutch2024")]
+    in_full = [option for option, sentences in _SENTENCES.items() if str(settings.get(option)) in sentences]
+    clauses: list[Sentence] = [*_optimizer(settings)]
+    for option in in_full:
+        is_batch = (option, settings[option]) == ("step", "batch")
+        clauses.append((_SENTENCES[option][str(settings[option])], *[_SHEN] * is_batch))
+    others = {
+        option: value for option, value in settings.items() if option not in (*in_full, "optimizer", "parameters")
+    }
+    clauses.append((options_text(json.dumps(others)),))
+    if isinstance(subset := settings.get("parameters"), Mapping):
+        clauses.append(_trained(subset, causal))
+    pieces = [(", " * bool(place), *clause) for place, clause in enumerate(filter(any, clauses))]
+    return say(f"{name} is {kind}", *source, ": ", *(piece for clause in pieces for piece in clause), ".")
+
+
+def _optimizer(settings: Mapping[str, Any]) -> Iterator[Sentence]:
+    if "optimizer" in settings:
+        name = str(settings["optimizer"])
+        yield (_OPTIMIZERS.get(name, name), *[cite("kingma2015", "shen2023")] * (name == "adam"))
+
+
+def _trained(subset: Mapping[str, Any], causal: bool) -> Sentence:
+    """`trained are the value projections, layers 2 to 5 only, a random 10 % of the entries`."""
+    parameters, layers = str(subset.get("which", "key_value")), subset.get("layers", "all")
+    fraction = subset.get("fraction", 1.0)
+    of_blocks = " of the blocks" * (causal or layers != "all")  # what `ParameterSubset.which` means by all
+    words = [_TRAINED.get(parameters, f"{parameters} parameters{of_blocks}")]
+    settings = {option: value for option, value in subset.items() if option not in ("which", "seed")}
+    words.append(options_text(json.dumps({"parameters": settings})))
+    words.append(f"drawn with seed {subset['seed']}" if fraction != 1.0 and "seed" in subset else "")
+    is_default = (parameters, layers, fraction) == ("key_value", "all", 1.0)
+    return (f"trained are {', '.join(filter(None, words))}", *[_SHEN] * (not is_default))
 
 
 def _json(text: str | None) -> dict[str, Any]:

@@ -6,6 +6,8 @@ from importlib.resources import files
 
 import yaml
 
+from demograd.report.paper.exhibits import with_line_breaks_shown
+
 _CHARACTERS = yaml.safe_load((files("demograd.report.paper") / "latex_characters.yaml").read_text(encoding="utf-8"))
 _TEXT, _MATHS, _ACCENTS = (_CHARACTERS[name] for name in ("text", "maths", "accents"))
 _TOKENS = re.compile(
@@ -17,10 +19,10 @@ _TOKENS = re.compile(
 def escaped(text: str) -> str:
     """Text as LaTeX prints it, for pdflatex with no font but its own: ASCII alone comes out.
 
-    A character that neither a macro nor letters and accents can write is named: `[U+4E2D]`.
+    A line break is shown as `↵`; what neither a macro nor letters and accents can write is named: `[U+4E2D]`.
     """
     pieces = []
-    for token in _TOKENS.finditer(text):
+    for token in _TOKENS.finditer(with_line_breaks_shown(text)):
         if subscript := token["subscript"]:
             pieces.append(r"$_{\Delta}$" if subscript == "Δ" else rf"$_{{\mathrm{{{subscript}}}}}$")
         elif exponent := token["exponent"]:

@@ -3,16 +3,20 @@
 import re
 from collections.abc import Iterable
 
-from demograd.report.paper.exhibits import PaperTable, row_name
+from demograd.report.paper.exhibits import PaperTable, row_name, with_line_breaks_shown
 from demograd.report.section import Entry
 
-_SPECIAL = re.compile(r"[\\`*_{}\[\]#|~$^]")
+_SPECIAL = re.compile(r"[\\`*_{}\[\]#|~$^@]|-(?=-)")
+"""`@user` is a citation to pandoc, and two hyphens a dash."""
+_LIST = re.compile(r"^(\s*|\s*\(?(?:\d+|[A-Za-z]|[IVXLCDMivxlcdm]+)(?=[.)]))([-+:.)])(?=\s|$)")
+"""`- `, `+ `, `1. `, `(a) `: what makes an item of a list, or a definition, of a line."""
 _MARKUP = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 
 def escaped(text: str) -> str:
-    """Text that no reader of Markdown takes for markup, on one line."""
-    printed = "".join(character if character.isprintable() else " " for character in text)
+    """Text that no reader of Markdown takes for markup, on one line: `↵` stands for its line breaks."""
+    shown = with_line_breaks_shown(text)
+    printed = "".join(character if character.isprintable() else " " for character in shown)
     plain = _SPECIAL.sub(r"\\\g<0>", printed)
     return re.sub("[&<>]", lambda special: _MARKUP[special[0]], plain)
 
@@ -35,7 +39,7 @@ def table_file(table: PaperTable) -> str:
             )
             number += 1
     for note in table.notes:
-        lines += ["", escaped(note)]
+        lines += ["", _LIST.sub(r"\1\\\2", escaped(note))]
     return "\n".join(lines) + "\n"
 
 

@@ -31,8 +31,8 @@ FIELDS = (
     "text",
 )
 """`weights` stands in smaller letters behind a row's name, `about` beneath it; `text` is what the page shows."""
-_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?(e[+-]?\d+)?")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?(e[+-]?\d+)?", re.ASCII)
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 """A spreadsheet takes text that begins with one of these for a formula."""
 
 
@@ -84,6 +84,6 @@ def _numbers(cell: Entry) -> dict[str, Any]:
 
 
 def _safe(value: Any) -> Any:
-    if isinstance(value, str) and value.startswith(_FORMULA) and not _NUMBER.match(value.replace("−", "-")):
+    if isinstance(value, str) and value.startswith(_FORMULA) and not _NUMBER.fullmatch(value):
         return f"'{value}"
     return "" if value is None else value

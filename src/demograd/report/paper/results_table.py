@@ -14,22 +14,28 @@ from demograd.report.section import NOTHING, Entry, Head, Table, TableRow, entry
 from demograd.report.sections.claims import deciding_p
 from demograd.report.sections.comparison import CLAIM, SHOWN
 from demograd.report.subject import Variant, row_words, world_labels
-from demograd.statistics.number import NOT_MEASURED, Number, formatted, percents, scientific
-from demograd.words import Control, Setting, Subject
+from demograd.statistics.number import NOT_MEASURED, Number, p_value, percents
+from demograd.words import Control, Setting, Subject, Weights
 
 NAME = "results"
 SYMBOLS = ("†", "‡", "§", "¶", "a", "b", "c", "d", "e", "f", "g", "h")
 """Marks in the order in which they are given out."""
 _SIZE, _PREDICTED = "update_size_ratio", "auc"
 _BEST = (
-    "Bold: the highest mean of a column, where its whole 95 % interval lies above those of all other rows of its "
-    "block; the ratio of sizes has no better or worse."
+    "Bold: of the trained model’s fine-tunings that passed both gates, the highest mean of a column, where its whole "
+    "95 % interval lies above those of all others of its block; in AUC, zero-shot and ICL are compared with them. "
+    "Reordered ICL is the ceiling, and is not compared; the ratio of sizes has no better or worse."
+)
+_NONE_BEST = (
+    "No cell is in bold: of no column does one interval lie above those of all others, among the trained model’s "
+    "fine-tunings that passed both gates."
 )
 _FAILED = {
     "in_context_learning": "In-context learning was not shown there, which decides no claim about it",
     "fine_tuning": "Fine-tuning was not shown to learn anything there, which decides no claim about it",
 }
-Row = tuple[str, TableRow, Variant | None]
+Row = tuple[str, TableRow, Variant]
+"""World, row, and what it is about: without a method in the rows of ZSL and ICL."""
 
 
 def results_table(run: ReportedRun) -> PaperTable | None:
@@ -45,24 +51,30 @@ def _of_language_model(run: ReportedRun) -> PaperTable:
     marks = Marks()
     placed: dict[Position, str] = {}
     for number, (_, _, variant) in enumerate(rows):
-        if variant is not None and variant.method:
+        if variant.method:
             for place, column in enumerate(columns, start=1):
                 _add(placed, (number, place), _claim_marks(run, marks, variant, column))
             _add(placed, (number, 0), _check_marks(run, marks, variant))
     lines = [(world, row) for world, row, _ in rows]
     table = Table((Head("method, weights"), *map(_head, columns)), grouped(lines))
     best = frozenset(_best(run, rows, columns))
-    notes = [
-        _BEST if best else "No cell is in bold: of no column does the best interval lie above those of all other rows."
-    ]
-    notes += [*marks.notes, *_missing(rows, columns)]
-    caption = (
-        f"In-context learning against fine-tuning: {subject_of_run(run)}. Mean ± standard deviation over demonstration "
-        f"sets; in brackets, 95 % intervals over demonstration sets and queries. {counts(run)} {correction(run)}"
-    )
-    if any(cell.number is not None and cell.number.marked for _, row, _ in rows for cell in row.entries):
-        caption += " Conditional: an interval over queries alone."
-    return PaperTable(NAME, caption.strip(), table, tuple(notes), best, placed)
+    notes = [_BEST if best else _NONE_BEST, *marks.notes, *_missing(rows, columns)]
+    shown = [cell.number for _, row, _ in rows for cell in row.entries if cell.number is not None]
+    about = " ".join(filter(None, (_how_shown(shown), counts(run), correction(run))))
+    caption = f"In-context learning against fine-tuning: {subject_of_run(run)}. {about}"
+    return PaperTable(NAME, caption, table, tuple(notes), best, placed)
+
+
+def _how_shown(numbers: Sequence[Number]) -> str:
+    """What stands beside the means of a table, and in brackets beneath those without a deviation."""
+    means = [number for number in numbers if number.value is not None]
+    over = {number.conditional for number in means if number.bounds and number.std is None}
+    sentences = {
+        False: "in brackets, 95 % intervals over demonstration sets and queries",
+        True: "95 % intervals called conditional are over queries alone, and conditional on these demonstrations",
+    }
+    deviation = " ± standard deviation" * any(number.std is not None for number in means)
+    return f"{'; '.join((f'Mean{deviation} over demonstration sets', *(sentences[kind] for kind in sorted(over))))}."
 
 
 def _columns(run: ReportedRun) -> list[Column]:
@@ -97,7 +109,7 @@ def _rows(run: ReportedRun, columns: Sequence[Column]) -> Iterator[Row]:
                 numbers = [_untuned(run, untuned, column, setting) for column in columns]
                 if any(number is not NOT_MEASURED for number in numbers):
                     cells = tuple(NOTHING if number is NOT_MEASURED else cell(number) for number in numbers)
-                    yield world, TableRow(setting.words, cells, untuned.weights, _initialisation(untuned)), None
+                    yield world, TableRow(setting.words, cells, untuned.weights, _initialisation(untuned)), untuned
         for variant in members:
             rivals = [rival for rival in members if rival.method == variant.method]
             cells = tuple(cell(run.scores.column(variant, column)) for column in columns)
@@ -150,7 +162,7 @@ class Marks:
         if not values:
             return ""
         largest = max(values)
-        return f" (corrected p {'≤' if len(values) > 1 else '='} {_p(largest)})"
+        return f" (corrected p {'≤' if len(values) > 1 else '='} {p_value(largest)})"
 
 
 def _missing(rows: Sequence[Row], columns: Sequence[Column]) -> Iterator[str]:
@@ -208,19 +220,22 @@ def _is_at_one_rate(comparison: Mapping[str, Any]) -> bool:
     return comparison.get("place", "") == "" or str(comparison["place"]).startswith("at one learning rate")
 
 
-def _p(value: float) -> str:
-    return formatted(value) if value >= 0.001 else scientific(value)
-
-
 def _check_marks(run: ReportedRun, marks: Marks, variant: Variant) -> list[str]:
     """The symbols of the gates that a row did not pass."""
     return [
-        marks.symbol(_FAILED[name]) for name in _FAILED if any(_is_of(check, name, variant) for check in run.validity)
+        marks.symbol(meaning)
+        for name, meaning in _FAILED.items()
+        if not all(check.passed for check in _gates(run, name, variant))
     ]
 
 
-def _is_of(check: Check, name: str, variant: Variant) -> bool:
-    if check.check != name or check.passed or (check.weights, check.task) != (variant.weights, variant.task):
+def _gates(run: ReportedRun, name: str, variant: Variant) -> list[Check]:
+    """The checks of this name that are about a row."""
+    return [check for check in run.validity if check.check == name and _is_of(check, variant)]
+
+
+def _is_of(check: Check, variant: Variant) -> bool:
+    if (check.weights, check.task) != (variant.weights, variant.task):
         return False
     same = all(getattr(check, field) in (None, getattr(variant, field)) for field in ("labels", "k", "model")) and (
         check.initialisation or 0
@@ -229,15 +244,16 @@ def _is_of(check: Check, name: str, variant: Variant) -> bool:
 
 
 def _best(run: ReportedRun, rows: Sequence[Row], columns: Sequence[Column]) -> Iterator[Position]:
-    """The highest mean of each column and world, where its interval lies above all others."""
+    """The highest mean of each column and world, where its interval lies above all that it is compared with."""
+    compared = [_is_compared(run, variant) for _, _, variant in rows]
     for place, column in enumerate(columns, start=1):
         if column.metric == _SIZE:
             continue
         for world in dict.fromkeys(world for world, _, _ in rows):
             numbers = {
-                number: run.scores.column(variant, column)
-                for number, (of_world, _, variant) in enumerate(rows)
-                if of_world == world and variant is not None
+                number: row.entries[place - 1].number or NOT_MEASURED
+                for number, (of_world, row, variant) in enumerate(rows)
+                if of_world == world and compared[number] and (variant.method or column.metric == _PREDICTED)
             }
             shown = {number: value for number, value in numbers.items() if value.value is not None}
             if len(shown) < 2 or any(value.low is None or value.conditional for value in shown.values()):
@@ -246,6 +262,12 @@ def _best(run: ReportedRun, rows: Sequence[Row], columns: Sequence[Column]) -> I
             low = shown[highest].low
             if all(low > value.high for number, value in shown.items() if number != highest):  # type: ignore[operator]
                 yield highest, place
+
+
+def _is_compared(run: ReportedRun, variant: Variant) -> bool:
+    """Whether a row is of trained weights and, if of a fine-tuning, is shown to have passed both gates."""
+    gates = [_gates(run, name, variant) for name in _FAILED] if variant.method else []
+    return variant.weights == Weights.TRAINED and all(checks and all(c.passed for c in checks) for checks in gates)
 
 
 def _of_networks(run: ReportedRun) -> PaperTable | None:
