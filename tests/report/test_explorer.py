@@ -12,9 +12,10 @@ import pandas as pd
 import pytest
 from tests.report.queries import HOSTILE, WORDS, write_queries
 
+from demograd.display import visible
 from demograd.report import explorer as module
 from demograd.report import read_run, write_report
-from demograd.report.explorer import explorer_of, visible
+from demograd.report.explorer import explorer_of
 
 MakeRun = Callable[..., Path]
 
@@ -57,12 +58,6 @@ class Elements(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.started.append((tag, dict(attrs)))
-
-
-def test_what_turns_or_hides_text_is_spelled_out_and_the_rest_is_left_alone() -> None:
-    assert visible("a\u202eb\u200f\x07\ud800") == "a⟦U+202E⟧b⟦U+200F⟧⟦U+0007⟧⟦U+D800⟧"
-    same = "two\nlines, مرحبا, 👩\u200d🔬, naïve ∞"
-    assert visible(same) == same
 
 
 def test_the_numbers_are_those_of_the_tables(folder: Path) -> None:

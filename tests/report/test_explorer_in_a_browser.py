@@ -10,8 +10,8 @@ from playwright.sync_api import Browser, Page
 from tests.report.conftest import Fake, write_run
 from tests.report.queries import HEADS, HOSTILE, LAYERS, write_queries
 
+from demograd.display import visible
 from demograd.report import read_run, write_report
-from demograd.report.explorer import visible
 from demograd.study.language_model.attention import decoded
 
 pytestmark = pytest.mark.browser

@@ -1,7 +1,7 @@
 """What the query explorer shows: predictions query by query, and attention to the tokens of their prompts.
 
 All of it is text or numbers in JSON. Texts come from data sets: what would turn or hide the text around it is spelled
-out (`visible`), and the script that shows them makes text of them, never markup.
+out, and the script that shows them makes text of them, never markup.
 """
 
 import json
@@ -10,11 +10,11 @@ from base64 import b64encode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from unicodedata import category
 
 import numpy as np
 import pandas as pd
 
+from demograd.display import visible
 from demograd.statistics.number import formatted
 from demograd.words import ATTENTION_STEPS, Weights, task_label
 
@@ -24,8 +24,6 @@ STATIC_ROWS = 50
 """Of the table that is there without a script."""
 _WORLD = ["model", "weights", "initialisation", "task", "labels", "k"]
 _FINE_TUNING = ["method", "learning_rate"]
-_JOINERS = "\u200c\u200d"
-"""Invisible, and part of how Persian words and emoji are spelled."""
 
 
 @dataclass(frozen=True)
@@ -54,18 +52,6 @@ def explorer_of(queries: pd.DataFrame, attention: pd.DataFrame | None) -> Explor
         n_shown = max(1, min(n_shown - 1, int(0.95 * n_shown * TEXT_BYTES / len(json.dumps(content)))))
     n_attention = 0 if attention is None else _add_attention(content, attention[attention["query"] < n_shown])
     return Explorer(content, _static_rows(content), n_queries, n_shown, n_attention)
-
-
-def visible(text: str) -> str:
-    """The text with every control character but the line break, and all that turn the direction of text, spelled out:
-    `⟦U+202E⟧`."""
-    return "".join(f"⟦U+{ord(sign):04X}⟧" if _is_hidden(sign) else sign for sign in text)
-
-
-def _is_hidden(sign: str) -> bool:
-    if sign in f"\n\t{_JOINERS}":
-        return False
-    return category(sign) in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
 
 
 def _content(queries: pd.DataFrame) -> dict[str, Any]:
