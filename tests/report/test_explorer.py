@@ -8,6 +8,7 @@ from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from tests.report.queries import HOSTILE, WORDS, write_queries
@@ -76,6 +77,20 @@ def test_the_numbers_are_those_of_the_tables(folder: Path) -> None:
         assert zlib.decompress(b64decode(prompt["codes"])) == codes
     titles = [setting["title"] for setting in world["attention"]["settings"]]
     assert titles == ["ZSL", "ICL", "FT, GD 0.001", "FT, LCGD 0.003"]
+
+
+def test_numbers_that_are_not_finite_are_null_for_a_browser_reads_no_others(folder: Path) -> None:
+    queries = read_run(folder).queries
+    assert queries is not None
+    queries = queries.astype({"label_log_probs": object})
+    icl = queries.index[queries["setting"] == "ICL"]
+    queries.at[icl[0], "label_log_probs"] = np.array([np.nan, -np.inf])
+    queries.loc[queries["setting"] == "FT", "sim_aou"] = [np.inf, *[0.5] * 15]
+    explorer = explorer_of(queries, None)
+    assert explorer is not None and json.dumps(explorer.content, allow_nan=False)
+    first = explorer.content["worlds"][0]["sets"][0]
+    assert first["icl"]["log_probs"][:2] == [[None, None], [-1.5, -1.25]]
+    assert first["ft"][0]["similarity"][:2] == [None, 0.5] and explorer.rows[0][-1] == "–"
 
 
 def test_without_a_script_the_table_says_what_is_wrong_in_words(folder: Path) -> None:

@@ -90,6 +90,12 @@ def test_wrong_predictions_and_failures_are_said_in_words(page: Page) -> None:
     page.get_by_role("combobox", name="demonstration set").select_option("0")
 
 
+def test_a_label_without_a_finite_log_probability_has_a_dash(page: Page) -> None:
+    page.locator(".explorer tr[data-query='3'] .choose").click()
+    rows = page.locator(".explorer .labels tbody tr").all_inner_texts()
+    assert [row.replace("▸ ", "").split("\t")[1:] for row in rows] == [["–", "−3.25"]] * 4
+
+
 def test_the_tokens_of_a_chosen_query_have_the_attention_that_is_stored(page: Page, written: Path) -> None:
     page.locator(".explorer tr[data-query='1'] .choose").focus()
     page.keyboard.press("Enter")

@@ -9,6 +9,7 @@ import zlib
 from base64 import b64encode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -118,9 +119,14 @@ def _predictions(rows: pd.DataFrame, words: list[str]) -> dict[str, Any]:
     places = {word: place for place, word in enumerate(rows["label_words"].iloc[0])}
     return {
         "predicted": [places[word] for word in rows["prediction"]],
-        "log_probs": [[round(float(value), 2) for value in values] for values in rows["label_log_probs"]],
-        "similarity": [None if pd.isna(value) else round(float(value), 3) for value in rows["sim_aou"]],
+        "log_probs": [[_rounded(value, 2) for value in values] for values in rows["label_log_probs"]],
+        "similarity": [_rounded(value, 3) for value in rows["sim_aou"]],
     }
+
+
+def _rounded(value: float, places: int) -> float | None:
+    """None, which JSON has, for what is not finite, which it has not."""
+    return round(float(value), places) if isfinite(value) else None
 
 
 def _add_attention(content: dict[str, Any], attention: pd.DataFrame) -> int:

@@ -31,8 +31,8 @@
     return `${text.includes("e") && share >= 0.001 ? String(Number(text)) : text.replace("-", "−")} %`;
   }
 
-  /** `−0.013`. */
-  const decimal = (value, places) => value.toFixed(places).replace("-", "−");
+  /** `−0.013`; null is a number that was not finite. */
+  const decimal = (value, places) => (value === null ? UNKNOWN : value.toFixed(places).replace("-", "−"));
 
   async function inflated(base64) {
     const deflated = Uint8Array.from(atob(base64), (sign) => sign.charCodeAt(0));
