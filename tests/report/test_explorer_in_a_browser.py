@@ -7,30 +7,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page
-from tests.report.conftest import Fake, write_run
-from tests.report.queries import HEADS, HOSTILE, LAYERS, write_queries
+from tests.report.queries import HEADS, HOSTILE, LAYERS
 
 from demograd.display import visible
-from demograd.report import read_run, write_report
+from demograd.report import read_run
 from demograd.study.language_model.attention import decoded
 
 pytestmark = pytest.mark.browser
 
 
-@pytest.fixture(scope="module")
-def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run folder with hostile queries, and its page."""
-    folder = write_queries(
-        write_run(tmp_path_factory.mktemp("explorer") / "run", Fake(seeds=2, layers=2, methods=("GD",)))
-    )
-    write_report(folder)
-    return folder
-
-
 @pytest.fixture(scope="module", params=[1280, 400])
-def page(request: pytest.FixtureRequest, written: Path, browser: Browser) -> Iterator[Page]:
+def page(request: pytest.FixtureRequest, explored: Path, browser: Browser) -> Iterator[Page]:
     """The page, open; whatever it asks for or complains of is an error at the end."""
-    address, trouble = (written / "report.html").as_uri(), []
+    address, trouble = (explored / "report.html").as_uri(), []
     with browser.new_context(viewport={"width": request.param, "height": 900}, offline=True) as context:
         page = context.new_page()
         page.on("request", lambda request: trouble.append(request.url))
@@ -96,12 +85,12 @@ def test_a_label_without_a_finite_log_probability_has_a_dash(page: Page) -> None
     assert [row.replace("▸ ", "").split("\t")[1:] for row in rows] == [["–", "−3.25"]] * 4
 
 
-def test_the_tokens_of_a_chosen_query_have_the_attention_that_is_stored(page: Page, written: Path) -> None:
+def test_the_tokens_of_a_chosen_query_have_the_attention_that_is_stored(page: Page, explored: Path) -> None:
     page.locator(".explorer tr[data-query='1'] .choose").focus()
     page.keyboard.press("Enter")
     panels = page.locator(".explorer figure")
     panels.first.wait_for()
-    attention = read_run(written).attention
+    attention = read_run(explored).attention
     assert attention is not None
     stored = {
         "ICL": attention.query("setting == 'ICL' and query == 1"),
@@ -144,9 +133,9 @@ def test_the_first_token_is_shaded_only_where_it_is_asked_for(page: Page) -> Non
     page.get_by_label("leave the first token").check()
 
 
-def test_the_table_is_there_without_scripts(written: Path, browser: Browser) -> None:
+def test_the_table_is_there_without_scripts(explored: Path, browser: Browser) -> None:
     with browser.new_context(java_script_enabled=False) as context:
         page = context.new_page()
-        page.goto((written / "report.html").as_uri())
+        page.goto((explored / "report.html").as_uri())
         assert page.locator(".explorer tbody tr").count() == len(HOSTILE)
         assert page.locator(".explorer .choices").is_hidden()

@@ -254,7 +254,7 @@
       const codes = await Promise.all(prompts.map((prompt) => inflated(prompt.codes)));
       if (this.waiting !== chosen || `${this.place} ${this.chosen}` !== chosen || this.details.querySelector(".prompts")) return;
       this.panels = attention.settings.map(({ title, context }, place) =>
-        new Panel(title, [...context, ...prompts[place].own], { ...attention, codes: codes[place], values: this.values }));
+        new Panel(title, [...this.data.contexts[context], ...prompts[place].own], { ...attention, codes: codes[place], values: this.values }));
       this.scale = make("p", { className: "scale" });
       const about = "Shade: how much the last token of the query (framed) attends to a token, in per cent of all its " +
         "attention. Point at a token for its number, or go through the tokens with the arrow keys.";
