@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 from tests.report.queries import HEADS, HOSTILE, LAYERS
 
@@ -116,6 +117,36 @@ def test_the_tokens_of_a_chosen_query_have_the_attention_that_is_stored(page: Pa
     assert largest.startswith("rgba(")
 
 
+CHANGED_WHILE_INFLATED = """async () => {
+  const labels = [...document.querySelectorAll(".explorer label")];
+  const box = labels.find((label) => label.textContent.startsWith("demonstration set")).querySelector("select");
+  const choose = (value) => { box.value = value; box.dispatchEvent(new Event("change")); };
+  const whole = Response.prototype.arrayBuffer;
+  let left = 4;
+  const inflated = new Promise((done) => {
+    Response.prototype.arrayBuffer = async function () {
+      const codes = await whole.call(this);
+      if (--left === 0) setTimeout(done, 0);
+      return codes;
+    };
+  });
+  document.querySelector(".explorer tr[data-query='0'] .choose").click();
+  choose("1");
+  await inflated;
+  Response.prototype.arrayBuffer = whole;
+  const figures = document.querySelectorAll(".explorer figure").length;
+  choose("0");
+  return figures;
+}"""
+"""The demonstration set, changed before the four prompts of the first are there."""
+
+
+def test_a_set_that_is_chosen_late_does_not_get_the_prompts_of_another(page: Page) -> None:
+    assert page.evaluate(CHANGED_WHILE_INFLATED) == 0
+    page.locator(".explorer figure").first.wait_for()
+    assert page.locator(".explorer figure").count() == 4
+
+
 def test_the_keyboard_goes_through_tokens(page: Page) -> None:
     box = page.locator(".explorer .icl .tokens")
     box.focus()
@@ -131,6 +162,13 @@ def test_the_first_token_is_shaded_only_where_it_is_asked_for(page: Page) -> Non
     page.get_by_label("leave the first token").uncheck()
     assert float(first.evaluate("each => each.style.getPropertyValue('--part')")) > 0
     page.get_by_label("leave the first token").check()
+
+
+def test_anyone_can_use_it_while_it_is_open(page: Page) -> None:
+    page.locator(".explorer figure").first.wait_for()
+    faults = Axe().run(page).response["violations"]
+    serious = [fault for fault in faults if fault["impact"] in ("serious", "critical")]
+    assert [(fault["id"], [node["html"] for node in fault["nodes"]]) for fault in serious] == []
 
 
 def test_the_table_is_there_without_scripts(explored: Path, browser: Browser) -> None:
