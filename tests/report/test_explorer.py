@@ -139,7 +139,7 @@ def test_worlds_share_the_tokens_before_the_query_and_one_that_does_not_fit_keep
         assert [len(world["queries"]) for world in worlds] == n_queries
         assert explorer.content["contexts"] == shared
         assert all(
-            [each["context"] for each in world["settings"]] == [0, 1, 0, 0] for world in worlds if len(world) > 1
+            [row["context"] for row in world["settings"]] == [0, 1, 0, 0] for world in worlds if len(world) > 1
         )
 
 
