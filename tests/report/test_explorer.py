@@ -138,9 +138,7 @@ def test_worlds_share_the_tokens_before_the_query_and_one_that_does_not_fit_keep
         worlds = [world["attention"] or {"queries": []} for world in explorer.content["worlds"]]
         assert [len(world["queries"]) for world in worlds] == n_queries
         assert explorer.content["contexts"] == shared
-        assert all(
-            [row["context"] for row in world["settings"]] == [0, 1, 0, 0] for world in worlds if len(world) > 1
-        )
+        assert all([row["context"] for row in world["settings"]] == [0, 1, 0, 0] for world in worlds if len(world) > 1)
 
 
 def test_a_run_without_queries_has_no_explorer(run: MakeRun) -> None:
