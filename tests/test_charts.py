@@ -68,7 +68,7 @@ def test_plots_with_a_legend_have_it_beneath_and_their_size_is_an_option(folder:
     assert [plot["spec"]["width"] for plot in plots["concat"]] == [321]
     assert [plot["spec"]["height"] for plot in plots["concat"]] == [99]
     labels = legend["encoding"]["y"]["sort"]
-    assert labels == ["GD", "GD on the other sets", "LCGD", "LCGD on the other sets"]
+    assert labels == ["GD", "LCGD", "GD on the other sets", "LCGD on the other sets"]
     whole.save(tmp_path / "layers.svg")
     svg = (tmp_path / "layers.svg").read_text(encoding="utf-8")
     assert all(label in svg for label in labels)

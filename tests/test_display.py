@@ -10,7 +10,7 @@ import pytest
 from tests.observe.conftest import random_prompts as random_prompts  # the fixture
 
 from demograd import load_task, observe
-from demograd.display import LONGEST_TEXT, Grid, Tokens, bars, html, shown
+from demograd.display import LONGEST_TEXT, Grid, Tokens, bars, html, shown, visible
 from demograd.study import Run, RunFolder, make_study
 from demograd.tasks import Prompts, Task
 
@@ -76,7 +76,7 @@ def _prompts(**settings: Any) -> Prompts:
 def test_hostile_text_stays_text(task: Task, tmp_path: Path) -> None:
     reader = _safe(task._repr_html_())
     assert "<script>alert(1)</script>" in reader.text and "<i>{text}</i>" in reader.text
-    assert "\\u202eabc\\u2066" in reader.text and "\\x1b[2J" in reader.text
+    assert "⟦U+202E⟧abc⟦U+2066⟧" in reader.text and "⟦U+001B⟧[2J⟦U+200B⟧" in reader.text
     assert HOSTILE[:25] in _safe(_prompts(tokenizer=Letters())._repr_html_()).text
 
     folder = RunFolder(tmp_path / "run")
@@ -91,6 +91,13 @@ def test_hostile_text_stays_text(task: Task, tmp_path: Path) -> None:
     assert "demograd report" in reader.text and "href" not in dict(reader.attributes)
     (folder.path / "report.html").touch()
     assert dict(_safe(run._repr_html_()).attributes)["href"].endswith("/run/report.html")  # type: ignore[union-attr]
+
+
+def test_what_turns_or_hides_text_is_spelled_out_and_the_rest_is_left_alone() -> None:
+    assert visible("a\u202eb\u200f\x07\ud800") == "a⟦U+202E⟧b⟦U+200F⟧⟦U+0007⟧⟦U+D800⟧"
+    assert visible("\t\u200d\u2028\u2029\ue000") == "⟦U+0009⟧⟦U+200D⟧⟦U+2028⟧⟦U+2029⟧⟦U+E000⟧"
+    same = "two\nlines, مرحبا, 🔬, naïve ∞"
+    assert visible(same) == shown(same) == same
 
 
 def test_a_run_that_has_not_ended_says_so(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """What a notebook shows of an object: a heading, a few sentences and tables, as HTML in which every text is escaped.
 
 Texts of data sets and files are untrusted: they are no markup, no formula (notebooks typeset dollar signs), and their
-control characters, which can reorder a line or hide in it, are shown as escapes.
+control characters, which can reorder a line or hide in it, are spelled out, here and on the page (`visible`).
 """
 
 import unicodedata
@@ -116,10 +116,16 @@ def _rendered(template: str, **content: Any) -> str:
 def shown(value: Any) -> str:
     """A value as text without control characters, of bounded length."""
     text = f"{value:.3f}" if isinstance(value, float) else str(value)
-    return "".join(map(_visible, shortened(text, LONGEST_TEXT)))
+    return visible(shortened(text, LONGEST_TEXT))
 
 
-def _visible(character: str) -> str:
-    """The character, or the escape of one that is not seen: of control, format, private use or no character at all."""
-    is_unseen = unicodedata.category(character).startswith("C") and character != "\n"
-    return character.encode("unicode_escape").decode() if is_unseen else character
+def visible(text: str) -> str:
+    """The text with every character but the line break that cannot be seen, or turns the direction of others, spelled
+    out: `⟦U+202E⟧`."""
+    return "".join(f"⟦U+{ord(sign):04X}⟧" if _is_hidden(sign) else sign for sign in text)
+
+
+def _is_hidden(sign: str) -> bool:
+    """Whether it is of control, format, private use or no character at all, or breaks lines as no line break does."""
+    # the joiners of Persian and of emoji too: to a model they are tokens, and words with and without them look alike
+    return sign != "\n" and unicodedata.category(sign) in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")

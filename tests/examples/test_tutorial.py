@@ -76,6 +76,7 @@ def test_the_notebook_ships_without_outputs() -> None:
         assert not cell.get("outputs") and not cell.get("execution_count")
 
 
+@pytest.mark.slow  # a kernel imports everything anew: 15 s
 def test_the_tutorial_runs_in_small(small_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")  # of the kernel, as the tests have it
     sizes = {"K": 6, "QUERIES": 4, "SETS": 3, "LEARNING_RATE": 0.01}

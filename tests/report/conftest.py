@@ -12,9 +12,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from playwright.sync_api import Browser, sync_playwright
+from tests.report.queries import write_queries
 from tests.study.comparisons import comparisons_of, findings
 
 from demograd.files import write_json, write_table, write_yaml
+from demograd.report import write_report
 from demograd.study.verdicts import Finding, verdicts_record
 
 RANDOM = ("random_sim_aou", "random_sim_aou_centred")
@@ -267,6 +269,15 @@ def _provenance(fake: Fake) -> dict[str, Any]:
 def run(tmp_path: Path) -> Callable[..., Path]:
     """`run(seeds=3, …)`: a run folder with these facts."""
     return lambda **facts: write_run(tmp_path / "run", Fake(**facts))
+
+
+@pytest.fixture(scope="session")
+def explored(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run folder with hostile queries, and its page: to be read, not written."""
+    fake = Fake(seeds=2, layers=2, methods=("GD",), weights=("trained",))
+    folder = write_queries(write_run(tmp_path_factory.mktemp("explorer") / "run", fake))
+    write_report(folder)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -54,7 +54,8 @@ def _query_rows(texts: tuple[str, ...]) -> list[dict[str, Any]]:
             row["gold"] = WORDS[query % 2]
             row |= {"prediction": None, "tied": None, "label_log_probs": None, "sim_aou": np.nan}
             if not diverged:
-                row |= {"prediction": WORDS[predicted], "tied": False, "label_log_probs": [-1.5, -0.25 - query]}
+                first = np.nan if query == 3 else -1.5  # which a page must survive
+                row |= {"prediction": WORDS[predicted], "tied": False, "label_log_probs": [first, -0.25 - query]}
                 if setting["setting"] == "FT" and query != 1:  # whose updates are below resolution
                     row["sim_aou"] = 0.5 - 0.25 * query
             rows.append(row | {"status": "diverged at step 3" if diverged else "ok"})

@@ -8,24 +8,31 @@ from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+from jinja2.utils import htmlsafe_json_dumps
 from tests.report.queries import HOSTILE, WORDS, write_queries
 
+from demograd.display import visible
 from demograd.report import explorer as module
-from demograd.report import read_run, write_report
-from demograd.report.explorer import explorer_of, visible
+from demograd.report import read_run
+from demograd.report.explorer import explorer_of
+from demograd.report.sections.queries import queries_section
 
 MakeRun = Callable[..., Path]
 
 
 @pytest.fixture
-def folder(run: MakeRun) -> Path:
-    return write_queries(run(seeds=2, layers=2, methods=("GD",)))
+def tables(explored: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Queries and attention, to be changed."""
+    run = read_run(explored)
+    assert run.queries is not None and run.attention is not None
+    return run.queries, run.attention
 
 
-def test_texts_that_look_like_markup_are_texts_on_the_page(folder: Path) -> None:
-    page = write_report(folder).read_text(encoding="utf-8")
+def test_texts_that_look_like_markup_are_texts_on_the_page(explored: Path) -> None:
+    page = (explored / "report.html").read_text(encoding="utf-8")
     assert "document.title = 'broken'</script>" not in page and "<img src=x" not in page
     assert "<b>good</b>" not in page
     assert not re.search("[\u202a-\u202e\u2066-\u2069\u2028\u2029\x00]", page)
@@ -35,8 +42,8 @@ def test_texts_that_look_like_markup_are_texts_on_the_page(folder: Path) -> None
     assert json.loads(data[0])["tasks"][0]["texts"] == [visible(text) for text in HOSTILE]
 
 
-def test_no_script_but_the_package_s_own_may_run(folder: Path) -> None:
-    page = write_report(folder).read_text(encoding="utf-8")
+def test_no_script_but_the_package_s_own_may_run(explored: Path) -> None:
+    page = (explored / "report.html").read_text(encoding="utf-8")
     policy = re.search(r'http-equiv="Content-Security-Policy" content="([^"]*)"', page)
     assert policy is not None
     assert "default-src &#39;none&#39;" in policy[1] and "unsafe" not in policy[1]
@@ -59,16 +66,9 @@ class Elements(HTMLParser):
         self.started.append((tag, dict(attrs)))
 
 
-def test_what_turns_or_hides_text_is_spelled_out_and_the_rest_is_left_alone() -> None:
-    assert visible("a\u202eb\u200f\x07\ud800") == "a⟦U+202E⟧b⟦U+200F⟧⟦U+0007⟧⟦U+D800⟧"
-    same = "two\nlines, مرحبا, 👩\u200d🔬, naïve ∞"
-    assert visible(same) == same
-
-
-def test_the_numbers_are_those_of_the_tables(folder: Path) -> None:
-    run = read_run(folder)
-    assert run.queries is not None and run.attention is not None
-    explorer = explorer_of(run.queries, run.attention)
+def test_the_numbers_are_those_of_the_tables(tables: tuple[pd.DataFrame, pd.DataFrame]) -> None:
+    queries, attention = tables
+    explorer = explorer_of(queries, attention)
     assert explorer is not None and (explorer.n_queries, explorer.n_shown, explorer.n_attention) == (4, 4, 2)
     (world,) = explorer.content["worlds"]
     first, second = world["sets"]
@@ -76,17 +76,29 @@ def test_the_numbers_are_those_of_the_tables(folder: Path) -> None:
     assert first["ft"][0]["similarity"] == [0.5, None, 0.0, -0.25]
     assert first["icl"]["log_probs"][2] == [-1.5, -2.25]
     assert second["ft"][1] == {"status": "diverged at step 3"}
-    stored = run.attention[(run.attention["setting"] == "FT") & (run.attention["query"] == 1)]
+    stored = attention[(attention["setting"] == "FT") & (attention["query"] == 1)]
     for prompt, codes in zip(world["attention"]["queries"][1][2:], stored["codes"], strict=True):
         assert zlib.decompress(b64decode(prompt["codes"])) == codes
     titles = [setting["title"] for setting in world["attention"]["settings"]]
     assert titles == ["ZSL", "ICL", "FT, GD 0.001", "FT, LCGD 0.003"]
 
 
-def test_without_a_script_the_table_says_what_is_wrong_in_words(folder: Path) -> None:
-    run = read_run(folder)
-    assert run.queries is not None
-    explorer = explorer_of(run.queries, None)
+def test_numbers_that_are_not_finite_are_null_for_a_browser_reads_no_others(
+    tables: tuple[pd.DataFrame, pd.DataFrame],
+) -> None:
+    queries = tables[0].astype({"label_log_probs": object})
+    icl = queries.index[queries["setting"] == "ICL"]
+    queries.at[icl[0], "label_log_probs"] = np.array([np.nan, -np.inf])
+    queries.loc[queries["setting"] == "FT", "sim_aou"] = [np.inf, *[0.5] * 15]
+    explorer = explorer_of(queries, None)
+    assert explorer is not None and json.dumps(explorer.content, allow_nan=False)
+    first = explorer.content["worlds"][0]["sets"][0]
+    assert first["icl"]["log_probs"][:2] == [[None, None], [-1.5, -1.25]]
+    assert first["ft"][0]["similarity"][:2] == [None, 0.5] and explorer.rows[0][-1] == "–"
+
+
+def test_without_a_script_the_table_says_what_is_wrong_in_words(tables: tuple[pd.DataFrame, pd.DataFrame]) -> None:
+    explorer = explorer_of(tables[0], None)
     assert explorer is not None and explorer.n_attention == 0
     good = WORDS[1]
     assert explorer.rows[0] == ("a plain text", "bad", "bad", f"✗ {good}", f"✗ {good}", "0.500")
@@ -94,23 +106,41 @@ def test_without_a_script_the_table_says_what_is_wrong_in_words(folder: Path) ->
 
 
 def test_a_page_of_many_queries_stays_small_and_says_so(run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = write_queries(
-        run(seeds=2, layers=2), tuple(f"text number {number}" for number in range(200)), n_attention=20
-    )
+    texts = tuple(f"<'text' & number {number}>" for number in range(100))  # whose signs are six bytes each
+    table = read_run(write_queries(run(seeds=2, layers=2), texts, n_attention=20))
     monkeypatch.setattr(module, "TEXT_BYTES", 20_000)
-    monkeypatch.setattr(module, "ATTENTION_BYTES", 3_000)
-    table = read_run(folder)
+    monkeypatch.setattr(module, "ATTENTION_BYTES", 6_000)
     assert table.queries is not None
-    explorer = explorer_of(table.queries, table.attention)
-    assert explorer is not None
-    assert 20 < explorer.n_shown < 200 and 0 < explorer.n_attention < 20
-    assert len(json.dumps(explorer.content)) < 23_500
-    page = write_report(table).read_text(encoding="utf-8")
-    assert f"the first {explorer.n_shown} of 200 queries" in page
-    assert f"for the first {explorer.n_attention} queries" in page
+    shown = []
+    for n_runs in (1, 2):
+        explorer = explorer_of(table.queries, table.attention, n_runs)
+        assert explorer is not None
+        assert 20_000 < n_runs * len(htmlsafe_json_dumps(explorer.content)) < 26_000 + 100 * n_runs
+        shown.append((explorer.n_shown, explorer.n_attention))
+    assert 100 > shown[0][0] > shown[1][0] > 20 > shown[0][1] > shown[1][1] > 0
+    section = queries_section(table)
+    assert section is not None
+    assert f"the first {shown[0][0]} of 100 queries" in section.notes[0]
+    assert f"for the first {shown[0][1]} queries" in section.notes[1]
+
+
+def test_worlds_share_the_tokens_before_the_query_and_one_that_does_not_fit_keeps_no_other_out(
+    tables: tuple[pd.DataFrame, pd.DataFrame], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queries, attention = tables
+    large = attention.assign(weights="no_training", codes=np.random.default_rng(0).bytes(5_000))
+    both = pd.concat([queries.assign(weights="no_training"), queries]), pd.concat([large, attention])
+    contexts = [["<bos>"], ["<bos>", "shown", " to", " it", "\n"]]
+    for size, n_queries, shared in ((10**6, [2, 2], contexts), (10_000, [0, 2], contexts), (100, [0, 0], [])):
+        monkeypatch.setattr(module, "ATTENTION_BYTES", size)
+        explorer = explorer_of(*both)
+        assert explorer is not None and explorer.n_attention == max(n_queries)
+        worlds = [world["attention"] or {"queries": []} for world in explorer.content["worlds"]]
+        assert [len(world["queries"]) for world in worlds] == n_queries
+        assert explorer.content["contexts"] == shared
+        assert all([row["context"] for row in world["settings"]] == [0, 1, 0, 0] for world in worlds if len(world) > 1)
 
 
 def test_a_run_without_queries_has_no_explorer(run: MakeRun) -> None:
-    page = write_report(run(seeds=2, layers=2)).read_text(encoding="utf-8")
-    assert "Query by query" not in page and "<script" not in page
+    assert queries_section(read_run(run(seeds=2, layers=2))) is None
     assert explorer_of(pd.DataFrame({"query": []}), None) is None

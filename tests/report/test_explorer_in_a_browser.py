@@ -6,31 +6,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
-from tests.report.conftest import Fake, write_run
-from tests.report.queries import HEADS, HOSTILE, LAYERS, write_queries
+from tests.report.queries import HEADS, HOSTILE, LAYERS
 
-from demograd.report import read_run, write_report
-from demograd.report.explorer import visible
+from demograd.display import visible
+from demograd.report import read_run
 from demograd.study.language_model.attention import decoded
 
 pytestmark = pytest.mark.browser
 
 
-@pytest.fixture(scope="module")
-def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run folder with hostile queries, and its page."""
-    folder = write_queries(
-        write_run(tmp_path_factory.mktemp("explorer") / "run", Fake(seeds=2, layers=2, methods=("GD",)))
-    )
-    write_report(folder)
-    return folder
-
-
 @pytest.fixture(scope="module", params=[1280, 400])
-def page(request: pytest.FixtureRequest, written: Path, browser: Browser) -> Iterator[Page]:
+def page(request: pytest.FixtureRequest, explored: Path, browser: Browser) -> Iterator[Page]:
     """The page, open; whatever it asks for or complains of is an error at the end."""
-    address, trouble = (written / "report.html").as_uri(), []
+    address, trouble = (explored / "report.html").as_uri(), []
     with browser.new_context(viewport={"width": request.param, "height": 900}, offline=True) as context:
         page = context.new_page()
         page.on("request", lambda request: trouble.append(request.url))
@@ -90,12 +80,18 @@ def test_wrong_predictions_and_failures_are_said_in_words(page: Page) -> None:
     page.get_by_role("combobox", name="demonstration set").select_option("0")
 
 
-def test_the_tokens_of_a_chosen_query_have_the_attention_that_is_stored(page: Page, written: Path) -> None:
+def test_a_label_without_a_finite_log_probability_has_a_dash(page: Page) -> None:
+    page.locator(".explorer tr[data-query='3'] .choose").click()
+    rows = page.locator(".explorer .labels tbody tr").all_inner_texts()
+    assert [row.replace("▸ ", "").split("\t")[1:] for row in rows] == [["–", "−3.25"]] * 4
+
+
+def test_the_tokens_of_a_chosen_query_have_the_attention_that_is_stored(page: Page, explored: Path) -> None:
     page.locator(".explorer tr[data-query='1'] .choose").focus()
     page.keyboard.press("Enter")
     panels = page.locator(".explorer figure")
     panels.first.wait_for()
-    attention = read_run(written).attention
+    attention = read_run(explored).attention
     assert attention is not None
     stored = {
         "ICL": attention.query("setting == 'ICL' and query == 1"),
@@ -121,6 +117,36 @@ def test_the_tokens_of_a_chosen_query_have_the_attention_that_is_stored(page: Pa
     assert largest.startswith("rgba(")
 
 
+CHANGED_WHILE_INFLATED = """async () => {
+  const labels = [...document.querySelectorAll(".explorer label")];
+  const box = labels.find((label) => label.textContent.startsWith("demonstration set")).querySelector("select");
+  const choose = (value) => { box.value = value; box.dispatchEvent(new Event("change")); };
+  const whole = Response.prototype.arrayBuffer;
+  let left = 4;
+  const inflated = new Promise((done) => {
+    Response.prototype.arrayBuffer = async function () {
+      const codes = await whole.call(this);
+      if (--left === 0) setTimeout(done, 0);
+      return codes;
+    };
+  });
+  document.querySelector(".explorer tr[data-query='0'] .choose").click();
+  choose("1");
+  await inflated;
+  Response.prototype.arrayBuffer = whole;
+  const figures = document.querySelectorAll(".explorer figure").length;
+  choose("0");
+  return figures;
+}"""
+"""The demonstration set, changed before the four prompts of the first are there."""
+
+
+def test_a_set_that_is_chosen_late_does_not_get_the_prompts_of_another(page: Page) -> None:
+    assert page.evaluate(CHANGED_WHILE_INFLATED) == 0
+    page.locator(".explorer figure").first.wait_for()
+    assert page.locator(".explorer figure").count() == 4
+
+
 def test_the_keyboard_goes_through_tokens(page: Page) -> None:
     box = page.locator(".explorer .icl .tokens")
     box.focus()
@@ -138,9 +164,16 @@ def test_the_first_token_is_shaded_only_where_it_is_asked_for(page: Page) -> Non
     page.get_by_label("leave the first token").check()
 
 
-def test_the_table_is_there_without_scripts(written: Path, browser: Browser) -> None:
+def test_anyone_can_use_it_while_it_is_open(page: Page) -> None:
+    page.locator(".explorer figure").first.wait_for()
+    faults = Axe().run(page).response["violations"]
+    serious = [fault for fault in faults if fault["impact"] in ("serious", "critical")]
+    assert [(fault["id"], [node["html"] for node in fault["nodes"]]) for fault in serious] == []
+
+
+def test_the_table_is_there_without_scripts(explored: Path, browser: Browser) -> None:
     with browser.new_context(java_script_enabled=False) as context:
         page = context.new_page()
-        page.goto((written / "report.html").as_uri())
+        page.goto((explored / "report.html").as_uri())
         assert page.locator(".explorer tbody tr").count() == len(HOSTILE)
         assert page.locator(".explorer .choices").is_hidden()

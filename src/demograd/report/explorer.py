@@ -1,31 +1,30 @@
 """What the query explorer shows: predictions query by query, and attention to the tokens of their prompts.
 
 All of it is text or numbers in JSON. Texts come from data sets: what would turn or hide the text around it is spelled
-out (`visible`), and the script that shows them makes text of them, never markup.
+out, and the script that shows them makes text of them, never markup.
 """
 
-import json
 import zlib
 from base64 import b64encode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
-from unicodedata import category
 
 import numpy as np
 import pandas as pd
+from jinja2.utils import htmlsafe_json_dumps
 
+from demograd.display import visible
 from demograd.statistics.number import formatted
 from demograd.words import ATTENTION_STEPS, Weights, task_label
 
 TEXT_BYTES, ATTENTION_BYTES = 1_000_000, 2_000_000
-"""At most on a page: of predictions, and of attention."""
+"""At most on a page, as it is written: of predictions, and of attention; several runs share them equally."""
 STATIC_ROWS = 50
 """Of the table that is there without a script."""
 _WORLD = ["model", "weights", "initialisation", "task", "labels", "k"]
 _FINE_TUNING = ["method", "learning_rate"]
-_JOINERS = "\u200c\u200d"
-"""Invisible, and part of how Persian words and emoji are spelled."""
 
 
 @dataclass(frozen=True)
@@ -45,27 +44,23 @@ class Explorer:
     """Of how many of these the attention is there, at most."""
 
 
-def explorer_of(queries: pd.DataFrame, attention: pd.DataFrame | None) -> Explorer | None:
-    """The explorer of a run's tables (docs/run-folder.md); None where they have no rows."""
+def explorer_of(queries: pd.DataFrame, attention: pd.DataFrame | None, n_runs: int = 1) -> Explorer | None:
+    """The explorer of a run's tables (docs/run-folder.md) on a page of so many runs; None where they have no rows."""
     if queries.empty:
         return None
     n_queries = n_shown = int(queries["query"].max()) + 1
-    while len(json.dumps(content := _content(queries[queries["query"] < n_shown]))) > TEXT_BYTES and n_shown > 1:
-        n_shown = max(1, min(n_shown - 1, int(0.95 * n_shown * TEXT_BYTES / len(json.dumps(content)))))
-    n_attention = 0 if attention is None else _add_attention(content, attention[attention["query"] < n_shown])
+    at_most = TEXT_BYTES // n_runs
+    while (size := _size(content := _content(queries[queries["query"] < n_shown]))) > at_most and n_shown > 1:
+        n_shown = max(1, min(n_shown - 1, int(0.95 * n_shown * at_most / size)))
+    n_attention = 0
+    if attention is not None:
+        n_attention = _add_attention(content, attention[attention["query"] < n_shown], ATTENTION_BYTES // n_runs)
     return Explorer(content, _static_rows(content), n_queries, n_shown, n_attention)
 
 
-def visible(text: str) -> str:
-    """The text with every control character but the line break, and all that turn the direction of text, spelled out:
-    `⟦U+202E⟧`."""
-    return "".join(f"⟦U+{ord(sign):04X}⟧" if _is_hidden(sign) else sign for sign in text)
-
-
-def _is_hidden(sign: str) -> bool:
-    if sign in f"\n\t{_JOINERS}":
-        return False
-    return category(sign) in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
+def _size(content: Any) -> int:
+    """Bytes on the page, as its template writes them: `<`, `>`, `&`, `'` and what is no ASCII are six or more each."""
+    return len(htmlsafe_json_dumps(content))
 
 
 def _content(queries: pd.DataFrame) -> dict[str, Any]:
@@ -94,6 +89,7 @@ def _content(queries: pd.DataFrame) -> dict[str, Any]:
         "steps": ATTENTION_STEPS,
         "measured": bool(queries["sim_aou"].notna().any()),
         "tasks": tasks,
+        "contexts": [],
         "worlds": worlds,
     }
 
@@ -132,42 +128,56 @@ def _predictions(rows: pd.DataFrame, words: list[str]) -> dict[str, Any]:
     places = {word: place for place, word in enumerate(rows["label_words"].iloc[0])}
     return {
         "predicted": [places[word] for word in rows["prediction"]],
-        "log_probs": [[round(float(value), 2) for value in values] for values in rows["label_log_probs"]],
-        "similarity": [None if pd.isna(value) else round(float(value), 3) for value in rows["sim_aou"]],
+        "log_probs": [[_rounded(value, 2) for value in values] for values in rows["label_log_probs"]],
+        "similarity": [_rounded(value, 3) for value in rows["sim_aou"]],
     }
 
 
-def _add_attention(content: dict[str, Any], attention: pd.DataFrame) -> int:
-    """Give each world the attention of its first queries, as many as fit; returns the most of any world."""
+def _rounded(value: float, places: int) -> float | None:
+    """None, which JSON has, for what is not finite, which it has not."""
+    return round(float(value), places) if isfinite(value) else None
+
+
+def _add_attention(content: dict[str, Any], attention: pd.DataFrame, left: int) -> int:
+    """Give each world the attention of its first queries, as many as fit in the bytes that are left; returns the most
+    of any world."""
     by_world = {tuple(map(_plain, key)): rows for key, rows in attention.groupby(_WORLD, dropna=False, sort=False)}
-    left = ATTENTION_BYTES
+    worlds = [(world, by_world[key]) for world in content["worlds"] if (key := tuple(world["key"])) in by_world]
+    contexts = content["contexts"]
     for query in sorted(attention["query"].unique()):
-        for world in content["worlds"]:
-            rows = by_world.get(tuple(world["key"]))
-            rows = None if rows is None else rows[rows["query"] == query]
-            if rows is None or rows.empty:
+        for world, of_world in worlds:
+            rows = of_world[of_world["query"] == query].to_dict("records")
+            n_before = len(world["attention"]["queries"]) if world["attention"] else 0
+            if not rows or n_before != query:  # the script counts queries: behind one that did not fit there are none
                 continue
-            if world["attention"] is None:
-                world["attention"] = _attention_of(rows)
-            prompts = [_prompt(row) for row in rows.to_dict("records")]
-            left -= len(json.dumps(prompts))
-            if left < 0:
-                return max(len(world["attention"]["queries"]) for world in content["worlds"] if world["attention"])
-            world["attention"]["queries"].append(prompts)
+            n_contexts = len(contexts)
+            shown = world["attention"] or _attention_of(rows, contexts)
+            prompts = [_prompt(row) for row in rows]
+            size = _size(prompts if world["attention"] else [prompts, shown, contexts[n_contexts:]])
+            if size > left:
+                del contexts[n_contexts:]
+                continue
+            left -= size
+            shown["queries"].append(prompts)
+            world["attention"] = shown
     return max((len(world["attention"]["queries"]) for world in content["worlds"] if world["attention"]), default=0)
 
 
-def _attention_of(rows: pd.DataFrame) -> dict[str, Any]:
-    """What a world's queries share: layers and heads, and of each setting its title and the tokens before the query."""
-    first = rows.iloc[0]
+def _attention_of(rows: Sequence[Mapping[Any, Any]], contexts: list[list[str]]) -> dict[str, Any]:
+    """What a world's queries share: layers and heads, and of each setting its title and the place in `contexts` of the
+    tokens before the query, which are added if they are not there."""
+    settings = []
+    for row in rows:
+        context = _tokens(row["tokens"][: row["query_start"]])
+        if context not in contexts:
+            contexts.append(context)
+        settings.append({"title": _setting_title(row), "context": contexts.index(context)})
+    first = rows[0]
     return {
         "seed": int(first["seed"]),
         "layers": int(first["layers"]),
         "heads": int(first["heads"]),
-        "settings": [
-            {"title": _setting_title(row), "context": _tokens(row["tokens"][: row["query_start"]])}
-            for row in rows.to_dict("records")
-        ],
+        "settings": settings,
         "queries": [],
     }
 

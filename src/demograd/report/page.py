@@ -2,6 +2,7 @@
 
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from hashlib import sha256
 from itertools import count
 from pathlib import Path
@@ -74,7 +75,7 @@ def render(*runs: ReportedRun) -> str:
         lstrip_blocks=True,
     )
     prefixes = [f"run-{i}-" for i in range(1, len(runs) + 1)] if len(runs) > 1 else [""]
-    views = [_view(run, prefix) for run, prefix in zip(runs, prefixes, strict=True)]
+    views = [_view(replace(run, n_on_page=len(runs)), prefix) for run, prefix in zip(runs, prefixes, strict=True)]
     style = _own_file("page.css") + _own_file("explorer.css") + rules_in_the_dark()
     scripts = [_own_file(name) for name in _script_names(views)]
     return environment.get_template("page.html.j2").render(

@@ -81,6 +81,8 @@ class ReportedRun:
     """What was predicted for each query (`queries.parquet`); None if the folder has none."""
     attention: pd.DataFrame | None = None
     """What the last token of the first queries attends to (`attention.parquet`); None if the folder has none."""
+    n_on_page: int = 1
+    """How many runs the page is of: they share its size."""
 
     @property
     def is_synthetic(self) -> bool:

@@ -17,7 +17,7 @@ _ATTENTION = (
 @section("Query by query", order=-5, name="queries", brief="Queries")
 def queries_section(run: ReportedRun) -> Section | None:
     """A table of the queries, and the prompts of the one that is chosen."""
-    explorer = None if run.queries is None else explorer_of(run.queries, run.attention)
+    explorer = None if run.queries is None else explorer_of(run.queries, run.attention, run.n_on_page)
     if explorer is None:
         return None
     part = Interactive("explorer.html.j2", "explorer.js", explorer)

@@ -31,8 +31,8 @@
     return `${text.includes("e") && share >= 0.001 ? String(Number(text)) : text.replace("-", "−")} %`;
   }
 
-  /** `−0.013`. */
-  const decimal = (value, places) => value.toFixed(places).replace("-", "−");
+  /** `−0.013`; null is a number that was not finite. */
+  const decimal = (value, places) => (value === null ? UNKNOWN : value.toFixed(places).replace("-", "−"));
 
   async function inflated(base64) {
     const deflated = Uint8Array.from(atob(base64), (sign) => sign.charCodeAt(0));
@@ -57,7 +57,7 @@
       this.data = JSON.parse(root.querySelector("script").textContent);
       // code c is 2^((c − 255) / steps); 0 is less than the smallest of these
       this.values = Float64Array.from({ length: 256 }, (_, code) => (code ? 2 ** ((code - 255) / this.data.steps) : 0));
-      Object.assign(this, { place: 0, set: 0, method: 0, sort: null, descending: false, search: "", chosen: 0 });
+      Object.assign(this, { place: 0, set: 0, method: 0, sort: null, descending: false, search: "", chosen: 0, turn: 0 });
       Object.assign(this, { layer: -1, head: -1, leavesOut: true });
       this.table = root.querySelector("table");
       this.details = root.querySelector(".chosen");
@@ -212,6 +212,7 @@
     // ---- the chosen query
 
     showChosen() {
+      const turn = ++this.turn;  // what is inflated for an earlier choice comes too late
       const text = make("p", { className: "text" }, isolated(this.task.texts[this.chosen]));
       this.details.replaceChildren(make("h3", {}, `Query ${this.chosen + 1}`), text, this.labels());
       const attention = this.world.attention;
@@ -223,8 +224,8 @@
         this.details.append(make("p", { className: "note" }, `${where} Choose one of these to see its prompts.`));
         return;
       }
-      this.showPrompts(attention, prompts).catch((error) => {
-        this.details.append(make("p", { className: "note" }, `This browser cannot show attention (${error.message}).`));
+      this.showPrompts(attention, prompts, turn).catch((error) => {
+        if (turn === this.turn) this.details.append(make("p", { className: "note" }, `This browser cannot show attention (${error.message}).`));
       });
     }
 
@@ -248,13 +249,11 @@
       return make("div", { className: "labels", tabIndex: 0, role: "group", "aria-label": "Label log-probabilities: table" }, table);
     }
 
-    async showPrompts(attention, prompts) {
-      const chosen = `${this.place} ${this.chosen}`;
-      this.waiting = chosen;
+    async showPrompts(attention, prompts, turn) {
       const codes = await Promise.all(prompts.map((prompt) => inflated(prompt.codes)));
-      if (this.waiting !== chosen || `${this.place} ${this.chosen}` !== chosen || this.details.querySelector(".prompts")) return;
+      if (turn !== this.turn) return;
       this.panels = attention.settings.map(({ title, context }, place) =>
-        new Panel(title, [...context, ...prompts[place].own], { ...attention, codes: codes[place], values: this.values }));
+        new Panel(title, [...this.data.contexts[context], ...prompts[place].own], { ...attention, codes: codes[place], values: this.values }));
       this.scale = make("p", { className: "scale" });
       const about = "Shade: how much the last token of the query (framed) attends to a token, in per cent of all its " +
         "attention. Point at a token for its number, or go through the tokens with the arrow keys.";
