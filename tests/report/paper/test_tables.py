@@ -71,8 +71,9 @@ def _run(
 ) -> ReportedRun:
     claims = [{"claim": "LCGD is above GD", "name": "lcgd-above-gd", "comparisons": list(comparisons)}]
     rows = [row("sim_aou", "FT", 0.2 + gap * (method == "LCGD"), method=method) for method in ("GD", "LCGD")]
-    about = {"correction": "Holm, over all comparisons", "claims": claims}
-    return run_of(*rows, *others, **{"validity": GATES, "claims": about, **facts})
+    judged = {"correction": "Holm, over all comparisons", "claims": claims}
+    about: dict[str, Any] = {"validity": GATES, "claims": judged, **facts}
+    return run_of(*rows, *others, **about)
 
 
 def test_the_highest_mean_is_bold_only_where_its_interval_lies_above_all_others() -> None:
