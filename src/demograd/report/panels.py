@@ -106,7 +106,7 @@ def similarities_panel(run: ReportedRun, world: LeadingWorld) -> Panel | None:
         return None
     names = [name for name in (_MATCHED, _MISMATCHED, *_CONTROLS.values(), _UNTRAINED) if name in present]
     drawing = headed_dots(data, "", headings, names, x=f"similarity to ICL ({METRICS[METRIC].title}, a cosine)")
-    lead = "Fine-tuning on a set, against in-context learning with its own set and with others. Right: the difference."
+    lead = "Fine-tuning on a set, against in-context learning with its own set and with others. Right: specificity."
     words = (
         (METRICS[METRIC].title, "cosine of what ICL and what FT add to attention outputs: 1 alike, 0 unrelated"),
         ("specificity", "the difference: similarity on the own set minus that on others"),
@@ -164,7 +164,8 @@ def learning_panel(run: ReportedRun, world: LeadingWorld) -> Panel | None:
     drawing = headed_bars(data, "", headings, x=f"{title} (0 to 1)", most=1.0, level=chance, name="chance")
     undecided = "; ?: undecided with so few demonstration sets" * ("?" in marks)
     lead = (
-        f"✓: better than without demonstrations (ZSL), by one of the checks below; ✗: not shown to be{undecided}."
+        "✓: better than without demonstrations (ZSL), by AUC, calibrated accuracy or likelihood; "
+        f"✗: not shown to be{undecided}."
         if run.validity
         else "Without demonstrations (ZSL), with them in the prompt, and after training on them."
     )
