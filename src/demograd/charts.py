@@ -33,6 +33,7 @@ from demograd.files import run_folder
 from demograd.metrics import METRICS
 from demograd.report.run import ReportedRun, read_run
 from demograd.report.section import Chart, Figure, Key, registered_sections
+from demograd.report.sections.matching import AS_SCORED, BEYOND
 from demograd.study.run import Run
 
 __all__ = ["along_the_way", "claims", "heads", "layers", "matching", "performance", "rates", "section"]
@@ -46,9 +47,12 @@ _SIDES = ("left_side", "right_side")
 """What a comparison of `claims.json` compares."""
 
 
-def matching(run: Source, *, metric: str | None = None, **options: Any) -> AltairChart:
-    """Heat maps of ICL on each demonstration set (rows) against FT on each (columns)."""
-    return section(run, "matching", metric=metric, **options)
+def matching(run: Source, *, metric: str | None = None, centred: bool = True, **options: Any) -> AltairChart:
+    """Heat maps of ICL on each demonstration set (rows) against FT on each (columns).
+
+    `centred`: beyond the averages of rows and columns, so that the diagonal shows specificity alone; else as scored.
+    """
+    return section(run, "matching", metric=metric, titled=BEYOND if centred else AS_SCORED, **options)
 
 
 def layers(run: Source, *, metric: str | None = None, **options: Any) -> AltairChart:
@@ -88,6 +92,7 @@ def section(
     metric: str | None = None,
     width: int | None = None,
     height: int | None = None,
+    titled: str = "",
     **about: Any,
 ) -> AltairChart:
     """All charts of one section of the page, also of one that `@section` registered in a notebook.
@@ -98,6 +103,7 @@ def section(
         metric: only the charts of this metric.
         width: pixels of each plot; None: the page's.
         height: likewise.
+        titled: only the figures whose title has these words.
         about: columns of the results, and the values to draw.
 
     Raises:
@@ -110,7 +116,7 @@ def section(
         raise unknown_name("metric", metric, METRICS, "`demograd list metrics` describes them")
     reported = _read(run)
     shown = sections[name].make(_only(reported, about))
-    figures = [part for part in shown.parts if isinstance(part, Figure)] if shown else []
+    figures = [part for part in shown.parts if isinstance(part, Figure) and titled in part.title] if shown else []
     if metric is not None:
         of_metric = [_of_metric(figure, METRICS[metric].title) for figure in figures]
         figures = [figure for figure in of_metric if figure.charts]

@@ -25,7 +25,7 @@ TOO_WIDE = """[...document.querySelectorAll('.scroll')].filter(each => each.scro
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run folder with everything that a page may show, and its page."""
     long = "a_task_with_a_name_that_is_much_longer_than_any_phone_is_wide_" * 2
-    folder = write_run(tmp_path_factory.mktemp("page") / "run", Fake(tasks=("mr", long), diverged="LCGD"))
+    folder = write_run(tmp_path_factory.mktemp("page") / "run", Fake(tasks=("mr", long), diverged="LCGD", layers=6))
     write_report(write_everything(folder))
     return folder
 

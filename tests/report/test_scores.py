@@ -57,7 +57,7 @@ def test_a_learning_rate_that_varies_tells_rows_apart(run: MakeRun) -> None:
 
 @pytest.mark.parametrize(
     "low, high, bounds",
-    [(-0.01, 0.015, "[−0.010, 0.015]"), (0.00004, 0.02, "[4e−5, 0.020]"), (0.0, 0.1, "[0.00, 0.10]")],
+    [(-0.01, 0.015, "[−0.010, 0.015]"), (0.00004, 0.02, "[4e−5, 2.0e−2]"), (0.0, 0.1, "[0.00, 0.10]")],
 )
 def test_a_bound_that_is_not_zero_never_reads_as_zero(low: float, high: float, bounds: str) -> None:
     assert Number(0.01, None, low, high, False, 10, 0, 5, "ok").bounds == bounds

@@ -19,6 +19,7 @@ import demograd
 from demograd.cli.tables import print_claims, print_scores
 from demograd.report import read_run, write_report
 from demograd.statistics import SEEDS_FOR_SPECIFICITY, holm
+from demograd.statistics.number import estimate
 from demograd.study import RunFolder, Study, cells, make_study, run_study
 from demograd.study.claims import claims as all_claims
 from demograd.study.language_model.claim_sides import pairs
@@ -310,7 +311,8 @@ def test_what_a_run_without_trained_weights_says_is_what_its_claims_decide(small
     row = specificity_of_sim_aou(comparisons(record))
     assert row["compared"].startswith("SimAOU, GD, no_training: FT") and row["verdict"] == "supported"
     assert record["finding"]["verdict"] == "supported" and "(no_training weights)" in record["finding"]["sentence"]
-    assert f"{row['difference']:.3f} [{row['ci_low']:.3f}, {row['ci_high']:.3f}]" in record["finding"]["sentence"]
+    numbers = estimate(row["difference"], row["ci_low"], row["ci_high"])
+    assert numbers.with_bounds in record["finding"]["sentence"]
 
 
 @pytest.fixture(scope="module")

@@ -23,6 +23,8 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from demograd import Study, read_study, run_study
 from demograd.report import write_report
 
+pytestmark = pytest.mark.slow  # it trains for minutes
+
 CUES, LABELS, NOISE = 4, 16, 16
 LINES, EPISODES = 12, 32
 EARLY, LATER, MOST_STEPS, ATTEMPTS = 100, 150, 3000, 6

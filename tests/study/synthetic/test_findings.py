@@ -30,7 +30,7 @@ def test_one_finding_is_the_sentence_of_the_run_with_its_numbers() -> None:
     assert finding.verdict == Verdict.SUPPORTED
     assert finding.sentence == (
         "Supported: in isotropic, “linear, 1 layer” does what GD, 1 step does (its loss is 1.002 [0.998, 1.006] times "
-        "as large; the cosine of their sensitivities 0.998 [0.997, 0.999]); 95 % intervals over 5 training seeds, "
+        "as large; the cosine of their sensitivities 0.9980 [0.9970, 0.9990]); 95 % intervals over 5 training seeds, "
         "verdicts corrected by Holm."
     )
 
@@ -59,7 +59,7 @@ def test_a_network_that_is_not_an_algorithm_is_a_better_or_a_worse_one_or_as_goo
     assert better == (
         "Contradicted: in isotropic, “linear, 1 layer” does not do what GD, 1 step does: its loss is at least 3.24 "
         "times below, so it is not that algorithm but a better one (its loss is 0.304 [0.300, 0.308] times as large; "
-        "the cosine of their sensitivities 0.700 [0.699, 0.701]); 95 % intervals over 5 training seeds, verdicts "
+        "the cosine of their sensitivities 0.7000 [0.6990, 0.7010]); 95 % intervals over 5 training seeds, verdicts "
         "corrected by Holm."
     )
     assert "its loss is at least 1.49 times as large, so it is not that algorithm but a worse one" in worse
@@ -119,7 +119,7 @@ def test_the_matching_attention_is_not_its_own_rival() -> None:
     margins = [row("loss_margin", 0.02, model="relu", **world), row("loss_margin", 0.0, model="exponential", **world)]
     (finding,) = findings(*margins)
     assert finding.verdict == Verdict.SUPPORTED
-    assert "0.0200 [0.0160, 0.0240] of “relu”" in finding.sentence
+    assert "0.020 [0.016, 0.024] of “relu”" in finding.sentence
 
 
 def test_the_lowest_of_those_that_did_not_diverge_is_not_the_lowest() -> None:

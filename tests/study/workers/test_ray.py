@@ -80,6 +80,7 @@ def test_where_nothing_is_left_to_do_no_cluster_is_asked() -> None:
     assert list(run_jobs([], Workers("ray", address="127.0.0.1:1"), Hearing())) == []
 
 
+@pytest.mark.slow
 def test_a_study_survives_the_death_of_a_node_with_the_same_table(
     undisturbed: tuple[Study, bytes], tmp_path: Path, cluster: Any
 ) -> None:

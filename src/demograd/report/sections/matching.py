@@ -31,6 +31,8 @@ from demograd.statistics.number import NOT_MEASURED, Number, estimate, number_of
 from demograd.words import Control, Reading, Setting
 
 CEILING = "ICL, reordered"
+BEYOND, AS_SCORED = "beyond the averages of sets", "as scored"
+"""What the two figures of a score show."""
 _LEAD = (
     "How to read it: each row is ICL with one demonstration set, each column fine-tuning on one. If fine-tuning did "
     "what ICL does with the same demonstrations, the framed diagonal would glow."
@@ -117,13 +119,13 @@ def _maps(matrices: Matrices, metric: str, variants: list[Variant], world: str, 
         *figure(
             _charts(beyond, title, "beyond average", margin * largest),
             _BEYOND_AVERAGE,
-            f"{title} beyond the averages of sets{about}",
+            f"{title} {BEYOND}{about}",
             small=True,
         ),
         *figure(
             _charts(scored, title, "minus mean mismatched", margin * largest),
             _AS_SCORED,
-            f"{title} as scored{about}",
+            f"{title} {AS_SCORED}{about}",
             small=True,
         ),
     )
