@@ -15,7 +15,7 @@ FEWEST_SETS = 3
 """Demonstration sets of a map: of two, rows and columns without their means are one number four times."""
 
 
-class Matrices:
+class MatchingMatrices:
     """The matrices of a run by method and metric."""
 
     def __init__(self, table: pd.DataFrame | None) -> None:

@@ -11,7 +11,7 @@ from demograd.report.charts.headed_dots import headed_dots
 from demograd.report.charts.headings import Heading
 from demograd.report.charts.heat_map import heat_map
 from demograd.report.leading_world import LeadingWorld
-from demograd.report.matrices import Matrices, interaction, specificity_margin
+from demograd.report.matrices import MatchingMatrices, interaction, specificity_margin
 from demograd.report.run import Check, ReportedRun
 from demograd.report.scores import LEADING, at_one_rate
 from demograd.report.section import Chart
@@ -55,7 +55,7 @@ def maps_panel(run: ReportedRun, world: LeadingWorld) -> Panel | None:
     """
     if world.leading is None:
         return None
-    matrices = Matrices(run.matching)
+    matrices = MatchingMatrices(run.matching)
     tuned, reordered = (
         interaction(matrices.matrix(subject, METRIC)) for subject in (world.leading, world.leading.untuned)
     )

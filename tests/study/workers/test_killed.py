@@ -53,11 +53,11 @@ def killed(study: Study, results: bytes, folder: Path, kills: int, workers: Work
     return goes_on
 
 
-@pytest.mark.parametrize("kills", [6, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("kills", "more_than"), [(6, 0), pytest.param(20, 2, marks=pytest.mark.slow)])
 def test_a_run_killed_again_and_again_gives_the_same_table_byte_for_byte(
-    undisturbed: tuple[Study, bytes], tmp_path: Path, kills: int
+    undisturbed: tuple[Study, bytes], tmp_path: Path, kills: int, more_than: int
 ) -> None:
-    assert killed(*undisturbed, tmp_path, kills, Workers(threads=1)) > 1
+    assert killed(*undisturbed, tmp_path, kills, Workers(threads=1)) > more_than
 
 
 @pytest.mark.slow

@@ -14,8 +14,8 @@ from demograd.report.charts.heat_map import heat_map
 from demograd.report.compare.comparison import Comparison
 from demograd.report.compare.differences import ScoreDifference, why_unpaired
 from demograd.report.compare.verdicts import NOT_TESTED, ComparedVerdict
+from demograd.report.matrices import MatchingMatrices, interaction
 from demograd.report.page import content_security_policy
-from demograd.report.panels import interaction
 from demograd.report.scores import LEADING
 from demograd.report.section import (
     NOTHING,
@@ -32,7 +32,6 @@ from demograd.report.section import (
     figure,
     grouped,
 )
-from demograd.report.sections.matching import Matrices
 from demograd.report.subject import Variant, short_labels, world_labels
 from demograd.statistics import SEEDS_FOR_SPECIFICITY, SEEDS_TO_DECIDE, number
 from demograd.words import Setting
@@ -154,7 +153,7 @@ def _verdict(verdict: str) -> Entry:
 
 def _maps(comparison: Comparison) -> tuple[Figure, ...]:
     """The matrices of the leading score in all runs beside each other, for each method."""
-    matrices = [Matrices(run.matching) for run in comparison.runs]
+    matrices = [MatchingMatrices(run.matching) for run in comparison.runs]
     by_subject: dict[Variant, dict[int, Variant]] = {}
     for place, differences in enumerate(comparison.differences.values(), 1):
         for difference in differences:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from demograd.metrics import METRICS
 from demograd.report.charts.heat_map import heat_map
-from demograd.report.matrices import Matrices, interaction, specificity_margin
+from demograd.report.matrices import MatchingMatrices, interaction, specificity_margin
 from demograd.report.run import ReportedRun
 from demograd.report.scores import LEADING, NEAREST_RATE_NOTE, at_one_rate
 from demograd.report.section import (
@@ -69,7 +69,7 @@ def matching_section(run: ReportedRun) -> Section | None:
     if not rows:
         return None
     shown = at_one_rate(run.scores)
-    matrices, margin = Matrices(run.matching), specificity_margin(run)
+    matrices, margin = MatchingMatrices(run.matching), specificity_margin(run)
     parts: list[Figure | Table] = []
     for world, variants in by_world(shown).items():
         for metric in LEADING:
@@ -96,7 +96,9 @@ def _rows(run: ReportedRun) -> dict[tuple[Variant, str, Reading], dict[Any, Any]
     }
 
 
-def _maps(matrices: Matrices, metric: str, variants: list[Variant], world: str, margin: float) -> tuple[Figure, ...]:
+def _maps(
+    matrices: MatchingMatrices, metric: str, variants: list[Variant], world: str, margin: float
+) -> tuple[Figure, ...]:
     """A map per method and weights, and that of the ceiling of its weights beside it: without the averages of sets, as
     the first screen has it, and as scored."""
     labels = short_labels(variants)
@@ -155,7 +157,7 @@ def _map(matrix: pd.DataFrame, label: str, value: str, reach: float) -> Chart:
     )
 
 
-def _table(run: ReportedRun, rows: Rows, matrices: Matrices, metric: str) -> Table:
+def _table(run: ReportedRun, rows: Rows, matrices: MatchingMatrices, metric: str) -> Table:
     """A row for each method at each rate, beneath reordered ICL."""
     measured = list(dict.fromkeys(variant for variant, name, _ in rows if name == metric))
     tuned = [variant for variant in run.scores.tuned() if variant in set(measured)]
@@ -175,7 +177,7 @@ def _table(run: ReportedRun, rows: Rows, matrices: Matrices, metric: str) -> Tab
 
 
 def _lines(
-    run: ReportedRun, rows: Rows, matrices: Matrices, metric: str, tuned: list[Variant], beside: list[Reading]
+    run: ReportedRun, rows: Rows, matrices: MatchingMatrices, metric: str, tuned: list[Variant], beside: list[Reading]
 ) -> Iterator[tuple[str, TableRow]]:
     worlds, shown = world_labels(tuned), set[Variant]()
     for owner in tuned:
