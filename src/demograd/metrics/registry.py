@@ -139,6 +139,7 @@ class Metrics(MutableMapping[str, Metric]):
         self._metrics: dict[str, Metric] = {}
         self._is_loaded = False
         self._lock = RLock()
+        self._n_changes = 0
 
     def _loaded(self) -> dict[str, Metric]:
         with self._lock:
@@ -152,14 +153,22 @@ class Metrics(MutableMapping[str, Metric]):
                     raise
         return self._metrics
 
+    @property
+    def n_changes(self) -> int:
+        """How often a metric came, changed or went: what follows from all of them holds while this is the same."""
+        self._loaded()
+        return self._n_changes
+
     def __getitem__(self, name: str) -> Metric:
         return self._loaded()[name]
 
     def __setitem__(self, name: str, metric: Metric) -> None:
         self._loaded()[name] = metric
+        self._n_changes += 1
 
     def __delitem__(self, name: str) -> None:
         del self._loaded()[name]
+        self._n_changes += 1
 
     def __len__(self) -> int:
         return len(self._loaded())

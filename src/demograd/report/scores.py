@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from demograd.metrics import METRICS, Metric
-from demograd.report.subject import Variant, in_order, telling_fields, variant
+from demograd.report.subject import Variant, in_order, telling_fields, variant, variants_of
 from demograd.statistics.number import NOT_MEASURED, Number, number_of
 from demograd.words import Control, Reading, Setting
 
@@ -207,7 +207,7 @@ def points(results: pd.DataFrame, metric: str, setting: str = "FT") -> pd.DataFr
     columns = {"value": "value", "low": "ci_low", "high": "ci_high"}
     return pd.DataFrame(
         {
-            "variant": [variant(row) for row in rows.to_dict("records")],
+            "variant": variants_of(rows),
             "layer": rows["layer"].to_numpy(),
             "at": rows["at"].to_numpy(),
             **{name: rows[column].to_numpy(dtype=float, na_value=float("nan")) for name, column in columns.items()},

@@ -65,6 +65,14 @@ def variant(row: Mapping[Any, Any]) -> Variant:
     return Variant(**values)
 
 
+def variants_of(rows: pd.DataFrame) -> list[Variant]:
+    """What each of these rows is about."""
+    columns = [field.name for field in fields(Variant)]
+    distinct = rows.groupby(columns, dropna=False, sort=False, observed=True)
+    by_place = [variant(row) for row in rows.loc[~rows.duplicated(columns), columns].to_dict("records")]
+    return [by_place[place] for place in distinct.ngroup()]
+
+
 def in_order(variants: Iterable[Variant]) -> list[Variant]:
     """By task, labels, k and model (as they come), then method, trained weights before untrained ones, then learning
     rate."""

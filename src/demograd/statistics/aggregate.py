@@ -83,7 +83,14 @@ def aggregate(scores: Float[Tensor, "queries layers *heads"]) -> Aggregate:
 
 def per_layer(scores: Float[Tensor, "queries layers *heads"]) -> list[Aggregate]:
     """`aggregate` of each layer alone."""
-    return [aggregate(scores[:, layer : layer + 1]) for layer in range(scores.shape[1])]
+    others = [dim for dim in range(scores.ndim) if dim != 1]
+    n_diverged, n_finite = (flags.sum(dim=others).tolist() for flags in (scores.isinf(), scores.isfinite()))
+    means = mean_over_heads(scores.double()).nanmean(dim=0).tolist()
+    n = scores[:, :1].numel()
+    return [
+        Aggregate(torch.inf if diverged else mean, finite, n - finite, diverged)
+        for mean, finite, diverged in zip(means, n_finite, n_diverged, strict=True)
+    ]
 
 
 def over_seeds(values: Sequence[float]) -> SeedScore:

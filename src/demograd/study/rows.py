@@ -21,6 +21,7 @@ from demograd.statistics import (
     interval_over_demonstrations,
     only,
     over_seeds,
+    per_layer,
     stack_seeds,
     statistic_intervals,
 )
@@ -61,8 +62,7 @@ def similarity(
     stacked = stack_seeds(values)
     means = [aggregate(value) for value in counted]
     yield score | over_sets(means, stacked, bounds)
-    for layer in range(stacked.shape[2]) if by_layer else ():
-        layer_means = [aggregate(value[:, layer : layer + 1]) for value in counted]
+    for layer, layer_means in enumerate(zip(*map(per_layer, counted), strict=True) if by_layer else ()):
         yield replace(score, layer=layer) | over_sets(layer_means, stacked[:, :, layer : layer + 1], bounds)
     if score.metric in BY_HEAD and by_layer and values[0].dim() == 3:
         yield from (score | row for row in _heads(values))
@@ -81,8 +81,8 @@ def similarity(
 
 def _heads(values: list[Tensor]) -> Iterator[Row]:
     """A row per layer and head, over all demonstration sets; no interval, for there are as many as heads."""
-    for layer, head in product(*map(range, values[0].shape[1:])):
-        means = [aggregate(value[:, layer : layer + 1, head]) for value in values]
+    by_set = (per_layer(value.flatten(start_dim=1)) for value in values)  # a head is as good as a layer
+    for (layer, head), means in zip(product(*map(range, values[0].shape[1:])), zip(*by_set, strict=True), strict=True):
         over = over_seeds([mean.value for mean in means])
         n, n_missing, n_diverged = (sum(getattr(mean, name) for mean in means) for name in _COUNTS)
         yield Row(

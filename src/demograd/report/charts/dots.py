@@ -89,7 +89,7 @@ def dot_chart(
         f"{', '.join(filter(None, (point['label'], point['series'])))}: {point['text']}"
         for point in data.to_dict("records")
     )
-    return as_chart(alt.layer(*layers).properties(width=WIDTH - 110, height=height), title, f"{axis}. {spoken}")
+    return as_chart(alt.layer(*layers, width=WIDTH - 110, height=height), title, f"{axis}. {spoken}")
 
 
 def _point(dot: Dot, scale: str) -> dict[str, Any]:

@@ -38,7 +38,10 @@ _IN_THE_DARK = {
 }
 """Colour → what stands for it on a dark page, of equal hue, and as far from the ground. Maps keep their own ground."""
 _TEXT_IN_THE_DARK = {INK: "#e6ebf0", "#000": "#e6ebf0"}
-_STYLE = {
+_STYLE: dict[str, Any] = {
+    "font": "sans-serif",
+    "background": "white",
+    "view": {"stroke": None},
     "axis": {
         "grid": True,
         "gridColor": "#e9ecef",
@@ -70,9 +73,8 @@ def keys(labels: Sequence[str]) -> tuple[Key, ...]:
 
 def as_chart(chart: Any, title: str, description: str) -> Chart:
     """A chart of altair as a drawing; a screen reader reads `description` aloud."""
-    styled = chart.configure(font="sans-serif", background="white").configure_view(stroke=None)
-    styled = styled.configure_axis(**_STYLE["axis"]).configure_legend(**_STYLE["legend"])
-    return Chart(title, styled, description)
+    chart.config = alt.Config(**_STYLE)  # in place: each `configure` of altair copies the chart with all its layers
+    return Chart(title, chart, description)
 
 
 def panel_header() -> alt.Header:

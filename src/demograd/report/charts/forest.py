@@ -102,9 +102,7 @@ def forest_plot(effects: Sequence[Effect], title: str, axis: str, *, band: str =
     verdict = above.mark_text(align="right", **words).encode(x=alt.value(WIDTH), text="words:N")
     layers += [label, verdict]
     spoken = "; ".join(f"{effect.label}: {effect.words}" for effect in effects)
-    return as_chart(
-        alt.layer(*layers).properties(width=WIDTH, height=height), title, f"{axis}, with 95 % intervals. {spoken}"
-    )
+    return as_chart(alt.layer(*layers, width=WIDTH, height=height), title, f"{axis}, with 95 % intervals. {spoken}")
 
 
 def _scale(name: str) -> dict[str, Any]:

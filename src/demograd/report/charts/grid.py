@@ -54,7 +54,7 @@ def outcome_grid(data: pd.DataFrame, title: str, columns: Sequence[str]) -> Char
             legend=None,
         ),
     )
-    chart = alt.layer(grounds, marks).properties(width=CELL * len(columns), height=_ROW * len(rows))
+    chart = alt.layer(grounds, marks, width=CELL * len(columns), height=_ROW * len(rows))
     spoken = "; ".join(f"{row['row']}, {row['column']}: {row['outcome']}" for row in data.to_dict("records"))
     return as_chart(chart, title, spoken)
 

@@ -34,7 +34,7 @@ def headed_bars(
     layers: list[Any] = [bars, intervals]
     if level is not None:
         layers += _level(rows, level, name, scale)
-    chart = alt.layer(*layers, *rows.texts()).properties(width=PANEL, height=rows.height)
+    chart = alt.layer(*layers, *rows.texts(), width=PANEL, height=rows.height)
     words = "; ".join(f"{heading.name} {heading.numbers}".strip() for heading in headings)
     return as_chart(chart, title, f"{x}: {words}" + (f"; {name} is {level:g}" if level is not None else ""))
 

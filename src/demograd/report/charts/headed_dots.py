@@ -34,6 +34,6 @@ def headed_dots(data: pd.DataFrame, title: str, headings: Sequence[Heading], ser
     )
     dots = base.mark_point(filled=True, size=60, opacity=1).encode(x="value:Q", color=colour, shape=shape)
     layers: list[Any] = [intervals.transform_filter("isValid(datum.low) && isValid(datum.high)"), dots, *rows.texts()]
-    chart = alt.layer(*layers).properties(width=PANEL, height=rows.height)
+    chart = alt.layer(*layers, width=PANEL, height=rows.height)
     words = "; ".join(f"{heading.name} {heading.numbers}".strip() for heading in headings)
     return as_chart(chart, title, f"{x}, {', '.join(names)}: {words}")

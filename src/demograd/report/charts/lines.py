@@ -66,7 +66,7 @@ def line_chart(
         bounded = bounded[bounded["low"] > 0] if y.scale == "log" else bounded
         rules = base.properties(data=bounded).mark_rule(strokeWidth=1.2, opacity=0.7)
         layers.append(rules.encode(y=alt.Y("low:Q", **_encoding(y)), y2="high:Q"))
-    chart = alt.layer(*layers).properties(width=width, height=HEIGHT)
+    chart = alt.layer(*layers, width=width, height=HEIGHT)
     return as_chart(chart, title, f"{y.title} against {x.title}, a line per {', '.join(names)}")
 
 

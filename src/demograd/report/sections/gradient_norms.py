@@ -7,7 +7,7 @@ from demograd.report.charts.heat_map import Colours, heat_map
 from demograd.report.run import ReportedRun
 from demograd.report.scores import NEAREST_RATE_NOTE, at_one_rate
 from demograd.report.section import Figure, Section, figure, section
-from demograd.report.subject import by_world, is_layer_causal, short_labels, variant
+from demograd.report.subject import by_world, is_layer_causal, short_labels, variants_of
 from demograd.statistics.number import estimate
 from demograd.words import Setting
 
@@ -25,7 +25,7 @@ def gradient_norms_section(run: ReportedRun) -> Section | None:
     """A heat map per method and weights, a figure per task."""
     results = run.results
     rows = results[(results["metric"] == METRIC) & (results["setting"] == Setting.FT) & results["value"].notna()]
-    variants = [variant(row) for row in rows.to_dict("records")]
+    variants = variants_of(rows)
     measured, shown = set(variants), at_one_rate(run.scores)
     figures: list[Figure] = []
     sentences = []

@@ -7,7 +7,7 @@ from demograd.report.charts.heat_map import heat_map
 from demograd.report.run import ReportedRun
 from demograd.report.scores import NEAREST_RATE_NOTE, at_one_rate, plain_rows
 from demograd.report.section import Chart, Figure, Section, figure, section
-from demograd.report.subject import Variant, by_world, short_labels, variant, weights_rank
+from demograd.report.subject import Variant, by_world, short_labels, variants_of, weights_rank
 from demograd.words import Setting
 
 METRIC = "sim_am_delta"
@@ -55,7 +55,7 @@ def _heads(results: pd.DataFrame, setting: Setting) -> Heads:
     rows = plain_rows(results)
     rows = rows[(rows["metric"] == METRIC) & (rows["setting"] == setting) & rows["head"].notna()]
     rows = rows[rows[["seed", "step"]].isna().all(axis=1) & (rows["selection"] == "all")]
-    owners = [variant(row) for row in rows.to_dict("records")]
+    owners = variants_of(rows)
     places = {owner: place for place, owner in enumerate(dict.fromkeys(owners))}
     maps = pd.DataFrame(
         {

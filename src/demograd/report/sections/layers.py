@@ -114,10 +114,10 @@ def _chart(data: pd.DataFrame, legend: Sequence[Key]) -> Chart:
         band.encode(y=alt.Y("low:Q", title=_UNIT), y2="high:Q"),
         other.encode(y=y),
         line.encode(y=y, strokeDash=dash),
+        width=WIDTH,
+        height=HEIGHT,
     )
-    faceted = layered.properties(width=WIDTH, height=HEIGHT).facet(
-        row=alt.Row("weights:N", title=None, sort=weights, header=panel_header()), spacing=18
-    )
+    faceted = layered.facet(row=alt.Row("weights:N", title=None, sort=weights, header=panel_header()), spacing=18)
     description = (
         f"{title} by layer, {layers[0]} to {layers[1]}, a panel per state of the weights ({', '.join(weights)}), a "
         f"line per method ({', '.join(names)})"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from demograd.metrics import METRICS, Metric
@@ -87,12 +88,18 @@ def is_asked(study: Study, metric: str) -> bool:
 
 def is_measured(study: Study, metric: str) -> bool:
     """Whether a study has a metric: it is asked for, or always measured."""
-    return metric in METRICS and METRICS[metric].measure in (*study.measures, *_ALWAYS)
+    return metric in measured_metrics(study)
 
 
-def measured_metrics(study: Study) -> list[str]:
+def measured_metrics(study: Study) -> tuple[str, ...]:
     """All metrics of a study."""
-    return [name for name in METRICS if is_measured(study, name)]
+    return _of_measures((*study.measures, *_ALWAYS), METRICS.n_changes)
+
+
+@lru_cache(maxsize=64)
+def _of_measures(measures: tuple[str, ...], n_changes: int) -> tuple[str, ...]:
+    """The metrics of these measures, as they are after so many changes; keys of units ask for them again and again."""
+    return tuple(name for name, metric in METRICS.items() if metric.measure in measures)
 
 
 def metrics_of_fine_tuning(study: Study) -> list[str]:
