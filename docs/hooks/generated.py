@@ -6,11 +6,13 @@ from functools import partial
 from importlib import import_module
 from itertools import groupby
 
+import pandas as pd
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import Files
 
 from demograd.metrics import METRICS
 from demograd.study import measures, method_descriptions
+from demograd.study.spec.learning_rates import TABLE, best_rate
 
 ROOMS = ("api", "study", "tasks", "models", "observe", "learn", "errors")
 """In the order of the page that documents what `demograd` exports."""
@@ -66,6 +68,18 @@ def table_of_measures() -> Iterator[str]:
         yield f"| `{name}` | {_cell(measure.about)} |"
 
 
+def table_of_learning_rates() -> Iterator[str]:
+    """The rate that a method without one takes, by model, labels and task, as the shipped sweep has it."""
+    sweep = pd.read_csv(TABLE)
+    tasks = list(dict.fromkeys(sweep["task"]))
+    yield f"| model | labels | method | {' | '.join(tasks)} |"
+    yield "| --- " * (3 + len(tasks)) + "|"
+    for (model, labels, method), rows in sweep.groupby(["model", "labels", "method"], sort=False):
+        rates = {task: best_rate(of_task) for task, of_task in rows.groupby("task")}
+        cells = [f"{best.rate:g}{'' if best.is_as_large else '*'}" if best else "" for best in map(rates.get, tasks)]
+        yield f"| {model} | {labels} | {method} | {' | '.join(cells)} |"
+
+
 def public_names(room: str) -> Iterator[str]:
     """What `demograd` itself exports from one of its rooms, for mkdocstrings."""
     for module, name in _homes("demograd"):
@@ -84,6 +98,7 @@ TEXTS: dict[str, Callable[[], Iterator[str]]] = {
     "metrics": table_of_metrics,
     "methods": table_of_methods,
     "measures": table_of_measures,
+    "learning rates": table_of_learning_rates,
     **{f"names of {room}": partial(public_names, room) for room in ROOMS},
     "reference of metrics": partial(reference, "demograd.metrics"),
     "reference of statistics": partial(reference, "demograd.statistics"),

@@ -11,6 +11,8 @@ from tests.guide import ROOT
 
 import demograd
 from demograd.metrics import METRICS
+from demograd.study.spec.learning_rates import default_rate
+from demograd.words import Labels
 
 pytest.importorskip("mkdocs", reason="the manual needs the extra `docs`")
 
@@ -42,6 +44,22 @@ def test_the_reference_has_every_public_name() -> None:
         text = "\n".join(generated.reference(f"demograd.{room}"))
         members = set(re.findall(r"\w+", " ".join(re.findall(r"members: \[(.*?)\]", text))))
         assert members == set(import_module(f"demograd.{room}").__all__), room
+
+
+@pytest.mark.usefixtures("hooks")
+def test_the_manual_shows_the_rates_that_a_study_takes() -> None:
+    header, _, *rows = [
+        re.split(r"\s*\|\s*", row)[1:-1] for row in import_module("generated").table_of_learning_rates()
+    ]
+    shown = {
+        (model, task, labels, method): float(rate.rstrip("*"))
+        for model, labels, method, *rates in rows
+        for task, rate in zip(header[3:], rates, strict=True)
+        if rate
+    }
+    assert len(shown) > 20
+    for (model, task, labels, method), rate in shown.items():
+        assert rate == default_rate(model, task, method, Labels(labels)).rate
 
 
 @pytest.mark.usefixtures("hooks")
