@@ -145,6 +145,7 @@ def _scored(
     tensors: dict[str, Tensor] = {}
     settings: dict[str, Any] = {}
     spread, order_statuses = OrderSensitivity(), list[str]()
+    attention_queries = study.attention_queries if place == 0 else 0  # with the first demonstration set
 
     def keep(setting: str, step: int | None, tuned: TunedModel, ft: Observation) -> None:
         scores = scores_of(metrics_of_fine_tuning(study), own.zsl, own.icl, ft, own.prepared.seed)
@@ -157,8 +158,8 @@ def _scored(
             scores |= of_these_demonstrations(study, own.prepared, tuned, own.zsl, own.icl, ft)
             if "order_sensitivity" in study.measures:
                 spread.add(ft)
-            if study.attention_queries and place == 0:  # of the first demonstration set
-                scores[ATTENTION] = attention_codes(study, tuned, own.prepared.zsl)
+            if attention_queries:
+                scores[ATTENTION] = attention_codes(study, ft)
         tensors.update({f"{after_step(setting, step)}/{name}": tensor for name, tensor in scores.items()})
 
     for setting, fine_tuning in of_set.items():
@@ -172,7 +173,10 @@ def _scored(
             step: _observe_tuned(study, own, fine_tuning, step, setting, progress, partial(keep, setting, step))[0]
             for step in stops
         }
-        status, notes = _observe_tuned(study, own, fine_tuning, None, setting, progress, partial(keep, setting, None))
+        attended = attention_queries if setting == Setting.FT else 0
+        status, notes = _observe_tuned(
+            study, own, fine_tuning, None, setting, progress, partial(keep, setting, None), attended
+        )
         is_ok = status == "ok"
         settings[setting] = {
             "status": status,
@@ -202,13 +206,16 @@ def _observe_tuned(
     title: str,
     progress: Progress,
     keep: Callable[[TunedModel, Observation], None],
+    attention_queries: int = 0,
 ) -> tuple[str, list[str]]:
-    """Observe after a step (None: the last), and let `keep` take what it needs; `ok`, or how it diverged, and notes."""
+    """Observe after a step (None: the last), with the attention of the first queries, and let `keep` take what it
+    needs; `ok`, or how it diverged, and notes."""
     prompts = own.prepared.zsl
     try:
         with fine_tuning.loaded(step) as tuned:
             title = title if step is None else f"{title} after {step} steps"
-            ft = observe_setting(study, "FT", tuned, prompts, progress(title, len(prompts.queries)))
+            done = progress(title, len(prompts.queries))
+            ft = observe_setting(study, "FT", tuned, prompts, done, attention_queries)
             if not is_finite(ft):
                 raise Diverged(len(tuned.losses), "what the tuned model computes")
             keep(tuned, ft)
