@@ -8,7 +8,6 @@ from typing import Any
 from torch import Tensor
 
 from demograd.learn import Diverged, FineTuned, FineTuningJob, Method, TunedModel, fine_tuned_together
-from demograd.learn.parameters import slices_of_layers
 from demograd.metrics import METRICS, OrderSensitivity
 from demograd.models import Model
 from demograd.observe import Observation
@@ -30,6 +29,7 @@ from demograd.study.language_model.observing import (
 )
 from demograd.study.language_model.prompts import Prepared, other_trainings
 from demograd.study.language_model.spec import Study
+from demograd.study.language_model.turns import sets_at_once
 from demograd.study.store.folder import CellRecord
 from demograd.tasks import TrainingSequence
 from demograd.words import Setting
@@ -108,9 +108,6 @@ def measure(
 
 
 _ANOTHER_ORDER = "FT, another order"
-HELD_BYTES = 8 << 30
-"""Tuned weights that are held at once, in memory and in temporary files; where those of all sets are more, the sets
-take turns."""
 
 
 def _trainings(study: Study, prepared: Prepared) -> dict[str, list[TrainingSequence]]:
@@ -123,11 +120,8 @@ def _turns(
     study: Study, model: Model, method: Method, trainings: Mapping[int, Mapping[str, object]]
 ) -> Iterator[tuple[int, ...]]:
     """The places of sets whose tuned weights are held at once."""
-    slices = [part for parts in slices_of_layers(model.anatomy, method.parameters).values() for part in parts]
-    trained_bytes = sum(part.select(part.parameter).numel() * part.parameter.itemsize for part in slices)
-    held = max((len(settings) + len(study.observe_at) for settings in trainings.values()), default=1)
-    at_once = max(1, HELD_BYTES // (trained_bytes * held))
-    places = tuple(trainings)
+    places, most = tuple(trainings), max(map(len, trainings.values()))
+    at_once = sets_at_once(study, model.anatomy, method, most, len(places))
     for first in range(0, len(places), at_once):
         yield places[first : first + at_once]
 
