@@ -20,7 +20,7 @@ from demograd.statistics.crossed import crossed_products
 from demograd.statistics.estimated_mean import EstimatedMean
 from demograd.statistics.intervals import mean_over_seeds
 from demograd.statistics.pairs import PairScores, pair_scores, products_of
-from demograd.statistics.significance import ROUNDING, SAME_AMOUNT, PairedTest, hedges_g
+from demograd.statistics.significance import ROUNDING, SAME_AMOUNT, PairedTest, hedges_g, paired_test
 
 IDENTICAL = "the same value in every set"
 """Why scores that do not differ at all are not tested."""
@@ -44,6 +44,15 @@ def paired_by_set(left: Sequence[float], right: Sequence[float]) -> PairedTest:
         return _untested(reason, over.mean, over.n)
     test = _test_of(mean, _largest(values), SAME_AMOUNT)
     return test if test.reason else replace(test, effect_size=hedges_g(over.mean, over.std, over.n))
+
+
+def paired_by_query(left: Float[Tensor, "sets queries"], right: Float[Tensor, "sets queries"]) -> PairedTest:
+    """Right minus left, of the same demonstration sets and queries, value by value: `paired_test`, whose interval is
+    over sets and queries alike. Nothing is tested where the two are `IDENTICAL`."""
+    differences = difference(right.double(), left.double())
+    if not differences.nan_to_num().any():
+        return _untested(IDENTICAL, 0.0, len(differences))
+    return paired_test(differences)
 
 
 def unpaired(
