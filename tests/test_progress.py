@@ -43,8 +43,8 @@ def test_a_script_prints_plain_lines_at_intervals(capsys: pytest.CaptureFixture[
     printed = capsys.readouterr()
     assert printed.out.splitlines() == [
         "2 fine-tunings to run",
-        "2 of 12 steps and queries, 0:01:10 so far, about 0:05:50 left",
-        "8 of 12 steps and queries, 0:02:00 so far, about 0:01:00 left",
+        "2 of 12 steps and queries, 0:01:10 so far, about 0:05:50 left: a cell · FT, 2 of 6",
+        "8 of 12 steps and queries, 0:02:00 so far, about 0:01:00 left: a cell · FT_permuted_labels, 2 of 6",
         "12 of 12 steps and queries, 0:02:00 so far",
     ]
     assert "\r" not in printed.out and not printed.err
@@ -75,7 +75,7 @@ def test_a_notebook_has_one_display_that_is_brought_up_to_date(monkeypatch: pyte
 
 def test_workers_have_a_bar_each() -> None:
     bars = NotebookBars()
-    bars.total = 12
+    bars.work.total = 12
     for worker in ("worker 1", "worker 2"):
         bars.begin("a cell", "FT", 6, worker=worker)
         bars.done(3, worker=worker)

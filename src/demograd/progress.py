@@ -16,11 +16,13 @@ from demograd.display import bars
 
 LINES, UPDATES = 30.0, 0.5
 """Seconds between two lines of a script, and between two updates in a notebook."""
+ENOUGH = 0.1
+"""The share of the work after which the time left is said: a step takes longer than a query, and steps come first."""
 
 
 @dataclass
-class _Part:
-    """What one worker does."""
+class Part:
+    """The setting that a worker is at."""
 
     title: str
     total: int
@@ -30,39 +32,89 @@ class _Part:
 
 
 @dataclass
+class Work:
+    """All the work of a run, optimizer steps and queries, and how much of it is done; every display counts with it."""
+
+    clock: Callable[[], float] = time.monotonic
+    total: int = 0
+    """With none that can be counted, zero."""
+    done_before: int = 0
+    """Work of the parts that are over."""
+    parts: dict[str, Part] = field(default_factory=dict)
+    """By worker."""
+
+    def __post_init__(self) -> None:
+        self.began = self.clock()
+
+    def start(self, total: int) -> None:
+        """All the work there is."""
+        self.total, self.began = total, self.clock()
+
+    def begin(self, title: str, setting: str, total: int, worker: str) -> Part:
+        """A setting of a cell begins, or a training; what the worker's part before it left undone (it diverged) is
+        over."""
+        if (before := self.parts.get(worker)) is not None and before.is_counted:
+            self.done_before += before.total
+        prefix = f"{worker} · " if worker else ""
+        self.parts[worker] = Part(f"{prefix}{title} · {setting}", total, setting.startswith(("FT", "training")))
+        return self.parts[worker]
+
+    def count(self, so_far: int, worker: str) -> Part:
+        """So much of the worker's part is done."""
+        self.parts[worker].so_far = so_far
+        return self.parts[worker]
+
+    @property
+    def so_far(self) -> int:
+        """Work that is done."""
+        return self.done_before + sum(part.so_far for part in self.parts.values() if part.is_counted)
+
+    @property
+    def seconds(self) -> float:
+        """Time since the start."""
+        return self.clock() - self.began
+
+    @property
+    def left(self) -> str:
+        """The time left, about `0:04:30`; empty before `ENOUGH` is done, and where nothing is left."""
+        if not ENOUGH * self.total <= self.so_far < self.total:
+            return ""
+        return _time(self.seconds * (self.total - self.so_far) / self.so_far)
+
+    @property
+    def line(self) -> str:
+        """`120 of 480 steps and queries, 0:01:30 so far, about 0:04:30 left`."""
+        line = f"{_time(self.seconds)} so far"
+        if self.total:
+            line = f"{self.so_far:,} of {self.total:,} steps and queries, {line}"
+        return f"{line}, about {self.left} left" if self.left else line
+
+
+@dataclass
 class Progress(ABC):
-    """Counts what a run has done of all its work, optimizer steps and queries, and shows it at intervals."""
+    """Shows at intervals what a run has done of all its work."""
 
     interval: float
     clock: Callable[[], float] = time.monotonic
-    total: int = 0
-    done_before: int = 0
-    """Work of the parts that are over."""
-    parts: dict[str, _Part] = field(default_factory=dict)
-    """By worker."""
     sentences: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.began = self.shown_at = self.clock()
+        self.work = Work(self.clock)
+        self.shown_at = self.clock()
 
     def start(self, work: int) -> None:
         """All the work there is."""
-        self.total, self.began = work, self.clock()
+        self.work.start(work)
+        self.shown_at = self.clock()
         self.show()
 
     def begin(self, title: str, setting: str, total: int, worker: str = "") -> None:
-        """A setting of a cell begins; what the worker's part before it left undone (it diverged) is over."""
-        if (before := self.parts.get(worker)) is not None and before.is_counted:
-            self.done_before += before.total
-        is_counted = setting.startswith(("FT", "training"))
-        prefix = f"{worker} · " if worker else ""
-        self.parts[worker] = _Part(f"{prefix}{title} · {setting}", total, is_counted)
-        self._show_at_intervals()
+        """A setting of a cell begins, or a training."""
+        self._show_at_intervals(self.work.begin(title, setting, total, worker))
 
     def done(self, so_far: int, worker: str = "") -> None:
         """So much of the worker's part is done."""
-        self.parts[worker].so_far = so_far
-        self._show_at_intervals()
+        self._show_at_intervals(self.work.count(so_far, worker))
 
     def say(self, sentence: str) -> None:
         """Something that the user must hear."""
@@ -76,27 +128,13 @@ class Progress(ABC):
         self.show()
 
     @abstractmethod
-    def show(self) -> None:
-        """Show how far it is."""
+    def show(self, part: Part | None = None) -> None:
+        """Show how far it is, and the part that a worker is at."""
 
-    @property
-    def so_far(self) -> int:
-        """Work that is done."""
-        return self.done_before + sum(part.so_far for part in self.parts.values() if part.is_counted)
-
-    @property
-    def line(self) -> str:
-        """`120 of 480 steps and queries, 0:01:30 so far, about 0:04:30 left`."""
-        seconds, so_far = self.clock() - self.began, self.so_far
-        line = f"{so_far:,} of {self.total:,} steps and queries, {_time(seconds)} so far"
-        if 0 < so_far < self.total:
-            line += f", about {_time(seconds * (self.total - so_far) / so_far)} left"
-        return line
-
-    def _show_at_intervals(self) -> None:
+    def _show_at_intervals(self, part: Part) -> None:
         if self.clock() - self.shown_at >= self.interval:
             self.shown_at = self.clock()
-            self.show()
+            self.show(part)
 
 
 def _time(seconds: float) -> str:
@@ -108,15 +146,19 @@ class Lines(Progress):
     """Plain lines, for terminals and log files alike."""
 
     interval: float = LINES
+    to_errors: bool = False
+    """Whether they go to standard error."""
 
     def say(self, sentence: str) -> None:
         """The sentence on a line of its own."""
-        print(sentence, flush=True)
+        print(sentence, file=sys.stderr if self.to_errors else sys.stdout, flush=True)
 
-    def show(self) -> None:
+    def show(self, part: Part | None = None) -> None:
         """One line."""
-        if self.so_far > 0:
-            print(self.line, flush=True)
+        if part is not None:
+            self.say(f"{self.work.line}: {part.title}, {part.so_far} of {part.total}")
+        elif self.work.so_far > 0:
+            self.say(self.work.line)
 
 
 @dataclass
@@ -131,7 +173,7 @@ class NotebookBars(Progress):
         super().say(sentence)
         self.show()
 
-    def show(self) -> None:
+    def show(self, part: Part | None = None) -> None:
         """The display, made or brought up to date."""
         from IPython.display import HTML, display
 
@@ -143,12 +185,13 @@ class NotebookBars(Progress):
 
     def __exit__(self, *error: object) -> None:
         """The bars of parts go, and what was done stays."""
-        self.done_before, self.parts = self.so_far, {}
+        self.work.done_before, self.work.parts = self.work.so_far, {}
         super().__exit__(*error)
 
     def _repr_html_(self) -> str:
-        rows = [(self.line, self.so_far, self.total)] if self.total else []
-        rows += [(part.title, part.so_far, part.total) for part in self.parts.values() if part.title]
+        work = self.work
+        rows = [(work.line, work.so_far, work.total)] if work.total else []
+        rows += [(part.title, part.so_far, part.total) for part in work.parts.values()]
         return bars(self.sentences, rows)
 
 

@@ -12,9 +12,9 @@ from tests.report.rows import claims
 
 from demograd import study
 from demograd.cli.printing import begin_output, print_table
-from demograd.cli.progress import SECONDS_BETWEEN_LINES, ProgressLines
 from demograd.cli.tables import print_claims, print_scores
 from demograd.files import read_json, write_json
+from demograd.progress import LINES, Lines
 from demograd.report import read_run
 from demograd.study.store.folder import RunFolder
 
@@ -168,24 +168,37 @@ class Clock:
 
 def test_a_log_has_a_plain_line_now_and_then(capsys: Captured) -> None:
     clock = Clock()
-    lines = ProgressLines(clock)
+    lines = Lines(clock=clock, to_errors=True)
     lines.start(100)
     lines.begin("a cell", "FT", 100)
     for done in range(1, 51):
-        clock.now += SECONDS_BETWEEN_LINES / 10
+        clock.now += LINES / 10
         lines.done(done)
     printed = capsys.readouterr()
     assert printed.out == "" and "\r" not in printed.err and "\x1b" not in printed.err
     assert len(printed.err.splitlines()) == 5
-    assert printed.err.splitlines()[0].startswith(
-        " 10% of the steps and queries, about 4 minutes left: a cell · FT, 10 of 100"
-    )
+    first = "10 of 100 steps and queries, 0:00:30 so far, about 0:04:30 left: a cell · FT, 10 of 100"
+    assert printed.err.splitlines()[0] == first
 
 
 def test_a_log_of_what_cannot_be_counted_says_what_is_worked_on(capsys: Captured) -> None:
     clock = Clock()
-    lines = ProgressLines(clock)
+    lines = Lines(clock=clock, to_errors=True)
     lines.start(0)
-    clock.now += SECONDS_BETWEEN_LINES
+    clock.now += LINES
     lines.begin("a world", "ICL", 8, "worker 2")
-    assert "worker 2 · a world · ICL, 0 of 8" in capsys.readouterr().err
+    assert capsys.readouterr().err == "0:00:30 so far: worker 2 · a world · ICL, 0 of 8\n"
+
+
+def test_a_log_says_no_time_left_before_a_tenth_is_done(capsys: Captured) -> None:
+    """Steps come first, and one takes longer than a query: what follows from few of them is far too long."""
+    clock = Clock()
+    lines = Lines(clock=clock, to_errors=True)
+    lines.start(100)
+    lines.begin("a cell", "FT, 2 fine-tunings", 20)
+    for done in (9, 10):
+        clock.now += LINES
+        lines.done(done)
+    before, after = capsys.readouterr().err.splitlines()
+    assert before == "9 of 100 steps and queries, 0:00:30 so far: a cell · FT, 2 fine-tunings, 9 of 20"
+    assert "about 0:09:00 left" in after

@@ -101,6 +101,20 @@ def test_what_was_not_asked_for_is_not_recorded(random_model: MakeModel, random_
         observe(model, prompts, extras=iter(["context_logit"]))  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("kind", ["llama", "gpt_oss", "bloom", "bart"])
+def test_the_attention_of_the_first_queries_is_theirs_among_all(
+    kind: str, random_model: MakeModel, random_prompts: MakePrompts
+) -> None:
+    """Packs hold like lengths together, so the first queries stand in several of them, and some packs hold none."""
+    model, prompts = random_model(kind), random_prompts()
+    of_all = observe(model, prompts, extras=["attention_weights"], pack_tokens=12)
+    of_first = observe(model, prompts, attention_queries=2, pack_tokens=12)
+    assert of_all.attention_weights is not None and of_first.attention_weights is not None
+    assert len(of_all.attention_weights) == 6 and len(of_first.attention_weights) == 2
+    torch.testing.assert_close(of_first.attention_weights, of_all.attention_weights[:2])
+    assert torch.equal(of_first.attention_output, of_all.attention_output)
+
+
 def test_16_bit_models_are_recorded_in_float32_and_near_what_float32_says(
     random_model: MakeModel, random_prompts: MakePrompts
 ) -> None:

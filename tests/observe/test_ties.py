@@ -71,7 +71,7 @@ def test_words_of_one_row_tie_exactly_and_no_order_decides(dtype: torch.dtype, r
 def test_what_decides_a_tie_is_kept_with_an_observation(random_model: MakeModel, tmp_path: Path) -> None:
     observation = observe(near_model(random_model, "llama", 0.0, torch.float32), prompts((12, 13, 11)))
     observation.save(tmp_path / "kept.safetensors")
-    again = Observation.load(tmp_path / "kept.safetensors", extras=False)
+    again = Observation.load(tmp_path / "kept.safetensors", extras=())
     assert torch.equal(again.predictions, observation.predictions)
     assert again.tie_order is not None and again.tie_order.tolist() == [2, 0, 1]
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from scipy import stats
 from tests.report.conftest import Fake, write_run
 from tests.report.rows import claims, row, run_of
@@ -67,6 +68,67 @@ def test_differences_of_the_same_sets_are_tested_set_by_set(folders: Folders) ->
     interval = expected.confidence_interval()
     assert (difference["ci_low"], difference["ci_high"]) == pytest.approx((interval.low, interval.high))
     assert difference["p_value"] <= difference["p_corrected"]
+
+
+def with_queries(folder: Path, sim_aou: np.ndarray, log_probs: np.ndarray) -> None:
+    """Give the folder SimAOU and log-probabilities of GD by set and query, and results that follow from them; every
+    second query is of the second class."""
+    results, rows = read_table(folder / "results.parquet"), []
+    is_gd = (results["setting"] == "FT") & (results["method"] == "GD") & results["layer"].isna()
+    gold = np.arange(sim_aou.shape[1]) % 2
+    right = np.take_along_axis(log_probs, gold[None, :, None], axis=-1)[..., 0]
+    top = log_probs == log_probs.max(axis=-1, keepdims=True)
+    credit = np.where(right == log_probs.max(axis=-1), 1 / top.sum(axis=-1), 0.0)
+    normalised = right - np.log(np.exp(log_probs).sum(axis=-1))
+    scores = {"sim_aou": sim_aou, "accuracy": credit, "label_log_likelihood": right, "format": right - normalised}
+    for metric, values in {**scores, "normalised_label_log_likelihood": normalised}.items():
+        for seed, of_set in enumerate(values):
+            of_metric = is_gd & (results["metric"] == metric) & results["versus"].isna() & (results["seed"] == seed)
+            assert of_metric.sum() == 1
+            results.loc[of_metric, "value"] = of_set.mean()
+    write_table(folder / "results.parquet", results)
+    about = results[is_gd].iloc[0][["model", "weights", "task", "labels", "k", "method", "method_options"]].to_dict()
+    about |= {"learning_rate": results[is_gd].iloc[0]["learning_rate"], "initialisation": 0, "setting": "FT"}
+    for (seed, query), similarity in np.ndenumerate(sim_aou):
+        row = {"seed": seed, "query": query, "label_words": ["bad", "good"], "gold": ["bad", "good"][query % 2]}
+        row |= {"label_log_probs": log_probs[seed, query].tolist(), "sim_aou": similarity, "status": "ok"}
+        rows.append(about | row)
+    write_table(folder / "queries.parquet", pd.DataFrame(rows[::-1]))  # in whatever order
+
+
+def test_where_every_query_has_a_value_it_is_paired_by_query_too(folders: Folders) -> None:
+    random = np.random.default_rng(3)
+    sim_aou, log_probs = random.random((2, 8, 12)), np.log(random.dirichlet(np.ones(3), size=(2, 8, 12))[..., :2])
+    log_probs[:, :, :3] = -1.0  # tied
+    for folder, similarities, of_classes in zip(folders, sim_aou, log_probs, strict=True):
+        with_queries(folder, similarities, of_classes)
+    table = compare_runs(*folders).table()
+    table = table[(table["setting"] == "FT") & table["versus"].isna()].set_index("metric")
+    by_query = ["sim_aou", "accuracy", "label_log_likelihood", "normalised_label_log_likelihood", "format"]
+    assert {*table.index[table["paired"] == "by set and query"]} == {*by_query}
+    assert {*table["paired"]} == {"by set and query", "by set"}
+    expected = demograd.statistics.paired_test(torch.from_numpy(sim_aou[1] - sim_aou[0]))
+    assert expected.interval is not None
+    measured = table.loc["sim_aou", ["difference", "ci_low", "ci_high", "p_value", "n_sets"]].astype(float)
+    exact = [expected.difference, expected.interval.low, expected.interval.high, expected.p_value, 8]
+    assert [*measured] == pytest.approx(exact)
+
+
+def test_what_is_not_known_of_every_query_is_paired_by_set(folders: Folders) -> None:
+    """In one run a query of one set has no SimAOU; and the likelihoods in its results are not those of its queries."""
+    random = np.random.default_rng(3)
+    log_probs = np.log(random.dirichlet(np.ones(3), size=(8, 12))[..., :2])
+    for folder in folders:
+        with_queries(folder, random.random((8, 12)), log_probs)
+    queries, results = (read_table(folders[1] / name) for name in ("queries.parquet", "results.parquet"))
+    queries.loc[5, "sim_aou"] = np.nan
+    write_table(folders[1] / "queries.parquet", queries)
+    is_format = (results["metric"] == "format") & (results["setting"] == "FT")
+    write_table(folders[1] / "results.parquet", results.assign(value=results["value"] + 0.01 * is_format))
+    table = compare_runs(*folders).table()
+    table = table[(table["setting"] == "FT") & table["versus"].isna()].set_index("metric")
+    assert {*table.loc[["sim_aou", "format"], "paired"]} == {"by set"}
+    assert table.loc["accuracy", "paired"] == "by set and query" and table.loc["accuracy", "outcome"] == "identical"
 
 
 def test_other_sets_are_tested_as_two_samples_and_it_is_said_why(folders: Folders) -> None:

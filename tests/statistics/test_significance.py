@@ -73,9 +73,21 @@ def test_a_p_value_is_two_sided() -> None:
     assert up.effect_size == pytest.approx(-down.effect_size)
 
 
-def test_differences_without_a_spread_are_shown_or_are_none() -> None:
-    assert statistics.paired_test(constant(1, 1, 1, 1, 1)).p_value == 0
-    assert statistics.paired_test(constant(0, 0, 0, 0, 0)).p_value == 1
+@pytest.mark.parametrize("amount", [1.0, -0.1, 1e-9])
+@pytest.mark.parametrize("margin", [None, 0.5])
+def test_differences_that_are_all_alike_are_no_evidence(amount: float, margin: float | None) -> None:
+    test = statistics.paired_test(constant(*[amount] * 5), margin=margin)
+    assert test.difference == pytest.approx(amount) and (test.n_seeds, test.n_queries) == (5, 6)
+    assert test.interval is None and "no variation" in test.reason
+    assert np.isnan([test.p_value, test.p_equal, test.effect_size]).all()
+    decision = statistics.decide_all({"claim": test, "another": statistics.paired_test(differences(3))})
+    assert decision["claim"].verdict == "undecided" and "no variation" in decision["claim"].reason
+    assert decision["another"].n_tested == 1, "what is not tested is no part of the family"
+
+
+def test_what_never_differs_is_no_difference() -> None:
+    test = statistics.paired_test(constant(0, 0, 0, 0, 0), margin=1e-6)
+    assert (test.p_value, test.p_equal, test.reason) == (1, 0, "")
 
 
 def test_an_effect_size_by_hand() -> None:
@@ -87,8 +99,8 @@ def test_an_effect_size_by_hand() -> None:
 
 
 def test_an_effect_without_a_spread_is_infinite_and_none_at_all_is_missing() -> None:
-    assert statistics.paired_test(constant(0.5, 0.5, 0.5)).effect_size == inf
-    assert statistics.paired_test(constant(-0.5, -0.5, -0.5)).effect_size == -inf
+    assert statistics.hedges_g(0.5, 0.0, 3) == inf
+    assert statistics.hedges_g(-0.5, 0.0, 3) == -inf
     assert np.isnan(statistics.paired_test(constant(0, 0, 0)).effect_size)
     assert np.isnan(statistics.paired_test(constant(1, 2)).effect_size)
 

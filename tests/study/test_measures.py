@@ -20,7 +20,7 @@ from demograd.metrics import implicit_update, random_attention_to_demonstrations
 from demograd.models import Model
 from demograd.observe.rotary import has_rotary_keys
 from demograd.study import cells, make_study, run_study
-from demograd.study.language_model.grid import World, extras
+from demograd.study.language_model.grid import World, extras, worlds
 from demograd.study.language_model.groups import by_task_and_k
 from demograd.study.language_model.keys import observation_key, read_inputs
 from demograd.study.language_model.prompts import prepare
@@ -66,7 +66,7 @@ def test_chance_is_drawn_anew_for_each_demonstration_set(small_model: Path, tmp_
     folder = run_study(study, tmp_path / "out").folder
     model, tasks = load_model(str(small_model)), {"sst2": load_task("sst2")}
     for cell in cells(study):
-        icl = folder.load_observation(observation_key(study, cell.world, "ICL", read_inputs(folder)))
+        icl = folder.load_observation(observation_key(study, cell.world, "ICL", [*worlds(study)], read_inputs(folder)))
         spans = prepare(study, tasks, model, cell.world).icl.demonstration_spans
         stored = folder.load_cell(key_of_cell(study, cell, read_inputs(folder))).tensors[
             "FT/random_attention_kendall_by_token"

@@ -13,6 +13,7 @@ from tests.study.conftest import small_settings
 import demograd
 from demograd import fine_tuned, load_model, load_task, metrics, observe
 from demograd.learn import GradientDescent
+from demograd.observe import Observation
 from demograd.study import Run, make_study, run_study
 from demograd.study.language_model.attention import decoded, encoded
 from demograd.tasks.tokenizer import token_texts
@@ -91,13 +92,20 @@ def _same_attention(rows: pd.DataFrame, observed: demograd.Observation) -> None:
 
 def test_a_run_that_goes_on_keeps_the_same(run: Run, small_model: Path, tmp_path: Path) -> None:
     shutil.copytree(run.folder.path, tmp_path / "run")
-    removed = [*(tmp_path / "run").glob("attention/*"), *(tmp_path / "run").glob("cells/*-seed3-GD-*")]
-    assert len(removed) == 2
+    removed = [*(tmp_path / "run").glob("observations/*-ICL-*"), *(tmp_path / "run").glob("cells/*-seed3-GD-*")]
+    assert len(removed) == 3
     for file in removed:
         file.unlink()
     went_on = run_study(make_study(small_settings(small_model, **SETTINGS)), tmp_path / "run")
     pd.testing.assert_frame_equal(run.attention(), went_on.attention())
     pd.testing.assert_frame_equal(run.queries(), went_on.queries())
+
+
+def test_attention_is_recorded_with_the_first_demonstration_set_alone(run: Run) -> None:
+    files = run.folder.path.glob("observations/*.safetensors")
+    weights = [(file.name.split("-")[2], Observation.load(file).attention_weights) for file in files]
+    recorded = sorted(setting for setting, of_setting in weights if of_setting is not None)
+    assert recorded == ["ICL", "ZSL"] and len(weights) == 3
 
 
 def test_no_attention_is_kept_where_none_is_asked_for(run: Run, small_model: Path, tmp_path: Path) -> None:
@@ -106,7 +114,8 @@ def test_no_attention_is_kept_where_none_is_asked_for(run: Run, small_model: Pat
     )
     without = run_study(study, tmp_path / "run")
     assert without.attention().empty and list(without.attention().columns) == list(run.attention().columns)
-    assert not list((tmp_path / "run").glob("attention/*"))
+    observations = [Observation.load(file) for file in (tmp_path / "run").glob("observations/*.safetensors")]
+    assert len(observations) == 3 and all(observation.attention_weights is None for observation in observations)
     tuned = without.queries().query("setting == 'FT'")
     assert len(tuned) == 16 and tuned["prediction"].isna().all() and tuned["text"].notna().all()
     assert tuned["status"].str.startswith("diverged").all()

@@ -53,7 +53,7 @@ def _print_differences(letter: str, differences: Sequence[ScoreDifference]) -> N
     ]
     labels = variant_labels(list(dict.fromkeys(difference.variants[0] for difference in shown)))
     paired = sum(difference.paired != "no" for difference in differences)
-    say(f"\n{letter} − A, with its 95 % interval ({paired} of {len(differences)} differences are paired by set):")
+    say(f"\n{letter} − A, with its 95 % interval ({paired} of {len(differences)} differences are paired):")
     for sentence in why_unpaired(differences):
         say(sentence)
     for label in dict.fromkeys(labels.values()):

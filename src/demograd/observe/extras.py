@@ -3,8 +3,8 @@
 Sums of v kᵀ over tokens are the weight matrix that linear attention over those tokens amounts to (its dual form).
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -85,6 +85,11 @@ class LayerPass:
     demonstrations: Tensor
     """Which tokens of the context are demonstrations'."""
 
+    def of_segments(self, segments: Sequence[int]) -> "LayerPass":
+        """The same pass, of some of its segments."""
+        lengths = [self.lengths[segment] for segment in segments]
+        return replace(self, own_logits=self.own_logits[segments], last=self.last[segments], lengths=lengths)
+
     @property
     def rows(self) -> Tensor:
         """`last`, where this layer is."""
@@ -139,7 +144,6 @@ def _weighted_demonstrations(layer: LayerPass) -> Tensor:
 
 OF_A_LAYER: dict[Extra, Callable[[LayerPass], Tensor]] = {
     "context_logits": lambda layer: layer.context_logits,
-    "attention_weights": lambda layer: layer.weights,
     "query_vectors": lambda layer: query_vectors(layer.call)[layer.rows],
     "rotated_query_vectors": lambda layer: query_vectors(layer.call, rotated=True)[layer.rows],
     "head_outputs": lambda layer: layer.output[0].index_select(0, layer.rows).float(),
@@ -150,4 +154,5 @@ OF_A_LAYER: dict[Extra, Callable[[LayerPass], Tensor]] = {
     "context_value_key_products": lambda layer: value_key_products(*layer.of_demonstrations)[None],
     "weighted_context_value_key_products": _weighted_demonstrations,
 }
-"""How each is made; the first dimension is the segments, or has size one where they share it."""
+"""How each is made; the first dimension is the segments, or has size one where they share it. Those that
+the recorder makes itself are `attention_weights`, which may be of some segments alone."""

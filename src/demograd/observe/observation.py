@@ -1,5 +1,6 @@
 """What a model did on the queries in one setting."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field, fields
 
 import torch
@@ -8,6 +9,7 @@ from torch import Tensor
 
 from demograd.display import Grid, html
 from demograd.files import Place, place, sealed_tensors, write_tensors
+from demograd.words import Extra
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,9 +28,9 @@ class Observation:
     """Where the answer is predicted: with `record_at = "first_answer"` one token before the last."""
     context_logits: Float[Tensor, "queries layers heads context"] | None = None
     """The same row as `attention_logits`, against the context (BOS first)."""
-    attention_weights: Float[Tensor, "queries layers heads context_and_longest"] | None = None
+    attention_weights: Float[Tensor, "first_queries layers heads context_and_longest"] | None = None
     """The last token's attention probabilities: to the context (BOS first), then to the query's own tokens; zero behind
-    the last of a query that is shorter than the longest."""
+    the last of a query that is shorter than the longest. Of all queries, or of the first `attention_queries`."""
     query_vectors: Float[Tensor, "queries layers heads_times_head_dim"] | None = None
     """The last token's query vectors, scaled, heads concatenated, before rotary positions (Dai 2023)."""
     rotated_query_vectors: Float[Tensor, "queries layers heads_times_head_dim"] | None = None
@@ -117,14 +119,14 @@ class Observation:
         write_tensors(place(path), tensors, metadata)
 
     @classmethod
-    def load(cls, path: str | Place, *, extras: bool = True) -> "Observation":
-        """Read what `save` wrote; without `extras` (False), only what every observation has.
+    def load(cls, path: str | Place, *, extras: Collection[Extra] | None = None) -> "Observation":
+        """Read what `save` wrote: what every observation has, and these of its extras (None: all).
 
         Raises:
             Damaged: the file is not what was written.
         """
         with sealed_tensors(place(path)) as file:
-            names = [name for name in file.keys() if extras or name not in _EXTRAS]  # noqa: SIM118 (not a dict)
+            names = [name for name in file.keys() if extras is None or name in extras or name not in _EXTRAS]  # noqa: SIM118 (not a dict)
             tensors = {name: file.get_tensor(name) for name in names}
             metadata = file.metadata()
         lengths = tensors.pop("query_lengths").tolist()

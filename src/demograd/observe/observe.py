@@ -31,6 +31,8 @@ class _Part:
 
     recorder: Recorder
     segments: list[Segment]
+    attended: list[Segment]
+    """Those of which `attention_weights` were recorded."""
     label_log_probs: Tensor
     next_token_log_probs: Tensor | None
 
@@ -43,6 +45,7 @@ def observe(
     extras: Iterable[Extra] = (),
     place: Place = "projection",
     pack_tokens: int = PACK_TOKENS,
+    attention_queries: int = 0,
     on_progress: Callable[[int], None] | None = None,
 ) -> Observation:
     """Run the model on every query behind the context, and record attention outputs and logits and log-probabilities
@@ -63,6 +66,8 @@ def observe(
         place: where the attention output is read: after its `projection`, or `after_norm` (Gemma's
             post-attention norm).
         pack_tokens: the most tokens in one forward pass.
+        attention_queries: of so many of the first queries `attention_weights` are recorded, where they are not asked
+            for of all, as an extra.
         on_progress: called with the number of queries done so far.
 
     Raises:
@@ -79,7 +84,7 @@ def observe(
     if "query_vectors" in requested:
         check_rotary(model.anatomy)
     with first_order(model.network, model.change):
-        return evaluated(_observed(model, prompts, way, requested, place, pack_tokens, on_progress))
+        return evaluated(_observed(model, prompts, way, requested, place, pack_tokens, attention_queries, on_progress))
 
 
 def _observed(
@@ -89,18 +94,22 @@ def _observed(
     requested: frozenset[Extra],
     place: Place,
     pack_tokens: int,
+    attention_queries: int,
     on_progress: Callable[[int], None] | None,
 ) -> Observation:
     """Run every batch, and join what was recorded."""
+    n_attended = len(prompts.queries) if "attention_weights" in requested else attention_queries
     batches = packed_batches(model, prompts, pack_tokens) if way == "packed" else unpacked_batches(model, prompts)
 
     def forward(batch: PackedBatch | UnpackedBatch) -> _Part:
-        recorder = Recorder(requested, batch.last, [segment.length for segment in batch.segments], prompts)
+        segments = batch.segments
+        attended = [row for row, segment in enumerate(segments) if segment.query < n_attended]
+        recorder = Recorder(requested, batch.last, [segment.length for segment in segments], prompts, attended)
         with recorder.watching(model.anatomy, place):
             normed = batch.forward(recorder)
-        scores, at_answer = label_scores(model.anatomy, prompts, batch.segments, normed)
+        scores, at_answer = label_scores(model.anatomy, prompts, segments, normed)
         next_token = at_answer.cpu() if "next_token_log_probs" in requested else None
-        return _Part(recorder, batch.segments, scores.cpu(), next_token)
+        return _Part(recorder, segments, [segments[row] for row in attended], scores.cpu(), next_token)
 
     parts: list[_Part] = []
     room, done = Room(), 0
@@ -174,14 +183,8 @@ def _assembled(model: Model, prompts: Prompts, parts: list[_Part], notes: tuple[
     for part in parts:
         for segment, rows in zip(part.segments, stacked(part.recorder.recorded["attention_logits"]), strict=True):
             logits[segment.query] = rows[..., : segment.length].clone()
-    recorded = {name: [stacked(part.recorder.recorded[name]) for part in parts] for name in parts[0].recorder.recorded}
-    del recorded["attention_logits"]
-    if "attention_weights" in recorded:  # batches are as wide as their longest query, with its branches
-        width = len(prompts.context) + max(map(len, prompts.queries))
-        recorded["attention_weights"] = [
-            torch.nn.functional.pad(weights, (0, width - weights.shape[-1]))  # crops where that is negative
-            for weights in recorded["attention_weights"]
-        ]
+    names = parts[0].recorder.recorded.keys() - {"attention_logits", "attention_weights"}
+    recorded = {name: [stacked(part.recorder.recorded[name]) for part in parts] for name in names}
     tensors: dict[str, Any] = {name: recorded.pop(name)[0][0] for name in SHARED if name in recorded}
     tensors |= {name: in_order(of_parts) for name, of_parts in recorded.items()}
     next_token = [part.next_token_log_probs for part in parts if part.next_token_log_probs is not None]
@@ -189,9 +192,23 @@ def _assembled(model: Model, prompts: Prompts, parts: list[_Part], notes: tuple[
         attention_logits=[logits[query] for query in range(len(prompts.queries))],
         label_log_probs=in_order([part.label_log_probs for part in parts]),
         gold=torch.tensor(prompts.gold),
+        attention_weights=_attention_weights(prompts, parts),
         next_token_log_probs=in_order(next_token) if next_token else None,
         dtype=model.dtype,
         notes=notes,
         tie_order=torch.tensor(sorted(range(len(prompts.candidates)), key=lambda label: prompts.candidates[label])),
         **tensors,
     )
+
+
+def _attention_weights(prompts: Prompts, parts: list[_Part]) -> Tensor | None:
+    """[first queries, layers, heads, context and longest query]; None where none were recorded."""
+    width = len(prompts.context) + max(map(len, prompts.queries))
+    weights: dict[int, Tensor] = {}
+    for part in parts:
+        if part.attended:
+            rows = stacked(part.recorder.recorded["attention_weights"])
+            # a batch is as wide as its longest query, with its branches: what is wider than all queries is cropped
+            rows = torch.nn.functional.pad(rows, (0, width - rows.shape[-1]))
+            weights |= zip((segment.query for segment in part.attended), rows, strict=True)
+    return torch.stack([weights[query] for query in sorted(weights)]) if weights else None

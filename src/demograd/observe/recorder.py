@@ -1,7 +1,7 @@
 """What is kept of a forward pass: rows at the last token of each query, layer by layer."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -28,6 +28,8 @@ class Recorder:
     lengths: list[int]
     """Tokens of each query."""
     prompts: Prompts
+    attended: Sequence[int] = ()
+    """The segments of which `attention_weights` are recorded."""
     recorded: defaultdict[str, dict[int, Tensor]] = field(default_factory=lambda: defaultdict(dict))
     """By name of the field in `Observation`, then by layer."""
 
@@ -53,6 +55,8 @@ class Recorder:
         )
         for extra in self.extras & OF_A_LAYER.keys():
             self.recorded[extra][call.layer] = OF_A_LAYER[extra](layer)
+        if self.attended:
+            self.recorded["attention_weights"][call.layer] = layer.of_segments(self.attended).weights
 
     @contextmanager
     def watching(self, anatomy: Anatomy, place: Place) -> Iterator[None]:

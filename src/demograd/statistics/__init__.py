@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from demograd.statistics.significance import hedges_g as hedges_g
     from demograd.statistics.significance import holm as holm
     from demograd.statistics.significance import paired_test as paired_test
+    from demograd.statistics.two_runs import paired_by_query as paired_by_query
     from demograd.statistics.two_runs import paired_by_set as paired_by_set
     from demograd.statistics.two_runs import paired_specificities as paired_specificities
     from demograd.statistics.two_runs import unpaired as unpaired

@@ -15,6 +15,11 @@ from demograd.statistics.intervals import mean_over_seeds
 from demograd.statistics.parts import by_layer
 from demograd.statistics.verdict import SEEDS_TO_DECIDE, Decision, Interval, Verdict
 
+SAME_AMOUNT = "all sets differ by the same amount: no variation to test against"
+"""Why differences that are all alike are not tested: an interval without width is no evidence."""
+ROUNDING = 1e-12
+"""Of the largest value: a standard error below it is none."""
+
 
 @dataclass(frozen=True)
 class PairedTest:
@@ -75,7 +80,8 @@ def paired_test(
 
     The p-value is the smallest α at which `interval_over_demonstrations` of level 1 − α leaves out zero. So it is at
     most 1 − `level` exactly where the interval given here leaves out zero: verdict and p-value cannot disagree.
-    Differences that are all alike have no variance: their p-value is 0, or 1 where they are all zero.
+    Nothing is tested where all differences are the same and not zero (`SAME_AMOUNT`). Where they are all zero there is
+    no difference to show, and none to rule out: the p-value is 1, and that of a margin 0.
 
     `p_equal` is the smallest α at which the interval lies within (−margin, margin). It asks more than two one-sided
     tests at α do, whose interval has the level 1 − 2α.
@@ -87,6 +93,8 @@ def paired_test(
         n_diverged = int(difference.isinf().sum())
         why = diverged(n_diverged, difference.numel()) if n_diverged else _why_not(over.n, n_queries)
         return PairedTest(over.mean, None, nan, nan, over.n, n_queries, why, margin)
+    if mean.estimate and mean.standard_error <= ROUNDING * float(difference.abs().nan_to_num().max()):
+        return PairedTest(over.mean, None, nan, nan, mean.n_seeds, mean.n_queries, SAME_AMOUNT, margin)
     return PairedTest(
         mean.estimate,
         mean.interval(level),

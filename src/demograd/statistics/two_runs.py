@@ -20,14 +20,11 @@ from demograd.statistics.crossed import crossed_products
 from demograd.statistics.estimated_mean import EstimatedMean
 from demograd.statistics.intervals import mean_over_seeds
 from demograd.statistics.pairs import PairScores, pair_scores, products_of
-from demograd.statistics.significance import PairedTest, hedges_g
+from demograd.statistics.significance import ROUNDING, SAME_AMOUNT, PairedTest, hedges_g, paired_test
 
 IDENTICAL = "the same value in every set"
 """Why scores that do not differ at all are not tested."""
-_SAME_AMOUNT = "all sets differ by the same amount: no variation to test against"
 _NO_VARIATION = "neither run varies between sets: no variation to test against"
-_ROUNDING = 1e-12
-"""Of the largest value: a standard error below it is none."""
 
 
 def paired_by_set(left: Sequence[float], right: Sequence[float]) -> PairedTest:
@@ -45,8 +42,17 @@ def paired_by_set(left: Sequence[float], right: Sequence[float]) -> PairedTest:
     mean, reason = _mean_of_sets(differences)
     if mean is None:
         return _untested(reason, over.mean, over.n)
-    test = _test_of(mean, _largest(values), _SAME_AMOUNT)
+    test = _test_of(mean, _largest(values), SAME_AMOUNT)
     return test if test.reason else replace(test, effect_size=hedges_g(over.mean, over.std, over.n))
+
+
+def paired_by_query(left: Float[Tensor, "sets queries"], right: Float[Tensor, "sets queries"]) -> PairedTest:
+    """Right minus left, of the same demonstration sets and queries, value by value: `paired_test`, whose interval is
+    over sets and queries alike. Nothing is tested where the two are `IDENTICAL`."""
+    differences = difference(right.double(), left.double())
+    if not differences.nan_to_num().any():
+        return _untested(IDENTICAL, 0.0, len(differences))
+    return paired_test(differences)
 
 
 def unpaired(
@@ -75,7 +81,7 @@ def paired_specificities(
         return _untested(reason, n_seeds=differences.n_sets)
     if not np.nan_to_num(differences.scores).any():
         return _untested(IDENTICAL, 0.0, differences.n_sets)
-    return _test_of(mean, max(map(_largest, (left, right))), _SAME_AMOUNT)
+    return _test_of(mean, max(map(_largest, (left, right))), SAME_AMOUNT)
 
 
 def unpaired_specificities(
@@ -139,7 +145,7 @@ def _test_of_two(left: _MeanOrReason, right: _MeanOrReason, largest: float) -> P
 
 def _test_of(mean: EstimatedMean, largest: float, without_variance: str) -> PairedTest:
     """Whether the mean is zero; not tested where it has no variance but that of rounding."""
-    if mean.standard_error <= _ROUNDING * largest:
+    if mean.standard_error <= ROUNDING * largest:
         return _untested(without_variance, mean.estimate, mean.n_seeds)
     p_value = mean.p_outside(0.0, 0.0)
     return PairedTest(mean.estimate, mean.interval(0.95), p_value, nan, mean.n_seeds, mean.n_queries)

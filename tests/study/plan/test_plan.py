@@ -61,6 +61,27 @@ def test_a_plan_needs_no_weights_and_counts_every_cell(no_weights: Path) -> None
     assert plan.flops.backward > 0 and plan.memory > plan.blueprints[str(no_weights)].parameters * 4
 
 
+def test_a_run_observes_as_often_as_the_plan_says(
+    small_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The attention that the query explorer shows takes no pass of its own."""
+    module, passes = import_module("demograd.study.language_model.observing"), list[int]()
+    sound = module.observe
+
+    def counted(model: Model, prompts: Prompts, **options: object) -> object:
+        passes.append(len(prompts.queries))
+        return sound(model, prompts, **options)
+
+    settings = small_settings(small_model, queries=4, weights=["trained"], methods=["GD"], observe_at=[1], seeds=[0, 1])
+    study = make_study({**settings, "attention_queries": 2})
+    work = plan_study(study).work
+    monkeypatch.setattr(module, "observe", counted)
+    run_study(study, tmp_path / "run")
+    observations = sum(len(of_world.observations) for of_world in work)
+    observations += sum(tuning.observations for of_world in work for tuning in of_world.tunings)
+    assert passes == [4] * observations == [4] * (1 + 2 + 2 * (2 + 1))
+
+
 @pytest.mark.parametrize("layers", [1, "[0, 1]"])
 def test_methods_on_some_layers_are_planned_though_they_are_timed_on_a_network_of_one(
     no_weights: Path, layers: object

@@ -216,7 +216,7 @@ def test_damage_that_comes_later_is_an_error_and_no_number(path: Place) -> None:
     folder = filled(path)
     flip(path / "cells" / f"{CELL}.safetensors")
     flip(path / "observations" / f"{ZSL}.safetensors")
-    for read in (lambda: folder.load_cell(CELL), lambda: folder.load_observation(ZSL, extras=False)):
+    for read in (lambda: folder.load_cell(CELL), lambda: folder.load_observation(ZSL, extras=())):
         with pytest.raises(Damaged, match="checksum does not fit"):
             read()
 

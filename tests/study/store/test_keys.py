@@ -181,7 +181,7 @@ def registered(monkeypatch: pytest.MonkeyPatch, measure: str, **changes: Any) ->
 def keys(study: Study) -> tuple[list[str], str]:
     """The keys of the cells, and of an observation, in a run that begins now."""
     base = replace(inputs(study), versions=versions(study))
-    return hashes(study, base), observation_key(study, next(worlds(study)), "ICL", base)
+    return hashes(study, base), observation_key(study, next(worlds(study)), "ICL", [*worlds(study)], base)
 
 
 def test_a_metric_that_is_new_or_of_another_version_makes_other_cells_of_the_same_observations(
@@ -260,11 +260,25 @@ def test_all_cells_of_a_grid_have_keys_of_their_own() -> None:
 def test_observations_are_shared_by_the_worlds_that_have_the_same_tokens() -> None:
     example = study(initialisations=[0, 5])
     base = inputs(example)
-    zsl = {observation_key(example, world, "ZSL", base) for world in worlds(example)}
-    icl = {observation_key(example, world, "ICL", base) for world in worlds(example)}
-    assert len(zsl) == 3 and len(icl) == 6  # the trained network, and one for each initialisation
     all_worlds = [*worlds(example)]
+    zsl = {observation_key(example, world, "ZSL", all_worlds, base) for world in all_worlds}
+    icl = {observation_key(example, world, "ICL", all_worlds, base) for world in all_worlds}
+    assert len(zsl) == 3 and len(icl) == 6  # the trained network, and one for each initialisation
     assert len({orders_key(example, world, all_worlds, base) for world in all_worlds}) == 6
+
+
+def test_of_how_many_queries_the_attention_is_recorded_is_in_the_keys_of_what_holds_it() -> None:
+    def keys_of(example: Study) -> dict[tuple[str, int], str]:
+        group = [world for world in worlds(example) if world.weights == Weights.TRAINED]
+        base = inputs(example)
+        return {
+            (setting, world.seed): observation_key(example, world, setting, group, base)
+            for world in group
+            for setting in ("ZSL", "ICL")
+        }
+
+    few, many = keys_of(study(attention_queries=2)), keys_of(study(attention_queries=5))
+    assert {name for name in few if few[name] != many[name]} == {("ZSL", 0), ("ZSL", 1), ("ICL", 0)}
 
 
 def test_where_a_study_matches_a_cell_depends_on_icl_on_every_set_of_its_group_and_on_no_fine_tuning_there() -> None:

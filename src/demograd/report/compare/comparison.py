@@ -57,7 +57,8 @@ class Comparison:
         `learning_rate` of that run; `metric`, `setting`, `versus` as in `results.parquet`; `value_a` and `value`, of A
         and of the run; `difference`, `value` minus `value_a` over what both have, with its 95 % interval `ci_low`,
         `ci_high`; `p_value`, and `p_corrected` for all differences of the metric, of all runs together (Holm);
-        `paired`, `by set` or `no`; `n_sets`; `outcome`, `higher`, `lower`, `identical` or `open`; `reason`.
+        `paired`, `by set and query`, `by set` or `no`; `n_sets`; `outcome`, `higher`, `lower`, `identical` or `open`;
+        `reason`.
         """
         rows = [
             _row(letter, difference) for letter, differences in self.differences.items() for difference in differences

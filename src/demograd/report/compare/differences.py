@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from demograd.metrics import METRICS
+from demograd.report.compare.by_query import OF_VARIANT, QueryScores
 from demograd.report.compare.counterparts import counterparts, other_draws
 from demograd.report.networks import DEFINITIONS
 from demograd.report.run import ReportedRun
@@ -23,6 +24,7 @@ from demograd.statistics import (
     PairedTest,
     Verdict,
     decide_all,
+    paired_by_query,
     paired_by_set,
     paired_specificities,
     unpaired,
@@ -32,20 +34,8 @@ from demograd.statistics.number import Number, estimate, number_of
 from demograd.statistics.two_runs import IDENTICAL
 from demograd.words import Control, Reading, Setting
 
-_OF_MATRICES = (
-    "model",
-    "weights",
-    "initialisation",
-    "task",
-    "labels",
-    "k",
-    "method",
-    "method_options",
-    "learning_rate",
-)
-"""Columns of `matching.parquet` that tell whose matrix a row is of, beside metric and setting."""
 _NO_WORDS = {"model": "", "weights": "", "dtype": "", "record_at": "", "selection": "all"}
-Paired = Literal["by set", "no"]
+Paired = Literal["by set and query", "by set", "no"]
 _NOT_DECIDED = ClaimDecision(Verdict.UNDECIDED, "not decided yet", nan, nan, 0)
 
 
@@ -104,10 +94,10 @@ class ScoreDifference:
 
 
 class _SetScores:
-    """The numbers of a run, over all demonstration sets and set by set."""
+    """The numbers of a run, over all demonstration sets, set by set, and query by query."""
 
     def __init__(self, run: ReportedRun) -> None:
-        self.run = run
+        self.run, self.queries = run, QueryScores(run)
         # of a small network there is no selection of queries, and of a reference no network
         results = run.results.fillna(_NO_WORDS)
         whole = (results["selection"] == "all") & (results["reading"] == Reading.PLAIN) & results["task"].notna()
@@ -132,10 +122,16 @@ class _SetScores:
         """Seed → value; NaN where missing, infinite where it diverged."""
         return self._values.get((owner, score), {})
 
+    def by_query(self, owner: Variant, score: Score) -> Tensor | None:
+        """[sets, queries], in the order of `by_set`; None where they are not known of every query."""
+        if score.versus:
+            return None
+        return self.queries.values(owner, score.metric, score.setting, self.by_set(owner, score))
+
     def matrix(self, owner: Variant, score: Score) -> Tensor | None:
         """ICL on each set (rows) against FT on each, [sets, sets, 1]; None where there is none."""
         about = replace(owner, initialisation=owner.initialisation or 0)
-        rows = self._matrices.get((score.metric, score.setting, *(getattr(about, name) for name in _OF_MATRICES)))
+        rows = self._matrices.get((score.metric, score.setting, *(getattr(about, name) for name in OF_VARIANT)))
         if rows is None:
             return None
         square = rows.pivot(index="icl_seed", columns="ft_seed", values="value")
@@ -148,7 +144,7 @@ class _SetScores:
         table = self.run.matching
         matrices: dict[tuple[Any, ...], pd.DataFrame] = {}
         for group, rows in table[table["step"].isna()].groupby(
-            ["metric", "setting", *_OF_MATRICES], dropna=False, sort=False
+            ["metric", "setting", *OF_VARIANT], dropna=False, sort=False
         ):
             about: tuple[Any, ...] = group
             matrices[tuple(None if pd.isna(value) else value for value in about)] = rows
@@ -226,6 +222,9 @@ def _test(
     if not values or not other_values:
         return _untested("one value for all demonstration sets"), "no"
     if is_paired and values.keys() == other_values.keys():
+        by_query, others_by_query = lefts.by_query(own, score), rights.by_query(other, score)
+        if by_query is not None and others_by_query is not None and by_query.shape == others_by_query.shape:
+            return paired_by_query(by_query, others_by_query), "by set and query"
         return paired_by_set([*values.values()], [other_values[seed] for seed in values]), "by set"
     return unpaired([*values.values()], [*other_values.values()]), "no"
 

@@ -51,11 +51,13 @@ _LEAD_DIFFERENCES = (
     "“identical” is the same value in every set, which is not tested."
 )
 _PAIRED = (
-    "Paired by set: both runs have the same demonstration sets and queries, and the differences are tested set by set "
-    "(Student’s t; of a specificity, over jackknife pseudo-values of the matrix of differences). Unpaired: the two "
-    "means are tested as if the runs shared nothing (Welch; of a specificity, from jackknife means), which is wider "
-    "where they share queries. The intervals are over demonstration sets, and hold for these queries. There is no "
-    "trait check here: two specificities may differ for a single trait of the sets, such as their length."
+    "Paired: both runs have the same demonstration sets and queries. By set and query: the folders hold the score of "
+    "every query, and differences are tested query by query; their intervals are over sets and queries (crossed mean "
+    "squares). By set: the differences of the sets are tested (Student’s t; of a specificity, over jackknife "
+    "pseudo-values of the matrix of differences). Unpaired: the two means are tested as if the runs shared nothing "
+    "(Welch; of a specificity, from jackknife means), which is wider where they share queries. The intervals of these "
+    "two are over demonstration sets, and hold for these queries. There is no trait check here: two "
+    "specificities may differ for a single trait of the sets, such as their length."
 )
 
 

@@ -1,30 +1,22 @@
 """Attention of the first queries to every token of their prompts, in a byte each."""
 
-from dataclasses import replace
-
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from demograd.models import Model
-from demograd.observe import observe
+from demograd.observe import Observation
 from demograd.study.language_model.spec import Study
-from demograd.tasks import Prompts
 from demograd.words import ATTENTION_STEPS
 
 ATTENTION = "attention"
 """The name of codes in a cell, behind the setting: `FT/attention`."""
 
 
-def attention_codes(study: Study, model: Model, prompts: Prompts) -> UInt8[Tensor, "queries layers heads tokens"]:
-    """What the last token of each of the study's first queries attends to: the context, then the query's own tokens,
-    and zeros behind the last of a query that is shorter than the longest."""
-    n = study.attention_queries
-    first = replace(prompts, queries=prompts.queries[:n], gold=prompts.gold[:n])
-    weights = observe(model, first, extras=["attention_weights"], place=study.place).attention_weights
-    assert weights is not None, "it was asked for"
-    return encoded(weights)
+def attention_codes(study: Study, observation: Observation) -> UInt8[Tensor, "queries layers heads tokens"]:
+    """Codes of what the last token of each of the study's first queries attends to; the observation has recorded it."""
+    assert observation.attention_weights is not None, "it was asked for"
+    return encoded(observation.attention_weights[: study.attention_queries])
 
 
 def encoded(probabilities: Float[Tensor, "*shape"]) -> UInt8[Tensor, "*shape"]:

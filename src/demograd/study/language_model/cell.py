@@ -8,7 +8,6 @@ from typing import Any
 from torch import Tensor
 
 from demograd.learn import Diverged, FineTuned, FineTuningJob, Method, TunedModel, fine_tuned_together
-from demograd.learn.parameters import slices_of_layers
 from demograd.metrics import METRICS, OrderSensitivity
 from demograd.models import Model
 from demograd.observe import Observation
@@ -30,6 +29,7 @@ from demograd.study.language_model.observing import (
 )
 from demograd.study.language_model.prompts import Prepared, other_trainings
 from demograd.study.language_model.spec import Study
+from demograd.study.language_model.turns import sets_at_once
 from demograd.study.store.folder import CellRecord
 from demograd.tasks import TrainingSequence
 from demograd.words import Setting
@@ -108,9 +108,6 @@ def measure(
 
 
 _ANOTHER_ORDER = "FT, another order"
-HELD_BYTES = 8 << 30
-"""Tuned weights that are held at once, in memory and in temporary files; where those of all sets are more, the sets
-take turns."""
 
 
 def _trainings(study: Study, prepared: Prepared) -> dict[str, list[TrainingSequence]]:
@@ -123,11 +120,8 @@ def _turns(
     study: Study, model: Model, method: Method, trainings: Mapping[int, Mapping[str, object]]
 ) -> Iterator[tuple[int, ...]]:
     """The places of sets whose tuned weights are held at once."""
-    slices = [part for parts in slices_of_layers(model.anatomy, method.parameters).values() for part in parts]
-    trained_bytes = sum(part.select(part.parameter).numel() * part.parameter.itemsize for part in slices)
-    held = max((len(settings) + len(study.observe_at) for settings in trainings.values()), default=1)
-    at_once = max(1, HELD_BYTES // (trained_bytes * held))
-    places = tuple(trainings)
+    places, most = tuple(trainings), max(map(len, trainings.values()))
+    at_once = sets_at_once(study, model.anatomy, method, most, len(places))
     for first in range(0, len(places), at_once):
         yield places[first : first + at_once]
 
@@ -145,6 +139,7 @@ def _scored(
     tensors: dict[str, Tensor] = {}
     settings: dict[str, Any] = {}
     spread, order_statuses = OrderSensitivity(), list[str]()
+    attention_queries = study.attention_queries if place == 0 else 0  # with the first demonstration set
 
     def keep(setting: str, step: int | None, tuned: TunedModel, ft: Observation) -> None:
         scores = scores_of(metrics_of_fine_tuning(study), own.zsl, own.icl, ft, own.prepared.seed)
@@ -157,8 +152,8 @@ def _scored(
             scores |= of_these_demonstrations(study, own.prepared, tuned, own.zsl, own.icl, ft)
             if "order_sensitivity" in study.measures:
                 spread.add(ft)
-            if study.attention_queries and place == 0:  # of the first demonstration set
-                scores[ATTENTION] = attention_codes(study, tuned, own.prepared.zsl)
+            if attention_queries:
+                scores[ATTENTION] = attention_codes(study, ft)
         tensors.update({f"{after_step(setting, step)}/{name}": tensor for name, tensor in scores.items()})
 
     for setting, fine_tuning in of_set.items():
@@ -172,7 +167,10 @@ def _scored(
             step: _observe_tuned(study, own, fine_tuning, step, setting, progress, partial(keep, setting, step))[0]
             for step in stops
         }
-        status, notes = _observe_tuned(study, own, fine_tuning, None, setting, progress, partial(keep, setting, None))
+        attended = attention_queries if setting == Setting.FT else 0
+        status, notes = _observe_tuned(
+            study, own, fine_tuning, None, setting, progress, partial(keep, setting, None), attended
+        )
         is_ok = status == "ok"
         settings[setting] = {
             "status": status,
@@ -202,13 +200,16 @@ def _observe_tuned(
     title: str,
     progress: Progress,
     keep: Callable[[TunedModel, Observation], None],
+    attention_queries: int = 0,
 ) -> tuple[str, list[str]]:
-    """Observe after a step (None: the last), and let `keep` take what it needs; `ok`, or how it diverged, and notes."""
+    """Observe after a step (None: the last), with the attention of the first queries, and let `keep` take what it
+    needs; `ok`, or how it diverged, and notes."""
     prompts = own.prepared.zsl
     try:
         with fine_tuning.loaded(step) as tuned:
             title = title if step is None else f"{title} after {step} steps"
-            ft = observe_setting(study, "FT", tuned, prompts, progress(title, len(prompts.queries)))
+            done = progress(title, len(prompts.queries))
+            ft = observe_setting(study, "FT", tuned, prompts, done, attention_queries)
             if not is_finite(ft):
                 raise Diverged(len(tuned.losses), "what the tuned model computes")
             keep(tuned, ft)

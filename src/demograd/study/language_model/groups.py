@@ -78,13 +78,13 @@ class WorldGroup:
     def zsl(self) -> list[Observation]:
         """The observations of each seed, without extras; one and the same where no demonstrations matter."""
         keys = dict.fromkeys(unit.zsl_key for unit in self.observations)
-        loaded = {key: self.folder.load_observation(key, extras=False) for key in keys}
+        loaded = {key: self.folder.load_observation(key, extras=()) for key in keys}
         return [loaded[unit.zsl_key] for unit in self.observations]
 
     @cached_property
     def icl(self) -> list[Observation]:
         """The observations of each seed, without extras."""
-        return [self.folder.load_observation(unit.icl_key, extras=False) for unit in self.observations]
+        return [self.folder.load_observation(unit.icl_key, extras=()) for unit in self.observations]
 
     def with_extras(self) -> tuple[list[Observation], list[Observation]]:
         """ZSL and ICL of each seed with all that was recorded; loaded anew, for it can be much."""

@@ -30,7 +30,7 @@ from demograd.study.language_model.prompts import Prepared
 from demograd.study.language_model.spec import Study
 from demograd.study.store.folder import RunFolder
 from demograd.study.store.keys import NUMERICS, key_of
-from demograd.words import Labels
+from demograd.words import Labels, Setting
 
 _FILE = "inputs.json"
 
@@ -147,7 +147,7 @@ def cell_key(study: Study, cell: Cell, worlds: Sequence[World], inputs: Inputs) 
         "recorded": {setting: _recorded(study, setting, inputs) for setting in ("ZSL", "ICL", "FT")},
         "place": study.place,
         "observed at": sorted(study.observe_at),
-        **_attention(study, world, worlds),
+        **_attention(study, "FT", world, worlds),
         **_matched(study, worlds, inputs),
         **_seed(world, metrics, inputs),
     }
@@ -164,28 +164,20 @@ def _matched(study: Study, worlds: Sequence[World], inputs: Inputs) -> dict[str,
     return {"matched": [_tokens(world, inputs)["ICL"] for world in worlds]} if study.matching else {}
 
 
-def _attention(study: Study, world: World, worlds: Sequence[World]) -> dict[str, int]:
-    """Of how many queries the attention is kept; nothing for all but the first demonstration set of a group."""
-    return {"attention of": study.attention_queries} if study.attention_queries and world == worlds[0] else {}
+def attention_queries(study: Study, setting: str, world: World, worlds: Sequence[World]) -> int:
+    """Of how many of the first queries the attention is recorded: in ICL and FT, of none but with the first
+    demonstration set of a group; `worlds`: those of the group."""
+    return study.attention_queries if setting == Setting.ZSL or world == worlds[0] else 0
 
 
-def attention_key(study: Study, worlds: Sequence[World], inputs: Inputs) -> str | None:
-    """Names the file of the attention in ZSL and ICL of the first of these worlds, of one group; None where the study
-    keeps none."""
-    world = worlds[0]
-    if not (attention := _attention(study, world, worlds)):
-        return None
-    tokens = _tokens(world, inputs)
-    content = {
-        "network": _network(study, world.model, world.weights, world.initialisation, inputs),
-        "tokens": {setting: tokens[setting] for setting in ("ZSL", "ICL")},
-        **attention,
-    }
-    return key_of(_title(world, "attention"), content, inputs.numerics)
+def _attention(study: Study, setting: str, world: World, worlds: Sequence[World]) -> dict[str, int]:
+    n = attention_queries(study, setting, world, worlds)
+    return {"attention of": n} if n else {}
 
 
-def observation_key(study: Study, world: World, setting: str, inputs: Inputs) -> str:
-    """Names the file of an observation without fine-tuning: ZSL or ICL. Worlds that share it have the same."""
+def observation_key(study: Study, world: World, setting: str, worlds: Sequence[World], inputs: Inputs) -> str:
+    """Names the file of an observation without fine-tuning: ZSL or ICL. Worlds that share it have the same; `worlds`:
+    those of its group."""
     return key_of(
         f"{world.weights}-{world.task}-{setting}",
         {
@@ -193,14 +185,15 @@ def observation_key(study: Study, world: World, setting: str, inputs: Inputs) ->
             "tokens": _tokens(world, inputs)[setting],
             "recorded": _recorded(study, setting, inputs),
             "place": study.place,
+            **_attention(study, setting, world, worlds),
         },
         inputs.numerics,
     )
 
 
-def world_key(study: Study, world: World, inputs: Inputs) -> str:
+def world_key(study: Study, world: World, worlds: Sequence[World], inputs: Inputs) -> str:
     """Names the failure of a world: of what all its cells need."""
-    keys = [observation_key(study, world, setting, inputs) for setting in ("ZSL", "ICL")]
+    keys = [observation_key(study, world, setting, worlds, inputs) for setting in ("ZSL", "ICL")]
     return key_of(_title(world, "world"), {"observations": keys}, inputs.numerics)
 
 

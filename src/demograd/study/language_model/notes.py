@@ -73,7 +73,7 @@ def _finished_files(units: Iterable[Unit], folder: RunFolder) -> Iterator[tuple[
         keys = (unit.zsl_key, unit.icl_key) if isinstance(unit, PromptObservations) else ()
         for key in keys:
             if key not in done and folder.has_observation(key):
-                observation = folder.load_observation(key, extras=False)
+                observation = folder.load_observation(key, extras=())
                 yield observation.notes, observation.computed_on, observation.tied
             done.add(key)
         for cell_key in filter(folder.has_cell, unit.cell_keys) if isinstance(unit, FineTuning) else ():

@@ -32,21 +32,38 @@ class ObservedSet:
 
 
 def observe_setting(
-    study: Study, setting: str, model: Model, prompts: Prompts, on_progress: Callable[[int], None]
+    study: Study,
+    setting: str,
+    model: Model,
+    prompts: Prompts,
+    on_progress: Callable[[int], None],
+    attention_queries: int = 0,
 ) -> Observation:
-    """Observe with this study's options."""
-    return observe(model, prompts, extras=extras(study, setting), place=study.place, on_progress=on_progress)
+    """Observe with this study's options, and record what the last token of so many of the first queries attends to."""
+    return observe(
+        model,
+        prompts,
+        extras=extras(study, setting),
+        place=study.place,
+        attention_queries=attention_queries,
+        on_progress=on_progress,
+    )
 
 
 def observe_untuned(
-    study: Study, setting: str, model: Model, prompts: Prompts, on_progress: Callable[[int], None]
+    study: Study,
+    setting: str,
+    model: Model,
+    prompts: Prompts,
+    on_progress: Callable[[int], None],
+    attention_queries: int = 0,
 ) -> Observation:
-    """Observe ZSL or ICL.
+    """Observe ZSL or ICL, as `observe_setting` does.
 
     Raises:
         UserError: the model overflows on these prompts.
     """
-    observation = observe_setting(study, setting, model, prompts, on_progress)
+    observation = observe_setting(study, setting, model, prompts, on_progress, attention_queries)
     if not is_finite(observation):
         raise UserError(
             f"{model.name} in {model.dtype} computes values that are not finite on these prompts",

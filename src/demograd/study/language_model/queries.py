@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from demograd.files import write_table
-from demograd.observe import Observation
-from demograd.study.language_model.attention import ATTENTION
+from demograd.observe import Extra, Observation
+from demograd.study.language_model.attention import ATTENTION, attention_codes
 from demograd.study.language_model.demonstration_sets import DemonstrationSets
 from demograd.study.language_model.groups import CellGroup, WorldGroup, untuned_groups
 from demograd.study.language_model.spec import Study
@@ -28,6 +28,7 @@ _PREDICTION = ("text", "label_words", "gold", "prediction", "tied", "label_log_p
 QUERY_COLUMNS = (*_WORLD, *_SETTING, *_PREDICTION)
 ATTENTION_COLUMNS = (*_WORLD, *_SETTING, "tokens", "query_start", "layers", "heads", "codes")
 _DTYPES = {"initialisation": "Int64", "k": "Int64", "seed": "Int64", "query": "Int64", "learning_rate": "float64"}
+_SHOWN: tuple[Extra, ...] = ("attention_weights",)
 Fields = dict[str, Any]
 """Column → value, of one row."""
 
@@ -101,13 +102,13 @@ def _means_over_layers(scores: Tensor | None, n_queries: int) -> list[float | No
 def _attention_rows(study: Study, untuned: WorldGroup, sets: DemonstrationSets) -> Iterator[Fields]:
     """A row for each of the first queries, with the first demonstration set: in ZSL, in ICL, and in each FT."""
     first = untuned.observations[0]
-    if first.attention_key is None:
+    if not study.attention_queries:
         return
     prepared, tokenizer = sets.prepared(first.world), sets.tokenizer(first.world)
-    codes = untuned.folder.load_attention(first.attention_key)
-    untuned_settings = ((Setting.ZSL, prepared.zsl), (Setting.ICL, prepared.icl))
-    for setting, prompts in untuned_settings:
-        for row in _attended(codes[setting], prompts, tokenizer):
+    untuned_settings = ((Setting.ZSL, first.zsl_key, prepared.zsl), (Setting.ICL, first.icl_key, prepared.icl))
+    for setting, key, prompts in untuned_settings:
+        observation = untuned.folder.load_observation(key, extras=_SHOWN)
+        for row in _attended(attention_codes(study, observation), prompts, tokenizer):
             yield {"setting": str(setting), "seed": untuned.seeds[0]} | row
     for group in untuned.groups:
         tensors = group.records[0].tensors

@@ -7,18 +7,15 @@ from functools import cached_property
 from itertools import groupby
 from typing import ClassVar
 
-from torch import Tensor
-
 from demograd.errors import UserError
 from demograd.metrics import METRICS
 from demograd.models import Model
 from demograd.observe import Observation
-from demograd.study.language_model.attention import attention_codes
 from demograd.study.language_model.cell import measure
 from demograd.study.language_model.grid import Cell, World, cells_by_world, networks
 from demograd.study.language_model.keys import (
     Inputs,
-    attention_key,
+    attention_queries,
     cell_key,
     fine_tuning_key,
     network_key,
@@ -70,8 +67,8 @@ class PromptObservations(Unit):
     """Fingerprint of the pretrained network."""
     zsl_key: str
     icl_key: str
-    attention_key: str | None = None
-    """Names the file of its attention in ZSL and ICL; None: none is kept of it."""
+    attention_queries: Mapping[str, int] = field(repr=False)
+    """Setting → of how many of the first queries the attention is recorded."""
     versions: Mapping[str, int | str] = field(default_factory=dict, repr=False)
     """`metric NAME` and `measure NAME` → version, as its keys and those of its cells have them."""
     prepared: Prepared | None = field(default=None, repr=False)
@@ -87,22 +84,12 @@ class PromptObservations(Unit):
         return self.world.group
 
     def is_done(self, folder: RunFolder) -> bool:
-        is_observed = all(map(folder.has_observation, (self.zsl_key, self.icl_key)))
-        return is_observed and (self.attention_key is None or folder.has_attention(self.attention_key))
+        return all(map(folder.has_observation, (self.zsl_key, self.icl_key)))
 
     def compute(self, folder: RunFolder, watch: JobWatch) -> None:
-        """Read or observe ZSL and ICL, for the cells that follow, and keep the attention of the first queries."""
+        """Read or observe ZSL and ICL, for the cells that follow."""
         _require_metrics(self.versions)
         self.observed(folder, watch)
-        if self.attention_key is not None and not folder.has_attention(self.attention_key):
-            folder.save_attention(self.attention_key, self._attention())
-
-    def _attention(self) -> dict[str, Tensor]:
-        prompts = {Setting.ZSL: self.prompts.zsl, Setting.ICL: self.prompts.icl}
-        return {
-            str(setting): attention_codes(self.study, self.model(), of_setting)
-            for setting, of_setting in prompts.items()
-        }
 
     def observed(self, folder: RunFolder, watch: JobWatch) -> ObservedSet:
         """ZSL and ICL, observed where the folder does not have them; cached for all cells of the batch."""
@@ -124,7 +111,7 @@ class PromptObservations(Unit):
         def observe() -> Observation:
             model = self.model()
             watch.begin(str(self), setting, len(prompts.queries))
-            return observe_untuned(self.study, setting, model, prompts, watch.done)
+            return observe_untuned(self.study, setting, model, prompts, watch.done, self.attention_queries[setting])
 
         return folder.observation(key, observe, watch.say)
 
@@ -237,8 +224,7 @@ def _units_of_group(
     study: Study, worlds: Sequence[World], cells: Mapping[World, Sequence[Cell]], inputs: Inputs
 ) -> Iterator[Unit]:
     """The units of worlds that differ in their demonstration set alone."""
-    first, *others = (_prompt_observations(study, world, inputs) for world in worlds)
-    observations = (replace(first, attention_key=attention_key(study, worlds, inputs)), *others)
+    observations = tuple(_prompt_observations(study, world, worlds, inputs) for world in worlds)
     yield from observations
     if {"reordering", "order_sensitivity"} & set(study.measures):
         for place, world in enumerate(worlds):
@@ -278,14 +264,17 @@ def _network_measurements(study: Study, network: Network, inputs: Inputs) -> Ite
             yield NetworkMeasurement(key, study, network, inputs.networks[network[0]], measure_name)
 
 
-def _prompt_observations(study: Study, world: World, inputs: Inputs) -> PromptObservations:
+def _prompt_observations(study: Study, world: World, worlds: Sequence[World], inputs: Inputs) -> PromptObservations:
     return PromptObservations(
-        key=world_key(study, world, inputs),
+        key=world_key(study, world, worlds, inputs),
         study=study,
         world=world,
         fingerprint=inputs.networks[world.model],
-        zsl_key=observation_key(study, world, "ZSL", inputs),
-        icl_key=observation_key(study, world, "ICL", inputs),
+        zsl_key=observation_key(study, world, "ZSL", worlds, inputs),
+        icl_key=observation_key(study, world, "ICL", worlds, inputs),
+        attention_queries={
+            setting: attention_queries(study, setting, world, worlds) for setting in (Setting.ZSL, Setting.ICL)
+        },
         versions=inputs.versions,
     )
 

@@ -22,11 +22,12 @@ from demograd.study.language_model.measures import NETWORK_MEASURES, metrics_of_
 from demograd.study.language_model.networks import Network
 from demograd.study.language_model.prompts import reader_of
 from demograd.study.language_model.spec import Study
+from demograd.study.language_model.turns import held_bytes, sets_at_once
 from demograd.study.plan.blueprint import Blueprint, blueprint_of
 from demograd.study.plan.flops import Flops, observing, training
 from demograd.study.plan.pace import PASSES, Pace, loading_seconds, measuring_seconds
 from demograd.study.plan.timing import Sample, pace_here, sample_of
-from demograd.study.plan.work import WorldWork, held_bytes, sets_at_once, trained_at_a_time, work_of
+from demograd.study.plan.work import WorldWork, trained_at_a_time, work_of
 from demograd.study.rows import similarity
 from demograd.study.spec.learning_rates import resolved
 from demograd.study.unit import are_few
@@ -257,7 +258,9 @@ def peak_bytes(study: Study, blueprint: Blueprint, work: WorldWork) -> int:
         adam = 2 * MASTER if method.optimizer == "adam" else 0
         together = trained_at_a_time(study, blueprint, tuning, work.sets)
         copies = together * trained * (itemsize + 2 * MASTER + adam)  # the original, its master and its gradient
-        held = held_bytes(study, blueprint, tuning) * sets_at_once(study, blueprint, tuning, work.sets)
+        trainings = len(tuning.trained)
+        sets = sets_at_once(study, blueprint.anatomy, method, trainings, work.sets)
+        held = held_bytes(study, blueprint.anatomy, method, trainings) * sets
         tokens = max(sequence.tokens for sequences in tuning.trained for sequence in sequences)
         graph_layers = 1 if method.layer_causal else blueprint.layers
         activations = together * tokens * blueprint.activations_per_token * graph_layers * itemsize

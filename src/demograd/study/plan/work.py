@@ -8,13 +8,12 @@ from typing import Literal
 
 from demograd.learn.lockstep_fit import jobs_that_fit, why_not_by_method
 from demograd.learn.together import TOKENS_AT_A_TIME
-from demograd.models.load import DTYPES
-from demograd.study.language_model.cell import HELD_BYTES
 from demograd.study.language_model.demonstration_sets import stops_on_the_way
 from demograd.study.language_model.grid import Cell, World
 from demograd.study.language_model.networks import Network, network_of
 from demograd.study.language_model.sizes import PromptSizes, Sizes, Trained
 from demograd.study.language_model.spec import Study
+from demograd.study.language_model.turns import sets_at_once
 from demograd.study.plan.blueprint import Blueprint
 from demograd.words import Labels
 
@@ -124,17 +123,6 @@ def trained_at_a_time(study: Study, blueprint: Blueprint, tuning: Tuning, sets: 
     if why_not_by_method(method) is not None:
         return 1
     tokens = mean(sequence.tokens for trained in tuning.trained for sequence in trained)
-    jobs = sets_at_once(study, blueprint, tuning, sets) * len(tuning.trained)
+    trainings = len(tuning.trained)
+    jobs = sets_at_once(study, blueprint.anatomy, method, trainings, sets) * trainings
     return max(1, min(jobs, int(TOKENS_AT_A_TIME / tokens), jobs_that_fit(blueprint.anatomy, method)))
-
-
-def sets_at_once(study: Study, blueprint: Blueprint, tuning: Tuning, sets: int) -> int:
-    """How many of these demonstration sets are trained before any is observed: those whose tuned weights are held."""
-    return max(1, min(sets, HELD_BYTES // held_bytes(study, blueprint, tuning)))
-
-
-def held_bytes(study: Study, blueprint: Blueprint, tuning: Tuning) -> int:
-    """Bytes of tuned weights that are held of one demonstration set."""
-    subset = study.method(tuning.method, tuning.learning_rate).parameters
-    entries = sum(blueprint.trained_entries(subset).values())
-    return entries * DTYPES[study.dtype].itemsize * (len(tuning.trained) + len(study.observe_at))

@@ -16,7 +16,7 @@ from platformdirs import user_cache_path
 from demograd.errors import UserError
 from demograd.files import Damaged, NoRoom, Place, check_seal, unfinished_files, written_whole
 
-Kind = Literal["cells", "observations", "attention"]
+Kind = Literal["cells", "observations"]
 WRITTEN_WITHIN = 1 / 24
 """Days that no writer takes for a file: what is unfinished after them was left."""
 _NAME = re.compile(r"([0-9a-f]+)-[0-9a-f]{8}\.(?P<title>.+)-\1\.safetensors")

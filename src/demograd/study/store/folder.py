@@ -1,7 +1,7 @@
 """A run folder: finished cells are written at once and whole, so that a stopped run goes on."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cache
@@ -24,6 +24,7 @@ from demograd.files import (
 )
 from demograd.observe import Observation
 from demograd.study.store.cache import Cache, Kind, user_cache
+from demograd.words import Extra
 
 
 @dataclass(frozen=True)
@@ -103,31 +104,13 @@ class RunFolder:
             self._share("observations", key)
             return observation
 
-    def load_observation(self, key: str, *, extras: bool = True) -> Observation:
-        """A kept observation; `extras`, which can be large, are for what is measured while the model is there.
+    def load_observation(self, key: str, *, extras: Collection[Extra] | None = None) -> Observation:
+        """A kept observation; of its extras, which can be large, these (None: all).
 
         Raises:
             Damaged: its file is not what was written.
         """
         return Observation.load(self._file("observations", key), extras=extras)
-
-    def has_attention(self, key: str) -> bool:
-        """Whether this attention is there: here, or in another study that computed on the same."""
-        return self._has("attention", key)
-
-    def save_attention(self, key: str, codes: dict[str, Tensor]) -> None:
-        """Keep the codes of attention in ZSL and ICL."""
-        write_tensors(self._file("attention", key), codes)
-        self._share("attention", key)
-
-    def load_attention(self, key: str) -> dict[str, Tensor]:
-        """Setting → codes of attention.
-
-        Raises:
-            Damaged: the file is not what was written.
-        """
-        with sealed_tensors(self._file("attention", key)) as file:
-            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
 
     def set_aside(self, damaged: Sequence[Damaged], say: Callable[[str], None]) -> None:
         """Move damaged files into `damaged/`, and say so."""

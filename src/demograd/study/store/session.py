@@ -48,7 +48,7 @@ _DOCUMENTS = (
     "queries.parquet",
     "attention.parquet",
 )
-_LARGE = {"cells": ".safetensors", "observations": ".safetensors", "attention": ".safetensors"}
+_LARGE = {"cells": ".safetensors", "observations": ".safetensors"}
 _SMALL = {"checkpoints": ".safetensors", "failures": ".json"}
 
 

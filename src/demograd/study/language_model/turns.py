@@ -1,0 +1,35 @@
+"""Turns: the demonstration sets that are trained before any is observed, those whose tuned weights are held at once."""
+
+from dataclasses import replace
+from math import ceil
+
+from demograd.learn import Method
+from demograd.learn.parameters import slices_of_layers
+from demograd.models import Anatomy
+from demograd.models.load import DTYPES
+from demograd.study.language_model.spec import Study
+
+HELD_BYTES = 8 << 30
+"""Tuned weights that are held at once, in memory and in temporary files; where those of all sets are more, the sets
+take turns."""
+
+
+def sets_at_once(study: Study, anatomy: Anatomy, method: Method, trainings: int, sets: int) -> int:
+    """How many of a group's demonstration sets are trained in a turn.
+
+    Args:
+        study: what is observed.
+        anatomy: a network's, or a blueprint's: its shapes alone matter.
+        method: how they are trained.
+        trainings: how often a method is trained on a set: FT, its controls and other orders.
+        sets: how many there are.
+    """
+    return max(1, min(sets, HELD_BYTES // held_bytes(study, anatomy, method, trainings)))
+
+
+def held_bytes(study: Study, anatomy: Anatomy, method: Method, trainings: int) -> int:
+    """Bytes of tuned weights that are held of one demonstration set: at the end of each training, and of FT before."""
+    subset = method.parameters
+    slices = slices_of_layers(anatomy, replace(subset, fraction=1.0))  # a blueprint has no entries to draw from
+    entries = sum(part.select(part.parameter).numel() for parts in slices.values() for part in parts)
+    return ceil(entries * subset.fraction) * DTYPES[study.dtype].itemsize * (trainings + len(study.observe_at))
