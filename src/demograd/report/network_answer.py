@@ -143,7 +143,7 @@ def network_answer(run: ReportedRun) -> tuple[str, tuple[Clause, ...]]:
         statements = "; ".join(
             _statement(_WORDS[name], item, has_worlds, is_leading or len(groups) <= _ROOM) for item in shown
         )
-        cases = f"in {len(members)} of {total} cases, such as that " * (len(shown) < len(members))
+        cases = f"in {len(members)} of {total} cases; for one, " * (len(shown) < len(members))
         clauses.append(Clause(verdict, (_LEADS if is_leading else _OTHER_LEADS)[verdict], f"{cases}{statements}."))
     return _WORDS[leading].question, tuple(clauses)
 

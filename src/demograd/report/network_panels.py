@@ -21,7 +21,7 @@ from demograd.words import Setting, Subject, listed
 
 _WIDE = 20.0
 """Times the smallest loss, from which on the largest asks for a logarithmic axis."""
-_NETWORK, _UNTRAINED, _ALGORITHM = "network", "network before training", "algorithm"
+_NETWORK, _UNTRAINED, _ALGORITHM = "network", "before training", "algorithm"
 _MARKS = {Verdict.SUPPORTED: "✓", Verdict.CONTRADICTED: "✗", Verdict.UNDECIDED: "?"}
 _SENSITIVITY = (
     "sensitivity",
@@ -59,8 +59,12 @@ def losses_panel(run: ReportedRun, world: NetworkWorld) -> Panel | None:
     headings = [Heading(name, loss.with_bounds.partition(" (")[0]) for _, name, loss in learners]
     drawing = headed_dots(data, "", headings, series, x="mean squared error", is_log=is_wide, is_one_line=True)
     lead = "Error of predictions on new sequences; less is better."
-    lead += f" {world.more} more networks and algorithms stand below." if world.more else ""
-    words = [("before training", "in the first batch, mean over training seeds")] if _UNTRAINED in series else []
+    lead += f" {world.more} more networks and algorithms stand in the sections below." if world.more else ""
+    words = (
+        [(_UNTRAINED, "the network’s error in its first batch, mean over training seeds")]
+        if _UNTRAINED in series
+        else []
+    )
     settings = {_NETWORK: Setting.TF, _ALGORITHM: Setting.REFERENCE}
     numbers = tuple((settings[kind], loss) for kind, _, loss in learners)
     return Panel("network-losses", world.titled("How well do they predict?"), lead, (drawing,), tuple(words), numbers)

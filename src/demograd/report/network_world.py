@@ -9,8 +9,8 @@ from demograd.report.networks import KINDS, by_subject
 from demograd.report.run import ReportedRun
 from demograd.words import Setting
 
-FEW = 4
-"""Networks, and references, that fit on the screen; the others stand in the sections."""
+ROWS, FEW = 5, 3
+"""Networks and references together, and references, that fit on the screen; the others stand in the sections."""
 _ALGORITHMS = {
     "GD": "gradient descent on the examples in context, the size of its steps tuned",
     "GD, rate per step": "GD with a step size of its own for each step",
@@ -68,11 +68,13 @@ def network_world(run: ReportedRun) -> NetworkWorld | None:
     }
     references = [reference for reference in algorithms if reference in compared] or algorithms
     references.sort(key=lambda reference: reference != lead.reference)
+    drawn_references = tuple(references[:FEW])
+    drawn_networks = tuple(networks[: ROWS - len(drawn_references)])
     return NetworkWorld(
         lead.world,
-        tuple(networks[:FEW]),
-        tuple(references[:FEW]),
-        len(networks[FEW:]) + len(references[FEW:]),
+        drawn_networks,
+        drawn_references,
+        len(networks) + len(references) - len(drawn_networks) - len(drawn_references),
         len({subject.world for subject in losses}) == 1,
     )
 

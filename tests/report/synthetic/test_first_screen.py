@@ -70,9 +70,7 @@ def test_what_is_open_has_its_reason_and_no_yes() -> None:
 def test_of_many_pairs_the_first_stands_for_all_and_they_are_counted() -> None:
     rows = [number for step in range(1, 5) for number in pair(f"GD, {step} steps", 3.0, 0.5)]
     sentence = sentence_of(synthetic_run(*rows))
-    assert sentence.startswith(
-        "✗ No: in 4 of 4 cases, such as that “linear, 1 layer” does not do what GD, 1 steps does"
-    )
+    assert sentence.startswith("✗ No: in 4 of 4 cases; for one, “linear, 1 layer” does not do what GD, 1 steps does")
     assert sentence.count("ratio of losses") == 1
 
 
@@ -106,7 +104,7 @@ def test_losses_stand_beside_those_before_training_and_of_algorithms() -> None:
     shown = {(int(dot["row"]), dot["series"], dot["value"]) for dot in data}
     assert shown == {
         (0, "network", 1.934),
-        (0, "network before training", 5.5),
+        (0, "before training", 5.5),
         (1, "algorithm", 1.931),
         (2, "algorithm", 3e-14),
     }
@@ -114,6 +112,14 @@ def test_losses_stand_beside_those_before_training_and_of_algorithms() -> None:
     words = dict(first_screen(synthetic_run(*one_layer())).words)
     assert words["[ ]"].endswith("over training seeds and test sequences; of algorithms over test sequences alone")
     assert words["GD"].startswith("gradient descent") and words["Bayes"].startswith("the best possible prediction")
+
+
+def test_of_many_learners_the_leading_network_and_its_algorithms_are_drawn_and_the_rest_is_counted() -> None:
+    rows = [row("loss", 1.0, model=f"other {number}") for number in range(4)] + one_layer()
+    rows += [reference("loss", 2.0, f"GD, {steps} steps") for steps in (2, 3)]
+    world = network_world(synthetic_run(*rows))
+    assert world is not None and world.references == ("GD, 1 step", "Bayes"), "those of other networks are not"
+    assert world.networks == ("linear, 1 layer", "other 0", "other 1") and world.more == 2
 
 
 def test_losses_far_apart_have_a_logarithmic_axis_and_what_diverged_is_a_heading_alone() -> None:
@@ -151,7 +157,8 @@ def test_the_first_screen_is_whole_and_anyone_can_use_it(tmp_path: Path, browser
     with browser.new_context(viewport={"width": 1280, "height": 900}, offline=True, color_scheme="dark") as context:
         tab = context.new_page()
         tab.goto(address)
-        for part in (".question", ".sentence", ".network-losses", ".sensitivities", ".elsewhere", ".words"):
+        panels = (".panel.network-losses", ".panel.sensitivities", ".panel.elsewhere")
+        for part in (".question", ".sentence", *panels, ".words"):
             box = tab.locator(part).bounding_box()
             assert box is not None and box["y"] >= 0 and box["y"] + box["height"] <= 900, part
         faults = Axe().run(tab).response["violations"]

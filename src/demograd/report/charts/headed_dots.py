@@ -38,7 +38,9 @@ def headed_dots(
     places = [rows.y(int(row), line) for row, line in zip(present["row"], lines, strict=True)]
     base = alt.Chart(present.assign(y=places)).encode(y=rows.place)
     names, count = list(series), range(len(series))
-    legend = alt.Legend(title=None, orient="bottom", columns=2, labelLimit=PANEL // 2, symbolSize=60)
+    legend = alt.Legend(
+        title=None, orient="bottom", columns=3 if is_one_line else 2, labelLimit=PANEL // 2, symbolSize=60
+    )
     colour = alt.Color(
         "series:N",
         scale=alt.Scale(domain=names, range=[COLOURS[i % len(COLOURS)] for i in count]),
