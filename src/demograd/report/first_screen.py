@@ -5,6 +5,9 @@ from dataclasses import dataclass
 
 from demograd.report.answer import QUESTION, Clause, answer
 from demograd.report.leading_world import LeadingWorld, leading_world
+from demograd.report.network_answer import claim_words, network_answer
+from demograd.report.network_panels import elsewhere_panel, losses_panel, sensitivities_panel
+from demograd.report.network_world import network_world, words_of
 from demograd.report.panels import Panel, learning_panel, maps_panel, similarities_panel
 from demograd.report.run import ReportedRun
 from demograd.report.subject import is_layer_causal
@@ -25,14 +28,39 @@ class FirstScreen:
 
 
 def first_screen(run: ReportedRun) -> FirstScreen:
-    """The first screen of a run; of one on small networks it is the verdict alone."""
-    if run.is_synthetic:
-        return FirstScreen("", (), (), ())
+    """The first screen of a run."""
+    return _of_networks(run) if run.is_synthetic else _of_language_model(run)
+
+
+def _of_language_model(run: ReportedRun) -> FirstScreen:
     clauses = answer(run)
     world = leading_world(run)
     makers = (maps_panel, similarities_panel, learning_panel)
     panels = tuple(panel for make in makers if (panel := make(run, world)) is not None)
     return FirstScreen(QUESTION if clauses else "", clauses, panels, tuple(_words(panels, world)))
+
+
+def _of_networks(run: ReportedRun) -> FirstScreen:
+    question, clauses = network_answer(run)
+    world = network_world(run)
+    if world is None:
+        return FirstScreen(question, clauses, (), ())
+    makers = (losses_panel, sensitivities_panel, elsewhere_panel)
+    panels = tuple(panel for make in makers if (panel := make(run, world)) is not None)
+    words = [*words_of(run, world), *claim_words(run), *(word for panel in panels for word in panel.words)]
+    if over := _over_seeds([number for panel in panels for _, number in panel.numbers]):
+        words.append(("[ ]", f"95 % interval {over}"))
+    return FirstScreen(question, clauses, panels, tuple(words))
+
+
+def _over_seeds(numbers: Sequence[Number]) -> str:
+    """What the intervals of these numbers of a synthetic run are over; empty where none has one."""
+    conditional = {number.conditional for number in numbers if number.bounds}
+    if conditional == {True, False}:
+        return "over training seeds and test sequences; of algorithms over test sequences alone"
+    if conditional == {False}:
+        return "over training seeds and test sequences"
+    return "over test sequences alone" if conditional else ""
 
 
 def _words(panels: Sequence[Panel], world: LeadingWorld) -> Iterator[tuple[str, str]]:

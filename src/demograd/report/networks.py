@@ -14,6 +14,13 @@ if TYPE_CHECKING:
 
 SETTINGS = (Setting.TF, Setting.CONSTRUCTION, Setting.REFERENCE)
 """The settings of synthetic studies."""
+KINDS = {
+    "linear": "linear regression, y = w·x + ε",
+    "kernel": "regression on functions drawn by a kernel",
+    "sine": "regression on sines",
+    "system": "linear systems, s(t+1) = W s(t) + ε",
+}
+"""Kind of a world → what is to be predicted there."""
 
 
 def synthetic_rows(results: pd.DataFrame) -> pd.DataFrame:

@@ -14,7 +14,7 @@ from demograd.report.leading_world import LeadingWorld
 from demograd.report.matrices import MatchingMatrices, interaction, specificity_margin
 from demograd.report.run import Check, ReportedRun
 from demograd.report.scores import LEADING, at_one_rate
-from demograd.report.section import Chart
+from demograd.report.section import Chart, Key
 from demograd.report.subject import Variant, short_labels, weights_rank
 from demograd.statistics.number import Number
 from demograd.words import Control, Setting, Weights
@@ -46,6 +46,8 @@ class Panel:
     """Word → what it means, of those that a newcomer does not know."""
     numbers: tuple[tuple[Setting, Number], ...] = ()
     """Those that are drawn with their intervals, each with the setting that it is of."""
+    legend: tuple[Key, ...] = ()
+    """Of lines."""
 
 
 def maps_panel(run: ReportedRun, world: LeadingWorld) -> Panel | None:
@@ -98,7 +100,7 @@ def similarities_panel(run: ReportedRun, world: LeadingWorld) -> Panel | None:
         difference = run.scores.specificities.get((variant, METRIC, Control.OTHER_SETS))
         headings.append(Heading(labels[variant], difference.with_bounds if difference else ""))
         series = dict(_series(run, variant))
-        points += [{"row": row, "series": name, **_bounded(number)} for name, number in series.items()]
+        points += [{"row": row, "series": name, **bounded(number)} for name, number in series.items()]
         numbers += [(Setting.FT, number) for number in (difference, *series.values()) if number]
     data = pd.DataFrame(points, columns=["row", "series", "value", "low", "high"])
     present = set(data.dropna(subset=["value"])["series"])
@@ -159,7 +161,7 @@ def learning_panel(run: ReportedRun, world: LeadingWorld) -> Panel | None:
         Heading(f"{mark} {_bar_name(setting, variant, labels)}".strip(), number.with_bounds)
         for mark, (setting, variant, number) in zip(marks, bars, strict=True)
     ]
-    data = pd.DataFrame([{"row": row, **_bounded(bar[2])} for row, bar in enumerate(bars)])
+    data = pd.DataFrame([{"row": row, **bounded(bar[2])} for row, bar in enumerate(bars)])
     title, chance = METRICS[metric].title, _chance(run, metric, world.untuned)
     drawing = headed_bars(data, "", headings, x=f"{title} (0 to 1)", most=1.0, level=chance, name="chance")
     undecided = "; ?: undecided with so few demonstration sets" * ("?" in marks)
@@ -203,7 +205,8 @@ def _chance(run: ReportedRun, metric: str, variant: Variant) -> float | None:
     return 1 / len(words) if isinstance(words, Sequence | dict) and words else None
 
 
-def _bounded(number: Number) -> dict[str, float | None]:
+def bounded(number: Number) -> dict[str, float | None]:
+    """Value, low and high, as charts of dots and bars take them."""
     return {"value": number.value, "low": number.low, "high": number.high}
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -172,8 +173,33 @@ def test_networks_stand_beside_their_references() -> None:
     ]
     table = results_table(synthetic_run(*rows))
     assert table is not None and not table.best
-    assert table.marks == {(0, 0): "†"} and "supported" in table.notes[0]
-    assert "5 training seeds" not in table.caption or "test sequences" in table.caption
+    assert table.marks == {(0, 0): "†"} and re.search(r"supported \(corrected p = [\d.e−]+\)", table.notes[0])
+    (line,) = table.table.groups[0].rows
+    assert (line.name, line.under) == ("linear, 1 layer", ("against GD, 1 step",))
+    of_network, of_algorithm, ratio, _ = line.entries
+    assert (of_network.text, of_algorithm.text) == ("1.934", "1.931")
+    assert "conditional" in of_algorithm.under and "conditional" not in of_network.under
+    assert (ratio.text, ratio.std, ratio.under) == ("1.002", "", ("[0.998, 1.006]",))
+
+
+def test_the_caption_of_networks_says_what_rows_are_and_what_numbers_are_over() -> None:
+    about = {"method": "GD, 1 step"}
+    rows = [
+        network_row("loss", 1.934),
+        network_row("loss", 1.934, seed=0, n_seeds=1),
+        network_row("loss_ratio", 1.0015, **about),
+        network_row("sensitivity_cosine", 0.998, around=0.001, **about, n=5 * 1024),
+    ]
+    study = {"kind": "synthetic", "context": 10, "worlds": {}, "test_sequences": 4096}
+    caption = results_table(replace(synthetic_run(*rows), study=study)).caption  # type: ignore[union-attr]
+    for words in (
+        "A row is a network, trained on sequences of examples, and an algorithm that it is held against",
+        "1 training seed (0), 4,096 test sequences, k = 10 examples in context. "
+        "On the first 1,024 test sequences: sensitivity cosine.",
+        "Means over training seeds; in brackets, 95 % intervals over training seeds and test sequences.",
+    ):
+        assert words in caption
+    assert "demonstration" not in caption and "conditional" not in caption
 
 
 def test_a_run_without_fine_tuning_or_networks_has_no_main_table() -> None:

@@ -1,4 +1,4 @@
-"""Dots with intervals on one axis: a heading per row, and beneath it a line per series, of its own shape and colour."""
+"""Dots with intervals on one axis: a heading per row, and beneath it its series, each of its own shape and colour."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,31 +9,64 @@ import pandas as pd
 from demograd.report.charts.dots import SHAPES
 from demograd.report.charts.drawing import COLOURS, as_chart
 from demograd.report.charts.headings import PANEL, Heading, Rows
+from demograd.report.charts.lines import log_ticks
 from demograd.report.section import Chart
 
 
-def headed_dots(data: pd.DataFrame, title: str, headings: Sequence[Heading], series: Sequence[str], *, x: str) -> Chart:
+def headed_dots(
+    data: pd.DataFrame,
+    title: str,
+    headings: Sequence[Heading],
+    series: Sequence[str],
+    *,
+    x: str,
+    is_log: bool = False,
+    is_one_line: bool = False,
+) -> Chart:
     """A chart of `data`, with columns row (the place of its heading), series, value, low and high; `x` titles the axis.
 
-    An interval that is missing is not drawn; a row without a value is its heading alone.
+    An interval that is missing is not drawn, nor one that a logarithm has no place for; a row without a value is its
+    heading alone. Beneath a heading each series has a line of its own, or, with `is_one_line`, all have one.
+    A single series may go without a name, and so without a legend.
     """
     present = data.dropna(subset=["value"])
-    rows = Rows(headings, len(series))
-    places = [rows.y(int(row), series.index(name)) for row, name in zip(present["row"], present["series"], strict=True)]
+    if is_log:
+        present = present[present["value"] > 0]
+        present = present.assign(low=present["low"].where(present["low"] > 0))
+    rows = Rows(headings, 1 if is_one_line else len(series))
+    lines = [0 if is_one_line else series.index(name) for name in present["series"]]
+    places = [rows.y(int(row), line) for row, line in zip(present["row"], lines, strict=True)]
     base = alt.Chart(present.assign(y=places)).encode(y=rows.place)
     names, count = list(series), range(len(series))
+    legend = alt.Legend(
+        title=None, orient="bottom", columns=3 if is_one_line else 2, labelLimit=PANEL // 2, symbolSize=60
+    )
     colour = alt.Color(
         "series:N",
         scale=alt.Scale(domain=names, range=[COLOURS[i % len(COLOURS)] for i in count]),
-        legend=alt.Legend(title=None, orient="bottom", columns=2, labelLimit=PANEL // 2, symbolSize=60),
+        legend=legend if any(names) else None,
     )
-    shape = alt.Shape("series:N", scale=alt.Scale(domain=names, range=[SHAPES[i % len(SHAPES)] for i in count]))
-    axis = alt.Axis(format=".3~g", tickCount=5)
-    intervals = base.mark_rule(strokeWidth=2).encode(
-        x=alt.X("low:Q", title=x, axis=axis, scale=alt.Scale(zero=True)), x2="high:Q", color=colour
+    shape = alt.Shape(
+        "series:N",
+        scale=alt.Scale(domain=names, range=[SHAPES[i % len(SHAPES)] for i in count]),
+        legend=legend if any(names) else None,
     )
-    dots = base.mark_point(filled=True, size=60, opacity=1).encode(x="value:Q", color=colour, shape=shape)
+    place = _axis(present, x, is_log)
+    intervals = base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q", **place), x2="high:Q", color=colour)
+    dots = base.mark_point(filled=True, size=60, opacity=1).encode(
+        x=alt.X("value:Q", **place), color=colour, shape=shape
+    )
     layers: list[Any] = [intervals.transform_filter("isValid(datum.low) && isValid(datum.high)"), dots, *rows.texts()]
     chart = alt.layer(*layers, width=PANEL, height=rows.height)
     words = "; ".join(f"{heading.name} {heading.numbers}".strip() for heading in headings)
-    return as_chart(chart, title, f"{x}, {', '.join(names)}: {words}")
+    return as_chart(chart, title, f"{', '.join(filter(None, (x, *names)))}: {words}")
+
+
+def _axis(present: pd.DataFrame, title: str, is_log: bool) -> dict[str, Any]:
+    """Title, ticks and scale of the axis; a logarithmic one has few ticks, at round numbers."""
+    ticks: dict[str, Any] = {"tickCount": 5}
+    limits = alt.Scale(zero=True)
+    if is_log:
+        values = pd.concat([present[name] for name in ("value", "low", "high")]).dropna()
+        ticks, limits = {"values": list(log_ticks(values))}, alt.Scale(type="log", padding=8)
+    return {"title": title, "axis": alt.Axis(format=".3~g", labelOverlap=True, **ticks), "scale": limits}

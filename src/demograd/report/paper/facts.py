@@ -56,7 +56,14 @@ def queries_in_words(run: ReportedRun) -> str:
 def correction(run: ReportedRun) -> str:
     """`p-values are corrected: Holm, over …`, where there are any."""
     tested = any(claim["comparisons"] for claim in run.claims["claims"])
-    return f"p-values are corrected: {run.claims['correction']}." if tested and run.claims["correction"] else ""
+    # the record is of both kinds of study
+    words = run.claims["correction"].replace("demonstration sets or training seeds", _sample(run))
+    return f"p-values are corrected: {words}." if tested and words else ""
+
+
+def _sample(run: ReportedRun) -> str:
+    """What the means of a run are over."""
+    return "training seeds" if run.is_synthetic else "demonstration sets"
 
 
 def distinct(run: ReportedRun, column: str) -> list[str]:

@@ -1,25 +1,22 @@
 """The main table of a paper: methods and weights by the leading scores, or networks by their references."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from demograd.metrics import METRICS
-from demograd.report.networks import DEFINITIONS, by_subject, worlds_of
+from demograd.report.paper.cells import Marks, add_marks, cell
 from demograd.report.paper.exhibits import PaperTable, Position
 from demograd.report.paper.facts import correction, counts, subject_of_run
+from demograd.report.paper.network_table import network_table
 from demograd.report.run import Check, ReportedRun
 from demograd.report.scores import LEADING, Column
-from demograd.report.section import NOTHING, Entry, Head, Table, TableRow, entry, grouped
+from demograd.report.section import NOTHING, Head, Table, TableRow, grouped
 from demograd.report.sections.claims import deciding_p
-from demograd.report.sections.comparison import CLAIM, SHOWN
 from demograd.report.subject import Variant, row_words, world_labels
-from demograd.statistics.number import NOT_MEASURED, Number, p_value, percents
-from demograd.words import Control, Setting, Subject, Weights
+from demograd.statistics.number import NOT_MEASURED, Number, percents
+from demograd.words import Control, Setting, Weights
 
 NAME = "results"
-SYMBOLS = ("†", "‡", "§", "¶", "a", "b", "c", "d", "e", "f", "g", "h")
-"""Marks in the order in which they are given out."""
 _SIZE, _PREDICTED = "update_size_ratio", "auc"
 _BEST = (
     "Bold: of the trained model’s fine-tunings that passed both gates, the highest mean of a column, where its whole "
@@ -42,7 +39,7 @@ def results_table(run: ReportedRun) -> PaperTable | None:
     """The main table of a run; None where it has neither fine-tuning nor networks held against references."""
     if run.scores.tuned():
         return _of_language_model(run)
-    return _of_networks(run) if run.is_synthetic else None
+    return network_table(run, NAME) if run.is_synthetic else None
 
 
 def _of_language_model(run: ReportedRun) -> PaperTable:
@@ -53,8 +50,8 @@ def _of_language_model(run: ReportedRun) -> PaperTable:
     for number, (_, _, variant) in enumerate(rows):
         if variant.method:
             for place, column in enumerate(columns, start=1):
-                _add(placed, (number, place), _claim_marks(run, marks, variant, column))
-            _add(placed, (number, 0), _check_marks(run, marks, variant))
+                add_marks(placed, (number, place), _claim_marks(run, marks, variant, column))
+            add_marks(placed, (number, 0), _check_marks(run, marks, variant))
     lines = [(world, row) for world, row, _ in rows]
     table = Table((Head("method, weights"), *map(_head, columns)), grouped(lines))
     best = frozenset(_best(run, rows, columns))
@@ -126,45 +123,6 @@ def _untuned(run: ReportedRun, untuned: Variant, column: Column, setting: Settin
     return run.scores.numbers.get((untuned, column.metric, setting), NOT_MEASURED) if is_shown else NOT_MEASURED
 
 
-def cell(number: Number) -> Entry:
-    """A number with its deviation, or, where it has none, its interval; what is missing by name and count."""
-    if number.value is None:
-        reason, _, count = number.text.partition(" (")
-        return Entry(reason, under=(f"({count}",) if count else (), tone="absent", number=number)
-    plain = entry(number)
-    left_out = [] if number.is_mostly_missing else [number.missing]
-    left_out += [number.bounds] if number.std else []
-    keeps = [line for line in plain.under if line not in left_out]
-    return replace(plain, under=tuple(keeps))
-
-
-class Marks:
-    """A symbol for each meaning, in the order in which they come up."""
-
-    def __init__(self) -> None:
-        self._symbols: dict[str, str] = {}
-        self._p_values: dict[str, list[float]] = {}
-
-    def symbol(self, meaning: str, p_value: float | None = None) -> str:
-        """The symbol that stands for this meaning; of the p-values it comes with, the note has the largest."""
-        if p_value is not None:
-            self._p_values.setdefault(meaning, []).append(p_value)
-        place = len(self._symbols)
-        return self._symbols.setdefault(meaning, SYMBOLS[place] if place < len(SYMBOLS) else f"({place})")
-
-    @property
-    def notes(self) -> list[str]:
-        """What each symbol means."""
-        return [f"{symbol} {meaning}{self._p(meaning)}." for meaning, symbol in self._symbols.items()]
-
-    def _p(self, meaning: str) -> str:
-        values = self._p_values.get(meaning)
-        if not values:
-            return ""
-        largest = max(values)
-        return f" (corrected p {'≤' if len(values) > 1 else '='} {p_value(largest)})"
-
-
 def _missing(rows: Sequence[Row], columns: Sequence[Column]) -> Iterator[str]:
     """A sentence on the values that are left out of each column."""
     for place, column in enumerate(columns):
@@ -178,11 +136,6 @@ def _missing(rows: Sequence[Row], columns: Sequence[Column]) -> Iterator[str]:
         ]
         if shares:
             yield f"{column.name}: up to {percents(max(shares))} % of a row’s values are missing, and left out."
-
-
-def _add(placed: dict[Position, str], position: Position, symbols: Sequence[str]) -> None:
-    if symbols:
-        placed[position] = ",".join(symbols)
 
 
 def _claim_marks(run: ReportedRun, marks: Marks, variant: Variant, column: Column) -> list[str]:
@@ -268,39 +221,3 @@ def _is_compared(run: ReportedRun, variant: Variant) -> bool:
     """Whether a row is of trained weights and, if of a fine-tuning, is shown to have passed both gates."""
     gates = [_gates(run, name, variant) for name in _FAILED] if variant.method else []
     return variant.weights == Weights.TRAINED and all(checks and all(c.passed for c in checks) for checks in gates)
-
-
-def _of_networks(run: ReportedRun) -> PaperTable | None:
-    """A row for each network and reference that it is held against."""
-    rows = run.networks_at_context
-    losses = by_subject(rows, "loss")
-    metrics = {metric: values for metric in SHOWN if (values := by_subject(rows, metric))}
-    if not metrics:
-        return None
-    pairs = dict.fromkeys(subject for values in metrics.values() for subject in values)
-    marks, placed, lines = Marks(), dict[Position, str](), []
-    ordered = sorted(pairs, key=lambda subject: worlds_of(pairs).index(subject.world))
-    for number, subject in enumerate(ordered):
-        loss = losses.get(subject._replace(reference=""), NOT_MEASURED)
-        numbers = [loss, *(values.get(subject, NOT_MEASURED) for values in metrics.values())]
-        cells = tuple(NOTHING if value is NOT_MEASURED else cell(value) for value in numbers)
-        lines.append((subject.world, TableRow(subject.network, cells, under=(f"against {subject.reference}",))))
-        _add(placed, (number, 0), _statement_marks(run, marks, subject))
-    heads = (Head("network", "against"), Head("loss"), *(Head(DEFINITIONS[metric].title) for metric in metrics))
-    caption = (
-        f"Small transformers against algorithms: {subject_of_run(run)}. Mean ± standard deviation over training seeds. "
-        f"{counts(run)} {correction(run)}"
-    )
-    return PaperTable(NAME, caption.strip(), Table(heads, grouped(lines)), tuple(marks.notes), frozenset(), placed)
-
-
-def _statement_marks(run: ReportedRun, marks: Marks, subject: Subject) -> list[str]:
-    """The symbol of the verdict on network and reference."""
-    return [
-        marks.symbol(f"{claim['claim']}: {comparison['verdict']}")
-        for claim in run.claims["claims"]
-        if claim["name"] == CLAIM
-        for comparison in claim["comparisons"]
-        if comparison["verdict"] != "undecided"
-        and (comparison["task"], comparison["network"], comparison["reference"]) == tuple(subject)
-    ]

@@ -4,20 +4,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from demograd.report.captions import ranges
-from demograd.report.networks import DEFINITIONS
+from demograd.report.networks import DEFINITIONS, KINDS
 from demograd.report.paper.facts import distinct, in_words, whole
 from demograd.report.paper.prose import SOURCES, Paragraph, Sentence, cite, cite_sources, say
 from demograd.report.paper.software import software
 from demograd.report.run import ReportedRun
 from demograd.statistics import SEEDS_TO_DECIDE
 from demograd.words import Setting, listed
-
-_KINDS = {
-    "linear": "linear regression, y = w·x + ε",
-    "kernel": "regression on functions drawn by a kernel",
-    "sine": "regression on sines",
-    "system": "linear systems, s(t+1) = W s(t) + ε",
-}
 
 
 def methods(run: ReportedRun) -> list[Paragraph]:
@@ -36,7 +29,7 @@ def methods(run: ReportedRun) -> list[Paragraph]:
 
 def _worlds(run: ReportedRun) -> Iterator[Sentence]:
     for name, world in run.study["worlds"].items():
-        kind = _KINDS.get(str(world.get("kind", "linear")), str(world.get("kind")))
+        kind = KINDS.get(str(world.get("kind", "linear")), str(world.get("kind")))
         others = {key: value for key, value in world.items() if key != "kind" and value is not None}
         yield say(f"The world “{name}” is {kind}{f' ({in_words(others)})' if others else ''}.")
     yield say(f"A sequence holds {run.study['context']} examples in context; sequences are drawn anew.")

@@ -31,6 +31,8 @@ class Curve:
     """The column of the results that holds x."""
     to: str = "towards"
     """The word between a network and what stands in `method`, where that tells its lines apart."""
+    brief: str = ""
+    """What the contents bar calls it."""
 
 
 CURVES = (
@@ -43,6 +45,7 @@ CURVES = (
         Axis("cosine"),
         column="step",
         to="against",
+        brief="Sensitivities",
     ),
     Curve(
         "input-scale",
@@ -51,6 +54,7 @@ CURVES = (
         "tuned at 1: where both are the same algorithm, both change alike.",
         "loss_at_scale",
         Axis("factor of the inputs"),
+        brief="Input scale",
     ),
     Curve(
         "layers",
@@ -58,6 +62,7 @@ CURVES = (
         "A layer of a network beside a step of an algorithm.",
         "loss_by_layers",
         Axis("layers, or steps", whole=True),
+        brief="Layers",
     ),
     Curve(
         "context",
@@ -66,6 +71,7 @@ CURVES = (
         "loss",
         Axis("examples in context", whole=True),
         column="k",
+        brief="Examples",
     ),
     Curve(
         "position",
@@ -73,6 +79,7 @@ CURVES = (
         "The error in the next state of a linear system, after so many states.",
         "loss_by_position",
         Axis("states seen", whole=True),
+        brief="States",
     ),
     Curve(
         "interpolation",
@@ -82,13 +89,14 @@ CURVES = (
         "loss_interpolated",
         Axis("share of the construction"),
         Axis("mean squared error", zero=True),
+        brief="Mixed weights",
     ),
 )
 
 
 def curve_section(run: ReportedRun, curve: Curve) -> Section | None:
     """A chart per world that has a curve."""
-    points = _points(run.networks if curve.column == "k" else run.networks_at_context, curve)
+    points = curve_points(run.networks if curve.column == "k" else run.networks_at_context, curve)
     is_network = points["setting"] == Setting.TF
     legend = keys(list(dict.fromkeys([*points["label"][is_network], *points["label"][~is_network]])))
     charts, n_left_out = [], 0
@@ -121,7 +129,7 @@ def _sentence(points: pd.DataFrame, curve: Curve) -> str:
 
 
 for position, curve in enumerate(CURVES):
-    section(curve.title, order=50 + position, name=curve.name)(partial(curve_section, curve=curve))
+    section(curve.title, order=50 + position, name=curve.name, brief=curve.brief)(partial(curve_section, curve=curve))
 
 
 def _diverged(points: pd.DataFrame) -> str:
@@ -137,8 +145,11 @@ def _diverged(points: pd.DataFrame) -> str:
     return f" Not drawn, for they diverged: {'; '.join(clauses)}." if clauses else ""
 
 
-def _points(rows: pd.DataFrame, curve: Curve) -> pd.DataFrame:
-    """The points of a curve, of worlds that have more than one x."""
+def curve_points(rows: pd.DataFrame, curve: Curve) -> pd.DataFrame:
+    """The points of a curve in the worlds that have more than one x.
+
+    Columns x, y, low, high, world, setting, status and label.
+    """
     is_final = rows["step"].isna() | (curve.column == "step")
     chosen = rows[(rows["metric"] == curve.metric) & is_final & rows[curve.column].notna()]
     towards = chosen["method"][chosen["setting"] == Setting.TF].nunique() > 1
