@@ -58,8 +58,11 @@ def losses_panel(run: ReportedRun, world: NetworkWorld) -> Panel | None:
     series = [name for name in (_NETWORK, _UNTRAINED, _ALGORITHM) if name in set(data["series"])]
     headings = [Heading(name, loss.with_bounds.partition(" (")[0]) for _, name, loss in learners]
     drawing = headed_dots(data, "", headings, series, x="mean squared error", is_log=is_wide, is_one_line=True)
-    lead = "Error of predictions on new sequences; less is better."
-    lead += f" {world.more} more networks and algorithms stand in the sections below." if world.more else ""
+    lead = "Error on new sequences; less is better."
+    lead += f" {world.more} more stand below." if world.more else ""
+    drawn_rows = set(data["row"][data["series"] != _UNTRAINED])
+    absent = [name for row, (_, name, loss) in enumerate(learners) if loss.value is not None and row not in drawn_rows]
+    lead += f" Too far off to draw: {listed(absent)}." if absent else ""
     words = (
         [(_UNTRAINED, "the network’s error in its first batch, mean over training seeds")]
         if _UNTRAINED in series

@@ -125,8 +125,11 @@ def test_of_many_learners_the_leading_network_and_its_algorithms_are_drawn_and_t
 def test_losses_far_apart_have_a_logarithmic_axis_and_what_diverged_is_a_heading_alone() -> None:
     rows = [row("loss", 100.0), reference("loss", 0.1, "GD++ (shared), 3 steps")]
     rows += [row("loss", None, model="relu", status="diverged at step 120 (5 of 5 training seeds)")]
+    rows += [reference("loss", 1e-14, "Bayes", around=1e-15)]
     run = synthetic_run(*rows)
-    (chart,) = panel_of(losses_panel, run).charts
+    panel = panel_of(losses_panel, run)
+    assert panel.lead.endswith("Too far off to draw: Bayes.")
+    (chart,) = panel.charts
     assert '"type": "log"' in chart.drawing.to_json()
     assert "relu diverged at step 120;" in chart.description
     assert "GD++" in dict(first_screen(run).words)
