@@ -44,7 +44,7 @@ def test_a_script_prints_plain_lines_at_intervals(capsys: pytest.CaptureFixture[
     assert printed.out.splitlines() == [
         "2 fine-tunings to run",
         "2 of 12 steps and queries, 0:01:10 so far, about 0:05:50 left: a cell · FT, 2 of 6",
-        "8 of 12 steps and queries, 0:02:00 so far, about 0:01:00 left: a cell · FT_permuted_labels, 2 of 6",
+        "8 of 12 steps and queries, 0:02:00 so far, about 0:02:00 left: a cell · FT_permuted_labels, 2 of 6",
         "12 of 12 steps and queries, 0:02:00 so far",
     ]
     assert "\r" not in printed.out and not printed.err

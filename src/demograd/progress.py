@@ -40,6 +40,8 @@ class Work:
     """With none that can be counted, zero."""
     done_before: int = 0
     """Work of the parts that are over."""
+    skipped: int = 0
+    """What of it was never done: its part had diverged."""
     parts: dict[str, Part] = field(default_factory=dict)
     """By worker."""
 
@@ -55,6 +57,7 @@ class Work:
         over."""
         if (before := self.parts.get(worker)) is not None and before.is_counted:
             self.done_before += before.total
+            self.skipped += before.total - before.so_far
         prefix = f"{worker} · " if worker else ""
         self.parts[worker] = Part(f"{prefix}{title} · {setting}", total, setting.startswith(("FT", "training")))
         return self.parts[worker]
@@ -77,9 +80,10 @@ class Work:
     @property
     def left(self) -> str:
         """The time left, about `0:04:30`; empty before `ENOUGH` is done, and where nothing is left."""
-        if not ENOUGH * self.total <= self.so_far < self.total:
+        done = self.so_far - self.skipped
+        if not ENOUGH * self.total <= done < self.total - self.skipped:
             return ""
-        return _time(self.seconds * (self.total - self.so_far) / self.so_far)
+        return _time(self.seconds * (self.total - self.so_far) / done)
 
     @property
     def line(self) -> str:

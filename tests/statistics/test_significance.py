@@ -79,6 +79,8 @@ def test_differences_that_are_all_alike_are_no_evidence(amount: float, margin: f
     test = statistics.paired_test(constant(*[amount] * 5), margin=margin)
     assert test.difference == pytest.approx(amount) and (test.n_seeds, test.n_queries) == (5, 6)
     assert test.interval is None and "no variation" in test.reason
+    values = torch.linspace(0.1, 0.6, 5)[:, None].repeat(1, 6)
+    assert "no variation" in statistics.paired_test(values + 0.3 - values).reason, "but for float32's rounding"
     assert np.isnan([test.p_value, test.p_equal, test.effect_size]).all()
     decision = statistics.decide_all({"claim": test, "another": statistics.paired_test(differences(3))})
     assert decision["claim"].verdict == "undecided" and "no variation" in decision["claim"].reason

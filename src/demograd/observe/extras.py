@@ -154,5 +154,5 @@ OF_A_LAYER: dict[Extra, Callable[[LayerPass], Tensor]] = {
     "context_value_key_products": lambda layer: value_key_products(*layer.of_demonstrations)[None],
     "weighted_context_value_key_products": _weighted_demonstrations,
 }
-"""How each is made; the first dimension is the segments, or has size one where they share it. Those that
-the recorder makes itself are `attention_weights`, which may be of some segments alone."""
+"""How each is made; the first dimension is the segments, or has size one where they share it. `attention_weights` is
+not among them: the recorder makes it, maybe of some segments only."""

@@ -71,6 +71,8 @@ _WORDS = {
 _LEADS = {Verdict.SUPPORTED: "✓ Yes", Verdict.CONTRADICTED: "✗ No", Verdict.UNDECIDED: "? Undecided"}
 """Of the claim that the question asks about, in the order in which they are said; a mark besides, for no meaning is in
 colour."""
+_NOT_ALL = _LEADS | {Verdict.CONTRADICTED: "✗ Not so"}
+"""The same where some findings are contradicted and others not: the question is whether any network does it."""
 _OTHER_LEADS = _LEADS | {Verdict.SUPPORTED: "✓ Supported", Verdict.CONTRADICTED: "✗ Contradicted"}
 """Of the other claims."""
 
@@ -139,12 +141,13 @@ def network_answer(run: ReportedRun) -> tuple[str, tuple[Clause, ...]]:
     clauses = []
     for name, verdict, members, total in groups:
         is_leading = name == leading
+        leads = (_LEADS if len(members) == total else _NOT_ALL) if is_leading else _OTHER_LEADS
         shown = members if len(members) <= FEW else members[:1]
         statements = "; ".join(
             _statement(_WORDS[name], item, has_worlds, is_leading or len(groups) <= _ROOM) for item in shown
         )
         cases = f"in {len(members)} of {total} cases; for one, " * (len(shown) < len(members))
-        clauses.append(Clause(verdict, (_LEADS if is_leading else _OTHER_LEADS)[verdict], f"{cases}{statements}."))
+        clauses.append(Clause(verdict, leads[verdict], f"{cases}{statements}."))
     return _WORDS[leading].question, tuple(clauses)
 
 

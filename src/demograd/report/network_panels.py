@@ -52,16 +52,21 @@ def losses_panel(run: ReportedRun, world: NetworkWorld) -> Panel | None:
     data = pd.DataFrame(points).dropna(subset=["value"])
     if data.empty:
         return None
-    in_reach = data[data["value"].between(*reach(data["value"]))]
+    low, high = reach(data["value"])
+    in_reach = data[data["value"].between(low, high)]
     is_wide = bool(in_reach["value"].max() > _WIDE * in_reach["value"].min())
-    data = in_reach if is_wide else data
+    data = in_reach if is_wide else data[data["value"] <= high]  # near zero a linear axis has a place
     series = [name for name in (_NETWORK, _UNTRAINED, _ALGORITHM) if name in set(data["series"])]
     headings = [Heading(name, loss.with_bounds.partition(" (")[0]) for _, name, loss in learners]
     drawing = headed_dots(data, "", headings, series, x="mean squared error", is_log=is_wide, is_one_line=True)
     lead = "Error on new sequences; less is better."
     lead += f" {world.more} more stand below." if world.more else ""
-    drawn_rows = set(data["row"][data["series"] != _UNTRAINED])
-    absent = [name for row, (_, name, loss) in enumerate(learners) if loss.value is not None and row not in drawn_rows]
+    places = set(zip(data["row"], data["series"], strict=True))
+    absent = [
+        f"{learners[point['row']][1]}{' before training' * (point['series'] == _UNTRAINED)}"
+        for point in points
+        if point["value"] is not None and (point["row"], point["series"]) not in places
+    ]
     lead += f" Too far off to draw: {listed(absent)}." if absent else ""
     words = (
         [(_UNTRAINED, "the network’s error in its first batch, mean over training seeds")]

@@ -74,7 +74,7 @@ def network_world(run: ReportedRun) -> NetworkWorld | None:
         lead.world,
         drawn_networks,
         drawn_references,
-        len(networks) + len(references) - len(drawn_networks) - len(drawn_references),
+        len(networks) + len(algorithms) - len(drawn_networks) - len(drawn_references),
         len({subject.world for subject in losses}) == 1,
     )
 

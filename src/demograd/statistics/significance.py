@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import copysign, exp, inf, isnan, lgamma, nan, sqrt
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -93,7 +94,8 @@ def paired_test(
         n_diverged = int(difference.isinf().sum())
         why = diverged(n_diverged, difference.numel()) if n_diverged else _why_not(over.n, n_queries)
         return PairedTest(over.mean, None, nan, nan, over.n, n_queries, why, margin)
-    if mean.estimate and mean.standard_error <= ROUNDING * float(difference.abs().nan_to_num().max()):
+    rounding = max(ROUNDING, 10 * torch.finfo(difference.dtype).eps)
+    if mean.estimate and mean.standard_error <= rounding * float(difference.abs().nan_to_num().max()):
         return PairedTest(over.mean, None, nan, nan, mean.n_seeds, mean.n_queries, SAME_AMOUNT, margin)
     return PairedTest(
         mean.estimate,

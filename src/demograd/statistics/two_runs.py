@@ -1,5 +1,5 @@
-"""Is a score other in one run than in another? Of the same demonstration sets its differences are tested, set by set;
-of others the two means, which then share nothing.
+"""Is a score other in one run than in another? Of the same demonstration sets its differences are tested, by set, or
+by set and query; of others the two means, which then share nothing.
 
 Every p-value is of the mean that has the interval. No pairing is permuted: where two specificities are equal, the
 diagonal of the matrix of differences has the mean of the rest, but may vary more, and then the true pairing is extreme
@@ -22,7 +22,7 @@ from demograd.statistics.intervals import mean_over_seeds
 from demograd.statistics.pairs import PairScores, pair_scores, products_of
 from demograd.statistics.significance import ROUNDING, SAME_AMOUNT, PairedTest, hedges_g, paired_test
 
-IDENTICAL = "the same value in every set"
+IDENTICAL = "the same value in every set, and for every query where these are known"
 """Why scores that do not differ at all are not tested."""
 _NO_VARIATION = "neither run varies between sets: no variation to test against"
 

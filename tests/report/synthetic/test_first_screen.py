@@ -55,7 +55,7 @@ def test_each_verdict_is_a_clause_with_its_numbers_and_intervals() -> None:
     assert sentence_of(run) == (
         "✓ Yes: “linear, 1 layer” does what GD, 1 step does "
         "(ratio of losses 1.002 [0.998, 1.006], cosine of sensitivities 0.9980 [0.9970, 0.9990]). "
-        "✗ No: “linear, 1 layer” does not do what Bayes does (its loss is at least 1.49 times as large; "
+        "✗ Not so: “linear, 1 layer” does not do what Bayes does (its loss is at least 1.49 times as large; "
         "ratio of losses 1.500 [1.496, 1.504], cosine of sensitivities 0.8360 [0.8350, 0.8370])."
     )
 
@@ -79,7 +79,7 @@ def test_several_claims_and_worlds_are_told_apart(tmp_path: Path) -> None:
     sentence = sentence_of(run)
     for clause in (
         f"✓ Yes: in {WORLD}, “linear, 1 layer” does what GD, 1 step does (ratio",
-        f"✗ No: in {WORLD}, “linear, 3 layers” does not do what GD, 3 steps does (its loss is at least",
+        f"✗ Not so: in {WORLD}, “linear, 3 layers” does not do what GD, 3 steps does (its loss is at least",
         f"✓ Supported: in {WORLD}, the preconditioner of “linear, 1 layer” is the best one.",
         "✓ Supported: in exponential kernel, “exponential”, whose attention matches the kernel, has the lowest loss.",
         "✓ Supported: in orthogonal system, the error of “linear, 3 layers” is within 10 % of that of least squares.",
@@ -119,7 +119,16 @@ def test_of_many_learners_the_leading_network_and_its_algorithms_are_drawn_and_t
     rows += [reference("loss", 2.0, f"GD, {steps} steps") for steps in (2, 3)]
     world = network_world(synthetic_run(*rows))
     assert world is not None and world.references == ("GD, 1 step", "Bayes"), "those of other networks are not"
-    assert world.networks == ("linear, 1 layer", "other 0", "other 1") and world.more == 2
+    assert world.networks == ("linear, 1 layer", "other 0", "other 1") and world.more == 4
+
+
+def test_a_loss_that_exploded_presses_no_other_flat_and_is_named() -> None:
+    rows = [row("loss", 1.934), row("training_loss", 5e9, step=1), reference("loss", 1.931, "GD, 1 step")]
+    panel = panel_of(losses_panel, synthetic_run(*rows))
+    (chart,) = panel.charts
+    data = next(iter(chart.drawing.to_dict()["datasets"].values()))
+    assert {dot["value"] for dot in data} == {1.934, 1.931}
+    assert panel.lead.endswith("Too far off to draw: linear, 1 layer before training.")
 
 
 def test_losses_far_apart_have_a_logarithmic_axis_and_what_diverged_is_a_heading_alone() -> None:

@@ -141,6 +141,16 @@ def test_pruning_drops_what_is_old_and_leaves_run_folders_whole(
     assert files(cache) == []
 
 
+def test_what_another_version_kept_is_listed_and_pruned(cache: Path, tmp_path: Path, call_: Callable[..., str]) -> None:
+    a_cell(working(tmp_path / "one"), "old", 1.0)
+    (file,) = files(cache)
+    of_another = file.parents[2] / "attention" / file.parent.name / file.name
+    of_another.parent.mkdir(parents=True)
+    file.rename(of_another)
+    assert "attention" in call_("list") and "1 file," in call_("size")
+    assert "Dropped 1 file," in call_("prune", "--all") and not of_another.exists()
+
+
 def test_what_killed_writers_left_is_counted_and_dropped_after_an_hour(
     cache: Path, tmp_path: Path, call_: Callable[..., str]
 ) -> None:

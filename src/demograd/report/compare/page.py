@@ -48,7 +48,7 @@ _MARKS = {"supported": "✓ ", "contradicted": "✗ ", "not specific": "≈ "}
 _LEAD_DIFFERENCES = (
     "Each run minus A, with a 95 % interval. p is corrected for all differences of its metric, of all runs together "
     "(Holm). “Higher” and “lower” are shown; “open” is not shown either way, and no finding that nothing differs; "
-    "“identical” is the same value in every set, which is not tested."
+    "“identical” is the same value in every set, and for every query where these are known, which is not tested."
 )
 _PAIRED = (
     "Paired: both runs have the same demonstration sets and queries. By set and query: the folders hold the score of "

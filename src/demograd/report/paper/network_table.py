@@ -66,12 +66,14 @@ def _fewer_sequences(run: ReportedRun, metrics: Mapping[str, Mapping[Subject, Nu
 
 def _over(numbers: Sequence[Number]) -> str:
     """What the means, and the intervals beneath them, of networks and algorithms are over."""
-    sentences = {
-        False: "in brackets, 95 % intervals over training seeds and test sequences",
-        True: "those called conditional are over test sequences alone, for an algorithm has no seed",
-    }
-    over = sorted({number.conditional for number in numbers if number.bounds})
-    return f"{'; '.join(('Means over training seeds', *(sentences[kind] for kind in over)))}."
+    kinds = {number.conditional for number in numbers if number.bounds}
+    sentences = ["Means over training seeds"]
+    if kinds:
+        over = "training seeds and test sequences" if False in kinds else "test sequences alone"
+        sentences.append(f"in brackets, 95 % intervals over {over}")
+    if len(kinds) == 2:
+        sentences.append("those called conditional are over test sequences alone, for an algorithm has no seed")
+    return f"{'; '.join(sentences)}."
 
 
 def _statement_marks(run: ReportedRun, marks: Marks, subject: Subject) -> list[str]:

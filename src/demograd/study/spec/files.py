@@ -30,7 +30,7 @@ def preset_groups() -> dict[str, dict[str, Any]]:
 
 
 def read_study(
-    name_or_path: str, *, as_released: bool = False, overrides: Sequence[str] = (), **changes: Any
+    name_or_path: str | Path, *, as_released: bool = False, overrides: Sequence[str] = (), **changes: Any
 ) -> Study | SyntheticStudy:
     """A preset or a YAML file as a study, some of its settings replaced; `kind: synthetic` makes it a synthetic one.
 
@@ -43,6 +43,7 @@ def read_study(
     Raises:
         UserError: there is no such preset or file, it is not YAML, or a setting is unknown or wrong.
     """
+    name_or_path = str(name_or_path)
     is_file = name_or_path.endswith((".yaml", ".yml"))
     path = Path(name_or_path) if is_file else PRESETS / f"{name_or_path}.yaml"
     if name_or_path in preset_groups():

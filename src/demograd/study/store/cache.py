@@ -26,7 +26,7 @@ _NAME = re.compile(r"([0-9a-f]+)-[0-9a-f]{8}\.(?P<title>.+)-\1\.safetensors")
 class CacheEntry:
     """A file in the cache."""
 
-    kind: Kind
+    kind: str
     title: str
     """Its title in the study that measured it first."""
     file: Path
@@ -95,7 +95,7 @@ class Cache:
             UserError: the folder cannot be read.
         """
         self._check()
-        for kind in get_args(Kind):
+        for kind in self._kinds():
             for file in sorted((self.path / kind).glob("*/*.safetensors")):
                 if match := _NAME.fullmatch(file.name):
                     yield from _entry(kind, match["title"], file)
@@ -107,7 +107,7 @@ class Cache:
             UserError: the folder cannot be read.
         """
         self._check()
-        for kind in get_args(Kind):
+        for kind in self._kinds():
             for file in unfinished_files(self.path / kind):
                 yield from _entry(kind, "", file)
 
@@ -128,6 +128,10 @@ class Cache:
             except OSError:
                 remaining.append(entry)
         return Pruned(dropped, remaining)
+
+    def _kinds(self) -> list[str]:
+        """The folders of the cache, also those that only another version of demograd fills."""
+        return sorted({*get_args(Kind), *(folder.name for folder in self.path.glob("*") if folder.is_dir())})
 
     def _check(self) -> None:
         try:
@@ -176,7 +180,7 @@ def user_cache() -> Cache | None:
         raise UserError(f"DEMOGRAD_CACHE={setting}, the home of nobody here", "a folder", "Correct it") from error
 
 
-def _entry(kind: Kind, title: str, file: Path) -> Iterator[CacheEntry]:
+def _entry(kind: str, title: str, file: Path) -> Iterator[CacheEntry]:
     with suppress(FileNotFoundError):  # dropped since it was listed
         facts = file.stat()
         yield CacheEntry(kind, title, file, facts.st_size, facts.st_nlink > 1, (time.time() - facts.st_mtime) / 86400)
