@@ -129,7 +129,13 @@ def results(checkpoints: list[str], tmp_path_factory: pytest.TempPathFactory) ->
     return run_of
 
 
-@pytest.mark.parametrize("name", PRESETS)
+TAKE_LONG = {"claims", "deutch2024-table1", "deutch2024-table2", "shen2023-metrics", "shen2023-bridge-language-model"}
+"""They run in `make test-slow`, as all do there with real weights (`test_every_preset.py`)."""
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name in TAKE_LONG else []) for name in PRESETS]
+)
 def test_every_preset_runs_and_writes_the_rows_that_it_is_for(name: str, results: Results) -> None:
     folder, table = results(name)
     numbers = table[table.value.notna()]

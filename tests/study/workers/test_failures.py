@@ -213,7 +213,7 @@ def prompts_of(task: str) -> Any:
     return loaded.prompts(load_tokenizer("smollm2-135m")[0], loaded.queries(1))
 
 
-@pytest.mark.parametrize("part", ["measure", "observe_untuned"])
+@pytest.mark.parametrize("part", ["measure", pytest.param("observe_untuned", marks=pytest.mark.slow)])
 def test_what_failed_and_has_come_from_another_study_since_has_not_failed(
     part: str, study_file: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -92,6 +92,7 @@ def test_a_study_survives_the_death_of_a_node_with_the_same_table(
     assert (tmp_path / "out" / "results.parquet").read_bytes() == results
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_killed_again_and_again_is_given_up(
     tmp_path: Path, connected: Workers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
