@@ -129,7 +129,7 @@ def results(checkpoints: list[str], tmp_path_factory: pytest.TempPathFactory) ->
     return run_of
 
 
-TAKE_LONG = {"claims", "deutch2024-table1", "deutch2024-table2", "shen2023-metrics", "shen2023-bridge-language-model"}
+TAKE_LONG = {"claims", "deutch2024-table1", "deutch2024-table2", "shen2023-bridge-language-model"}
 """They run in `make test-slow`, as all do there with real weights (`test_every_preset.py`)."""
 
 
