@@ -1,6 +1,8 @@
 """The panels of a synthetic run's first screen: how well networks and algorithms predict, whether for the same reason,
 and whether alike elsewhere too."""
 
+from typing import Any
+
 import pandas as pd
 
 from demograd.report.charts.drawing import keys
@@ -62,8 +64,9 @@ def losses_panel(run: ReportedRun, world: NetworkWorld) -> Panel | None:
     lead = "Error on new sequences; less is better."
     lead += f" {world.more} more stand below." if world.more else ""
     places = set(zip(data["row"], data["series"], strict=True))
+    names: dict[Any, str] = {row: name for row, (_, name, _) in enumerate(learners)}
     absent = [
-        f"{learners[point['row']][1]}{' before training' * (point['series'] == _UNTRAINED)}"
+        f"{names[point['row']]}{' before training' * (point['series'] == _UNTRAINED)}"
         for point in points
         if point["value"] is not None and (point["row"], point["series"]) not in places
     ]
