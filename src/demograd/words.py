@@ -213,6 +213,7 @@ Extra = Literal[
     "query_vectors",
     "rotated_query_vectors",
     "head_outputs",
+    "block_outputs",
     "value_key_products",
     "weighted_value_key_products",
     "context_value_key_products",

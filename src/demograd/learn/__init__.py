@@ -6,6 +6,7 @@ from demograd.lazy import make_lazy
 
 if TYPE_CHECKING:
     from demograd.learn.fine_tuned import TunedModel, fine_tuned
+    from demograd.learn.fine_tuning import FineTuning
     from demograd.learn.gradient_descent import GradientDescent
     from demograd.learn.layer_causal import LayerCausalGradientDescent
     from demograd.learn.method import Diverged, Method, methods
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Diverged",
     "FineTuned",
+    "FineTuning",
     "FineTuningJob",
     "GradientDescent",
     "LayerCausalGradientDescent",

@@ -8,12 +8,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from demograd.errors import UserError
+from demograd.learn.fine_tuning import FineTuning
 from demograd.learn.key_biases import unnoticed_key_biases
 from demograd.learn.method import Method
 from demograd.learn.parameters import change_of, restore, trained_layers
 from demograd.learn.step import History, Training
 from demograd.learn.training_queries import TrainingQueries
-from demograd.models import Model
+from demograd.models import Intervention, Model
 from demograd.observe import check_rotary
 from demograd.tasks.prompts import TrainingSequence
 
@@ -66,10 +68,17 @@ def fine_tuned(
     ) as training:
         training.run()
         change = None
-        if method.linearised:
+        if isinstance(method, FineTuning) and method.linearised:
             change = change_of(model.anatomy, training.layers)
             restore(training.layers)
-        yield tuned_model(model, method, training.history, change=change, queries=training.training_queries)
+        yield tuned_model(
+            model,
+            method,
+            training.history,
+            change=change,
+            intervention=training.intervention and training.intervention(),
+            queries=training.training_queries,
+        )
 
 
 @contextmanager
@@ -83,28 +92,47 @@ def prepared_training(
 ) -> Iterator[Training]:
     """A training that is yet to run; after the block every weight is put back bit for bit. As for `fine_tuned`."""
     check_job(model, sequences, method)
-    queries = None
     if record_training_queries:
-        check_rotary(model.anatomy)
-        queries = TrainingQueries(sequences)
+        check_queries(model, method)
+    if not isinstance(method, FineTuning):
+        yield Training(model, [], sequences, method, on_step)
+        return
+    queries = TrainingQueries(sequences) if record_training_queries else None
     left_out = unnoticed_key_biases(model.anatomy) if method.optimizer == "adam" else {}
     outside = not method.layer_causal
     with trained_layers(model.anatomy, method.parameters, outside_layers=outside, left_out=left_out) as layers:
-        yield Training(model.anatomy, layers, sequences, method, on_step, queries)
+        yield Training(model, layers, sequences, method, on_step, queries)
 
 
 def check_job(model: Model, sequences: Sequence[TrainingSequence], method: Method) -> None:
     """
     Raises:
-        ValueError: there is no sequence, or the model is itself linearised, so its change is not in its weights.
+        ValueError: there is no sequence, or what the model changes is not in its weights: it is linearised, or has an
+            intervention.
         UserError: the method does not suit the network, or the sequences.
     """
     if not sequences:
         raise ValueError("no sequences to train on")
     if model.change is not None:
         raise ValueError("a linearised model cannot be trained further")
+    if model.intervention is not None:
+        raise ValueError("a model with an intervention cannot be trained further")
     method.check(model.anatomy)
     method.learned(sequences)
+
+
+def check_queries(model: Model, method: Method) -> None:
+    """
+    Raises:
+        UserError: query vectors of training tokens before rotary positions cannot be had of this network or method.
+    """
+    check_rotary(model.anatomy)
+    if not isinstance(method, FineTuning):
+        raise UserError(
+            f"Query vectors of training tokens, of {method.name}",
+            "a method that trains weights on them",
+            "Leave attention_to_demonstrations out, or the method",
+        )
 
 
 def tuned_model(
@@ -114,12 +142,15 @@ def tuned_model(
     *,
     steps: int | None = None,
     change: Mapping[str, Tensor] | None = None,
+    intervention: Intervention | None = None,
     queries: list[Tensor] | None = None,
 ) -> TunedModel:
     """The model after so many steps (None: all of them), whose weights its network has, or its change says."""
     same = {attribute.name: getattr(model, attribute.name) for attribute in fields(Model)}
     if change is not None:
         same["change"] = change
+    if intervention is not None:
+        same["intervention"] = intervention
     return TunedModel(
         **same,
         method=method,

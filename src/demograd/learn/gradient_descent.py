@@ -7,12 +7,13 @@ from typing import Literal
 
 from demograd import learn
 from demograd.learn.cost import Flops, NetworkSizes, SequenceSizes, in_steps, through_network
-from demograd.learn.method import Method, method
+from demograd.learn.fine_tuning import FineTuning
+from demograd.learn.method import method
 
 
 @method("GD")
 @dataclass(frozen=True, kw_only=True)
-class GradientDescent(Method):
+class GradientDescent(FineTuning):
     """One SGD step per demonstration, in order, on the key and value projections (GD; Dai 2023, Deutch 2024)."""
 
     step: Literal["demonstration", "token", "batch"] = field(

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from demograd.errors import UserError
 from demograd.learn.parameters import change_by_name
-from demograd.models import Anatomy, ParameterSlice
+from demograd.models import Anatomy, Intervention, ParameterSlice
 
 HELD_IN_MEMORY = 2 * 2**30
 """The most bytes of held weights in memory; those beyond are in temporary files. 26 MB are one tuned SmolLM2-135M in
@@ -28,6 +28,8 @@ class HeldWeights:
     values: Sequence[Tensor]
     """Of each slice: its values in the network's dtype; of a linearised method their float32 change."""
     is_change: bool
+    intervention: Intervention | None = None
+    """What is otherwise in the forward pass of a network whose weights are its own."""
 
     @contextmanager
     def loaded(self) -> Iterator[None]:

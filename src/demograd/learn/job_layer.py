@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from demograd.learn.fine_tuning import FineTuning
 from demograd.learn.job_projections import JobProjection
-from demograd.learn.method import Method
 from demograd.learn.step import laid_out_as
 from demograd.models import Anatomy, ParameterSlice
 
@@ -23,7 +23,7 @@ class JobLayer:
         """The largest magnitude of a weight."""
         return max(parameter.values[0].abs().max().item() for parameter in self.parameters)
 
-    def make_optimizer(self, methods: Sequence[Method]) -> None:
+    def make_optimizer(self, methods: Sequence[FineTuning]) -> None:
         """One group of parameters for each job, with its learning rate."""
         self._masters = [[parameter.masters[job] for parameter in self.parameters] for job in range(len(methods))]
         groups = [
@@ -65,7 +65,7 @@ class JobLayer:
 
 
 def job_projections(
-    anatomy: Anatomy, layer: int, method: Method, trained: Sequence[ParameterSlice], jobs: int
+    anatomy: Anatomy, layer: int, method: FineTuning, trained: Sequence[ParameterSlice], jobs: int
 ) -> list[JobProjection]:
     """The projections of a layer in which something is trained."""
     modules = projections_of(anatomy, layer)

@@ -7,7 +7,8 @@ from typing import ClassVar, Literal
 from demograd import learn, models
 from demograd.errors import UserError
 from demograd.learn.cost import Flops, NetworkSizes, SequenceSizes, attending_backward, decoding, in_steps, reading
-from demograd.learn.method import Method, method
+from demograd.learn.fine_tuning import FineTuning
+from demograd.learn.method import method
 
 # A short demonstration is too few rows for the vocabulary projection to run at a machine's matrix rate. Layers wait
 # until they have this many rows together, which makes it twice as fast on a CPU; a long one is read layer by layer.
@@ -16,7 +17,7 @@ ROWS_READ_TOGETHER = 512
 
 @method("LCGD")
 @dataclass(frozen=True, kw_only=True)
-class LayerCausalGradientDescent(Method):
+class LayerCausalGradientDescent(FineTuning):
     """Each layer learns from a loss read out at that layer, and from nothing above it (LCGD; Deutch 2024 §4)."""
 
     layer_causal: ClassVar[bool] = True

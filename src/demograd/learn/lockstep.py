@@ -20,13 +20,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from demograd.learn.fine_tuning import FineTuning
 from demograd.learn.gradient_descent import GradientDescent
 from demograd.learn.held_weights import HeldWeights, Holding
 from demograd.learn.job_layer import JobLayer, job_projections
 from demograd.learn.key_biases import unnoticed_key_biases
 from demograd.learn.layer_causal import LayerCausalGradientDescent
 from demograd.learn.layer_reading import LayerReading
-from demograd.learn.method import Diverged, Method
+from demograd.learn.method import Diverged
 from demograd.learn.packed_passes import PackedPasses
 from demograd.learn.parameters import slices_of_layers, without
 from demograd.learn.readout_loss import unembedding_loss
@@ -44,7 +45,7 @@ class Lockstep:
         self,
         anatomy: Anatomy,
         sequences: Sequence[Sequence[TrainingSequence]],
-        methods: Sequence[Method],
+        methods: Sequence[FineTuning],
         on_step: Callable[[int, int], None],
     ) -> None:
         """
@@ -206,7 +207,7 @@ class _LayerLearner:
 
     packed: PackedPasses
 
-    def __init__(self, layer: JobLayer, method: Method) -> None:
+    def __init__(self, layer: JobLayer, method: FineTuning) -> None:
         self.layer, self.method = layer, method
 
     def learn(self, losses: Tensor, hidden: Tensor, gradient: Tensor) -> None:

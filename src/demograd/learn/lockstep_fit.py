@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from transformers.pytorch_utils import Conv1D
 
+from demograd.learn.fine_tuning import FineTuning
 from demograd.learn.gradient_descent import GradientDescent
 from demograd.learn.job_layer import projections_of
 from demograd.learn.layer_causal import LayerCausalGradientDescent
@@ -36,7 +37,7 @@ def why_not_in_lockstep(anatomy: Anatomy, method: Method) -> str | None:
 
 def why_not_by_method(method: Method) -> str | None:
     """Why jobs of this method cannot share passes through any network; None where it depends on the network."""
-    if type(method) not in (GradientDescent, LayerCausalGradientDescent):
+    if not isinstance(method, FineTuning) or type(method) not in (GradientDescent, LayerCausalGradientDescent):
         return f"{method.name} has steps of its own"
     if getattr(method, "step", None) == "token":
         return "a step per token runs each token behind what its own steps have changed"
@@ -78,7 +79,7 @@ def _is_linear_map(module: nn.Module) -> bool:
     return isinstance(module, (nn.Linear, Conv1D)) and module.weight.is_floating_point()
 
 
-def jobs_that_fit(anatomy: Anatomy, method: Method) -> int:
+def jobs_that_fit(anatomy: Anatomy, method: FineTuning) -> int:
     """How many jobs' weights, gradients and moments take a quarter of this machine's memory, or half of what a GPU has
     free; activations need room beside them."""
     entries = sum(

@@ -1,23 +1,24 @@
-"""Fine-tuning methods: each is a frozen dataclass of its settings, under the name that `@method` gives it.
+"""Methods: each is a frozen dataclass of its settings, under the name that `@method` gives it.
 
-A method trains, says what that costs, and has a label. Nothing else in demograd lists methods: a study's file, its JSON
-schema, its plan, `demograd list methods` and the report ask this registry. Nothing here imports torch.
+A method takes demonstrations and makes a changed model of them, by fine-tuning (`learn.fine_tuning`) or in another way
+(`learn.rivals`); it says what that costs, and has a label. Nothing else in demograd lists methods: a study's file, its
+JSON schema, its plan, `demograd list methods` and the report ask this registry. Nothing here imports torch.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import MISSING, Field, asdict, dataclass, field, fields, replace
+from dataclasses import MISSING, Field, asdict, dataclass, fields
 from functools import cache
 from importlib import import_module
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from demograd import learn, models
-from demograd.errors import UserError, quoted
+from demograd.errors import UserError
 from demograd.extensions import fingerprint, load_entry_points
 from demograd.learn.cost import Flops, NetworkSizes, SequenceSizes
 from demograd.learn.subset import ParameterSubset
-from demograd.numbers import Real, Whole
+from demograd.numbers import Real
 
 if TYPE_CHECKING:
     from demograd.tasks.prompts import TrainingSequence
@@ -30,7 +31,7 @@ LARGEST_RATE = 3.4e38
 
 @dataclass(frozen=True, kw_only=True)
 class Method(ABC):
-    """The settings that every method has; a subclass adds its own, and trains."""
+    """What every method has; a subclass adds its settings, and how it learns."""
 
     # a study file makes methods by way of pydantic, which would otherwise pass over a misspelt option
     __pydantic_config__ = {"extra": "forbid", "use_attribute_docstrings": True}  # noqa: RUF012 (no field, never changed)
@@ -45,24 +46,11 @@ class Method(ABC):
     layer_causal: ClassVar[bool] = False
     """Whether each layer learns from a loss of its own and no gradient crosses a block's boundary: then one layer's
     graph is held at a time, and `which: all` means the parameters of the blocks."""
+    default_rate: ClassVar[float | None] = None
+    """The learning rate that needs no sweep: of a method that does not train, its change as published."""
 
     learning_rate: Real
-    parameters: ParameterSubset = field(default_factory=ParameterSubset)
-    """The parameters that are trained; every other entry keeps its bits."""
-    optimizer: Literal["sgd", "adam"] = field(default="sgd", metadata={"words": {"adam": "Adam"}})
-    """Adam leaves out the entries of key biases whose gradient is nothing but rounding (`learn.key_biases`)."""
-    momentum: Real = 0.0
-    """The momentum of SGD; Adam has its own."""
-    epochs: Whole = field(default=1, metadata={"words": "{} epochs"})
-    """Passes over the demonstrations."""
-    loss_on: Literal["all", "label"] = field(default="all", metadata={"words": {"label": "loss on the label"}})
-    """The tokens whose prediction counts: all that the sequences count, or those of the answer alone."""
-    clip: Real | None = None
-    """The most that the norm of a step's gradients may be; larger ones are scaled down to it. GD: over all trained
-    parameters; LCGD: each layer's own, as each layer is its own problem."""
-    linearised: bool = field(default=False, metadata={"words": {True: "linearised"}})
-    """Observe the first-order change h + J·ΔW of the whole update ΔW, with all weights as they were before. What is
-    observed then need not be a distribution: first-order log-probabilities do not add up to one."""
+    """The step size of training; of a method that does not train, the strength of its change."""
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
@@ -72,18 +60,10 @@ class Method(ABC):
     def __post_init__(self) -> None:
         if not 0 <= self.learning_rate <= LARGEST_RATE:
             raise UserError(f"learning rate {self.learning_rate}", f"a number from 0 to {LARGEST_RATE}", "Try 0.001")
-        if not 0 <= self.momentum < 1:
-            raise UserError(f"momentum {self.momentum}", "a number from 0 to below 1", "Leave it out for none")
-        if self.epochs < 1:
-            raise UserError(f"epochs {quoted(self.epochs)}", "at least one pass", "Leave it out for one")
-        if self.momentum and self.optimizer == "adam":
-            raise UserError("momentum with Adam", "momentum with sgd only", "Leave one of them out")
-        if self.clip is not None and not 0 < self.clip < float("inf"):
-            raise UserError(f"clip {self.clip}", "a finite norm above zero", "Leave it out for no clipping")
 
     @abstractmethod
     def train(self, training: "learn.Training") -> None:
-        """Take the method's steps.
+        """Learn from the demonstrations: take the method's steps, or say what it changes in the forward pass.
 
         Raises:
             Diverged: a loss, gradient or weight is not finite.
@@ -91,19 +71,19 @@ class Method(ABC):
 
     @abstractmethod
     def cost(self, network: NetworkSizes, sequences: Sequence[SequenceSizes]) -> Flops:
-        """The operations of all steps on demonstrations of these sizes."""
+        """The operations of learning from demonstrations of these sizes."""
 
     def learned(self, sequences: "Sequence[TrainingSequence]") -> "list[TrainingSequence]":
         """The sequences with the loss that this method takes.
 
         Raises:
-            UserError: it is on the label, and a sequence does not say where its answer begins.
+            UserError: a sequence lacks what the method needs.
         """
-        return [sequence if self.loss_on == "all" else sequence.on_label() for sequence in sequences]
+        return list(sequences)
 
-    def learned_sizes(self, sequences: Sequence[SequenceSizes]) -> list[SequenceSizes]:
-        """The sizes of those."""
-        return [sizes if self.loss_on == "all" else replace(sizes, learned=sizes.answer) for sizes in sequences]
+    def n_steps(self, demonstrations: int) -> int:
+        """About how many steps it takes, for its progress; of a method that takes none, 1."""
+        return 1
 
     @property
     def label(self) -> str:
@@ -111,32 +91,18 @@ class Method(ABC):
         settings = {name: value for name, value in asdict(self).items() if name != "learning_rate"}
         return ", ".join([self.name, *_differing(settings, _settings_of([type(self)]))])
 
-    @property
-    def differentiates_softmax(self) -> bool:
-        """Whether gradients pass through the softmax of attention; else attention weights are constants."""
-        return True
-
-    def check(self, anatomy: "models.Anatomy") -> None:
+    def check(self, anatomy: "models.Anatomy") -> None:  # noqa: B027 (some suit every network)
         """
         Raises:
-            UserError: the network has not what is to be trained, or no derivative for `linearised`.
+            UserError: the method does not suit the network.
         """
-        self.parameters.check(len(anatomy.blocks))
-        from demograd.observe.self_check import has_forward_mode  # with torch, which settings do without
-
-        if self.linearised and not has_forward_mode(anatomy):
-            raise UserError(
-                f"linearised for {anatomy.network.config.model_type}",
-                "an architecture all of whose functions have a forward-mode derivative",
-                "Leave it out, or use another model",
-            )
 
     def options(self) -> dict[str, Any]:
         """All settings but the learning rate, as the results table has them.
 
-        Methods that are not demograd's own say by `kind` whose options they are.
+        All methods but GD and LCGD, which their options tell apart, say by `kind` whose options they are.
         """
-        kind = {} if self._is_built_in() else {"kind": self.name}
+        kind = {} if self._goes_by_its_options() else {"kind": self.name}
         return kind | {name: value for name, value in asdict(self).items() if name != "learning_rate"}
 
     def key(self) -> dict[str, Any]:
@@ -155,6 +121,14 @@ class Method(ABC):
     @classmethod
     def _is_built_in(cls) -> bool:
         return cls.__module__.startswith(f"{__package__}.")
+
+    @classmethod
+    def _goes_by_its_options(cls) -> bool:
+        return cls._is_built_in() and cls.name in _BY_OPTIONS
+
+
+_BY_OPTIONS = ("GD", "LCGD")
+"""Methods that tables tell apart by the names of their options."""
 
 
 Registered = TypeVar("Registered", bound=type[Method])
@@ -204,10 +178,11 @@ def methods() -> dict[str, type[Method]]:
 
 @cache
 def _load_methods() -> None:
-    for file in sorted(files(__package__).iterdir(), key=lambda file: file.name):
-        # the other files of this room import torch, which lists and schemas do without
-        if file.name.endswith(".py") and "\n@method(" in file.read_text(encoding="utf-8"):
-            import_module(f"{__package__}.{file.name.removesuffix('.py')}")
+    for package in (__package__, f"{__package__}.rivals"):
+        for file in sorted(files(package).iterdir(), key=lambda file: file.name):
+            # the other files of this room import torch, which lists and schemas do without
+            if file.name.endswith(".py") and "\n@method(" in file.read_text(encoding="utf-8"):
+                import_module(f"{package}.{file.name.removesuffix('.py')}")
     load_entry_points(GROUP)
 
 
@@ -220,7 +195,7 @@ def method_with(options: Mapping[str, Any]) -> type[Method] | None:
     """The method whose options these are, as `Method.options` has them; None: it is not registered here."""
     if "kind" in options:
         return methods().get(options["kind"])
-    built_in = [registered for registered in methods().values() if registered._is_built_in()]
+    built_in = [registered for registered in methods().values() if registered._goes_by_its_options()]
     suited = [registered for registered in built_in if {*options} <= {setting.name for setting in fields(registered)}]
     # GD's options are all among LCGD's, which has more
     return min(suited, key=lambda registered: len(fields(registered)), default=None)

@@ -174,6 +174,10 @@ def _share(part: ParameterSlice, subset: ParameterSubset) -> ParameterSlice:
 
 def drawn_entries(name: str, count: int, fraction: float, seed: int) -> Bool[Tensor, " count"]:
     """The mask of a slice's trained entries: the same on every device, and whatever else is trained."""
+    return torch.rand(count, generator=generator_of(name, seed)) < fraction
+
+
+def generator_of(name: str, seed: int) -> torch.Generator:
+    """The same draws for a part of this name on every device, and whatever else is drawn."""
     digest = hashlib.sha256(f"{seed}:{name}".encode()).digest()
-    generator = torch.Generator().manual_seed(int.from_bytes(digest[:8], "big"))
-    return torch.rand(count, generator=generator) < fraction
+    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big"))

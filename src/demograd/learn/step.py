@@ -11,10 +11,11 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 from torch.nn.utils import get_total_norm
 
+from demograd.learn.fine_tuning import FineTuning
 from demograd.learn.method import Diverged, Method
 from demograd.learn.parameters import TrainedLayer, exact_dtype, gradients_enabled
 from demograd.learn.training_queries import TrainingQueries
-from demograd.models import Anatomy
+from demograd.models import Anatomy, Intervention, Model
 from demograd.observe.attention import causal_attention
 from demograd.observe.attention_hook import Attend, attention_routed
 from demograd.tasks.prompts import TrainingSequence
@@ -25,18 +26,20 @@ class Training:
 
     def __init__(
         self,
-        anatomy: Anatomy,
+        model: Model,
         layers: list[TrainedLayer],
         sequences: Sequence[TrainingSequence],
         method: Method,
         on_step: Callable[[int], None],
         queries: TrainingQueries | None = None,
     ) -> None:
-        self.anatomy, self.layers, self.method = anatomy, layers, method
+        self.model, self.anatomy, self.layers, self.method = model, model.anatomy, layers, method
         self.sequences = method.learned(sequences)
-        self.history = History(len(anatomy.blocks))
+        self.history = History(len(self.anatomy.blocks))
+        self.intervention: Callable[[], Intervention] | None = None
+        """Gives what a method that changes no weights changes instead, as it is after the steps so far."""
         self._on_step, self._queries = on_step, queries
-        self._optimizers = [make_optimizer(layer, method) for layer in layers]
+        self._optimizers = [make_optimizer(layer, method) for layer in layers if isinstance(method, FineTuning)]
 
     def run(self) -> None:
         """Take the method's steps.
@@ -44,7 +47,12 @@ class Training:
         Raises:
             Diverged: a loss, gradient or weight is not finite.
         """
-        with gradients_enabled(self.layers), self.attention_routed():
+        if not isinstance(self.method, FineTuning):
+            self.method.train(self)
+            if not self.history.losses:
+                self._on_step(1)
+            return
+        with gradients_enabled(self.layers), self._attention_routed(self.method):
             self.method.train(self)
 
     @property
@@ -52,9 +60,9 @@ class Training:
         """The query vectors of each demonstration's tokens, where they are recorded."""
         return self._queries.per_demonstration() if self._queries else None
 
-    def attention_routed(self) -> AbstractContextManager[object]:
+    def _attention_routed(self, method: FineTuning) -> AbstractContextManager[object]:
         """The network's attention by way of demograd's, which keeps query vectors where they are asked for."""
-        attend: Attend = partial(causal_attention, softmax_gradient=self.method.differentiates_softmax)
+        attend: Attend = partial(causal_attention, softmax_gradient=method.differentiates_softmax)
         return attention_routed(self.anatomy, self._queries.watch(attend) if self._queries else attend)
 
     def passes(self, sequence: TrainingSequence, step: str) -> list["TrainingPass"]:
@@ -97,7 +105,7 @@ class Training:
             Diverged: the loss, a gradient or a weight is not finite.
         """
         norms = [gradient_norm(layer_gradients) for layer_gradients in gradients]
-        scale = clipping(math.hypot(*norms), self.method.clip)
+        scale = clipping(math.hypot(*norms), self.method.clip if isinstance(self.method, FineTuning) else None)
         for layer, optimizer, layer_gradients in zip(self.layers, self._optimizers, gradients, strict=True):
             apply_gradients(layer, optimizer, layer_gradients, scale)
         self.record(loss, {layer.number: norm for layer, norm in zip(self.layers, norms, strict=True)})
@@ -186,7 +194,7 @@ class History:
         del self.losses[steps:], self.gradient_norms[steps:]
 
 
-def make_optimizer(layer: TrainedLayer, method: Method) -> torch.optim.Optimizer:
+def make_optimizer(layer: TrainedLayer, method: FineTuning) -> torch.optim.Optimizer:
     """An optimizer of a layer's masters: layers are stepped one by one, so that LCGD need not keep gradients."""
     masters = [trained.master for trained in layer.trained]
     if method.optimizer == "adam":

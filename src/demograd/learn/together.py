@@ -10,14 +10,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from demograd.learn.fine_tuned import TunedModel, check_job, prepared_training, tuned_model
+from demograd.learn.fine_tuned import TunedModel, check_job, check_queries, prepared_training, tuned_model
+from demograd.learn.fine_tuning import FineTuning
 from demograd.learn.held_weights import HeldWeights, Holding
 from demograd.learn.lockstep import Lockstep
 from demograd.learn.lockstep_fit import jobs_that_fit, why_not_in_lockstep
 from demograd.learn.method import Diverged, Method
 from demograd.learn.step import History
 from demograd.models import Model
-from demograd.observe import check_rotary
 from demograd.observe.memory_limit import is_out_of_memory
 from demograd.tasks.prompts import TrainingSequence
 
@@ -94,7 +94,14 @@ class FineTuned:
             )
         else:
             with weights.loaded():
-                yield tuned_model(self.model, method, self.history, steps=step, queries=self.training_queries)
+                yield tuned_model(
+                    self.model,
+                    method,
+                    self.history,
+                    steps=step,
+                    intervention=weights.intervention,
+                    queries=self.training_queries,
+                )
 
 
 @contextmanager
@@ -132,14 +139,19 @@ def fine_tuned_together(
         raise ValueError("a stop is a number of steps, from 1")
     for job in jobs:
         check_job(model, job.sequences, job.method)
-    if record_training_queries:
-        check_rotary(model.anatomy)
+        if record_training_queries:
+            check_queries(model, job.method)
     work = _Work(model, jobs, stops_of_jobs, on_step, record_training_queries=record_training_queries)
     try:
         yield work.results()
     finally:
         for result in work.finished.values():
             result.weights.clear()
+
+
+def _up_to_rate_and_loss(method: Method) -> Method:
+    """Equal for methods that share their steps."""
+    return replace(method, learning_rate=0.0, loss_on="all") if isinstance(method, FineTuning) else method
 
 
 class _Work:
@@ -164,8 +176,12 @@ class _Work:
         """Do all jobs."""
         alike: dict[Method, list[int]] = {}
         for number, job in enumerate(self.jobs):
-            alike.setdefault(replace(job.method, learning_rate=0.0, loss_on="all"), []).append(number)
+            alike.setdefault(_up_to_rate_and_loss(job.method), []).append(number)
         for method, numbers in alike.items():
+            if not isinstance(method, FineTuning):  # nothing to be shared: that is no news
+                for number in numbers:
+                    self._one_by_one(number, ())
+                continue
             why_not = self._why_not_in_lockstep(method)
             if why_not is None and len(numbers) > 1:
                 for group in self._groups(method, numbers):
@@ -175,13 +191,13 @@ class _Work:
                 self._one_by_one(number, () if why_not is None or len(numbers) == 1 else (why_not,))
         return [self.finished[number] for number in range(len(self.jobs))]
 
-    def _why_not_in_lockstep(self, method: Method) -> str | None:
+    def _why_not_in_lockstep(self, method: FineTuning) -> str | None:
         if self.record_training_queries:
             return f"{ONE_BY_ONE}, because query vectors of the training tokens were asked for"
         why_not = why_not_in_lockstep(self.model.anatomy, method)
         return None if why_not is None else f"{ONE_BY_ONE}: {why_not}"
 
-    def _groups(self, method: Method, numbers: list[int]) -> Iterator[list[int]]:
+    def _groups(self, method: FineTuning, numbers: list[int]) -> Iterator[list[int]]:
         """Jobs that are trained at a time, as far as is known before: equally many."""
         tokens = [sum(len(s.tokens) for s in job.sequences) / len(job.sequences) for job in self.jobs]
         by_tokens = max(1, int(TOKENS_AT_A_TIME / statistics.mean(tokens[number] for number in numbers)))
@@ -216,9 +232,8 @@ class _Work:
             self._count(group[job])
 
         jobs = [self.jobs[number] for number in group]
-        lockstep = Lockstep(
-            self.model.anatomy, [job.sequences for job in jobs], [job.method for job in jobs], after_step
-        )
+        methods = [job.method for job in jobs if isinstance(job.method, FineTuning)]  # all are
+        lockstep = Lockstep(self.model.anatomy, [job.sequences for job in jobs], methods, after_step)
         lockstep.run()
         for job, number in enumerate(group):
             history, diverged = lockstep.histories[job], lockstep.diverged.get(job)
@@ -235,7 +250,9 @@ class _Work:
             parameters = [trained for layer in training.layers for trained in layer.trained]
             slices, masters = [trained.slice for trained in parameters], [trained.master for trained in parameters]
             before = [trained.original for trained in parameters]
-            weights[steps] = self.holding.hold(slices, masters, linearised=job.method.linearised, before=before)
+            linearised = isinstance(job.method, FineTuning) and job.method.linearised
+            held = self.holding.hold(slices, masters, linearised=linearised, before=before)
+            weights[steps] = replace(held, intervention=training.intervention and training.intervention())
 
         def after_step(steps: int) -> None:
             if steps in self.stops[number]:

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from demograd.models.anatomy import Anatomy, find_anatomy
     from demograd.models.architectures import ARCHITECTURES, PartNames
     from demograd.models.attention_overrides import eager_attention
+    from demograd.models.intervention import Intervention, LogitChange, Patch
     from demograd.models.load import DTYPES, load_model, load_tokenizer
     from demograd.models.model import Model
     from demograd.models.names import check_device_name, check_dtype, check_name
@@ -21,10 +22,13 @@ __all__ = [
     "BUILT_IN",
     "DTYPES",
     "Anatomy",
+    "Intervention",
+    "LogitChange",
     "Model",
     "ParameterSlice",
     "Part",
     "PartNames",
+    "Patch",
     "Weights",
     "check_device_name",
     "check_dtype",

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from demograd.display import Grid, html
 from demograd.models.anatomy import Anatomy
+from demograd.models.intervention import Intervention
 from demograd.words import Weights
 
 
@@ -57,6 +58,9 @@ class Model:
     change: Mapping[str, Tensor] | None = field(default=None, repr=False)
     """A change of parameters, by their names in the network, that is not made in the network: `observe` adds what it
     does to first order. None: there is none."""
+    intervention: Intervention | None = field(default=None, repr=False)
+    """What is otherwise in the forward pass on queries, with the network's weights as they are: `observe` makes it so.
+    None: nothing."""
 
     def __repr__(self) -> str:
         """One line: what it is, and its size."""

@@ -37,6 +37,8 @@ class Observation:
     """The same after rotary positions: what meets the keys."""
     head_outputs: Float[Tensor, "queries layers heads value_dim"] | None = None
     """What each head gives the last token, before the output projection."""
+    block_outputs: Float[Tensor, "queries layers hidden"] | None = None
+    """The residual stream behind each block, at the query's last token."""
     value_key_products: Float[Tensor, "queries layers kv_heads value_dim key_dim"] | None = None
     """Σ v kᵀ over the query's own tokens, keys after rotary positions: as cached."""
     weighted_value_key_products: Float[Tensor, "queries layers kv_heads value_dim key_dim"] | None = None

@@ -11,6 +11,7 @@ from demograd.errors import UserError, unknown_name
 from demograd.models import Model
 from demograd.observe.extras import OF_DEMONSTRATIONS, SHARED, Extra
 from demograd.observe.first_order import evaluated, first_order
+from demograd.observe.intervening import patched
 from demograd.observe.memory_limit import Room
 from demograd.observe.observation import Observation
 from demograd.observe.packed import PackedBatch, Segment, packed_batches
@@ -59,6 +60,9 @@ def observe(
     Where the model carries a change (`Model.change`: linearised FT), everything recorded is what it is without the
     change plus the first-order effect of the change. First-order log-probabilities do not add up to one.
 
+    Where it carries an intervention (`Model.intervention`), everything recorded is what it is with that. Keys of a
+    prefix take their part of the attention, and are left out of what is recorded of it.
+
     Args:
         model: or what `fine_tuned` yields.
         prompts: token ids.
@@ -105,9 +109,9 @@ def _observed(
         segments = batch.segments
         attended = [row for row, segment in enumerate(segments) if segment.query < n_attended]
         recorder = Recorder(requested, batch.last, [segment.length for segment in segments], prompts, attended)
-        with recorder.watching(model.anatomy, place):
+        with patched(model, batch.answered), recorder.watching(model.anatomy, place):
             normed = batch.forward(recorder)
-        scores, at_answer = label_scores(model.anatomy, prompts, segments, normed)
+        scores, at_answer = label_scores(model, prompts, segments, normed)
         next_token = at_answer.cpu() if "next_token_log_probs" in requested else None
         return _Part(recorder, segments, [segments[row] for row in attended], scores.cpu(), next_token)
 

@@ -22,6 +22,7 @@ from demograd.observe.attention import (
     sees_all,
 )
 from demograd.observe.attention_hook import AttentionCall, attention_routed
+from demograd.observe.intervening import behind_prefix, prefix_length
 from demograd.observe.recorder import Recorder
 from demograd.tasks.prompts import Prompts
 
@@ -182,12 +183,14 @@ KeysAndValues = list[tuple[Tensor, Tensor]]
 
 
 def encoded_context(model: Model, tokens: list[int]) -> KeysAndValues:
-    """Keys (after rotary positions) and values of the context, per layer: [1, key_value_heads, context, head_dim]."""
+    """Keys (after rotary positions) and values of the context, per layer: [1, key_value_heads, context, head_dim], with
+    the prefix of the model's intervention, where it has one, before them."""
     layers: dict[int, tuple[Tensor, Tensor]] = {}
 
     def attend(call: AttentionCall) -> Tensor:
-        layers[call.layer] = call.key, call.value
-        return causal_attention(call)
+        whole = behind_prefix(model, call)
+        layers[call.layer] = whole.key, whole.value
+        return causal_attention(whole)
 
     ids = torch.tensor([tokens], device=model.anatomy.device)
     positions = model.anatomy.positions(torch.arange(len(tokens)))
@@ -213,6 +216,11 @@ class PackedBatch:
         """Row of each query's last token."""
         return self.pack.last
 
+    @property
+    def answered(self) -> Tensor:
+        """Row of each query's token behind which the answer is predicted."""
+        return self.last + 1 + self.pack.branch_after
+
     def halves(self) -> "tuple[PackedBatch, PackedBatch]":
         """Two packs behind the same context."""
         middle = len(self.segments) // 2
@@ -221,10 +229,12 @@ class PackedBatch:
 
     def forward(self, recorder: Recorder) -> Tensor:
         """Hidden states after the final norm `[tokens, hidden]`; the recorder keeps the rest."""
+        prefix = prefix_length(self.model)
 
         def attend(call: AttentionCall) -> Tensor:
             output = self.pack.attend(call)
-            recorder.record(call, self.pack.last_logits(call), self.pack.context[call.layer], output)
+            key, value = (tensor[:, :, prefix:] for tensor in self.pack.context[call.layer])
+            recorder.record(call, self.pack.last_logits(call), (key, value), output)
             return output
 
         device = self.model.anatomy.device

@@ -60,13 +60,17 @@ class Recorder:
 
     @contextmanager
     def watching(self, anatomy: Anatomy, place: Place) -> Iterator[None]:
-        """Keep the last token's attention output of every layer that runs inside this block."""
-        outputs = self.recorded["attention_output"]
-        modules = anatomy.attention_outputs
+        """Keep the last token's attention output of every layer that runs inside this block, and the stream behind it
+        where that is asked for."""
+        modules = {"attention_output": anatomy.attention_outputs}
         if place == "after_norm":
-            modules = anatomy.post_attention_norms
+            modules = {"attention_output": anatomy.post_attention_norms}
+        if "block_outputs" in self.extras:
+            modules["block_outputs"] = anatomy.blocks
 
-        def keep(layer: int) -> Any:
+        def keep(name: str, layer: int) -> Any:
+            outputs = self.recorded[name]
+
             def hook(module: Any, inputs: Any, output: Any) -> None:
                 if layer in outputs:  # the query ran first; this is one of its branches, run apart
                     return
@@ -75,7 +79,11 @@ class Recorder:
 
             return hook
 
-        handles = [module.register_forward_hook(keep(layer)) for layer, module in enumerate(modules)]
+        handles = [
+            module.register_forward_hook(keep(name, layer))
+            for name, of_layers in modules.items()
+            for layer, module in enumerate(of_layers)
+        ]
         try:
             yield
         finally:

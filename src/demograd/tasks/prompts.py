@@ -102,6 +102,9 @@ class TrainingSequence:
     """Same length; True where this token's prediction counts (never at index 0)."""
     answer_start: int | None = None
     """Where the answer begins; None: that is not known, and no method can take its loss on the label."""
+    separator: tuple[int, ...] | None = field(default=None, compare=False)
+    """Token ids that end it as a demonstration in a prompt; None: not known, and no method can prompt with it. A
+    training does not depend on them, and what does has a prompt that has them too."""
 
     def __post_init__(self) -> None:
         if len(self.tokens) != len(self.loss_mask):
@@ -190,17 +193,17 @@ def assemble_prompts(
 
 
 def assemble_training_sequences(
-    tokenizer: Tokenizer, demonstrations: LabelledTexts, answers: Sequence[str], *, loss_on: str
+    tokenizer: Tokenizer, demonstrations: LabelledTexts, answers: Sequence[str], *, loss_on: str, separator: str
 ) -> list[TrainingSequence]:
     """One sequence per demonstration. Raises UserError for all that `Task.training_sequences` names."""
     if loss_on not in LOSS_ON:
         raise unknown_name("part to take the loss on", loss_on, LOSS_ON, "Choose one of these")
     encoded = encode_with_answers(tokenizer, demonstrations.texts, answers)
-    sequences = []
+    sequences, end = [], tuple(separator_ids(tokenizer, separator))
     for text, label in zip(encoded.texts, demonstrations.labels, strict=True):
         answer = encoded.answers[label]
         mask = [False] + [loss_on == "all"] * len(text) + [True] * len(answer)
-        sequences.append(TrainingSequence([bos_id(tokenizer), *text, *answer], mask, 1 + len(text)))
+        sequences.append(TrainingSequence([bos_id(tokenizer), *text, *answer], mask, 1 + len(text), end))
     return sequences
 
 

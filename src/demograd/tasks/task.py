@@ -220,13 +220,22 @@ class Task:
         )
 
     def training_sequences(
-        self, tokenizer: Tokenizer, demonstrations: Sequence[Example], *, loss_on: str = "all"
+        self,
+        tokenizer: Tokenizer,
+        demonstrations: Sequence[Example],
+        *,
+        loss_on: str = "all",
+        separator: str = "newline",
     ) -> list[TrainingSequence]:
         """[BOS] text answer of each demonstration, in order; the loss counts "all" tokens after BOS, or the "label"'s.
 
+        `separator` is the one of `prompts`, for methods that prompt with the demonstrations.
+
         Raises UserError for a tokenizer whose answers are not clean suffixes, and for another `loss_on`.
         """
-        return assemble_training_sequences(tokenizer, self._labelled(demonstrations), self._answers(), loss_on=loss_on)
+        return assemble_training_sequences(
+            tokenizer, self._labelled(demonstrations), self._answers(), loss_on=loss_on, separator=separator
+        )
 
     def fitting_demonstrations(
         self,

@@ -83,7 +83,7 @@ def measure(
         def stops(job: FineTuningJob, followed: Container[int] = frozenset(followed)) -> Sequence[int]:
             return study.observe_at if id(job) in followed else ()
 
-        steps = sum(len(job.sequences) for job in jobs.values()) * method.epochs
+        steps = sum(method.n_steps(len(job.sequences)) for job in jobs.values())
         with fine_tuned_together(
             model,
             [*jobs.values()],

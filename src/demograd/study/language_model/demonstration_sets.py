@@ -37,12 +37,12 @@ class DemonstrationSet:
     def work(self, study: Study, method: Method) -> int:
         """Optimizer steps of a cell, one per demonstration, and queries of tuned networks."""
         observations = len(self.trained) + stops_on_the_way(study, method, self.trained[0])
-        return method.epochs * sum(self.trained) + self.queries * observations
+        return sum(map(method.n_steps, self.trained)) + self.queries * observations
 
 
 def stops_on_the_way(study: Study, method: Method, demonstrations: int) -> int:
     """How many of the steps after which FT is observed come before its last, with a step per demonstration."""
-    steps = method.epochs * (1 if getattr(method, "step", "") == "batch" else demonstrations)
+    steps = method.n_steps(1 if getattr(method, "step", "") == "batch" else demonstrations)
     return sum(step < steps for step in study.observe_at)
 
 

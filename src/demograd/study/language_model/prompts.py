@@ -132,7 +132,7 @@ def prepare(study: Study, tasks: dict[str, Task], model: Model | Reader, world: 
         )
 
     def sequences(trained_task: Task, examples: Sequence[Example]) -> list[TrainingSequence]:
-        encoded = trained_task.training_sequences(model.tokenizer, examples)
+        encoded = trained_task.training_sequences(model.tokenizer, examples, separator=study.separator)
         _require_window(trained_task, model, seed, encoded)
         return encoded
 

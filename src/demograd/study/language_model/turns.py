@@ -3,7 +3,7 @@
 from dataclasses import replace
 from math import ceil
 
-from demograd.learn import Method
+from demograd.learn import FineTuning, Method
 from demograd.learn.parameters import slices_of_layers
 from demograd.models import Anatomy
 from demograd.models.load import DTYPES
@@ -29,6 +29,8 @@ def sets_at_once(study: Study, anatomy: Anatomy, method: Method, trainings: int,
 
 def held_bytes(study: Study, anatomy: Anatomy, method: Method, trainings: int) -> int:
     """Bytes of tuned weights that are held of one demonstration set: at the end of each training, and of FT before."""
+    if not isinstance(method, FineTuning):
+        return 1  # an intervention is small beside weights
     subset = method.parameters
     slices = slices_of_layers(anatomy, replace(subset, fraction=1.0))  # a blueprint has no entries to draw from
     entries = sum(part.select(part.parameter).numel() for parts in slices.values() for part in parts)

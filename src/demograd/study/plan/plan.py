@@ -10,6 +10,7 @@ from itertools import groupby
 
 import torch
 
+from demograd.learn import FineTuning
 from demograd.learn.held_weights import HELD_IN_MEMORY
 from demograd.models import Weights
 from demograd.models.load import DTYPES
@@ -181,7 +182,9 @@ def plan_study(study: Study, say: Callable[[str], None] = lambda sentence: None)
     for cell in cells(study):
         method = study.method(cell.method, cell.learning_rate)
         # a network without numbers has no derivative: whether this one has is found where the method is timed
-        replace(method, linearised=False).check(blueprints[cell.world.model].anatomy)
+        if isinstance(method, FineTuning):
+            method = replace(method, linearised=False)
+        method.check(blueprints[cell.world.model].anatomy)
     work = work_of(study, cells_by_world(study), sets.sizes)
     starting = time.perf_counter() - started + preparing * len(work)  # a run prepares each world once more
     networks = [*networks_of(study)]
@@ -254,8 +257,10 @@ def peak_bytes(study: Study, blueprint: Blueprint, work: WorldWork) -> int:
     tuning_bytes = 0
     for tuning in work.tunings:
         method = study.method(tuning.method, tuning.learning_rate)
-        trained = sum(blueprint.trained_entries(method.parameters).values())
-        adam = 2 * MASTER if method.optimizer == "adam" else 0
+        trained, adam = 0, 0
+        if isinstance(method, FineTuning):
+            trained = sum(blueprint.trained_entries(method.parameters).values())
+            adam = 2 * MASTER if method.optimizer == "adam" else 0
         together = trained_at_a_time(study, blueprint, tuning, work.sets)
         copies = together * trained * (itemsize + 2 * MASTER + adam)  # the original, its master and its gradient
         trainings = len(tuning.trained)

@@ -12,7 +12,7 @@ from statistics import mean, median
 
 import torch
 
-from demograd.learn import FineTuningJob, Method, fine_tuned_together
+from demograd.learn import FineTuning, FineTuningJob, Method, fine_tuned_together
 from demograd.learn.lockstep_fit import why_not_in_lockstep
 from demograd.metrics import METRICS, compute
 from demograd.models import Model, find_anatomy
@@ -121,7 +121,7 @@ def _timed_tuning(study: Study, model: Model, sample: Sample, name: str, method:
             pass
 
     seconds = {f"tuning {name}": _seconds(trained) / len(jobs)}
-    if method.linearised:
+    if isinstance(method, FineTuning) and method.linearised:
         with tune() as (first, *_):
             if first.diverged is None:
                 with first.loaded() as tuned:
@@ -131,6 +131,8 @@ def _timed_tuning(study: Study, model: Model, sample: Sample, name: str, method:
 
 def _to_be_timed(method: Method) -> Method:
     """At a rate that changes no random network so much that it diverges."""
+    if not isinstance(method, FineTuning):
+        return replace(method, learning_rate=1e-12)
     return replace(method, learning_rate=1e-12, epochs=1, parameters=replace(method.parameters, layers="all"))
 
 

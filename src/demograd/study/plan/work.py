@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from statistics import mean
 from typing import Literal
 
+from demograd.learn import FineTuning
 from demograd.learn.lockstep_fit import jobs_that_fit, why_not_by_method
 from demograd.learn.together import TOKENS_AT_A_TIME
 from demograd.study.language_model.demonstration_sets import stops_on_the_way
@@ -120,7 +121,7 @@ def work_of(study: Study, todo: Mapping[World, Iterable[Cell]], sizes: Callable[
 def trained_at_a_time(study: Study, blueprint: Blueprint, tuning: Tuning, sets: int) -> int:
     """How many fine-tunings of these demonstration sets a run trains at a time, as far as their method allows."""
     method = study.method(tuning.method, tuning.learning_rate)
-    if why_not_by_method(method) is not None:
+    if not isinstance(method, FineTuning) or why_not_by_method(method) is not None:
         return 1
     tokens = mean(sequence.tokens for trained in tuning.trained for sequence in trained)
     trainings = len(tuning.trained)

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from demograd.errors import UserError, shortened_list
+from demograd.learn import methods
 from demograd.study.language_model.spec import Study, make_study
 from demograd.study.spec.methods import named_methods
 from demograd.words import Labels
@@ -51,6 +52,9 @@ def resolved(study: Study) -> tuple[Study, dict[str, str]]:
         if method in study.learning_rates:
             _require_all(study, method)
             sources[method] = "named in the study"
+        elif (rate := _without_sweep(study, method)) is not None:
+            filled[method] = [rate]
+            sources[method] = "as published: the method has a strength, and no step size"
         else:
             defaults = {
                 (model, task, labels): _swept(study, model, task, labels, method)
@@ -67,6 +71,11 @@ def resolved(study: Study) -> tuple[Study, dict[str, str]]:
                 f"chosen by a sweep on tuning queries that no result uses, trained weights ({about}): {RULE}"
             )
     return make_study(study.model_dump() | {"learning_rates": filled}), sources
+
+
+def _without_sweep(study: Study, method: str) -> float | None:
+    """The rate of a method that needs no sweep."""
+    return methods()[study.methods[method]["kind"]].default_rate
 
 
 def _nested(study: Study, rates: dict[tuple[str, str, Labels], list[float]]) -> Any:

@@ -20,7 +20,7 @@ from pydantic import (
 from pydantic_core import CoreSchema, core_schema
 
 from demograd.errors import UserError, quoted, unknown_name
-from demograd.learn import Method, methods
+from demograd.learn import FineTuning, Method, methods
 from demograd.learn.method import about
 from demograd.study.spec.validation import validated
 
@@ -93,7 +93,7 @@ def resolved_methods(settings: Any) -> dict[str, dict[str, Any]]:
             expected = f"rates under learning_rates, such as learning_rates: {{{name}: [0.001]}}"
             raise UserError(f"methods.{name}.learning_rate", expected, "Put it there")
         resolved[str(name)] = {**named_methods().get(name, {}), **options}
-        make_method(name, resolved[str(name)], learning_rate=1.0)
+        make_method(name, resolved[str(name)], learning_rate=0.5)
     return resolved
 
 
@@ -139,7 +139,7 @@ class _Options:
         reference = handler(schema)
         described = handler.resolve_ref_schema(reference)
         # pydantic takes descriptions from the docstrings of a class's own fields alone
-        shared = TypeAdapter(Method).json_schema()["properties"]
+        shared = TypeAdapter(FineTuning).json_schema()["properties"]
         options = {name: shared.get(name, {}) | option for name, option in described["properties"].items()}
         options.pop("learning_rate", None)
         described["properties"] = {"kind": {"const": self.kind}, **options}
