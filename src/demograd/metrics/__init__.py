@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from demograd.metrics.implicit_update import implicit_update as implicit_update
     from demograd.metrics.implicit_update import implicit_update_validity as implicit_update_validity
     from demograd.metrics.implicit_update import implicit_update_weighted as implicit_update_weighted
+    from demograd.metrics.label_changes import sim_labels as sim_labels
+    from demograd.metrics.label_changes import sim_labels_mean_removed as sim_labels_mean_removed
     from demograd.metrics.learning_gates import Change as Change
     from demograd.metrics.learning_gates import Gains as Gains
     from demograd.metrics.learning_gates import Learning as Learning

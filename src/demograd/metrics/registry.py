@@ -48,6 +48,7 @@ _FILES = (
     "implicit_update",
     "update_size",
     "predictions",
+    "label_changes",
     "rec2ftp",
     "next_token",
     "weights",
