@@ -155,6 +155,6 @@ def tuned_model(
         **same,
         method=method,
         losses=torch.tensor(history.losses[:steps]),
-        gradient_norms=torch.tensor(history.gradient_norms[:steps]).T,
+        gradient_norms=torch.tensor(history.gradient_norms[:steps]).view(-1, history.layers).T,
         training_queries=queries,
     )

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
@@ -16,6 +16,7 @@ class Patch:
     kept: float = 1.0
 
 
+@runtime_checkable
 class LogitChange(Protocol):
     """What is added to the logits of the next token."""
 

@@ -61,7 +61,7 @@ def observe(
     change plus the first-order effect of the change. First-order log-probabilities do not add up to one.
 
     Where it carries an intervention (`Model.intervention`), everything recorded is what it is with that. Keys of a
-    prefix take their part of the attention, and are left out of what is recorded of it.
+    prefix take their part of the attention; what is recorded of it is the attention among all other keys.
 
     Args:
         model: or what `fine_tuned` yields.

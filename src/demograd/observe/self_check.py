@@ -47,7 +47,7 @@ def way_to_observe(model: Model) -> Fit:
             recorded could be trusted.
     """
     if model.network not in _ways:
-        _ways[model.network] = _try(model)
+        _ways[model.network] = _try(replace(model, intervention=None))
     return _ways[model.network]
 
 
@@ -61,6 +61,7 @@ def way_at_length(model: Model, prompts: Prompts) -> Fit:
         UserError: as `way_to_observe`.
     """
     way = way_to_observe(model)
+    model = replace(model, intervention=None)  # which the network's own pass does not have
     longest = sorted(prompts.queries, key=len, reverse=True)[:QUERIES_TRIED]
     checked, tried_way = _at_length.get(model.network, ((0, 0), way))
     # a network with a position bias alone cannot be told that a query stands elsewhere
