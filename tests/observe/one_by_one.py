@@ -126,9 +126,11 @@ QUERY_KEY_VALUE = {"xglm": _of_xglm, "gpt_neo": _of_gpt_neo, "gptj": _of_gptj, "
 
 
 @contextmanager
-def _watched(model: Model) -> Iterator[dict[int, Tensor]]:
-    """Last-token attention outputs per layer, and attention logits in `_attended`, of passes inside this block."""
+def _watched(model: Model) -> Iterator[tuple[dict[int, Tensor], list[Tensor]]]:
+    """Last-token attention outputs and streams per layer, and attention logits in `_attended`, of passes inside this
+    block."""
     outputs: dict[int, Tensor] = {}
+    streams: list[Tensor] = []
     handles = []
 
     kind = model.network.config.model_type
@@ -153,11 +155,17 @@ def _watched(model: Model) -> Iterator[dict[int, Tensor]]:
 
     for layer, attention in enumerate(model.anatomy.attentions):
         handles.append(attention.register_forward_hook(keep(layer), with_kwargs=True))
+    for block in model.anatomy.blocks:
+        handles.append(
+            block.register_forward_hook(
+                lambda module, inputs, output: streams.append((output[0] if isinstance(output, tuple) else output)[0, -1])
+            )
+        )
     before = model.network.config._attn_implementation
     if kind not in QUERY_KEY_VALUE:
         model.network.set_attn_implementation("textbook")
     try:
-        yield outputs
+        yield outputs, streams
     finally:
         model.network.config._attn_implementation = before
         for handle in handles:
@@ -171,7 +179,7 @@ def one_by_one(model: Model, prompts: Prompts) -> Observation:
     shown = [token for span in prompts.demonstration_spans for token in range(*span)]
     records: list[dict[str, Tensor]] = []
     for query in prompts.queries:
-        with _watched(model) as outputs:
+        with _watched(model) as (outputs, streams):
             logits = _run(model, prompts, prompts.context + query)
             layers = [_attended[layer] for layer in range(len(outputs))]
         rows = torch.stack([layer.logits for layer in layers])
@@ -180,6 +188,7 @@ def one_by_one(model: Model, prompts: Prompts) -> Observation:
             {
                 "attention_output": torch.stack([outputs[layer] for layer in range(len(outputs))]),
                 "attention_logits": rows[..., size:],
+                "block_outputs": torch.stack(streams),
                 "context_logits": rows[..., :size],
                 "attention_weights": _padded(torch.stack([layer.weights for layer in layers]), size + longest),
                 "rotated_query_vectors": torch.stack([layer.query for layer in layers]),

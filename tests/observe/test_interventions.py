@@ -1,16 +1,19 @@
 """What an intervention changes, packed and unpacked, is what Hugging Face's own pass gives prompt by prompt."""
 
+import importlib
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
+from pytest import MonkeyPatch
 from torch import Tensor
 from transformers import DynamicCache
 
 from demograd.models import Intervention, Model, Patch
 from demograd.observe import observe
+from demograd.observe.self_check import Fit
 from demograd.tasks.prompts import Prompts
 
 MakeModel, MakePrompts = Callable[..., Model], Callable[..., Prompts]
@@ -77,19 +80,21 @@ def changes_of(model: Model) -> dict[str, Intervention]:
 
 
 @pytest.mark.parametrize("name", ["prefix", "in its place", "added"])
+@pytest.mark.parametrize("way", ["packed", "unpacked"])
 @pytest.mark.parametrize("kind", ["llama", "gpt2", "gpt_neo"])
 def test_it_is_what_the_plain_network_computes(
-    kind: str, name: str, random_model: MakeModel, random_prompts: MakePrompts
+    kind: str, name: str, way: Fit, random_model: MakeModel, random_prompts: MakePrompts, monkeypatch: MonkeyPatch
 ) -> None:
     """With answers of several tokens: they continue behind what was patched."""
     model, prompts = random_model(kind), random_prompts(context=9, lengths=(4, 2, 3))
+    monkeypatch.setattr(importlib.import_module("demograd.observe.observe"), "way_at_length", lambda *_: way)
     change = changes_of(model)[name]
     scores, streams = plain_scores(model, prompts, change)
     observed = observe(replace(model, intervention=change), prompts, extras=["block_outputs"])
     torch.testing.assert_close(observed.label_log_probs, scores, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(observed.block_outputs, streams, rtol=1e-4, atol=1e-4)
     assert (observed.label_log_probs - observe(model, prompts).label_log_probs).abs().max() > 0.01
-    assert bool(observed.notes) == (kind == "gpt_neo")  # it alone is observed unpacked
+    assert bool(observed.notes) == (way == "unpacked")
     if name == "in its place":
         vector = change.patches[PATCHED].vector
         assert observed.block_outputs is not None

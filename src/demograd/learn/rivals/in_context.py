@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Float
@@ -192,7 +192,7 @@ def _attention_outputs(model: Model, outputs: Tensor) -> Tensor:
     def attend(call: AttentionCall) -> Tensor:
         return outputs[call.layer].to(call.value)[None, None]
 
-    def keep(layer: int, output: Tensor | tuple[Tensor, ...]) -> None:
+    def keep(layer: int, output: Any) -> None:
         hidden = output[0] if isinstance(output, tuple) else output
         projections[layer] = hidden[0, 0].float().cpu()
 
