@@ -158,7 +158,9 @@ def _watched(model: Model) -> Iterator[tuple[dict[int, Tensor], list[Tensor]]]:
     for block in model.anatomy.blocks:
         handles.append(
             block.register_forward_hook(
-                lambda module, inputs, output: streams.append((output[0] if isinstance(output, tuple) else output)[0, -1])
+                lambda module, inputs, output: streams.append(
+                    (output[0] if isinstance(output, tuple) else output)[0, -1]
+                )
             )
         )
     before = model.network.config._attn_implementation

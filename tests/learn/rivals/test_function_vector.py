@@ -60,7 +60,9 @@ def heads_at_last(model: Model, change: dict[int, Tensor] | None = None) -> Iter
 def test_heads_go_through_the_output_projection_without_its_bias(kind: str, random_model: MakeModel) -> None:
     model = random_model(kind)
     outputs = torch.randn(3, 4, 16, generator=torch.Generator().manual_seed(3))
-    expected = torch.stack([matrix(module) @ outputs[layer].flatten() for layer, module in enumerate(projections(model))])
+    expected = torch.stack(
+        [matrix(module) @ outputs[layer].flatten() for layer, module in enumerate(projections(model))]
+    )
     assert any(module.bias is not None and module.bias.any() for module in projections(model))
     torch.testing.assert_close(projected(model, outputs), expected, rtol=1e-4, atol=1e-4)
 
@@ -114,7 +116,9 @@ def test_the_vector_is_the_sum_of_the_mean_heads_at_its_layer(random_model: Make
     assert_as_before(model.network, before)
 
 
-def test_the_heads_with_the_largest_effects_are_chosen(random_model: MakeModel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_heads_with_the_largest_effects_are_chosen(
+    random_model: MakeModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Of given effects, the two largest: not those of the largest size."""
     model, sequences = random_model("llama"), demonstrations(4, 3)
     effects = torch.zeros(3, 4)

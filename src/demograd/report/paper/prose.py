@@ -16,6 +16,13 @@ SOURCES = {
     "Cheng 2024": "cheng2024",
     "Pan 2023": "pan2023",
     "Min 2022": "min2022",
+    "Hu 2021": "hu2021",
+    "Li and Liang 2021": "li2021",
+    "Hendel 2023": "hendel2023",
+    "Todd 2023": "todd2023",
+    "Khandelwal 2020": "khandelwal2020",
+    "Han 2023": "han2023",
+    "Olsson 2022": "olsson2022",
 }
 """What the code calls a source → its key in `published/sources.bib`."""
 
