@@ -42,7 +42,7 @@ def plain_log_probs(model: Model, tokens: list[int], change: Intervention, place
             stream = (output[0] if isinstance(output, tuple) else output)[0]
             if layer in change.patches:
                 patch = change.patches[layer]
-                stream[place] = patch.kept * stream[place] + patch.vector
+                stream[place] = patch.share * stream[place] + patch.vector
             streams.append(stream[place].clone())
 
         return hook
@@ -74,8 +74,8 @@ def changes_of(model: Model) -> dict[str, Intervention]:
     vector = torch.randn(64, generator=torch.Generator().manual_seed(2))
     return {
         "prefix": Intervention(prefix=random_prefix(model)),
-        "in its place": Intervention(patches={PATCHED: Patch(vector, kept=0.0)}),
-        "added": Intervention(patches={0: Patch(vector), 2: Patch(-vector, kept=0.5)}),
+        "in its place": Intervention(patches={PATCHED: Patch(vector, share=0.0)}),
+        "added": Intervention(patches={0: Patch(vector), 2: Patch(-vector, share=0.5)}),
     }
 
 

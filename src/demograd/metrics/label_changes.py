@@ -42,8 +42,8 @@ def sim_labels_mean_removed(zsl: Observation, icl: Observation, ft: Observation)
     own, icl_change, ft_change = _changes(zsl, icl, ft)
     bound = resolution(zsl.dtype)
     counts = is_resolved(icl_change, own, bound) & is_resolved(ft_change, own, bound)
-    rest = [change - change[counts].mean(dim=0) for change in (icl_change, ft_change)]
-    similarity = cosine(*rest, own, own, bound)
+    icl_rest, ft_rest = (change - change[counts].mean(dim=0) for change in (icl_change, ft_change))
+    similarity = cosine(icl_rest, ft_rest, own, own, bound)
     return torch.where(counts, similarity, torch.nan)
 
 

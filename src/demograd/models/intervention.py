@@ -10,10 +10,11 @@ from torch import Tensor
 
 @dataclass(frozen=True, eq=False)
 class Patch:
-    """What takes the place of a residual stream h: kept · h + vector."""
+    """What takes the place of a residual stream h: share · h + vector."""
 
     vector: Float[Tensor, " hidden"]
-    kept: float = 1.0
+    share: float = 1.0
+    """Of h that stays."""
 
 
 @runtime_checkable

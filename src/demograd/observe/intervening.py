@@ -43,7 +43,7 @@ def patched(model: Model, rows: Tensor) -> Iterator[None]:
         def hook(module: Any, inputs: Any, output: Any) -> Any:
             hidden = output[0] if isinstance(output, tuple) else output
             changed, places = hidden.clone(), rows.to(hidden.device)
-            changed[0, places] = patch.kept * hidden[0, places] + patch.vector.to(hidden)
+            changed[0, places] = patch.share * hidden[0, places] + patch.vector.to(hidden)
             return (changed, *output[1:]) if isinstance(output, tuple) else changed
 
         return hook

@@ -1,7 +1,7 @@
 """Function vectors: heads' outputs through output projections, and the effects by which heads are chosen."""
 
-from contextlib import contextmanager
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -35,12 +35,12 @@ def matrix(projection: Any) -> Tensor:
 @contextmanager
 def heads_at_last(model: Model, change: dict[int, Tensor] | None = None) -> Iterator[list[Tensor]]:
     """What enters each output projection at the last token `[heads, 16]`, with `change` added in these layers."""
-    kept: list[Tensor] = []
+    outputs: list[Tensor] = []
 
     def hook_of(layer: int) -> Any:
         def hook(module: Any, inputs: Any) -> Any:
             (hidden,) = inputs
-            kept.append(hidden[0, -1].detach().clone().unflatten(0, (4, 16)))
+            outputs.append(hidden[0, -1].detach().clone().unflatten(0, (4, 16)))
             if change and layer in change:
                 hidden = hidden.clone()
                 hidden[0, -1] += change[layer].flatten()
@@ -50,7 +50,7 @@ def heads_at_last(model: Model, change: dict[int, Tensor] | None = None) -> Iter
 
     handles = [module.register_forward_pre_hook(hook_of(layer)) for layer, module in enumerate(projections(model))]
     try:
-        yield kept
+        yield outputs
     finally:
         for handle in handles:
             handle.remove()
@@ -136,7 +136,7 @@ def test_the_heads_with_the_largest_effects_are_chosen(
     with fine_tuned(model, sequences, FunctionVector(learning_rate=1.0, heads=2, layer=0)) as tuned:
         assert tuned.intervention is not None
         (patch,) = tuned.intervention.patches.values()
-    assert patch.kept == 1
+    assert patch.share == 1
     torch.testing.assert_close(patch.vector, vector, rtol=1e-4, atol=1e-4)
 
 

@@ -72,7 +72,7 @@ def test_a_model_with_an_intervention_is_not_trained_further(random_model: MakeM
 
 def test_query_vectors_of_training_tokens_are_those_of_methods_that_train(random_model: MakeModel) -> None:
     with (
-        pytest.raises(UserError, match="Query vectors of training tokens, of task vector.*Leave"),
+        pytest.raises(UserError, match=r"Query vectors of training tokens, of task vector.*Leave"),
         fine_tuned(random_model("llama"), demonstrations(4, 3), RIVALS[4], record_training_queries=True),
     ):
         pass

@@ -128,7 +128,7 @@ def test_jobs_of_several_rates_are_trained_one_by_one_as_alone(random_model: Mak
 def test_a_fraction_of_the_entries_has_no_low_rank(random_model: MakeModel) -> None:
     method = LowRankAdaptation(learning_rate=0.1, parameters=ParameterSubset(fraction=0.5))
     with (
-        pytest.raises(UserError, match="LoRA of a fraction.*Leave fraction"),
+        pytest.raises(UserError, match=r"LoRA of a fraction.*Leave fraction"),
         fine_tuned(random_model("llama"), demonstrations(5, 5), method),
     ):
         pass

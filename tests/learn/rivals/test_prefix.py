@@ -94,7 +94,7 @@ def test_it_begins_as_the_first_tokens_keys_and_values_apart_by_noise(random_mod
 
 def test_keys_that_need_a_position_have_no_prefix(random_model: MakeModel) -> None:
     with (
-        pytest.raises(UserError, match="prefix for bloom.*Use another method"),
+        pytest.raises(UserError, match=r"prefix for bloom.*Use another method"),
         fine_tuned(random_model("bloom"), demonstrations(5), PrefixTuning(learning_rate=0.01)),
     ):
         pass

@@ -103,7 +103,7 @@ def make_task_vector(training: Training, method: TaskVector) -> None:
         streams.append(observation.block_outputs[0])
     vectors = torch.stack(streams).mean(dim=0)
     _require_finite(vectors)
-    patches = [Patch(vector, kept=1 - method.learning_rate) for vector in vectors * method.learning_rate]
+    patches = [Patch(vector, share=1 - method.learning_rate) for vector in vectors * method.learning_rate]
     layer = _best_layer(training, method, patches) if method.layer == "best" else method.layer
     training.intervention = lambda: Intervention(patches={layer: patches[layer]})
 

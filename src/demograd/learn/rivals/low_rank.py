@@ -20,8 +20,8 @@ class Factors:
     def __init__(self, trained: TrainedParameter, method: LowRankAdaptation, *, outputs_last: bool) -> None:
         self.trained, self.outputs_last = trained, outputs_last
         outputs, inputs = self._turned(trained.original).shape
-        drawn = torch.rand(method.rank, inputs, generator=generator_of(trained.slice.name, method.seed)) * 2 - 1
-        self.a = (drawn.to(trained.master) * method.bound(inputs)).requires_grad_()
+        uniform = torch.rand(method.rank, inputs, generator=generator_of(trained.slice.name, method.seed)) * 2 - 1
+        self.a = (uniform.to(trained.master) * method.bound(inputs)).requires_grad_()
         self.b = torch.zeros(outputs, method.rank).to(trained.master).requires_grad_()
 
     def _turned(self, matrix: Tensor) -> Tensor:

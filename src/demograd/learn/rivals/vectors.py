@@ -63,8 +63,8 @@ class TaskVector(InContextVector):
         if self.layer != "best":
             return prompts
         tokens = [sizes.tokens for sizes in sequences[: self.prompts]]
-        tried = sum(decoding(network, count, count**2) for count in tokens)
-        return prompts + Flops(network.layers * tried)
+        trials = sum(decoding(network, count, count**2) for count in tokens)
+        return prompts + Flops(network.layers * trials)
 
     def check(self, anatomy: "models.Anatomy") -> None:
         """

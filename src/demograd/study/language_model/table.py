@@ -199,7 +199,9 @@ def _steps(group: CellGroup, setting: Setting) -> Iterator[Row]:
         for step, loss in enumerate(facts["losses"]):
             yield replace(row, metric="loss", step=step, value=loss)
         for layer, norms in enumerate(facts["gradient_norms"]):
-            for step, norm in enumerate(norms) if not isnan(norms[0]) else ():  # a layer of which nothing is trained
+            if not norms or isnan(norms[0]):  # no step was taken, or nothing of this layer is trained
+                continue
+            for step, norm in enumerate(norms):
                 yield replace(row, metric="gradient_norm", layer=layer, step=step, value=norm)
 
 
