@@ -21,6 +21,7 @@ def folder(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         k=2,
         seeds=[0, 1],
         queries=4,
+        controls=[],
         methods=["GD", "task vector", "readout GD"],
         learning_rates={"GD": [0.01], "readout GD": [0.01]},
     )

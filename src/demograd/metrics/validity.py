@@ -27,7 +27,7 @@ class ResolutionCheck:
     passed: bool
     message: str
     missing_per_layer: tuple[float, ...]
-    """Share of each layer's values that is missing, over seeds, queries and heads."""
+    """Share of each layer's values that is missing, over seeds, queries and heads; none of a score without layers."""
 
 
 @dataclass(frozen=True)
@@ -67,14 +67,15 @@ def check_update_size(ratios: Sequence[Float[Tensor, "queries layers"]]) -> Upda
     return UpdateSizeCheck(low <= median <= high, message, median)
 
 
-def check_resolution(scores: Sequence[Float[Tensor, "queries layers *heads"]]) -> ResolutionCheck:
+def check_resolution(scores: Sequence[Float[Tensor, "queries *layers_and_heads"]]) -> ResolutionCheck:
     """Passed if at least half of a score's values, over all demonstration seeds, are there.
 
     Pass the scores of all queries, not of a selection: a similarity is missing exactly where an update is below
     resolution, or where what it is computed from overflowed.
     """
-    missing = torch.stack([score.isnan().double() for score in scores]).transpose(0, 2).flatten(1)
-    per_layer, share = missing.mean(dim=1).tolist(), missing.mean().item()
+    missing = torch.stack([score.isnan().double() for score in scores])
+    share = missing.mean().item()
+    per_layer = missing.transpose(0, 2).flatten(1).mean(dim=1).tolist() if missing.dim() > 2 else []
     empty = [str(layer) for layer, missing_share in enumerate(per_layer) if missing_share == 1]
     message = f"{100 * share:.1f} % of the values are below resolution or not finite"
     if empty:
