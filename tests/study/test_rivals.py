@@ -15,9 +15,16 @@ RIVALS = ("LoRA", "prefix", "readout GD", "kernel regression", "induction", "tas
 
 @pytest.fixture(scope="module")
 def folder(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two demonstration sets of films of our own."""
+    films = tmp_path_factory.mktemp("data") / "films.csv"
+    rows = [f"film {number} is {('dull', 'fine')[number % 2]},{('neg', 'pos')[number % 2]}" for number in range(60)]
+    films.write_text("\n".join(["text,label", *rows]))
     settings = small_settings(
         small_model,
         weights=["trained"],
+        tasks=[str(films)],
+        template="Film: {text} Sentiment:",
+        label_words={"neg": "Negative", "pos": "Positive"},
         k=2,
         seeds=[0, 1],
         queries=4,
@@ -29,8 +36,10 @@ def folder(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def values(folder: Path, metric: str, method: str) -> pd.DataFrame:
+    """Of each demonstration set, its mean over queries (and layers)."""
     rows = pd.read_parquet(folder / "results.parquet")
-    return rows[(rows.metric == metric) & (rows.method == method) & rows.layer.isna() & (rows.setting == "FT")]
+    mine = (rows.metric == metric) & (rows.method == method) & (rows.setting == "FT")
+    return rows[mine & rows.layer.isna() & rows.versus.isna() & rows.seed.notna()]
 
 
 def test_rates_of_a_vector_need_no_sweep(folder: Path) -> None:
@@ -40,19 +49,20 @@ def test_rates_of_a_vector_need_no_sweep(folder: Path) -> None:
 def test_each_method_changes_predictions(folder: Path) -> None:
     for method in ("GD", "task vector", "readout GD"):
         rows = values(folder, "sim_labels", method)
-        assert len(rows) and set(rows.status) == {"ok"} and rows.value.between(-1, 1).all()
+        assert len(rows) == 2 and set(rows.status) == {"ok"} and rows.value.between(-1, 1).all()
 
 
 def test_what_changes_nothing_inside_has_no_update_and_is_counted(folder: Path) -> None:
     rows = values(folder, "sim_aou", "readout GD")
-    assert len(rows) and rows.value.isna().all() and set(rows.status) == {"missing"}
+    assert len(rows) == 2 and rows.value.isna().all() and set(rows.status) == {"missing"}
+    assert (rows.n_missing > 0).all()
     assert values(folder, "sim_aou", "GD").value.notna().all()
 
 
 def test_its_predictions_are_matched_all_the_same(folder: Path) -> None:
     rows = pd.read_parquet(folder / "results.parquet")
-    matched = rows[rows.metric.str.contains("specific") | (rows.setting == "matching")]
-    assert {"GD", "task vector", "readout GD"} <= set(matched[matched.metric.str.contains("sim_labels")].method)
+    matched = rows[(rows.metric == "sim_labels") & (rows.versus == "other_sets")]
+    assert set(matched.method) == {"GD", "task vector", "readout GD"}
 
 
 def test_the_page_names_them(folder: Path) -> None:
