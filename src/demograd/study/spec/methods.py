@@ -20,7 +20,7 @@ from pydantic import (
 from pydantic_core import CoreSchema, core_schema
 
 from demograd.errors import UserError, quoted, unknown_name
-from demograd.learn import FineTuning, Method, methods
+from demograd.learn import Method, methods
 from demograd.learn.method import about
 from demograd.study.spec.validation import validated
 
@@ -139,8 +139,11 @@ class _Options:
         reference = handler(schema)
         described = handler.resolve_ref_schema(reference)
         # pydantic takes descriptions from the docstrings of a class's own fields alone
-        shared = TypeAdapter(FineTuning).json_schema()["properties"]
-        options = {name: shared.get(name, {}) | option for name, option in described["properties"].items()}
+        options = described["properties"]
+        for base in methods()[self.kind].__mro__[1:]:
+            if issubclass(base, Method):
+                of_base = TypeAdapter(base).json_schema()["properties"]
+                options = {name: of_base.get(name, {}) | option for name, option in options.items()}
         options.pop("learning_rate", None)
         described["properties"] = {"kind": {"const": self.kind}, **options}
         described.pop("required", None)
