@@ -30,6 +30,8 @@ from demograd.study.synthetic.spec import Network
         ({"networks": {}}, ["networks", "at least 1"]),
         ({"references": ["kernel regression"]}, ["kernel regression", "anisotropic"]),
         ({"references": ["GD++"]}, ["mixes", "GD"]),
+        ({"laws": ["laplace"]}, ["laws", "linear regression", "from ReLU"]),
+        ({"worlds": {"a": {"dimension": 2}}, "distractors": [6]}, ["6 distractors among 5 examples"]),
         ({"worlds": SYSTEM["worlds"]}, ["linear system", "scales"]),
         ({"seeds": [1, 1]}, ["each value once"]),
         ({"seeds": [2**32]}, ["seeds = 4294967296", "less than 4294967296"]),
@@ -126,6 +128,9 @@ def test_every_synthetic_preset_is_a_study() -> None:
     assert {study.name for study in studies if isinstance(study, SyntheticStudy)} == {
         "vonoswald2023",
         "vonoswald2023-layers",
+        "vonoswald2023-elsewhere",
+        "vonoswald2023-recurrence",
+        "vonoswald2023-softmax",
         "ahn2023",
         "cheng2024",
         "vonoswald2023b-autoregressive",

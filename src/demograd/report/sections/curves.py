@@ -57,6 +57,40 @@ CURVES = (
         brief="Input scale",
     ),
     Curve(
+        "task-scale",
+        "With larger or smaller tasks",
+        "Every w is multiplied by a factor. Gradient descent from zero is linear in the examples’ y, so its loss grows "
+        "as the square.",
+        "loss_at_task_scale",
+        Axis("factor of w"),
+        brief="Task scale",
+    ),
+    Curve(
+        "noise",
+        "With noise on every y",
+        "Noise of this standard deviation is added to every y, the query’s too: its variance is in every loss.",
+        "loss_at_noise",
+        Axis("standard deviation of the noise"),
+        brief="Noise",
+    ),
+    Curve(
+        "distractors",
+        "With distractors",
+        "The y of so many examples is drawn from N(0, 1) and says nothing about w.",
+        "loss_with_distractors",
+        Axis("distractors among the examples", whole=True),
+        brief="Distractors",
+    ),
+    Curve(
+        "recurrence",
+        "One layer, again and again",
+        "Each network of one layer is applied to its own tokens again, as often as said; its y take a share of every "
+        "update, and its x none. Gradient descent takes steps of the same share of its best rate for one step.",
+        "loss_repeated",
+        Axis("times applied, or steps", whole=True),
+        brief="Recurrence",
+    ),
+    Curve(
         "layers",
         "Against the number of layers",
         "A layer of a network beside a step of an algorithm.",

@@ -26,6 +26,7 @@ from demograd.study.spec.fields import (
 from demograd.synthetic.settings import (
     Architecture,
     AttentionKind,
+    Inputs,
     Kernel,
     KernelSettings,
     LinearSettings,
@@ -33,10 +34,12 @@ from demograd.synthetic.settings import (
     SystemSettings,
     TrainingRecipe,
 )
+from demograd.words import listed
 
 Reference = Literal[
     "GD",
     "GD, rate per step",
+    "GD, centred",
     "preconditioned GD",
     "GD++",
     "preconditioned GD++",
@@ -62,7 +65,7 @@ class LinearWorld(_Settings):
 
     kind: Literal["linear"] = "linear"
     dimension: Count
-    inputs: Literal["normal", "uniform", "sphere"] = LinearSettings.inputs
+    inputs: Inputs = LinearSettings.inputs
     spectrum: Annotated[list[Positive] | None, OneOrMany()] = None
     """Eigenvalues of the covariance Σ of normal inputs; without any, Σ = I."""
     rotation: Seed | None = LinearSettings.rotation
@@ -229,6 +232,19 @@ class SyntheticStudy(_Settings):
     """Factors of the inputs at which networks are tested besides 1, on which they were trained."""
     contexts: Many[Count] = []
     """Context lengths at which networks are tested besides."""
+    task_scales: Many[Positive] = []
+    """Factors of every w at which networks are tested besides 1."""
+    noises: Many[Positive] = []
+    """Standard deviations of noise on every y, the query's too, at which networks are tested besides the world's."""
+    distractors: Many[Count] = []
+    """Numbers of examples whose y says nothing about w, with which networks are tested besides none."""
+    laws: Many[Inputs] = []
+    """Laws of the inputs on which networks are tested besides their world's, at each of the scales: at 1 the inputs are
+    as large, in root mean square, as those of training."""
+    repeats: Count | None = None
+    """How many times each network of one linear layer is applied to its own tokens; without a number it is once."""
+    dampening: Positive = 1.0
+    """The share that a token's y takes of its update where a layer is applied again: 0.75 in von Oswald 2023a."""
     mixes: Many[Real] = []
     """Shares of the construction in weights between a trained one-layer linear network and GD's construction."""
     instances: Count = 100
@@ -273,6 +289,12 @@ class SyntheticStudy(_Settings):
             raise ValueError(
                 f"{', '.join(systems)} is a linear system: its tokens are no (x, y), so by_inputs has no meaning there"
             )
+        beyond = ("task_scales", "noises", "distractors", "laws")
+        other = [name for name, world in self.worlds.items() if world.kind != "linear"]
+        if other and any(getattr(self, name) for name in beyond):
+            raise ValueError(f"{listed(beyond)} are of linear regression, which {listed(other)} is not")
+        if self.distractors and max(self.distractors) > self.context:
+            raise ValueError(f"{max(self.distractors)} distractors among {self.context} examples")
         if self.mixes and "GD" not in self.references:
             raise ValueError("mixes are between a network and GD: name GD among the references")
         if len(set(self.seeds)) < len(self.seeds):
