@@ -111,6 +111,11 @@ DEFINITIONS = {
     "sensitivity_distance": Definition(
         "sensitivity distance", "mean of ‖∂ŷ_TF/∂x − ∂ŷ_reference/∂x‖, at the query’s x", _FIGURE_2
     ),
+    "copying_sensitivity": Definition(
+        "sensitivity of copied tokens",
+        "norm of the derivative of an x’s token after the first layer by its contents, the next token’s, or others’",
+        "von Oswald 2023a, §5",
+    ),
     "preconditioner_distance": Definition(
         "distance of preconditioners", "‖A_TF − A‖ / ‖A‖, Frobenius norm, with A in closed form", "Ahn 2023, Theorem 1"
     ),

@@ -117,6 +117,15 @@ class Architecture:
     bound: float | None = None
     """Between ± which all components of tokens are kept after each layer; None: layers of linear attention are
     polynomials, of a degree that triples with each, and a rare large sequence can outweigh all others."""
+    positions: int = 0
+    """Components of a token's position, sines and cosines; with any, tokens are a plain sequence x_1, y_1, x_2, y_2, …
+    (von Oswald 2023a, §5); 0: they are (x_i, y_i), without positions."""
+    first: AttentionKind | None = None
+    """Attention of the first layer; None: that of all."""
+
+    def attention_of(self, layer: int) -> AttentionKind:
+        """Attention of a layer, counted from 0."""
+        return self.first if self.first is not None and not layer else self.attention
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,14 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from demograd.synthetic.attention import AttentionLayer, as_tokens, attended, attended_causally, predictions
+from demograd.synthetic.constructions.copying import plain_tokens, sinusoids
 from demograd.synthetic.constructions.mesa import PARTS, system_tokens
 from demograd.synthetic.sequences import Sequences, Trajectories, seeded
 from demograd.synthetic.settings import Architecture
 
 
 class SmallTransformer(nn.Module):
-    """Attention layers, each adding to the tokens, and MLPs if there are any; no norms, no positions."""
+    """Attention layers, adding to the tokens, and MLPs if there are any; no norms; positions in plain sequences."""
 
     def __init__(self, architecture: Architecture, width: int, seed: int, start: int = 0) -> None:
         """`width` is that of a token; `seed` is that of the initial weights, of which there are several `start`s."""
@@ -56,12 +57,23 @@ class SmallTransformer(nn.Module):
                 tokens = self._after_attention(attended_causally(tokens, layer, self.architecture.attention), n)
                 yield tokens
             return
-        tokens = as_tokens(problems)
-        layers = self.layers()
-        for n, layer in enumerate(layers):
-            last = n == len(layers) - 1
-            tokens = self._after_attention(attended(tokens, layer, self.architecture.attention, last_only=last), n)
+        tokens = self.tokens(problems)
+        for n in range(self.architecture.layers):
+            tokens = self.after_layer(tokens, n, last_only=n == self.architecture.layers - 1)
             yield tokens
+
+    def tokens(self, problems: Sequences) -> Float[Tensor, "sequences tokens width"]:
+        """What the first layer sees: (x_i, y_i), or x and y in turn with their positions; the query comes last."""
+        if not self.architecture.positions:
+            return as_tokens(problems)
+        return plain_tokens(problems, sinusoids(2 * problems.context + 1, self.architecture.positions))
+
+    def after_layer(
+        self, tokens: Float[Tensor, "sequences tokens width"], layer: int, *, last_only: bool = False
+    ) -> Float[Tensor, "sequences updated width"]:
+        """All tokens of regression problems after one layer, or the query's alone."""
+        kind = self.architecture.attention_of(layer)
+        return self._after_attention(attended(tokens, self.layers()[layer], kind, last_only=last_only), layer)
 
     def _after_attention(self, tokens: Float[Tensor, "*batch width"], layer: int) -> Float[Tensor, "*batch width"]:
         """What else a layer does: its MLP, and the bound on its tokens."""
@@ -72,9 +84,10 @@ class SmallTransformer(nn.Module):
         return tokens if architecture.bound is None else tokens.clamp(-architecture.bound, architecture.bound)
 
 
-def width_of(dimension: int, *, system: bool) -> int:
-    """A token's width: (x, y) of a regression problem with one output, or the four parts of a linear system's."""
-    return PARTS * dimension if system else dimension + 1
+def width_of(dimension: int, *, system: bool, positions: int = 0) -> int:
+    """A token's width: (x, y) of a regression problem with one output, behind its position if it has one; or the four
+    parts of a linear system's."""
+    return PARTS * dimension if system else positions + dimension + 1
 
 
 Masks = tuple[Bool[Tensor, "width width"], Bool[Tensor, "width width"]]

@@ -48,6 +48,19 @@ CURVES = (
         brief="Sensitivities",
     ),
     Curve(
+        "copying",
+        "Does the first layer make tokens (x, y)?",
+        "Of a plain sequence x, y, x, y, … a layer has to copy each y into the token of its x before the next can take "
+        "a step. Norm of the derivative of an x’s token after the first layer, by its own contents, the next token’s, "
+        "which are its y, and the mean of the others’.",
+        "copying_sensitivity",
+        Axis("step of training", "log", whole=True),
+        Axis("norm of the derivative"),
+        column="step",
+        to="by its",
+        brief="Copying",
+    ),
+    Curve(
         "input-scale",
         "Outside the range of training",
         "Every x is multiplied by a factor before its y is computed. Networks were trained at 1, and references "
@@ -163,7 +176,7 @@ def _sentence(points: pd.DataFrame, curve: Curve) -> str:
 
 
 for position, curve in enumerate(CURVES):
-    section(curve.title, order=50 + position, name=curve.name, brief=curve.brief)(partial(curve_section, curve=curve))
+    section(curve.title, order=49 + position, name=curve.name, brief=curve.brief)(partial(curve_section, curve=curve))
 
 
 def _diverged(points: pd.DataFrame) -> str:

@@ -81,7 +81,7 @@ class ReferenceSpec:
     def suits(self, network: Network) -> bool:
         """Whether this is what a network is held against."""
         return (
-            self.steps in (None, network.layers)
+            self.steps in (None, network.steps)
             and self.attention in (None, network.attention)
             and self.shared in (None, _repeats(network))
         )
@@ -117,13 +117,13 @@ def _spec(kind: Reference, network: Network) -> ReferenceSpec | None:
     if kind in AT_ONCE:
         return ReferenceSpec(kind)
     if kind == "GD":
-        return ReferenceSpec(kind, network.layers)
+        return ReferenceSpec(kind, network.steps)
     if _repeats(network) and kind not in TIED_OR_NOT:
         return None
     if kind == "functional GD, bandwidth" and network.attention in ("linear", "relu"):
         return None
     attention = network.attention if kind.startswith("functional GD") else None
-    return ReferenceSpec(kind, network.layers, attention, _repeats(network))
+    return ReferenceSpec(kind, network.steps, attention, _repeats(network))
 
 
 def _repeats(network: Network) -> bool:

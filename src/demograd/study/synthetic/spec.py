@@ -189,12 +189,27 @@ class Network(_Settings):
     """Whether keys and queries see x alone (Cheng 2024)."""
     bound: Positive | None = Architecture.bound
     """Between ± which all components of tokens are kept after each layer; null: no bound."""
+    positions: Natural = Architecture.positions
+    """Components of positions, with which tokens are a plain sequence x_1, y_1, x_2, y_2, …; 0: they are (x_i, y_i)."""
+    first: AttentionKind | None = Architecture.first
+    """Attention of the first layer; null: that of all."""
     training: OwnTraining = OwnTraining()
     """Where it is trained otherwise than the study's other networks."""
 
     def architecture(self) -> Architecture:
         """The same as what the small transformer takes."""
         return Architecture(**self.model_dump(exclude={"training"}))
+
+    @property
+    def steps(self) -> int:
+        """Steps of a descent that it is held against: one for each layer, but for one that makes tokens (x_i, y_i)."""
+        return self.layers - bool(self.positions)
+
+    @model_validator(mode="after")
+    def _makes_tokens(self) -> "Network":
+        if self.positions and (self.layers == 1 or self.shared or self.positions % 2):
+            raise ValueError("positions are an even number, and a plain sequence needs two layers that are not shared")
+        return self
 
 
 class SyntheticStudy(_Settings):
@@ -285,9 +300,10 @@ class SyntheticStudy(_Settings):
             for reference in self.references:
                 if (world.kind == "system") != (reference in OF_SYSTEMS) or not _has(world, reference):
                     raise ValueError(f"there is no {reference} for {name}, a {world.kind} world")
-        if systems and any(network.by_inputs for network in self.networks.values()):
+        if systems and any(network.by_inputs or network.positions for network in self.networks.values()):
             raise ValueError(
-                f"{', '.join(systems)} is a linear system: its tokens are no (x, y), so by_inputs has no meaning there"
+                f"{', '.join(systems)} is a linear system: its tokens are no (x, y), so by_inputs and positions have "
+                "no meaning there"
             )
         beyond = ("task_scales", "noises", "distractors", "laws")
         other = [name for name, world in self.worlds.items() if world.kind != "linear"]

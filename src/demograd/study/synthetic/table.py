@@ -7,6 +7,7 @@ from torch import Generator
 
 from demograd.study.synthetic.constructions import construction_rows
 from demograd.study.synthetic.questions.comparison import against_rows, margin_rows, over_training_rows
+from demograd.study.synthetic.questions.copying import copying_rows
 from demograd.study.synthetic.questions.elsewhere import elsewhere_rows
 from demograd.study.synthetic.questions.losses import by_layers_rows, interpolation_rows, loss_rows
 from demograd.study.synthetic.questions.order import order_rows
@@ -79,4 +80,5 @@ def regression_rows(
     yield from preconditioner_rows(on_problems)
     yield from interpolation_rows(on_problems)
     yield from recurrence_rows(on_problems)
+    yield from copying_rows(on_problems, networks)
     yield from order_rows(on_problems)

@@ -104,5 +104,5 @@ def but_for_attention(network: Network, other: Network) -> bool:
     other beginnings (exponential attention explodes where linear attention barely learns), so a fair race gives each
     kind its own.
     """
-    same = ("layers", "heads", "shared", "mlp", "by_inputs", "bound")
+    same = ("layers", "heads", "shared", "mlp", "by_inputs", "bound", "positions", "first")
     return all(getattr(network, name) == getattr(other, name) for name in same)
