@@ -75,4 +75,4 @@ def test_the_constructed_layer_depends_on_itself_and_on_its_y_alone() -> None:
 def test_an_untrained_layer_depends_on_all_tokens_alike() -> None:
     problems = Sequences(*(tensor.float() for tensor in vars(PROBLEMS).values()))
     own, following, others = (scores.mean() for scores in copying_sensitivity(plain_network(), problems))
-    assert 0 < others and following < 3 * others < own
+    assert others > 0 and following < 3 * others < own

@@ -122,6 +122,11 @@ class Architecture:
     (von Oswald 2023a, §5); 0: they are (x_i, y_i), without positions."""
     first: AttentionKind | None = None
     """Attention of the first layer; None: that of all."""
+    features: int = 0
+    """Deep features that an MLP makes of an x of one component, for attention to work on (von Oswald 2023a, §4); 0: it
+    works on x."""
+    descent: bool = False
+    """Whether attention is the construction of a GD step, of which the rate alone is trained, with the features."""
 
     def attention_of(self, layer: int) -> AttentionKind:
         """Attention of a layer, counted from 0."""

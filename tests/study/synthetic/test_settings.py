@@ -38,6 +38,9 @@ from demograd.study.synthetic.spec import Network
         ({"test_seed": 2**64}, ["test_seed", "less than 4294967296"]),
         ({"worlds": {"a": {"dimension": 2, "rotation": 2**64}}}, ["worlds.a.rotation", "less than 4294967296"]),
         ({"orders": 10_001}, ["orders = 10001", "less than or equal to 10000"]),
+        ({"networks": {"a": {"features": 4}}}, ["features", "sine worlds"]),
+        ({"networks": {"a": {"descent": True}}}, ["networks.a", "descent is one head of linear attention on features"]),
+        ({"networks": {"a": {"positions": 4}}}, ["networks.a", "needs two layers"]),
         ({"training": {"learning_rate": -1}}, ["training.learning_rate", "greater than 0"]),
     ],
 )
@@ -129,6 +132,8 @@ def test_every_synthetic_preset_is_a_study() -> None:
         "vonoswald2023",
         "vonoswald2023-layers",
         "vonoswald2023-elsewhere",
+        "vonoswald2023-copying",
+        "vonoswald2023-sine",
         "vonoswald2023-recurrence",
         "vonoswald2023-softmax",
         "ahn2023",

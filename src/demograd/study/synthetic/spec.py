@@ -193,6 +193,10 @@ class Network(_Settings):
     """Components of positions, with which tokens are a plain sequence x_1, y_1, x_2, y_2, …; 0: they are (x_i, y_i)."""
     first: AttentionKind | None = Architecture.first
     """Attention of the first layer; null: that of all."""
+    features: Natural = Architecture.features
+    """Deep features that an MLP makes of an x of one component, for attention to work on; 0: it works on x."""
+    descent: bool = Architecture.descent
+    """Whether attention is the construction of a GD step, of which the rate alone is trained, with the features."""
     training: OwnTraining = OwnTraining()
     """Where it is trained otherwise than the study's other networks."""
 
@@ -209,6 +213,10 @@ class Network(_Settings):
     def _makes_tokens(self) -> "Network":
         if self.positions and (self.layers == 1 or self.shared or self.positions % 2):
             raise ValueError("positions are an even number, and a plain sequence needs two layers that are not shared")
+        if self.features and self.positions:
+            raise ValueError("features are of tokens (x_i, y_i), and positions of plain sequences")
+        if self.descent and (not self.features or self.attention != "linear" or self.heads > 1 or self.by_inputs):
+            raise ValueError("descent is one head of linear attention on features, all of whose matrices are its own")
         return self
 
 
@@ -311,6 +319,9 @@ class SyntheticStudy(_Settings):
             raise ValueError(f"{listed(beyond)} are of linear regression, which {listed(other)} is not")
         if self.distractors and max(self.distractors) > self.context:
             raise ValueError(f"{max(self.distractors)} distractors among {self.context} examples")
+        featured = [name for name, network in self.networks.items() if network.features]
+        if featured and any(world.kind != "sine" for world in self.worlds.values()):
+            raise ValueError(f"{listed(featured)} makes features of an x of one component, as sine worlds have")
         if self.mixes and "GD" not in self.references:
             raise ValueError("mixes are between a network and GD: name GD among the references")
         if len(set(self.seeds)) < len(self.seeds):

@@ -6,7 +6,7 @@ from dataclasses import replace
 from torch import Generator
 
 from demograd.study.synthetic.constructions import construction_rows
-from demograd.study.synthetic.questions.comparison import against_rows, margin_rows, over_training_rows
+from demograd.study.synthetic.questions.comparison import against_rows, descent_rows, margin_rows, over_training_rows
 from demograd.study.synthetic.questions.copying import copying_rows
 from demograd.study.synthetic.questions.elsewhere import elsewhere_rows
 from demograd.study.synthetic.questions.losses import by_layers_rows, interpolation_rows, loss_rows
@@ -75,6 +75,7 @@ def regression_rows(
     yield from against_rows(on_problems)
     yield from over_training_rows(on_problems, networks)
     yield from margin_rows(on_problems)
+    yield from descent_rows(on_problems)
     yield from by_layers_rows(on_problems)
     yield from elsewhere_rows(on_problems, problems)
     yield from preconditioner_rows(on_problems)

@@ -67,6 +67,8 @@ def _family(network: Network) -> str:
     parts += ["shared weights"] if network.shared else []
     parts += [f"{network.heads} heads"] if network.heads > 1 else []
     parts += [f"MLP of {network.mlp}"] if network.mlp else []
+    parts += [f"{network.features} features"] if network.features else []
+    parts += ["GD steps"] if network.descent else []
     parts += ["plain sequences"] if network.positions else []
     parts += [f"{network.first} attention first"] if network.first else []
     parts += ["by inputs"] if network.by_inputs else []
