@@ -35,8 +35,8 @@ def test_a_sequence_in_which_y_comes_first_or_a_layer_that_looks_behind_is_seen(
     tokens = plain_tokens(PROBLEMS, torch.eye(PLACES))
     y_first = torch.cat([tokens[:, 1:2], tokens[:, 0:1], tokens[:, 2:]], dim=1)
     y_first[..., :PLACES] = tokens[..., :PLACES]
-    made = attended(y_first, copying, kind)[:, 0, PLACES:]  # type: ignore[arg-type]
-    assert (made - as_tokens(PROBLEMS)[:, 0]).abs().max() > 1e-2
+    tokens_made = attended(y_first, copying, kind)[:, 0, PLACES:]  # type: ignore[arg-type]
+    assert (tokens_made - as_tokens(PROBLEMS)[:, 0]).abs().max() > 1e-2
 
 
 def test_sinusoids_depend_on_the_place_alone_and_a_shift_is_a_rotation() -> None:

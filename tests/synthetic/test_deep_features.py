@@ -17,9 +17,9 @@ def network(*, descent: bool, layers: int = 1) -> SmallTransformer:
     return SmallTransformer(architecture, FEATURES + 1, 0).double().requires_grad_(False)
 
 
-def descended(of: SmallTransformer, problems: Sequences, rates: list[float]) -> Tensor:
+def descended(learner: SmallTransformer, problems: Sequences, rates: list[float]) -> Tensor:
     """Steps of ½ Σ‖w φ(x_i) − y_i‖² on the head alone, from w = 0, with the gradient that autograd finds."""
-    x, query = of.featured(problems.x), of.featured(problems.query_x)
+    x, query = learner.featured(problems.x), learner.featured(problems.query_x)
     w = torch.zeros(len(x), 1, FEATURES, dtype=torch.float64)
     for rate in rates:
         w = w.detach().requires_grad_()
@@ -29,23 +29,23 @@ def descended(of: SmallTransformer, problems: Sequences, rates: list[float]) -> 
 
 
 def test_the_network_of_gd_steps_is_gradient_descent_of_the_head_on_its_features() -> None:
-    one, two = network(descent=True), network(descent=True, layers=2)
-    two.rate[1] = 0.1
-    assert torch.allclose(one(PROBLEMS), descended(one, PROBLEMS, [0.3]))
-    assert torch.allclose(two(PROBLEMS), descended(two, PROBLEMS, [0.3, 0.1]))
-    assert dict(one.named_parameters()).keys() == {"rate", "into_features", "into_bias", "out_of_features"}
+    step, steps = network(descent=True), network(descent=True, layers=2)
+    steps.rate[1] = 0.1
+    assert torch.allclose(step(PROBLEMS), descended(step, PROBLEMS, [0.3]))
+    assert torch.allclose(steps(PROBLEMS), descended(steps, PROBLEMS, [0.3, 0.1]))
+    assert dict(step.named_parameters()).keys() == {"rate", "into_features", "into_bias", "out_of_features"}
 
 
-def flipped_rate(of: SmallTransformer) -> None:
-    of.rate *= -1
+def flipped_rate(learner: SmallTransformer) -> None:
+    learner.rate *= -1
 
 
-def flipped_features(of: SmallTransformer) -> None:
-    of.into_features *= -1
+def flipped_features(learner: SmallTransformer) -> None:
+    learner.into_features *= -1
 
 
-def other_start(of: SmallTransformer) -> None:
-    of.tokens = lambda problems: SmallTransformer.tokens(of, problems) + 0.5  # type: ignore[method-assign]
+def other_start(learner: SmallTransformer) -> None:
+    learner.tokens = lambda problems: SmallTransformer.tokens(learner, problems) + 0.5  # type: ignore[method-assign]
 
 
 @pytest.mark.parametrize("wrong", [flipped_rate, flipped_features, other_start])

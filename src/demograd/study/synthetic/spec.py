@@ -317,6 +317,9 @@ class SyntheticStudy(_Settings):
         other = [name for name, world in self.worlds.items() if world.kind != "linear"]
         if other and any(getattr(self, name) for name in beyond):
             raise ValueError(f"{listed(beyond)} are of linear regression, which {listed(other)} is not")
+        turned = [name for name, world in self.worlds.items() if getattr(world, "task", "identity") != "identity"]
+        if self.laws and turned:
+            raise ValueError(f"w of {listed(turned)} is as its inputs ask for, so these cannot be of another law")
         if self.distractors and max(self.distractors) > self.context:
             raise ValueError(f"{max(self.distractors)} distractors among {self.context} examples")
         featured = [name for name, network in self.networks.items() if network.features]

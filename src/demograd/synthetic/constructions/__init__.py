@@ -171,6 +171,7 @@ def _normal(generator: Generator, *shape: int) -> Tensor:
     return torch.randn(shape, generator=generator, dtype=torch.float64)
 
 
+_COPYING: tuple[tuple[AttentionKind, float], ...] = (("linear", 1.0), ("softmax", 50.0))
 CONSTRUCTIONS: dict[str, Construction] = {
     "one GD step": Construction(
         "One layer of linear self-attention changes every y exactly as a GD step from any W₀",
@@ -209,7 +210,7 @@ CONSTRUCTIONS: dict[str, Construction] = {
             "von Oswald 2023a, §5",
             _copying(kind, sharpness),
         )
-        for kind, sharpness in (("linear", 1.0), ("softmax", 50.0))
+        for kind, sharpness in _COPYING
     },
     "dual form": Construction(
         "A linear layer after GD is the layer before plus linear attention over its training",

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 from demograd.study.synthetic.questions.problems import Problems, Tested, losses_of
 from demograd.study.synthetic.rows import loss_row, of_network, of_reference
@@ -51,7 +52,7 @@ def _law_rows(tested: Tested, problems: Problems) -> Iterator[Row]:
     world = tested.study.world(tested.world)
     for law in tested.study.laws:
         assert isinstance(world, LinearRegression)
-        plain = {"inputs": law, "half_width": 1.0, "spectrum": None, "rotation": None}
+        plain: dict[str, Any] = {"inputs": law, "half_width": 1.0, "spectrum": None, "rotation": None}
         as_large = world.root_mean_square / replace(world, **plain).root_mean_square
         for scale in _scales(tested):
             for row in _everyone(tested, problems(scale=scale * as_large, **plain)):
