@@ -23,6 +23,9 @@ from demograd.synthetic import (
     run_layers,
 )
 from demograd.synthetic.constructions import (
+    behind_positions,
+    copying_error,
+    copying_layer,
     descent_error,
     descent_layers,
     dual_form,
@@ -82,6 +85,17 @@ CASES = {
         )
         for kind in ("linear", "relu", "exponential", "softmax")
     },
+    **{
+        f"copying layer, {kind}": Case(
+            [
+                copying_layer(2 * CONTEXT + 1, INPUTS, OUTPUTS, sharpness),
+                behind_positions(gradient_descent_layers([0.3], CONTEXT, 0 * W0)[0], 2 * CONTEXT + 1),
+            ],
+            lambda layers, kind=kind: copying_error(layers, problems(), kind, 0.3),
+            parts=(2 * CONTEXT + 1, INPUTS, OUTPUTS),
+        )
+        for kind, sharpness in (("linear", 1.0), ("softmax", 50.0))
+    },
     "mesa-optimiser": Case(
         mesa_layers(STEPS, [0.2, 0.1], 3),
         lambda layers: mesa_error(layers, TRAJECTORIES, STEPS, [0.2, 0.1]),
@@ -134,7 +148,7 @@ def test_constructions_that_are_not_symmetric_have_transposes_to_be_seen() -> No
     assert "transposed QᵀK" in transposes["mesa-optimiser"]
 
 
-@pytest.mark.parametrize("name", [name for name in CASES if name != "mesa-optimiser"])
+@pytest.mark.parametrize("name", [name for name in CASES if not name.startswith(("mesa", "copying"))])
 def test_the_query_must_begin_at_minus_w0_x(name: str) -> None:
     layers, sequences = CASES[name].layers, problems()
     begin = -sequences.query_x @ W0.mT if name == "GD from W₀" else torch.zeros_like(sequences.query_y)

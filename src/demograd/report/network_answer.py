@@ -63,6 +63,11 @@ _WORDS = {
         "the error of “{network}” is within 10 % of that of least squares",
         "the error of “{network}” is not always within 10 % of that of least squares",
     ),
+    "recurrence": ClaimWords(
+        "Does a trained layer, applied again and again, go on as gradient descent (GD) does?",
+        "“{network}”, applied again and again, errs as much as that many steps of GD",
+        "“{network}”, applied again and again, does not always err as much as that many steps of GD",
+    ),
     "learned": ClaimWords(
         "Did a network learn anything?", "“{network}” learned anything", "“{network}” learned nothing"
     ),

@@ -111,12 +111,36 @@ DEFINITIONS = {
     "sensitivity_distance": Definition(
         "sensitivity distance", "mean of ‖∂ŷ_TF/∂x − ∂ŷ_reference/∂x‖, at the query’s x", _FIGURE_2
     ),
+    "copying_sensitivity": Definition(
+        "sensitivity of copied tokens",
+        "norm of the derivative of an x’s token after the first layer by its contents, the next token’s, or others’",
+        "von Oswald 2023a, §5",
+    ),
     "preconditioner_distance": Definition(
         "distance of preconditioners", "‖A_TF − A‖ / ‖A‖, Frobenius norm, with A in closed form", "Ahn 2023, Theorem 1"
     ),
     "training_loss": Definition("training loss", "mean loss on fresh sequences since the point before", "demograd"),
     "loss_at_scale": Definition(
         "loss at an input scale", "loss where every x was multiplied by a factor before its y was computed", _FIGURE_2
+    ),
+    "loss_at_task_scale": Definition(
+        "loss at a task scale", "loss where every w was multiplied by a factor", "von Oswald 2023a"
+    ),
+    "loss_at_noise": Definition(
+        "loss at a noise", "loss where noise of this standard deviation was added to every y", "von Oswald 2023a"
+    ),
+    "loss_with_distractors": Definition(
+        "loss with distractors", "loss where the y of so many examples were drawn from N(0, 1)", "von Oswald 2023a"
+    ),
+    "loss_repeated": Definition(
+        "loss of a repeated layer",
+        "loss after one layer was applied so many times, each token’s y taking the share λ of its update",
+        "von Oswald 2023a",
+    ),
+    "loss_ratio_repeated": Definition(
+        "loss ratio of a repeated layer",
+        "loss of the repeated layer over that of as many GD steps of λ times the best rate for one step",
+        "demograd",
     ),
     "loss_by_layers": Definition(
         "loss by layers", "loss of so many layers, and of as many steps of a reference", "von Oswald 2023a; Ahn 2023"

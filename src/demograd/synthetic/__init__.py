@@ -11,6 +11,7 @@ if TYPE_CHECKING:
         attended,
         attended_causally,
         predictions,
+        repeated,
         run_layers,
     )
     from demograd.synthetic.comparison import (
@@ -112,6 +113,7 @@ __all__ = [
     "predictions",
     "products",
     "regularised_least_squares",
+    "repeated",
     "ridge",
     "run_layers",
     "scaled_like",

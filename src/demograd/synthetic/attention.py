@@ -4,7 +4,7 @@ Every token changes by e_j ← e_j + Σ_heads P V Σ_i e_i κ(⟨K e_i, Q e_j⟩
 apart, von Oswald 2023a's and Ahn 2023's notations are both this one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -111,6 +111,28 @@ def run_layers(
     for layer in layers:
         tokens = attended(tokens, layer, kind)
     return tokens
+
+
+def repeated(
+    tokens: Float[Tensor, "sequences tokens width"],
+    layer: AttentionLayer,
+    times: int,
+    dampening: float = 1.0,
+    kind: AttentionKind = "linear",
+    outputs: int = 1,
+) -> Iterator[Float[Tensor, "sequences outputs"]]:
+    """What the query's token says after each of so many times that one layer is applied.
+
+    Every token's y takes the share λ, the dampening, of its update each time, and its x stays as it is: with the layer
+    of a GD step of rate η, this is GD with rate λη.
+
+    **Source:** the roll-out of von Oswald 2023a (there λ = 0.75, 50 times).
+    """
+    x, y = tokens[..., :-outputs], tokens[..., -outputs:]
+    for _ in range(times):
+        after = attended(torch.cat([x, y], dim=-1), layer, kind)
+        y = y + dampening * (after[..., -outputs:] - y)
+        yield predictions(y, outputs)
 
 
 def predictions(

@@ -5,7 +5,7 @@ from typing import Literal
 
 Kernel = Literal["linear", "relu", "exponential"]
 AttentionKind = Literal["linear", "relu", "exponential", "softmax"]
-Inputs = Literal["normal", "uniform", "sphere"]
+Inputs = Literal["normal", "uniform", "sphere", "exponential", "laplace"]
 
 
 @dataclass(frozen=True)
@@ -14,7 +14,8 @@ class LinearSettings:
 
     dimension: int
     inputs: Inputs = "normal"
-    """`normal`: N(0, Σ). `uniform`: each component in (−h, h), h the half width. `sphere`: of length 1."""
+    """`normal`: N(0, Σ). `uniform`: each component in (−h, h), h the half width. `sphere`: of length 1.
+    `exponential`, `laplace`: each component of such a law with mean square 1, the first one with mean 1/√2."""
     spectrum: tuple[float, ...] | None = None
     """Eigenvalues of Σ; None: Σ = I."""
     rotation: int | None = None
@@ -27,6 +28,10 @@ class LinearSettings:
     """How many components of w are not zero; None: all."""
     half_width: float = 1.0
     """h of uniform inputs: U(−1, 1) in von Oswald 2023a's text; ½ in the code released with it, U(−½, ½)."""
+    task_scale: float = 1.0
+    """Factor of every w."""
+    distractors: int = 0
+    """Examples of each problem whose y is drawn from N(0, 1) and says nothing about w (von Oswald 2023a's code)."""
 
     def __post_init__(self) -> None:
         if self.spectrum is not None and len(self.spectrum) != self.dimension:
@@ -43,6 +48,17 @@ class LinearSettings:
             raise ValueError("a rotation turns the axes of a spectrum, and there is none")
         if self.nonzero is not None and not 1 <= self.nonzero <= self.dimension:
             raise ValueError(f"{self.nonzero} components that are not zero, of {self.dimension}")
+
+    @property
+    def root_mean_square(self) -> float:
+        """√E xᵢ², over the components of an input."""
+        match self.inputs:
+            case "uniform":
+                return self.half_width / 3**0.5
+            case "sphere":
+                return 1 / self.dimension**0.5
+            case _:
+                return 1.0 if self.spectrum is None else (sum(self.spectrum) / self.dimension) ** 0.5
 
 
 @dataclass(frozen=True)
@@ -101,6 +117,20 @@ class Architecture:
     bound: float | None = None
     """Between ± which all components of tokens are kept after each layer; None: layers of linear attention are
     polynomials, of a degree that triples with each, and a rare large sequence can outweigh all others."""
+    positions: int = 0
+    """Components of a token's position, sines and cosines; with any, tokens are a plain sequence x_1, y_1, x_2, y_2, …
+    (von Oswald 2023a, §5); 0: they are (x_i, y_i), without positions."""
+    first: AttentionKind | None = None
+    """Attention of the first layer; None: that of all."""
+    features: int = 0
+    """Deep features that an MLP makes of an x of one component, for attention to work on (von Oswald 2023a, §4); 0: it
+    works on x."""
+    descent: bool = False
+    """Whether attention is the construction of a GD step, of which the rate alone is trained, with the features."""
+
+    def attention_of(self, layer: int) -> AttentionKind:
+        """Attention of a layer, counted from 0."""
+        return self.first if self.first is not None and not layer else self.attention
 
 
 @dataclass(frozen=True)

@@ -2,19 +2,26 @@
 
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import replace
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
+from torch.nn.functional import gelu
 
 from demograd.synthetic.attention import AttentionLayer, as_tokens, attended, attended_causally, predictions
+from demograd.synthetic.constructions.copying import plain_tokens, sinusoids
 from demograd.synthetic.constructions.mesa import PARTS, system_tokens
+from demograd.synthetic.constructions.preconditioned import preconditioned_layer
 from demograd.synthetic.sequences import Sequences, Trajectories, seeded
 from demograd.synthetic.settings import Architecture
 
+WIDENING = 4
+"""Hidden units of the MLP for each of the features that it makes, as in von Oswald 2023a's code."""
+
 
 class SmallTransformer(nn.Module):
-    """Attention layers, each adding to the tokens, and MLPs if there are any; no norms, no positions."""
+    """Attention layers, adding to the tokens, and MLPs if there are any; no norms; positions in plain sequences."""
 
     def __init__(self, architecture: Architecture, width: int, seed: int, start: int = 0) -> None:
         """`width` is that of a token; `seed` is that of the initial weights, of which there are several `start`s."""
@@ -26,16 +33,28 @@ class SmallTransformer(nn.Module):
             return nn.Parameter(architecture.initial_scale / fan**0.5 * torch.randn(shape, generator=generator))
 
         different = 1 if architecture.shared else architecture.layers
-        square = (different, architecture.heads, width, width)
-        self.key, self.query, self.value, self.projection = (parameter(*square, fan=width) for _ in range(4))
+        if architecture.descent:
+            self.rate = nn.Parameter(torch.full((different,), architecture.initial_scale))
+        else:
+            square = (different, architecture.heads, width, width)
+            self.key, self.query, self.value, self.projection = (parameter(*square, fan=width) for _ in range(4))
+        if architecture.features:
+            hidden = WIDENING * architecture.features
+            self.into_features, self.into_bias = (
+                nn.Parameter(torch.randn(hidden, generator=generator)) for _ in range(2)
+            )
+            self.out_of_features = parameter(architecture.features, hidden, fan=hidden)
         if architecture.mlp:
             self.into_mlp = parameter(different, architecture.mlp, width, fan=width)
             self.out_of_mlp = parameter(different, width, architecture.mlp, fan=architecture.mlp)
 
     def layers(self) -> list[AttentionLayer]:
         """The attention layers in the order in which they run; shared ones are there as often as they run."""
-        weights: tuple[Tensor, ...] = (self.key, self.query, self.value, self.projection)
         positions = [0 if self.architecture.shared else n for n in range(self.architecture.layers)]
+        if self.architecture.descent:
+            everything = torch.eye(self.architecture.features).to(self.rate)
+            return [preconditioned_layer(self.rate[n] * everything, context=1) for n in positions]
+        weights: tuple[Tensor, ...] = (self.key, self.query, self.value, self.projection)
         if self.architecture.by_inputs:
             is_x = torch.ones_like(self.key[0]).index_fill(-1, torch.tensor([-1], device=self.key.device), 0.0)
             weights = (self.key * is_x, self.query * is_x, self.value, self.projection)
@@ -56,12 +75,29 @@ class SmallTransformer(nn.Module):
                 tokens = self._after_attention(attended_causally(tokens, layer, self.architecture.attention), n)
                 yield tokens
             return
-        tokens = as_tokens(problems)
-        layers = self.layers()
-        for n, layer in enumerate(layers):
-            last = n == len(layers) - 1
-            tokens = self._after_attention(attended(tokens, layer, self.architecture.attention, last_only=last), n)
+        tokens = self.tokens(problems)
+        for n in range(self.architecture.layers):
+            tokens = self.after_layer(tokens, n, last_only=n == self.architecture.layers - 1)
             yield tokens
+
+    def tokens(self, problems: Sequences) -> Float[Tensor, "sequences tokens width"]:
+        """What the first layer sees: (x_i, y_i), or x and y in turn with their positions; the query comes last."""
+        if self.architecture.features:
+            problems = replace(problems, x=self.featured(problems.x), query_x=self.featured(problems.query_x))
+        if not self.architecture.positions:
+            return as_tokens(problems)
+        return plain_tokens(problems, sinusoids(2 * problems.context + 1, self.architecture.positions))
+
+    def featured(self, x: Float[Tensor, "*batch 1"]) -> Float[Tensor, "*batch features"]:
+        """The deep features of inputs of one component: an MLP of one hidden layer, with GELU."""
+        return gelu(x * self.into_features + self.into_bias) @ self.out_of_features.mT
+
+    def after_layer(
+        self, tokens: Float[Tensor, "sequences tokens width"], layer: int, *, last_only: bool = False
+    ) -> Float[Tensor, "sequences updated width"]:
+        """All tokens of regression problems after one layer, or the query's alone."""
+        kind = self.architecture.attention_of(layer)
+        return self._after_attention(attended(tokens, self.layers()[layer], kind, last_only=last_only), layer)
 
     def _after_attention(self, tokens: Float[Tensor, "*batch width"], layer: int) -> Float[Tensor, "*batch width"]:
         """What else a layer does: its MLP, and the bound on its tokens."""
@@ -72,9 +108,10 @@ class SmallTransformer(nn.Module):
         return tokens if architecture.bound is None else tokens.clamp(-architecture.bound, architecture.bound)
 
 
-def width_of(dimension: int, *, system: bool) -> int:
-    """A token's width: (x, y) of a regression problem with one output, or the four parts of a linear system's."""
-    return PARTS * dimension if system else dimension + 1
+def width_of(dimension: int, *, system: bool, positions: int = 0, features: int = 0) -> int:
+    """A token's width: (x, y) of a regression problem with one output, behind its position if it has one, and with its
+    features for x if it has some; or the four parts of a linear system's."""
+    return PARTS * dimension if system else positions + (features or dimension) + 1
 
 
 Masks = tuple[Bool[Tensor, "width width"], Bool[Tensor, "width width"]]

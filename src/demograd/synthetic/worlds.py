@@ -36,14 +36,21 @@ class LinearRegression(LinearSettings):
     ) -> Sequences:
         """So many problems of `context` examples and a query; `scale` multiplies every x before y is computed."""
         x = scale * self._inputs((sequences, context + 1, self.dimension), generator, dtype)
-        w = self._task(sequences, generator, dtype)
+        w = self.task_scale * self._task(sequences, generator, dtype)
         y = torch.einsum("sni,si->sn", x, w)[..., None]
+        if self.distractors:
+            y = self._distracted(y, generator)
         return _problems(x, y, self.noise, generator)
 
     def _inputs(self, shape: tuple[int, int, int], generator: Generator, dtype: torch.dtype) -> Tensor:
         if self.inputs == "uniform":
             unit = torch.rand(shape, generator=generator, device=generator.device, dtype=dtype)
             return self.half_width * (2 * unit - 1)
+        if self.inputs in ("exponential", "laplace"):
+            size = torch.empty(shape, device=generator.device, dtype=dtype).exponential_(generator=generator) / 2**0.5
+            if self.inputs == "exponential":
+                return size
+            return torch.where(torch.rand(shape, generator=generator, device=generator.device) < 0.5, size, -size)
         z = torch.randn(shape, generator=generator, device=generator.device, dtype=dtype)
         if self.inputs == "sphere":
             return z / z.norm(dim=-1, keepdim=True)
@@ -57,6 +64,14 @@ class LinearRegression(LinearSettings):
             chosen = torch.rand(w.shape, generator=generator, device=generator.device).argsort(dim=1) < self.nonzero
             w = w * chosen
         return w
+
+    def _distracted(self, y: Float[Tensor, "sequences points 1"], generator: Generator) -> Tensor:
+        """Other y for so many examples of each problem, chosen at random among all points but the last, the query."""
+        places = torch.rand(y.shape[0], y.shape[1] - 1, generator=generator, device=generator.device)
+        chosen = torch.zeros_like(y, dtype=torch.bool)
+        chosen[:, :-1, 0] = places.argsort(dim=1).argsort(dim=1) < self.distractors
+        others = torch.randn(y.shape, generator=generator, device=generator.device, dtype=y.dtype)
+        return torch.where(chosen, others, y)
 
     def _axes(self) -> Tensor:
         if self.rotation is None:

@@ -43,3 +43,8 @@ def test_a_causal_linear_transformer_errs_as_least_squares_do_once_it_has_seen_t
     rows = overall(table, "loss_ratio_by_position")
     after = rows[(rows.method == "regularised least squares") & (rows["at"] > 5)].value
     assert len(after) == 24 and after.between(0.9, 1.1).all()
+
+
+def test_one_layer_applied_fifty_times_goes_on_as_gradient_descent_does(tmp_path: Path) -> None:
+    rows = overall(results("vonoswald2023-recurrence", tmp_path / "run"), "loss_ratio_repeated")
+    assert len(rows) == 2 * 50 and rows.value.between(0.9, 1.1).all()

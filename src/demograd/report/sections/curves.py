@@ -48,6 +48,19 @@ CURVES = (
         brief="Sensitivities",
     ),
     Curve(
+        "copying",
+        "Does the first layer make tokens (x, y)?",
+        "Of a plain sequence x, y, x, y, … a layer has to copy each y into the token of its x before the next can take "
+        "a step. Norm of the derivative of an x’s token after the first layer, by its own contents, the next token’s, "
+        "which are its y, and the mean of the others’.",
+        "copying_sensitivity",
+        Axis("step of training", "log", whole=True),
+        Axis("norm of the derivative"),
+        column="step",
+        to="by its",
+        brief="Copying",
+    ),
+    Curve(
         "input-scale",
         "Outside the range of training",
         "Every x is multiplied by a factor before its y is computed. Networks were trained at 1, and references "
@@ -55,6 +68,40 @@ CURVES = (
         "loss_at_scale",
         Axis("factor of the inputs"),
         brief="Input scale",
+    ),
+    Curve(
+        "task-scale",
+        "With larger or smaller tasks",
+        "Every w is multiplied by a factor. Gradient descent from zero is linear in the examples’ y, so its loss grows "
+        "as the square.",
+        "loss_at_task_scale",
+        Axis("factor of w"),
+        brief="Task scale",
+    ),
+    Curve(
+        "noise",
+        "With noise on every y",
+        "Noise of this standard deviation is added to every y, the query’s too: its variance is in every loss.",
+        "loss_at_noise",
+        Axis("standard deviation of the noise"),
+        brief="Noise",
+    ),
+    Curve(
+        "distractors",
+        "With distractors",
+        "The y of so many examples is drawn from N(0, 1) and says nothing about w.",
+        "loss_with_distractors",
+        Axis("distractors among the examples", whole=True),
+        brief="Distractors",
+    ),
+    Curve(
+        "recurrence",
+        "One layer, again and again",
+        "Each network of one layer is applied to its own tokens again, as often as said; its y take a share of every "
+        "update, and its x none. Gradient descent takes steps of the same share of its best rate for one step.",
+        "loss_repeated",
+        Axis("times applied, or steps", whole=True),
+        brief="Recurrence",
     ),
     Curve(
         "layers",
@@ -129,7 +176,7 @@ def _sentence(points: pd.DataFrame, curve: Curve) -> str:
 
 
 for position, curve in enumerate(CURVES):
-    section(curve.title, order=50 + position, name=curve.name, brief=curve.brief)(partial(curve_section, curve=curve))
+    section(curve.title, order=49 + position, name=curve.name, brief=curve.brief)(partial(curve_section, curve=curve))
 
 
 def _diverged(points: pd.DataFrame) -> str:

@@ -14,11 +14,12 @@ from demograd.study.synthetic.standing import Standing, seeds_apart, standing, s
 from demograd.study.verdicts import Finding, Statement, decide_claims, verdicts_record
 from demograd.words import Row, Setting, Subject, listed
 
-ALGORITHM, PRECONDITIONER, MATCHING, LEAST_SQUARES, LEARNED = (
+ALGORITHM, PRECONDITIONER, MATCHING, LEAST_SQUARES, RECURRENCE, LEARNED = (
     "same-algorithm",
     "closed-form-preconditioner",
     "matching-attention",
     "least-squares",
+    "recurrence",
     "learned",
 )
 CLAIMED = frozenset(metric for claim in claims_of("synthetic").values() for metric in claim["numbers"])
@@ -99,6 +100,7 @@ def check_claims(rows: Iterable[Row], context: int, dimensions: Mapping[str, int
         *_preconditioners(evidence),
         *_matching(evidence),
         *_least_squares(evidence, dimensions),
+        *_recurrences(evidence),
         *_without_loss(evidence),
     ]
     decisions = decide_claims([conclusion.statement for conclusion in conclusions])
@@ -272,21 +274,32 @@ def _least_squares(evidence: Evidence, dimensions: Mapping[str, int]) -> Iterato
             yes, no = (f"{error} is {adverb} within 10 % of {reference}’" for adverb in ("always", "not always"))
             ratios = {place: test.number for place, test in tests.items()}
             about, numbers = f"“{subject.network}”", tuple(tests.values())
-            say = _sentence(
-                LEAST_SQUARES, subject.world, yes, no, _extremes(ratios, numbers[0].low), about, _n_seeds(numbers)
-            )
+            values = _extremes(ratios, numbers[0].low, "with {:g} states seen")
+            say = _sentence(LEAST_SQUARES, subject.world, yes, no, values, about, _n_seeds(numbers))
             yield Conclusion(Statement(LEAST_SQUARES, numbers), subject, about, say)
 
 
-def _extremes(ratios: Mapping[float, Number], bound: float) -> str:
-    """The largest ratio and its position; the smallest too, if it is under the bound."""
+def _recurrences(evidence: Evidence) -> Iterator[Conclusion]:
+    """Whether a layer that is applied again errs as much as GD does after as many steps, whatever their number."""
+    for subject, by_time in evidence.over_seeds.get("loss_ratio_repeated", {}).items():
+        tests = {time: _test(RECURRENCE, row) for time, row in by_time.items() if time is not None}
+        loss = f"applied up to {max(tests):g} times, “{subject.network}” has a loss"
+        yes, no = (f"{loss} {adverb} within 10 % of that of as many GD steps" for adverb in ("always", "not always"))
+        about, numbers = f"“{subject.network}” again and again", tuple(tests.values())
+        values = _extremes({time: test.number for time, test in tests.items()}, numbers[0].low, "after {:g} times")
+        say = _sentence(RECURRENCE, subject.world, yes, no, values, about, _n_seeds(numbers))
+        yield Conclusion(Statement(RECURRENCE, numbers), subject, about, say)
+
+
+def _extremes(ratios: Mapping[float, Number], bound: float, place: str) -> str:
+    """The largest ratio and its place; the smallest too, if it is under the bound."""
     values = {place: ratio.value for place, ratio in ratios.items() if ratio.value is not None}
     if not values:
         return next(iter(ratios.values())).text
     largest, smallest = max(values, key=values.__getitem__), min(values, key=values.__getitem__)
-    text = f"the largest ratio is {written(ratios[largest])}, with {largest:g} states seen"
+    text = f"the largest ratio is {written(ratios[largest])}, {place.format(largest)}"
     if values[smallest] < bound:
-        text += f"; the smallest is {written(ratios[smallest])}, with {smallest:g}"
+        text += f"; the smallest is {written(ratios[smallest])}, {place.format(smallest)}"
     return text
 
 

@@ -26,6 +26,7 @@ from demograd.study.spec.fields import (
 from demograd.synthetic.settings import (
     Architecture,
     AttentionKind,
+    Inputs,
     Kernel,
     KernelSettings,
     LinearSettings,
@@ -33,10 +34,12 @@ from demograd.synthetic.settings import (
     SystemSettings,
     TrainingRecipe,
 )
+from demograd.words import listed
 
 Reference = Literal[
     "GD",
     "GD, rate per step",
+    "GD, centred",
     "preconditioned GD",
     "GD++",
     "preconditioned GD++",
@@ -62,7 +65,7 @@ class LinearWorld(_Settings):
 
     kind: Literal["linear"] = "linear"
     dimension: Count
-    inputs: Literal["normal", "uniform", "sphere"] = LinearSettings.inputs
+    inputs: Inputs = LinearSettings.inputs
     spectrum: Annotated[list[Positive] | None, OneOrMany()] = None
     """Eigenvalues of the covariance Σ of normal inputs; without any, Σ = I."""
     rotation: Seed | None = LinearSettings.rotation
@@ -186,12 +189,35 @@ class Network(_Settings):
     """Whether keys and queries see x alone (Cheng 2024)."""
     bound: Positive | None = Architecture.bound
     """Between ± which all components of tokens are kept after each layer; null: no bound."""
+    positions: Natural = Architecture.positions
+    """Components of positions, with which tokens are a plain sequence x_1, y_1, x_2, y_2, …; 0: they are (x_i, y_i)."""
+    first: AttentionKind | None = Architecture.first
+    """Attention of the first layer; null: that of all."""
+    features: Natural = Architecture.features
+    """Deep features that an MLP makes of an x of one component, for attention to work on; 0: it works on x."""
+    descent: bool = Architecture.descent
+    """Whether attention is the construction of a GD step, of which the rate alone is trained, with the features."""
     training: OwnTraining = OwnTraining()
     """Where it is trained otherwise than the study's other networks."""
 
     def architecture(self) -> Architecture:
         """The same as what the small transformer takes."""
         return Architecture(**self.model_dump(exclude={"training"}))
+
+    @property
+    def steps(self) -> int:
+        """Steps of a descent that it is held against: one for each layer, but for one that makes tokens (x_i, y_i)."""
+        return self.layers - bool(self.positions)
+
+    @model_validator(mode="after")
+    def _makes_tokens(self) -> "Network":
+        if self.positions and (self.layers == 1 or self.shared or self.positions % 2):
+            raise ValueError("positions are an even number, and a plain sequence needs two layers that are not shared")
+        if self.features and self.positions:
+            raise ValueError("features are of tokens (x_i, y_i), and positions of plain sequences")
+        if self.descent and (not self.features or self.attention != "linear" or self.heads > 1 or self.by_inputs):
+            raise ValueError("descent is one head of linear attention on features, all of whose matrices are its own")
+        return self
 
 
 class SyntheticStudy(_Settings):
@@ -229,6 +255,19 @@ class SyntheticStudy(_Settings):
     """Factors of the inputs at which networks are tested besides 1, on which they were trained."""
     contexts: Many[Count] = []
     """Context lengths at which networks are tested besides."""
+    task_scales: Many[Positive] = []
+    """Factors of every w at which networks are tested besides 1."""
+    noises: Many[Positive] = []
+    """Standard deviations of noise on every y, the query's too, at which networks are tested besides the world's."""
+    distractors: Many[Count] = []
+    """Numbers of examples whose y says nothing about w, with which networks are tested besides none."""
+    laws: Many[Inputs] = []
+    """Laws of the inputs on which networks are tested besides their world's, at each of the scales: at 1 the inputs are
+    as large, in root mean square, as those of training."""
+    repeats: Count | None = None
+    """How many times each network of one linear layer is applied to its own tokens; without a number it is once."""
+    dampening: Positive = 1.0
+    """The share that a token's y takes of its update where a layer is applied again: 0.75 in von Oswald 2023a."""
     mixes: Many[Real] = []
     """Shares of the construction in weights between a trained one-layer linear network and GD's construction."""
     instances: Count = 100
@@ -269,10 +308,23 @@ class SyntheticStudy(_Settings):
             for reference in self.references:
                 if (world.kind == "system") != (reference in OF_SYSTEMS) or not _has(world, reference):
                     raise ValueError(f"there is no {reference} for {name}, a {world.kind} world")
-        if systems and any(network.by_inputs for network in self.networks.values()):
+        if systems and any(network.by_inputs or network.positions for network in self.networks.values()):
             raise ValueError(
-                f"{', '.join(systems)} is a linear system: its tokens are no (x, y), so by_inputs has no meaning there"
+                f"{', '.join(systems)} is a linear system: its tokens are no (x, y), so by_inputs and positions have "
+                "no meaning there"
             )
+        beyond = ("task_scales", "noises", "distractors", "laws")
+        other = [name for name, world in self.worlds.items() if world.kind != "linear"]
+        if other and any(getattr(self, name) for name in beyond):
+            raise ValueError(f"{listed(beyond)} are of linear regression, which {listed(other)} is not")
+        turned = [name for name, world in self.worlds.items() if getattr(world, "task", "identity") != "identity"]
+        if self.laws and turned:
+            raise ValueError(f"w of {listed(turned)} is as its inputs ask for, so these cannot be of another law")
+        if self.distractors and max(self.distractors) > self.context:
+            raise ValueError(f"{max(self.distractors)} distractors among {self.context} examples")
+        featured = [name for name, network in self.networks.items() if network.features]
+        if featured and any(world.kind != "sine" for world in self.worlds.values()):
+            raise ValueError(f"{listed(featured)} makes features of an x of one component, as sine worlds have")
         if self.mixes and "GD" not in self.references:
             raise ValueError("mixes are between a network and GD: name GD among the references")
         if len(set(self.seeds)) < len(self.seeds):

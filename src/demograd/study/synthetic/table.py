@@ -6,11 +6,14 @@ from dataclasses import replace
 from torch import Generator
 
 from demograd.study.synthetic.constructions import construction_rows
-from demograd.study.synthetic.questions.comparison import against_rows, margin_rows, over_training_rows
-from demograd.study.synthetic.questions.losses import by_layers_rows, elsewhere_rows, interpolation_rows, loss_rows
+from demograd.study.synthetic.questions.comparison import against_rows, descent_rows, margin_rows, over_training_rows
+from demograd.study.synthetic.questions.copying import copying_rows
+from demograd.study.synthetic.questions.elsewhere import elsewhere_rows
+from demograd.study.synthetic.questions.losses import by_layers_rows, interpolation_rows, loss_rows
 from demograd.study.synthetic.questions.order import order_rows
 from demograd.study.synthetic.questions.preconditioners import preconditioner_rows
 from demograd.study.synthetic.questions.problems import Problems, tested
+from demograd.study.synthetic.questions.recurrence import recurrence_rows
 from demograd.study.synthetic.questions.sparsity import sparsity_rows
 from demograd.study.synthetic.questions.systems import system_rows
 from demograd.study.synthetic.questions.training import clamped_rows, training_rows
@@ -38,7 +41,7 @@ def rows_of(
             for name in study.networks
         }
         for row in _world_rows(study, world, references[world], by_seed):
-            yield replace(row, task=world, k=study.context if row.k is None else row.k, dtype="float32")
+            yield replace(row, task=row.task or world, k=study.context if row.k is None else row.k, dtype="float32")
 
 
 def _world_rows(
@@ -72,8 +75,11 @@ def regression_rows(
     yield from against_rows(on_problems)
     yield from over_training_rows(on_problems, networks)
     yield from margin_rows(on_problems)
+    yield from descent_rows(on_problems)
     yield from by_layers_rows(on_problems)
     yield from elsewhere_rows(on_problems, problems)
     yield from preconditioner_rows(on_problems)
     yield from interpolation_rows(on_problems)
+    yield from recurrence_rows(on_problems)
+    yield from copying_rows(on_problems, networks)
     yield from order_rows(on_problems)

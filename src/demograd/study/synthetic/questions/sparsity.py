@@ -39,6 +39,7 @@ def sparsity_rows(
         used = _used(
             study, name, settings.layers, shared=settings.shared, mlp=bool(settings.mlp), by_inputs=settings.by_inputs
         )
+        used = None if settings.positions or settings.features else used
         yield from _product_rows(layers, used, about)
         yield from _factor_rows(layers, about)
     for reference in references:
