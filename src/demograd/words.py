@@ -206,6 +206,9 @@ COLUMNS = tuple(_DEFAULTS)
 Dtype = Literal["float32", "bfloat16", "float16"]
 """What a network computes in."""
 
+DrawnAs = Literal["transformers", "fairseq"]
+"""Whose initialisation of an architecture draws untrained weights."""
+
 Extra = Literal[
     "next_token_log_probs",
     "context_logits",

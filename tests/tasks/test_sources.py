@@ -8,6 +8,8 @@ import pyarrow.parquet
 import pytest
 
 from demograd.errors import UserError
+from demograd.study.language_model.load_tasks import load_tasks
+from demograd.study.language_model.spec import make_study
 from demograd.tasks import load_task, task_names
 from demograd.tasks.sources.hub import _reason
 from demograd.tasks.sources.staicc import package_folder, read_rows
@@ -241,6 +243,14 @@ def test_a_built_in_task_of_the_package_also_loads_from_the_hub(hub_folder):
     task = load_task("sst2", source="hub")
     assert all(e.fields["text"].startswith("validation sentence") for e in task.pools.queries)
     assert all(int(e.fields["text"].split()[-1]) % 2 == e.label for e in task.pools.training)
+
+
+def test_a_study_takes_its_built_in_tasks_from_the_hub_and_its_own_from_their_files(hub_folder, tmp_path):
+    hub_folder("stanfordnlp/sst2", ["negative", "positive"], ["sentence"])
+    own = "mr=" + str(csv_file(tmp_path))
+    _, tasks = load_tasks(make_study({"tasks": ["sst2", own], "source": "hub"}), print)
+    assert tasks["sst2"].queries(1)[0].fields["text"].startswith("validation sentence")
+    assert tasks[own].queries(1)[0].fields["text"].startswith("review")
 
 
 @pytest.mark.parametrize(
