@@ -135,6 +135,9 @@ def task_label(task: str, labels: str | None) -> str:
     return task if labels in (None, Labels.GOLD) else f"{task}, {labels} labels"
 
 
+ALL_TASKS = "all tasks"
+"""What stands for the task of a number that is a mean over the tasks of a study."""
+
 NO_VERDICTS = "this folder holds no verdicts (claims.json)"
 """What is said of a run folder whose `claims.json` is absent, or of a version that kept no finding."""
 WRITE_VERDICTS = "the same `demograd run` command writes them"
