@@ -16,7 +16,7 @@ from demograd.study import make_study, run_study
 from demograd.study.language_model.over_tasks import ScoreOfTask, _at_one_rate_each, _mean_over_tasks, _Task
 from demograd.words import ALL_TASKS, Row, Setting
 
-RATES = {"sst2": [0.01], "mr": [0.02]}
+RATES = {"subj": [0.01], "mr": [0.02]}
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def folder(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     settings = small_settings(
         small_model,
         weights=["trained"],
-        tasks=["sst2", "mr"],
+        tasks=["subj", "mr"],
         queries=4,
         methods=["GD"],
         learning_rates={"GD": RATES},
@@ -44,10 +44,10 @@ def test_each_task_counts_once_over_all_layers_and_in_each(folder: Path) -> None
             ]
             by_task = of_layer.set_index("task")
             mean = by_task.loc[ALL_TASKS]
-            assert mean.value == pytest.approx((by_task.value["sst2"] + by_task.value["mr"]) / 2)
+            assert mean.value == pytest.approx((by_task.value["subj"] + by_task.value["mr"]) / 2)
             assert pd.isna(mean.learning_rate) and mean.n_seeds == 6
             assert mean.ci_low < mean.value < mean.ci_high
-            assert mean.n == by_task.n["sst2"] + by_task.n["mr"]
+            assert mean.n == by_task.n["subj"] + by_task.n["mr"]
     of_sets = results[(results.metric == "sim_aou") & (results.setting == "FT") & results.seed.notna()]
     whole = scores[(scores.task == ALL_TASKS) & (scores.setting == "FT") & scores.layer.isna()]
     assert whole["std"].item() == pytest.approx(of_sets[of_sets.layer.isna() & of_sets.versus.isna()].value.std())
@@ -57,17 +57,17 @@ def test_the_page_and_the_papers_table_have_a_row_over_all_tasks_and_nothing_tak
     folder: Path,
 ) -> None:
     run = read_run(folder)
-    assert set(run.results["task"].dropna()) == {"sst2", "mr"}
+    assert set(run.results["task"].dropna()) == {"subj", "mr"}
     section = over_tasks_section(run)
     assert section is not None
     (table,) = section.parts
-    assert [head.text for head in table.heads] == ["method, weights", "sst2", "mr", "mean of tasks"]  # type: ignore[union-attr]
+    assert [head.text for head in table.heads] == ["method, weights", "subj", "mr", "mean of tasks"]  # type: ignore[union-attr]
     group = next(group for group in table.groups if group.title == "SimAOU")  # type: ignore[union-attr]
     *tasks, mean = (entry.number.value for entry in group.rows[0].entries if entry.number)
     assert mean == pytest.approx(sum(value for value in tasks if value is not None) / 2)
-    assert "published 0.110" in group.rows[0].entries[-1].under, "of SST2 and MR, 0.05 and 0.17"
+    assert "published 0.115" in group.rows[0].entries[-1].under, "of Subj and MR, 0.06 and 0.17"
     layers = layers_section(run)
-    assert layers is not None and {figure.title for figure in layers.parts} == {"sst2", "mr", ALL_TASKS}
+    assert layers is not None and {figure.title for figure in layers.parts} == {"subj", "mr", ALL_TASKS}
     paper = results_table(run)
     assert paper is not None and paper.table.groups[-1].title == f"mean over {ALL_TASKS}"
 

@@ -189,31 +189,6 @@ def test_a_missing_package_says_how_to_install_it(tmp_path):
         read_rows(tmp_path / "missing.dataset")
 
 
-@pytest.fixture
-def hub_folder(tmp_path, monkeypatch):
-    """The real loader on a folder of the form that a hub repository has; nothing leaves the machine."""
-    import datasets
-
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
-    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
-    monkeypatch.chdir(tmp_path)
-
-    def write(repository, names, columns, label="label", config=None, splits=("train", "validation")):
-        folder = tmp_path / repository / (config or "data")
-        folder.mkdir(parents=True)
-        for split in splits:
-            rows = {name: [f"{split} {name} {i}" for i in range(30)] for name in columns}
-            rows[label] = [i % len(names) for i in range(30)]
-            data = datasets.Dataset.from_dict(rows).cast_column(label, datasets.ClassLabel(names=names))
-            data.to_parquet(folder / f"{split}.parquet")
-        if config:
-            files = "".join(f"\n  - split: {s}\n    path: {config}/{s}.parquet" for s in splits)
-            card = f"---\nconfigs:\n- config_name: {config}\n  data_files:{files}\n---\n"
-            (tmp_path / repository / "README.md").write_text(card)
-
-    return write
-
-
 def test_hub_tasks_map_named_classes_to_their_words(hub_folder):
     # the copy on "the hub" numbers its classes in another order than the task does: names decide
     hub_folder("aps/super_glue", ["contradiction", "neutral", "entailment"], ["premise", "hypothesis"], config="cb")

@@ -49,7 +49,8 @@ def layers_section(run: ReportedRun) -> Section | None:
     ]
     over_tasks = rows[:0] if run.over_tasks.empty else _rows(run.over_tasks)
     for world, members in by_world(dict.fromkeys(over_tasks["variant"])).items():
-        figures.append(_figure(over_tasks[over_tasks["variant"].isin(members)], world or ALL_TASKS))
+        of_world = over_tasks[over_tasks["variant"].isin(members)].assign(world=world)
+        figures.append(_figure(of_world, world or ALL_TASKS))
     notes = [*[NEAREST_RATE_NOTE] * any(shown.values()), *[_OVER_TASKS] * (not over_tasks.empty)]
     return Section(tuple(figures), f"{_sentence(rows)} {_LEAD}", tuple(notes))
 
