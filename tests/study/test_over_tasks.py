@@ -7,6 +7,8 @@ import pandas as pd
 import pytest
 from tests.study.conftest import small_settings
 
+from demograd import charts
+from demograd.errors import UserError
 from demograd.report import read_run
 from demograd.report.paper.results_table import results_table
 from demograd.report.sections.layers import layers_section
@@ -68,6 +70,11 @@ def test_the_page_and_the_papers_table_have_a_row_over_all_tasks_and_nothing_tak
     assert "published 0.115" in group.rows[0].entries[-1].under, "of Subj and MR, 0.06 and 0.17"
     layers = layers_section(run)
     assert layers is not None and {figure.title for figure in layers.parts} == {"subj", "mr", ALL_TASKS}
+    for task, n_figures in ((ALL_TASKS, 1), ("mr", 1), ([ALL_TASKS, "mr"], 2)):
+        drawing = charts.layers(run, metric="sim_aou", task=task).to_dict()
+        assert len(drawing["vconcat"]) == 2 * n_figures, "each with its legend"
+    with pytest.raises(UserError, match="task 'trec'"):
+        charts.layers(run, task="trec")
     paper = results_table(run)
     assert paper is not None and paper.table.groups[-1].title == f"mean over {ALL_TASKS}"
 

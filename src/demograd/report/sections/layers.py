@@ -35,10 +35,10 @@ SAME, CONTROL = Setting.FT, Setting.FT_OTHER_SETS
 @section("Layer by layer", order=110, brief="Layers")
 def layers_section(run: ReportedRun) -> Section | None:
     """A figure per task, where there are scores by layer."""
-    rows = _rows(run.results)
     shown = at_one_rate(run.scores)
+    rows, over_tasks = _rows(run.results), _rows(run.over_tasks)
     rows = rows[rows["variant"].isin(list(shown))]
-    if rows.empty:
+    if rows.empty and over_tasks.empty:
         return None
     worlds = world_labels(shown)
     rows = rows.assign(world=[worlds[variant] for variant in rows["variant"]])
@@ -47,21 +47,23 @@ def layers_section(run: ReportedRun) -> Section | None:
         for world in dict.fromkeys(worlds[variant] for variant in shown)
         if world in set(rows["world"])
     ]
-    over_tasks = rows[:0] if run.over_tasks.empty else _rows(run.over_tasks)
     for world, members in by_world(dict.fromkeys(over_tasks["variant"])).items():
         of_world = over_tasks[over_tasks["variant"].isin(members)].assign(world=world)
         figures.append(_figure(of_world, world or ALL_TASKS))
     notes = [*[NEAREST_RATE_NOTE] * any(shown.values()), *[_OVER_TASKS] * (not over_tasks.empty)]
-    return Section(tuple(figures), f"{_sentence(rows)} {_LEAD}", tuple(notes))
+    lead = f"{_sentence(over_tasks if rows.empty else rows)} {_LEAD}".strip()
+    return Section(tuple(figures), lead, tuple(notes))
 
 
 def _rows(results: pd.DataFrame) -> pd.DataFrame:
     """The leading scores by layer, matched and mismatched."""
-    rows = pd.concat(
+    by_metric = [
         points(results, metric, setting).assign(metric=metric, setting=setting)
         for metric in LEADING
         for setting in (SAME, CONTROL)
-    )
+    ]
+    measured = [rows for rows in by_metric if not rows.empty]
+    rows = pd.concat(measured) if measured else by_metric[0]
     return rows[rows["layer"].notna()]
 
 
