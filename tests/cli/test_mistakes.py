@@ -261,6 +261,7 @@ def test_published_sizes_stand_beside_those_of_the_data_that_are_here(
     lines = {line.split()[0]: line for line in printed.splitlines() if line.strip()}
     assert "8,000" in lines["subj"] and "129.23" in lines["subj"] and "StaICC" in lines["subj"]
     assert "250" in lines["cb"] and "is not on this machine" in lines["cb"]
+    assert "without splits: the package's one table" in printed
     assert "Not tokens, but characters of a string of token ids." in printed
     assert call("list", "tasks", *options, "--task", "trec") == 2
 

@@ -61,7 +61,7 @@ def print_published_sizes(model: str, tasks: Sequence[str] | None) -> None:
         "published",
         "source",
     ]
-    rows = []
+    rows, reasons = [], list[str]()
     for name in (name for name in built_in_tasks() if name in (tasks or numbers.index)):
         train, test, length = (
             f"{numbers.loc[name, metric]:,g}" for metric in ("training_examples", "validation_examples", "mean_tokens")
@@ -73,10 +73,13 @@ def print_published_sizes(model: str, tasks: Sequence[str] | None) -> None:
         else:
             n_test = "–" if sizes.validation is None else f"{sizes.validation:,}"
             lengths = f"{sizes.mean_tokens:.1f}", f"{sizes.mean_characters:.1f}"
-            about = f"{sizes.source}{f' ({sizes.differs})' * bool(sizes.differs)}"
-            rows.append((name, f"{sizes.training:,}", train, n_test, test, *lengths, length, about))
+            source = f"{sizes.source}{', without splits' * bool(sizes.no_hub)}"
+            rows.append((name, f"{sizes.training:,}", train, n_test, test, *lengths, length, source))
+            reasons += filter(None, [sizes.no_hub])
     print_table(columns, rows)
     output().facts["tasks"] = [dict(zip(["name", *columns[1:]], row, strict=True)) for row in rows]
+    if reasons:
+        say(f"without splits: the package's one table, from which all pools are drawn. {reasons[0]}.")
     for caveat in caveats():
         if any("deutch2024-table3" in fits.get("table", ()) for fits in caveat.concerns):
             say(f"Published: {caveat.says}")

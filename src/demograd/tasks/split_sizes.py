@@ -31,12 +31,12 @@ class SplitSizes:
     """Tokens of a text of the training split, without template: of a task with two texts, the first."""
     mean_characters: float
     """Characters of the string of its token ids with spaces between, which is what the paper counted."""
-    differs: str = ""
-    """What is not as in the paper."""
+    no_hub: str = ""
+    """Why the package was counted, which has one table without splits; empty: the hub's splits were."""
 
 
 def split_sizes(name: str, tokenizer: Tokenizer) -> SplitSizes:
-    """Rows of the hub's splits; where no hub can be reached, those of the installed package, and what differs then.
+    """Rows of the hub's splits; where no hub can be reached, those of the installed package, and why.
 
     **Raises:** UserError if the hub does not have the data, and the package has no copy.
 
@@ -50,14 +50,12 @@ def split_sizes(name: str, tokenizer: Tokenizer) -> SplitSizes:
     except UserError as error:
         if row.staicc is None:
             raise
-        table = read_staicc(row.staicc)
-        differs = f"{error.problem}; the package has one table without splits, from which all pools are drawn"
-        return _counted(tokenizer, table, "text", None, differs)
+        return _counted(tokenizer, read_staicc(row.staicc), "text", None, error.problem)
     return _counted(tokenizer, data.table, row.hub.columns.get(first, first), data.validation)
 
 
 def _counted(
-    tokenizer: Tokenizer, table: DataTable, column: str, test: DataTable | None, differs: str = ""
+    tokenizer: Tokenizer, table: DataTable, column: str, test: DataTable | None, no_hub: str = ""
 ) -> SplitSizes:
     cells = table.column(column, "a text")
     tokens = encode(tokenizer, [text_of(cell) for cell in cells[:COUNTED]])
@@ -67,7 +65,7 @@ def _counted(
         validation=None if test is None else len(test.column(column, "a text")),
         mean_tokens=fmean(map(len, tokens)),
         mean_characters=fmean(map(_characters, tokens)),
-        differs=differs,
+        no_hub=no_hub,
     )
 
 
