@@ -140,7 +140,7 @@ def results(checkpoints: list[str], tmp_path_factory: pytest.TempPathFactory) ->
     return run_of
 
 
-TAKE_LONG = {"claims", "deutch2024-table1", "deutch2024-table2", "shen2023-bridge-language-model"}
+TAKE_LONG = {"claims", "deutch2024-table1", "deutch2024-table2", "shen2023-bridge-language-model", "shen2023-steps"}
 """They run in `make test-slow`, as all do there with real weights (`test_every_preset.py`)."""
 
 
@@ -201,6 +201,7 @@ def test_overlap_is_told_for_each_number_of_demonstrations_beside_icl_reordered(
     assert overlap.value.between(0, 1).all()
 
 
+@pytest.mark.slow
 def test_overlap_is_told_along_the_way_until_its_end(results: Results) -> None:
     """Two demonstrations and eight passes: 16 steps, or 8 of full-batch GD."""
     _, table = results("shen2023-steps")
