@@ -64,7 +64,8 @@ def print_published_sizes(model: str, tasks: Sequence[str] | None) -> None:
     rows, reasons = [], list[str]()
     for name in (name for name in built_in_tasks() if name in (tasks or numbers.index)):
         train, test, length = (
-            f"{float(numbers[metric][name]):,g}" for metric in ("training_examples", "validation_examples", "mean_tokens")
+            f"{float(numbers[metric][name]):,g}"
+            for metric in ("training_examples", "validation_examples", "mean_tokens")
         )
         try:
             sizes = split_sizes(name, tokenizer)
