@@ -114,6 +114,12 @@ DEFINITIONS = {
     "preconditioner_distance": Definition(
         "distance of preconditioners", "‖A_TF − A‖ / ‖A‖, Frobenius norm, with A in closed form", "Ahn 2023, Theorem 1"
     ),
+    "multiple_distance": Definition(
+        "distance from multiples",
+        "‖M − (tr M / d) I‖ / ‖M‖ with M = Σ^½ A Σ^½, and with M = B, where KᵀQ does A and PV does −B to x; mean over "
+        "layers",
+        "Ahn 2023, Figure 4",
+    ),
     "training_loss": Definition("training loss", "mean loss on fresh sequences since the point before", "demograd"),
     "loss_at_scale": Definition(
         "loss at an input scale", "loss where every x was multiplied by a factor before its y was computed", _FIGURE_2

@@ -89,6 +89,26 @@ def interpolated(trained: AttentionLayer, constructed: AttentionLayer, mix: floa
     return _from_products(*((1 - mix) * product + mix * other for product, other in zip(own, target, strict=True)))
 
 
+def learned_blocks(layer: AttentionLayer) -> tuple[Float[Tensor, "inputs inputs"], Float[Tensor, "inputs inputs"]]:
+    """A and B of a one-headed layer: what KᵀQ and −PV do to x, for one output (Ahn 2023, eq. 9)."""
+    qk, pv = products(layer)
+    return qk.mT[0, :-1, :-1], -pv[0, :-1, :-1]
+
+
+def distance_from_multiples(matrix: Float[Tensor, "n n"], of: Float[Tensor, "n n"] | None = None) -> float:
+    """‖M − (tr M / n) I‖ / ‖M‖ in the Frobenius norm, with M = C^−½ A C^−½ for a positive definite C, and M = A without
+    one: 0 where A is a multiple of C (of I), whatever its sign and size. NaN where A is zero.
+
+    **Source:** Ahn 2023, figure 4, with C = Σ⁻¹; its code takes (UD)ᵀ A UD with Σ = U D² Uᵀ, which has the same norms.
+    """
+    if of is not None:
+        eigenvalues, axes = torch.linalg.eigh(of)
+        root = axes @ eigenvalues.rsqrt().diag() @ axes.mT
+        matrix = root @ matrix @ root
+    everything = torch.eye(len(matrix)).to(matrix)
+    return float((matrix - matrix.trace() / len(matrix) * everything).norm() / matrix.norm())
+
+
 def effective_preconditioner(layer: AttentionLayer, context: int) -> Float[Tensor, "inputs inputs"]:
     """The A of ŷ = n⁻¹ Σ y_i x_iᵀ A x in what a one-layer linear network does to a query with y = 0.
 

@@ -6,6 +6,7 @@ from typing import Literal
 Kernel = Literal["linear", "relu", "exponential"]
 AttentionKind = Literal["linear", "relu", "exponential", "softmax"]
 Inputs = Literal["normal", "uniform", "sphere"]
+FreeBlocks = Literal["all", "A", "A and B"]
 
 
 @dataclass(frozen=True)
@@ -98,9 +99,16 @@ class Architecture:
     """Standard deviation of the initial weights, times the square root of the token's width."""
     by_inputs: bool = False
     """Whether keys and queries see x alone (Cheng 2024): else an exponential can take y, which has no bound."""
+    free: FreeBlocks = "all"
+    """What is trained: whole matrices; or, where the others are those of a descent, KᵀQ = diag(A, 0) and
+    PV = −diag(B, 1), A alone with B = 0 (Ahn 2023, Theorem 3), or A and B (its Theorem 4)."""
     bound: float | None = None
     """Between ± which all components of tokens are kept after each layer; None: layers of linear attention are
     polynomials, of a degree that triples with each, and a rare large sequence can outweigh all others."""
+
+    def __post_init__(self) -> None:
+        if self.free != "all" and self.by_inputs:
+            raise ValueError(f"by_inputs is said of whole matrices, and here {self.free} alone is free")
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 from demograd.synthetic.attention import AttentionLayer, as_tokens, attended, attended_causally, predictions
 from demograd.synthetic.constructions.mesa import PARTS, system_tokens
 from demograd.synthetic.sequences import Sequences, Trajectories, seeded
-from demograd.synthetic.settings import Architecture
+from demograd.synthetic.settings import Architecture, FreeBlocks
 
 
 class SmallTransformer(nn.Module):
@@ -27,19 +28,36 @@ class SmallTransformer(nn.Module):
 
         different = 1 if architecture.shared else architecture.layers
         square = (different, architecture.heads, width, width)
-        self.key, self.query, self.value, self.projection = (parameter(*square, fan=width) for _ in range(4))
+        if architecture.free == "all":
+            self.key, self.query, self.value, self.projection = (parameter(*square, fan=width) for _ in range(4))
+        else:
+            block = (different, architecture.heads, width - 1, width - 1)
+            self.preconditioner = parameter(*block, fan=width - 1)
+            if architecture.free == "A and B":
+                self.curvature = parameter(*block, fan=width - 1)
         if architecture.mlp:
             self.into_mlp = parameter(different, architecture.mlp, width, fan=width)
             self.out_of_mlp = parameter(different, width, architecture.mlp, fan=architecture.mlp)
 
     def layers(self) -> list[AttentionLayer]:
         """The attention layers in the order in which they run; shared ones are there as often as they run."""
-        weights: tuple[Tensor, ...] = (self.key, self.query, self.value, self.projection)
+        weights = self._weights()
         positions = [0 if self.architecture.shared else n for n in range(self.architecture.layers)]
+        return [AttentionLayer(*(weight[n] for weight in weights)) for n in positions]
+
+    def _weights(self) -> tuple[Tensor, ...]:
+        """Key, query, value and projection of every layer that has weights of its own."""
+        if self.architecture.free != "all":
+            query = pad(self.preconditioner, (0, 1, 0, 1))
+            everything = torch.eye(query.shape[-1]).to(query).expand_as(query)
+            is_y = everything.clone()
+            is_y[..., :-1, :] = 0.0
+            b = pad(self.curvature, (0, 1, 0, 1)) if self.architecture.free == "A and B" else torch.zeros_like(query)
+            return everything - is_y, query, -b - is_y, everything
         if self.architecture.by_inputs:
             is_x = torch.ones_like(self.key[0]).index_fill(-1, torch.tensor([-1], device=self.key.device), 0.0)
-            weights = (self.key * is_x, self.query * is_x, self.value, self.projection)
-        return [AttentionLayer(*(weight[n] for weight in weights)) for n in positions]
+            return self.key * is_x, self.query * is_x, self.value, self.projection
+        return self.key, self.query, self.value, self.projection
 
     def forward(self, problems: Sequences | Trajectories) -> Tensor:
         """Predictions: of the queries' y `[sequences, outputs]`, or of each next state `[sequences, times, state]`."""
@@ -82,7 +100,14 @@ Masks = tuple[Bool[Tensor, "width width"], Bool[Tensor, "width width"]]
 
 
 def in_use(
-    layers: int, inputs: int, outputs: int = 1, *, shared: bool = False, mlp: bool = False, by_inputs: bool = False
+    layers: int,
+    inputs: int,
+    outputs: int = 1,
+    *,
+    shared: bool = False,
+    mlp: bool = False,
+    by_inputs: bool = False,
+    free: FreeBlocks = "all",
 ) -> list[Masks]:
     """For each layer of a network that predicts a query's y from (x, 0), whatever its attention: what can matter.
 
@@ -90,7 +115,8 @@ def in_use(
     are the next layer's keys, queries and values. The last one is read in the query's y alone: the rows of PV that give
     x are idle, unless an MLP reads x. And the one layer of a network that has no other sees a query whose y is 0: the
     rows of QᵀK that the query's y multiplies are idle. A shared layer uses what it uses at any of its places. With keys
-    and queries `by_inputs`, the rows and columns of QᵀK that any y multiplies are idle in every layer.
+    and queries `by_inputs`, the rows and columns of QᵀK that any y multiplies are idle in every layer; so they are where
+    A and B alone are `free`, and of PV what is not B or the 1 of y.
     """
     width = inputs + outputs
     masks = []
@@ -101,5 +127,10 @@ def in_use(
             qk[inputs:] = layers > 1
         if by_inputs:
             qk[inputs:], qk[:, inputs:] = False, False
+        if free != "all":
+            qk[inputs:], qk[:, inputs:] = False, False
+            pv[:inputs, inputs:], pv[inputs:, :inputs] = False, False
+            if free == "A":
+                pv[:inputs] = False
         masks.append((qk, pv))
     return masks

@@ -48,6 +48,18 @@ CURVES = (
         brief="Sensitivities",
     ),
     Curve(
+        "distance-from-multiples",
+        "When do its matrices become those of the theorem?",
+        "How far each layer’s A is from the multiples of Σ⁻¹ and its B from those of I, after so many steps of "
+        "training: relative Frobenius distance, mean over layers; 0 where it is one.",
+        "multiple_distance",
+        Axis("step of training", "log", whole=True),
+        Axis("distance", "log"),
+        column="step",
+        to="with",
+        brief="A and B",
+    ),
+    Curve(
         "input-scale",
         "Outside the range of training",
         "Every x is multiplied by a factor before its y is computed. Networks were trained at 1, and references "

@@ -26,6 +26,7 @@ from demograd.study.spec.fields import (
 from demograd.synthetic.settings import (
     Architecture,
     AttentionKind,
+    FreeBlocks,
     Kernel,
     KernelSettings,
     LinearSettings,
@@ -184,6 +185,8 @@ class Network(_Settings):
     """Standard deviation of the initial weights, times the square root of the token's width."""
     by_inputs: bool = Architecture.by_inputs
     """Whether keys and queries see x alone (Cheng 2024)."""
+    free: FreeBlocks = Architecture.free
+    """Blocks that are trained where the others are those of a descent (Ahn 2023): A, or A and B; else whole matrices."""
     bound: Positive | None = Architecture.bound
     """Between ± which all components of tokens are kept after each layer; null: no bound."""
     training: OwnTraining = OwnTraining()
@@ -192,6 +195,11 @@ class Network(_Settings):
     def architecture(self) -> Architecture:
         """The same as what the small transformer takes."""
         return Architecture(**self.model_dump(exclude={"training"}))
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "Network":
+        self.architecture()
+        return self
 
 
 class SyntheticStudy(_Settings):
@@ -269,9 +277,10 @@ class SyntheticStudy(_Settings):
             for reference in self.references:
                 if (world.kind == "system") != (reference in OF_SYSTEMS) or not _has(world, reference):
                     raise ValueError(f"there is no {reference} for {name}, a {world.kind} world")
-        if systems and any(network.by_inputs for network in self.networks.values()):
+        if systems and any(network.by_inputs or network.free != "all" for network in self.networks.values()):
             raise ValueError(
-                f"{', '.join(systems)} is a linear system: its tokens are no (x, y), so by_inputs has no meaning there"
+                f"{', '.join(systems)} is a linear system: its tokens are no (x, y), so by_inputs and free have no "
+                "meaning there"
             )
         if self.mixes and "GD" not in self.references:
             raise ValueError("mixes are between a network and GD: name GD among the references")

@@ -192,7 +192,7 @@ def train_cell(study: SyntheticStudy, cell: SyntheticCell, key: str, folder: Run
             on_step,
         )
     except TrainingDiverged as diverged:
-        losses, status = network.key.new_empty(0), str(diverged)
+        losses, status = next(network.parameters()).new_empty(0), str(diverged)
     tensors = {name: parameter.detach().cpu() for name, parameter in network.named_parameters()}
     stored = {f"{SNAPSHOT}{name}": tensor for name, tensor in snapshots.tensors.items()}
     folder.save_cell(key, CellRecord({**tensors, **stored, "losses": losses}, {**asdict(cell), "status": status}))
