@@ -127,6 +127,11 @@ DEFINITIONS = {
     "loss_by_layers": Definition(
         "loss by layers", "loss of so many layers, and of as many steps of a reference", "von Oswald 2023a; Ahn 2023"
     ),
+    "loss_by_context": Definition(
+        "loss by context",
+        "loss with so many examples, of networks that were trained and references that were tuned with as many",
+        "Ahn 2023; Cheng 2024",
+    ),
     "loss_by_position": Definition(
         "loss by position", "mean squared error of the next state, after so many states", "von Oswald 2023b"
     ),

@@ -86,6 +86,14 @@ CURVES = (
         brief="Examples",
     ),
     Curve(
+        "trained-context",
+        "Against the number of examples in training",
+        "Networks that were trained, and references that were tuned, for as many examples as they are tested on.",
+        "loss_by_context",
+        Axis("examples in context, in training too", whole=True),
+        brief="Context",
+    ),
+    Curve(
         "position",
         "State by state",
         "The error in the next state of a linear system, after so many states.",

@@ -237,6 +237,9 @@ class SyntheticStudy(_Settings):
     """Factors of the inputs at which networks are tested besides 1, on which they were trained."""
     contexts: Many[Count] = []
     """Context lengths at which networks are tested besides."""
+    trained_contexts: Many[Count] = []
+    """Context lengths for which all networks are trained and all references tuned anew, besides the study's own; of
+    them losses alone are measured."""
     mixes: Many[Real] = []
     """Shares of the construction in weights between a trained one-layer linear network and GD's construction."""
     instances: Count = 100
@@ -268,10 +271,10 @@ class SyntheticStudy(_Settings):
     @model_validator(mode="after")
     def _fits_together(self) -> "SyntheticStudy":
         systems = [name for name, world in self.worlds.items() if world.kind == "system"]
-        if systems and (self.scales or self.contexts or self.mixes or self.orders):
+        if systems and (self.scales or self.contexts or self.trained_contexts or self.mixes or self.orders):
             raise ValueError(
                 f"{', '.join(systems)} is a linear system: its times are no examples, so scales, "
-                "contexts, mixes and orders have no meaning there"
+                "contexts, trained_contexts, mixes and orders have no meaning there"
             )
         for name, world in self.worlds.items():
             for reference in self.references:
@@ -292,6 +295,11 @@ class SyntheticStudy(_Settings):
         """How a network is trained."""
         own = self.networks[network].training.model_dump(exclude_none=True)
         return TrainingRecipe(**{**self.training.model_dump(), **own})
+
+    def at_each_context(self) -> "list[SyntheticStudy]":
+        """This study, then the same at each other context that networks are trained for."""
+        others = dict.fromkeys(context for context in self.trained_contexts if context != self.context)
+        return [self, *(self.model_copy(update={"context": other, "trained_contexts": []}) for other in others)]
 
     def world(self, name: str) -> "synthetic.World | synthetic.LinearSystem":
         """A world of this study."""
