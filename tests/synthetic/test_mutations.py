@@ -34,6 +34,8 @@ from demograd.synthetic.constructions import (
     gradient_descent_error,
     gradient_descent_layers,
     mesa_error,
+    mesa_layer,
+    mesa_layer_error,
     mesa_layers,
 )
 from demograd.synthetic.constructions.mesa import PARTS
@@ -87,6 +89,9 @@ CASES = {
         lambda layers: mesa_error(layers, TRAJECTORIES, STEPS, [0.2, 0.1]),
         parts=(3,) * PARTS,
     ),
+    "mesa-layer": Case(
+        [mesa_layer(0.3, 3)], lambda layers: mesa_layer_error(layers[0], TRAJECTORIES, 0.3), parts=(3,) * PARTS
+    ),
 }
 
 
@@ -134,7 +139,7 @@ def test_constructions_that_are_not_symmetric_have_transposes_to_be_seen() -> No
     assert "transposed QᵀK" in transposes["mesa-optimiser"]
 
 
-@pytest.mark.parametrize("name", [name for name in CASES if name != "mesa-optimiser"])
+@pytest.mark.parametrize("name", [name for name in CASES if not name.startswith("mesa-")])
 def test_the_query_must_begin_at_minus_w0_x(name: str) -> None:
     layers, sequences = CASES[name].layers, problems()
     begin = -sequences.query_x @ W0.mT if name == "GD from W₀" else torch.zeros_like(sequences.query_y)

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         best_preconditioner,
         descent_layers,
         gradient_descent_layers,
+        mesa_layer,
         mesa_layers,
         preconditioned_layer,
     )
@@ -108,6 +109,7 @@ __all__ = [
     "least_squares",
     "matching_scores",
     "mean_loss",
+    "mesa_layer",
     "mesa_layers",
     "mesa_predictions",
     "order_spread",

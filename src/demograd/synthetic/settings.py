@@ -5,6 +5,8 @@ from typing import Literal
 
 Kernel = Literal["linear", "relu", "exponential"]
 AttentionKind = Literal["linear", "relu", "exponential", "softmax"]
+LayerKind = Literal["linear", "relu", "exponential", "softmax", "mesa"]
+"""A kind of attention, or the mesa-layer: regularised least squares of values on keys (von Oswald 2023b)."""
 Inputs = Literal["normal", "uniform", "sphere"]
 FreeBlocks = Literal["all", "A", "A and B"]
 
@@ -88,7 +90,7 @@ class SystemSettings:
 class Architecture:
     """What a small transformer is."""
 
-    attention: AttentionKind = "linear"
+    attention: LayerKind = "linear"
     layers: int = 1
     heads: int = 1
     shared: bool = False
@@ -109,6 +111,8 @@ class Architecture:
     def __post_init__(self) -> None:
         if self.free != "all" and self.by_inputs:
             raise ValueError(f"by_inputs is said of whole matrices, and here {self.free} alone is free")
+        if self.free != "all" and self.attention == "mesa":
+            raise ValueError(f"a mesa-layer is no descent, and has no {self.free} to be free alone")
 
 
 @dataclass(frozen=True)

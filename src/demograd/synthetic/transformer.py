@@ -11,7 +11,7 @@ from torch.nn.functional import pad
 from demograd.synthetic.attention import AttentionLayer, as_tokens, attended, attended_causally, predictions
 from demograd.synthetic.constructions.mesa import PARTS, system_tokens
 from demograd.synthetic.sequences import Sequences, Trajectories, seeded
-from demograd.synthetic.settings import Architecture, FreeBlocks
+from demograd.synthetic.settings import Architecture, AttentionKind, FreeBlocks
 
 
 class SmallTransformer(nn.Module):
@@ -35,6 +35,8 @@ class SmallTransformer(nn.Module):
             self.preconditioner = parameter(*block, fan=width - 1)
             if architecture.free == "A and B":
                 self.curvature = parameter(*block, fan=width - 1)
+        if architecture.attention == "mesa":
+            self.log_penalty = nn.Parameter(torch.zeros(different, architecture.heads))
         if architecture.mlp:
             self.into_mlp = parameter(different, architecture.mlp, width, fan=width)
             self.out_of_mlp = parameter(different, width, architecture.mlp, fan=architecture.mlp)
@@ -43,6 +45,8 @@ class SmallTransformer(nn.Module):
         """The attention layers in the order in which they run; shared ones are there as often as they run."""
         weights = self._weights()
         positions = [0 if self.architecture.shared else n for n in range(self.architecture.layers)]
+        if self.architecture.attention == "mesa":
+            weights = (*weights, self.log_penalty.exp())
         return [AttentionLayer(*(weight[n] for weight in weights)) for n in positions]
 
     def _weights(self) -> tuple[Tensor, ...]:
@@ -68,17 +72,18 @@ class SmallTransformer(nn.Module):
 
     def after_each_layer(self, problems: Sequences | Trajectories) -> Iterator[Tensor]:
         """Tokens `[sequences, tokens, width]`; after the last layer of regression problems the query's alone."""
+        kind: AttentionKind = "linear" if self.architecture.attention == "mesa" else self.architecture.attention
         if isinstance(problems, Trajectories):
             tokens = system_tokens(problems.states)
             for n, layer in enumerate(self.layers()):
-                tokens = self._after_attention(attended_causally(tokens, layer, self.architecture.attention), n)
+                tokens = self._after_attention(attended_causally(tokens, layer, kind), n)
                 yield tokens
             return
         tokens = as_tokens(problems)
         layers = self.layers()
         for n, layer in enumerate(layers):
             last = n == len(layers) - 1
-            tokens = self._after_attention(attended(tokens, layer, self.architecture.attention, last_only=last), n)
+            tokens = self._after_attention(attended(tokens, layer, kind, last_only=last), n)
             yield tokens
 
     def _after_attention(self, tokens: Float[Tensor, "*batch width"], layer: int) -> Float[Tensor, "*batch width"]:

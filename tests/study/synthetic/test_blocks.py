@@ -15,7 +15,7 @@ from demograd.synthetic import LinearRegression, SineRegression
 NETWORKS = {
     "two": {"layers": 2, "free": "A and B", "initial_scale": 0.1},
     "A": {"layers": 2, "free": "A", "initial_scale": 0.1},
-    "softmax": {"attention": "softmax"},
+    "softmax": {"attention": "softmax", "layers": 2},
 }
 WORLDS = {
     "inverse": {"dimension": 2, "spectrum": [2.0, 0.5], "task": "inverse"},
@@ -26,8 +26,8 @@ WORLDS = {
 @pytest.fixture(scope="module")
 def distances(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
     folder = tmp_path_factory.mktemp("blocks")
-    changes = {"worlds": WORLDS, "networks": NETWORKS, "references": ["GD"], "mixes": [], "scales": [], "contexts": []}
-    changes |= {"seeds": [0, 1], "orders": None, "sparsity": False, "tuning_sequences": 64}
+    changes = {"worlds": WORLDS, "networks": NETWORKS, "references": ["GD", "preconditioned GD++"], "mixes": [], "scales": [], "contexts": []}
+    changes |= {"seeds": [0, 1], "orders": None, "sparsity": False, "tuning_sequences": 4096}
     training = {"steps": 80, "batch": 64, "learning_rate": 0.03, "checkpoint_every": 100, "warmup": 5}
     run = run_study(study(folder, REGRESSION, **changes, training=training), folder / "run")
     table = run.results()
@@ -35,7 +35,7 @@ def distances(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
 
 
 def test_they_are_of_linear_layers_in_the_world_of_the_theorem_alone(distances: pd.DataFrame) -> None:
-    at_the_end = distances[distances.step.isna() & distances.layer.isna()]
+    at_the_end = distances[distances.step.isna() & distances.layer.isna() & (distances.setting == "TF")]
     assert set(distances.task) == {"inverse"}
     assert set(at_the_end[["model", "method"]].itertuples(index=False, name=None)) == {
         ("two", "A to Σ⁻¹"),
@@ -50,6 +50,12 @@ def test_they_fall_in_training_and_the_last_is_that_of_the_trained_network(dista
     assert over_training.index.min() == 1 and over_training.index.max() == 80
     assert over_training[1] > 0.3 > 0.2 > over_training[80]
     assert over_training[80] == of_a[of_a.step.isna()].value.item()
+
+
+def test_a_tuned_descent_has_the_matrices_of_the_theorem(distances: pd.DataFrame) -> None:
+    of_references = distances[distances.setting == "reference"].set_index("method").value
+    assert set(of_references.index) == {f"preconditioned GD++, 2 steps, {part}" for part in ("A to Σ⁻¹", "B to I")}
+    assert (of_references < 0.2).all()
 
 
 def test_the_mean_over_layers_is_that_of_the_layers(distances: pd.DataFrame) -> None:

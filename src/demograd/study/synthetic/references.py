@@ -120,7 +120,11 @@ def _spec(kind: Reference, network: Network) -> ReferenceSpec | None:
         return None
     if kind == "functional GD, bandwidth" and network.attention in ("linear", "relu"):
         return None
-    attention = network.attention if kind.startswith("functional GD") else None
+    if not kind.startswith("functional GD"):
+        return ReferenceSpec(kind, network.layers, shared=_repeats(network))
+    if network.attention == "mesa":
+        return None
+    attention = network.attention
     return ReferenceSpec(kind, network.layers, attention, _repeats(network))
 
 

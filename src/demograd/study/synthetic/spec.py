@@ -25,10 +25,10 @@ from demograd.study.spec.fields import (
 )
 from demograd.synthetic.settings import (
     Architecture,
-    AttentionKind,
     FreeBlocks,
     Kernel,
     KernelSettings,
+    LayerKind,
     LinearSettings,
     SineSettings,
     SystemSettings,
@@ -174,7 +174,8 @@ class Network(_Settings):
     """A small transformer, all of whose matrices are full and trained; with `by_inputs`, those columns of K and Q that
     would read y are not used."""
 
-    attention: AttentionKind = Architecture.attention
+    attention: LayerKind = Architecture.attention
+    """A kind of attention; or mesa, layers that fit values to keys by least squares with a penalty that is learned."""
     layers: Count = Architecture.layers
     heads: Count = Architecture.heads
     shared: bool = Architecture.shared
@@ -285,6 +286,8 @@ class SyntheticStudy(_Settings):
                 f"{', '.join(systems)} is a linear system: its tokens are no (x, y), so by_inputs and free have no "
                 "meaning there"
             )
+        if self.sparsity and any(network.attention == "mesa" for network in self.networks.values()):
+            raise ValueError("sparsity is that of QᵀK and PV, and a mesa-layer depends on more than these")
         if self.mixes and "GD" not in self.references:
             raise ValueError("mixes are between a network and GD: name GD among the references")
         if len(set(self.seeds)) < len(self.seeds):

@@ -6,9 +6,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from demograd.study.rows import number
 from demograd.study.synthetic.questions.problems import Tested
 from demograd.study.synthetic.questions.training import on_the_way
-from demograd.study.synthetic.rows import claimed_seeds, of_network, seeds_row
+from demograd.study.synthetic.rows import claimed_seeds, of_network, of_reference, seeds_row
 from demograd.study.synthetic.spec import Network
 from demograd.study.synthetic.units import Trained
 from demograd.synthetic import LinearRegression, SmallTransformer, World, distance_from_multiples, learned_blocks
@@ -23,7 +24,8 @@ def block_rows(tested: Tested, networks: dict[str, dict[int, Trained]]) -> Itera
     """`multiple_distance` of each network of one-headed linear layers, where the theorem says what A and B are.
 
     After each step that has a snapshot and at the end, the mean over layers; at the end that of each layer too. The
-    last layer's B changes no prediction, and is left out.
+    last layer's B changes no prediction, and is left out. Beside them stand the matrices of tuned preconditioned
+    descents: what networks are on their way to.
     """
     precision = precision_of(tested.study.world(tested.world))
     if precision is None:
@@ -44,6 +46,16 @@ def block_rows(tested: Tested, networks: dict[str, dict[int, Trained]]) -> Itera
                 yield over if step is not None else claimed_seeds(over, means)
                 for layer in range(len(of_method[0])) if step is None else ():
                     yield replace(row, layer=layer) | seeds_row([of_seed[layer] for of_seed in of_method], (0.0, 1.0))
+    for reference in tested.references:
+        if reference.kind in ("preconditioned GD", "preconditioned GD++"):
+            descent = reference.learner
+            blocks = {A: [distance_from_multiples(a, precision) for a in descent.preconditioners]}
+            if reference.kind.endswith("++") and len(descent.curvature) > 1:
+                blocks[B] = [distance_from_multiples(b) for b in descent.curvature[:-1]]
+            for method, distances in blocks.items():
+                mean = number(float(torch.tensor(distances).mean()))
+                row = replace(of_reference(reference), method=f"{reference.label}, {method}", metric=METRIC)
+                yield replace(row, value=mean, n=1, n_missing=0)
 
 
 def precision_of(world: World) -> Tensor | None:
