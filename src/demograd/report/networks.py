@@ -138,6 +138,16 @@ DEFINITIONS = {
     "loss_ratio_by_position": Definition(
         "loss ratio by position", "loss by position over that of the reference, on the same test sequences", "demograd"
     ),
+    "few_shot_loss": Definition(
+        "few-shot loss",
+        "mean squared error of y where the states are x, y, x, y, … of a regression problem, after so many pairs",
+        "von Oswald 2023b",
+    ),
+    "probe_error": Definition(
+        "error of a probe",
+        "mean of ‖target − B token‖² over that of ‖target‖², with the best linear B of each time, on other trajectories",
+        "von Oswald 2023b",
+    ),
     "loss_interpolated": Definition(
         "loss of interpolated weights",
         "loss of (1 − mix) × trained + mix × constructed, in KᵀQ and PV, the trained ones rescaled to be comparable",

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from demograd.synthetic.descent import Descent, sequential_descent, squared_error
     from demograd.synthetic.functional_descent import best_functional_steps, functional_descent
     from demograd.synthetic.matching import matching_scores
+    from demograd.synthetic.probes import past_states, probe_error
     from demograd.synthetic.sequences import Sequences, Trajectories, seeded
     from demograd.synthetic.settings import Architecture, AttentionKind, Kernel, TrainingRecipe
     from demograd.synthetic.solvers import (
@@ -50,8 +51,10 @@ if TYPE_CHECKING:
         kernel_regression,
         least_squares,
         posterior_mean,
+        preconditioned_inputs,
         regularised_least_squares,
         ridge,
+        ridge_so_far,
     )
     from demograd.synthetic.training import TrainingDiverged, best_start, mean_loss, train
     from demograd.synthetic.transformer import Masks, SmallTransformer, in_use, width_of
@@ -113,12 +116,16 @@ __all__ = [
     "mesa_layers",
     "mesa_predictions",
     "order_spread",
+    "past_states",
     "posterior_mean",
+    "preconditioned_inputs",
     "preconditioned_layer",
     "predictions",
+    "probe_error",
     "products",
     "regularised_least_squares",
     "ridge",
+    "ridge_so_far",
     "run_layers",
     "scaled_like",
     "seeded",

@@ -102,6 +102,26 @@ CURVES = (
         brief="States",
     ),
     Curve(
+        "few-shot",
+        "Regression from few examples, after training on systems",
+        "The states are x, y, x, y, … of a regression problem, which nobody was trained on; the error in y, after so "
+        "many pairs.",
+        "few_shot_loss",
+        Axis("pairs seen", whole=True),
+        brief="Few-shot",
+    ),
+    Curve(
+        "probes",
+        "What can be read off the tokens?",
+        "The error of the best linear probe of the tokens, layer by layer, relative to that of saying zero: 0 where it "
+        "can be read off, 1 where nothing of it can.",
+        "probe_error",
+        Axis("layers passed", whole=True),
+        Axis("relative error", zero=True),
+        to="of",
+        brief="Probes",
+    ),
+    Curve(
         "interpolation",
         "Between trained and constructed weights",
         "Weights on the straight line from the trained ones (0) to the construction (1). If both are the same "

@@ -247,6 +247,11 @@ class SyntheticStudy(_Settings):
     """Random instances on which each construction is checked."""
     orders: Orders | None = None
     """Orders of the examples over which order sensitivity is taken; without a number it is not."""
+    probes: bool = False
+    """Whether to probe the tokens of networks in linear systems, layer by layer, for past states and preconditioned
+    inputs."""
+    few_shot: bool = False
+    """Whether networks that were trained on linear systems are tested on regression, x_1, y_1, x_2, y_2, … as states."""
     sparsity: bool = False
     """Whether to measure how many weights are nearly zero."""
     device: Device = "cpu"
@@ -286,6 +291,8 @@ class SyntheticStudy(_Settings):
                 f"{', '.join(systems)} is a linear system: its tokens are no (x, y), so by_inputs and free have no "
                 "meaning there"
             )
+        if (self.probes or self.few_shot) and not systems:
+            raise ValueError("probes and few_shot are of linear systems, and this study has none")
         if self.sparsity and any(network.attention == "mesa" for network in self.networks.values()):
             raise ValueError("sparsity is that of QᵀK and PV, and a mesa-layer depends on more than these")
         if self.mixes and "GD" not in self.references:
