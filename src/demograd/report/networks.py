@@ -111,6 +111,17 @@ DEFINITIONS = {
     "sensitivity_distance": Definition(
         "sensitivity distance", "mean of ‖∂ŷ_TF/∂x − ∂ŷ_reference/∂x‖, at the query’s x", _FIGURE_2
     ),
+    "squared_prediction_difference": Definition(
+        "squared prediction difference", "SPD: mean of ‖ŷ_TF − ŷ_reference‖²", "Akyürek 2023"
+    ),
+    "implicit_weight_distance": Definition(
+        "implicit weight distance",
+        "ILWD: mean of ‖w_TF − w_reference‖², w being the linear rule that is nearest to the predictions at fresh queries",
+        "Akyürek 2023",
+    ),
+    "linearity": Definition(
+        "linearity", "R² of that linear rule: share of the squares of the network’s predictions", "Akyürek 2023"
+    ),
     "preconditioner_distance": Definition(
         "distance of preconditioners", "‖A_TF − A‖ / ‖A‖, Frobenius norm, with A in closed form", "Ahn 2023, Theorem 1"
     ),

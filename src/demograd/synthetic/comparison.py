@@ -52,6 +52,27 @@ def sensitivity(learner: Learner, problems: Sequences) -> Float[Tensor, "sequenc
     return _with_sensitivity(learner, problems)[1]
 
 
+def implicit_weights(
+    learner: Learner, problems: Sequences, queries: Float[Tensor, "queries inputs"]
+) -> tuple[Float[Tensor, "sequences inputs"], Float[Tensor, " sequences"]]:
+    """The linear rule that is nearest to a learner's predictions at these queries, for each problem's examples; and the
+    share R² of the predictions' squares that it explains. One output.
+
+    **Source:** Akyürek 2023, eq. 12 and 13 (the implicit linear weights).
+    """
+    n, m = len(problems.x), len(queries)
+    repeated = Sequences(
+        problems.x.repeat_interleave(m, dim=0),
+        problems.y.repeat_interleave(m, dim=0),
+        queries.repeat(n, 1),
+        problems.query_y.repeat_interleave(m, dim=0),
+    )
+    predicted = learner(repeated).detach().reshape(n, m).double()
+    weights = predicted @ torch.linalg.pinv(queries.double()).mT
+    left = (predicted - weights @ queries.double().mT).square().sum(dim=1)
+    return weights, 1 - left / predicted.square().sum(dim=1)
+
+
 def order_spread(learner: Learner, problems: Sequences, orders: Sequence[Tensor]) -> Float[Tensor, " sequences"]:
     """Standard deviation (n − 1) of the prediction over orders of the examples, over the root mean square prediction.
 

@@ -101,6 +101,8 @@ class Architecture:
     """Standard deviation of the initial weights, times the square root of the token's width."""
     by_inputs: bool = False
     """Whether keys and queries see x alone (Cheng 2024): else an exponential can take y, which has no bound."""
+    extra: int = 0
+    """Components of a token besides (x, y), zero where they go in: room to work in."""
     free: FreeBlocks = "all"
     """What is trained: whole matrices; or, where the others are those of a descent, KᵀQ = diag(A, 0) and
     PV = −diag(B, 1), A alone with B = 0 (Ahn 2023, Theorem 3), or A and B (its Theorem 4)."""
@@ -109,6 +111,8 @@ class Architecture:
     polynomials, of a degree that triples with each, and a rare large sequence can outweigh all others."""
 
     def __post_init__(self) -> None:
+        if self.free != "all" and self.extra:
+            raise ValueError(f"where {self.free} alone is free, tokens have no room for {self.extra} extra components")
         if self.free != "all" and self.by_inputs:
             raise ValueError(f"by_inputs is said of whole matrices, and here {self.free} alone is free")
         if self.free != "all" and self.attention == "mesa":

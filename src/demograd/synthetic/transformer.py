@@ -18,7 +18,7 @@ class SmallTransformer(nn.Module):
     """Attention layers, each adding to the tokens, and MLPs if there are any; no norms, no positions."""
 
     def __init__(self, architecture: Architecture, width: int, seed: int, start: int = 0) -> None:
-        """`width` is that of a token; `seed` is that of the initial weights, of which there are several `start`s."""
+        """`width` is that of a token, extra components included; `seed` is that of the initial weights, of which there are several `start`s."""
         super().__init__()
         self.architecture = architecture
         generator = seeded("weights", seed, again=start)
@@ -79,12 +79,16 @@ class SmallTransformer(nn.Module):
                 tokens = self._after_attention(attended_causally(tokens, layer, kind), n)
                 yield tokens
             return
-        tokens = as_tokens(problems)
+        tokens = self.tokens(problems)
         layers = self.layers()
         for n, layer in enumerate(layers):
             last = n == len(layers) - 1
             tokens = self._after_attention(attended(tokens, layer, kind, last_only=last), n)
             yield tokens
+
+    def tokens(self, problems: Sequences) -> Float[Tensor, "sequences tokens width"]:
+        """What goes into the first layer: extra components, then x and y."""
+        return pad(as_tokens(problems), (self.architecture.extra, 0))
 
     def _after_attention(self, tokens: Float[Tensor, "*batch width"], layer: int) -> Float[Tensor, "*batch width"]:
         """What else a layer does: its MLP, and the bound on its tokens."""
@@ -95,9 +99,10 @@ class SmallTransformer(nn.Module):
         return tokens if architecture.bound is None else tokens.clamp(-architecture.bound, architecture.bound)
 
 
-def width_of(dimension: int, *, system: bool) -> int:
-    """A token's width: (x, y) of a regression problem with one output, or the four parts of a linear system's."""
-    return PARTS * dimension if system else dimension + 1
+def width_of(dimension: int, *, system: bool, extra: int = 0) -> int:
+    """A token's width: (x, y) of a regression problem with one output, or the four parts of a linear system's; and what
+    is extra."""
+    return extra + (PARTS * dimension if system else dimension + 1)
 
 
 Masks = tuple[Bool[Tensor, "width width"], Bool[Tensor, "width width"]]

@@ -24,7 +24,7 @@ def matrices(
         network, world = study.networks[cell.network], study.worlds[cell.world]
         if trained.network is None or cell.seed != study.seeds[0] or network.attention != "linear" or network.heads > 1:
             continue
-        if world.kind == "system" or network.mlp:
+        if world.kind == "system" or network.mlp or network.extra:
             continue
         layers = [layer.to(layer.key.cpu().double()) for layer in trained.network.layers()]
         theories = _theories(study, cell.world, network, references[cell.world])

@@ -186,6 +186,8 @@ class Network(_Settings):
     """Standard deviation of the initial weights, times the square root of the token's width."""
     by_inputs: bool = Architecture.by_inputs
     """Whether keys and queries see x alone (Cheng 2024)."""
+    extra: Natural = Architecture.extra
+    """Components of a token besides (x, y), zero where they go in."""
     free: FreeBlocks = Architecture.free
     """Blocks that are trained where the others are those of a descent (Ahn 2023): A, or A and B; else whole matrices."""
     bound: Positive | None = Architecture.bound
@@ -252,6 +254,9 @@ class SyntheticStudy(_Settings):
     inputs."""
     few_shot: bool = False
     """Whether networks that were trained on linear systems are tested on regression, x_1, y_1, x_2, y_2, … as states."""
+    agreement: bool = False
+    """Whether to measure how far networks and references agree, in predictions and in the linear rule that is nearest
+    to them, and to probe networks for w and for XᵀY (Akyürek 2023)."""
     sparsity: bool = False
     """Whether to measure how many weights are nearly zero."""
     device: Device = "cpu"
@@ -293,6 +298,10 @@ class SyntheticStudy(_Settings):
             )
         if (self.probes or self.few_shot) and not systems:
             raise ValueError("probes and few_shot are of linear systems, and this study has none")
+        if systems and (self.agreement or any(network.extra for network in self.networks.values())):
+            raise ValueError(f"{', '.join(systems)} is a linear system: agreement and extra are of regression problems")
+        if self.sparsity and any(network.extra for network in self.networks.values()):
+            raise ValueError("sparsity is of tokens (x, y), and networks here have extra components")
         if self.sparsity and any(network.attention == "mesa" for network in self.networks.values()):
             raise ValueError("sparsity is that of QᵀK and PV, and a mesa-layer depends on more than these")
         if self.mixes and "GD" not in self.references:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from torch import Generator
 
 from demograd.study.synthetic.constructions import construction_rows
+from demograd.study.synthetic.questions.agreement import agreement_rows
 from demograd.study.synthetic.questions.blocks import block_rows
 from demograd.study.synthetic.questions.comparison import against_rows, margin_rows, over_training_rows
 from demograd.study.synthetic.questions.losses import by_layers_rows, elsewhere_rows, interpolation_rows, loss_rows
@@ -98,5 +99,6 @@ def regression_rows(
     yield from elsewhere_rows(on_problems, problems)
     yield from preconditioner_rows(on_problems)
     yield from block_rows(on_problems, networks)
+    yield from agreement_rows(on_problems)
     yield from interpolation_rows(on_problems)
     yield from order_rows(on_problems)

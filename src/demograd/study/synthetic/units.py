@@ -227,4 +227,5 @@ def _untrained(study: SyntheticStudy, cell: SyntheticCell) -> SmallTransformer:
 
 
 def _width(study: SyntheticStudy, cell: SyntheticCell) -> int:
-    return width_of(study.world(cell.world).dimension, system=study.worlds[cell.world].kind == "system")
+    extra = study.networks[cell.network].extra
+    return width_of(study.world(cell.world).dimension, system=study.worlds[cell.world].kind == "system", extra=extra)

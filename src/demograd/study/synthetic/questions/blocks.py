@@ -32,7 +32,7 @@ def block_rows(tested: Tested, networks: dict[str, dict[int, Trained]]) -> Itera
         return
     for name, transformers in tested.networks.items():
         network = tested.study.networks[name]
-        if network.attention != "linear" or network.heads > 1 or network.mlp:
+        if network.attention != "linear" or network.heads > 1 or network.mlp or network.extra:
             continue
         states: dict[int | None, list[SmallTransformer]] = {**on_the_way(networks[name]), None: transformers}
         states[tested.study.training_of(name).steps] = transformers

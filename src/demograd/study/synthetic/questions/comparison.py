@@ -101,5 +101,5 @@ def but_for_attention(network: Network, other: Network) -> bool:
     other beginnings (exponential attention explodes where linear attention barely learns), so a fair race gives each
     kind its own.
     """
-    same = ("layers", "heads", "shared", "mlp", "by_inputs", "free", "bound")
+    same = ("layers", "heads", "shared", "mlp", "by_inputs", "extra", "free", "bound")
     return all(getattr(network, name) == getattr(other, name) for name in same)

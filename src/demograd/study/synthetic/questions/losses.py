@@ -85,6 +85,7 @@ def _family(network: Network) -> str:
     parts += [f"{network.heads} heads"] if network.heads > 1 else []
     parts += [f"MLP of {network.mlp}"] if network.mlp else []
     parts += ["by inputs"] if network.by_inputs else []
+    parts += [f"{network.extra} extra"] if network.extra else []
     parts += [f"{network.free} free"] if network.free != "all" else []
     parts += [f"within ±{network.bound:g}"] if network.bound else []
     return ", ".join(parts)
