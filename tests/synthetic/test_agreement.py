@@ -1,4 +1,4 @@
-"""The linear rule behind predictions is found, and room in tokens changes nothing that does not use it (Akyürek 2023)."""
+"""The linear rule behind predictions is found, and room in tokens that nothing uses changes nothing (Akyürek 2023)."""
 
 import pytest
 import torch

@@ -116,7 +116,7 @@ DEFINITIONS = {
     ),
     "implicit_weight_distance": Definition(
         "implicit weight distance",
-        "ILWD: mean of ‖w_TF − w_reference‖², w being the linear rule that is nearest to the predictions at fresh queries",
+        "ILWD: mean of ‖w_TF − w_reference‖², w being the linear rule nearest to the predictions at fresh queries",
         "Akyürek 2023",
     ),
     "linearity": Definition(
@@ -156,7 +156,7 @@ DEFINITIONS = {
     ),
     "probe_error": Definition(
         "error of a probe",
-        "mean of ‖target − B token‖² over that of ‖target‖², with the best linear B of each time, on other trajectories",
+        "mean of ‖target − B token‖² over that of ‖target‖², with the best B of each time, on other trajectories",
         "von Oswald 2023b",
     ),
     "loss_interpolated": Definition(

@@ -55,7 +55,7 @@ class AttentionLayer:
     def to(self, like: Tensor) -> "AttentionLayer":
         """The same layer in the dtype and on the device of a tensor."""
         penalty = None if self.penalty is None else self.penalty.to(like)
-        return AttentionLayer(*(matrix.to(like) for matrix in self.matrices()), penalty)
+        return AttentionLayer(*(matrix.to(like) for matrix in self.matrices()), penalty=penalty)
 
 
 def attended(

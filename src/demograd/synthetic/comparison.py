@@ -116,14 +116,14 @@ def learned_blocks(layer: AttentionLayer) -> tuple[Float[Tensor, "inputs inputs"
     return qk.mT[0, :-1, :-1], -pv[0, :-1, :-1]
 
 
-def distance_from_multiples(matrix: Float[Tensor, "n n"], of: Float[Tensor, "n n"] | None = None) -> float:
+def distance_from_multiples(matrix: Float[Tensor, "n n"], base: Float[Tensor, "n n"] | None = None) -> float:
     """‖M − (tr M / n) I‖ / ‖M‖ in the Frobenius norm, with M = C^−½ A C^−½ for a positive definite C, and M = A without
     one: 0 where A is a multiple of C (of I), whatever its sign and size. NaN where A is zero.
 
     **Source:** Ahn 2023, figure 4, with C = Σ⁻¹; its code takes (UD)ᵀ A UD with Σ = U D² Uᵀ, which has the same norms.
     """
-    if of is not None:
-        eigenvalues, axes = torch.linalg.eigh(of)
+    if base is not None:
+        eigenvalues, axes = torch.linalg.eigh(base)
         root = axes @ eigenvalues.rsqrt().diag() @ axes.mT
         matrix = root @ matrix @ root
     everything = torch.eye(len(matrix)).to(matrix)

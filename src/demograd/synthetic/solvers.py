@@ -97,7 +97,7 @@ def ridge_so_far(
     queries: Float[Tensor, "sequences queries inputs"],
     penalty: float,
 ) -> Float[Tensor, "sequences queries outputs"]:
-    """W_t q_t for each query, with W_t = argmin Σ_{i<t} ‖y_i − W x_i‖² + λ‖W‖²; as many queries as pairs, or one more."""
+    """W_t q_t for each query, with W_t = argmin Σ_{i<t} ‖y_i − W x_i‖² + λ‖W‖²; as many as pairs, or one more."""
     n = queries.shape[1]
     q = torch.linalg.solve(_before_each(x, x, n, penalty), queries[..., None])
     return (_before_each(y, x, n) @ q).squeeze(-1)

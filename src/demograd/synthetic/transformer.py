@@ -18,7 +18,10 @@ class SmallTransformer(nn.Module):
     """Attention layers, each adding to the tokens, and MLPs if there are any; no norms, no positions."""
 
     def __init__(self, architecture: Architecture, width: int, seed: int, start: int = 0) -> None:
-        """`width` is that of a token, extra components included; `seed` is that of the initial weights, of which there are several `start`s."""
+        """`width` is that of a token with its extra components.
+
+        `seed` is that of the initial weights, of which there are several `start`s.
+        """
         super().__init__()
         self.architecture = architecture
         generator = seeded("weights", seed, again=start)
@@ -125,8 +128,8 @@ def in_use(
     are the next layer's keys, queries and values. The last one is read in the query's y alone: the rows of PV that give
     x are idle, unless an MLP reads x. And the one layer of a network that has no other sees a query whose y is 0: the
     rows of QᵀK that the query's y multiplies are idle. A shared layer uses what it uses at any of its places. With keys
-    and queries `by_inputs`, the rows and columns of QᵀK that any y multiplies are idle in every layer; so they are where
-    A and B alone are `free`, and of PV what is not B or the 1 of y.
+    and queries `by_inputs`, the rows and columns of QᵀK that any y multiplies are idle in every layer; so they are
+    where A and B alone are `free`, and of PV what is not B or the 1 of y.
     """
     width = inputs + outputs
     masks = []

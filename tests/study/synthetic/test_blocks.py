@@ -1,7 +1,5 @@
 """The distances of A to Σ⁻¹ and of B to I in a study's table, and what is claimed of them."""
 
-from pathlib import Path
-
 import pandas as pd
 import pytest
 from tests.report.synthetic.rows import row
@@ -26,7 +24,14 @@ WORLDS = {
 @pytest.fixture(scope="module")
 def distances(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
     folder = tmp_path_factory.mktemp("blocks")
-    changes = {"worlds": WORLDS, "networks": NETWORKS, "references": ["GD", "preconditioned GD++"], "mixes": [], "scales": [], "contexts": []}
+    changes = {
+        "worlds": WORLDS,
+        "networks": NETWORKS,
+        "references": ["GD", "preconditioned GD++"],
+        "mixes": [],
+        "scales": [],
+        "contexts": [],
+    }
     changes |= {"seeds": [0, 1], "orders": None, "sparsity": False, "tuning_sequences": 4096}
     training = {"steps": 80, "batch": 64, "learning_rate": 0.03, "checkpoint_every": 100, "warmup": 5}
     run = run_study(study(folder, REGRESSION, **changes, training=training), folder / "run")

@@ -127,7 +127,12 @@ def test_every_synthetic_preset_is_a_study() -> None:
         "vonoswald2023",
         "vonoswald2023-layers",
         "ahn2023",
+        "ahn2023-context",
+        "ahn2023-layers",
+        "akyurek2023",
         "cheng2024",
+        "cheng2024-context",
+        "cheng2024-layers",
         "vonoswald2023b-autoregressive",
         "shen2023-bridge-transformers",
     }

@@ -25,8 +25,8 @@ def test_probes_are_of_the_tokens_before_each_layer_and_after_the_last(folder: P
     for network, layers in (("linear, 2 layers", 2), ("mesa-layer", 1)):
         of_network = probes[(probes.model == network) & probes.step.isna()]
         assert set(of_network["at"]) == set(range(layers + 1))
-        known = of_network[of_network.method == "the state 1 before"].set_index("at").value
-        assert known[0] < 1e-9 and of_network[of_network.method == "the state 2 before"].value.min() > 0.05
+        last_state = of_network[of_network.method == "the state 1 before"].set_index("at").value
+        assert last_state[0] < 1e-9 and of_network[of_network.method == "the state 2 before"].value.min() > 0.05
 
 
 def test_before_the_first_layer_training_changes_nothing(folder: Path) -> None:
@@ -35,7 +35,7 @@ def test_before_the_first_layer_training_changes_nothing(folder: Path) -> None:
     assert set(probes.step.dropna()) == {1} and (first.nunique() == 1).all()
 
 
-def test_few_shot_losses_are_there_for_everyone_and_least_where_pairs_are_known(folder: Path) -> None:
+def test_few_shot_losses_are_there_for_everyone_and_least_where_pairs_are_last_state(folder: Path) -> None:
     losses = overall(pd.read_parquet(folder / "results.parquet"), "few_shot_loss")
     assert set(losses["at"]) == {0, 1, 2}
     assert set(losses.model.dropna()) == {"linear, 2 layers", "mesa-layer"}

@@ -61,8 +61,11 @@ class Evidence:
         self._rows = [
             row
             for row in rows
-            if row.setting == Setting.TF and row.metric in CLAIMED and row.k in (None, context)
-            if row.step is None and row.layer is None
+            if row.setting == Setting.TF
+            and row.metric in CLAIMED
+            and row.k in (None, context)
+            and row.step is None
+            and row.layer is None
         ]
 
     @cached_property
@@ -249,8 +252,8 @@ def _blocks(evidence: Evidence) -> Iterator[Conclusion]:
     for subject, distance in evidence.tests(BLOCKS, "multiple_distance").items():
         tests.setdefault(subject._replace(reference=""), []).append(replace(distance, title=subject.reference))
     for subject, distances in tests.items():
-        own, theirs = f"the A of “{subject.network}”", " and its B of I" * (len(distances) > 1)
-        yes, no = (f"{own} are {negation}multiples of Σ⁻¹{theirs}" for negation in ("", "not all "))
+        own, and_b = f"the A of “{subject.network}”", " and its B of I" * (len(distances) > 1)
+        yes, no = (f"{own} are {negation}multiples of Σ⁻¹{and_b}" for negation in ("", "not all "))
         values = ", ".join(f"{distance.title} {written(distance.number)}" for distance in distances)
         values = f"relative Frobenius distances {values}; up to {distances[0].high:g} counts as none"
         about, numbers = f"“{subject.network}”", tuple(distances)

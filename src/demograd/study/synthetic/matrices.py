@@ -29,9 +29,7 @@ def matrices(
         layers = [layer.to(layer.key.cpu().double()) for layer in trained.network.layers()]
         theories = _theories(study, cell.world, network, references[cell.world])
         inputs = layers[0].key.shape[-1] - 1
-        used = in_use(
-            network.layers, inputs, shared=network.shared, by_inputs=network.by_inputs, free=network.free
-        )
+        used = in_use(network.layers, inputs, shared=network.shared, by_inputs=network.by_inputs, free=network.free)
         for n, (layer, masks) in enumerate(zip(layers, used, strict=True)):
             beside = {name: theory[n] for name, theory in theories.items()}
             shown = scaled_like(layer, next(iter(beside.values()))) if beside else layer

@@ -189,7 +189,7 @@ class Network(_Settings):
     extra: Natural = Architecture.extra
     """Components of a token besides (x, y), zero where they go in."""
     free: FreeBlocks = Architecture.free
-    """Blocks that are trained where the others are those of a descent (Ahn 2023): A, or A and B; else whole matrices."""
+    """Blocks that are trained the others being those of a descent (Ahn 2023): A, or A and B; all: whole matrices."""
     bound: Positive | None = Architecture.bound
     """Between ± which all components of tokens are kept after each layer; null: no bound."""
     training: OwnTraining = OwnTraining()
@@ -253,7 +253,7 @@ class SyntheticStudy(_Settings):
     """Whether to probe the tokens of networks in linear systems, layer by layer, for past states and preconditioned
     inputs."""
     few_shot: bool = False
-    """Whether networks that were trained on linear systems are tested on regression, x_1, y_1, x_2, y_2, … as states."""
+    """Whether networks trained on linear systems are tested on regression, with x_1, y_1, x_2, y_2, … as states."""
     agreement: bool = False
     """Whether to measure how far networks and references agree, in predictions and in the linear rule that is nearest
     to them, and to probe networks for w and for XᵀY (Akyürek 2023)."""

@@ -53,7 +53,7 @@ def mesa_layer(penalty: float, state: int) -> AttentionLayer:
 
 
 def mesa_layer_error(layer: AttentionLayer, trajectories: Trajectories, penalty: float) -> float:
-    """How far the layer's predictions are from W_t s_t, at most, W_t being where the slope of what is minimised is zero:
+    """How far the layer's predictions are from W_t s_t, at most, W_t being where what is minimised has no slope:
     W (Σ_i s_{i−1} s_{i−1}ᵀ + λ) = Σ_i s_i s_{i−1}ᵀ, with the pairs of each time written out.
     """
     tokens = attended_causally(system_tokens(trajectories.states), layer)

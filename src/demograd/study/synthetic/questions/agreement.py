@@ -65,11 +65,10 @@ def _probe_rows(tested: Tested, network: str, transformers: list[SmallTransforme
     fitted = _fresh(tested, min(FITTED, tested.study.tuning_sequences), tested.problems.context, again=2)
     both = fitted, tested.few
     tokens = [[_query_tokens(transformer, problems) for problems in both] for transformer in transformers]
-    for name, (there, here) in {name: tuple(map(target, both)) for name, target in TARGETS.items()}.items():
+    for name, target in TARGETS.items():
+        fit_target, test_target = (target(problems)[:, None] for problems in both)
         for n in range(len(tokens[0][0])):
-            scores = [
-                probe_error(fit[n], there[:, None], test[n], here[:, None]).squeeze(1).cpu() for fit, test in tokens
-            ]
+            scores = [probe_error(fit[n], fit_target, test[n], test_target).squeeze(1).cpu() for fit, test in tokens]
             row = replace(of_network(network), method=name, metric="probe_error", at=float(n))
             yield row | score_row(scores, NOT_NEGATIVE)
 
@@ -94,6 +93,6 @@ def _query_tokens(transformer: SmallTransformer, problems: Sequences) -> list[Te
 def _fresh(tested: Tested, sequences: int, context: int, *, again: int) -> Sequences:
     """Problems on which nothing was tuned or tested."""
     world = tested.study.world(tested.world)
-    drawn = world.draw(sequences, context, seeded("tuning", 0, tested.study.device, again=again))
-    assert isinstance(drawn, Sequences)
-    return drawn
+    problems = world.draw(sequences, context, seeded("tuning", 0, tested.study.device, again=again))
+    assert isinstance(problems, Sequences)
+    return problems

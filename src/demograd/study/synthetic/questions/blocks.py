@@ -59,8 +59,8 @@ def block_rows(tested: Tested, networks: dict[str, dict[int, Trained]]) -> Itera
 
 
 def precision_of(world: World) -> Tensor | None:
-    """Σ⁻¹ `[inputs, inputs]`, float64; None for a world that Theorems 3 and 4 are not about: theirs have x ~ N(0, Σ) and
-    w ~ N(0, Σ⁻¹), and no noise."""
+    """Σ⁻¹ `[inputs, inputs]`, float64; None for a world that Theorems 3 and 4 are not about: theirs have
+    x ~ N(0, Σ), w ~ N(0, Σ⁻¹) and no noise."""
     is_normal = isinstance(world, LinearRegression) and world.inputs == "normal" and world.nonzero is None
     if not is_normal or world.noise or (world.spectrum is not None and world.task != "inverse"):
         return None

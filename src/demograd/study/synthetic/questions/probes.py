@@ -45,7 +45,9 @@ def probe_rows(
     fitted = world.draw(min(FITTED, study.tuning_sequences), study.context, again)
     assert isinstance(fitted, Trajectories)
     tested = Trajectories(trajectories.states[:TESTED])
-    targets = {name: (target, _targets(tested, references)[name]) for name, target in _targets(fitted, references).items()}
+    targets = {
+        name: (target, _targets(tested, references)[name]) for name, target in _targets(fitted, references).items()
+    }
     since = world.dimension
     for network, transformers in finished_networks(networks).items():
         on_way = on_the_way(networks[network])
@@ -58,9 +60,7 @@ def probe_rows(
                         probe_error(of_seed[layer][0], fit_target, of_seed[layer][1], test_target)[:, since:]
                         for of_seed in tokens
                     ]
-                    row = replace(
-                        of_network(network), method=target, metric="probe_error", at=float(layer), step=step
-                    )
+                    row = replace(of_network(network), method=target, metric="probe_error", at=float(layer), step=step)
                     yield row | score_row([score.nanmean(dim=1).cpu() for score in scores], (0.0, torch.inf))
 
 
@@ -77,5 +77,8 @@ def _targets(trajectories: Trajectories, references: list[Tuned]) -> dict[str, T
 def _tokens(transformer: SmallTransformer, *trajectories: Trajectories) -> list[tuple[Tensor, ...]]:
     """Tokens before the first layer and after each, of each set of trajectories."""
     return list(
-        zip(*([system_tokens(of_set.states), *transformer.after_each_layer(of_set)] for of_set in trajectories), strict=True)
+        zip(
+            *([system_tokens(of_set.states), *transformer.after_each_layer(of_set)] for of_set in trajectories),
+            strict=True,
+        )
     )

@@ -93,7 +93,9 @@ def few_shot_rows(
         yield from rows(of_reference(reference), [reference.learner(trajectories)[:, 0::2]])
         if reference.kind == "regularised least squares":
             on_pairs = ridge_so_far(x.double(), y.double(), x.double(), float(reference.tensors["penalty"]))
-            yield from rows(replace(of_reference(reference), method=f"{reference.label}, pairs alone"), [on_pairs.to(y)])
+            yield from rows(
+                replace(of_reference(reference), method=f"{reference.label}, pairs alone"), [on_pairs.to(y)]
+            )
 
 
 def _of_learner(shared: Row, errors: list[Tensor]) -> Iterator[Row]:
