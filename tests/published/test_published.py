@@ -41,6 +41,7 @@ SIZES = {
     "deutch2024-table3": 18,
     "deutch2024-settings": 18,
     "deutch2024-per-layer": 3 * 864,
+    "ahn2023-losses": 8,
 }
 
 

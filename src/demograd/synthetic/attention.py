@@ -55,7 +55,8 @@ class AttentionLayer:
     def to(self, like: Tensor) -> "AttentionLayer":
         """The same layer in the dtype and on the device of a tensor."""
         penalty = None if self.penalty is None else self.penalty.to(like)
-        return AttentionLayer(*(matrix.to(like) for matrix in self.matrices()), penalty=penalty)
+        key, query, value, projection = (matrix.to(like) for matrix in self.matrices())
+        return AttentionLayer(key, query, value, projection, penalty)
 
 
 def attended(

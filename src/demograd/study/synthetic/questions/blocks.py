@@ -12,7 +12,15 @@ from demograd.study.synthetic.questions.training import on_the_way
 from demograd.study.synthetic.rows import claimed_seeds, of_network, of_reference, seeds_row
 from demograd.study.synthetic.spec import Network
 from demograd.study.synthetic.units import Trained
-from demograd.synthetic import LinearRegression, SmallTransformer, World, distance_from_multiples, learned_blocks
+from demograd.synthetic import (
+    Descent,
+    LinearRegression,
+    LinearSystem,
+    SmallTransformer,
+    World,
+    distance_from_multiples,
+    learned_blocks,
+)
 from demograd.words import Row
 
 METRIC = "multiple_distance"
@@ -34,8 +42,9 @@ def block_rows(tested: Tested, networks: dict[str, dict[int, Trained]]) -> Itera
         network = tested.study.networks[name]
         if network.attention != "linear" or network.heads > 1 or network.mlp or network.extra:
             continue
-        states: dict[int | None, list[SmallTransformer]] = {**on_the_way(networks[name]), None: transformers}
+        states: dict[int | None, list[SmallTransformer]] = {None: transformers}
         states[tested.study.training_of(name).steps] = transformers
+        states.update(on_the_way(networks[name]).items())
         for step, of_seeds in states.items():
             by_layer = [_distances(network, transformer, precision) for transformer in of_seeds]
             for method in by_layer[0]:
@@ -47,8 +56,8 @@ def block_rows(tested: Tested, networks: dict[str, dict[int, Trained]]) -> Itera
                 for layer in range(len(of_method[0])) if step is None else ():
                     yield replace(row, layer=layer) | seeds_row([of_seed[layer] for of_seed in of_method], (0.0, 1.0))
     for reference in tested.references:
-        if reference.kind in ("preconditioned GD", "preconditioned GD++"):
-            descent = reference.learner
+        descent = reference.learner
+        if isinstance(descent, Descent) and reference.kind.startswith("preconditioned"):
             blocks = {A: [distance_from_multiples(a, precision) for a in descent.preconditioners]}
             if reference.kind.endswith("++") and len(descent.curvature) > 1:
                 blocks[B] = [distance_from_multiples(b) for b in descent.curvature[:-1]]
@@ -58,11 +67,12 @@ def block_rows(tested: Tested, networks: dict[str, dict[int, Trained]]) -> Itera
                 yield replace(row, value=mean, n=1, n_missing=0)
 
 
-def precision_of(world: World) -> Tensor | None:
+def precision_of(world: World | LinearSystem) -> Tensor | None:
     """Σ⁻¹ `[inputs, inputs]`, float64; None for a world that Theorems 3 and 4 are not about: theirs have
     x ~ N(0, Σ), w ~ N(0, Σ⁻¹) and no noise."""
-    is_normal = isinstance(world, LinearRegression) and world.inputs == "normal" and world.nonzero is None
-    if not is_normal or world.noise or (world.spectrum is not None and world.task != "inverse"):
+    if not isinstance(world, LinearRegression) or world.inputs != "normal" or world.nonzero is not None or world.noise:
+        return None
+    if world.spectrum is not None and world.task != "inverse":
         return None
     return torch.linalg.inv(world.covariance())
 
