@@ -22,7 +22,6 @@ from safetensors.torch import load_file
 from transformers import AutoConfig, AutoModelForCausalLM, XGLMConfig, XGLMForCausalLM
 
 
-
 def _modules_with_shapes() -> list[str]:
     """The modules of demograd whose signatures say shapes. All calls of a checked module are checked, which takes twice
     as long as a small run does by itself: the other modules' types are mypy's."""

@@ -13,7 +13,7 @@ import pytest
 from jaxtyping import TypeCheckError
 
 import demograd
-from demograd import GradientDescent, metrics, models
+from demograd import metrics, models
 from demograd.lazy import LazyPackage
 from demograd.metrics.registry import Per
 from demograd.study.synthetic.spec import LinearWorld
