@@ -37,6 +37,8 @@ from demograd.synthetic.constructions import (
     gradient_descent_error,
     gradient_descent_layers,
     mesa_error,
+    mesa_layer,
+    mesa_layer_error,
     mesa_layers,
 )
 from demograd.synthetic.constructions.mesa import PARTS
@@ -100,6 +102,9 @@ CASES = {
         mesa_layers(STEPS, [0.2, 0.1], 3),
         lambda layers: mesa_error(layers, TRAJECTORIES, STEPS, [0.2, 0.1]),
         parts=(3,) * PARTS,
+    ),
+    "mesa-layer": Case(
+        [mesa_layer(0.3, 3)], lambda layers: mesa_layer_error(layers[0], TRAJECTORIES, 0.3), parts=(3,) * PARTS
     ),
 }
 

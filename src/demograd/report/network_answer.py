@@ -47,6 +47,12 @@ _WORDS = {
             ),
         ),
     ),
+    "covariance-blocks": ClaimWords(
+        "Do trained layers take the steps of the theorem, with A a multiple of Σ⁻¹ and B one of I?",
+        "the A of “{network}” are multiples of Σ⁻¹, and its B of I",
+        "the A of “{network}” are not all multiples of Σ⁻¹, or its B not of I",
+        (("Σ", "the covariance of the inputs x; a step with A = Σ⁻¹ is as long in each direction (Ahn 2023)"),),
+    ),
     "matching-attention": ClaimWords(
         "Does attention that matches a world’s kernel predict best?",
         "“{network}”, whose attention matches the kernel, has the lowest loss",

@@ -5,7 +5,10 @@ from typing import Literal
 
 Kernel = Literal["linear", "relu", "exponential"]
 AttentionKind = Literal["linear", "relu", "exponential", "softmax"]
+LayerKind = Literal["linear", "relu", "exponential", "softmax", "mesa"]
+"""A kind of attention, or the mesa-layer: regularised least squares of values on keys (von Oswald 2023b)."""
 Inputs = Literal["normal", "uniform", "sphere", "exponential", "laplace"]
+FreeBlocks = Literal["all", "A", "A and B"]
 
 
 @dataclass(frozen=True)
@@ -103,7 +106,7 @@ class SystemSettings:
 class Architecture:
     """What a small transformer is."""
 
-    attention: AttentionKind = "linear"
+    attention: LayerKind = "linear"
     layers: int = 1
     heads: int = 1
     shared: bool = False
@@ -114,6 +117,11 @@ class Architecture:
     """Standard deviation of the initial weights, times the square root of the token's width."""
     by_inputs: bool = False
     """Whether keys and queries see x alone (Cheng 2024): else an exponential can take y, which has no bound."""
+    extra: int = 0
+    """Components of a token besides (x, y), zero where they go in: room to work in."""
+    free: FreeBlocks = "all"
+    """What is trained: whole matrices; or, where the others are those of a descent, KᵀQ = diag(A, 0) and
+    PV = −diag(B, 1), A alone with B = 0 (Ahn 2023, Theorem 3), or A and B (its Theorem 4)."""
     bound: float | None = None
     """Between ± which all components of tokens are kept after each layer; None: layers of linear attention are
     polynomials, of a degree that triples with each, and a rare large sequence can outweigh all others."""
@@ -129,8 +137,24 @@ class Architecture:
     """Whether attention is the construction of a GD step, of which the rate alone is trained, with the features."""
 
     def attention_of(self, layer: int) -> AttentionKind:
-        """Attention of a layer, counted from 0."""
-        return self.first if self.first is not None and not layer else self.attention
+        """Attention of a layer, counted from 0; a mesa-layer's matrices are as those of linear attention."""
+        if self.first is not None and not layer:
+            return self.first
+        return "linear" if self.attention == "mesa" else self.attention
+
+    def __post_init__(self) -> None:
+        if self.free != "all" and self.extra:
+            raise ValueError(f"where {self.free} alone is free, tokens have no room for {self.extra} extra components")
+        if self.free != "all" and self.by_inputs:
+            raise ValueError(f"by_inputs is said of whole matrices, and here {self.free} alone is free")
+        if self.free != "all" and (self.features or self.positions):
+            raise ValueError(f"where {self.free} alone is free, tokens are (x, y), without positions and features")
+        if self.extra and (self.features or self.positions):
+            raise ValueError("extra components are of tokens (x, y), without positions and features")
+        if self.attention == "mesa" and (self.first is not None or self.descent):
+            raise ValueError("all layers of a network of mesa-layers are mesa-layers")
+        if self.free != "all" and self.attention == "mesa":
+            raise ValueError(f"a mesa-layer is no descent, and has no {self.free} to be free alone")
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,14 @@ from dataclasses import replace
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
-from torch.nn.functional import gelu
+from torch.nn.functional import gelu, pad
 
 from demograd.synthetic.attention import AttentionLayer, as_tokens, attended, attended_causally, predictions
 from demograd.synthetic.constructions.copying import plain_tokens, sinusoids
 from demograd.synthetic.constructions.mesa import PARTS, system_tokens
 from demograd.synthetic.constructions.preconditioned import preconditioned_layer
 from demograd.synthetic.sequences import Sequences, Trajectories, seeded
-from demograd.synthetic.settings import Architecture
+from demograd.synthetic.settings import Architecture, FreeBlocks
 
 WIDENING = 4
 """Hidden units of the MLP for each of the features that it makes, as in von Oswald 2023a's code."""
@@ -24,7 +24,10 @@ class SmallTransformer(nn.Module):
     """Attention layers, adding to the tokens, and MLPs if there are any; no norms; positions in plain sequences."""
 
     def __init__(self, architecture: Architecture, width: int, seed: int, start: int = 0) -> None:
-        """`width` is that of a token; `seed` is that of the initial weights, of which there are several `start`s."""
+        """`width` is that of a token with its extra components.
+
+        `seed` is that of the initial weights, of which there are several `start`s.
+        """
         super().__init__()
         self.architecture = architecture
         generator = seeded("weights", seed, again=start)
@@ -33,11 +36,18 @@ class SmallTransformer(nn.Module):
             return nn.Parameter(architecture.initial_scale / fan**0.5 * torch.randn(shape, generator=generator))
 
         different = 1 if architecture.shared else architecture.layers
+        square = (different, architecture.heads, width, width)
         if architecture.descent:
             self.rate = nn.Parameter(torch.full((different,), architecture.initial_scale))
-        else:
-            square = (different, architecture.heads, width, width)
+        elif architecture.free == "all":
             self.key, self.query, self.value, self.projection = (parameter(*square, fan=width) for _ in range(4))
+        else:
+            block = (different, architecture.heads, width - 1, width - 1)
+            self.preconditioner = parameter(*block, fan=width - 1)
+            if architecture.free == "A and B":
+                self.curvature = parameter(*block, fan=width - 1)
+        if architecture.attention == "mesa":
+            self.log_penalty = nn.Parameter(torch.zeros(different, architecture.heads))
         if architecture.features:
             hidden = WIDENING * architecture.features
             self.into_features, self.into_bias = (
@@ -54,11 +64,24 @@ class SmallTransformer(nn.Module):
         if self.architecture.descent:
             everything = torch.eye(self.architecture.features).to(self.rate)
             return [preconditioned_layer(self.rate[n] * everything, context=1) for n in positions]
-        weights: tuple[Tensor, ...] = (self.key, self.query, self.value, self.projection)
+        weights = self._weights()
+        if self.architecture.attention == "mesa":
+            weights = (*weights, self.log_penalty.exp())
+        return [AttentionLayer(*(weight[n] for weight in weights)) for n in positions]
+
+    def _weights(self) -> tuple[Tensor, ...]:
+        """Key, query, value and projection of every layer that has weights of its own."""
+        if self.architecture.free != "all":
+            query = pad(self.preconditioner, (0, 1, 0, 1))
+            everything = torch.eye(query.shape[-1]).to(query).expand_as(query)
+            is_y = everything.clone()
+            is_y[..., :-1, :] = 0.0
+            b = pad(self.curvature, (0, 1, 0, 1)) if self.architecture.free == "A and B" else torch.zeros_like(query)
+            return everything - is_y, query, -b - is_y, everything
         if self.architecture.by_inputs:
             is_x = torch.ones_like(self.key[0]).index_fill(-1, torch.tensor([-1], device=self.key.device), 0.0)
-            weights = (self.key * is_x, self.query * is_x, self.value, self.projection)
-        return [AttentionLayer(*(weight[n] for weight in weights)) for n in positions]
+            return self.key * is_x, self.query * is_x, self.value, self.projection
+        return self.key, self.query, self.value, self.projection
 
     def forward(self, problems: Sequences | Trajectories) -> Tensor:
         """Predictions: of the queries' y `[sequences, outputs]`, or of each next state `[sequences, times, state]`."""
@@ -72,7 +95,7 @@ class SmallTransformer(nn.Module):
         if isinstance(problems, Trajectories):
             tokens = system_tokens(problems.states)
             for n, layer in enumerate(self.layers()):
-                tokens = self._after_attention(attended_causally(tokens, layer, self.architecture.attention), n)
+                tokens = self._after_attention(attended_causally(tokens, layer, self.architecture.attention_of(n)), n)
                 yield tokens
             return
         tokens = self.tokens(problems)
@@ -81,11 +104,12 @@ class SmallTransformer(nn.Module):
             yield tokens
 
     def tokens(self, problems: Sequences) -> Float[Tensor, "sequences tokens width"]:
-        """What the first layer sees: (x_i, y_i), or x and y in turn with their positions; the query comes last."""
+        """What the first layer sees: extra components, then (x_i, y_i); or x and y in turn with their positions. The
+        query comes last."""
         if self.architecture.features:
             problems = replace(problems, x=self.featured(problems.x), query_x=self.featured(problems.query_x))
         if not self.architecture.positions:
-            return as_tokens(problems)
+            return pad(as_tokens(problems), (self.architecture.extra, 0))
         return plain_tokens(problems, sinusoids(2 * problems.context + 1, self.architecture.positions))
 
     def featured(self, x: Float[Tensor, "*batch 1"]) -> Float[Tensor, "*batch features"]:
@@ -108,10 +132,10 @@ class SmallTransformer(nn.Module):
         return tokens if architecture.bound is None else tokens.clamp(-architecture.bound, architecture.bound)
 
 
-def width_of(dimension: int, *, system: bool, positions: int = 0, features: int = 0) -> int:
+def width_of(dimension: int, *, system: bool, positions: int = 0, features: int = 0, extra: int = 0) -> int:
     """A token's width: (x, y) of a regression problem with one output, behind its position if it has one, and with its
-    features for x if it has some; or the four parts of a linear system's."""
-    return PARTS * dimension if system else positions + (features or dimension) + 1
+    features for x if it has some; or the four parts of a linear system's; and what is extra."""
+    return extra + (PARTS * dimension if system else positions + (features or dimension) + 1)
 
 
 Masks = tuple[Bool[Tensor, "width width"], Bool[Tensor, "width width"]]
@@ -119,7 +143,14 @@ Masks = tuple[Bool[Tensor, "width width"], Bool[Tensor, "width width"]]
 
 
 def in_use(
-    layers: int, inputs: int, outputs: int = 1, *, shared: bool = False, mlp: bool = False, by_inputs: bool = False
+    layers: int,
+    inputs: int,
+    outputs: int = 1,
+    *,
+    shared: bool = False,
+    mlp: bool = False,
+    by_inputs: bool = False,
+    free: FreeBlocks = "all",
 ) -> list[Masks]:
     """For each layer of a network that predicts a query's y from (x, 0), whatever its attention: what can matter.
 
@@ -127,7 +158,8 @@ def in_use(
     are the next layer's keys, queries and values. The last one is read in the query's y alone: the rows of PV that give
     x are idle, unless an MLP reads x. And the one layer of a network that has no other sees a query whose y is 0: the
     rows of QᵀK that the query's y multiplies are idle. A shared layer uses what it uses at any of its places. With keys
-    and queries `by_inputs`, the rows and columns of QᵀK that any y multiplies are idle in every layer.
+    and queries `by_inputs`, the rows and columns of QᵀK that any y multiplies are idle in every layer; so they are
+    where A and B alone are `free`, and of PV what is not B or the 1 of y.
     """
     width = inputs + outputs
     masks = []
@@ -138,5 +170,10 @@ def in_use(
             qk[inputs:] = layers > 1
         if by_inputs:
             qk[inputs:], qk[:, inputs:] = False, False
+        if free != "all":
+            qk[inputs:], qk[:, inputs:] = False, False
+            pv[:inputs, inputs:], pv[inputs:, :inputs] = False, False
+            if free == "A":
+                pv[:inputs] = False
         masks.append((qk, pv))
     return masks

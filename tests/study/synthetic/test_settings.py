@@ -137,7 +137,12 @@ def test_every_synthetic_preset_is_a_study() -> None:
         "vonoswald2023-recurrence",
         "vonoswald2023-softmax",
         "ahn2023",
+        "ahn2023-context",
+        "ahn2023-layers",
+        "akyurek2023",
         "cheng2024",
+        "cheng2024-context",
+        "cheng2024-layers",
         "vonoswald2023b-autoregressive",
         "shen2023-bridge-transformers",
     }

@@ -61,6 +61,18 @@ CURVES = (
         brief="Copying",
     ),
     Curve(
+        "distance-from-multiples",
+        "When do its matrices become those of the theorem?",
+        "How far each layer’s A is from the multiples of Σ⁻¹ and its B from those of I, after so many steps of "
+        "training: relative Frobenius distance, mean over layers; 0 where it is one.",
+        "multiple_distance",
+        Axis("step of training", "log", whole=True),
+        Axis("distance", "log"),
+        column="step",
+        to="with",
+        brief="A and B",
+    ),
+    Curve(
         "input-scale",
         "Outside the range of training",
         "Every x is multiplied by a factor before its y is computed. Networks were trained at 1, and references "
@@ -121,12 +133,40 @@ CURVES = (
         brief="Examples",
     ),
     Curve(
+        "trained-context",
+        "Against the number of examples in training",
+        "Networks that were trained, and references that were tuned, for as many examples as they are tested on.",
+        "loss_by_context",
+        Axis("examples in context, in training too", whole=True),
+        brief="Context",
+    ),
+    Curve(
         "position",
         "State by state",
         "The error in the next state of a linear system, after so many states.",
         "loss_by_position",
         Axis("states seen", whole=True),
         brief="States",
+    ),
+    Curve(
+        "few-shot",
+        "Regression from few examples, after training on systems",
+        "The states are x, y, x, y, … of a regression problem, which nobody was trained on; the error in y, after so "
+        "many pairs.",
+        "few_shot_loss",
+        Axis("pairs seen", whole=True),
+        brief="Few-shot",
+    ),
+    Curve(
+        "probes",
+        "What can be read off the tokens?",
+        "The error of the best linear probe of the tokens, layer by layer, relative to that of saying zero: 0 where it "
+        "can be read off, 1 where nothing of it can.",
+        "probe_error",
+        Axis("layers passed", whole=True),
+        Axis("relative error", zero=True),
+        to="of",
+        brief="Probes",
     ),
     Curve(
         "interpolation",

@@ -1,7 +1,7 @@
 """The claims about small trained transformers (claims.yaml), each with a statement for everything that it is about."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from math import inf
 from typing import Any
@@ -14,9 +14,10 @@ from demograd.study.synthetic.standing import Standing, seeds_apart, standing, s
 from demograd.study.verdicts import Finding, Statement, decide_claims, verdicts_record
 from demograd.words import Row, Setting, Subject, listed
 
-ALGORITHM, PRECONDITIONER, MATCHING, LEAST_SQUARES, RECURRENCE, LEARNED = (
+ALGORITHM, PRECONDITIONER, BLOCKS, MATCHING, LEAST_SQUARES, RECURRENCE, LEARNED = (
     "same-algorithm",
     "closed-form-preconditioner",
+    "covariance-blocks",
     "matching-attention",
     "least-squares",
     "recurrence",
@@ -61,7 +62,11 @@ class Evidence:
         self._rows = [
             row
             for row in rows
-            if row.setting == Setting.TF and row.metric in CLAIMED and row.k in (None, context) and row.step is None
+            if row.setting == Setting.TF
+            and row.metric in CLAIMED
+            and row.k in (None, context)
+            and row.step is None
+            and row.layer is None
         ]
 
     @cached_property
@@ -98,6 +103,7 @@ def check_claims(rows: Iterable[Row], context: int, dimensions: Mapping[str, int
     conclusions = [
         *_algorithms(evidence),
         *_preconditioners(evidence),
+        *_blocks(evidence),
         *_matching(evidence),
         *_least_squares(evidence, dimensions),
         *_recurrences(evidence),
@@ -240,6 +246,21 @@ def _preconditioners(evidence: Evidence) -> Iterator[Conclusion]:
         about = f"“{subject.network}”"
         say = _sentence(PRECONDITIONER, subject.world, yes, no, values, about, distance.number.n_seeds)
         yield Conclusion(Statement(PRECONDITIONER, (distance,)), subject, about, say)
+
+
+def _blocks(evidence: Evidence) -> Iterator[Conclusion]:
+    """Whether the A of a network are multiples of Σ⁻¹, and its B of I: a statement about all of them."""
+    tests: dict[Subject, list[RangeTest]] = {}
+    for subject, distance in evidence.tests(BLOCKS, "multiple_distance").items():
+        tests.setdefault(subject._replace(reference=""), []).append(replace(distance, title=subject.reference))
+    for subject, distances in tests.items():
+        own, and_b = f"the A of “{subject.network}”", " and its B of I" * (len(distances) > 1)
+        yes, no = (f"{own} are {negation}multiples of Σ⁻¹{and_b}" for negation in ("", "not all "))
+        values = ", ".join(f"{distance.title} {written(distance.number)}" for distance in distances)
+        values = f"relative Frobenius distances {values}; up to {distances[0].high:g} counts as none"
+        about, numbers = f"“{subject.network}”", tuple(distances)
+        say = _sentence(BLOCKS, subject.world, yes, no, values, about, _n_seeds(numbers))
+        yield Conclusion(Statement(BLOCKS, numbers), subject, about, say)
 
 
 def _matching(evidence: Evidence) -> Iterator[Conclusion]:

@@ -122,8 +122,11 @@ def _spec(kind: Reference, network: Network) -> ReferenceSpec | None:
         return None
     if kind == "functional GD, bandwidth" and network.attention in ("linear", "relu"):
         return None
-    attention = network.attention if kind.startswith("functional GD") else None
-    return ReferenceSpec(kind, network.steps, attention, _repeats(network))
+    if not kind.startswith("functional GD"):
+        return ReferenceSpec(kind, network.steps, shared=_repeats(network))
+    if network.attention == "mesa":
+        return None
+    return ReferenceSpec(kind, network.steps, network.attention, _repeats(network))
 
 
 def _repeats(network: Network) -> bool:

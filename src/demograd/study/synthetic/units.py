@@ -228,5 +228,10 @@ def _untrained(study: SyntheticStudy, cell: SyntheticCell) -> SmallTransformer:
 
 def _width(study: SyntheticStudy, cell: SyntheticCell) -> int:
     network, is_system = study.networks[cell.network], study.worlds[cell.world].kind == "system"
-    dimension = study.world(cell.world).dimension
-    return width_of(dimension, system=is_system, positions=network.positions, features=network.features)
+    return width_of(
+        study.world(cell.world).dimension,
+        system=is_system,
+        positions=network.positions,
+        features=network.features,
+        extra=network.extra,
+    )

@@ -19,7 +19,13 @@ from demograd.synthetic.constructions.gradient_descent import (
     gradient_descent_error,
     gradient_descent_layers,
 )
-from demograd.synthetic.constructions.mesa import mesa_error, mesa_layers, system_tokens
+from demograd.synthetic.constructions.mesa import (
+    mesa_error,
+    mesa_layer,
+    mesa_layer_error,
+    mesa_layers,
+    system_tokens,
+)
 from demograd.synthetic.constructions.preconditioned import (
     best_preconditioner,
     descent_error,
@@ -52,6 +58,8 @@ __all__ = [
     "gradient_descent_error",
     "gradient_descent_layers",
     "mesa_error",
+    "mesa_layer",
+    "mesa_layer_error",
     "mesa_layers",
     "preconditioned_error",
     "preconditioned_layer",
@@ -163,6 +171,14 @@ def _mesa(seed: int) -> float:
     return mesa_error(built, trajectories, etas.tolist(), gammas.tolist())
 
 
+def _mesa_layer(seed: int) -> float:
+    generator = Generator().manual_seed(seed)
+    state, times = _size(generator, 1, 5), _size(generator, 2, 9)
+    trajectories = Trajectories(_normal(generator, 2, times, state))
+    penalty = 0.1 + float(torch.rand(1, generator=generator))
+    return mesa_layer_error(mesa_layer(penalty, state), trajectories, penalty)
+
+
 def _size(generator: Generator, low: int, high: int) -> int:
     return int(torch.randint(low, high, (), generator=generator))
 
@@ -226,5 +242,10 @@ CONSTRUCTIONS: dict[str, Construction] = {
         "Causal layers learn a linear system's W: C p(H) s, preconditioned GD",
         "von Oswald 2023b, Propositions 1 and 2",
         _mesa,
+    ),
+    "mesa-layer": Construction(
+        "One mesa-layer learns a linear system’s W by least squares with a penalty, state by state",
+        "von Oswald 2023b, the mesa-layer",
+        _mesa_layer,
     ),
 }

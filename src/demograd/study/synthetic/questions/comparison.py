@@ -7,6 +7,7 @@ import torch
 
 from demograd.statistics import difference
 from demograd.study.synthetic.questions.problems import Tested
+from demograd.study.synthetic.questions.training import on_the_way
 from demograd.study.synthetic.rows import claimed_ratio, claimed_scores, of_network, ratio_row, score_row, seeds_row
 from demograd.study.synthetic.spec import Network
 from demograd.study.synthetic.units import Trained
@@ -61,12 +62,8 @@ def over_training_rows(tested: Tested, networks: dict[str, dict[int, Trained]]) 
         return
     for name, transformers in tested.networks.items():
         suited = [reference for reference in tested.references if reference.suits(tested.study.networks[name])]
-        snapshots = [trained.snapshots for trained in networks[name].values()]
-        common_steps = set(snapshots[0]).intersection(
-            *snapshots
-        )  # as one of them may be of a run that kept other steps
-        at = {step: [of_seed[step] for of_seed in snapshots] for step in sorted(common_steps)}
-        for step, of_seeds in {**at, tested.study.training_of(name).steps: transformers}.items():
+        steps = tested.study.training_of(name).steps
+        for step, of_seeds in {**on_the_way(networks[name]), steps: transformers}.items():
             for reference in suited:
                 cosines = [
                     getattr(compare(transformer, reference.learner, tested.few), METRIC).cpu()
@@ -127,5 +124,6 @@ def but_for_attention(network: Network, other: Network) -> bool:
     other beginnings (exponential attention explodes where linear attention barely learns), so a fair race gives each
     kind its own.
     """
-    same = ("layers", "heads", "shared", "mlp", "by_inputs", "bound", "positions", "first", "features", "descent")
+    same = ["layers", "heads", "shared", "mlp", "by_inputs", "extra", "free", "bound"]
+    same += ["positions", "first", "features", "descent"]
     return all(getattr(network, name) == getattr(other, name) for name in same)

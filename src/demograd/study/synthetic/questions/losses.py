@@ -72,6 +72,8 @@ def _family(network: Network) -> str:
     parts += ["plain sequences"] if network.positions else []
     parts += [f"{network.first} attention first"] if network.first else []
     parts += ["by inputs"] if network.by_inputs else []
+    parts += [f"{network.extra} extra"] if network.extra else []
+    parts += [f"{network.free} free"] if network.free != "all" else []
     parts += [f"within ±{network.bound:g}"] if network.bound else []
     return ", ".join(parts)
 
