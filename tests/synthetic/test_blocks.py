@@ -1,5 +1,7 @@
 """Networks of which A and B alone are free, and how far these are from multiples of Σ⁻¹ and of I (Ahn 2023)."""
 
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -83,6 +85,22 @@ def test_entries_in_use_are_those_of_a_b_and_the_one_of_y(free: str, layers: int
         assert pv.tolist() == [[has_b, has_b, False], [has_b, has_b, False], [False, False, True]]
 
 
-def test_blocks_by_inputs_are_refused() -> None:
-    with pytest.raises(ValueError, match="by_inputs"):
-        Architecture(free="A", by_inputs=True)
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"free": "A", "by_inputs": True}, "by_inputs"),
+        ({"free": "A", "extra": 2}, "no room"),
+        ({"free": "A and B", "features": 4}, "A and B alone is free"),
+        ({"free": "A", "features": 4, "descent": True}, "A alone is free"),
+        ({"free": "A", "positions": 4, "layers": 2}, "A alone is free"),
+        ({"extra": 2, "features": 4}, "extra components"),
+        ({"extra": 2, "positions": 4, "layers": 2}, "extra components"),
+        ({"attention": "mesa", "features": 4, "descent": True}, "descent is one head of linear attention"),
+        ({"features": 4, "descent": True, "first": "softmax"}, "linear attention in every layer"),
+        ({"attention": "mesa", "first": "softmax"}, "mesa-layers"),
+        ({"positions": 4}, "two layers"),
+    ],
+)
+def test_an_architecture_that_contradicts_itself_is_refused(settings: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        Architecture(**settings)

@@ -143,6 +143,14 @@ class Architecture:
         return "linear" if self.attention == "mesa" else self.attention
 
     def __post_init__(self) -> None:
+        if self.positions and (self.layers == 1 or self.shared):
+            raise ValueError("a plain sequence, as positions make it, needs two layers that are not shared")
+        if self.features and self.positions:
+            raise ValueError("features are of tokens (x_i, y_i), and positions of plain sequences")
+        if self.descent and (not self.features or self.attention != "linear" or self.heads > 1 or self.by_inputs):
+            raise ValueError("descent is one head of linear attention on features, all of whose matrices are its own")
+        if self.descent and self.first not in (None, "linear"):
+            raise ValueError(f"descent is linear attention in every layer, and the first of these is {self.first}")
         if self.free != "all" and self.extra:
             raise ValueError(f"where {self.free} alone is free, tokens have no room for {self.extra} extra components")
         if self.free != "all" and self.by_inputs:
@@ -151,7 +159,7 @@ class Architecture:
             raise ValueError(f"where {self.free} alone is free, tokens are (x, y), without positions and features")
         if self.extra and (self.features or self.positions):
             raise ValueError("extra components are of tokens (x, y), without positions and features")
-        if self.attention == "mesa" and (self.first is not None or self.descent):
+        if self.attention == "mesa" and self.first is not None:
             raise ValueError("all layers of a network of mesa-layers are mesa-layers")
         if self.free != "all" and self.attention == "mesa":
             raise ValueError(f"a mesa-layer is no descent, and has no {self.free} to be free alone")

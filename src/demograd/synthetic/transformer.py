@@ -92,15 +92,18 @@ class SmallTransformer(nn.Module):
 
     def after_each_layer(self, problems: Sequences | Trajectories) -> Iterator[Tensor]:
         """Tokens `[sequences, tokens, width]`; after the last layer of regression problems the query's alone."""
+        layers = self.layers()
         if isinstance(problems, Trajectories):
             tokens = system_tokens(problems.states)
-            for n, layer in enumerate(self.layers()):
+            for n, layer in enumerate(layers):
                 tokens = self._after_attention(attended_causally(tokens, layer, self.architecture.attention_of(n)), n)
                 yield tokens
             return
         tokens = self.tokens(problems)
-        for n in range(self.architecture.layers):
-            tokens = self.after_layer(tokens, n, last_only=n == self.architecture.layers - 1)
+        for n, layer in enumerate(layers):
+            last = n == len(layers) - 1
+            attention = self.architecture.attention_of(n)
+            tokens = self._after_attention(attended(tokens, layer, attention, last_only=last), n)
             yield tokens
 
     def tokens(self, problems: Sequences) -> Float[Tensor, "sequences tokens width"]:
@@ -117,11 +120,11 @@ class SmallTransformer(nn.Module):
         return gelu(x * self.into_features + self.into_bias) @ self.out_of_features.mT
 
     def after_layer(
-        self, tokens: Float[Tensor, "sequences tokens width"], layer: int, *, last_only: bool = False
-    ) -> Float[Tensor, "sequences updated width"]:
-        """All tokens of regression problems after one layer, or the query's alone."""
-        kind = self.architecture.attention_of(layer)
-        return self._after_attention(attended(tokens, self.layers()[layer], kind, last_only=last_only), layer)
+        self, tokens: Float[Tensor, "sequences tokens width"], layer: int
+    ) -> Float[Tensor, "sequences tokens width"]:
+        """All tokens of regression problems after one layer, counted from 0."""
+        attention = self.architecture.attention_of(layer)
+        return self._after_attention(attended(tokens, self.layers()[layer], attention), layer)
 
     def _after_attention(self, tokens: Float[Tensor, "*batch width"], layer: int) -> Float[Tensor, "*batch width"]:
         """What else a layer does: its MLP, and the bound on its tokens."""

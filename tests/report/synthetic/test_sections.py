@@ -10,7 +10,7 @@ from tests.report.synthetic.rows import WORLD, everything, matrices, reference, 
 
 from demograd.report.charts.lines import Axis, log_ticks, with_ticks
 from demograd.report.run import read_matrices
-from demograd.report.section import Figure, Section, Table, TableRow
+from demograd.report.section import Figure, Section, Table, TableRow, registered_sections
 from demograd.report.sections.comparison import comparison_section
 from demograd.report.sections.constructions import constructions_section
 from demograd.report.sections.curves import CURVES, curve_section
@@ -143,6 +143,16 @@ def test_without_sensitivities_there_is_no_column_for_a_verdict() -> None:
 
 
 # Curves
+
+
+def test_curves_stand_between_the_losses_over_training_and_the_matrices() -> None:
+    sections = [section for section in registered_sections() if 40 <= section.order <= 70]
+    assert [section.title for section in sections] == [
+        "Over training",
+        *(curve.title for curve in CURVES),
+        "What was learned, as matrices",
+    ]
+    assert len({section.order for section in sections}) == len(sections)
 
 
 def test_a_curve_takes_more_than_one_point() -> None:

@@ -14,6 +14,8 @@ NETWORKS = {
     "two": {"layers": 2, "free": "A and B", "initial_scale": 0.1},
     "A": {"layers": 2, "free": "A", "initial_scale": 0.1},
     "softmax": {"attention": "softmax", "layers": 2},
+    "softmax first": {"first": "softmax", "layers": 2},
+    "plain sequence": {"positions": 2, "layers": 3},
 }
 WORLDS = {
     "inverse": {"dimension": 2, "spectrum": [2.0, 0.5], "task": "inverse"},

@@ -22,9 +22,9 @@ def matrices(
     heat_maps = []
     for cell, trained in networks.items():
         network, world = study.networks[cell.network], study.worlds[cell.world]
-        if trained.network is None or cell.seed != study.seeds[0] or network.attention != "linear" or network.heads > 1:
+        if trained.network is None or cell.seed != study.seeds[0]:
             continue
-        if world.kind == "system" or network.mlp or network.positions or network.features or network.extra:
+        if world.kind == "system" or network.heads > 1 or not network.is_linear:
             continue
         layers = [layer.to(layer.key.cpu().double()) for layer in trained.network.layers()]
         theories = _theories(study, cell.world, network, references[cell.world])

@@ -214,7 +214,8 @@ class Network(_Settings):
     @property
     def is_linear(self) -> bool:
         """Whether it is linear attention on tokens (x, y), maybe bounded, and nothing else."""
-        return self.attention == "linear" and not (self.mlp or self.positions or self.features or self.extra)
+        other = self.first not in (None, "linear") or self.mlp or self.positions or self.features or self.extra
+        return self.attention == "linear" and not other
 
     @property
     def steps(self) -> int:
@@ -222,13 +223,9 @@ class Network(_Settings):
         return self.layers - bool(self.positions)
 
     @model_validator(mode="after")
-    def _makes_tokens(self) -> "Network":
-        if self.positions and (self.layers == 1 or self.shared or self.positions % 2):
-            raise ValueError("positions are an even number, and a plain sequence needs two layers that are not shared")
-        if self.features and self.positions:
-            raise ValueError("features are of tokens (x_i, y_i), and positions of plain sequences")
-        if self.descent and (not self.features or self.attention != "linear" or self.heads > 1 or self.by_inputs):
-            raise ValueError("descent is one head of linear attention on features, all of whose matrices are its own")
+    def _fits_together(self) -> "Network":
+        if self.positions % 2:
+            raise ValueError("positions are an even number: a sine and a cosine for each frequency")
         self.architecture()
         return self
 

@@ -40,7 +40,7 @@ def block_rows(tested: Tested, networks: dict[str, dict[int, Trained]]) -> Itera
         return
     for name, transformers in tested.networks.items():
         network = tested.study.networks[name]
-        if network.attention != "linear" or network.heads > 1 or network.mlp or network.extra:
+        if network.heads > 1 or not network.is_linear:
             continue
         states: dict[int | None, list[SmallTransformer]] = {None: transformers}
         states[tested.study.training_of(name).steps] = transformers

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from demograd.study.synthetic.questions.problems import Tested
+from demograd.study.synthetic.questions.training import on_the_way
 from demograd.study.synthetic.rows import of_network, score_row
 from demograd.study.synthetic.units import Trained
 from demograd.synthetic import Sequences, SmallTransformer
@@ -25,9 +26,8 @@ def copying_rows(tested: Tested, networks: dict[str, dict[int, Trained]]) -> Ite
     for name, transformers in tested.networks.items():
         if not tested.study.networks[name].positions:
             continue
-        snapshots = [trained.snapshots for trained in networks[name].values()]
-        at = {step: [of_seed[step] for of_seed in snapshots] for step in set(snapshots[0]).intersection(*snapshots)}
-        for step, of_seeds in sorted({**at, tested.study.training_of(name).steps: transformers}.items()):
+        steps = tested.study.training_of(name).steps
+        for step, of_seeds in {**on_the_way(networks[name]), steps: transformers}.items():
             by_seed = [copying_sensitivity(network, problems) for network in of_seeds]
             for token, scores in zip(TOKENS, zip(*by_seed, strict=True), strict=True):
                 row = replace(of_network(name), method=token, metric="copying_sensitivity", step=step)
