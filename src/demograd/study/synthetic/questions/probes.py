@@ -45,19 +45,17 @@ def probe_rows(
     fitted = world.draw(min(FITTED, study.tuning_sequences), study.context, again)
     assert isinstance(fitted, Trajectories)
     tested = Trajectories(trajectories.states[:TESTED])
-    targets = {
-        name: (target, _targets(tested, references)[name]) for name, target in _targets(fitted, references).items()
-    }
+    of_fitted, of_tested = _targets(fitted, references), _targets(tested, references)
     since = world.dimension
     for network, transformers in finished_networks(networks).items():
         on_way = on_the_way(networks[network])
         states: dict[int | None, list[SmallTransformer]] = {min(on_way): on_way[min(on_way)]} if on_way else {}
         for step, of_seeds in {**states, None: transformers}.items():
             tokens = [_tokens(transformer, fitted, tested) for transformer in of_seeds]
-            for target, (fit_target, test_target) in targets.items():
+            for target, fit_target in of_fitted.items():
                 for layer in range(len(tokens[0])):
                     scores = [
-                        probe_error(of_seed[layer][0], fit_target, of_seed[layer][1], test_target)[:, since:]
+                        probe_error(of_seed[layer][0], fit_target, of_seed[layer][1], of_tested[target])[:, since:]
                         for of_seed in tokens
                     ]
                     row = replace(of_network(network), method=target, metric="probe_error", at=float(layer), step=step)
