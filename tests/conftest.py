@@ -7,6 +7,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ["DEMOGRAD_CACHE"] = ""  # what another test or run has measured is measured again
 
+import importlib.util
 import json
 import subprocess
 from collections.abc import Callable, Iterator
@@ -16,10 +17,25 @@ from typing import Any
 import pytest
 import torch
 from hypothesis import settings
+from jaxtyping import install_import_hook
 from safetensors.torch import load_file
 from transformers import AutoConfig, AutoModelForCausalLM, XGLMConfig, XGLMForCausalLM
 
-from demograd.models import Model, find_anatomy
+
+def _modules_with_shapes() -> list[str]:
+    """The modules of demograd whose signatures say shapes. All calls of a checked module are checked, which takes twice
+    as long as a small run does by itself: the other modules' types are mypy's."""
+    package = importlib.util.find_spec("demograd")
+    assert package is not None
+    assert package.origin is not None
+    root = Path(package.origin).parent
+    with_shapes = [file for file in root.rglob("*.py") if "jaxtyping import" in file.read_text(encoding="utf-8")]
+    return [".".join(("demograd", *file.relative_to(root).with_suffix("").parts)) for file in sorted(with_shapes)]
+
+
+install_import_hook(_modules_with_shapes(), "beartype.beartype")
+
+from demograd.models import Model, find_anatomy  # noqa: E402 (what is imported before is not checked)
 
 # The same examples in every run, on every machine. `--hypothesis-profile=search` looks for new ones, and for twenty
 # times as many; what it finds is pinned with @example beside the test.

@@ -11,6 +11,8 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import Files
 
 from demograd.metrics import METRICS
+from demograd.published import exhibits
+from demograd.report.section import registered_sections
 from demograd.study import measures, method_descriptions
 from demograd.study.spec.learning_rates import TABLE, best_rate
 
@@ -80,6 +82,22 @@ def table_of_learning_rates() -> Iterator[str]:
         yield f"| {model} | {labels} | {method} | {' | '.join(cells)} |"
 
 
+def table_of_exhibits() -> Iterator[str]:
+    """Every table and figure of the papers: command, place of the result, published beside ours, what is missing."""
+    titles = {registered.name: registered.title for registered in registered_sections()}
+    for paper, rows in groupby(exhibits(), key=lambda exhibit: exhibit.paper):
+        yield f"### {paper}\n"
+        yield "| table or figure | command | its result | published | ours | what is missing |"
+        yield "| --- " * 6 + "|"
+        for row in rows:
+            places = [*(f"“{titles[name]}”" for name in row.sections), *filter(None, [row.file])]
+            command = f"`{row.command}`" if row.command else ""
+            about = f"**{_cell(row.exhibit)}**: {_cell(row.shows)}"
+            cells = [about, command, *map(_prose, ("; ".join(places), row.published, row.ours, row.missing))]
+            yield f"| {' | '.join(cells)} |"
+        yield ""
+
+
 def public_names(room: str) -> Iterator[str]:
     """What `demograd` itself exports from one of its rooms, for mkdocstrings."""
     for module, name in _homes("demograd"):
@@ -99,6 +117,7 @@ TEXTS: dict[str, Callable[[], Iterator[str]]] = {
     "methods": table_of_methods,
     "measures": table_of_measures,
     "learning rates": table_of_learning_rates,
+    "exhibits": table_of_exhibits,
     **{f"names of {room}": partial(public_names, room) for room in ROOMS},
     "reference of metrics": partial(reference, "demograd.metrics"),
     "reference of statistics": partial(reference, "demograd.statistics"),
@@ -111,6 +130,11 @@ def _homes(package: str) -> list[tuple[str, str]]:
     """Module and name of all that a lazy package exports, but for packages below it."""
     homes: dict[str, tuple[str, str]] = import_module(package).__dict__["_homes"]
     return sorted(homes.values())
+
+
+def _prose(text: str) -> str:
+    """Text for a cell whose code spans, such as `--task`, stay as they are."""
+    return "`".join(part if number % 2 else _cell(part) for number, part in enumerate(text.split("`")))
 
 
 def _cell(text: str) -> str:

@@ -142,12 +142,13 @@ def _only(run: ReportedRun, about: Mapping[str, Any]) -> ReportedRun:
         if column not in _COLUMNS:
             raise unknown_name("column", column, _COLUMNS, "Choose by these")
         values = list(value) if isinstance(value, list | tuple | set) else [value]
-        measured = run.results[column].dropna().unique().tolist()
+        measured = pd.concat([run.results[column], run.over_tasks[column]]).dropna().unique().tolist()
         if absent := [value for value in values if value not in measured]:
             raise unknown_name(column, str(absent[0]), map(str, measured), "This run has these")
         matching = None if run.matching is None else _rows_about(run.matching, column, values)
-        results = _rows_about(run.results, column, values)
-        run = replace(run, results=results, matching=matching, claims=_claims_about(run.claims, column, values))
+        results, over_tasks = (_rows_about(rows, column, values) for rows in (run.results, run.over_tasks))
+        claims = _claims_about(run.claims, column, values)
+        run = replace(run, results=results, over_tasks=over_tasks, matching=matching, claims=claims)
     return run
 
 

@@ -135,6 +135,9 @@ def task_label(task: str, labels: str | None) -> str:
     return task if labels in (None, Labels.GOLD) else f"{task}, {labels} labels"
 
 
+ALL_TASKS = "all tasks"
+"""What stands for the task of a number that is a mean over the tasks of a study."""
+
 NO_VERDICTS = "this folder holds no verdicts (claims.json)"
 """What is said of a run folder whose `claims.json` is absent, or of a version that kept no finding."""
 WRITE_VERDICTS = "the same `demograd run` command writes them"
@@ -205,6 +208,9 @@ COLUMNS = tuple(_DEFAULTS)
 
 Dtype = Literal["float32", "bfloat16", "float16"]
 """What a network computes in."""
+
+DrawnAs = Literal["transformers", "fairseq"]
+"""Whose initialisation of an architecture draws untrained weights."""
 
 Extra = Literal[
     "next_token_log_probs",

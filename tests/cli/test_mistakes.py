@@ -251,6 +251,21 @@ def test_statistics_are_of_the_tasks_that_are_here_with_the_models_own_tokenizer
     assert "512 tokens" in lines["fit:"]
 
 
+def test_published_sizes_stand_beside_those_of_the_data_that_are_here(
+    small_model: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "400")
+    options = ["--statistics", "--published", "--model", str(small_model)]
+    assert call("list", "tasks", *options, "--task", "subj", "--task", "cb") == 0
+    printed = capsys.readouterr().out
+    lines = {line.split()[0]: line for line in printed.splitlines() if line.strip()}
+    assert "8,000" in lines["subj"] and "129.23" in lines["subj"] and "StaICC" in lines["subj"]
+    assert "250" in lines["cb"] and "is not on this machine" in lines["cb"]
+    assert "without splits: the package's one table" in printed
+    assert "Not tokens, but characters of a string of token ids." in printed
+    assert call("list", "tasks", *options, "--task", "trec") == 2
+
+
 def test_statistics_of_a_file_count_its_examples(
     small_model: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

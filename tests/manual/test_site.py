@@ -11,6 +11,7 @@ from tests.guide import ROOT
 
 import demograd
 from demograd.metrics import METRICS
+from demograd.published import exhibits
 from demograd.study.spec.learning_rates import default_rate
 from demograd.words import Labels
 
@@ -60,6 +61,21 @@ def test_the_manual_shows_the_rates_that_a_study_takes() -> None:
     assert len(shown) > 20
     for (model, task, labels, method), rate in shown.items():
         assert rate == default_rate(model, task, method, Labels(labels)).rate
+
+
+@pytest.mark.usefixtures("hooks")
+def test_each_table_and_figure_of_the_papers_is_a_whole_row_of_the_manual() -> None:
+    page = import_module("generated").with_texts((ROOT / "docs" / "presets.md").read_text(encoding="utf-8"))
+    shown = [row for row in page.splitlines() if row.startswith("| **")]
+    assert len(shown) == len(exhibits())
+    for row in shown:
+        assert len(re.split(r"(?<!\\)\|", row)) == 8, row
+    [average] = [row for row in shown if row.startswith("| **Table 2**")]
+    assert (
+        "`demograd run deutch2024-table2`" in average
+        and "“Over all tasks”" in average
+        and "`--task cb=FILE`" in average
+    )
 
 
 @pytest.mark.usefixtures("hooks")

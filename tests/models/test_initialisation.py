@@ -2,17 +2,20 @@
 
 import json
 from collections.abc import Callable
+from math import sqrt
 from pathlib import Path
 
 import pytest
+import torch
 from tests.models.test_bos import byte_tokenizer
 
 from demograd import load_model
 from demograd.errors import UserError
 from demograd.models import BUILT_IN, Model
 from demograd.models.load import load_config
-from demograd.models.untrained import set_initialisation
+from demograd.models.untrained import set_initialisation, untrained
 from demograd.study.language_model.keys import network_fingerprint
+from demograd.words import Weights
 
 MakeModel = Callable[..., Model]
 
@@ -85,6 +88,46 @@ def test_the_built_in_models_carry_theirs() -> None:
     """HuggingFaceTB/SmolLM2-135M and google/gemma-3-270m, config.json."""
     assert BUILT_IN["smollm2-135m"].initializer_range == 0.041666666666666664
     assert BUILT_IN["gemma3-270m"].initializer_range == 0.02
+
+
+def test_fairseq_draws_an_xglm_by_the_shapes_of_its_matrices(random_model: MakeModel) -> None:
+    """Deviation and largest value of each: a uniform draw within ±b has a deviation of b/√3, and reaches b."""
+    size, inner = 96, 384
+    trained = random_model("xglm", d_model=size, ffn_dim=inner, pad_token_id=1).network
+    twin = untrained(trained, Weights.NO_TRAINING, seed=0, drawn_as="fairseq")
+    xavier = sqrt(6 / (2 * size))
+    reach = {
+        **dict.fromkeys(("q_proj.weight", "k_proj.weight", "v_proj.weight"), xavier / sqrt(2)),
+        "out_proj.weight": xavier,
+        **dict.fromkeys(("fc1.weight", "fc1.bias"), 1 / sqrt(size)),
+        **dict.fromkeys(("q_proj.bias", "k_proj.bias", "v_proj.bias"), 1 / sqrt(size)),
+        **dict.fromkeys(("fc2.weight", "fc2.bias"), 1 / sqrt(inner)),
+    }
+    for name, drawn_parameter in twin.named_parameters():
+        parameter = drawn_parameter.detach()
+        bound = next((bound for ending, bound in reach.items() if name.endswith(f".{ending}")), None)
+        if bound is not None:
+            assert 0.93 * bound < parameter.abs().max() <= bound, name
+            assert parameter.std() == pytest.approx(bound / sqrt(3), rel=0.15), name
+        elif name.endswith("embed_tokens.weight"):
+            assert not parameter[1].any(), "the padding token's"
+            assert parameter[2:].std() == pytest.approx(size**-0.5, rel=0.05)
+            assert parameter.abs().max() > 2.5 * size**-0.5, "normal, not uniform"
+        else:
+            neutral = float("norm.weight" in name)
+            assert (parameter == neutral).all(), name
+    with_embeddings = untrained(trained, Weights.TRAINED_EMBEDDINGS, seed=0, drawn_as="fairseq")
+    assert torch.equal(with_embeddings.get_input_embeddings().weight, trained.get_input_embeddings().weight)
+    assert twin.get_output_embeddings().weight is twin.get_input_embeddings().weight
+    other = untrained(trained, Weights.NO_TRAINING, seed=0)
+    assert not torch.equal(other.model.layers[0].fc1.weight, twin.model.layers[0].fc1.weight)
+
+
+def test_only_what_fairseq_has_is_drawn_as_fairseq_draws_it(folder: str) -> None:
+    with pytest.raises(UserError, match="whose architecture is llama"):
+        load_model(folder, weights="no_training", drawn_as="fairseq")
+    with pytest.raises(UserError, match="one of the two"):
+        load_model(folder, weights="no_training", drawn_as="fairseq", initializer_range=0.1)
 
 
 @pytest.mark.slow

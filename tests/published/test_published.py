@@ -41,6 +41,8 @@ SIZES = {
     "deutch2024-table3": 18,
     "deutch2024-settings": 18,
     "deutch2024-per-layer": 3 * 864,
+    "vonoswald2023a-notebooks": 1,
+    "ahn2023-losses": 8,
 }
 
 
@@ -139,6 +141,23 @@ def test_like_stands_beside_like_where_a_label_is_probably_wrong():
     assert published.beside(measured(weights="norms_only")).empty
     embeddings = published.beside(measured(weights="trained_embeddings", metric="sim_aou_norm", task="mr"))
     assert embeddings[["published", "read_as"]].to_numpy().tolist() == [[0.24, "metric = sim_aou_norm"]]
+
+
+def test_the_mean_over_the_six_tasks_is_the_average_that_table_2_prints():
+    printed = {
+        "sim_aou_norm": (0.187, 0.279),
+        "sim_aou": (0.102, 0.167),
+        "sim_am": (0.435, 0.283),
+        "sim_am_delta": (0.267, 0.336),
+    }
+    six = ["sst2", "sst5", "mr", "subj", "agnews", "cb=my.jsonl"]
+    for metric, averages in printed.items():
+        for method, average in zip(("GD", "LCGD"), averages, strict=True):
+            mean = published.published_average(six, metric, method, "trained")
+            assert mean == pytest.approx(average, abs=0.0015), (metric, method)
+    assert published.published_average(["sst2", "mr"], "sim_aou", "GD", "trained") == pytest.approx(0.11)
+    assert published.published_average([*six, "trec"], "sim_aou", "GD", "trained") is None
+    assert published.published_average(six, "sim_aou", "GD", "no_training") is None
 
 
 def test_what_nobody_published_is_left_out_and_the_order_kept():

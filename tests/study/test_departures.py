@@ -3,7 +3,9 @@
 import pytest
 
 from demograd import read_study
+from demograd.errors import UserError
 from demograd.study import Study
+from demograd.study.language_model.spec import make_study
 from demograd.study.spec.files import departures_of
 from demograd.study.store.keys import study_key
 
@@ -19,12 +21,28 @@ def test_what_the_released_runs_did_otherwise_is_said() -> None:
     for text in (of_table1, of_table2):
         assert all(word in text for word in ("splits", "phrases", "loss is not scaled", "conversion"))
         assert "but not in" not in text
-    assert "fairseq, which the released runs" in of_table1
-    assert "weights are drawn" not in of_table2, "it has none"
+    assert "of another random generator's state" in of_table1 and "drawn_as: fairseq" not in of_table1
+    assert "weights are" not in of_table2, "it has none"
+
+
+def test_what_can_be_as_released_is_offered_and_then_not_said() -> None:
+    """The splits of the hub, and fairseq's initialisation, which belongs to the model of the released runs."""
+    offered = notes("deutch2024-table1", model="smollm2-135m")
+    assert "`source: hub` (--set source=hub)" in offered and "(--set drawn_as=fairseq)" in offered
+    of_the_hub = read_study("deutch2024-table1", as_released=True, overrides=["source=hub"])
+    assert isinstance(of_the_hub, Study) and (of_the_hub.source, of_the_hub.drawn_as) == ("hub", "fairseq")
+    assert not any("source: hub" in note or "drawn_as" in note for note in of_the_hub.notes)
+    assert any("names other examples" in note for note in of_the_hub.notes), "only the splits are the same"
+
+
+def test_a_source_is_of_built_in_tasks() -> None:
+    with pytest.raises(UserError, match="source is of built-in tasks"):
+        make_study({"tasks": ["mine.csv"], "source": "hub"})
 
 
 @pytest.mark.parametrize(
-    ("changes", "name"), [({"model": "smollm2-135m"}, "model, learning_rates"), ({"k": 4}, "k"), ({"k": 32}, "")]
+    ("changes", "name"),
+    [({"model": "smollm2-135m"}, "model, drawn_as, learning_rates"), ({"k": 4}, "k"), ({"k": 32}, "")],
 )
 def test_what_the_user_set_otherwise_is_said(changes: dict[str, object], name: str) -> None:
     text = notes("deutch2024-table2", **changes)

@@ -53,6 +53,13 @@ FILLS: dict[str, set[tuple[str, str | None]]] = {
         ("overlap_cosine_similarity", "FT"),
         ("overlap_cosine_similarity", "ICL_reordered"),
     },
+    "shen2023-steps": {
+        ("accuracy", "ICL"),
+        ("accuracy", "FT"),
+        ("token_overlap", "FT"),
+        ("token_overlap", "ICL_reordered"),
+        ("overlap_cosine_similarity", "FT"),
+    },
     "shen2023-order": {("order_sensitivity", "ICL"), ("order_sensitivity", "FT")},
     "shen2023-sparsity": {("sparsity_ratio", None)},
     "shen2023-bridge-language-model": {
@@ -65,7 +72,11 @@ FILLS: dict[str, set[tuple[str, str | None]]] = {
 """Metrics and settings that must have a number, by preset."""
 PRESETS = [name for name in preset_names() if isinstance(read_study(name), Study)]
 
-SMALLER: dict[str, dict[str, Any]] = {"shen2023-metrics": {"k": [1, 3]}, "shen2023-order": {"k": 3, "orders": 3}}
+SMALLER: dict[str, dict[str, Any]] = {
+    "shen2023-metrics": {"k": [1, 3]},
+    "shen2023-steps": {"observe_at": [1, 4]},
+    "shen2023-order": {"k": 3, "orders": 3},
+}
 Results = Callable[[str], tuple[Path, pd.DataFrame]]
 
 
@@ -129,7 +140,7 @@ def results(checkpoints: list[str], tmp_path_factory: pytest.TempPathFactory) ->
     return run_of
 
 
-TAKE_LONG = {"claims", "deutch2024-table1", "deutch2024-table2", "shen2023-bridge-language-model"}
+TAKE_LONG = {"claims", "deutch2024-table1", "deutch2024-table2", "shen2023-bridge-language-model", "shen2023-steps"}
 """They run in `make test-slow`, as all do there with real weights (`test_every_preset.py`)."""
 
 
@@ -188,6 +199,20 @@ def test_overlap_is_told_for_each_number_of_demonstrations_beside_icl_reordered(
         (3, "ICL_reordered"),
     }
     assert overlap.value.between(0, 1).all()
+
+
+@pytest.mark.slow
+def test_overlap_is_told_along_the_way_until_its_end(results: Results) -> None:
+    """Two demonstrations and eight passes: 16 steps, or 8 of full-batch GD."""
+    _, table = results("shen2023-steps")
+    overlap = table[
+        (table.metric == "token_overlap") & (table.setting == "FT") & table.seed.isna() & table.versus.isna()
+    ]
+    for method, rows in overlap.groupby("method"):
+        assert {None if pd.isna(step) else int(step) for step in rows.step} == {1, 4, None}, method
+    assert overlap.value.between(0, 1).all()
+    losses = table[(table.metric == "loss") & (table.setting == "FT")].groupby("method").step.max()
+    assert dict(losses) == {"GD": 15, "GD-middle": 15, "GD-deep": 15, "GD-batch": 7}
 
 
 def test_sparsity_looks_at_no_prompt(results: Results) -> None:

@@ -23,6 +23,9 @@ from demograd.synthetic import (
     run_layers,
 )
 from demograd.synthetic.constructions import (
+    behind_positions,
+    copying_error,
+    copying_layer,
     descent_error,
     descent_layers,
     dual_form,
@@ -34,6 +37,8 @@ from demograd.synthetic.constructions import (
     gradient_descent_error,
     gradient_descent_layers,
     mesa_error,
+    mesa_layer,
+    mesa_layer_error,
     mesa_layers,
 )
 from demograd.synthetic.constructions.mesa import PARTS
@@ -82,10 +87,24 @@ CASES = {
         )
         for kind in ("linear", "relu", "exponential", "softmax")
     },
+    **{
+        f"copying layer, {kind}": Case(
+            [
+                copying_layer(2 * CONTEXT + 1, INPUTS, OUTPUTS, sharpness),
+                behind_positions(gradient_descent_layers([0.3], CONTEXT, 0 * W0)[0], 2 * CONTEXT + 1),
+            ],
+            lambda layers, kind=kind: copying_error(layers, problems(), kind, 0.3),
+            parts=(2 * CONTEXT + 1, INPUTS, OUTPUTS),
+        )
+        for kind, sharpness in (("linear", 1.0), ("softmax", 50.0))
+    },
     "mesa-optimiser": Case(
         mesa_layers(STEPS, [0.2, 0.1], 3),
         lambda layers: mesa_error(layers, TRAJECTORIES, STEPS, [0.2, 0.1]),
         parts=(3,) * PARTS,
+    ),
+    "mesa-layer": Case(
+        [mesa_layer(0.3, 3)], lambda layers: mesa_layer_error(layers[0], TRAJECTORIES, 0.3), parts=(3,) * PARTS
     ),
 }
 
@@ -134,7 +153,7 @@ def test_constructions_that_are_not_symmetric_have_transposes_to_be_seen() -> No
     assert "transposed QᵀK" in transposes["mesa-optimiser"]
 
 
-@pytest.mark.parametrize("name", [name for name in CASES if name != "mesa-optimiser"])
+@pytest.mark.parametrize("name", [name for name in CASES if not name.startswith(("mesa", "copying"))])
 def test_the_query_must_begin_at_minus_w0_x(name: str) -> None:
     layers, sequences = CASES[name].layers, problems()
     begin = -sequences.query_x @ W0.mT if name == "GD from W₀" else torch.zeros_like(sequences.query_y)

@@ -8,6 +8,8 @@ import pyarrow.parquet
 import pytest
 
 from demograd.errors import UserError
+from demograd.study.language_model.load_tasks import load_tasks
+from demograd.study.language_model.spec import make_study
 from demograd.tasks import load_task, task_names
 from demograd.tasks.sources.hub import _reason
 from demograd.tasks.sources.staicc import package_folder, read_rows
@@ -187,31 +189,6 @@ def test_a_missing_package_says_how_to_install_it(tmp_path):
         read_rows(tmp_path / "missing.dataset")
 
 
-@pytest.fixture
-def hub_folder(tmp_path, monkeypatch):
-    """The real loader on a folder of the form that a hub repository has; nothing leaves the machine."""
-    import datasets
-
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
-    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
-    monkeypatch.chdir(tmp_path)
-
-    def write(repository, names, columns, label="label", config=None, splits=("train", "validation")):
-        folder = tmp_path / repository / (config or "data")
-        folder.mkdir(parents=True)
-        for split in splits:
-            rows = {name: [f"{split} {name} {i}" for i in range(30)] for name in columns}
-            rows[label] = [i % len(names) for i in range(30)]
-            data = datasets.Dataset.from_dict(rows).cast_column(label, datasets.ClassLabel(names=names))
-            data.to_parquet(folder / f"{split}.parquet")
-        if config:
-            files = "".join(f"\n  - split: {s}\n    path: {config}/{s}.parquet" for s in splits)
-            card = f"---\nconfigs:\n- config_name: {config}\n  data_files:{files}\n---\n"
-            (tmp_path / repository / "README.md").write_text(card)
-
-    return write
-
-
 def test_hub_tasks_map_named_classes_to_their_words(hub_folder):
     # the copy on "the hub" numbers its classes in another order than the task does: names decide
     hub_folder("aps/super_glue", ["contradiction", "neutral", "entailment"], ["premise", "hypothesis"], config="cb")
@@ -241,6 +218,14 @@ def test_a_built_in_task_of_the_package_also_loads_from_the_hub(hub_folder):
     task = load_task("sst2", source="hub")
     assert all(e.fields["text"].startswith("validation sentence") for e in task.pools.queries)
     assert all(int(e.fields["text"].split()[-1]) % 2 == e.label for e in task.pools.training)
+
+
+def test_a_study_takes_its_built_in_tasks_from_the_hub_and_its_own_from_their_files(hub_folder, tmp_path):
+    hub_folder("stanfordnlp/sst2", ["negative", "positive"], ["sentence"])
+    own = "mr=" + str(csv_file(tmp_path))
+    _, tasks = load_tasks(make_study({"tasks": ["sst2", own], "source": "hub"}), print)
+    assert tasks["sst2"].queries(1)[0].fields["text"].startswith("validation sentence")
+    assert tasks[own].queries(1)[0].fields["text"].startswith("review")
 
 
 @pytest.mark.parametrize(

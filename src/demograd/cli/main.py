@@ -303,17 +303,24 @@ def list_names(
     task: Annotated[
         Many, option(TASK, help="With --statistics: these tasks, or cb=FILE; repeatable.", complete=completion.tasks)
     ] = None,
+    published: Annotated[
+        bool,
+        option(TASK, "--published", help="With --statistics: splits as in Deutch 2024, Table 3, beside its numbers."),
+    ] = False,
     quiet: Quiet = False,
     json_: Json = False,
 ) -> None:
     """List what demograd knows by name."""
     if statistics and kind == "tasks":
-        from demograd.cli.statistics import print_statistics
+        from demograd.cli.statistics import print_published_sizes, print_statistics
 
-        print_statistics(model or "smollm2-135m", task)
-    elif statistics or model or task:
+        if published:
+            print_published_sizes(model or "smollm2-135m", task)
+        else:
+            print_statistics(model or "smollm2-135m", task)
+    elif statistics or model or task or published:
         raise UserError(
-            f"--statistics, --model or --task for the list {kind}",
+            f"--statistics, --published, --model or --task for the list {kind}",
             "the list tasks, with --statistics",
             "Try demograd list tasks --statistics",
         )

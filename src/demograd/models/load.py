@@ -22,6 +22,7 @@ from demograd.models.checkpoint import (
     refuse_adapter,
     say_what_is_tied,
 )
+from demograd.models.fairseq_initialisation import check_fairseq_draws
 from demograd.models.gguf import cache_folder, dequantised_folder, gguf_parts
 from demograd.models.load_errors import loading, pickle_is_allowed
 from demograd.models.model import Model, Weights, context_window, fingerprint
@@ -31,6 +32,7 @@ from demograd.models.placement import check_device, placed
 from demograd.models.tokenizer import begin_with, check_bos, check_rows, tokenizer_file, tokenizer_of
 from demograd.models.untrained import set_initialisation, untrained
 from demograd.paths import is_file, is_there
+from demograd.words import DrawnAs
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -44,6 +46,7 @@ def load_model(
     dtype: str = "float32",
     bos: str | None = None,
     initializer_range: float | None = None,
+    drawn_as: DrawnAs = "transformers",
 ) -> Model:
     """Load a causal language model, or an untrained twin of it.
 
@@ -57,6 +60,7 @@ def load_model(
         dtype: `float32`, `bfloat16` or `float16`.
         bos: the token that prompts and training sequences begin with, in place of the model's own.
         initializer_range: standard deviation of untrained weights, in place of what the configuration says.
+        drawn_as: whose initialisation draws untrained weights: `transformers` or, of an XGLM, `fairseq`.
 
     Raises:
         UserError: the model cannot be found or is of a shape that demograd does not know; an option is unknown.
@@ -69,13 +73,17 @@ def load_model(
     place = check_device(device)
     network, tokenizer, source, notes = _load_pretrained(name, DTYPES[dtype])
     built_in = BUILT_IN.get(name)
-    initialisation = set_initialisation(
-        network.config,
-        _saved_configuration(name),
-        initializer_range,
-        built_in.initializer_range if built_in else None,
-        name,
-    )
+    if drawn_as == "fairseq":
+        check_fairseq_draws(network, name, initializer_range)
+        initialisation = "untrained weights are drawn as fairseq draws them"
+    else:
+        initialisation = set_initialisation(
+            network.config,
+            _saved_configuration(name),
+            initializer_range,
+            built_in.initializer_range if built_in else None,
+            name,
+        )
     if begins := begin_with(tokenizer, network.config, bos, built_in.bos if built_in else None):
         notes = (*notes, begins)
         check_bos(tokenizer, network, name)
@@ -84,7 +92,7 @@ def load_model(
     if state != Weights.TRAINED:
         notes = (*notes, initialisation)
         drawn_from = fingerprint(network)
-        network = untrained(network, state, seed).requires_grad_(False)
+        network = untrained(network, state, seed, drawn_as).requires_grad_(False)
     network = placed(network, place)
     return Model(
         name, network, tokenizer, find_anatomy(network), state, seed, dtype, source, notes, drawn_from, initialisation

@@ -11,10 +11,12 @@ from transformers import AutoModelForCausalLM
 
 from demograd.errors import UserError
 from demograd.models.anatomy import find_anatomy
+from demograd.models.fairseq_initialisation import draw_as_fairseq
 from demograd.models.model import Model, Weights
+from demograd.words import DrawnAs
 
 
-def untrained(trained: Any, weights: Weights, seed: int) -> Any:
+def untrained(trained: Any, weights: Weights, seed: int, drawn_as: DrawnAs = "transformers") -> Any:
     """A new network whose parameters are drawn by the architecture's own initialisation, some kept from `trained`.
 
     Args:
@@ -22,11 +24,14 @@ def untrained(trained: Any, weights: Weights, seed: int) -> Any:
         weights: `no_training` keeps nothing; `norms_only` keeps all norms (q/k norms too); `trained_embeddings`
             keeps all norms, the input and output embeddings, and positional embeddings where they exist.
         seed: of the initialisation. Drawn in float32 on the CPU, so that it does not depend on dtype or device.
+        drawn_as: whose initialisation of the architecture it is.
     """
     reference = next(trained.parameters())
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = AutoModelForCausalLM.from_config(deepcopy(trained.config), dtype=torch.float32)
+        if drawn_as == "fairseq":
+            draw_as_fairseq(network)
     network.to(dtype=reference.dtype)
     copied = [(name, module) for name, module in trained.named_modules() if _is_kept(trained, module, weights)]
     with torch.no_grad():

@@ -6,6 +6,9 @@ from demograd.lazy import make_lazy
 
 if TYPE_CHECKING:
     from demograd.published.beside import beside as beside
+    from demograd.published.beside import published_average as published_average
+    from demograd.published.exhibits import Exhibit as Exhibit
+    from demograd.published.exhibits import exhibits as exhibits
     from demograd.published.tables import Caveat as Caveat
     from demograd.published.tables import caveats as caveats
     from demograd.published.tables import caveats_of as caveats_of

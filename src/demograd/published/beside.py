@@ -1,6 +1,6 @@
 """Published numbers beside measured ones, like beside like."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -47,6 +47,16 @@ def beside(measured: pd.DataFrame) -> pd.DataFrame:
         difference=joined["value"] - joined["published"], same_model=joined["model"] == joined["published_model"]
     )
     return joined.sort_values("order", kind="stable")[[*measured.columns, *_GIVES]].reset_index(drop=True)
+
+
+def published_average(tasks: Sequence[str], metric: str, method: str, weights: str) -> float | None:
+    """The mean over these tasks of the numbers of Deutch 2024, Table 2: over its six, its column *Average*; None where
+    it lacks one of them. A built-in task on a user's own file (`cb=my.jsonl`) counts as the built-in one."""
+    numbers = table("deutch2024-table2")
+    about = (numbers["metric"] == metric) & (numbers["method"] == method) & (numbers["weights"] == weights)
+    means = numbers[about].set_index("task")["mean"]
+    names = [task.partition("=")[0] for task in tasks]
+    return float(means[names].mean()) if names and set(names) <= set(means.index) else None
 
 
 _PUBLISHED_SAME = [f"published_{column}" for column in _SAME]

@@ -47,6 +47,12 @@ _WORDS = {
             ),
         ),
     ),
+    "covariance-blocks": ClaimWords(
+        "Do trained layers take the steps of the theorem, with A a multiple of Σ⁻¹ and B one of I?",
+        "the A of “{network}” are multiples of Σ⁻¹, and its B of I",
+        "the A of “{network}” are not all multiples of Σ⁻¹, or its B not of I",
+        (("Σ", "the covariance of the inputs x; a step with A = Σ⁻¹ is as long in each direction (Ahn 2023)"),),
+    ),
     "matching-attention": ClaimWords(
         "Does attention that matches a world’s kernel predict best?",
         "“{network}”, whose attention matches the kernel, has the lowest loss",
@@ -62,6 +68,11 @@ _WORDS = {
         "Does a small transformer predict a linear system as well as least squares?",
         "the error of “{network}” is within 10 % of that of least squares",
         "the error of “{network}” is not always within 10 % of that of least squares",
+    ),
+    "recurrence": ClaimWords(
+        "Does a trained layer, applied again and again, go on as gradient descent (GD) does?",
+        "“{network}”, applied again and again, errs as much as that many steps of GD",
+        "“{network}”, applied again and again, does not always err as much as that many steps of GD",
     ),
     "learned": ClaimWords(
         "Did a network learn anything?", "“{network}” learned anything", "“{network}” learned nothing"

@@ -111,21 +111,77 @@ DEFINITIONS = {
     "sensitivity_distance": Definition(
         "sensitivity distance", "mean of ‖∂ŷ_TF/∂x − ∂ŷ_reference/∂x‖, at the query’s x", _FIGURE_2
     ),
+    "copying_sensitivity": Definition(
+        "sensitivity of copied tokens",
+        "norm of the derivative of an x’s token after the first layer by its contents, the next token’s, or others’",
+        "von Oswald 2023a, §5",
+    ),
+    "squared_prediction_difference": Definition(
+        "squared prediction difference", "SPD: mean of ‖ŷ_TF − ŷ_reference‖²", "Akyürek 2023"
+    ),
+    "implicit_weight_distance": Definition(
+        "implicit weight distance",
+        "ILWD: mean of ‖w_TF − w_reference‖², w being the linear rule nearest to the predictions at fresh queries",
+        "Akyürek 2023",
+    ),
+    "linearity": Definition(
+        "linearity", "R² of that linear rule: share of the squares of the network’s predictions", "Akyürek 2023"
+    ),
     "preconditioner_distance": Definition(
         "distance of preconditioners", "‖A_TF − A‖ / ‖A‖, Frobenius norm, with A in closed form", "Ahn 2023, Theorem 1"
+    ),
+    "multiple_distance": Definition(
+        "distance from multiples",
+        "‖M − (tr M / d) I‖ / ‖M‖ with M = Σ^½ A Σ^½, and with M = B, where KᵀQ does A and PV does −B to x; mean over "
+        "layers",
+        "Ahn 2023, Figure 4",
     ),
     "training_loss": Definition("training loss", "mean loss on fresh sequences since the point before", "demograd"),
     "loss_at_scale": Definition(
         "loss at an input scale", "loss where every x was multiplied by a factor before its y was computed", _FIGURE_2
     ),
+    "loss_at_task_scale": Definition(
+        "loss at a task scale", "loss where every w was multiplied by a factor", "von Oswald 2023a"
+    ),
+    "loss_at_noise": Definition(
+        "loss at a noise", "loss where noise of this standard deviation was added to every y", "von Oswald 2023a"
+    ),
+    "loss_with_distractors": Definition(
+        "loss with distractors", "loss where the y of so many examples were drawn from N(0, 1)", "von Oswald 2023a"
+    ),
+    "loss_repeated": Definition(
+        "loss of a repeated layer",
+        "loss after one layer was applied so many times, each token’s y taking the share λ of its update",
+        "von Oswald 2023a",
+    ),
+    "loss_ratio_repeated": Definition(
+        "loss ratio of a repeated layer",
+        "loss of the repeated layer over that of as many GD steps of λ times the best rate for one step",
+        "demograd",
+    ),
     "loss_by_layers": Definition(
         "loss by layers", "loss of so many layers, and of as many steps of a reference", "von Oswald 2023a; Ahn 2023"
+    ),
+    "loss_by_context": Definition(
+        "loss by context",
+        "loss with so many examples, of networks that were trained and references that were tuned with as many",
+        "Ahn 2023; Cheng 2024",
     ),
     "loss_by_position": Definition(
         "loss by position", "mean squared error of the next state, after so many states", "von Oswald 2023b"
     ),
     "loss_ratio_by_position": Definition(
         "loss ratio by position", "loss by position over that of the reference, on the same test sequences", "demograd"
+    ),
+    "few_shot_loss": Definition(
+        "few-shot loss",
+        "mean squared error of y where the states are x, y, x, y, … of a regression problem, after so many pairs",
+        "von Oswald 2023b",
+    ),
+    "probe_error": Definition(
+        "error of a probe",
+        "mean of ‖target − B token‖² over that of ‖target‖², with the best B of each time, on other trajectories",
+        "von Oswald 2023b",
     ),
     "loss_interpolated": Definition(
         "loss of interpolated weights",

@@ -1,7 +1,7 @@
 """Reading a run folder (docs/run-folder.md), and refusing what is not one."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from math import inf
 from typing import Any
@@ -12,9 +12,9 @@ import pyarrow as pa
 from demograd.errors import UserError
 from demograd.files import Place, check_holds, read_json, read_table, read_yaml
 from demograd.report.networks import SETTINGS, of_context, synthetic_rows
-from demograd.report.scores import Scores, overall
+from demograd.report.scores import Scores, overall, overall_means
 from demograd.statistics.verdict import Finding, Verdict
-from demograd.words import COLUMNS, NO_VERDICTS, WRITE_VERDICTS
+from demograd.words import ALL_TASKS, COLUMNS, NO_VERDICTS, WRITE_VERDICTS
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,8 @@ class ReportedRun:
     """What was predicted for each query (`queries.parquet`); None if the folder has none."""
     attention: pd.DataFrame | None = None
     """What the last token of the first queries attends to (`attention.parquet`); None if the folder has none."""
+    over_tasks: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(COLUMNS)))
+    """The rows of `results.parquet` that are means over the tasks of the study; `results` is without them."""
     n_on_page: int = 1
     """How many runs the page is of: they share its size."""
 
@@ -104,6 +106,11 @@ class ReportedRun:
     def scores(self) -> Scores:
         """The language model's numbers over all demonstration sets, layers, heads and steps."""
         return overall(self.results[~self.results["setting"].isin(SETTINGS)])
+
+    @cached_property
+    def means_over_tasks(self) -> Scores:
+        """The language model's numbers over all its tasks, demonstration sets and layers."""
+        return overall_means(self.over_tasks)
 
     @cached_property
     def networks(self) -> pd.DataFrame:
@@ -142,10 +149,12 @@ def read_run(folder: Place) -> ReportedRun:
     for name, content in (("study.yaml", study), ("provenance.json", provenance), ("claims.json", claims)):
         if not isinstance(content, dict):
             raise _unreadable(folder / name, "not a mapping")
+    results = _results(folder / "results.parquet")
+    is_mean = results["task"] == ALL_TASKS
     run = ReportedRun(
         folder,
         study,
-        _results(folder / "results.parquet"),
+        results[~is_mean],
         checks,
         provenance,
         claims,
@@ -153,6 +162,7 @@ def read_run(folder: Place) -> ReportedRun:
         matching,
         queries,
         attention,
+        results[is_mean],
     )
     absent = [setting for setting in ("context", "worlds") if run.is_synthetic and setting not in study]
     if absent:

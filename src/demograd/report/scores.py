@@ -10,7 +10,7 @@ import pandas as pd
 from demograd.metrics import METRICS, Metric
 from demograd.report.subject import Variant, in_order, telling_fields, variant, variants_of
 from demograd.statistics.number import NOT_MEASURED, Number, number_of
-from demograd.words import Control, Reading, Setting
+from demograd.words import ALL_TASKS, Control, Reading, Setting
 
 LEADING = ("sim_aou", "sim_am_delta")
 """The scores that a reader sees first."""
@@ -91,8 +91,16 @@ def overall(results: pd.DataFrame) -> Scores:
     """The overall numbers of a results table; not those of a network alone, at some value of `at`, or of a method over
     several rates."""
     at_one_rate = results["method"].isna() | results["learning_rate"].notna()
-    everywhere = results[["seed", "layer", "head", "step", "at"]].isna().all(axis=1)
-    whole = results[everywhere & at_one_rate & results["task"].notna()]
+    return _scores(results[at_one_rate & results["task"].notna() & (results["task"] != ALL_TASKS)])
+
+
+def overall_means(over_tasks: pd.DataFrame) -> Scores:
+    """The overall numbers of rows that are means over tasks; of a method whose rate differs between tasks, too."""
+    return _scores(over_tasks)
+
+
+def _scores(rows: pd.DataFrame) -> Scores:
+    whole = rows[rows[["seed", "layer", "head", "step", "at"]].isna().all(axis=1)]
     scores = Scores({}, {}, {})
     for row in whole.to_dict("records"):
         if row["reading"] == Reading.NOISE_CEILING:

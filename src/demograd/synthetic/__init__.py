@@ -11,15 +11,19 @@ if TYPE_CHECKING:
         attended,
         attended_causally,
         predictions,
+        repeated,
         run_layers,
     )
     from demograd.synthetic.comparison import (
         Comparison,
         Learner,
         compare,
+        distance_from_multiples,
         effective_preconditioner,
+        implicit_weights,
         infinite_if_undefined,
         interpolated,
+        learned_blocks,
         order_spread,
         products,
         scaled_like,
@@ -31,6 +35,7 @@ if TYPE_CHECKING:
         best_preconditioner,
         descent_layers,
         gradient_descent_layers,
+        mesa_layer,
         mesa_layers,
         preconditioned_layer,
     )
@@ -38,6 +43,7 @@ if TYPE_CHECKING:
     from demograd.synthetic.descent import Descent, sequential_descent, squared_error
     from demograd.synthetic.functional_descent import best_functional_steps, functional_descent
     from demograd.synthetic.matching import matching_scores
+    from demograd.synthetic.probes import past_states, probe_error
     from demograd.synthetic.sequences import Sequences, Trajectories, seeded
     from demograd.synthetic.settings import Architecture, AttentionKind, Kernel, TrainingRecipe
     from demograd.synthetic.solvers import (
@@ -47,8 +53,10 @@ if TYPE_CHECKING:
         kernel_regression,
         least_squares,
         posterior_mean,
+        preconditioned_inputs,
         regularised_least_squares,
         ridge,
+        ridge_so_far,
     )
     from demograd.synthetic.training import TrainingDiverged, best_start, mean_loss, train
     from demograd.synthetic.transformer import Masks, SmallTransformer, in_use, width_of
@@ -93,26 +101,35 @@ __all__ = [
     "best_start",
     "compare",
     "descent_layers",
+    "distance_from_multiples",
     "effective_preconditioner",
     "functional_descent",
     "gradient_descent_layers",
     "held_out",
+    "implicit_weights",
     "in_use",
     "infinite_if_undefined",
     "interpolated",
     "kernel_regression",
+    "learned_blocks",
     "least_squares",
     "matching_scores",
     "mean_loss",
+    "mesa_layer",
     "mesa_layers",
     "mesa_predictions",
     "order_spread",
+    "past_states",
     "posterior_mean",
+    "preconditioned_inputs",
     "preconditioned_layer",
     "predictions",
+    "probe_error",
     "products",
     "regularised_least_squares",
+    "repeated",
     "ridge",
+    "ridge_so_far",
     "run_layers",
     "scaled_like",
     "seeded",

@@ -4,7 +4,7 @@ Every token changes by e_j ← e_j + Σ_heads P V Σ_i e_i κ(⟨K e_i, Q e_j⟩
 apart, von Oswald 2023a's and Ahn 2023's notations are both this one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -45,6 +45,8 @@ class AttentionLayer:
     query: Float[Tensor, "heads width width"]
     value: Float[Tensor, "heads width width"]
     projection: Float[Tensor, "heads width width"]
+    penalty: Float[Tensor, " heads"] | None = None
+    """λ of a mesa-layer, whose heads fit values to keys; None: it is a layer of attention."""
 
     def matrices(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Key, query, value, projection."""
@@ -52,7 +54,9 @@ class AttentionLayer:
 
     def to(self, like: Tensor) -> "AttentionLayer":
         """The same layer in the dtype and on the device of a tensor."""
-        return AttentionLayer(*(matrix.to(like) for matrix in self.matrices()))
+        penalty = None if self.penalty is None else self.penalty.to(like)
+        key, query, value, projection = (matrix.to(like) for matrix in self.matrices())
+        return AttentionLayer(key, query, value, projection, penalty)
 
 
 def attended(
@@ -62,12 +66,19 @@ def attended(
     *,
     last_only: bool = False,
 ) -> Float[Tensor, "sequences updated width"]:
-    """All tokens after a layer, or the last alone. The last is the query: it is no key."""
+    """All tokens after a layer, or the last alone. The last is the query: it is no key.
+
+    A mesa-layer, of whatever kind it is said to be, adds P W Q e with W = argmin Σ_i ‖V e_i − W K e_i‖² + λ‖W‖².
+    """
     keys, queries = tokens[:, :-1], tokens[:, -1:] if last_only else tokens
     update = torch.zeros_like(queries)
-    for key, query, value, projection in zip(*layer.matrices(), strict=True):
+    for head, (key, query, value, projection) in enumerate(zip(*layer.matrices(), strict=True)):
         qk, pv_transposed = query.mT @ key, (projection @ value).mT
-        if kind == "linear":
+        if layer.penalty is not None:
+            k = keys @ key.mT
+            squares = k.mT @ k + layer.penalty[head] * torch.eye(k.shape[-1]).to(k)
+            update = update + queries @ query.mT @ torch.linalg.solve(squares, k.mT @ (keys @ pv_transposed))
+        elif kind == "linear":
             # Σ_i e_i e_iᵀ first: a matrix as wide as a token, however many keys there are
             update = update + queries @ (qk @ (keys.mT @ keys) @ pv_transposed)
         else:
@@ -80,8 +91,10 @@ def attended_causally(
 ) -> Float[Tensor, "sequences tokens width"]:
     """All tokens after a layer in which each sees itself and those before it.
 
-    Softmax's weights sum to 1 over them; other attention takes the mean over them.
+    Softmax's weights sum to 1 over them; other attention takes the mean over them; a mesa-layer fits to them.
     """
+    if layer.penalty is not None:
+        return tokens + _fitted_causally(tokens, layer, layer.penalty)
     visible = torch.ones(tokens.shape[1], tokens.shape[1], dtype=torch.bool, device=tokens.device).tril()
     update = torch.zeros_like(tokens)
     for key, query, value, projection in zip(*layer.matrices(), strict=True):
@@ -92,6 +105,26 @@ def attended_causally(
             weights = activated(kind, products).masked_fill(~visible, 0.0) / visible.sum(dim=1, keepdim=True)
         update = update + weights @ (tokens @ (projection @ value).mT)
     return tokens + update
+
+
+def _fitted_causally(
+    tokens: Float[Tensor, "sequences tokens width"], layer: AttentionLayer, penalty: Float[Tensor, " heads"]
+) -> Float[Tensor, "sequences tokens width"]:
+    """What a mesa-layer adds, by recursive least squares: R = (Σ k kᵀ + λ)⁻¹ goes on by Sherman and Morrison's formula.
+
+    **Source:** von Oswald 2023b, the mesa-layer (there λ⁻¹ is what is here λ).
+    """
+    k, q, v = (torch.einsum("bti,hoi->htbo", tokens, m) for m in (layer.key, layer.query, layer.value))
+    everything = torch.eye(tokens.shape[-1]).to(tokens)
+    r = (everything / penalty[:, None, None])[:, None].expand(-1, len(tokens), -1, -1)
+    w, updates = torch.zeros_like(r), []
+    for key, query, value in zip(*(part.unbind(1) for part in (k, q, v)), strict=True):
+        rk = (r @ key[..., None]).squeeze(-1)
+        gain = rk / (1 + (key * rk).sum(dim=-1, keepdim=True))
+        r = r - gain[..., None] * rk[..., None, :]
+        w = w + (value - (w @ key[..., None]).squeeze(-1))[..., None] * gain[..., None, :]
+        updates.append(torch.einsum("hbij,hbj,hoi->bo", w, query, layer.projection))
+    return torch.stack(updates, dim=1)
 
 
 def as_tokens(
@@ -111,6 +144,28 @@ def run_layers(
     for layer in layers:
         tokens = attended(tokens, layer, kind)
     return tokens
+
+
+def repeated(
+    tokens: Float[Tensor, "sequences tokens width"],
+    layer: AttentionLayer,
+    times: int,
+    dampening: float = 1.0,
+    kind: AttentionKind = "linear",
+    outputs: int = 1,
+) -> Iterator[Float[Tensor, "sequences outputs"]]:
+    """What the query's token says after each of so many times that one layer is applied.
+
+    Every token's y takes the share λ, the dampening, of its update each time, and its x stays as it is: with the layer
+    of a GD step of rate η, this is GD with rate λη.
+
+    **Source:** the roll-out of von Oswald 2023a (there λ = 0.75, 50 times).
+    """
+    x, y = tokens[..., :-outputs], tokens[..., -outputs:]
+    for _ in range(times):
+        after = attended(torch.cat([x, y], dim=-1), layer, kind)
+        y = y + dampening * (after[..., -outputs:] - y)
+        yield predictions(y, outputs)
 
 
 def predictions(

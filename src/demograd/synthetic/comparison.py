@@ -52,6 +52,27 @@ def sensitivity(learner: Learner, problems: Sequences) -> Float[Tensor, "sequenc
     return _with_sensitivity(learner, problems)[1]
 
 
+def implicit_weights(
+    learner: Learner, problems: Sequences, queries: Float[Tensor, "queries inputs"]
+) -> tuple[Float[Tensor, "sequences inputs"], Float[Tensor, " sequences"]]:
+    """The linear rule that is nearest to a learner's predictions at these queries, for each problem's examples; and the
+    share R² of the predictions' squares that it explains. One output.
+
+    **Source:** Akyürek 2023, eq. 12 and 13 (the implicit linear weights).
+    """
+    n, m = len(problems.x), len(queries)
+    repeated = Sequences(
+        problems.x.repeat_interleave(m, dim=0),
+        problems.y.repeat_interleave(m, dim=0),
+        queries.repeat(n, 1),
+        problems.query_y.repeat_interleave(m, dim=0),
+    )
+    predicted = learner(repeated).detach().reshape(n, m).double()
+    weights = predicted @ torch.linalg.pinv(queries.double()).mT
+    left = (predicted - weights @ queries.double().mT).square().sum(dim=1)
+    return weights, 1 - left / predicted.square().sum(dim=1)
+
+
 def order_spread(learner: Learner, problems: Sequences, orders: Sequence[Tensor]) -> Float[Tensor, " sequences"]:
     """Standard deviation (n − 1) of the prediction over orders of the examples, over the root mean square prediction.
 
@@ -87,6 +108,26 @@ def interpolated(trained: AttentionLayer, constructed: AttentionLayer, mix: floa
     """
     own, target = products(scaled_like(trained, constructed)), products(constructed)
     return _from_products(*((1 - mix) * product + mix * other for product, other in zip(own, target, strict=True)))
+
+
+def learned_blocks(layer: AttentionLayer) -> tuple[Float[Tensor, "inputs inputs"], Float[Tensor, "inputs inputs"]]:
+    """A and B of a one-headed layer: what KᵀQ and −PV do to x, for one output (Ahn 2023, eq. 9)."""
+    qk, pv = products(layer)
+    return qk.mT[0, :-1, :-1], -pv[0, :-1, :-1]
+
+
+def distance_from_multiples(matrix: Float[Tensor, "n n"], base: Float[Tensor, "n n"] | None = None) -> float:
+    """‖M − (tr M / n) I‖ / ‖M‖ in the Frobenius norm, with M = C^−½ A C^−½ for a positive definite C, and M = A without
+    one: 0 where A is a multiple of C (of I), whatever its sign and size. NaN where A is zero.
+
+    **Source:** Ahn 2023, figure 4, with C = Σ⁻¹; its code takes (UD)ᵀ A UD with Σ = U D² Uᵀ, which has the same norms.
+    """
+    if base is not None:
+        eigenvalues, axes = torch.linalg.eigh(base)
+        root = axes @ eigenvalues.rsqrt().diag() @ axes.mT
+        matrix = root @ matrix @ root
+    everything = torch.eye(len(matrix)).to(matrix)
+    return float((matrix - matrix.trace() / len(matrix) * everything).norm() / matrix.norm())
 
 
 def effective_preconditioner(layer: AttentionLayer, context: int) -> Float[Tensor, "inputs inputs"]:

@@ -28,6 +28,10 @@ class Sequences:
         parts = zip(*(values.split(size) for values in (self.x, self.y, self.query_x, self.query_y)), strict=True)
         return [Sequences(*part) for part in parts]
 
+    def centred(self) -> "Sequences":
+        """The same problems with the mean of the examples' x taken from each of them; the query's x stays."""
+        return replace(self, x=self.x - self.x.mean(dim=1, keepdim=True))
+
     def reordered(self, order: Tensor) -> "Sequences":
         """The same problems with their examples in another order."""
         return replace(self, x=self.x[:, order], y=self.y[:, order])

@@ -5,7 +5,10 @@ from typing import Literal
 
 Kernel = Literal["linear", "relu", "exponential"]
 AttentionKind = Literal["linear", "relu", "exponential", "softmax"]
-Inputs = Literal["normal", "uniform", "sphere"]
+LayerKind = Literal["linear", "relu", "exponential", "softmax", "mesa"]
+"""A kind of attention, or the mesa-layer: regularised least squares of values on keys (von Oswald 2023b)."""
+Inputs = Literal["normal", "uniform", "sphere", "exponential", "laplace"]
+FreeBlocks = Literal["all", "A", "A and B"]
 
 
 @dataclass(frozen=True)
@@ -14,7 +17,8 @@ class LinearSettings:
 
     dimension: int
     inputs: Inputs = "normal"
-    """`normal`: N(0, Σ). `uniform`: each component in (−h, h), h the half width. `sphere`: of length 1."""
+    """`normal`: N(0, Σ). `uniform`: each component in (−h, h), h the half width. `sphere`: of length 1.
+    `exponential`, `laplace`: each component of such a law with mean square 1, the first one with mean 1/√2."""
     spectrum: tuple[float, ...] | None = None
     """Eigenvalues of Σ; None: Σ = I."""
     rotation: int | None = None
@@ -27,6 +31,10 @@ class LinearSettings:
     """How many components of w are not zero; None: all."""
     half_width: float = 1.0
     """h of uniform inputs: U(−1, 1) in von Oswald 2023a's text; ½ in the code released with it, U(−½, ½)."""
+    task_scale: float = 1.0
+    """Factor of every w."""
+    distractors: int = 0
+    """Examples of each problem whose y is drawn from N(0, 1) and says nothing about w (von Oswald 2023a's code)."""
 
     def __post_init__(self) -> None:
         if self.spectrum is not None and len(self.spectrum) != self.dimension:
@@ -43,6 +51,17 @@ class LinearSettings:
             raise ValueError("a rotation turns the axes of a spectrum, and there is none")
         if self.nonzero is not None and not 1 <= self.nonzero <= self.dimension:
             raise ValueError(f"{self.nonzero} components that are not zero, of {self.dimension}")
+
+    @property
+    def root_mean_square(self) -> float:
+        """√E xᵢ², over the components of an input."""
+        match self.inputs:
+            case "uniform":
+                return self.half_width / 3**0.5
+            case "sphere":
+                return 1 / self.dimension**0.5
+            case _:
+                return 1.0 if self.spectrum is None else (sum(self.spectrum) / self.dimension) ** 0.5
 
 
 @dataclass(frozen=True)
@@ -87,7 +106,7 @@ class SystemSettings:
 class Architecture:
     """What a small transformer is."""
 
-    attention: AttentionKind = "linear"
+    attention: LayerKind = "linear"
     layers: int = 1
     heads: int = 1
     shared: bool = False
@@ -98,9 +117,52 @@ class Architecture:
     """Standard deviation of the initial weights, times the square root of the token's width."""
     by_inputs: bool = False
     """Whether keys and queries see x alone (Cheng 2024): else an exponential can take y, which has no bound."""
+    extra: int = 0
+    """Components of a token besides (x, y), zero where they go in: room to work in."""
+    free: FreeBlocks = "all"
+    """What is trained: whole matrices; or, where the others are those of a descent, KᵀQ = diag(A, 0) and
+    PV = −diag(B, 1), A alone with B = 0 (Ahn 2023, Theorem 3), or A and B (its Theorem 4)."""
     bound: float | None = None
     """Between ± which all components of tokens are kept after each layer; None: layers of linear attention are
     polynomials, of a degree that triples with each, and a rare large sequence can outweigh all others."""
+    positions: int = 0
+    """Components of a token's position, sines and cosines; with any, tokens are a plain sequence x_1, y_1, x_2, y_2, …
+    (von Oswald 2023a, §5); 0: they are (x_i, y_i), without positions."""
+    first: AttentionKind | None = None
+    """Attention of the first layer; None: that of all."""
+    features: int = 0
+    """Deep features that an MLP makes of an x of one component, for attention to work on (von Oswald 2023a, §4); 0: it
+    works on x."""
+    descent: bool = False
+    """Whether attention is the construction of a GD step, of which the rate alone is trained, with the features."""
+
+    def attention_of(self, layer: int) -> AttentionKind:
+        """Attention of a layer, counted from 0; a mesa-layer's matrices are as those of linear attention."""
+        if self.first is not None and not layer:
+            return self.first
+        return "linear" if self.attention == "mesa" else self.attention
+
+    def __post_init__(self) -> None:
+        if self.positions and (self.layers == 1 or self.shared):
+            raise ValueError("a plain sequence, as positions make it, needs two layers that are not shared")
+        if self.features and self.positions:
+            raise ValueError("features are of tokens (x_i, y_i), and positions of plain sequences")
+        if self.descent and (not self.features or self.attention != "linear" or self.heads > 1 or self.by_inputs):
+            raise ValueError("descent is one head of linear attention on features, all of whose matrices are its own")
+        if self.descent and self.first not in (None, "linear"):
+            raise ValueError(f"descent is linear attention in every layer, and the first of these is {self.first}")
+        if self.free != "all" and self.extra:
+            raise ValueError(f"where {self.free} alone is free, tokens have no room for {self.extra} extra components")
+        if self.free != "all" and self.by_inputs:
+            raise ValueError(f"by_inputs is said of whole matrices, and here {self.free} alone is free")
+        if self.free != "all" and (self.features or self.positions):
+            raise ValueError(f"where {self.free} alone is free, tokens are (x, y), without positions and features")
+        if self.extra and (self.features or self.positions):
+            raise ValueError("extra components are of tokens (x, y), without positions and features")
+        if self.attention == "mesa" and self.first is not None:
+            raise ValueError("all layers of a network of mesa-layers are mesa-layers")
+        if self.free != "all" and self.attention == "mesa":
+            raise ValueError(f"a mesa-layer is no descent, and has no {self.free} to be free alone")
 
 
 @dataclass(frozen=True)

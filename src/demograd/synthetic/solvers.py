@@ -81,14 +81,33 @@ def posterior_mean(world: World, problems: Sequences) -> Float[Tensor, "sequence
 def regularised_least_squares(trajectories: Trajectories, penalty: float) -> Float[Tensor, "sequences times state"]:
     """Each s_{t+1} predicted from the states up to s_t: W_t = argmin Σ_i ‖s_i − W s_{i−1}‖² + λ‖W‖²."""
     s = trajectories.states.double()
-    before, after = s[:, :-1], s[:, 1:]
-    pairs = torch.einsum("bti,btj->btij", after, before).cumsum(dim=1)
-    squares = torch.einsum("bti,btj->btij", before, before).cumsum(dim=1)
-    first = torch.zeros_like(pairs[:, :1])
-    pairs, squares = torch.cat([first, pairs], dim=1), torch.cat([first, squares], dim=1)
-    regularised = squares + penalty * torch.eye(s.shape[-1], dtype=s.dtype, device=s.device)
-    q = torch.linalg.solve(regularised, s[..., None])
-    return (pairs @ q).squeeze(-1).to(trajectories.states)
+    return ridge_so_far(s[:, :-1], s[:, 1:], s, penalty).to(trajectories.states)
+
+
+def preconditioned_inputs(trajectories: Trajectories, penalty: float) -> Float[Tensor, "sequences times state"]:
+    """(Σ_i s_{i−1} s_{i−1}ᵀ + λ)⁻¹ s_t, over the states up to s_t: what Σ_i s_i s_{i−1}ᵀ makes the prediction of least
+    squares (von Oswald 2023b)."""
+    s = trajectories.states.double()
+    return torch.linalg.solve(_before_each(s[:, :-1], s[:, :-1], s.shape[1], penalty), s[..., None]).squeeze(-1)
+
+
+def ridge_so_far(
+    x: Float[Tensor, "sequences pairs inputs"],
+    y: Float[Tensor, "sequences pairs outputs"],
+    queries: Float[Tensor, "sequences queries inputs"],
+    penalty: float,
+) -> Float[Tensor, "sequences queries outputs"]:
+    """W_t q_t for each query, with W_t = argmin Σ_{i<t} ‖y_i − W x_i‖² + λ‖W‖²; as many as pairs, or one more."""
+    n = queries.shape[1]
+    q = torch.linalg.solve(_before_each(x, x, n, penalty), queries[..., None])
+    return (_before_each(y, x, n) @ q).squeeze(-1)
+
+
+def _before_each(u: Tensor, v: Tensor, n: int, penalty: float = 0.0) -> Float[Tensor, "sequences n rows columns"]:
+    """Σ_{i<t} u_i v_iᵀ + λ I for t = 0 … n − 1."""
+    sums = torch.einsum("bti,btj->btij", u, v).cumsum(dim=1)
+    sums = torch.cat([torch.zeros_like(sums[:, :1]), sums], dim=1)[:, :n]
+    return sums if not penalty else sums + penalty * torch.eye(sums.shape[-1]).to(sums)
 
 
 def best_mesa_layers(

@@ -36,14 +36,21 @@ class LinearRegression(LinearSettings):
     ) -> Sequences:
         """So many problems of `context` examples and a query; `scale` multiplies every x before y is computed."""
         x = scale * self._inputs((sequences, context + 1, self.dimension), generator, dtype)
-        w = self._task(sequences, generator, dtype)
+        w = self.task_scale * self._task(sequences, generator, dtype)
         y = torch.einsum("sni,si->sn", x, w)[..., None]
+        if self.distractors:
+            y = self._distracted(y, generator)
         return _problems(x, y, self.noise, generator)
 
     def _inputs(self, shape: tuple[int, int, int], generator: Generator, dtype: torch.dtype) -> Tensor:
         if self.inputs == "uniform":
             unit = torch.rand(shape, generator=generator, device=generator.device, dtype=dtype)
             return self.half_width * (2 * unit - 1)
+        if self.inputs in ("exponential", "laplace"):
+            size = torch.empty(shape, device=generator.device, dtype=dtype).exponential_(generator=generator) / 2**0.5
+            if self.inputs == "exponential":
+                return size
+            return torch.where(torch.rand(shape, generator=generator, device=generator.device) < 0.5, size, -size)
         z = torch.randn(shape, generator=generator, device=generator.device, dtype=dtype)
         if self.inputs == "sphere":
             return z / z.norm(dim=-1, keepdim=True)
@@ -57,6 +64,14 @@ class LinearRegression(LinearSettings):
             chosen = torch.rand(w.shape, generator=generator, device=generator.device).argsort(dim=1) < self.nonzero
             w = w * chosen
         return w
+
+    def _distracted(self, y: Float[Tensor, "sequences points 1"], generator: Generator) -> Tensor:
+        """Other y for so many examples of each problem, chosen at random among all points but the last, the query."""
+        places = torch.rand(y.shape[0], y.shape[1] - 1, generator=generator, device=generator.device)
+        chosen = torch.zeros_like(y, dtype=torch.bool)
+        chosen[:, :-1, 0] = places.argsort(dim=1).argsort(dim=1) < self.distractors
+        others = torch.randn(y.shape, generator=generator, device=generator.device, dtype=y.dtype)
+        return torch.where(chosen, others, y)
 
     def _axes(self) -> Tensor:
         if self.rotation is None:
@@ -146,18 +161,36 @@ class LinearSystem(SystemSettings):
         dtype: torch.dtype = torch.float32,
     ) -> Trajectories:
         """So many trajectories of `times` states; `scale` multiplies the first state and the noise."""
-        shape = (sequences, self.dimension, self.dimension)
-        draw = torch.randn(shape, generator=generator, device=generator.device, dtype=dtype)
-        w, r = torch.linalg.qr(draw)
-        w = w * r.diagonal(dim1=1, dim2=2).sign()[:, None]  # else not uniform over the orthogonal group (Mezzadri 2007)
+        w = self._matrices(sequences, generator, dtype)
         noise = torch.randn(sequences, times, self.dimension, generator=generator, device=generator.device, dtype=dtype)
-        first = noise[:, 0]
-        if self.start == "sphere":
-            first = self.dimension**0.5 * first / first.norm(dim=-1, keepdim=True)
-        states = [first]
+        states = [self._start(noise[:, 0])]
         for t in range(1, times):
             states.append(self.contraction * torch.einsum("sij,sj->si", w, states[-1]) + self.noise * noise[:, t])
         return Trajectories(scale * torch.stack(states, dim=1))
+
+    def draw_few_shot(
+        self, sequences: int, pairs: int, generator: Generator, *, dtype: torch.dtype = torch.float32
+    ) -> Trajectories:
+        """Regression as a trajectory: x_1, y_1, x_2, y_2, … with y_i = c W x_i + ε and every x_i like a first state.
+
+        Half of the transitions, y_i to x_{i+1}, teach nothing (von Oswald 2023b, in-context few-shot regression).
+        """
+        w = self._matrices(sequences, generator, dtype)
+        shape = (2, sequences, pairs, self.dimension)
+        x, noise = torch.randn(shape, generator=generator, device=generator.device, dtype=dtype)
+        x = self._start(x)
+        y = self.contraction * torch.einsum("sij,spj->spi", w, x) + self.noise * noise
+        return Trajectories(torch.stack([x, y], dim=2).flatten(1, 2))
+
+    def _matrices(self, sequences: int, generator: Generator, dtype: torch.dtype) -> Tensor:
+        """W of each sequence, uniform over the orthogonal group."""
+        shape = (sequences, self.dimension, self.dimension)
+        w, r = torch.linalg.qr(torch.randn(shape, generator=generator, device=generator.device, dtype=dtype))
+        return w * r.diagonal(dim1=1, dim2=2).sign()[:, None]  # else not uniform (Mezzadri 2007)
+
+    def _start(self, z: Tensor) -> Tensor:
+        """First states, of z ~ N(0, I)."""
+        return self.dimension**0.5 * z / z.norm(dim=-1, keepdim=True) if self.start == "sphere" else z
 
 
 def _problems(x: Tensor, y: Tensor, noise: float, generator: Generator) -> Sequences:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from demograd.tasks.sources.built_in import released_queries as released_queries
     from demograd.tasks.sources.built_in import task_names as task_names
     from demograd.tasks.sources.hub import no_downloads as no_downloads
+    from demograd.tasks.split_sizes import SplitSizes as SplitSizes
+    from demograd.tasks.split_sizes import split_sizes as split_sizes
     from demograd.tasks.statistics import Statistics as Statistics
     from demograd.tasks.statistics import task_statistics as task_statistics
     from demograd.tasks.task import Task as Task

@@ -6,11 +6,11 @@ from typing import Any
 import pandas as pd
 import pytest
 from tests.report.rows import row as language_model_row
-from tests.report.synthetic.rows import everything, matrices, reference, row, synthetic_run
+from tests.report.synthetic.rows import WORLD, everything, matrices, reference, row, synthetic_run
 
 from demograd.report.charts.lines import Axis, log_ticks, with_ticks
 from demograd.report.run import read_matrices
-from demograd.report.section import Figure, Section, Table, TableRow
+from demograd.report.section import Figure, Section, Table, TableRow, registered_sections
 from demograd.report.sections.comparison import comparison_section
 from demograd.report.sections.constructions import constructions_section
 from demograd.report.sections.curves import CURVES, curve_section
@@ -55,6 +55,18 @@ def test_a_construction_is_exact_below_rounding_and_not_above() -> None:
 
 
 # Losses
+
+
+def test_the_notebooks_number_stands_beside_the_loss_of_a_world_that_they_draw_from_and_of_no_other() -> None:
+    drawn_alike = {"kind": "linear", "dimension": 10, "inputs": "uniform", "half_width": 0.5, "noise": 0.0}
+    run = synthetic_run(reference("loss", 0.3976, "GD, 1 step"), row("loss", 0.4))
+    for half_width, says in ((0.5, True), (1.0, False)):
+        world = {**drawn_alike, "nonzero": None, "half_width": half_width}
+        study = {"kind": "synthetic", "context": 10, "worlds": {WORLD: world}}
+        section = losses_section(replace(run, study=study))
+        assert section is not None
+        [table] = [part for part in section.parts if isinstance(part, Table)]
+        assert ("is 0.2047; half of it here, in isotropic, 0.1988" in table.note) == says
 
 
 def test_networks_come_before_references_and_a_reference_rests_on_test_sequences_alone() -> None:
@@ -131,6 +143,16 @@ def test_without_sensitivities_there_is_no_column_for_a_verdict() -> None:
 
 
 # Curves
+
+
+def test_curves_stand_between_the_losses_over_training_and_the_matrices() -> None:
+    sections = [section for section in registered_sections() if 40 <= section.order <= 70]
+    assert [section.title for section in sections] == [
+        "Over training",
+        *(curve.title for curve in CURVES),
+        "What was learned, as matrices",
+    ]
+    assert len({section.order for section in sections}) == len(sections)
 
 
 def test_a_curve_takes_more_than_one_point() -> None:

@@ -164,10 +164,10 @@ def test_what_draws_untrained_weights_matters_to_these_alone() -> None:
     )
     changed = {cell.world.weights for cell in before if before[cell] != after[cell]}
     assert changed == {"no_training"}
-    lost = study(final_norm_lost=True)
-    assert {
-        cell.world.weights for cell in cells(lost) if key_of_cell(lost, cell, base) not in before.values()
-    } == changed
+    for otherwise in (study(final_norm_lost=True), study(drawn_as="fairseq")):
+        assert {
+            cell.world.weights for cell in cells(otherwise) if key_of_cell(otherwise, cell, base) not in before.values()
+        } == changed
 
 
 def registered(monkeypatch: pytest.MonkeyPatch, measure: str, **changes: Any) -> None:

@@ -27,6 +27,8 @@ REGRESSION: dict[str, Any] = {
     "scales": [0.5, 2.0],
     "contexts": [3],
     "mixes": [0.0, 1.0],
+    "repeats": 4,
+    "dampening": 0.75,
     "orders": 3,
     "sparsity": True,
 }

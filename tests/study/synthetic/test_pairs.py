@@ -3,11 +3,12 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from tests.study.synthetic.small import REGRESSION, study
 
 from demograd.study.synthetic.questions import problems as learners  # its names are not those of tests
-from demograd.study.synthetic.questions.comparison import against_rows, margin_rows, over_training_rows
+from demograd.study.synthetic.questions.comparison import against_rows, descent_rows, margin_rows, over_training_rows
 from demograd.study.synthetic.references import ReferenceSpec, tuned
 from demograd.study.synthetic.units import Trained
 from demograd.synthetic import SmallTransformer, seeded
@@ -72,3 +73,31 @@ def test_in_one_dimension_there_is_no_cosine_and_all_else_is_compared(tmp_path: 
     assert rows["sensitivity_cosine"].value is None and rows["sensitivity_cosine"].n_missing == 128
     assert (rows["sensitivity_distance"].value or 0) > 0 and (rows["loss_ratio"].value or 0) > 0
     assert list(over_training_rows(compared, networks)) == []
+
+
+def test_a_network_on_features_is_paired_with_the_one_of_gd_steps_and_with_no_other(tmp_path: Path) -> None:
+    networks = {
+        "free": {"features": 4},
+        "steps": {"features": 4, "descent": True, "training": {"steps": 10}},
+        "wider": {"features": 8},
+        "alone": {},
+    }
+    changes = {"worlds": {"sine": {"kind": "sine"}}, "networks": networks, "references": ["GD"]}
+    small = study(tmp_path, REGRESSION, mixes=[], seeds=[0, 1], **changes)
+    widths = {"free": 5, "steps": 5, "wider": 9, "alone": 2}
+    initial = {
+        name: [
+            SmallTransformer(small.networks[name].architecture(), width, seed).requires_grad_(False) for seed in (0, 1)
+        ]
+        for name, width in widths.items()
+    }
+    losses = {name: [torch.full((5,), n + 1.0), torch.full((5,), n + 2.0)] for n, name in enumerate(networks)}
+    problems = learners.Problems(small, "sine", seeded("test", 0))()
+    compared = learners.Tested(small, "sine", problems, initial, {}, [], losses, {})
+    rows = list(descent_rows(compared))
+    assert {(row.model, row.method) for row in rows} == {("free", "steps")}
+    by_seed = {row.seed: row.value for row in rows if row.metric == "loss_ratio"}
+    assert by_seed == pytest.approx({0: 1 / 2, 1: 2 / 3, None: (1 / 2 + 2 / 3) / 2})
+    [difference] = [row for row in rows if row.metric == "prediction_difference"]
+    first, other = (initial[name][0](compared.few) for name in ("free", "steps"))
+    assert difference.n_seeds == 2 and (first - other).abs().mean() > 0

@@ -41,5 +41,12 @@ def test_three_free_layers_precondition_and_one_has_the_preconditioner_of_the_cl
 def test_a_causal_linear_transformer_errs_as_least_squares_do_once_it_has_seen_the_dimension(tmp_path: Path) -> None:
     table = results("vonoswald2023b-autoregressive", tmp_path / "run")
     rows = overall(table, "loss_ratio_by_position")
-    after = rows[(rows.method == "regularised least squares") & (rows["at"] > 5)].value
-    assert len(after) == 24 and after.between(0.9, 1.1).all()
+    after = rows[(rows.method == "regularised least squares") & (rows["at"] > 5)]
+    for network in ("linear, 3 layers", "mesa-layer"):
+        of_network = after[after.model == network].value
+        assert len(of_network) == 24 and of_network.between(0.9, 1.1).all()
+
+
+def test_one_layer_applied_fifty_times_goes_on_as_gradient_descent_does(tmp_path: Path) -> None:
+    rows = overall(results("vonoswald2023-recurrence", tmp_path / "run"), "loss_ratio_repeated")
+    assert len(rows) == 2 * 50 and rows.value.between(0.9, 1.1).all()

@@ -111,6 +111,16 @@ def _rows(run: ReportedRun, columns: Sequence[Column]) -> Iterator[Row]:
             rivals = [rival for rival in members if rival.method == variant.method]
             cells = tuple(cell(run.scores.column(variant, column)) for column in columns)
             yield world, TableRow(variant.method or "", cells, variant.weights, row_words(variant, rivals)), variant
+    yield from _over_tasks(run, columns)
+
+
+def _over_tasks(run: ReportedRun, columns: Sequence[Column]) -> Iterator[Row]:
+    """The means over the tasks of a run that has several (Deutch 2024, Table 2: Average)."""
+    means, scores = run.means_over_tasks.tuned(), run.means_over_tasks
+    for variant, world in world_labels(means).items():
+        numbers = [NOT_MEASURED if column.versus else scores.column(variant, column) for column in columns]
+        cells = tuple(NOTHING if number is NOT_MEASURED else cell(number) for number in numbers)
+        yield f"mean over {world}", TableRow(variant.method or "", cells, variant.weights), variant
 
 
 def _initialisation(variant: Variant) -> tuple[str, ...]:

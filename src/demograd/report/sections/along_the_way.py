@@ -63,7 +63,7 @@ Figures = tuple[Figure, ...]
 @section("Learning along the way", order=120, brief="Along the way")
 def along_the_way_section(run: ReportedRun) -> Section | None:
     """Charts over the steps for each task, then the scores at equal learning."""
-    rows, last = _rows(run.results), _steps_done(run.results)
+    rows, last = _rows(run.results), steps_done(run.results)
     parts: list[Figure | Table] = []
     for world, owners in by_world(in_order(owner for owner, *_ in rows)).items():
         worlds = dict.fromkeys(owner.untuned for owner in owners)
@@ -109,7 +109,7 @@ def _rows(results: pd.DataFrame) -> dict[tuple[Variant, int, str, bool], Number]
     }
 
 
-def _steps_done(results: pd.DataFrame) -> dict[Variant, int]:
+def steps_done(results: pd.DataFrame) -> dict[Variant, int]:
     """How many steps a method makes, from the losses of its steps."""
     losses = results[(results["metric"] == "loss") & (results["setting"] == Setting.FT) & results["step"].notna()]
     done: dict[Variant, int] = {}

@@ -11,7 +11,14 @@ from demograd.report.section import NOTHING, Entry, Head, Section, Table, TableR
 from demograd.statistics import Number
 
 CLAIM = "same-algorithm"
-SHOWN = ("loss_ratio", "sensitivity_cosine", "sensitivity_distance", "prediction_difference")
+SHOWN = (
+    "loss_ratio",
+    "sensitivity_cosine",
+    "sensitivity_distance",
+    "prediction_difference",
+    "squared_prediction_difference",
+    "implicit_weight_distance",
+)
 """A column each."""
 DISTANCE = "preconditioner_distance"
 _LEAD = (

@@ -48,6 +48,31 @@ CURVES = (
         brief="Sensitivities",
     ),
     Curve(
+        "copying",
+        "Does the first layer make tokens (x, y)?",
+        "Of a plain sequence x, y, x, y, … a layer has to copy each y into the token of its x before the next can take "
+        "a step. Norm of the derivative of an x’s token after the first layer, by its own contents, the next token’s, "
+        "which are its y, and the mean of the others’.",
+        "copying_sensitivity",
+        Axis("step of training", "log", whole=True),
+        Axis("norm of the derivative"),
+        column="step",
+        to="by its",
+        brief="Copying",
+    ),
+    Curve(
+        "distance-from-multiples",
+        "When do its matrices become those of the theorem?",
+        "How far each layer’s A is from the multiples of Σ⁻¹ and its B from those of I, after so many steps of "
+        "training: relative Frobenius distance, mean over layers; 0 where it is one.",
+        "multiple_distance",
+        Axis("step of training", "log", whole=True),
+        Axis("distance", "log"),
+        column="step",
+        to="with",
+        brief="A and B",
+    ),
+    Curve(
         "input-scale",
         "Outside the range of training",
         "Every x is multiplied by a factor before its y is computed. Networks were trained at 1, and references "
@@ -55,6 +80,40 @@ CURVES = (
         "loss_at_scale",
         Axis("factor of the inputs"),
         brief="Input scale",
+    ),
+    Curve(
+        "task-scale",
+        "With larger or smaller tasks",
+        "Every w is multiplied by a factor. Gradient descent from zero is linear in the examples’ y, so its loss grows "
+        "as the square.",
+        "loss_at_task_scale",
+        Axis("factor of w"),
+        brief="Task scale",
+    ),
+    Curve(
+        "noise",
+        "With noise on every y",
+        "Noise of this standard deviation is added to every y, the query’s too: its variance is in every loss.",
+        "loss_at_noise",
+        Axis("standard deviation of the noise"),
+        brief="Noise",
+    ),
+    Curve(
+        "distractors",
+        "With distractors",
+        "The y of so many examples is drawn from N(0, 1) and says nothing about w.",
+        "loss_with_distractors",
+        Axis("distractors among the examples", whole=True),
+        brief="Distractors",
+    ),
+    Curve(
+        "recurrence",
+        "One layer, again and again",
+        "Each network of one layer is applied to its own tokens again, as often as said; its y take a share of every "
+        "update, and its x none. Gradient descent takes steps of the same share of its best rate for one step.",
+        "loss_repeated",
+        Axis("times applied, or steps", whole=True),
+        brief="Recurrence",
     ),
     Curve(
         "layers",
@@ -74,12 +133,40 @@ CURVES = (
         brief="Examples",
     ),
     Curve(
+        "trained-context",
+        "Against the number of examples in training",
+        "Networks that were trained, and references that were tuned, for as many examples as they are tested on.",
+        "loss_by_context",
+        Axis("examples in context, in training too", whole=True),
+        brief="Context",
+    ),
+    Curve(
         "position",
         "State by state",
         "The error in the next state of a linear system, after so many states.",
         "loss_by_position",
         Axis("states seen", whole=True),
         brief="States",
+    ),
+    Curve(
+        "few-shot",
+        "Regression from few examples, after training on systems",
+        "The states are x, y, x, y, … of a regression problem, which nobody was trained on; the error in y, after so "
+        "many pairs.",
+        "few_shot_loss",
+        Axis("pairs seen", whole=True),
+        brief="Few-shot",
+    ),
+    Curve(
+        "probes",
+        "What can be read off the tokens?",
+        "The error of the best linear probe of the tokens, layer by layer, relative to that of saying zero: 0 where it "
+        "can be read off, 1 where nothing of it can.",
+        "probe_error",
+        Axis("layers passed", whole=True),
+        Axis("relative error", zero=True),
+        to="of",
+        brief="Probes",
     ),
     Curve(
         "interpolation",
@@ -129,7 +216,7 @@ def _sentence(points: pd.DataFrame, curve: Curve) -> str:
 
 
 for position, curve in enumerate(CURVES):
-    section(curve.title, order=50 + position, name=curve.name, brief=curve.brief)(partial(curve_section, curve=curve))
+    section(curve.title, order=49 + position, name=curve.name, brief=curve.brief)(partial(curve_section, curve=curve))
 
 
 def _diverged(points: pd.DataFrame) -> str:

@@ -14,9 +14,9 @@ from demograd.report.charts.drawing import HEIGHT, WIDTH, as_chart, keys, panel_
 from demograd.report.run import ReportedRun
 from demograd.report.scores import LEADING, NEAREST_RATE_NOTE, at_one_rate, points
 from demograd.report.section import Chart, Figure, Key, Section, section
-from demograd.report.subject import Variant, method_label, weights_rank, world_labels
+from demograd.report.subject import Variant, by_world, method_label, weights_rank, world_labels
 from demograd.statistics.number import estimate
-from demograd.words import Setting
+from demograd.words import ALL_TASKS, Setting
 
 _DOTS = "1 3"
 _UNIT = "cosine"
@@ -25,20 +25,20 @@ _LEAD = (
     "(ICL), and the one that fine-tuning on them makes (FT); SimAM_Δ the same of the attention logits of a head, "
     "mean over heads. One says: the same direction, zero: nothing in common."
 )
+_OVER_TASKS = (
+    "All tasks: the mean over the tasks of this study, each of which counts once (Deutch 2024, Figure 3). Its "
+    "intervals are for these tasks: over their demonstration sets and queries."
+)
 SAME, CONTROL = Setting.FT, Setting.FT_OTHER_SETS
 
 
 @section("Layer by layer", order=110, brief="Layers")
 def layers_section(run: ReportedRun) -> Section | None:
     """A figure per task, where there are scores by layer."""
-    rows = pd.concat(
-        points(run.results, metric, setting).assign(metric=metric, setting=setting)
-        for metric in LEADING
-        for setting in (SAME, CONTROL)
-    )
     shown = at_one_rate(run.scores)
-    rows = rows[rows["layer"].notna() & rows["variant"].isin(list(shown))]
-    if rows.empty:
+    rows, over_tasks = _rows(run.results), _rows(run.over_tasks)
+    rows = rows[rows["variant"].isin(list(shown))]
+    if rows.empty and over_tasks.empty:
         return None
     worlds = world_labels(shown)
     rows = rows.assign(world=[worlds[variant] for variant in rows["variant"]])
@@ -47,8 +47,24 @@ def layers_section(run: ReportedRun) -> Section | None:
         for world in dict.fromkeys(worlds[variant] for variant in shown)
         if world in set(rows["world"])
     ]
-    notes = (NEAREST_RATE_NOTE,) if any(shown.values()) else ()
-    return Section(tuple(figures), f"{_sentence(rows)} {_LEAD}", notes)
+    for world, members in by_world(dict.fromkeys(over_tasks["variant"])).items():
+        of_world = over_tasks[over_tasks["variant"].isin(members)].assign(world=world)
+        figures.append(_figure(of_world, world or ALL_TASKS))
+    notes = [*[NEAREST_RATE_NOTE] * any(shown.values()), *[_OVER_TASKS] * (not over_tasks.empty)]
+    lead = f"{_sentence(over_tasks if rows.empty else rows)} {_LEAD}".strip()
+    return Section(tuple(figures), lead, tuple(notes))
+
+
+def _rows(results: pd.DataFrame) -> pd.DataFrame:
+    """The leading scores by layer, matched and mismatched."""
+    by_metric = [
+        points(results, metric, setting).assign(metric=metric, setting=setting)
+        for metric in LEADING
+        for setting in (SAME, CONTROL)
+    ]
+    measured = [rows for rows in by_metric if not rows.empty]
+    rows = pd.concat(measured) if measured else by_metric[0]
+    return rows[rows["layer"].notna()]
 
 
 def _sentence(rows: pd.DataFrame) -> str:

@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
+from demograd.published import table
 from demograd.report.charts.dots import Dot, dot_chart
 from demograd.report.networks import Subject, by_subject, seeds, worlds_of
 from demograd.report.run import ReportedRun
@@ -16,6 +18,11 @@ _LEAD = (
     "interval is over training seeds and test sequences. A reference is not trained: its interval is conditional, "
     "over test sequences alone."
 )
+_NOTEBOOKS: dict[str, Any] = {
+    "context": 10,
+    "world": {"kind": "linear", "dimension": 10, "inputs": "uniform", "half_width": 0.5, "noise": 0.0, "nonzero": None},
+}
+"""What the notebooks of von Oswald 2023a draw from, in a study's words."""
 Margins = dict[tuple[str, str], list[tuple[str, Number]]]
 """(world, network) → each network that matches the world's kernel, and how much more than it this one loses."""
 
@@ -53,8 +60,23 @@ def losses_section(run: ReportedRun) -> Section | None:
         )
         for world in worlds
     ]
-    lead = f"{_sentence(values)} {_LEAD}".strip()
-    return Section((*figure(charts, "Lines: 95 % intervals."), Table(tuple(heads), grouped(lines))), lead)
+    lead, note = f"{_sentence(values)} {_LEAD}".strip(), _published(run, values)
+    return Section((*figure(charts, "Lines: 95 % intervals."), Table(tuple(heads), grouped(lines), note=note)), lead)
+
+
+def _published(run: ReportedRun, values: Sequence[tuple[Subject, Number]]) -> str:
+    """The numbers that the released notebooks of von Oswald 2023a state, beside those of the worlds they draw from."""
+    if run.study.get("context") != _NOTEBOOKS["context"]:
+        return ""
+    worlds = {name for name, world in run.study["worlds"].items() if _NOTEBOOKS["world"].items() <= world.items()}
+    notes = [
+        f"{row['source']}: half the squared error of {row['method']} is {row['mean']:.4f}; half of it here, in "
+        f"{subject.world}, {loss.value / 2:.4f}."
+        for row in table("vonoswald2023a-notebooks").to_dict("records")
+        for subject, loss in values
+        if subject.world in worlds and subject.reference == row["method"] and not subject.network and loss.value
+    ]
+    return " ".join(notes)
 
 
 def _sentence(values: Sequence[tuple[Subject, Number]]) -> str:

@@ -21,7 +21,7 @@ _LEAD = (
 )
 
 
-@section("What was learned, as matrices", order=60, brief="Matrices")
+@section("What was learned, as matrices", order=70, brief="Matrices")
 def weights_section(run: ReportedRun) -> Section | None:
     """A figure per world and network, of the first training seed."""
     if not run.matrices:

@@ -263,8 +263,10 @@ def _network(study: Study, model: str, weights: Weights, initialisation: int, in
     content = {"pretrained": inputs.networks[model], "weights": weights, "dtype": study.dtype}
     if weights == "trained":
         return content
+    drawn_as = {} if study.drawn_as == "transformers" else {"drawn_as": study.drawn_as}  # keys of before stay
     return {
         **content,
+        **drawn_as,
         "seed": initialisation,
         "drawn_by": inputs.initialisation,
         "final_norm_lost": study.final_norm_lost,

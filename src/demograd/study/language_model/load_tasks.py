@@ -29,6 +29,7 @@ def load_tasks(study: Study, say: Callable[[str], None]) -> tuple[Study, dict[st
                 validation_split=study.validation_split,
                 encoding=study.encoding,
                 answer_prefix=study.answer_prefix,
+                source=study.source if name in task_names() else None,
             )
         except UserError as error:
             if name not in study.optional_tasks or (name == study.tasks[-1] and not tasks):
@@ -45,7 +46,7 @@ def load_tasks(study: Study, say: Callable[[str], None]) -> tuple[Study, dict[st
     if "other_task" in study.controls:
         for name in study.tasks:
             if (other := other_task(name, {task: tasks[task] for task in study.tasks})) not in tasks:
-                tasks[other] = load_task(other)
+                tasks[other] = load_task(other, source=study.source)
     return study, tasks
 
 

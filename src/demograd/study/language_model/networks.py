@@ -33,7 +33,7 @@ def loaded(study: Study, network: Network, fingerprint: str | None = None) -> Mo
     """
     name, weights, seed = network
     lost = study.final_norm_lost and weights != "trained"
-    key = (*network, study.device, study.dtype, lost, study.bos, study.initializer_range)
+    key = (*network, study.device, study.dtype, lost, study.bos, study.initializer_range, study.drawn_as)
     if key not in _held or fingerprint not in (None, network_fingerprint(_held[key])):  # held from before a change
         let_go()  # before loading, so that two are never in memory
         model = load_model(
@@ -44,6 +44,7 @@ def loaded(study: Study, network: Network, fingerprint: str | None = None) -> Mo
             dtype=study.dtype,
             bos=study.bos,
             initializer_range=study.initializer_range,
+            drawn_as=study.drawn_as,
         )
         _held[key] = without_final_norm(model) if lost else model
     if fingerprint not in (None, network_fingerprint(_held[key])):  # its cells would be kept under another's name

@@ -25,8 +25,9 @@ from demograd.study.spec.fields import (
 )
 from demograd.study.spec.methods import MethodsByName, make_method, named_methods
 from demograd.study.spec.validation import validated
+from demograd.tasks.sources.built_in import task_names
 from demograd.tasks.sources.cells import label_key
-from demograd.words import Control, Dtype, Labels, Weights
+from demograd.words import Control, DrawnAs, Dtype, Labels, Weights
 
 RatesOfTask = Annotated[list[Positive] | dict[str, Many[Positive]], OneOrMany()]
 """For all label words, or by them."""
@@ -58,6 +59,9 @@ class Study(BaseModel):
     """Built-in names, `hub:owner/name`, files or folders of data, or `cb=FILE`: a built-in task on a file."""
     optional_tasks: Many[str] = []
     """Those among the tasks that are left out, aloud, where their data cannot be had."""
+    source: Literal["staicc", "hub"] | None = None
+    """Where the data of built-in tasks come from: the package StaICC or the hub; null: the package, where it has the
+    task."""
     template: str | None = None
     """How columns become text, as in "Review: {text} Sentiment:"; it also replaces a built-in task's."""
     label_words: list[str] | dict[str, str] | None = None
@@ -136,6 +140,8 @@ class Study(BaseModel):
     """The token that prompts and training sequences begin with, in place of the model's own."""
     initializer_range: Positive | None = None
     """Standard deviation of untrained weights, in place of what the model's configuration says."""
+    drawn_as: DrawnAs = "transformers"
+    """Whose initialisation draws untrained weights: that of transformers or, of an XGLM, that of fairseq."""
     final_norm_lost: bool = False
     """A defect of the released runs: untrained networks had no final norm."""
     place: Literal["projection", "after_norm"] = "projection"
@@ -212,6 +218,8 @@ class Study(BaseModel):
                 raise ValueError(f"seeds and queries that are given task by task have none for {', '.join(missing)}")
         if stray := [task for task in self.optional_tasks if task not in self.tasks]:
             raise ValueError(f"optional_tasks has {', '.join(stray)}, which tasks has not")
+        if self.source and not {*self.tasks} & {*task_names()}:
+            raise ValueError("source is of built-in tasks, and tasks names none: leave it out")
         if self.label_words is not None and self.labels == [Labels.ABSTRACT]:
             raise ValueError(
                 "labels are abstract, so no prompt has the label_words that are given: leave one of them out"

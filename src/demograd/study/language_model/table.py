@@ -21,6 +21,7 @@ from demograd.study.language_model.measures import (
     metrics_of_demonstrations,
     metrics_of_fine_tuning,
 )
+from demograd.study.language_model.over_tasks import ScoresOverTasks
 from demograd.study.language_model.scores import tuned_scores, untuned_scores
 from demograd.study.language_model.spec import Study
 from demograd.study.language_model.units import NetworkMeasurement, units_of
@@ -34,13 +35,18 @@ from demograd.words import Control, Reading, Row, Setting, Weights
 def rows_of(study: Study, folder: RunFolder) -> Iterator[Row]:
     """All rows of a study of language models, from the cells and observations of a folder."""
     yield from _network_rows(study, folder)
+    over_tasks = ScoresOverTasks(study)
     for untuned in untuned_groups(study, folder):
         yield from (_completed(study, untuned, row) for row in _untuned(study, untuned))
         for group in untuned.groups:
             yield from (_completed(study, untuned, row) for row in _fine_tuning(study, group))
+            over_tasks.add(group)
         yield from (_completed(study, untuned, row) for row in learning_rows(study, untuned))
     for untuned in failed_groups(study, folder):
         yield from (_completed(study, untuned, row) for row in _not_observed(study, untuned))
+        for group in untuned.groups:
+            over_tasks.add(group, next(status for status in untuned.failed if status != "ok"))
+    yield from over_tasks.rows()
     for same_world in by_task_and_k(study, folder):
         observed = [untuned for untuned in same_world if untuned.is_observed]
         yield from (_completed(study, untuned, row) for untuned, row in curve_rows(study, observed))

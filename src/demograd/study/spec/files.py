@@ -121,9 +121,12 @@ def _setting(override: str) -> str:
 
 def _as_released(released: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     """The released settings, but for those that belong to one that the user replaced."""
-    belong = {"model": "learning_rates", "seeds": "permutations"}  # to this model; one order per seed
+    belong = {"model": ("learning_rates", "drawn_as"), "seeds": ("permutations",)}  # to this model; one order per seed
     dropped = {
-        dependent for name, dependent in belong.items() if name in changes and changes[name] != released.get(name)
+        dependent
+        for name, dependents in belong.items()
+        if name in changes and changes[name] != released.get(name)
+        for dependent in dependents
     }
     return {name: value for name, value in released.items() if name not in dropped}
 

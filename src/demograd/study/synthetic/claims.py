@@ -1,7 +1,7 @@
 """The claims about small trained transformers (claims.yaml), each with a statement for everything that it is about."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from math import inf
 from typing import Any
@@ -14,11 +14,13 @@ from demograd.study.synthetic.standing import Standing, seeds_apart, standing, s
 from demograd.study.verdicts import Finding, Statement, decide_claims, verdicts_record
 from demograd.words import Row, Setting, Subject, listed
 
-ALGORITHM, PRECONDITIONER, MATCHING, LEAST_SQUARES, LEARNED = (
+ALGORITHM, PRECONDITIONER, BLOCKS, MATCHING, LEAST_SQUARES, RECURRENCE, LEARNED = (
     "same-algorithm",
     "closed-form-preconditioner",
+    "covariance-blocks",
     "matching-attention",
     "least-squares",
+    "recurrence",
     "learned",
 )
 CLAIMED = frozenset(metric for claim in claims_of("synthetic").values() for metric in claim["numbers"])
@@ -60,7 +62,11 @@ class Evidence:
         self._rows = [
             row
             for row in rows
-            if row.setting == Setting.TF and row.metric in CLAIMED and row.k in (None, context) and row.step is None
+            if row.setting == Setting.TF
+            and row.metric in CLAIMED
+            and row.k in (None, context)
+            and row.step is None
+            and row.layer is None
         ]
 
     @cached_property
@@ -97,8 +103,10 @@ def check_claims(rows: Iterable[Row], context: int, dimensions: Mapping[str, int
     conclusions = [
         *_algorithms(evidence),
         *_preconditioners(evidence),
+        *_blocks(evidence),
         *_matching(evidence),
         *_least_squares(evidence, dimensions),
+        *_recurrences(evidence),
         *_without_loss(evidence),
     ]
     decisions = decide_claims([conclusion.statement for conclusion in conclusions])
@@ -240,6 +248,21 @@ def _preconditioners(evidence: Evidence) -> Iterator[Conclusion]:
         yield Conclusion(Statement(PRECONDITIONER, (distance,)), subject, about, say)
 
 
+def _blocks(evidence: Evidence) -> Iterator[Conclusion]:
+    """Whether the A of a network are multiples of Σ⁻¹, and its B of I: a statement about all of them."""
+    tests: dict[Subject, list[RangeTest]] = {}
+    for subject, distance in evidence.tests(BLOCKS, "multiple_distance").items():
+        tests.setdefault(subject._replace(reference=""), []).append(replace(distance, title=subject.reference))
+    for subject, distances in tests.items():
+        own, and_b = f"the A of “{subject.network}”", " and its B of I" * (len(distances) > 1)
+        yes, no = (f"{own} are {negation}multiples of Σ⁻¹{and_b}" for negation in ("", "not all "))
+        values = ", ".join(f"{distance.title} {written(distance.number)}" for distance in distances)
+        values = f"relative Frobenius distances {values}; up to {distances[0].high:g} counts as none"
+        about, numbers = f"“{subject.network}”", tuple(distances)
+        say = _sentence(BLOCKS, subject.world, yes, no, values, about, _n_seeds(numbers))
+        yield Conclusion(Statement(BLOCKS, numbers), subject, about, say)
+
+
 def _matching(evidence: Evidence) -> Iterator[Conclusion]:
     """Whether the network whose attention is the world's kernel has the lowest loss of that world."""
     margins: dict[tuple[str, str], dict[str, RangeTest]] = {}
@@ -272,21 +295,32 @@ def _least_squares(evidence: Evidence, dimensions: Mapping[str, int]) -> Iterato
             yes, no = (f"{error} is {adverb} within 10 % of {reference}’" for adverb in ("always", "not always"))
             ratios = {place: test.number for place, test in tests.items()}
             about, numbers = f"“{subject.network}”", tuple(tests.values())
-            say = _sentence(
-                LEAST_SQUARES, subject.world, yes, no, _extremes(ratios, numbers[0].low), about, _n_seeds(numbers)
-            )
+            values = _extremes(ratios, numbers[0].low, "with {:g} states seen")
+            say = _sentence(LEAST_SQUARES, subject.world, yes, no, values, about, _n_seeds(numbers))
             yield Conclusion(Statement(LEAST_SQUARES, numbers), subject, about, say)
 
 
-def _extremes(ratios: Mapping[float, Number], bound: float) -> str:
-    """The largest ratio and its position; the smallest too, if it is under the bound."""
+def _recurrences(evidence: Evidence) -> Iterator[Conclusion]:
+    """Whether a layer that is applied again errs as much as GD does after as many steps, whatever their number."""
+    for subject, by_time in evidence.over_seeds.get("loss_ratio_repeated", {}).items():
+        tests = {time: _test(RECURRENCE, row) for time, row in by_time.items() if time is not None}
+        loss = f"applied up to {max(tests):g} times, “{subject.network}” has a loss"
+        yes, no = (f"{loss} {adverb} within 10 % of that of as many GD steps" for adverb in ("always", "not always"))
+        about, numbers = f"“{subject.network}” again and again", tuple(tests.values())
+        values = _extremes({time: test.number for time, test in tests.items()}, numbers[0].low, "after {:g} times")
+        say = _sentence(RECURRENCE, subject.world, yes, no, values, about, _n_seeds(numbers))
+        yield Conclusion(Statement(RECURRENCE, numbers), subject, about, say)
+
+
+def _extremes(ratios: Mapping[float, Number], bound: float, place: str) -> str:
+    """The largest ratio and its place; the smallest too, if it is under the bound."""
     values = {place: ratio.value for place, ratio in ratios.items() if ratio.value is not None}
     if not values:
         return next(iter(ratios.values())).text
     largest, smallest = max(values, key=values.__getitem__), min(values, key=values.__getitem__)
-    text = f"the largest ratio is {written(ratios[largest])}, with {largest:g} states seen"
+    text = f"the largest ratio is {written(ratios[largest])}, {place.format(largest)}"
     if values[smallest] < bound:
-        text += f"; the smallest is {written(ratios[smallest])}, with {smallest:g}"
+        text += f"; the smallest is {written(ratios[smallest])}, {place.format(smallest)}"
     return text
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import isfinite
 from typing import Any
 
@@ -17,7 +17,7 @@ from demograd.study.synthetic.claims import CLAIMED, check_claims
 from demograd.study.synthetic.matrices import matrices
 from demograd.study.synthetic.references import Tuned
 from demograd.study.synthetic.spec import SyntheticStudy
-from demograd.study.synthetic.table import rows_of
+from demograd.study.synthetic.table import by_context_rows, rows_of
 from demograd.study.synthetic.units import (
     NetworkTraining,
     ReferenceTuning,
@@ -62,7 +62,7 @@ class SyntheticExperiment(Experiment):
 
     def units(self, folder: RunFolder) -> list[Unit]:
         """Trained networks, and tuned references."""
-        return [*units_of(self.study)]
+        return [unit for study in self.study.at_each_context() for unit in units_of(study)]
 
     def work(self, unit: Unit) -> int:
         """Steps of training; how many a reference takes is not known."""
@@ -75,17 +75,22 @@ class SyntheticExperiment(Experiment):
     def rows(self, folder: RunFolder) -> Iterator[Row]:
         """The rows of the results table."""
         self._claimed.clear()
-        for row in rows_of(self.study, self._references(folder), self._networks(folder)):
+        for row in rows_of(self.study, self._references(folder, self.study), self._networks(folder, self.study)):
             if row.metric in CLAIMED:
                 self._claimed.append(row)
             yield row
+        studies = self.study.at_each_context()
+        for study in studies if len(studies) > 1 else ():
+            for row in by_context_rows(study, self._references(folder, study), self._networks(folder, study)):
+                yield replace(row, k=self.study.context)
 
     def judge(self, folder: RunFolder) -> None:
         """Write `claims.json`, and `matrices.json`: trained weights beside those of theory."""
         worlds = self.study.worlds.items()
         dimensions = {name: world.dimension for name, world in worlds if world.kind == "system"}
         folder.write_json("claims.json", check_claims(self._claimed, self.study.context, dimensions))
-        folder.write_json("matrices.json", matrices(self.study, self._references(folder), self._networks(folder)))
+        references, networks = self._references(folder, self.study), self._networks(folder, self.study)
+        folder.write_json("matrices.json", matrices(self.study, references, networks))
 
     def device(self) -> str:
         """The study's."""
@@ -93,19 +98,17 @@ class SyntheticExperiment(Experiment):
 
     def facts(self, folder: RunFolder) -> dict[str, Any]:
         """Notes."""
-        return {"notes": notes(self.study, self._references(folder))}
+        return {"notes": notes(self.study, self._references(folder, self.study))}
 
-    def _references(self, folder: RunFolder) -> dict[str, list[Tuned]]:
+    @staticmethod
+    def _references(folder: RunFolder, study: SyntheticStudy) -> dict[str, list[Tuned]]:
         """World → its references."""
-        tunings = [unit for unit in units_of(self.study) if isinstance(unit, ReferenceTuning)]
-        return {
-            world: [load_tuned(unit, folder) for unit in tunings if unit.world == world] for world in self.study.worlds
-        }
+        tunings = [unit for unit in units_of(study) if isinstance(unit, ReferenceTuning)]
+        return {world: [load_tuned(unit, folder) for unit in tunings if unit.world == world] for world in study.worlds}
 
-    def _networks(self, folder: RunFolder) -> dict[SyntheticCell, Trained]:
-        return {
-            unit.cell: load_trained(unit, folder) for unit in units_of(self.study) if isinstance(unit, NetworkTraining)
-        }
+    @staticmethod
+    def _networks(folder: RunFolder, study: SyntheticStudy) -> dict[SyntheticCell, Trained]:
+        return {unit.cell: load_trained(unit, folder) for unit in units_of(study) if isinstance(unit, NetworkTraining)}
 
 
 def on_one_device(study: SyntheticStudy) -> SyntheticStudy:

@@ -22,14 +22,14 @@ def matrices(
     heat_maps = []
     for cell, trained in networks.items():
         network, world = study.networks[cell.network], study.worlds[cell.world]
-        if trained.network is None or cell.seed != study.seeds[0] or network.attention != "linear" or network.heads > 1:
+        if trained.network is None or cell.seed != study.seeds[0]:
             continue
-        if world.kind == "system" or network.mlp:
+        if world.kind == "system" or network.heads > 1 or not network.is_linear:
             continue
         layers = [layer.to(layer.key.cpu().double()) for layer in trained.network.layers()]
         theories = _theories(study, cell.world, network, references[cell.world])
         inputs = layers[0].key.shape[-1] - 1
-        used = in_use(network.layers, inputs, shared=network.shared, by_inputs=network.by_inputs)
+        used = in_use(network.layers, inputs, shared=network.shared, by_inputs=network.by_inputs, free=network.free)
         for n, (layer, masks) in enumerate(zip(layers, used, strict=True)):
             beside = {name: theory[n] for name, theory in theories.items()}
             shown = scaled_like(layer, next(iter(beside.values()))) if beside else layer

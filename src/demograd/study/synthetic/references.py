@@ -16,6 +16,7 @@ from demograd.synthetic import (
     KernelRegression,
     LinearSystem,
     NotConverged,
+    Sequences,
     Trajectories,
     World,
     best_descent,
@@ -39,6 +40,7 @@ from demograd.synthetic import (
 )
 
 AT_ONCE: tuple[Reference, ...] = (
+    "GD, centred",
     "SGD",
     "ridge",
     "least squares",
@@ -79,7 +81,7 @@ class ReferenceSpec:
     def suits(self, network: Network) -> bool:
         """Whether this is what a network is held against."""
         return (
-            self.steps in (None, network.layers)
+            self.steps in (None, network.steps)
             and self.attention in (None, network.attention)
             and self.shared in (None, _repeats(network))
         )
@@ -115,13 +117,16 @@ def _spec(kind: Reference, network: Network) -> ReferenceSpec | None:
     if kind in AT_ONCE:
         return ReferenceSpec(kind)
     if kind == "GD":
-        return ReferenceSpec(kind, network.layers)
+        return ReferenceSpec(kind, network.steps)
     if _repeats(network) and kind not in TIED_OR_NOT:
         return None
     if kind == "functional GD, bandwidth" and network.attention in ("linear", "relu"):
         return None
-    attention = network.attention if kind.startswith("functional GD") else None
-    return ReferenceSpec(kind, network.layers, attention, _repeats(network))
+    if not kind.startswith("functional GD"):
+        return ReferenceSpec(kind, network.steps, shared=_repeats(network))
+    if network.attention == "mesa":
+        return None
+    return ReferenceSpec(kind, network.steps, network.attention, _repeats(network))
 
 
 def _repeats(network: Network) -> bool:
@@ -147,6 +152,8 @@ def tune(study: SyntheticStudy, world: World | LinearSystem, spec: ReferenceSpec
         case "GD":
             assert steps
             best = best_gradient_descent(steps, problems)
+        case "GD, centred":
+            best = best_gradient_descent(1, problems.centred())
         case "GD, rate per step" | "preconditioned GD" | "GD++" | "preconditioned GD++":
             assert steps
             preconditioned = kind.startswith("preconditioned")
@@ -210,6 +217,9 @@ def tuned(
             )
         case "GD" | "GD, rate per step" | "preconditioned GD" | "GD++" | "preconditioned GD++":
             learner = Descent(tensors["preconditioners"], tensors["curvature"], int(tensors["context"]))
+        case "GD, centred":
+            step = Descent(tensors["preconditioners"], tensors["curvature"], int(tensors["context"]))
+            learner = partial(_on_centred, step)
         case "mesa-optimiser":
             learner = partial(mesa_predictions, steps=tensors["steps"], curvature=tensors["curvature"])
         case "ridge":
@@ -228,6 +238,11 @@ def tuned(
             assert not isinstance(world, LinearSystem)
             learner = partial(posterior_mean, world)
     return Tuned(**vars(spec), tensors=tensors, learner=learner, held_out=held_out)
+
+
+def _on_centred(step: Descent, problems: Sequences) -> Tensor:
+    """One step of GD on examples whose x are centred: what two heads of softmax attention can do (`softmax_pair`)."""
+    return step(problems.centred())
 
 
 def tuning_record(study: SyntheticStudy, world: World | LinearSystem, spec: ReferenceSpec) -> CellRecord:

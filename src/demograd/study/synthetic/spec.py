@@ -26,17 +26,22 @@ from demograd.study.spec.fields import (
 from demograd.synthetic.settings import (
     Architecture,
     AttentionKind,
+    FreeBlocks,
+    Inputs,
     Kernel,
     KernelSettings,
+    LayerKind,
     LinearSettings,
     SineSettings,
     SystemSettings,
     TrainingRecipe,
 )
+from demograd.words import listed
 
 Reference = Literal[
     "GD",
     "GD, rate per step",
+    "GD, centred",
     "preconditioned GD",
     "GD++",
     "preconditioned GD++",
@@ -62,7 +67,7 @@ class LinearWorld(_Settings):
 
     kind: Literal["linear"] = "linear"
     dimension: Count
-    inputs: Literal["normal", "uniform", "sphere"] = LinearSettings.inputs
+    inputs: Inputs = LinearSettings.inputs
     spectrum: Annotated[list[Positive] | None, OneOrMany()] = None
     """Eigenvalues of the covariance Σ of normal inputs; without any, Σ = I."""
     rotation: Seed | None = LinearSettings.rotation
@@ -173,7 +178,8 @@ class Network(_Settings):
     """A small transformer, all of whose matrices are full and trained; with `by_inputs`, those columns of K and Q that
     would read y are not used."""
 
-    attention: AttentionKind = Architecture.attention
+    attention: LayerKind = Architecture.attention
+    """A kind of attention; or mesa, layers that fit values to keys by least squares with a penalty that is learned."""
     layers: Count = Architecture.layers
     heads: Count = Architecture.heads
     shared: bool = Architecture.shared
@@ -184,14 +190,44 @@ class Network(_Settings):
     """Standard deviation of the initial weights, times the square root of the token's width."""
     by_inputs: bool = Architecture.by_inputs
     """Whether keys and queries see x alone (Cheng 2024)."""
+    extra: Natural = Architecture.extra
+    """Components of a token besides (x, y), zero where they go in."""
+    free: FreeBlocks = Architecture.free
+    """Blocks that are trained the others being those of a descent (Ahn 2023): A, or A and B; all: whole matrices."""
     bound: Positive | None = Architecture.bound
     """Between ± which all components of tokens are kept after each layer; null: no bound."""
+    positions: Natural = Architecture.positions
+    """Components of positions, with which tokens are a plain sequence x_1, y_1, x_2, y_2, …; 0: they are (x_i, y_i)."""
+    first: AttentionKind | None = Architecture.first
+    """Attention of the first layer; null: that of all."""
+    features: Natural = Architecture.features
+    """Deep features that an MLP makes of an x of one component, for attention to work on; 0: it works on x."""
+    descent: bool = Architecture.descent
+    """Whether attention is the construction of a GD step, of which the rate alone is trained, with the features."""
     training: OwnTraining = OwnTraining()
     """Where it is trained otherwise than the study's other networks."""
 
     def architecture(self) -> Architecture:
         """The same as what the small transformer takes."""
         return Architecture(**self.model_dump(exclude={"training"}))
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether it is linear attention on tokens (x, y), maybe bounded, and nothing else."""
+        other = self.first not in (None, "linear") or self.mlp or self.positions or self.features or self.extra
+        return self.attention == "linear" and not other
+
+    @property
+    def steps(self) -> int:
+        """Steps of a descent that it is held against: one for each layer, but for one that makes tokens (x_i, y_i)."""
+        return self.layers - bool(self.positions)
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "Network":
+        if self.positions % 2:
+            raise ValueError("positions are an even number: a sine and a cosine for each frequency")
+        self.architecture()
+        return self
 
 
 class SyntheticStudy(_Settings):
@@ -229,12 +265,36 @@ class SyntheticStudy(_Settings):
     """Factors of the inputs at which networks are tested besides 1, on which they were trained."""
     contexts: Many[Count] = []
     """Context lengths at which networks are tested besides."""
+    task_scales: Many[Positive] = []
+    """Factors of every w at which networks are tested besides 1."""
+    noises: Many[Positive] = []
+    """Standard deviations of noise on every y, the query's too, at which networks are tested besides the world's."""
+    distractors: Many[Count] = []
+    """Numbers of examples whose y says nothing about w, with which networks are tested besides none."""
+    laws: Many[Inputs] = []
+    """Laws of the inputs on which networks are tested besides their world's, at each of the scales: at 1 the inputs are
+    as large, in root mean square, as those of training."""
+    repeats: Count | None = None
+    """How many times each network of one linear layer is applied to its own tokens; without a number it is once."""
+    dampening: Positive = 1.0
+    """The share that a token's y takes of its update where a layer is applied again: 0.75 in von Oswald 2023a."""
+    trained_contexts: Many[Count] = []
+    """Context lengths for which all networks are trained and all references tuned anew, besides the study's own; of
+    them losses alone are measured."""
     mixes: Many[Real] = []
     """Shares of the construction in weights between a trained one-layer linear network and GD's construction."""
     instances: Count = 100
     """Random instances on which each construction is checked."""
     orders: Orders | None = None
     """Orders of the examples over which order sensitivity is taken; without a number it is not."""
+    probes: bool = False
+    """Whether to probe the tokens of networks in linear systems, layer by layer, for past states and preconditioned
+    inputs."""
+    few_shot: bool = False
+    """Whether networks trained on linear systems are tested on regression, with x_1, y_1, x_2, y_2, … as states."""
+    agreement: bool = False
+    """Whether to measure how far networks and references agree, in predictions and in the linear rule that is nearest
+    to them, and to probe networks for w and for XᵀY (Akyürek 2023)."""
     sparsity: bool = False
     """Whether to measure how many weights are nearly zero."""
     device: Device = "cpu"
@@ -260,19 +320,42 @@ class SyntheticStudy(_Settings):
     @model_validator(mode="after")
     def _fits_together(self) -> "SyntheticStudy":
         systems = [name for name, world in self.worlds.items() if world.kind == "system"]
-        if systems and (self.scales or self.contexts or self.mixes or self.orders):
+        if systems and (self.scales or self.contexts or self.trained_contexts or self.mixes or self.orders):
             raise ValueError(
                 f"{', '.join(systems)} is a linear system: its times are no examples, so scales, "
-                "contexts, mixes and orders have no meaning there"
+                "contexts, trained_contexts, mixes and orders have no meaning there"
             )
         for name, world in self.worlds.items():
             for reference in self.references:
                 if (world.kind == "system") != (reference in OF_SYSTEMS) or not _has(world, reference):
                     raise ValueError(f"there is no {reference} for {name}, a {world.kind} world")
-        if systems and any(network.by_inputs for network in self.networks.values()):
+        if systems and any(
+            network.by_inputs or network.positions or network.free != "all" for network in self.networks.values()
+        ):
             raise ValueError(
-                f"{', '.join(systems)} is a linear system: its tokens are no (x, y), so by_inputs has no meaning there"
+                f"{', '.join(systems)} is a linear system: its tokens are no (x, y), so by_inputs, positions and free "
+                "have no meaning there"
             )
+        beyond = ("task_scales", "noises", "distractors", "laws")
+        other = [name for name, world in self.worlds.items() if world.kind != "linear"]
+        if other and any(getattr(self, name) for name in beyond):
+            raise ValueError(f"{listed(beyond)} are of linear regression, which {listed(other)} is not")
+        turned = [name for name, world in self.worlds.items() if getattr(world, "task", "identity") != "identity"]
+        if self.laws and turned:
+            raise ValueError(f"w of {listed(turned)} is as its inputs ask for, so these cannot be of another law")
+        if self.distractors and max(self.distractors) > self.context:
+            raise ValueError(f"{max(self.distractors)} distractors among {self.context} examples")
+        featured = [name for name, network in self.networks.items() if network.features]
+        if featured and any(world.kind != "sine" for world in self.worlds.values()):
+            raise ValueError(f"{listed(featured)} makes features of an x of one component, as sine worlds have")
+        if (self.probes or self.few_shot) and not systems:
+            raise ValueError("probes and few_shot are of linear systems, and this study has none")
+        if systems and (self.agreement or any(network.extra for network in self.networks.values())):
+            raise ValueError(f"{', '.join(systems)} is a linear system: agreement and extra are of regression problems")
+        if self.sparsity and any(network.extra for network in self.networks.values()):
+            raise ValueError("sparsity is of tokens (x, y), and networks here have extra components")
+        if self.sparsity and any(network.attention == "mesa" for network in self.networks.values()):
+            raise ValueError("sparsity is that of QᵀK and PV, and a mesa-layer depends on more than these")
         if self.mixes and "GD" not in self.references:
             raise ValueError("mixes are between a network and GD: name GD among the references")
         if len(set(self.seeds)) < len(self.seeds):
@@ -283,6 +366,11 @@ class SyntheticStudy(_Settings):
         """How a network is trained."""
         own = self.networks[network].training.model_dump(exclude_none=True)
         return TrainingRecipe(**{**self.training.model_dump(), **own})
+
+    def at_each_context(self) -> "list[SyntheticStudy]":
+        """This study, then the same at each other context that networks are trained for."""
+        others = dict.fromkeys(context for context in self.trained_contexts if context != self.context)
+        return [self, *(self.model_copy(update={"context": other, "trained_contexts": []}) for other in others)]
 
     def world(self, name: str) -> "synthetic.World | synthetic.LinearSystem":
         """A world of this study."""

@@ -192,7 +192,7 @@ def train_cell(study: SyntheticStudy, cell: SyntheticCell, key: str, folder: Run
             on_step,
         )
     except TrainingDiverged as diverged:
-        losses, status = network.key.new_empty(0), str(diverged)
+        losses, status = torch.empty(0), str(diverged)
     tensors = {name: parameter.detach().cpu() for name, parameter in network.named_parameters()}
     stored = {f"{SNAPSHOT}{name}": tensor for name, tensor in snapshots.tensors.items()}
     folder.save_cell(key, CellRecord({**tensors, **stored, "losses": losses}, {**asdict(cell), "status": status}))
@@ -227,4 +227,11 @@ def _untrained(study: SyntheticStudy, cell: SyntheticCell) -> SmallTransformer:
 
 
 def _width(study: SyntheticStudy, cell: SyntheticCell) -> int:
-    return width_of(study.world(cell.world).dimension, system=study.worlds[cell.world].kind == "system")
+    network, is_system = study.networks[cell.network], study.worlds[cell.world].kind == "system"
+    return width_of(
+        study.world(cell.world).dimension,
+        system=is_system,
+        positions=network.positions,
+        features=network.features,
+        extra=network.extra,
+    )

@@ -10,6 +10,7 @@ import torch
 from torch import Generator, Tensor
 
 from demograd.synthetic.attention import AttentionKind
+from demograd.synthetic.constructions.copying import behind_positions, copying_error, copying_layer
 from demograd.synthetic.constructions.dual_form import DualForm, dual_form, dual_form_error
 from demograd.synthetic.constructions.functional import functional_descent_error, functional_descent_layers
 from demograd.synthetic.constructions.gradient_descent import (
@@ -18,7 +19,13 @@ from demograd.synthetic.constructions.gradient_descent import (
     gradient_descent_error,
     gradient_descent_layers,
 )
-from demograd.synthetic.constructions.mesa import mesa_error, mesa_layers, system_tokens
+from demograd.synthetic.constructions.mesa import (
+    mesa_error,
+    mesa_layer,
+    mesa_layer_error,
+    mesa_layers,
+    system_tokens,
+)
 from demograd.synthetic.constructions.preconditioned import (
     best_preconditioner,
     descent_error,
@@ -27,6 +34,7 @@ from demograd.synthetic.constructions.preconditioned import (
     preconditioned_error,
     preconditioned_layer,
 )
+from demograd.synthetic.constructions.softmax_pair import softmax_pair
 from demograd.synthetic.descent import Descent
 from demograd.synthetic.sequences import Sequences, Trajectories
 
@@ -34,7 +42,10 @@ __all__ = [
     "CONSTRUCTIONS",
     "Construction",
     "DualForm",
+    "behind_positions",
     "best_preconditioner",
+    "copying_error",
+    "copying_layer",
     "descent_error",
     "descent_layers",
     "dual_form",
@@ -47,10 +58,13 @@ __all__ = [
     "gradient_descent_error",
     "gradient_descent_layers",
     "mesa_error",
+    "mesa_layer",
+    "mesa_layer_error",
     "mesa_layers",
     "preconditioned_error",
     "preconditioned_layer",
     "random_problems",
+    "softmax_pair",
     "system_tokens",
 ]
 
@@ -136,6 +150,18 @@ def _dual_form(*, with_momentum: bool) -> Callable[[int], float]:
     return error
 
 
+def _copying(kind: AttentionKind, sharpness: float) -> Callable[[int], float]:
+    def error(seed: int) -> float:
+        problems, generator = random_problems(seed), Generator().manual_seed(seed + 1)
+        eta, outputs = 0.5 * float(torch.rand(1, generator=generator)), problems.y.shape[-1]
+        w0 = torch.zeros(outputs, problems.x.shape[-1], dtype=torch.float64)
+        [step], tokens = gradient_descent_layers([eta], problems.context, w0), 2 * problems.context + 1
+        copying = copying_layer(tokens, problems.x.shape[-1], outputs, sharpness)
+        return copying_error([copying, behind_positions(step, tokens)], problems, kind, eta)
+
+    return error
+
+
 def _mesa(seed: int) -> float:
     generator = Generator().manual_seed(seed)
     state, times, layers = _size(generator, 1, 5), _size(generator, 2, 9), _size(generator, 1, 4)
@@ -143,6 +169,14 @@ def _mesa(seed: int) -> float:
     etas, gammas = (0.3 * torch.rand(layers, generator=generator).double() for _ in range(2))
     built = mesa_layers(etas, gammas, state)
     return mesa_error(built, trajectories, etas.tolist(), gammas.tolist())
+
+
+def _mesa_layer(seed: int) -> float:
+    generator = Generator().manual_seed(seed)
+    state, times = _size(generator, 1, 5), _size(generator, 2, 9)
+    trajectories = Trajectories(_normal(generator, 2, times, state))
+    penalty = 0.1 + float(torch.rand(1, generator=generator))
+    return mesa_layer_error(mesa_layer(penalty, state), trajectories, penalty)
 
 
 def _size(generator: Generator, low: int, high: int) -> int:
@@ -153,6 +187,7 @@ def _normal(generator: Generator, *shape: int) -> Tensor:
     return torch.randn(shape, generator=generator, dtype=torch.float64)
 
 
+_COPYING: tuple[tuple[AttentionKind, float], ...] = (("linear", 1.0), ("softmax", 50.0))
 CONSTRUCTIONS: dict[str, Construction] = {
     "one GD step": Construction(
         "One layer of linear self-attention changes every y exactly as a GD step from any W₀",
@@ -185,6 +220,14 @@ CONSTRUCTIONS: dict[str, Construction] = {
         )
         for kind in ("linear", "relu", "exponential", "softmax")
     },
+    **{
+        f"copying layer, {kind}": Construction(
+            f"A layer of {kind} attention makes tokens (x, y) of a plain sequence x, y, …, and the next is a GD step",
+            "von Oswald 2023a, §5",
+            _copying(kind, sharpness),
+        )
+        for kind, sharpness in _COPYING
+    },
     "dual form": Construction(
         "A linear layer after GD is the layer before plus linear attention over its training",
         "Irie 2022; Dai 2023",
@@ -199,5 +242,10 @@ CONSTRUCTIONS: dict[str, Construction] = {
         "Causal layers learn a linear system's W: C p(H) s, preconditioned GD",
         "von Oswald 2023b, Propositions 1 and 2",
         _mesa,
+    ),
+    "mesa-layer": Construction(
+        "One mesa-layer learns a linear system’s W by least squares with a penalty, state by state",
+        "von Oswald 2023b, the mesa-layer",
+        _mesa_layer,
     ),
 }

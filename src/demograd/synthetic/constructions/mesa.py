@@ -43,6 +43,31 @@ def mesa_layers(
     return layers
 
 
+def mesa_layer(penalty: float, state: int) -> AttentionLayer:
+    """The one mesa-layer that is regularised least squares: it fits each state to the one before, W K e = V e.
+
+    **Source:** von Oswald 2023b, the mesa-layer.
+    """
+    key, query, value, out = (_part(state, to=0, source=source)[None] for source in (3, 1, 2, 0))
+    return AttentionLayer(key, query, value, out, torch.tensor([penalty], dtype=torch.float64))
+
+
+def mesa_layer_error(layer: AttentionLayer, trajectories: Trajectories, penalty: float) -> float:
+    """How far the layer's predictions are from W_t s_t, at most, W_t being where what is minimised has no slope:
+    W (Σ_i s_{i−1} s_{i−1}ᵀ + λ) = Σ_i s_i s_{i−1}ᵀ, with the pairs of each time written out.
+    """
+    tokens = attended_causally(system_tokens(trajectories.states), layer)
+    states, differences = trajectories.states, []
+    for s, t in product(range(len(states)), range(states.shape[1])):
+        pairs = [(states[s, i], states[s, i - 1]) for i in range(1, t + 1)]
+        h = penalty * torch.eye(states.shape[2]).to(states)
+        c = torch.zeros_like(h)
+        for after, before in pairs:
+            c, h = c + torch.outer(after, before), h + torch.outer(before, before)
+        differences.append((tokens[s, t, : states.shape[2]] - c @ torch.linalg.inv(h) @ states[s, t]).abs().max())
+    return float(torch.stack(differences).max())
+
+
 def mesa_predictions(
     trajectories: Trajectories,
     steps: Sequence[float] | Float[Tensor, " layers"],

@@ -7,7 +7,8 @@ import torch
 
 from demograd.statistics import difference
 from demograd.study.synthetic.questions.problems import Tested
-from demograd.study.synthetic.rows import claimed_ratio, claimed_scores, of_network, ratio_row, score_row
+from demograd.study.synthetic.questions.training import on_the_way
+from demograd.study.synthetic.rows import claimed_ratio, claimed_scores, of_network, ratio_row, score_row, seeds_row
 from demograd.study.synthetic.spec import Network
 from demograd.study.synthetic.units import Trained
 from demograd.synthetic import compare
@@ -61,12 +62,8 @@ def over_training_rows(tested: Tested, networks: dict[str, dict[int, Trained]]) 
         return
     for name, transformers in tested.networks.items():
         suited = [reference for reference in tested.references if reference.suits(tested.study.networks[name])]
-        snapshots = [trained.snapshots for trained in networks[name].values()]
-        common_steps = set(snapshots[0]).intersection(
-            *snapshots
-        )  # as one of them may be of a run that kept other steps
-        at = {step: [of_seed[step] for of_seed in snapshots] for step in sorted(common_steps)}
-        for step, of_seeds in {**at, tested.study.training_of(name).steps: transformers}.items():
+        steps = tested.study.training_of(name).steps
+        for step, of_seeds in {**on_the_way(networks[name]), steps: transformers}.items():
             for reference in suited:
                 cosines = [
                     getattr(compare(transformer, reference.learner, tested.few), METRIC).cpu()
@@ -97,6 +94,29 @@ def margin_rows(tested: Tested) -> Iterator[Row]:
                     yield claimed_scores(pair | score_row(margins), margins)
 
 
+def descent_rows(tested: Tested) -> Iterator[Row]:
+    """`loss_ratio` and `prediction_difference` of a network to the one whose attention is that of GD steps, by seed.
+
+    **Source:** von Oswald 2023a, §4. Of one component a cosine of sensitivities is a sign, so nothing here is claimed.
+    """
+    networks = tested.study.networks
+    for network, of_seeds in tested.losses.items():
+        for other in tested.losses:
+            apart = networks[other].model_copy(update={"descent": False, "training": networks[network].training})
+            if not networks[other].descent or apart != networks[network]:
+                continue
+            pair, both = replace(of_network(network), method=other), zip(of_seeds, tested.losses[other], strict=True)
+            ratios = [float(losses.mean() / below.mean()) for losses, below in both]
+            yield replace(pair, metric="loss_ratio") | seeds_row(ratios, (0.0, torch.inf))
+            for seed, ratio in zip(tested.study.seeds, ratios, strict=True):
+                yield replace(pair, metric="loss_ratio", seed=seed) | seeds_row([ratio], (0.0, torch.inf))
+            differences = [
+                (first(tested.few) - second(tested.few)).norm(dim=-1).cpu()
+                for first, second in zip(tested.networks[network], tested.networks[other], strict=True)
+            ]
+            yield replace(pair, metric="prediction_difference") | score_row(differences, (0.0, torch.inf))
+
+
 def but_for_attention(network: Network, other: Network) -> bool:
     """Whether two networks differ in nothing that they could compute, but in their attention.
 
@@ -104,5 +124,6 @@ def but_for_attention(network: Network, other: Network) -> bool:
     other beginnings (exponential attention explodes where linear attention barely learns), so a fair race gives each
     kind its own.
     """
-    same = ("layers", "heads", "shared", "mlp", "by_inputs", "bound")
+    same = ["layers", "heads", "shared", "mlp", "by_inputs", "extra", "free", "bound"]
+    same += ["positions", "first", "features", "descent"]
     return all(getattr(network, name) == getattr(other, name) for name in same)

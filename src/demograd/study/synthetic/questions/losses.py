@@ -1,4 +1,4 @@
-"""How well networks and references predict: as trained, elsewhere, by depth, and between two sets of weights."""
+"""How well networks and references predict: as trained, by depth, and between two sets of weights."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -7,10 +7,11 @@ from functools import partial
 
 from demograd.study.synthetic.constructions import predicted
 from demograd.study.synthetic.questions.preconditioners import is_one_linear_layer
-from demograd.study.synthetic.questions.problems import Problems, Tested, losses_of
+from demograd.study.synthetic.questions.problems import Tested, losses_of
+from demograd.study.synthetic.references import Tuned
 from demograd.study.synthetic.rows import loss_row, of_network, of_reference
 from demograd.study.synthetic.spec import Network
-from demograd.synthetic import Sequences, interpolated, preconditioned_layer
+from demograd.synthetic import AttentionLayer, interpolated, preconditioned_layer
 from demograd.words import Row, Setting
 
 
@@ -22,24 +23,6 @@ def loss_rows(tested: Tested) -> Iterator[Row]:
         yield replace(of_network(network), metric="loss") | loss_row(of_seeds)
         for seed, loss in zip(tested.study.seeds, of_seeds, strict=True):
             yield replace(of_network(network), metric="loss", seed=seed) | loss_row([loss])
-
-
-def elsewhere_rows(tested: Tested, problems: Problems) -> Iterator[Row]:
-    """`loss_at_scale` with scale 1 among the scales, and `loss` at each other context."""
-    study = tested.study
-    for scale in sorted({1.0, *study.scales}) if study.scales else ():
-        for row in _everyone(tested, problems(scale=scale)):
-            yield replace(row, metric="loss_at_scale", at=scale)
-    for context in study.contexts:
-        if context != study.context:
-            yield from (replace(row, metric="loss", k=context) for row in _everyone(tested, problems(context)))
-
-
-def _everyone(tested: Tested, problems: Sequences) -> Iterator[Row]:
-    for network, transformers in tested.networks.items():
-        yield of_network(network) | loss_row([losses_of(transformer, problems) for transformer in transformers])
-    for reference in tested.references:
-        yield of_reference(reference) | loss_row([losses_of(reference.learner, problems)])
 
 
 def by_layers_rows(tested: Tested) -> Iterator[Row]:
@@ -84,7 +67,13 @@ def _family(network: Network) -> str:
     parts += ["shared weights"] if network.shared else []
     parts += [f"{network.heads} heads"] if network.heads > 1 else []
     parts += [f"MLP of {network.mlp}"] if network.mlp else []
+    parts += [f"{network.features} features"] if network.features else []
+    parts += ["GD steps"] if network.descent else []
+    parts += ["plain sequences"] if network.positions else []
+    parts += [f"{network.first} attention first"] if network.first else []
     parts += ["by inputs"] if network.by_inputs else []
+    parts += [f"{network.extra} extra"] if network.extra else []
+    parts += [f"{network.free} free"] if network.free != "all" else []
     parts += [f"within ±{network.bound:g}"] if network.bound else []
     return ", ".join(parts)
 
@@ -92,6 +81,12 @@ def _family(network: Network) -> str:
 def _how_trained(network: Network) -> list[str]:
     own = {"initial_scale": network.initial_scale, **network.training.model_dump(exclude_none=True)}
     return [f"{name.replace('_', ' ')} {value:g}" for name, value in own.items()]
+
+
+def gradient_descent_layer(tested: Tested, reference: Tuned) -> AttentionLayer:
+    """The first step of a tuned descent as a layer, in the networks' dtype and on their device."""
+    step = reference.tensors["preconditioners"][0].float().to(tested.study.device)
+    return preconditioned_layer(step, tested.study.context)
 
 
 def interpolation_rows(tested: Tested) -> Iterator[Row]:
@@ -102,7 +97,7 @@ def interpolation_rows(tested: Tested) -> Iterator[Row]:
         if study.networks[network].heads > 1 or not is_one_linear_layer(study.networks[network]):
             continue
         for reference in one_step:
-            gd = preconditioned_layer(reference.tensors["preconditioners"][0].float().to(study.device), study.context)
+            gd = gradient_descent_layer(tested, reference)
             for mix in study.mixes:
                 between = [
                     partial(predicted, [interpolated(transformer.layers()[0], gd, mix)], "linear")

@@ -42,4 +42,4 @@ def closed_form(study: SyntheticStudy, name: str) -> Tensor | None:
 
 def is_one_linear_layer(network: Network) -> bool:
     """Whether a network is one layer of linear attention, and nothing else."""
-    return network.layers == 1 and network.attention == "linear" and not (network.mlp or network.bound)
+    return network.layers == 1 and network.is_linear and not network.bound

@@ -1,6 +1,7 @@
 """One world's networks and references on its test problems: what every question is about."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from torch import Generator, Tensor
 
@@ -15,17 +16,18 @@ FEW = 1024
 
 
 class Problems:
-    """Draws a world's test problems: the same w and the same x, but for their scale, however often it is asked."""
+    """Draws a world's test problems: the same w and the same x, but for what is asked to differ, every time."""
 
     def __init__(self, study: SyntheticStudy, name: str, generator: Generator) -> None:
         self._study, self._world, self._generator = study, study.world(name), generator
         self._begin = generator.get_state()
 
-    def __call__(self, context: int | None = None, scale: float = 1.0) -> Sequences:
-        """As many examples as networks were trained on, unless said otherwise."""
+    def __call__(self, context: int | None = None, scale: float = 1.0, **changes: Any) -> Sequences:
+        """As many examples as networks were trained on, unless said otherwise; `changes` are settings of the world."""
         self._generator.set_state(self._begin)
         context = self._study.context if context is None else context
-        sequences = self._world.draw(self._study.test_sequences, context, self._generator, scale=scale)
+        world = replace(self._world, **changes)
+        sequences = world.draw(self._study.test_sequences, context, self._generator, scale=scale)
         assert isinstance(sequences, Sequences)
         return sequences
 

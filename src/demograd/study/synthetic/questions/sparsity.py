@@ -15,6 +15,7 @@ from demograd.study.synthetic.rows import finished_networks
 from demograd.study.synthetic.spec import SyntheticStudy
 from demograd.study.synthetic.units import Trained
 from demograd.synthetic import AttentionLayer, LinearSystem, Masks, gradient_descent_layers, in_use, mesa_layers
+from demograd.synthetic.settings import FreeBlocks
 from demograd.words import Row, Weights
 
 THRESHOLDS = (1e-4, 1e-3, 1e-2, 3e-2, 1e-1)
@@ -37,8 +38,15 @@ def sparsity_rows(
         )
         settings = study.networks[network]
         used = _used(
-            study, name, settings.layers, shared=settings.shared, mlp=bool(settings.mlp), by_inputs=settings.by_inputs
+            study,
+            name,
+            settings.layers,
+            shared=settings.shared,
+            mlp=bool(settings.mlp),
+            by_inputs=settings.by_inputs,
+            free=settings.free,
         )
+        used = None if settings.positions or settings.features else used
         yield from _product_rows(layers, used, about)
         yield from _factor_rows(layers, about)
     for reference in references:
@@ -69,12 +77,19 @@ def relative_sparsity(
 
 
 def _used(
-    study: SyntheticStudy, name: str, layers: int, *, shared: bool, mlp: bool = False, by_inputs: bool = False
+    study: SyntheticStudy,
+    name: str,
+    layers: int,
+    *,
+    shared: bool,
+    mlp: bool = False,
+    by_inputs: bool = False,
+    free: FreeBlocks = "all",
 ) -> list[Masks] | None:
     """What can change a prediction; None in a linear system, which reads every token, and others of its parts."""
     if study.worlds[name].kind == "system":
         return None
-    return in_use(layers, study.world(name).dimension, shared=shared, mlp=mlp, by_inputs=by_inputs)
+    return in_use(layers, study.world(name).dimension, shared=shared, mlp=mlp, by_inputs=by_inputs, free=free)
 
 
 def _product_rows(networks: list[list[AttentionLayer]], used: list[Masks] | None, about: Row) -> Iterator[Row]:

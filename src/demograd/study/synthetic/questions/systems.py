@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from torch import Generator, Tensor
 
+from demograd.study.synthetic.questions.probes import probe_rows
 from demograd.study.synthetic.questions.training import clamped_rows
 from demograd.study.synthetic.references import Tuned
 from demograd.study.synthetic.rows import (
@@ -18,7 +19,7 @@ from demograd.study.synthetic.rows import (
 )
 from demograd.study.synthetic.spec import SyntheticStudy
 from demograd.study.synthetic.units import Trained
-from demograd.synthetic import Trajectories, infinite_if_undefined, squared_error
+from demograd.synthetic import LinearSystem, Trajectories, infinite_if_undefined, ridge_so_far, squared_error
 from demograd.words import Row
 
 
@@ -37,6 +38,10 @@ def system_rows(
         """`[sequences, times − 1]`: of the state after each but the last; infinite where a learner diverged."""
         return infinite_if_undefined(squared_error(predicted[:, :-1], trajectories.states[:, 1:])).cpu()
 
+    if study.probes:
+        yield from probe_rows(study, name, references, networks, trajectories)
+    if study.few_shot:
+        yield from few_shot_rows(study, name, references, networks, generator)
     of_references = {reference.label: errors(reference.learner(trajectories)) for reference in references}
     for reference in references:
         yield from _of_learner(of_reference(reference), [of_references[reference.label]])
@@ -59,6 +64,38 @@ def system_rows(
                     row, errors_then = replace(compared, metric="loss_ratio_by_position", at=float(t + 1)), below[:, t]
                     of_seeds = [of_seed[:, t] for of_seed in errors_by_seed]
                     yield claimed_ratio(row | ratio_row(of_seeds, errors_then), of_seeds, errors_then)
+
+
+def few_shot_rows(
+    study: SyntheticStudy,
+    name: str,
+    references: list[Tuned],
+    networks: dict[str, dict[int, Trained]],
+    generator: Generator,
+) -> Iterator[Row]:
+    """`few_shot_loss`: the error in y_i where states are x_1, y_1, x_2, y_2, …, after `at` pairs (von Oswald 2023b).
+
+    Nobody was trained or tuned on these; beside them stands least squares that knows which states are pairs.
+    """
+    world = study.world(name)
+    assert isinstance(world, LinearSystem)
+    trajectories = world.draw_few_shot(study.test_sequences, study.context // 2, generator)
+    x, y = trajectories.states[:, 0::2], trajectories.states[:, 1::2]
+
+    def rows(shared: Row, predicted: list[Tensor]) -> Iterator[Row]:
+        errors = [infinite_if_undefined(squared_error(of_seed, y)).cpu() for of_seed in predicted]
+        for n in range(y.shape[1]):
+            yield replace(shared, metric="few_shot_loss", at=float(n)) | loss_row([of_seed[:, n] for of_seed in errors])
+
+    for network, transformers in finished_networks(networks).items():
+        yield from rows(of_network(network), [transformer(trajectories)[:, 0::2] for transformer in transformers])
+    for reference in references:
+        yield from rows(of_reference(reference), [reference.learner(trajectories)[:, 0::2]])
+        if reference.kind == "regularised least squares":
+            on_pairs = ridge_so_far(x.double(), y.double(), x.double(), float(reference.tensors["penalty"]))
+            yield from rows(
+                replace(of_reference(reference), method=f"{reference.label}, pairs alone"), [on_pairs.to(y)]
+            )
 
 
 def _of_learner(shared: Row, errors: list[Tensor]) -> Iterator[Row]:

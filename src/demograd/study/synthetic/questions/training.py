@@ -59,6 +59,13 @@ def _curve(losses: Tensor) -> dict[int, float]:
     return {end: float(losses[begin:end].mean()) for begin, end in zip([0, *ends], ends, strict=False)}
 
 
+def on_the_way(by_seed: Mapping[int, Trained]) -> dict[int, list[SmallTransformer]]:
+    """Step of training → the network as it was then, of each seed; the steps that all seeds have."""
+    snapshots = [trained.snapshots for trained in by_seed.values()]
+    common_steps = set(snapshots[0]).intersection(*snapshots)  # as one of them may be of a run that kept other steps
+    return {step: [of_seed[step] for of_seed in snapshots] for step in sorted(common_steps)}
+
+
 def clamped_rows(
     networks: Mapping[str, Sequence[SmallTransformer]], problems: Sequences | Trajectories
 ) -> Iterator[Row]:

@@ -1,0 +1,36 @@
+"""The tables and figures of the papers, as data: which command measures each, and where its result is."""
+
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+import yaml
+
+
+@dataclass(frozen=True)
+class Exhibit:
+    """One row of `exhibits.yaml`."""
+
+    paper: str
+    exhibit: str
+    """As the paper numbers it, or what it is about."""
+    shows: str
+    command: str = ""
+    """Empty: nothing measures it."""
+    sections: tuple[str, ...] = ()
+    """Names of the sections of the page that have its result."""
+    file: str = ""
+    """Where its numbers are besides."""
+    table: str = ""
+    """The published table that has its numbers, as `table` takes it."""
+    published: str = ""
+    ours: str = ""
+    missing: str = ""
+    """What is not as in the paper, and why."""
+
+
+@cache
+def exhibits() -> tuple[Exhibit, ...]:
+    """All of them, paper by paper."""
+    rows = yaml.safe_load(files(__package__).joinpath("exhibits.yaml").read_text(encoding="utf-8"))
+    return tuple(Exhibit(**row | {"sections": tuple(row.get("sections", ()))}) for row in rows)

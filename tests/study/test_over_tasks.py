@@ -1,0 +1,112 @@
+"""Means over tasks: each task counts once, their variances add, and a task without a score leaves none over all."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from tests.study.conftest import small_settings
+
+from demograd import charts
+from demograd.errors import UserError
+from demograd.report import read_run
+from demograd.report.paper.results_table import results_table
+from demograd.report.sections.layers import layers_section
+from demograd.report.sections.over_tasks import over_tasks_section
+from demograd.statistics.estimated_mean import EstimatedMean
+from demograd.study import make_study, run_study
+from demograd.study.language_model.over_tasks import ScoreOfTask, _at_one_rate_each, _mean_over_tasks, _Task
+from demograd.words import ALL_TASKS, Row, Setting
+
+RATES = {"subj": [0.01], "mr": [0.02]}
+
+
+@pytest.fixture(scope="module")
+def folder(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study of two tasks, each at a rate of its own."""
+    settings = small_settings(
+        small_model,
+        weights=["trained"],
+        tasks=["subj", "mr"],
+        queries=4,
+        methods=["GD"],
+        learning_rates={"GD": RATES},
+        controls=[],
+    )
+    return Path(run_study(make_study(settings), tmp_path_factory.mktemp("tasks") / "run").folder.path)
+
+
+def test_each_task_counts_once_over_all_layers_and_in_each(folder: Path) -> None:
+    results = pd.read_parquet(folder / "results.parquet")
+    scores = results[(results.metric == "sim_aou") & results.versus.isna() & results.seed.isna()]
+    for setting in ("FT", "FT_other_sets"):
+        for layer in (None, 0, 1):
+            of_layer = scores[
+                (scores.setting == setting) & (scores.layer.isna() if layer is None else scores.layer == layer)
+            ]
+            by_task = of_layer.set_index("task")
+            mean = by_task.loc[ALL_TASKS]
+            assert mean.value == pytest.approx((by_task.value["subj"] + by_task.value["mr"]) / 2)
+            assert pd.isna(mean.learning_rate) and mean.n_seeds == 6
+            assert mean.ci_low < mean.value < mean.ci_high
+            assert mean.n == by_task.n["subj"] + by_task.n["mr"]
+    of_sets = results[(results.metric == "sim_aou") & (results.setting == "FT") & results.seed.notna()]
+    whole = scores[(scores.task == ALL_TASKS) & (scores.setting == "FT") & scores.layer.isna()]
+    assert whole["std"].item() == pytest.approx(of_sets[of_sets.layer.isna() & of_sets.versus.isna()].value.std())
+
+
+def test_the_page_and_the_papers_table_have_a_row_over_all_tasks_and_nothing_takes_them_for_a_task(
+    folder: Path,
+) -> None:
+    run = read_run(folder)
+    assert set(run.results["task"].dropna()) == {"subj", "mr"}
+    section = over_tasks_section(run)
+    assert section is not None
+    (table,) = section.parts
+    assert [head.text for head in table.heads] == ["method, weights", "subj", "mr", "mean of tasks"]  # type: ignore[union-attr]
+    group = next(group for group in table.groups if group.title == "SimAOU")  # type: ignore[union-attr]
+    *tasks, mean = (entry.number.value for entry in group.rows[0].entries if entry.number)
+    assert mean == pytest.approx(sum(value for value in tasks if value is not None) / 2)
+    assert "published 0.115" in group.rows[0].entries[-1].under, "of Subj and MR, 0.06 and 0.17"
+    layers = layers_section(run)
+    assert layers is not None and {figure.title for figure in layers.parts} == {"subj", "mr", ALL_TASKS}
+    for task, n_figures in ((ALL_TASKS, 1), ("mr", 1), ([ALL_TASKS, "mr"], 2)):
+        drawing = charts.layers(run, metric="sim_aou", task=task).to_dict()
+        assert len(drawing["vconcat"]) == 2 * n_figures, "each with its legend"
+    with pytest.raises(UserError, match="task 'trec'"):
+        charts.layers(run, task="trec")
+    paper = results_table(run)
+    assert paper is not None and paper.table.groups[-1].title == f"mean over {ALL_TASKS}"
+
+
+def of_task(*of_sets: float, variance: float = 0.01, n_diverged: int = 0) -> ScoreOfTask:
+    mean = EstimatedMean(sum(of_sets) / len(of_sets), variance, 4.0, "demonstrations", len(of_sets), 10)
+    return ScoreOfTask(list(of_sets), None if n_diverged else mean, 10 * len(of_sets), 0, n_diverged)
+
+
+def test_variances_add_and_a_task_with_more_sets_counts_no_more() -> None:
+    row = Row(metric="sim_aou", setting=Setting.FT)
+    few, many = of_task(0.1, 0.2, 0.3), of_task(*[0.6] * 9)
+    mean = _mean_over_tasks([few, many], row)
+    assert mean.value == pytest.approx(0.4) and mean.n_seeds == 12
+    assert mean.ci_low is not None and mean.ci_high is not None
+    # two variances of 0.01, over 2², with 8 degrees of freedom
+    assert (mean.ci_high - mean.ci_low) / 2 == pytest.approx(2.306 * (0.02 / 4) ** 0.5, rel=1e-3)
+
+
+def test_a_task_without_a_score_leaves_none_over_all() -> None:
+    row = Row(metric="sim_aou", setting=Setting.FT)
+    for task in (of_task(float("nan")), of_task(0.1, float("inf"), n_diverged=3)):
+        assert _mean_over_tasks([of_task(0.1, 0.2, 0.3), task], row).value is None
+    diverged = _mean_over_tasks([of_task(0.1, 0.2, 0.3), of_task(0.1, float("inf"), n_diverged=3)], row)
+    assert diverged.status is not None and diverged.status.startswith("diverged: 3 of")
+    fewer = replace(of_task(0.1, 0.2), estimate=None)
+    assert _mean_over_tasks([of_task(0.1, 0.2, 0.3), fewer], row).ci_low is None
+
+
+def test_tasks_are_averaged_at_rates_that_all_have_or_at_the_one_rate_of_each() -> None:
+    task = _Task("ok", {})
+    assert [rate for rate, _ in _at_one_rate_each({"a": {0.1: task, 0.2: task}, "b": {0.2: task, 0.3: task}})] == [0.2]
+    assert [rate for rate, _ in _at_one_rate_each({"a": {0.1: task}, "b": {0.2: task}})] == [None]
+    assert not [*_at_one_rate_each({"a": {0.1: task, 0.2: task}, "b": {0.3: task}})], "no rate of a is b's"
+    assert not [*_at_one_rate_each({"a": {0.1: task}})], "one task is no mean over tasks"
