@@ -24,7 +24,12 @@ def sim_labels(zsl: Observation, icl: Observation, ft: Observation) -> Float[Ten
 
 
 @metric(
-    "SimLabels, mean removed", source="demograd", group="similarity", per="query", table="What is predicted", has_ceiling=True
+    "SimLabels, mean removed",
+    source="demograd",
+    group="similarity",
+    per="query",
+    table="What is predicted",
+    has_ceiling=True,
 )
 def sim_labels_mean_removed(zsl: Observation, icl: Observation, ft: Observation) -> Float[Tensor, " queries"]:
     """SimLabels after each change's mean over queries is subtracted.
