@@ -86,7 +86,6 @@ class _ReadLayer:
         norms = anatomy.post_attention_norms
         # where a norm stands between attention and the residual stream, the stream holds what it puts out
         self.into_stream = norms[number] if norms else self.attention
-        self.residual_multiplier = getattr(anatomy.network.config, "residual_multiplier", 1.0)  # Granite
         self.block_inputs: Tensor | None = None
         self.attention_output: Tensor | None = None
 
@@ -132,4 +131,4 @@ class _ReadLayer:
             return self.attention_output
         # where blocks are spread over devices, a block's input comes from the one before
         block_inputs = self.block_inputs.to(self.attention_output.device)
-        return block_inputs + self.residual_multiplier * self.attention_output
+        return block_inputs + self.reading.anatomy.residual_multiplier * self.attention_output

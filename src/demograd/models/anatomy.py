@@ -100,6 +100,11 @@ class Anatomy:
         name = self.architecture.post_attention_norm
         return [block.get_submodule(name) for block in self.blocks] if name else []
 
+    @property
+    def residual_multiplier(self) -> float:
+        """What an attention output is multiplied with before it is added to the stream (Granite)."""
+        return float(getattr(self.network.config, "residual_multiplier", 1.0))
+
     def unembed(self, normed: Tensor, tokens: slice | Tensor = slice(None)) -> Tensor:
         """Next-token logits `[..., tokens]` of hidden states that have passed the final norm `[..., hidden]`."""
         weight, bias = self.unembedding.weight, self.unembedding.bias

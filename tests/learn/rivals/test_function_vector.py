@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from demograd import observe
 from demograd.learn import fine_tuned
-from demograd.learn.rivals.in_context import indirect_effects, projected
+from demograd.learn.rivals.in_context import added_to_stream, indirect_effects
 from demograd.learn.rivals.vectors import FunctionVector
 from demograd.models import Model
 from demograd.tasks.prompts import Prompts
@@ -64,7 +65,45 @@ def test_heads_go_through_the_output_projection_without_its_bias(kind: str, rand
         [matrix(module) @ outputs[layer].flatten() for layer, module in enumerate(projections(model))]
     )
     assert any(module.bias is not None and module.bias.any() for module in projections(model))
-    torch.testing.assert_close(projected(model, outputs), expected, rtol=1e-4, atol=1e-4)
+    added = added_to_stream(model, outputs, torch.ones(3, 4, dtype=torch.bool))
+    torch.testing.assert_close(added, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("kind", "norm_before_mlp", "head_dim"),
+    [("gemma3_text", "pre_feedforward_layernorm", 24), ("granite", "post_attention_layernorm", 16)],
+)
+def test_the_parts_that_heads_add_make_up_what_a_block_adds(
+    kind: str, norm_before_mlp: str, head_dim: int, random_model: MakeModel
+) -> None:
+    """Behind the norm or the multiplier between projection and stream: what enters the next norm, less the block's
+    input."""
+    model = random_model(kind)
+    heads, before, behind, handles = list[Tensor](), list[Tensor](), list[Tensor](), list[Any]()
+    for block, projection in zip(model.anatomy.blocks, projections(model), strict=True):
+        with torch.no_grad():
+            projection.bias = None
+            if kind == "gemma3_text":
+                block.post_attention_layernorm.weight += torch.randn(64, generator=torch.Generator().manual_seed(5))
+        for module, last_tokens in (
+            (block, before),
+            (projection, heads),
+            (block.get_submodule(norm_before_mlp), behind),
+        ):
+            handles.append(module.register_forward_pre_hook(partial(_keep_last, last_tokens)))
+    with torch.no_grad():
+        model.network(input_ids=torch.tensor([[0, 21, 22, 5, 4]]), use_cache=False)
+    for handle in handles:
+        handle.remove()
+    outputs = torch.stack(heads).unflatten(1, (4, head_dim))
+    chosen = torch.tensor([[True, False, False, True], [False] * 4, [True] * 4])
+    added, rest = (added_to_stream(model, outputs, part) for part in (chosen, ~chosen))
+    torch.testing.assert_close(added + rest, torch.stack(behind) - torch.stack(before), rtol=1e-4, atol=1e-5)
+    assert not added[1].any() and not rest[2].any()
+
+
+def _keep_last(last_tokens: list[Tensor], module: Any, inputs: tuple[Tensor, ...]) -> None:
+    last_tokens.append(inputs[0][0, -1])
 
 
 @pytest.mark.parametrize("kind", ["llama", "gpt2"])

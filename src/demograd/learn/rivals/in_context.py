@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from demograd.errors import UserError
@@ -137,7 +137,7 @@ def make_function_vector(training: Training, method: FunctionVector) -> None:
     _require_finite(effects)
     chosen = torch.zeros(effects.numel(), dtype=torch.bool)
     chosen[effects.flatten().argsort(descending=True, stable=True)[: method.heads]] = True
-    vector = projected(training.model, mean * chosen.view(*effects.shape, 1)).sum(dim=0)
+    vector = added_to_stream(training.model, mean, chosen.view(effects.shape)).sum(dim=0)
     depth = len(training.anatomy.blocks)
     layer = depth // 3 if method.layer == "third" else method.layer
     training.intervention = lambda: Intervention(patches={layer: Patch(method.learning_rate * vector)})
@@ -178,12 +178,29 @@ def indirect_effects(
 
 
 @torch.no_grad()
-def projected(model: Model, outputs: Float[Tensor, "layers heads value_dim"]) -> Float[Tensor, "layers hidden"]:
-    """What the output projection of each layer makes of its heads' outputs, without its bias.
+def added_to_stream(
+    model: Model, outputs: Float[Tensor, "layers heads value_dim"], chosen: Bool[Tensor, "layers heads"]
+) -> Float[Tensor, "layers hidden"]:
+    """What the chosen heads add to the residual stream of each layer where all heads put out `outputs`.
 
-    The network itself projects them: one token's pass with these in the heads' place, less one with zeros.
+    Through the output projection, without its bias, which the network itself makes: one token's pass with these in the
+    heads' place, less one with zeros. What stands between projection and stream scales a part as it scales the whole:
+    an RMS norm by its gains over the root mean square of all heads' projection (Gemma 2 and 3), a multiplier (Granite).
     """
-    return _attention_outputs(model, outputs) - _attention_outputs(model, torch.zeros_like(outputs))
+    anatomy = model.anatomy
+    part = _attention_outputs(model, outputs * chosen[..., None])
+    part -= _attention_outputs(model, torch.zeros_like(outputs))
+    if norms := anatomy.post_attention_norms:
+        rms = _attention_outputs(model, outputs).square().mean(dim=-1, keepdim=True).sqrt()
+        level = rms.expand_as(part)  # of a vector whose entries are all alike the norm leaves the gains
+        part *= torch.stack([_normed(norm, row) for norm, row in zip(norms, level, strict=True)]) / rms
+    return part * anatomy.residual_multiplier
+
+
+def _normed(norm: torch.nn.Module, row: Tensor) -> Tensor:
+    parameter = next(norm.parameters())
+    output: Tensor = norm(row.to(parameter))
+    return output.float().cpu()
 
 
 def _attention_outputs(model: Model, outputs: Tensor) -> Tensor:

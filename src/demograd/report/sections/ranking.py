@@ -23,8 +23,8 @@ _HEADS = (
     Head("of the ceiling", "by reordering"),
 )
 _LEAD = (
-    "The share of a method’s similarity with ICL that belongs to the demonstration set: 0 where learning from any other "
-    "set is as like ICL, 100 % where only learning from the same set is. The ceiling is ICL itself on the same "
+    "The share of a method’s similarity with ICL that belongs to the demonstration set: 0 where learning from any "
+    "other set is as like ICL, 100 % where only learning from the same set is. The ceiling is ICL itself on the same "
     "demonstrations in another order."
 )
 _NOTE = (
