@@ -129,7 +129,9 @@ def _shares_of_ceiling(run: ReportedRun) -> dict[tuple[World, str, str], float]:
     results = run.results
     whole = results[["seed", "layer", "head", "step", "at"]].isna().all(axis=1) & (results["selection"] == "all")
     is_share = (results["reading"] == Reading.SHARE_OF_CEILING) & (results["versus"] == Control.OTHER_SETS)
-    rows = results[whole & is_share & (results["setting"] == Setting.FT) & results["value"].notna()]
+    # untrained twins have shares of their own, and are not ranked
+    of_ft = (results["setting"] == Setting.FT) & (results["weights"] == "trained")
+    rows = results[whole & is_share & of_ft & results["value"].notna()]
     return {
         ((row["model"], row["task"], row["labels"] or "", row["k"]), row["metric"], row["method"]): float(row["value"])
         for row in rows.to_dict("records")
