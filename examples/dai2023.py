@@ -15,7 +15,7 @@ Table = dict[str, tuple[float, float, float]]
 
 
 def compare(model: Model, task: Task, k: int, n_queries: int, learning_rate: float) -> Table:
-    """Section 4 of the paper, on one demonstration set."""
+    """The paper's metrics, on one demonstration set."""
     demonstrations, queries = task.demonstrations(k), task.queries(n_queries)
     zero_shot = task.prompts(model.tokenizer, queries)
     in_context = task.prompts(model.tokenizer, queries, demonstrations)

@@ -17,14 +17,14 @@ from typing import Any
 import pytest
 import torch
 from hypothesis import settings
+from jaxtyping import config as shapes
 from jaxtyping import install_import_hook
 from safetensors.torch import load_file
 from transformers import AutoConfig, AutoModelForCausalLM, XGLMConfig, XGLMForCausalLM
 
 
 def _modules_with_shapes() -> list[str]:
-    """The modules of demograd whose signatures say shapes. All calls of a checked module are checked, which takes twice
-    as long as a small run does by itself: the other modules' types are mypy's."""
+    """The modules of demograd whose signatures say shapes; the other modules' types are mypy's."""
     package = importlib.util.find_spec("demograd")
     assert package is not None
     assert package.origin is not None
@@ -34,6 +34,9 @@ def _modules_with_shapes() -> list[str]:
 
 
 install_import_hook(_modules_with_shapes(), "beartype.beartype")
+ROOMS_WITH_SHAPES = {"test_start_up.py", "learn", "metrics", "models", "observe", "parity", "statistics", "synthetic"}
+"""Where in the tests all calls are checked. A whole run takes 1.6 times as long with it, and calls the same
+functions on the same kinds of tensors: tests of runs, pages and commands go without."""
 
 from demograd.models import Model, find_anatomy  # noqa: E402 (what is imported before is not checked)
 
@@ -178,16 +181,18 @@ def as_model(network: Any, dtype: str = "float32") -> Model:
 
 
 LONG_FILES = (
-    "engine/test_killed.py",
-    "engine/test_ray.py",
-    "study/test_training_time.py",
+    "plan/test_plan.py",
+    "tests/test_errors.py",
+    "report/test_page.py",
+    "learn/test_lockstep.py",
     "report/test_page_in_a_browser.py",
-    "engine/test_main_module.py",
-    "cli/test_mistakes.py",
-    "engine/test_processes.py",
-    "store/test_s3.py",
+    "workers/test_failures.py",
+    "study/test_run.py",
+    "study/test_presets.py",
+    "study/test_matching.py",
+    "workers/test_ray.py",
 )
-"""Files of few tests that take 20 s to 2 min: begun last, one of them would keep the other cores waiting."""
+"""Files whose tests take longest: begun last, one of them would keep the other cores waiting."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -198,10 +203,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Small networks gain nothing from a second thread, and lose much where other work shares the machine.
+    """Small networks gain nothing from a second thread, and lose much where other work shares the machine; shapes are
+    checked in the rooms that have them.
 
     Before any fixture, also those of a whole session: with another number of threads, sums round differently.
     """
+    room = item.path.relative_to(Path(__file__).parent).parts[0]
+    shapes.update("jaxtyping_disable", room not in ROOMS_WITH_SHAPES)
     torch.set_num_threads(2 if item.get_closest_marker("slow") else 1)
 
 

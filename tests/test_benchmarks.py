@@ -9,6 +9,7 @@ import torch
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("architecture", [pytest.param("xglm", marks=pytest.mark.slow), "llama"])
 def test_the_gpu_script_passes_its_checks_on_the_cpu_and_fails_where_lockstep_differs(
     architecture: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

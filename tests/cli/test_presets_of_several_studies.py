@@ -14,6 +14,7 @@ LANGUAGE_MODEL, TRANSFORMERS = f"{BRIDGE}-language-model", f"{BRIDGE}-transforme
 SMALL = ["training.steps=2", "tuning_sequences=64", "test_sequences=64", "orders=2", "seeds=0,1"]
 
 
+@pytest.mark.slow
 def test_each_study_runs_into_a_folder_of_its_own(
     small_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

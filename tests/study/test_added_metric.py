@@ -221,6 +221,7 @@ def installed(folder: Path, source: str) -> None:
     (metadata / "entry_points.txt").write_text("[demograd.metrics]\nsign = outside_metrics\n")
 
 
+@pytest.mark.slow
 def test_an_installed_package_brings_a_metric_to_every_command(
     small_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -86,6 +86,7 @@ def test_an_installed_package_brings_a_method(
     assert "SignGD" in page and "2 epochs" in page
 
 
+@pytest.mark.slow
 def test_a_script_brings_a_method_to_its_worker_processes(small_model: Path, tmp_path: Path) -> None:
     script = f"""{guide_code("A method")}
 from pathlib import Path

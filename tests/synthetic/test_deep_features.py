@@ -1,4 +1,4 @@
-"""Deep features before attention, and the network that is a GD step on them (von Oswald 2023a, §4)."""
+"""Deep features before attention, and the network that is a GD step on them (von Oswald 2023a, Figure 4)."""
 
 from collections.abc import Callable
 

@@ -29,7 +29,7 @@ stop = Tensor.detach
 def gradient_descent(
     network: nn.Module, trained: Sequence[nn.Parameter], sequences: Sequence[TrainingSequence], learning_rate: float
 ) -> list[float]:
-    """θ ← θ − η ∇CE(f_θ(x), e), demonstration after demonstration (Dai 2023 §3.3; Deutch 2024 §3).
+    """θ ← θ − η ∇CE(f_θ(x), e), demonstration after demonstration (Dai 2023; Deutch 2024).
 
     Args:
         network: a Hugging Face language model; its trained parameters are changed in place.

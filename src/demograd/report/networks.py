@@ -114,7 +114,7 @@ DEFINITIONS = {
     "copying_sensitivity": Definition(
         "sensitivity of copied tokens",
         "norm of the derivative of an x’s token after the first layer by its contents, the next token’s, or others’",
-        "von Oswald 2023a, §5",
+        "von Oswald 2023a, §4",
     ),
     "squared_prediction_difference": Definition(
         "squared prediction difference", "SPD: mean of ‖ŷ_TF − ŷ_reference‖²", "Akyürek 2023"
@@ -134,7 +134,7 @@ DEFINITIONS = {
         "distance from multiples",
         "‖M − (tr M / d) I‖ / ‖M‖ with M = Σ^½ A Σ^½, and with M = B, where KᵀQ does A and PV does −B to x; mean over "
         "layers",
-        "Ahn 2023, Figure 4",
+        "Ahn 2023, Figure 3",
     ),
     "training_loss": Definition("training loss", "mean loss on fresh sequences since the point before", "demograd"),
     "loss_at_scale": Definition(

@@ -58,7 +58,7 @@ def implicit_weights(
     """The linear rule that is nearest to a learner's predictions at these queries, for each problem's examples; and the
     share R² of the predictions' squares that it explains. One output.
 
-    **Source:** Akyürek 2023, eq. 12 and 13 (the implicit linear weights).
+    **Source:** Akyürek 2023, eq. 16 (the implicit linear weights).
     """
     n, m = len(problems.x), len(queries)
     repeated = Sequences(
@@ -111,7 +111,7 @@ def interpolated(trained: AttentionLayer, constructed: AttentionLayer, mix: floa
 
 
 def learned_blocks(layer: AttentionLayer) -> tuple[Float[Tensor, "inputs inputs"], Float[Tensor, "inputs inputs"]]:
-    """A and B of a one-headed layer: what KᵀQ and −PV do to x, for one output (Ahn 2023, eq. 9)."""
+    """A and B of a one-headed layer: what KᵀQ and −PV do to x, for one output (Ahn 2023, eq. 11)."""
     qk, pv = products(layer)
     return qk.mT[0, :-1, :-1], -pv[0, :-1, :-1]
 
@@ -120,7 +120,7 @@ def distance_from_multiples(matrix: Float[Tensor, "n n"], base: Float[Tensor, "n
     """‖M − (tr M / n) I‖ / ‖M‖ in the Frobenius norm, with M = C^−½ A C^−½ for a positive definite C, and M = A without
     one: 0 where A is a multiple of C (of I), whatever its sign and size. NaN where A is zero.
 
-    **Source:** Ahn 2023, figure 4, with C = Σ⁻¹; its code takes (UD)ᵀ A UD with Σ = U D² Uᵀ, which has the same norms.
+    **Source:** Ahn 2023, figure 3, with C = Σ⁻¹; its code takes (UD)ᵀ A UD with Σ = U D² Uᵀ, which has the same norms.
     """
     if base is not None:
         eigenvalues, axes = torch.linalg.eigh(base)

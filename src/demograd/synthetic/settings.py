@@ -127,11 +127,11 @@ class Architecture:
     polynomials, of a degree that triples with each, and a rare large sequence can outweigh all others."""
     positions: int = 0
     """Components of a token's position, sines and cosines; with any, tokens are a plain sequence x_1, y_1, x_2, y_2, …
-    (von Oswald 2023a, §5); 0: they are (x_i, y_i), without positions."""
+    (von Oswald 2023a, §4); 0: they are (x_i, y_i), without positions."""
     first: AttentionKind | None = None
     """Attention of the first layer; None: that of all."""
     features: int = 0
-    """Deep features that an MLP makes of an x of one component, for attention to work on (von Oswald 2023a, §4); 0: it
+    """Deep features that an MLP makes of an x of one component, for attention to work on (von Oswald 2023a, §3); 0: it
     works on x."""
     descent: bool = False
     """Whether attention is the construction of a GD step, of which the rate alone is trained, with the features."""

@@ -122,7 +122,7 @@ class KernelRegression(KernelSettings):
 
 @dataclass(frozen=True)
 class SineRegression(SineSettings):
-    """y = a sin(x + φ) + ε with x in (−5, 5), a in (0.1, 5) and φ in (0, π) (Finn 2017; von Oswald 2023a §4).
+    """y = a sin(x + φ) + ε with x in (−5, 5), a in (0.1, 5) and φ in (0, π) (Finn 2017; von Oswald 2023a, A.7).
 
     The code released with von Oswald 2023a takes a in (0.1, 0.5).
     """

@@ -331,6 +331,7 @@ def token_ids() -> list[Prompts | TrainingSequence]:
     return [item for item in gc.get_objects() if type(item) in (Prompts, TrainingSequence)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", ["0", "one", "", "1,,2", "-3"])
 def test_wrong_workers_are_named(workers: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert call("plan", "quickstart", f"--workers={workers}") == 2

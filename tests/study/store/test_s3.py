@@ -81,6 +81,7 @@ def _killed(study: Study, url: str) -> None:
     run_study(study, place(url), Killed())
 
 
+@pytest.mark.slow
 def test_a_run_in_a_bucket_is_killed_goes_on_mends_what_was_damaged_and_is_reported(
     small_model: Path, bucket: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

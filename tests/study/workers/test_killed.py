@@ -115,6 +115,7 @@ def _all_end(group: int, seconds: float) -> bool:
     return False
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_all_workers_in_seconds_and_says_how_to_go_on(
     undisturbed: tuple[Study, bytes], tmp_path: Path
 ) -> None:
@@ -128,6 +129,7 @@ def test_ctrl_c_ends_all_workers_in_seconds_and_says_how_to_go_on(
     assert (tmp_path / "out" / "results.parquet").read_bytes() == results
 
 
+@pytest.mark.slow
 def test_no_worker_outlives_a_run_that_is_killed(undisturbed: tuple[Study, bytes], tmp_path: Path) -> None:
     process = _started(undisturbed[0], tmp_path, "--workers", "2", "--threads", "1")
     process.kill()

@@ -12,6 +12,7 @@ from demograd.study.workers.local import KILLED
 RUN = 'import demograd\ndemograd.run("study.yaml", "out", workers=demograd.Workers(number=2, threads=1))\n'
 
 
+@pytest.mark.slow
 def test_a_script_without_a_main_guard_is_told_what_to_add_and_nothing_is_kept_as_failed(
     undisturbed: tuple[Study, bytes], tmp_path: Path
 ) -> None:

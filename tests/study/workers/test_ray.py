@@ -146,6 +146,7 @@ def test_what_no_node_has_is_said_and_not_waited_for_in_silence(
     assert len(watch.sentences) == 1 and (tmp_path / "seconds").exists()
 
 
+@pytest.mark.slow
 def test_what_ran_on_a_node_that_died_is_run_again_on_another(tmp_path: Path, cluster: Any, connected: Workers) -> None:
     for _ in range(2):  # the head has no GPU, so the job runs on one of these
         cluster.add_node(**NODE, num_gpus=1)

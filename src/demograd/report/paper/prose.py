@@ -14,6 +14,7 @@ SOURCES = {
     "von Oswald 2023b": "vonoswald2023b",
     "Ahn 2023": "ahn2023",
     "Cheng 2024": "cheng2024",
+    "Akyürek 2023": "akyurek2023",
     "Pan 2023": "pan2023",
     "Min 2022": "min2022",
     "Hu 2021": "hu2021",

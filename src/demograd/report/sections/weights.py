@@ -1,4 +1,4 @@
-"""Trained weights beside those that theory gives, as heat maps (von Oswald 2023a; Ahn 2023, Figure 4)."""
+"""Trained weights beside those that theory gives, as heat maps (von Oswald 2023a; Ahn 2023, Figures 4 and 5)."""
 
 from collections.abc import Sequence
 from math import nan

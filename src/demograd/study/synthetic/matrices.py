@@ -1,4 +1,4 @@
-"""The weights of trained linear networks beside the theoretical ones, for heat maps (Ahn 2023, figure 4)."""
+"""The weights of trained linear networks beside the theoretical ones, for heat maps (Ahn 2023, figures 4 and 5)."""
 
 from typing import Any
 

@@ -196,7 +196,7 @@ CONSTRUCTIONS: dict[str, Construction] = {
     ),
     "GD steps": Construction(
         "K layers are K steps, from any W₀",
-        "von Oswald 2023a, §2.3",
+        "von Oswald 2023a, §3",
         lambda seed: _gradient_descent(seed, 1 + seed % 4),
     ),
     "GD++": Construction(
@@ -223,7 +223,7 @@ CONSTRUCTIONS: dict[str, Construction] = {
     **{
         f"copying layer, {kind}": Construction(
             f"A layer of {kind} attention makes tokens (x, y) of a plain sequence x, y, …, and the next is a GD step",
-            "von Oswald 2023a, §5",
+            "von Oswald 2023a, §4",
             _copying(kind, sharpness),
         )
         for kind, sharpness in _COPYING

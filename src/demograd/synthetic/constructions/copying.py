@@ -1,5 +1,5 @@
 """A layer that makes tokens (x_i, y_i) out of a plain sequence x_1, y_1, x_2, y_2, …, so that the next one can be a GD
-step (von Oswald 2023a, §5: what is called an induction head does this too).
+step (von Oswald 2023a, §4: what is called an induction head does this too).
 
 Tokens are (p_1, x_1, 0), (p_2, 0, y_1), (p_3, x_2, 0), …, with p_t the position; the query (p, x, 0) comes last. Each
 token looks at the one behind it and takes over its y: an x that of its own example, a y nothing, for behind it is an x.
@@ -38,7 +38,7 @@ def copying_layer(tokens: int, inputs: int, outputs: int = 1, sharpness: float =
 
     Its attention is linear with sharpness 1, or softmax with one from which e to its power is nothing but rounding.
 
-    **Source:** von Oswald 2023a, §5, which trains such a layer; these weights are ours.
+    **Source:** von Oswald 2023a, §4, which trains such a layer; these weights are ours.
     """
     width = tokens + inputs + outputs
     key, query, value = torch.zeros(3, width, width, dtype=torch.float64)

@@ -21,7 +21,7 @@ def gradient_descent_layers(
 
     W_K = W_Q = diag(I, 0), W_V = [[0, 0], [W₀, −I]], P = (η/N) I.
 
-    **Source:** von Oswald 2023a, Proposition 1 and its §2.3.
+    **Source:** von Oswald 2023a, Proposition 1, and §3, which stacks it.
     """
     outputs, inputs = w0.shape
     look_at_x = _diagonal(inputs, outputs, x=1.0, y=0.0).to(w0)

@@ -1,4 +1,4 @@
-"""How far the matrices of linear layers are from those of the theorem, over training (Ahn 2023, figure 4)."""
+"""How far the matrices of linear layers are from those of the theorem, over training (Ahn 2023, figure 3)."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace

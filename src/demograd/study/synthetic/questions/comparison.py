@@ -97,7 +97,7 @@ def margin_rows(tested: Tested) -> Iterator[Row]:
 def descent_rows(tested: Tested) -> Iterator[Row]:
     """`loss_ratio` and `prediction_difference` of a network to the one whose attention is that of GD steps, by seed.
 
-    **Source:** von Oswald 2023a, §4. Of one component a cosine of sensitivities is a sign, so nothing here is claimed.
+    **Source:** von Oswald 2023a, Figure 4. Of one component a cosine of sensitivities is a sign, so nothing is claimed.
     """
     networks = tested.study.networks
     for network, of_seeds in tested.losses.items():

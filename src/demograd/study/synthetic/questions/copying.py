@@ -39,7 +39,7 @@ def copying_sensitivity(
 ) -> tuple[Float[Tensor, " sequences"], Float[Tensor, " sequences"], Float[Tensor, " sequences"]]:
     """‖∂(Σ t_j)/∂e_i‖ of the first layer's tokens t_j, averaged over the x among them, by the contents of token i.
 
-    Contents are x and y without the position. **Source:** von Oswald 2023a, §5 (there all tokens are averaged over).
+    Contents are x and y without the position. **Source:** von Oswald 2023a, §4 (there all tokens are averaged over).
     """
     tokens, positions = network.tokens(problems).detach().requires_grad_(), network.architecture.positions
     total = torch.zeros(3, len(tokens), device=tokens.device)
