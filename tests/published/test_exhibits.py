@@ -12,7 +12,7 @@ from demograd.report.section import registered_sections
 from demograd.study import preset_groups, preset_names
 
 ROWS = published.exhibits()
-OF_NO_PAPER = {"quickstart", "claims"}
+OF_NO_PAPER = {"quickstart", "claims", "rivals"}
 """Presets that are of several papers, or of none."""
 
 

@@ -19,7 +19,12 @@ NOTHING_LEARNED = {"verdict": "undecided", "reason": "fine-tuning learned nothin
 def _run(folder: Path, comparisons: Sequence[dict[str, Any]]) -> ReportedRun:
     write_run(folder, Fake(layers=2))
     of_gd = {"method": "GD", "versus": "other_sets", "n_seeds": 8, "reading": "share_of_ceiling"}
-    shares = [row("sim_aou", "FT", 0.25, **of_gd), row("sim_aou", "FT", 0.75, **of_gd, weights="no_training")]
+    reordered = {"versus": "other_sets", "n_seeds": 8, "reading": "specific_share"}
+    shares = [
+        row("sim_aou", "FT", 0.25, **of_gd),
+        row("sim_aou", "FT", 0.75, **of_gd, weights="no_training"),
+        row("sim_aou", "ICL_reordered", 0.6, **reordered),
+    ]
     write_results(folder, shares, keep=True)
     write_json(folder / "claims.json", claims_record([], comparisons))
     return read_run(folder)
@@ -38,7 +43,26 @@ def _three(name: str = "LCGD") -> list[dict[str, Any]]:
 
 def test_methods_stand_in_order_of_their_specific_share(tmp_path: Path) -> None:
     (group,) = _table(_run(tmp_path / "run", _three())).groups
-    assert [line.name for line in group.rows] == ["LCGD", "Adam", "GD"]
+    assert [line.name for line in group.rows] == ["ICL, reordered", "LCGD", "Adam", "GD"]
+    assert "60" in str(group.rows[0].entries[0]), "the ceiling's own share"
+
+
+def test_none_is_nearest_unless_it_is_specific(tmp_path: Path) -> None:
+    section = ranking_section(_run(tmp_path / "run", _three()))
+    assert section is not None and "no method is shown" in str(section.lead)
+
+
+def test_the_nearest_is_named_with_those_that_cannot_be_told_from_it(tmp_path: Path) -> None:
+    supported = {"verdict": "supported"}
+    comparisons = [
+        comparison("far", 0.2, 0.19, **supported),
+        comparison("near", 0.2, 0.1, **supported),
+        comparison("as near", 0.2, 0.102, **supported),
+        comparison("open", 0.2, 0.05, **NOTHING_LEARNED),
+    ]
+    section = ranking_section(_run(tmp_path / "run", comparisons))
+    assert section is not None
+    assert "near is nearest" in str(section.lead) and "the intervals of as near overlap" in str(section.lead)
 
 
 def test_the_share_of_the_ceiling_is_that_of_trained_weights(tmp_path: Path) -> None:

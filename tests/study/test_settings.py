@@ -8,6 +8,7 @@ import pytest
 from pydantic import BaseModel
 
 from demograd import UserError, read_study
+from demograd.learn.method import methods
 from demograd.study import Study, SyntheticStudy, make_study, preset_names
 from demograd.study.spec.learning_rates import resolved
 from demograd.study.spec.validation import members, validated
@@ -144,11 +145,15 @@ def test_a_study_file_is_named_after_itself_and_may_be_overridden(tmp_path: Path
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_is_a_study_with_rates_for_all_its_methods(name: str) -> None:
-    study, sources = resolved(read_study(name))
-    for method in study.methods:
-        is_named = method in read_study(name).learning_rates
-        assert is_named or set(study.learning_rates[method]) == set(study.tasks)
-        assert ("named in the study" if is_named else "sweep") in sources[method]
+    as_read = read_study(name)
+    study, sources = resolved(as_read)
+    for method, rates in study.learning_rates.items():
+        if method in as_read.learning_rates:
+            assert "named in the study" in sources[method]
+        elif isinstance(rates, list):
+            assert rates == [methods()[method].default_rate] and "strength" in sources[method]
+        else:
+            assert set(rates) == set(study.tasks) and "sweep" in sources[method]
 
 
 @pytest.mark.parametrize("name", ["deutch2024-table1", "deutch2024-table2"])

@@ -1,6 +1,7 @@
 """Kernel regression and induction, against mixtures that are worked out by hand."""
 
 import math
+from collections import Counter
 
 import pytest
 import torch
@@ -61,10 +62,11 @@ def test_a_demonstration_itself_is_looked_up_where_the_kernel_is_narrow(random_m
 
 
 def test_induction_mixes_answers_by_the_likeness_of_tokens(random_model: MakeModel) -> None:
-    """Two demonstrations end as the query does: their cosines are 2/√6 and 1/3; the third, most alike, does not."""
+    """Two demonstrations end as the query does: their cosines are 1/√2 and 1/2 without the 20 that all have; the third,
+    most alike, does not."""
     model = random_model("llama")
-    shown = [sequence([11, 20], 5), sequence([12, 13, 20], 6), sequence([11, 14, 20, 15], 7)]
-    plain, weights = next_token(model, [14, 11, 20]), (2 / math.sqrt(6), 1 / 3)
+    shown = [sequence([11, 20], 5), sequence([14, 13, 20], 6), sequence([11, 14, 20, 15], 7)]
+    plain, weights = next_token(model, [14, 11, 20]), (1 / math.sqrt(2), 1 / 2)
     expected = 0.6 * plain
     for token, weight in zip((5, 6), weights, strict=True):
         expected[token] += 0.4 * weight / sum(weights)
@@ -101,8 +103,11 @@ def test_where_nothing_is_alike_nothing_changes(random_model: MakeModel) -> None
 
 
 def test_likeness_of_tokens() -> None:
-    assert token_similarity([1, 2, 2], [2]) == pytest.approx(2 / math.sqrt(5))
-    assert token_similarity([1, 2], [2, 1]) == 0 == token_similarity([], [1])
+    assert token_similarity([1, 2, 2], [2], Counter()) == pytest.approx(2 / math.sqrt(5))
+    assert token_similarity([1, 2], [2, 1], Counter()) == 0 == token_similarity([], [1], Counter())
+    # of texts 5, 6 and 5, 7 in the template 8, 9
+    assert token_similarity([8, 5, 6, 9], [8, 5, 7, 9], Counter([8, 9])) == pytest.approx(1 / 2)
+    assert token_similarity([8, 6, 9], [8, 7, 9], Counter([8, 9])) == 0
 
 
 @pytest.mark.parametrize("kind", [KernelRegression, InductionCopying])

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, reduce
 from math import sqrt
+from operator import and_
 from typing import TYPE_CHECKING
 
 import torch
@@ -99,16 +100,19 @@ def keep_features(training: Training, method: KernelRegression) -> None:
 
 
 def keep_tokens(training: Training, method: Lookup) -> None:
-    """Look up by tokens."""
-    contexts, targets = list[Sequence[int]](), list[int]()
+    """Look up by tokens, less those that all demonstrations have: the template is in every query."""
+    contexts, targets, shared = list[Sequence[int]](), list[int](), list[Counter[int]]()
     for sequence in training.sequences:
+        shared.append(Counter(sequence.tokens[1 : sequence.answer_start]))
         for place, counts in enumerate(sequence.loss_mask):
             if counts:
                 contexts.append(sequence.tokens[1:place])
                 targets.append(sequence.tokens[place])
 
+    template = reduce(and_, shared) if len(shared) > 1 else Counter[int]()
+
     def weights(hidden: Tensor, before: Sequence[Sequence[int]]) -> Tensor:
-        alike = torch.tensor([[token_similarity(own, context) for context in contexts] for own in before])
+        alike = torch.tensor([[token_similarity(own, other, template) for other in contexts] for own in before])
         return alike / alike.sum(dim=-1, keepdim=True).clamp(min=torch.finfo(alike.dtype).tiny)
 
     training.intervention = lambda: Intervention(
@@ -116,13 +120,14 @@ def keep_tokens(training: Training, method: Lookup) -> None:
     )
 
 
-def token_similarity(a: Sequence[int], b: Sequence[int]) -> float:
-    """Cosine of the counts of their tokens if both end with the same token, else 0."""
+def token_similarity(a: Sequence[int], b: Sequence[int], template: Counter[int]) -> float:
+    """Cosine of the counts of their tokens beyond the template's if both end with the same token, else 0."""
     if not a or not b or a[-1] != b[-1]:
         return 0.0
-    counts, others = Counter(a), Counter(b)
+    counts, others = Counter(a) - template, Counter(b) - template
     product = sum(count * others[token] for token, count in counts.items())
-    return product / sqrt(sum(n * n for n in counts.values()) * sum(n * n for n in others.values()))
+    squares = sum(n * n for n in counts.values()) * sum(n * n for n in others.values())
+    return product / sqrt(squares) if product else 0.0
 
 
 @dataclass(frozen=True, eq=False)

@@ -77,7 +77,7 @@ class InductionCopying(Lookup):
     """Copying what followed the last token before, where the text was most alike, as induction heads do (Olsson 2022).
 
     w_i ∝ cosine of the counts of tokens of the query so far and of the demonstration so far, if both end with the same
-    token; else 0. No network is asked.
+    token; else 0. Tokens that all demonstrations share, the template's, do not count. No network is asked.
     """
 
     def train(self, training: "learn.Training") -> None:

@@ -17,7 +17,11 @@ from demograd.numbers import Whole
 @method("LoRA")
 @dataclass(frozen=True, kw_only=True)
 class LowRankAdaptation(FineTuning):
-    """GD on a low-rank change of the key and value matrices, W + BA (LoRA; Hu 2021)."""
+    """GD on a low-rank change of the key and value matrices, W + BA (LoRA; Hu 2021).
+
+    The paper adapts queries and values, draws A from a normal distribution and scales BA by α/r; here what is adapted
+    is what the other methods train, A is drawn as in the paper's released code, and the learning rate stands for α.
+    """
 
     rank: Whole = field(default=4, metadata={"words": "rank {}"})
     """Of BA: columns of B, rows of A."""

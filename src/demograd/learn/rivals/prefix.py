@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 @method("prefix")
 @dataclass(frozen=True, kw_only=True)
 class PrefixTuning(Method):
-    """Adam on keys and values of each layer that stand before the context, all weights frozen (Li and Liang 2021)."""
+    """Adam on keys and values of each layer that stand before the context, all weights frozen (Li and Liang 2021).
+
+    Keys and values are trained themselves; the paper trains them through an MLP.
+    """
 
     length: Whole = field(default=4, metadata={"words": "length {}"})
     """Keys of the prefix."""

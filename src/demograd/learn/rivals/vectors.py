@@ -40,12 +40,14 @@ class InContextVector(Method):
 class TaskVector(InContextVector):
     """The residual stream that a prompt of the demonstrations has at one layer takes the query's place (Hendel 2023).
 
-    h ← (1 − s) h + s v behind block L, where the answer is predicted, s being the learning rate.
+    h ← (1 − s) h + s v behind block L, where the answer is predicted, s being the learning rate. v is the mean over
+    several queries; the paper takes one.
     """
 
     layer: Whole | Literal["best"] = field(default="best", metadata={"words": "layer {}"})
-    """L, from 0; `best`: the one at which the vector makes the left-out demonstrations' own answers likeliest among the
-    label words, each zero-shot (the paper chooses it on a development set)."""
+    """L, from 0; `best`: the one at which the vector makes the demonstrations' own answers likeliest among the label
+    words, each zero-shot. The paper chooses it on a development set; here there are the demonstrations alone, and a
+    demonstration on which the layer is chosen stood in the prompts of the others, of which the vector is a mean."""
 
     def train(self, training: "learn.Training") -> None:
         """Read the vector; nothing is trained.
@@ -82,7 +84,8 @@ class FunctionVector(InContextVector):
     h ← h + s Σ_heads mean output (through the output projection), behind block L, where the answer is predicted, s
     being the learning rate. The heads are those with the largest indirect effect: what putting a head's mean output
     into prompts with shuffled answers does to the likelihood of the right answer, to first order (attribution patching)
-    where the paper patches head by head.
+    where the paper patches head by head. They are chosen for each set, by log-likelihood; the paper chooses them once,
+    by likelihood over many tasks.
     """
 
     heads: Whole = field(default=10, metadata={"words": "{} heads"})

@@ -1,7 +1,10 @@
 """Which method does with a demonstration set what ICL does with it: all methods of a run, by their specific share."""
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+
+import pandas as pd
 
 from demograd.metrics import METRICS
 from demograd.report.charts.forest import Effect
@@ -9,7 +12,9 @@ from demograd.report.effects import ForestPanel, state
 from demograd.report.run import ReportedRun
 from demograd.report.section import NOTHING, Entry, Group, Head, Section, Table, TableRow, figure, percent, section
 from demograd.report.sections.claims import deciding_p
-from demograd.statistics.number import estimate, p_value, percentage
+from demograd.report.sections.matching import CEILING
+from demograd.statistics import Verdict
+from demograd.statistics.number import estimate, number_of, p_value, percentage
 from demograd.words import Control, Reading, Setting, listed, task_label
 
 FEWEST = 3
@@ -40,7 +45,7 @@ World = tuple[str, str, str, Any]
 def ranking_section(run: ReportedRun) -> Section | None:
     """A forest plot and a table for each world and metric of which three methods or more were matched."""
     ceilings = _shares_of_ceiling(run)
-    charts, tables, firsts = [], [], list[str]()
+    charts, tables, nearest = [], [], list[str]()
     worlds = list(_rankings(run))
     several = len({world for world, _, _ in worlds}) > 1
     for world, metric, compared in worlds:
@@ -49,15 +54,27 @@ def ranking_section(run: ReportedRun) -> Section | None:
         effects = [effect for comparison, claim in ranked if (effect := _effect(comparison, claim)) is not None]
         if effects:
             charts.append(ForestPanel(about, _UNIT, "as good as none", zero=True, effects=effects).chart())
-            firsts.append(f"by {about} {effects[0].label} ({effects[0].words})")
+            nearest.append(f"By {about}, {_nearest(effects)}.")
+        ceiling = _ceiling_row(run, world, metric)
         rows = tuple(
             _row(comparison, claim, ceilings.get((world, metric, _method(comparison)))) for comparison, claim in ranked
         )
-        tables.append(Table(_HEADS, (Group("", rows),), title=about, folded=about))
+        tables.append(Table(_HEADS, (Group("", (*ceiling, *rows)),), title=about, folded=about))
     if not tables:
         return None
-    lead = f"Nearest: {listed(firsts)}. {_LEAD}" if firsts else _LEAD
-    return Section((*figure(charts, "", small=True), *tables), lead, (_NOTE,))
+    return Section((*figure(charts, "", small=True), *tables), " ".join([*nearest, _LEAD]), (_NOTE,))
+
+
+def _nearest(effects: Sequence[Effect]) -> str:
+    """Whether a method stands out: of those that are specific, the one of the largest share, and whose intervals reach
+    its value. Methods whose verdict is open are not named, however large their share."""
+    specific = [effect for effect in effects if effect.verdict == Verdict.SUPPORTED]
+    if not specific:
+        return "no method is shown to learn from its own demonstrations what ICL learns from them"
+    first, *others = specific
+    beside = [effect.label for effect in others if first.low is None or (effect.high or effect.value) >= first.low]
+    apart = f"; the intervals of {listed(beside)} overlap with its own" if beside else ""
+    return f"{first.label} is nearest ({first.words}){apart}"
 
 
 def _rankings(run: ReportedRun) -> Iterator[tuple[World, str, list[tuple[Mapping[str, Any], Mapping[str, Any]]]]]:
@@ -124,15 +141,35 @@ def _row(comparison: Mapping[str, Any], claim: Mapping[str, Any], of_ceiling: fl
     )
 
 
+def _ceiling_row(run: ReportedRun, world: World, metric: str) -> Iterator[TableRow]:
+    """ICL with the same demonstrations in another order in a method's place, where it was observed."""
+    for row in _matched(run, Setting.ICL_REORDERED, Reading.SPECIFIC_SHARE):
+        if (_world(row), row["metric"]) == (world, metric):
+            number = number_of(row)
+            share = NOTHING if number.value is None else percent(number.value, number.low, number.high)
+            yield TableRow(CEILING, (share, NOTHING, NOTHING, NOTHING), tone="reference")
+
+
 def _shares_of_ceiling(run: ReportedRun) -> dict[tuple[World, str, str], float]:
-    """By world, metric and method, where it was taken: specificity over that of reordered ICL."""
+    """By world, metric and method, where it was taken at one learning rate: specificity over that of reordered ICL."""
+    rows = [
+        ((_world(row), row["metric"], row["method"]), row)
+        for row in _matched(run, Setting.FT, Reading.SHARE_OF_CEILING)
+    ]
+    rates = Counter(key for key, _ in rows)
+    return {key: float(row["value"]) for key, row in rows if rates[key] == 1 and pd.notna(row["value"])}
+
+
+def _matched(run: ReportedRun, setting: Setting, reading: Reading) -> list[dict[Any, Any]]:
+    """What matrices of trained weights say over all layers and steps; untrained twins have rows of their own, and are
+    not ranked."""
     results = run.results
     whole = results[["seed", "layer", "head", "step", "at"]].isna().all(axis=1) & (results["selection"] == "all")
-    is_share = (results["reading"] == Reading.SHARE_OF_CEILING) & (results["versus"] == Control.OTHER_SETS)
-    # untrained twins have shares of their own, and are not ranked
-    of_ft = (results["setting"] == Setting.FT) & (results["weights"] == "trained")
-    rows = results[whole & is_share & of_ft & results["value"].notna()]
-    return {
-        ((row["model"], row["task"], row["labels"] or "", row["k"]), row["metric"], row["method"]): float(row["value"])
-        for row in rows.to_dict("records")
-    }
+    is_read = (results["reading"] == reading) & (results["versus"] == Control.OTHER_SETS)
+    of_setting = (results["setting"] == setting) & (results["weights"] == "trained")
+    rows: list[dict[Any, Any]] = results[whole & is_read & of_setting].to_dict("records")
+    return rows
+
+
+def _world(row: Mapping[Any, Any]) -> World:
+    return row["model"], row["task"], row["labels"] or "", row["k"]

@@ -54,7 +54,7 @@ def resolved(study: Study) -> tuple[Study, dict[str, str]]:
             sources[method] = "named in the study"
         elif (rate := _without_sweep(study, method)) is not None:
             filled[method] = [rate]
-            sources[method] = "as published: the method has a strength, and no step size"
+            sources[method] = "the method's own: it has a strength, and no step size"
         else:
             defaults = {
                 (model, task, labels): _swept(study, model, task, labels, method)
