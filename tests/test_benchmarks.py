@@ -10,7 +10,7 @@ BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("architecture", [pytest.param("xglm", marks=pytest.mark.slow), "llama"])
+@pytest.mark.parametrize("architecture", ["xglm", "llama"])
 def test_the_gpu_script_passes_its_checks_on_the_cpu_and_fails_where_lockstep_differs(
     architecture: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -196,6 +196,7 @@ def test_a_grid_with_holes_runs_to_a_table_of_what_is_left(small_model: Path, tm
     assert isinstance(next(cells(study)), Cell)
 
 
+@pytest.mark.slow
 def test_models_of_other_shapes_stand_in_one_table(small_model: Path, tmp_path: Path) -> None:
     """The models differ in layers, width and tokenizer; each reads the same demonstrations with its own tokenizer."""
     other = tmp_path / "other"

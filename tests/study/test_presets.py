@@ -67,6 +67,13 @@ FILLS: dict[str, set[tuple[str, str | None]]] = {
         ("order_sensitivity", "ICL"),
         ("order_sensitivity", "FT"),
     },
+    "rivals": {
+        ("sim_labels", "FT"),
+        ("sim_labels", "FT vs other_sets"),
+        ("sim_labels", "ICL_reordered"),
+        ("sim_labels_mean_removed", "FT"),
+        ("sim_aou", "FT vs other_sets"),
+    },
     "shen2023-training-time": {("parameter_distance", None), ("accuracy", "ICL"), ("accuracy", "ZSL")},
 }
 """Metrics and settings that must have a number, by preset."""

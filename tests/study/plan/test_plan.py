@@ -331,13 +331,13 @@ def token_ids() -> list[Prompts | TrainingSequence]:
     return [item for item in gc.get_objects() if type(item) in (Prompts, TrainingSequence)]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("workers", ["0", "one", "", "1,,2", "-3"])
 def test_wrong_workers_are_named(workers: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert call("plan", "quickstart", f"--workers={workers}") == 2
     assert "whole numbers from 1 on" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_shape_of_a_gguf_file_is_read_from_its_header(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))  # where nothing was dequantised yet
     blueprint = blueprint_of("smollm2-135m")
