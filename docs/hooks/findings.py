@@ -1,0 +1,370 @@
+"""The page Findings: its sentences, tables and pictures, made of what `make findings` has collected in `findings/`.
+
+Written by hand are the questions and limits of `findings/runs.yaml`. A run that is not there is said to be missing.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache, partial
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from demograd.report import ReportedRun, Section, Table, deciding_p, read_run
+from demograd.report.answer import answer, led_comparisons
+from demograd.report.network_answer import network_answer, network_findings
+from demograd.report.networks import by_subject, worlds_of
+from demograd.report.paper.exhibits import PaperTable
+from demograd.report.paper.markdown import escaped, table_file
+from demograd.report.scores import at_one_rate
+from demograd.report.section import Chart, Figure, Key, registered_sections
+from demograd.report.sections.comparison import CLAIM
+from demograd.report.sections.ranking import ranking_section
+from demograd.statistics import Finding, Verdict
+from demograd.statistics.number import Number, estimate, p_value, percentage
+from demograd.study import SyntheticStudy, read_study
+from demograd.words import Setting, Subject, Weights, listed, task_label
+
+FINDINGS = Path(__file__).parents[2] / "findings"
+FOLDED = 12
+"""Rows from which on a table has to be opened."""
+NOTHING = "–"
+BRIEF = {"comparison"}
+"""Sections whose first sentence is enough here: the page itself says what is the same."""
+MARKS = {Verdict.SUPPORTED: "✓", Verdict.CONTRADICTED: "✗", Verdict.NOT_SPECIFIC: "≈", Verdict.UNDECIDED: "?"}
+SAME = {Verdict.SUPPORTED: "✓ yes", Verdict.CONTRADICTED: "✗ no", Verdict.UNDECIDED: "? open"}
+"""Verdict on a network and a reference → whether they are the same."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """A row of `findings/runs.yaml`."""
+
+    name: str
+    asks: str
+    preset: str
+    limits: str
+    shows: tuple[str, ...] = ()
+    """Sections of the run's own page."""
+    claims: tuple[str, ...] = (CLAIM,)
+    """Of small transformers, the claims that the question is about."""
+    set: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def command(self) -> str:
+        """`demograd run rivals --set model=gemma3-270m`."""
+        return " ".join((f"demograd run {self.preset}", *(f"--set {path}={value}" for path, value in self.set.items())))
+
+    @property
+    def is_synthetic(self) -> bool:
+        """Whether it is about small transformers."""
+        return isinstance(read_study(self.preset), SyntheticStudy)
+
+
+@cache
+def questions() -> dict[str, Question]:
+    """All of them, by name, in the order of the page."""
+    rows = yaml.safe_load((FINDINGS / "runs.yaml").read_text(encoding="utf-8"))
+    return {
+        name: Question(
+            name, **{setting: tuple(value) if isinstance(value, list) else value for setting, value in row.items()}
+        )
+        for name, row in rows.items()
+    }
+
+
+@cache
+def collected(name: str, folder: Path = FINDINGS) -> ReportedRun | None:
+    """A collected run; None where it is not there yet."""
+    return read_run(folder / name) if (folder / name).is_dir() else None
+
+
+def at_a_glance() -> Iterator[str]:
+    """A line for each question: how many of its findings have which verdict."""
+    yield from _head("question", "verdicts", "command")
+    for question in questions().values():
+        run = collected(question.name)
+        verdicts = "not run yet" if run is None else _verdicts(_about(run, question))
+        yield _row(f"[{escaped(question.asks)}](#{question.name})", verdicts, f"`{question.command}`")
+
+
+def findings(*, synthetic: bool) -> Iterator[str]:
+    """What was found, question by question: of small transformers, or of language models."""
+    for question in questions().values():
+        if question.is_synthetic == synthetic:
+            yield from finding(question, collected(question.name))
+
+
+def finding(question: Question, run: ReportedRun | None) -> Iterator[str]:
+    """A question, the sentences that answer it, pictures, numbers and limits."""
+    yield f"\n### {escaped(question.asks)} {{#{question.name}}}\n"
+    if run is None:
+        yield f"Not run yet:\n\n```sh\nmake findings NAMES={question.name}\n```\n"
+        return
+    yield from _sentences(question, run)
+    for shown in pictures_of(question, run):
+        yield from shown.markdown()
+    yield from _network_tables(run) if run.is_synthetic else _model_tables(run)
+    yield f"\n**Limits.** {escaped(question.limits)} {_size(run)}\n"
+    yield f"\n```sh\n{question.command}\n```\n"
+
+
+def in_short(preset: str, measured: Mapping[str, Any]) -> str:
+    """What a run of a preset found, in a cell that leads there: the number of these columns, if any, and its verdicts.
+
+    Empty where the run is not there.
+    """
+    run = collected(preset) if preset in questions() else None
+    if run is None:
+        return ""
+    number = f"{_measured(run, **measured)}; " if measured else ""
+    return f"{number}[{_verdicts(_about(run, questions()[preset]))}](findings.md#{preset})"
+
+
+def _measured(run: ReportedRun, *, times: float = 1.0, **columns: Any) -> str:
+    rows = run.networks_at_context
+    rows = rows[rows[["at", "step"]].isna().all(axis=1) & (rows[list(columns)] == pd.Series(columns)).all(axis=1)]
+    (row,) = rows.to_dict("records")
+    return estimate(*(times * row[name] for name in ("value", "ci_low", "ci_high"))).with_bounds
+
+
+def pictures() -> dict[str, Chart]:
+    """The pictures of all runs that are there, by the names of their files."""
+    return {
+        name: chart
+        for question in questions().values()
+        if (run := collected(question.name)) is not None
+        for shown in pictures_of(question, run)
+        for name, chart in shown.charts.items()
+    }
+
+
+@dataclass(frozen=True)
+class Shown:
+    """The first figure of a section of a run's own page."""
+
+    title: str
+    charts: dict[str, Chart]
+    """By the names of their files."""
+    legend: tuple[Key, ...]
+    caption: str
+
+    def markdown(self) -> Iterator[str]:
+        """Title, legend, pictures and caption."""
+        yield f"\n**{escaped(self.title)}** {escaped(self.caption)}\n"
+        if self.legend:
+            yield f'<p class="legend">{"".join(map(_key, self.legend))}</p>\n'
+        yield '<div class="pictures" markdown="1">\n'
+        for name, chart in self.charts.items():
+            title = f"<figcaption>{escape(chart.title)}</figcaption>" if chart.title else ""
+            yield (
+                f'<figure markdown="span">{title}\n![{escaped(self.title)}](pictures/{name}.svg){{ .picture }}\n'
+                "</figure>\n"
+            )
+        yield "</div>\n"
+
+
+def pictures_of(question: Question, run: ReportedRun) -> Iterator[Shown]:
+    """The sections that the question names, and of a run with three methods or more their ranking."""
+    titles = {registered.name: registered for registered in registered_sections()}
+    for name in question.shows:
+        section = titles[name].make(run)
+        if section is not None:
+            yield from _shown(question, name, section.title or titles[name].title, section)
+    if not run.is_synthetic and (ranking := ranking_section(run)) is not None:
+        yield from _shown(question, "ranking", titles["ranking"].title, ranking)
+
+
+def _shown(question: Question, name: str, title: str, section: Section) -> Iterator[Shown]:
+    figure = next((part for part in section.parts if isinstance(part, Figure)), None)
+    if figure is not None:
+        charts = {f"findings/{question.name}-{name}-{place}": chart for place, chart in enumerate(figure.charts)}
+        caption = section.lead.partition(". ")[0] + "." if name in BRIEF else section.lead
+        yield Shown(title, charts, figure.legend, caption)
+
+
+def _sentences(question: Question, run: ReportedRun) -> Iterator[str]:
+    """The clauses with which the run's own page answers, or its one sentence; of other claims how many are decided."""
+    clauses = [
+        clause
+        for claim in (question.claims if run.is_synthetic else (None,))
+        for clause in (answer(run) if claim is None else network_answer(_of_claims(run, [claim]))[1])
+    ]
+    for clause in clauses:
+        yield f"**{escaped(clause.lead)}:** {escaped(clause.text)}\n"
+    if not clauses:
+        yield f"{escaped(run.finding.sentence)}\n"
+    asked_about = {finding.claim for finding in _about(run, question)}
+    for claim in run.claims["claims"]:
+        findings = [finding for finding in run.findings if finding.claim == claim["name"]]
+        if findings and claim["name"] not in asked_about:
+            yield f"{escaped(claim['claim'])}: {_verdicts(findings)}.\n"
+
+
+def _of_claims(run: ReportedRun, claims: Sequence[str]) -> ReportedRun:
+    """The run, as if nothing but these claims had been asked about."""
+    findings = [finding for finding in run.claims.get("findings", []) if finding["claim"] in claims]
+    return replace(run, claims={**run.claims, "findings": findings})
+
+
+def _about(run: ReportedRun, question: Question) -> list[Finding]:
+    """The findings that answer the question."""
+    return _of_claims(run, question.claims).findings if run.is_synthetic else run.findings
+
+
+def _verdicts(findings: Sequence[Finding]) -> str:
+    """`✓ 2 supported, ✗ 1 contradicted`."""
+    counts = Counter(finding.verdict for finding in findings)
+    return ", ".join(f"{mark} {counts[verdict]} {verdict}" for verdict, mark in MARKS.items() if counts[verdict])
+
+
+def _network_tables(run: ReportedRun) -> Iterator[str]:
+    yield from _folded("Losses", _losses(run))
+    if nearest := list(_nearest(run)):
+        yield "\nThe algorithm whose predictions are nearest, by the mean squared difference:\n"
+        yield from nearest
+
+
+def _losses(run: ReportedRun) -> Iterator[str]:
+    """A line for each network and reference that it is held against; of networks without any, their losses alone."""
+    rows = run.networks_at_context
+    losses, ratios = by_subject(rows, "loss"), by_subject(rows, "loss_ratio")
+    references = by_subject(rows, "loss", Setting.REFERENCE)
+    verdicts = {item.subject: item.finding.verdict for item in network_findings(run).get(CLAIM, [])}
+    has_worlds = len(worlds_of(losses)) > 1
+    world = ["world"] * has_worlds
+    if not ratios:
+        yield from _head(*world, "network or algorithm", "loss, 95 % interval")
+        for subject, loss in {**losses, **references}.items():
+            yield _row(*[escaped(subject.world)] * has_worlds, _learner(subject), _number(loss))
+        return
+    yield from _head(*world, "network", "its loss", "beside", "its loss", "ratio, 95 % interval", "the same?")
+    for subject in sorted(ratios, key=lambda subject: worlds_of(losses).index(subject.world)):
+        beside = references.get(subject._replace(network=""))
+        beside = beside or losses.get(Subject(subject.world, subject.reference, ""))
+        yield _row(
+            *[escaped(subject.world)] * has_worlds,
+            escaped(subject.network),
+            _number(losses.get(subject._replace(reference=""))),
+            escaped(subject.reference),
+            _number(beside),
+            _number(ratios[subject]),
+            SAME[verdicts[subject]] if subject in verdicts else NOTHING,
+        )
+
+
+def _learner(subject: Subject) -> str:
+    return escaped(subject.network or subject.reference)
+
+
+def _nearest(run: ReportedRun) -> Iterator[str]:
+    """Of runs that measure it: for each network and world the reference of the smallest squared difference."""
+    differences = by_subject(run.networks_at_context, "squared_prediction_difference")
+    worlds = worlds_of(differences)
+    if not worlds:
+        return
+    yield from _head("network", *map(escaped, worlds))
+    for network in dict.fromkeys(subject.network for subject in differences):
+        cells = []
+        for world in worlds:
+            present = [
+                (difference.value, subject.reference, difference)
+                for subject, difference in differences.items()
+                if (subject.world, subject.network) == (world, network) and difference.value is not None
+            ]
+            _, reference, difference = min(present, default=(0.0, NOTHING, None))
+            cells.append(escaped(reference) + ("" if difference is None else f"<br>{_number(difference)}"))
+        yield _row(escaped(network), *cells)
+
+
+def _model_tables(run: ReportedRun) -> Iterator[str]:
+    yield from _folded("What is predicted", _learning(run))
+    ranking = ranking_section(run)
+    if ranking is None:
+        yield from _folded("Matching", _matching(run))
+        return
+    for table in (part for part in ranking.parts if isinstance(part, Table)):
+        yield "\n" + table_file(PaperTable("", table.title, table))
+
+
+def _learning(run: ReportedRun) -> Iterator[str]:
+    """Accuracy and AUC without demonstrations, with them in the prompt, and after training on them."""
+    settings = {Setting.ZSL: "zero-shot", Setting.ICL: "ICL", Setting.FT: "FT"}
+    metrics = {"accuracy": "accuracy", "auc": "AUC"}
+    yield from _head(
+        "task", "method", *(f"{title}, {name}" for title in metrics.values() for name in settings.values())
+    )
+    for variant in at_one_rate(run.scores):
+        if variant.weights == Weights.TRAINED:
+            numbers = [run.scores.get(variant, metric, setting) for metric in metrics for setting in settings]
+            task = escaped(task_label(variant.task, variant.labels))
+            yield _row(task, escaped(variant.method or ""), *map(_number, numbers))
+
+
+def _matching(run: ReportedRun) -> Iterator[str]:
+    """Of each method what is alike with its own demonstrations, with others, and what that says."""
+    yield from _head("task", "method", "matched", "mismatched", "specific share, %", "corrected p", "verdict")
+    for led in led_comparisons(run):
+        comparison = led.comparison
+        p, hypothesis = deciding_p(comparison)
+        yield _row(
+            escaped(task_label(comparison["task"], comparison.get("labels"))),
+            escaped(str(comparison["left_side"]["method"])),
+            *(estimate(comparison[side]).value_text for side in ("left", "right")),
+            _number(percentage(*led.share)) if led.share else NOTHING,
+            NOTHING if p is None else " ".join(filter(None, (p_value(p), hypothesis))),
+            f"{MARKS[led.finding.verdict]} {led.finding.verdict}",
+        )
+
+
+def _size(run: ReportedRun) -> str:
+    """How large the run was, from its study and its provenance."""
+    study = run.study
+    if run.is_synthetic:
+        parts = [f"{len(study['seeds'])} training seeds", f"{study['test_sequences']:,} test sequences"]
+    else:
+        parts = [f"{len(study['seeds'])} demonstration sets", f"{study['queries']} queries"]
+        parts.append(f"k {listed(map(str, study['k']))}")
+    seconds = run.provenance.get("seconds")
+    time = f", {seconds / 60:.0f} minutes on a CPU" if seconds else ""
+    return f"Size: {listed(parts)}{time}."
+
+
+def _number(number: Number | None) -> str:
+    return NOTHING if number is None else escaped(number.with_bounds)
+
+
+def _key(key: Key) -> str:
+    dash = f' stroke-dasharray="{escape(key.dash)}"' if key.dash else ""
+    line = f'<path d="M0 5H34" stroke="{escape(key.colour)}" stroke-width="{key.width}"{dash}/>'
+    return f'<span><svg viewBox="0 0 34 10" aria-hidden="true">{line}</svg>{escape(key.label)}</span>'
+
+
+def _folded(title: str, table: Iterable[str]) -> Iterator[str]:
+    """A table; one with many rows has to be opened."""
+    lines = list(table)
+    is_long = len(lines) - 2 > FOLDED
+    yield f'\n<details markdown="1"><summary>{title}: {len(lines) - 2} rows</summary>\n' if is_long else ""
+    yield from lines
+    yield "\n</details>\n" if is_long else ""
+
+
+def _head(*titles: str) -> Iterator[str]:
+    yield _row(*titles)
+    yield _row(*["---"] * len(titles))
+
+
+def _row(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+TEXTS = {
+    "findings at a glance": at_a_glance,
+    "findings of small transformers": partial(findings, synthetic=True),
+    "findings of language models": partial(findings, synthetic=False),
+}
+"""By the names of their markers."""
