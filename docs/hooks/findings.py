@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from html import escape
+from math import inf, log
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,9 @@ import yaml
 
 from demograd.report import ReportedRun, Section, Table, deciding_p, read_run
 from demograd.report.answer import answer, led_comparisons
-from demograd.report.network_answer import network_answer, network_findings
+from demograd.report.network_answer import NetworkFinding, network_answer, network_findings
 from demograd.report.networks import by_subject, worlds_of
-from demograd.report.paper.exhibits import PaperTable
+from demograd.report.paper.exhibits import PaperTable, sentence
 from demograd.report.paper.markdown import escaped, table_file
 from demograd.report.scores import at_one_rate
 from demograd.report.section import Chart, Figure, Key, registered_sections
@@ -30,12 +31,20 @@ from demograd.study import SyntheticStudy, read_study
 from demograd.words import Setting, Subject, Weights, listed, task_label
 
 FINDINGS = Path(__file__).parents[2] / "findings"
-FOLDED = 12
-"""Rows from which on a table has to be opened."""
+FOLDED, PICTURES = 12, 4
+"""Rows of a table, and pictures of a figure, of more of which they have to be opened."""
 NOTHING = "–"
 BRIEF = {"comparison"}
 """Sections whose first sentence is enough here: the page itself says what is the same."""
 MARKS = {Verdict.SUPPORTED: "✓", Verdict.CONTRADICTED: "✗", Verdict.NOT_SPECIFIC: "≈", Verdict.UNDECIDED: "?"}
+LEADS = {
+    Verdict.SUPPORTED: "✓ The same algorithm",
+    Verdict.UNDECIDED: "? Open",
+    Verdict.CONTRADICTED: "✗ No algorithm here is the same; nearest come",
+}
+"""Best verdict on a network and any algorithm → how the sentence begins."""
+MOST = 6
+"""Pairs of a sentence."""
 SAME = {Verdict.SUPPORTED: "✓ yes", Verdict.CONTRADICTED: "✗ no", Verdict.UNDECIDED: "? open"}
 """Verdict on a network and a reference → whether they are the same."""
 
@@ -108,7 +117,7 @@ def finding(question: Question, run: ReportedRun | None) -> Iterator[str]:
     yield from _sentences(question, run)
     for shown in pictures_of(question, run):
         yield from shown.markdown()
-    yield from _network_tables(run) if run.is_synthetic else _model_tables(run)
+    yield from _network_tables(run) if run.is_synthetic else _model_tables(question, run)
     yield f"\n**Limits.** {escaped(question.limits)} {_size(run)}\n"
     yield f"\n```sh\n{question.command}\n```\n"
 
@@ -155,7 +164,10 @@ class Shown:
 
     def markdown(self) -> Iterator[str]:
         """Title, legend, pictures and caption."""
-        yield f"\n**{escaped(self.title)}** {escaped(self.caption)}\n"
+        yield f"\n**{escaped(sentence(self.title))}** {escaped(self.caption)}\n"
+        is_long = len(self.charts) > PICTURES
+        if is_long:
+            yield f'<details markdown="1"><summary>{len(self.charts)} pictures</summary>\n'
         if self.legend:
             yield f'<p class="legend">{"".join(map(_key, self.legend))}</p>\n'
         yield '<div class="pictures" markdown="1">\n'
@@ -165,18 +177,16 @@ class Shown:
                 f'<figure markdown="span">{title}\n![{escaped(self.title)}](pictures/{name}.svg){{ .picture }}\n'
                 "</figure>\n"
             )
-        yield "</div>\n"
+        yield "</div>\n" + "\n</details>\n" * is_long
 
 
 def pictures_of(question: Question, run: ReportedRun) -> Iterator[Shown]:
-    """The sections that the question names, and of a run with three methods or more their ranking."""
+    """The sections that the question names."""
     titles = {registered.name: registered for registered in registered_sections()}
     for name in question.shows:
         section = titles[name].make(run)
         if section is not None:
             yield from _shown(question, name, section.title or titles[name].title, section)
-    if not run.is_synthetic and (ranking := ranking_section(run)) is not None:
-        yield from _shown(question, "ranking", titles["ranking"].title, ranking)
 
 
 def _shown(question: Question, name: str, title: str, section: Section) -> Iterator[Shown]:
@@ -188,21 +198,54 @@ def _shown(question: Question, name: str, title: str, section: Section) -> Itera
 
 
 def _sentences(question: Question, run: ReportedRun) -> Iterator[str]:
-    """The clauses with which the run's own page answers, or its one sentence; of other claims how many are decided."""
-    clauses = [
-        clause
-        for claim in (question.claims if run.is_synthetic else (None,))
-        for clause in (answer(run) if claim is None else network_answer(_of_claims(run, [claim]))[1])
-    ]
-    for clause in clauses:
-        yield f"**{escaped(clause.lead)}:** {escaped(clause.text)}\n"
-    if not clauses:
-        yield f"{escaped(run.finding.sentence)}\n"
+    """What answers the question, and of other claims how many findings are decided."""
+    if not run.is_synthetic:
+        yield from (f"**{escaped(clause.lead)}:** {escaped(clause.text)}\n" for clause in answer(run))
+    for claim in question.claims if run.is_synthetic else ():
+        if claim == CLAIM:
+            yield from _algorithms(run)
+        else:
+            for clause in network_answer(_of_claims(run, [claim]))[1]:
+                yield f"**{MARKS[clause.verdict]} {str(clause.verdict).capitalize()}:** {escaped(clause.text)}\n"
     asked_about = {finding.claim for finding in _about(run, question)}
+    if not asked_about:
+        yield f"{escaped(run.finding.sentence)}\n"
     for claim in run.claims["claims"]:
         findings = [finding for finding in run.findings if finding.claim == claim["name"]]
         if findings and claim["name"] not in asked_about:
             yield f"{escaped(claim['claim'])}: {_verdicts(findings)}.\n"
+
+
+def _algorithms(run: ReportedRun) -> Iterator[str]:
+    """How networks that are held against each other stand; which do what an algorithm does, of which that is open, and
+    what the others come nearest to."""
+    by_network: dict[Subject, list[NetworkFinding]] = {}
+    for item in network_findings(run).get(CLAIM, []):
+        by_network.setdefault(item.subject._replace(reference=""), []).append(item)
+    has_worlds = len(worlds_of(by_network)) > 1
+    ratios = by_subject(run.networks_at_context, "loss_ratio")
+    for pair, ratio in ratios.items():
+        if Subject(pair.world, pair.reference, "") in by_network:
+            yield escaped(f"“{pair.network}” has {ratio.with_bounds} times the loss of “{pair.reference}”.") + "\n"
+
+    def distance(item: NetworkFinding) -> float:
+        ratio = ratios[item.subject].value
+        return abs(log(ratio)) if ratio else inf
+
+    groups: dict[Verdict, list[str]] = {verdict: [] for verdict in LEADS}
+    for network, items in by_network.items():
+        verdict = next(verdict for verdict in LEADS if any(item.finding.verdict == verdict for item in items))
+        nearest = min((item for item in items if item.finding.verdict == verdict), key=distance)
+        numbers, reason = nearest.numbers, nearest.finding.reason
+        if verdict == Verdict.UNDECIDED and reason not in numbers:
+            numbers = f"{numbers}; {reason}"
+        place = f" in {network.world}" * has_worlds
+        groups[verdict].append(f"“{network.network}” and {nearest.subject.reference}{place} ({numbers})")
+    for verdict, lead in LEADS.items():
+        if pairs := groups[verdict]:
+            more = len(pairs) - MOST
+            rest = f"; and {more} more in the table" * (more > 0)
+            yield f"**{lead}:** {escaped('; '.join(pairs[:MOST]) + rest)}.\n"
 
 
 def _of_claims(run: ReportedRun, claims: Sequence[str]) -> ReportedRun:
@@ -281,14 +324,14 @@ def _nearest(run: ReportedRun) -> Iterator[str]:
         yield _row(escaped(network), *cells)
 
 
-def _model_tables(run: ReportedRun) -> Iterator[str]:
+def _model_tables(question: Question, run: ReportedRun) -> Iterator[str]:
     yield from _folded("What is predicted", _learning(run))
-    ranking = ranking_section(run)
-    if ranking is None:
-        yield from _folded("Matching", _matching(run))
-        return
-    for table in (part for part in ranking.parts if isinstance(part, Table)):
-        yield "\n" + table_file(PaperTable("", table.title, table))
+    yield from _folded("Matching by SimAOU", _matching(run))
+    ranking = ranking_section(run) if "ranking" in question.shows else None
+    for table in (part for part in (ranking.parts if ranking else ()) if isinstance(part, Table)):
+        yield f'\n<details markdown="1"><summary>Ranking by {escaped(table.title)}</summary>\n'
+        yield table_file(PaperTable("", table.title, table))
+        yield "</details>\n"
 
 
 def _learning(run: ReportedRun) -> Iterator[str]:
@@ -328,7 +371,7 @@ def _size(run: ReportedRun) -> str:
         parts = [f"{len(study['seeds'])} training seeds", f"{study['test_sequences']:,} test sequences"]
     else:
         parts = [f"{len(study['seeds'])} demonstration sets", f"{study['queries']} queries"]
-        parts.append(f"k {listed(map(str, study['k']))}")
+        parts.append(f"k {listed(f'{k:g}' for k in sorted(run.results['k'].dropna().unique()))}")
     seconds = run.provenance.get("seconds")
     time = f", {seconds / 60:.0f} minutes on a CPU" if seconds else ""
     return f"Size: {listed(parts)}{time}."

@@ -14,7 +14,7 @@ import pytest
 import yaml
 from tests.guide import ROOT
 from tests.report.matched import write_matched_run
-from tests.report.synthetic.rows import write_synthetic_run
+from tests.report.synthetic.rows import everything, write_synthetic_run
 
 from demograd.errors import UserError
 from demograd.files import read_json, read_table, write_json, write_table
@@ -27,7 +27,15 @@ pytest.importorskip("mkdocs", reason="the manual needs the extra `docs`")
 FINDINGS = ROOT / "findings"
 TABLE = yaml.safe_load((FINDINGS / "runs.yaml").read_text(encoding="utf-8"))
 COLLECTED = sorted(file.parent.name for file in FINDINGS.glob("*/results.parquet"))
-WRITE: dict[str, Callable[[Path], Path]] = {"synthetic": write_synthetic_run, "language model": write_matched_run}
+COMPARED = ("loss", "loss_ratio", "sensitivity_cosine")
+
+
+def write_networks(folder: Path) -> Path:
+    """Networks beside references, with the course of their training, and no more: a page has few pictures of it."""
+    return write_synthetic_run(folder, [row for row in everything() if row["metric"] in (*COMPARED, "training_loss")])
+
+
+WRITE: dict[str, Callable[[Path], Path]] = {"synthetic": write_networks, "language model": write_matched_run}
 
 
 @pytest.fixture
@@ -56,7 +64,7 @@ def test_a_collected_run_has_the_numbers_of_the_whole_and_a_page(kind: str, make
     before, after = read_run(whole), read_run(part)
     assert after.claims == before.claims and after.study == before.study and after.validity == before.validity
     if kind == "synthetic":
-        for metric in ("loss", "loss_ratio", "sensitivity_cosine"):
+        for metric in COMPARED:
             assert by_subject(after.networks_at_context, metric) == by_subject(before.networks_at_context, metric) != {}
     else:
         assert after.scores.numbers == before.scores.numbers != {}
@@ -67,7 +75,7 @@ def test_a_collected_run_has_the_numbers_of_the_whole_and_a_page(kind: str, make
 
 
 def test_the_whole_is_left_as_it_was(make: ModuleType, tmp_path: Path) -> None:
-    whole = write_synthetic_run(tmp_path / "whole")
+    whole = write_networks(tmp_path / "whole")
     before = {file.name: file.read_bytes() for file in whole.iterdir()}
     make.collect(whole, tmp_path / "part")
     assert {file.name: file.read_bytes() for file in whole.iterdir()} == before
@@ -139,7 +147,7 @@ def test_all_that_is_collected_is_small_and_says_nothing_of_where_it_was_made(ma
 
 @pytest.mark.parametrize("path", ["/home/ada/models/tiny", "~/models/tiny", "C:\\models\\tiny", "file:///models"])
 def test_a_path_of_a_machine_is_refused(path: str, make: ModuleType, tmp_path: Path) -> None:
-    whole = write_synthetic_run(tmp_path / "whole")
+    whole = write_networks(tmp_path / "whole")
     write_json(whole / "provenance.json", read_json(whole / "provenance.json") | {"notes": [f"weights of {path}"]})
     with pytest.raises(UserError, match=r"provenance\.json of part holds the path"):
         make.collect(whole, tmp_path / "part")
@@ -148,7 +156,7 @@ def test_a_path_of_a_machine_is_refused(path: str, make: ModuleType, tmp_path: P
 def test_what_would_be_too_large_is_refused_and_what_was_there_stays(
     make: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    make.collect(write_synthetic_run(tmp_path / "whole"), tmp_path / "new" / "run")
+    make.collect(write_networks(tmp_path / "whole"), tmp_path / "new" / "run")
     shutil.copytree(tmp_path / "new" / "run", tmp_path / "findings" / "other")
     size = make.put(tmp_path / "new" / "run", tmp_path / "findings")
     monkeypatch.setattr(make, "LIMIT", size - 1)
