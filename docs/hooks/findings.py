@@ -5,37 +5,30 @@ Written by hand are the questions and limits of `findings/runs.yaml`. A run that
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cache, partial
-from html import escape
-from math import inf, log
-from pathlib import Path
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pandas as pd
-import yaml
+from findings_pictures import distance, pictures_of
+from findings_runs import Question, collected, questions
 
-from demograd.report import ReportedRun, Section, Table, deciding_p, read_run
+from demograd.report import ReportedRun, Table, deciding_p
 from demograd.report.answer import answer, led_comparisons
 from demograd.report.network_answer import NetworkFinding, network_answer, network_findings
 from demograd.report.networks import by_subject, worlds_of
-from demograd.report.paper.exhibits import PaperTable, sentence
+from demograd.report.paper.exhibits import PaperTable
 from demograd.report.paper.markdown import escaped, table_file
 from demograd.report.scores import at_one_rate
-from demograd.report.section import Chart, Figure, Key, registered_sections
 from demograd.report.sections.comparison import CLAIM
 from demograd.report.sections.ranking import ranking_section
 from demograd.statistics import Finding, Verdict
 from demograd.statistics.number import Number, estimate, p_value, percentage
-from demograd.study import SyntheticStudy, read_study
 from demograd.words import Setting, Subject, Weights, listed, task_label
 
-FINDINGS = Path(__file__).parents[2] / "findings"
-FOLDED, PICTURES = 12, 4
-"""Rows of a table, and pictures of a figure, of more of which they have to be opened."""
+FOLDED = 12
+"""Rows of a table; one of more has to be opened."""
 NOTHING = "–"
-BRIEF = {"comparison"}
-"""Sections whose first sentence is enough here: the page itself says what is the same."""
 MARKS = {Verdict.SUPPORTED: "✓", Verdict.CONTRADICTED: "✗", Verdict.NOT_SPECIFIC: "≈", Verdict.UNDECIDED: "?"}
 LEADS = {
     Verdict.SUPPORTED: "✓ The same algorithm",
@@ -47,49 +40,6 @@ MOST = 6
 """Pairs of a sentence."""
 SAME = {Verdict.SUPPORTED: "✓ yes", Verdict.CONTRADICTED: "✗ no", Verdict.UNDECIDED: "? open"}
 """Verdict on a network and a reference → whether they are the same."""
-
-
-@dataclass(frozen=True)
-class Question:
-    """A row of `findings/runs.yaml`."""
-
-    name: str
-    asks: str
-    preset: str
-    limits: str
-    shows: tuple[str, ...] = ()
-    """Sections of the run's own page."""
-    claims: tuple[str, ...] = (CLAIM,)
-    """Of small transformers, the claims that the question is about."""
-    set: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def command(self) -> str:
-        """`demograd run rivals --set model=gemma3-270m`."""
-        return " ".join((f"demograd run {self.preset}", *(f"--set {path}={value}" for path, value in self.set.items())))
-
-    @property
-    def is_synthetic(self) -> bool:
-        """Whether it is about small transformers."""
-        return isinstance(read_study(self.preset), SyntheticStudy)
-
-
-@cache
-def questions() -> dict[str, Question]:
-    """All of them, by name, in the order of the page."""
-    rows = yaml.safe_load((FINDINGS / "runs.yaml").read_text(encoding="utf-8"))
-    return {
-        name: Question(
-            name, **{setting: tuple(value) if isinstance(value, list) else value for setting, value in row.items()}
-        )
-        for name, row in rows.items()
-    }
-
-
-@cache
-def collected(name: str, folder: Path = FINDINGS) -> ReportedRun | None:
-    """A collected run; None where it is not there yet."""
-    return read_run(folder / name) if (folder / name).is_dir() else None
 
 
 def at_a_glance() -> Iterator[str]:
@@ -141,62 +91,6 @@ def _measured(run: ReportedRun, *, times: float = 1.0, **columns: Any) -> str:
     return estimate(*(times * row[name] for name in ("value", "ci_low", "ci_high"))).with_bounds
 
 
-def pictures() -> dict[str, Chart]:
-    """The pictures of all runs that are there, by the names of their files."""
-    return {
-        name: chart
-        for question in questions().values()
-        if (run := collected(question.name)) is not None
-        for shown in pictures_of(question, run)
-        for name, chart in shown.charts.items()
-    }
-
-
-@dataclass(frozen=True)
-class Shown:
-    """The first figure of a section of a run's own page."""
-
-    title: str
-    charts: dict[str, Chart]
-    """By the names of their files."""
-    legend: tuple[Key, ...]
-    caption: str
-
-    def markdown(self) -> Iterator[str]:
-        """Title, legend, pictures and caption."""
-        yield f"\n**{escaped(sentence(self.title))}** {escaped(self.caption)}\n"
-        is_long = len(self.charts) > PICTURES
-        if is_long:
-            yield f'<details markdown="1"><summary>{len(self.charts)} pictures</summary>\n'
-        if self.legend:
-            yield f'<p class="legend">{"".join(map(_key, self.legend))}</p>\n'
-        yield '<div class="pictures" markdown="1">\n'
-        for name, chart in self.charts.items():
-            title = f"<figcaption>{escape(chart.title)}</figcaption>" if chart.title else ""
-            yield (
-                f'<figure markdown="span">{title}\n![{escaped(self.title)}](pictures/{name}.svg){{ .picture }}\n'
-                "</figure>\n"
-            )
-        yield "</div>\n" + "\n</details>\n" * is_long
-
-
-def pictures_of(question: Question, run: ReportedRun) -> Iterator[Shown]:
-    """The sections that the question names."""
-    titles = {registered.name: registered for registered in registered_sections()}
-    for name in question.shows:
-        section = titles[name].make(run)
-        if section is not None:
-            yield from _shown(question, name, section.title or titles[name].title, section)
-
-
-def _shown(question: Question, name: str, title: str, section: Section) -> Iterator[Shown]:
-    figure = next((part for part in section.parts if isinstance(part, Figure)), None)
-    if figure is not None:
-        charts = {f"findings/{question.name}-{name}-{place}": chart for place, chart in enumerate(figure.charts)}
-        caption = section.lead.partition(". ")[0] + "." if name in BRIEF else section.lead
-        yield Shown(title, charts, figure.legend, caption)
-
-
 def _sentences(question: Question, run: ReportedRun) -> Iterator[str]:
     """What answers the question, and of other claims how many findings are decided."""
     if not run.is_synthetic:
@@ -228,14 +122,12 @@ def _algorithms(run: ReportedRun) -> Iterator[str]:
         if Subject(pair.world, pair.reference, "") in by_network:
             yield escaped(f"“{pair.network}” has {ratio.with_bounds} times the loss of “{pair.reference}”.") + "\n"
 
-    def distance(item: NetworkFinding) -> float:
-        ratio = ratios[item.subject].value
-        return abs(log(ratio)) if ratio else inf
-
     groups: dict[Verdict, list[str]] = {verdict: [] for verdict in LEADS}
     for network, items in by_network.items():
         verdict = next(verdict for verdict in LEADS if any(item.finding.verdict == verdict for item in items))
-        nearest = min((item for item in items if item.finding.verdict == verdict), key=distance)
+        nearest = min(
+            (item for item in items if item.finding.verdict == verdict), key=lambda item: distance(ratios[item.subject])
+        )
         numbers, reason = nearest.numbers, nearest.finding.reason
         if verdict == Verdict.UNDECIDED and reason not in numbers:
             numbers = f"{numbers}; {reason}"
@@ -379,12 +271,6 @@ def _size(run: ReportedRun) -> str:
 
 def _number(number: Number | None) -> str:
     return NOTHING if number is None else escaped(number.with_bounds)
-
-
-def _key(key: Key) -> str:
-    dash = f' stroke-dasharray="{escape(key.dash)}"' if key.dash else ""
-    line = f'<path d="M0 5H34" stroke="{escape(key.colour)}" stroke-width="{key.width}"{dash}/>'
-    return f'<span><svg viewBox="0 0 34 10" aria-hidden="true">{line}</svg>{escape(key.label)}</span>'
 
 
 def _folded(title: str, table: Iterable[str]) -> Iterator[str]:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import altair as alt
-import findings
+import findings_pictures
 import numpy as np
 import pandas as pd
 import torch
@@ -30,7 +30,7 @@ def on_files(files: Files, config: MkDocsConfig) -> None:
     """mkdocs: the pictures are files of the site."""
     for name, draw in PICTURES.items():
         files.append(File.generated(config, f"pictures/{name}.svg", content=draw().svg))
-    for name, chart in findings.pictures().items():
+    for name, chart in findings_pictures.pictures().items():
         files.append(File.generated(config, f"pictures/{name}.svg", content=chart.svg))
 
 
