@@ -123,9 +123,9 @@ def test_a_run_that_is_not_there_is_said_to_be_missing(page: ModuleType, tmp_pat
 def test_what_the_page_shows_of_a_run_is_drawn(name: str, page: ModuleType) -> None:
     question, run = page.questions()[name], page.collected(name)
     shown = set(re.findall(r"pictures/(\S+)\.svg", "\n".join(page.finding(question, run))))
-    drawn = {file: chart for part in page.pictures_of(question, run) for file, chart in part.charts.items()}
-    assert shown == set(drawn) and shown
-    assert "viewBox" in next(iter(drawn.values())).svg
+    charts = {file: chart for part in page.pictures_of(question, run) for file, chart in part.charts.items()}
+    assert shown == set(charts) and shown
+    assert "viewBox" in next(iter(charts.values())).svg
 
 
 def test_the_table_asks_what_can_be_run(make: ModuleType, page: ModuleType) -> None:
