@@ -177,7 +177,8 @@ def _losses(run: ReportedRun) -> Iterator[str]:
         for subject, loss in {**losses, **references}.items():
             yield _row(*[escaped(subject.world)] * has_worlds, _learner(subject), _number(loss))
         return
-    yield from _head(*world, "network", "its loss", "beside", "its loss", "ratio, 95 % interval", "the same?")
+    same = ["the same?"] if verdicts else []
+    yield from _head(*world, "network", "loss", "beside", "its loss", "ratio, 95 % interval", *same)
     for subject in sorted(ratios, key=lambda subject: worlds_of(losses).index(subject.world)):
         beside = references.get(subject._replace(network=""))
         beside = beside or losses.get(Subject(subject.world, subject.reference, ""))
@@ -188,7 +189,7 @@ def _losses(run: ReportedRun) -> Iterator[str]:
             escaped(subject.reference),
             _number(beside),
             _number(ratios[subject]),
-            SAME[verdicts[subject]] if subject in verdicts else NOTHING,
+            *[SAME[verdicts[subject]] if subject in verdicts else NOTHING] * bool(verdicts),
         )
 
 
@@ -265,7 +266,8 @@ def _size(run: ReportedRun) -> str:
         parts = [f"{len(study['seeds'])} demonstration sets", f"{study['queries']} queries"]
         parts.append(f"k {listed(f'{k:g}' for k in sorted(run.results['k'].dropna().unique()))}")
     seconds = run.provenance.get("seconds")
-    time = f", {seconds / 60:.0f} minutes on a CPU" if seconds else ""
+    minutes = max(round(seconds / 60), 1) if seconds else 0
+    time = f", {minutes} minute{'s' * (minutes > 1)} on a CPU" if minutes else ""
     return f"Size: {listed(parts)}{time}."
 
 

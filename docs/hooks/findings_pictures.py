@@ -98,8 +98,8 @@ def _ratios(question: Question, run: ReportedRun) -> Iterator[Shown]:
         charts[f"findings/{question.name}-ratios-{place}"] = chart
     if charts:
         title = "Loss of each network over that of algorithms"
-        caption = "At 1 both err as much; to the left the network errs less. Whether two are the same is decided by "
-        caption += "their sensitivities too."
+        caption = "At 1 both err as much; to the left the network errs less."
+        caption += " Whether two are the same is decided by their sensitivities too." * bool(verdicts)
         yield Shown(title, charts, (), caption, is_narrow=True)
 
 
