@@ -92,22 +92,26 @@ def _measured(run: ReportedRun, *, times: float = 1.0, **columns: Any) -> str:
 
 
 def _sentences(question: Question, run: ReportedRun) -> Iterator[str]:
-    """What answers the question, and of other claims how many findings are decided."""
+    """What answers the question, else the run's one sentence; and of other claims how many findings are decided."""
+    yield from list(_answers(question, run)) or [f"{escaped(run.finding.sentence)}\n"]
+    answered = {finding.claim for finding in _about(run, question)}
+    for claim in run.claims["claims"]:
+        findings = [finding for finding in run.findings if finding.claim == claim["name"]]
+        if findings and claim["name"] not in answered:
+            yield f"{escaped(claim['claim'])}: {_verdicts(findings)}.\n"
+
+
+def _answers(question: Question, run: ReportedRun) -> Iterator[str]:
+    """The clauses with which the run's own page answers, claim by claim; of algorithms, network by network."""
     if not run.is_synthetic:
         yield from (f"**{escaped(clause.lead)}:** {escaped(clause.text)}\n" for clause in answer(run))
-    for claim in question.claims if run.is_synthetic else ():
+        return
+    for claim in question.claims:
         if claim == CLAIM:
             yield from _algorithms(run)
         else:
             for clause in network_answer(_of_claims(run, [claim]))[1]:
                 yield f"**{MARKS[clause.verdict]} {str(clause.verdict).capitalize()}:** {escaped(clause.text)}\n"
-    asked_about = {finding.claim for finding in _about(run, question)}
-    if not asked_about:
-        yield f"{escaped(run.finding.sentence)}\n"
-    for claim in run.claims["claims"]:
-        findings = [finding for finding in run.findings if finding.claim == claim["name"]]
-        if findings and claim["name"] not in asked_about:
-            yield f"{escaped(claim['claim'])}: {_verdicts(findings)}.\n"
 
 
 def _algorithms(run: ReportedRun) -> Iterator[str]:

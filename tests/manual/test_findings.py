@@ -13,6 +13,7 @@ from types import ModuleType
 import pytest
 import yaml
 from tests.guide import ROOT
+from tests.report.conftest import Fake, write_run
 from tests.report.matched import write_matched_run
 from tests.report.synthetic.rows import everything, write_synthetic_run
 
@@ -110,6 +111,11 @@ def test_the_page_says_the_verdicts_of_the_run(kind: str, make: ModuleType, page
     write_json(tmp_path / "part" / "claims.json", record)
     after = text_of(page, tmp_path / "part")
     assert "the moon was full" in after and after.count("?") > before.count("?")
+
+
+def test_a_run_without_an_answer_of_its_page_has_its_own_sentence(page: ModuleType, tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run", Fake(layers=2))
+    assert page.escaped(read_run(folder).finding.sentence) in text_of(page, folder)
 
 
 def test_a_run_that_is_not_there_is_said_to_be_missing(page: ModuleType, tmp_path: Path) -> None:
