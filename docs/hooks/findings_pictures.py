@@ -1,6 +1,6 @@
 """The pictures of the page Findings: networks beside algorithms, and figures of the runs' own pages."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from math import inf, log
@@ -8,6 +8,7 @@ from math import inf, log
 import pandas as pd
 from findings_runs import Question, collected, questions
 
+from demograd.metrics import METRICS
 from demograd.report import ReportedRun, Section
 from demograd.report.charts.headed_dots import headed_dots
 from demograd.report.charts.headings import Heading
@@ -16,6 +17,7 @@ from demograd.report.networks import by_subject, worlds_of
 from demograd.report.panels import bounded
 from demograd.report.paper.exhibits import sentence
 from demograd.report.paper.markdown import escaped
+from demograd.report.scores import LEADING
 from demograd.report.section import Chart, Figure, Key, registered_sections
 from demograd.report.sections.comparison import CLAIM
 from demograd.statistics import Verdict
@@ -23,7 +25,9 @@ from demograd.statistics.number import Number
 from demograd.words import Subject
 
 PICTURES = 4
-"""Of more pictures in a figure, they have to be opened."""
+"""Of more pictures in a figure, the others have to be opened."""
+WIDE = {"ranking"}
+"""Sections whose pictures need more room than their own page gives them."""
 MOST = 12
 """Pairs of a picture; of more, each network has its nearest algorithm alone."""
 SERIES = {Verdict.SUPPORTED: "the same", Verdict.CONTRADICTED: "not the same", Verdict.UNDECIDED: "open"}
@@ -55,19 +59,22 @@ class Shown:
     def markdown(self) -> Iterator[str]:
         """Title, legend, pictures and caption."""
         yield f"\n**{escaped(sentence(self.title))}** {escaped(self.caption)}\n"
-        is_long = len(self.charts) > PICTURES
-        if is_long:
-            yield f'<details markdown="1"><summary>{len(self.charts)} pictures</summary>\n'
         if self.legend:
             yield f'<p class="legend">{"".join(map(_key, self.legend))}</p>\n'
+        names = list(self.charts)
+        yield from self._beside(names[:PICTURES])
+        if more := names[PICTURES:]:
+            yield f'<details markdown="1"><summary>{len(more)} more</summary>\n'
+            yield from self._beside(more)
+            yield "</details>\n"
+
+    def _beside(self, names: Sequence[str]) -> Iterator[str]:
         yield f'<div class="pictures{" narrow" * self.is_narrow}" markdown="1">\n'
-        for name, chart in self.charts.items():
-            title = f"<figcaption>{escape(chart.title)}</figcaption>" if len(self.charts) > 1 else ""
-            yield (
-                f'<figure markdown="span">{title}\n![{escaped(self.title)}](pictures/{name}.svg){{ .picture }}\n'
-                "</figure>\n"
-            )
-        yield "</div>\n" + "\n</details>\n" * is_long
+        for name in names:
+            title = f"<figcaption>{escape(self.charts[name].title)}</figcaption>" if len(self.charts) > 1 else ""
+            picture = f"![{escaped(self.title)}](pictures/{name}.svg){{ .picture }}"
+            yield f'<figure markdown="span">{title}\n{picture}\n</figure>\n'
+        yield "</div>\n"
 
 
 def pictures_of(question: Question, run: ReportedRun) -> Iterator[Shown]:
@@ -84,7 +91,9 @@ def _shown(question: Question, name: str, title: str, section: Section) -> Itera
     figure = next((part for part in section.parts if isinstance(part, Figure)), None)
     if figure is not None:
         charts = {f"findings/{question.name}-{name}-{place}": chart for place, chart in enumerate(figure.charts)}
-        yield Shown(title, charts, figure.legend, section.lead, is_narrow=figure.small)
+        leading = METRICS[LEADING[0]].title
+        leading_first = dict(sorted(charts.items(), key=lambda item: not item[1].title.startswith(leading)))
+        yield Shown(title, leading_first, figure.legend, section.lead, is_narrow=figure.small and name not in WIDE)
 
 
 def _ratios(question: Question, run: ReportedRun) -> Iterator[Shown]:
