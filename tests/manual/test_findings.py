@@ -15,7 +15,7 @@ import yaml
 from tests.guide import ROOT
 from tests.report.conftest import Fake, write_run
 from tests.report.matched import write_matched_run
-from tests.report.synthetic.rows import everything, write_synthetic_run
+from tests.report.synthetic.rows import WORLD, everything, write_synthetic_run
 
 from demograd.errors import UserError
 from demograd.files import read_json, read_table, write_json, write_table
@@ -33,10 +33,16 @@ COMPARED = ("loss", "loss_ratio", "sensitivity_cosine")
 
 def write_networks(folder: Path) -> Path:
     """Networks beside references, with the course of their training, and no more: a page has few pictures of it."""
-    return write_synthetic_run(folder, [row for row in everything() if row["metric"] in (*COMPARED, "training_loss")])
+    rows = [row for row in everything() if row["metric"] in (*COMPARED, "training_loss") and row["task"] == WORLD]
+    return write_synthetic_run(folder, rows)
 
 
-WRITE: dict[str, Callable[[Path], Path]] = {"synthetic": write_networks, "language model": write_matched_run}
+def write_matches(folder: Path) -> Path:
+    """Trained weights alone, for the same reason."""
+    return write_matched_run(folder, weights=("trained",))
+
+
+WRITE: dict[str, Callable[[Path], Path]] = {"synthetic": write_networks, "language model": write_matches}
 
 
 @pytest.fixture
