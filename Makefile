@@ -3,10 +3,10 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 # folders whose names `make check` reads
-NAMED := src tests benchmarks examples docs/hooks
+NAMED := src tests benchmarks examples findings docs/hooks
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: demo test test-slow check bench docs install clean
+.PHONY: demo test test-slow check bench findings docs install clean
 
 # two processes: on a CPU each makes better use of half its cores than one of all
 demo: install
@@ -30,6 +30,10 @@ bench: install
 	$(BIN)/python benchmarks/speed.py
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/engine.py
+
+# the runs behind docs/findings.md, which take many hours; NAMES="ahn2023 cheng2024" makes some of them
+findings: install
+	$(BIN)/python findings/make.py $(NAMES)
 
 # the manual, in site/; a broken link is an error. mkdocs-material announces its successor at every build
 docs: $(VENV)/.installed-docs

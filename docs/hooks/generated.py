@@ -6,6 +6,7 @@ from functools import partial
 from importlib import import_module
 from itertools import groupby
 
+import findings
 import pandas as pd
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import Files
@@ -93,7 +94,9 @@ def table_of_exhibits() -> Iterator[str]:
             places = [*(f"“{titles[name]}”" for name in row.sections), *filter(None, [row.file])]
             command = f"`{row.command}`" if row.command else ""
             about = f"**{_cell(row.exhibit)}**: {_cell(row.shows)}"
-            cells = [about, command, *map(_prose, ("; ".join(places), row.published, row.ours, row.missing))]
+            ours = "; ".join(filter(None, (_prose(row.ours), findings.in_short(row.preset, row.measured))))
+            place, published, missing = map(_prose, ("; ".join(places), row.published, row.missing))
+            cells = [about, command, place, published, ours, missing]
             yield f"| {' | '.join(cells)} |"
         yield ""
 
@@ -118,6 +121,7 @@ TEXTS: dict[str, Callable[[], Iterator[str]]] = {
     "measures": table_of_measures,
     "learning rates": table_of_learning_rates,
     "exhibits": table_of_exhibits,
+    **findings.TEXTS,
     **{f"names of {room}": partial(public_names, room) for room in ROOMS},
     "reference of metrics": partial(reference, "demograd.metrics"),
     "reference of statistics": partial(reference, "demograd.statistics"),

@@ -1,4 +1,5 @@
-"""The manual's pictures: each is drawn when the site is built, from a small simulation whose truth is known.
+"""The manual's pictures: each is drawn when the site is built, from a small simulation whose truth is known, or, those
+of the findings, from what was collected of a run.
 
 python docs/hooks/pictures.py FOLDER        # or by mkdocs, as pictures/NAME.svg of the site
 """
@@ -8,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import altair as alt
+import findings_pictures
 import numpy as np
 import pandas as pd
 import torch
@@ -28,6 +30,8 @@ def on_files(files: Files, config: MkDocsConfig) -> None:
     """mkdocs: the pictures are files of the site."""
     for name, draw in PICTURES.items():
         files.append(File.generated(config, f"pictures/{name}.svg", content=draw().svg))
+    for name, chart in findings_pictures.pictures().items():
+        files.append(File.generated(config, f"pictures/{name}.svg", content=chart.svg))
 
 
 def naive_metrics() -> Chart:

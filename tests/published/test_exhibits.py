@@ -10,15 +10,11 @@ from demograd import published
 from demograd.cli.main import app
 from demograd.report.section import registered_sections
 from demograd.study import preset_groups, preset_names
+from demograd.words import COLUMNS
 
 ROWS = published.exhibits()
 OF_NO_PAPER = {"quickstart", "claims", "rivals"}
 """Presets that are of several papers, or of none."""
-
-
-def preset_of(command: str) -> str | None:
-    words = shlex.split(command)
-    return words[2] if words[:2] == ["demograd", "run"] else None
 
 
 def test_what_a_row_leads_to_is_there() -> None:
@@ -28,12 +24,12 @@ def test_what_a_row_leads_to_is_there() -> None:
         assert set(row.sections) <= sections, row.exhibit
         assert row.table in ("", *published.table_names())
         assert bool(row.command) == bool(row.sections or row.file), row.exhibit
-        preset = preset_of(row.command) if row.command else None
-        assert preset is None or preset in {*preset_names(), *preset_groups()}, row.exhibit
+        assert row.preset in {"", *preset_names(), *preset_groups()}, row.exhibit
+        assert set(row.measured) <= {*COLUMNS, "times"}, row.exhibit
 
 
 def test_every_preset_of_a_paper_is_in_the_list() -> None:
-    listed = {preset_of(row.command) for row in ROWS if row.command}
+    listed = {row.preset for row in ROWS}
     grouped = {preset for group in preset_groups().values() for preset in group["studies"]}
     assert set(preset_names()) - grouped - OF_NO_PAPER <= listed
     assert set(preset_groups()) <= listed

@@ -1,8 +1,11 @@
 """The tables and figures of the papers, as data: which command measures each, and where its result is."""
 
-from dataclasses import dataclass
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
+from typing import Any
 
 import yaml
 
@@ -25,8 +28,17 @@ class Exhibit:
     """The published table that has its numbers, as `table` takes it."""
     published: str = ""
     ours: str = ""
+    measured: Mapping[str, Any] = field(default_factory=dict)
+    """The number beside the published one, in the results of the command: columns and their values, and a factor
+    `times` to have it in the same unit."""
     missing: str = ""
     """What is not as in the paper, and why."""
+
+    @property
+    def preset(self) -> str:
+        """What the command runs; empty where there is none, or it is no run."""
+        words = shlex.split(self.command)
+        return words[2] if words[:2] == ["demograd", "run"] else ""
 
 
 @cache

@@ -8,7 +8,7 @@ import pandas as pd
 
 from demograd.report.charts.dots import SHAPES
 from demograd.report.charts.drawing import COLOURS, as_chart
-from demograd.report.charts.headings import PANEL, Heading, Rows
+from demograd.report.charts.headings import LINE, PANEL, Heading, Rows
 from demograd.report.charts.lines import log_ticks
 from demograd.report.section import Chart
 
@@ -22,12 +22,13 @@ def headed_dots(
     x: str,
     is_log: bool = False,
     is_one_line: bool = False,
+    level: float | None = None,
 ) -> Chart:
     """A chart of `data`, with columns row (the place of its heading), series, value, low and high; `x` titles the axis.
 
     An interval that is missing is not drawn, nor one that a logarithm has no place for; a row without a value is its
     heading alone. Beneath a heading each series has a line of its own, or, with `is_one_line`, all have one.
-    A single series may go without a name, and so without a legend.
+    A single series may go without a name, and so without a legend. All are held against a `level`: a line.
     """
     present = data.dropna(subset=["value"])
     if is_log:
@@ -57,6 +58,9 @@ def headed_dots(
         x=alt.X("value:Q", **place), color=colour, shape=shape
     )
     layers: list[Any] = [intervals.transform_filter("isValid(datum.low) && isValid(datum.high)"), dots, *rows.texts()]
+    if level is not None:
+        line = base.transform_calculate(level=str(level)).mark_tick(orient="vertical", size=LINE, thickness=1.5)
+        layers.insert(0, line.encode(x=alt.X("level:Q", **place), color=alt.value("#9aa3ad")))  # not through headings
     chart = alt.layer(*layers, width=PANEL, height=rows.height)
     words = "; ".join(f"{heading.name} {heading.numbers}".strip() for heading in headings)
     return as_chart(chart, title, f"{', '.join(filter(None, (x, *names)))}: {words}")
@@ -68,5 +72,7 @@ def _axis(present: pd.DataFrame, title: str, is_log: bool) -> dict[str, Any]:
     limits = alt.Scale(zero=True)
     if is_log:
         values = pd.concat([present[name] for name in ("value", "low", "high")]).dropna()
-        ticks, limits = {"values": list(log_ticks(values))}, alt.Scale(type="log", padding=8)
+        limits = alt.Scale(type="log", padding=8)
+        if values_of_ticks := log_ticks(values):
+            ticks = {"values": list(values_of_ticks)}
     return {"title": title, "axis": alt.Axis(format=".3~g", labelOverlap=True, **ticks), "scale": limits}
