@@ -48,7 +48,7 @@ def at_a_glance() -> Iterator[str]:
     for question in questions().values():
         run = collected(question.name)
         verdicts = "not run yet" if run is None else _verdicts(_about(run, question))
-        yield _row(f"[{escaped(question.asks)}](#{question.name})", verdicts, f"`{question.command}`")
+        yield _row(f"[{escaped(question.asks)}](#{question.name})", verdicts, f"`make findings NAMES={question.name}`")
 
 
 def findings(*, synthetic: bool) -> Iterator[str]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from shlex import quote
 
 import yaml
 
@@ -31,7 +32,8 @@ class Question:
     @property
     def command(self) -> str:
         """`demograd run rivals --set model=gemma3-270m`."""
-        return " ".join((f"demograd run {self.preset}", *(f"--set {path}={value}" for path, value in self.set.items())))
+        changes = [f"--set {quote(f'{path}={value}')}" for path, value in self.set.items()]
+        return " ".join((f"demograd run {self.preset}", *changes))
 
     @property
     def is_synthetic(self) -> bool:
