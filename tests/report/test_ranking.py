@@ -49,7 +49,7 @@ def test_methods_stand_in_order_of_their_specific_share(tmp_path: Path) -> None:
 
 def test_none_is_nearest_unless_it_is_specific(tmp_path: Path) -> None:
     section = ranking_section(_run(tmp_path / "run", _three()))
-    assert section is not None and "no method is shown" in str(section.lead)
+    assert section is not None and "No method is shown" in str(section.lead)
 
 
 def test_the_nearest_is_named_with_those_that_cannot_be_told_from_it(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -37,24 +37,33 @@ _NOTE = (
     "along the way” and the curves over learning rates compare them at equal learning and equal size. Methods that "
     "change predictions alone have no similarity inside the network."
 )
-World = tuple[str, str, str, Any]
-"""Model, task, labels, k."""
+
+
+class World(NamedTuple):
+    """Where methods are compared with one another."""
+
+    model: str
+    task: str
+    labels: str
+    k: int
 
 
 @section("Which method is closest to ICL?", order=-15, brief="Ranking")
 def ranking_section(run: ReportedRun) -> Section | None:
     """A forest plot and a table for each world and metric of which three methods or more were matched."""
     ceilings = _shares_of_ceiling(run)
-    charts, tables, nearest = [], [], list[str]()
+    charts, tables, nearest, none = [], [], list[str](), list[str]()
     worlds = list(_rankings(run))
-    several = len({world for world, _, _ in worlds}) > 1
+    varies = [len({world[part] for world, _, _ in worlds}) > 1 for part in range(len(World._fields))]
     for world, metric, compared in worlds:
-        about = f"{METRICS[metric].title}{f', {_words(world)}' * several}"
+        about = ", ".join([METRICS[metric].title, *_words(world, varies)])
         ranked = sorted(compared, key=lambda pair: _share(pair[0]), reverse=True)
         effects = [effect for comparison, claim in ranked if (effect := _effect(comparison, claim)) is not None]
         if effects:
             charts.append(ForestPanel(about, _UNIT, "as good as none", zero=True, effects=effects).chart())
-            nearest.append(f"By {about}, {_nearest(effects)}.")
+            named = _nearest(effects)
+            nearest += [f"By {about}, {named}."] if named else []
+            none += [] if named else [about]
         ceiling = _ceiling_row(run, world, metric)
         rows = tuple(
             _row(comparison, claim, ceilings.get((world, metric, _method(comparison)))) for comparison, claim in ranked
@@ -62,15 +71,20 @@ def ranking_section(run: ReportedRun) -> Section | None:
         tables.append(Table(_HEADS, (Group("", (*ceiling, *rows)),), title=about, folded=about))
     if not tables:
         return None
+    if none:
+        measures = listed(none) if nearest else "any of these measures"
+        nearest.append(
+            f"No method is shown to learn from its own demonstrations what ICL learns from them by {measures}."
+        )
     return Section((*figure(charts, "", small=True), *tables), " ".join([*nearest, _LEAD]), (_NOTE,))
 
 
 def _nearest(effects: Sequence[Effect]) -> str:
-    """Whether a method stands out: of those that are specific, the one of the largest share, and whose intervals reach
-    its value. Methods whose verdict is open are not named, however large their share."""
+    """Of those that are specific, the one of the largest share, and whose intervals overlap with its own; empty where
+    none is. Methods whose verdict is open are not named, however large their share."""
     specific = [effect for effect in effects if effect.verdict == Verdict.SUPPORTED]
     if not specific:
-        return "no method is shown to learn from its own demonstrations what ICL learns from them"
+        return ""
     first, *others = specific
     beside = [effect.label for effect in others if first.low is None or (effect.high or effect.value) >= first.low]
     apart = f"; the intervals of {listed(beside)} overlap with its own" if beside else ""
@@ -83,16 +97,17 @@ def _rankings(run: ReportedRun) -> Iterator[tuple[World, str, list[tuple[Mapping
     for claim in [] if run.is_synthetic else run.claims["claims"]:
         for comparison in claim["comparisons"] if claim["compare"] == "specific" else ():
             side = comparison["left_side"]
-            world = (side.get("model") or "", comparison["task"], comparison.get("labels") or "", comparison["k"])
+            world = World(side.get("model") or "", comparison["task"], comparison.get("labels") or "", comparison["k"])
             compared.setdefault((world, side["metric"]), []).append((comparison, claim))
     for (world, metric), pairs in compared.items():
         if len({_method(comparison) for comparison, _ in pairs}) >= FEWEST:
             yield world, metric, pairs
 
 
-def _words(world: World) -> str:
-    model, task, labels, k = world
-    return ", ".join(filter(None, (model, task_label(task, labels or None), f"k {k}")))
+def _words(world: World, varies: Sequence[bool]) -> Iterator[str]:
+    """What tells this world from the others of the run."""
+    words = (world.model, task_label(world.task, world.labels or None), "", f"k {world.k:g}")
+    yield from (word for word, differs in zip(words, varies, strict=True) if word and differs)
 
 
 def _method(comparison: Mapping[str, Any]) -> str:
@@ -172,4 +187,4 @@ def _matched(run: ReportedRun, setting: Setting, reading: Reading) -> list[dict[
 
 
 def _world(row: Mapping[Any, Any]) -> World:
-    return row["model"], row["task"], row["labels"] or "", row["k"]
+    return World(row["model"], row["task"], row["labels"] or "", row["k"])

@@ -23,6 +23,7 @@ Validity = dict[tuple[str, _About], str]
 """Check, and what it is about → why the numbers do not count."""
 
 ABSURD = "updates of an absurd size"
+UNCHANGED = "the method leaves the inside of the network as it is"
 BELOW_RESOLUTION = "are below resolution"
 NO_LEARNING = {
     ("in_context_learning", False): "no in-context learning here",
@@ -75,8 +76,15 @@ def objection_to(
         return objection
     if at is not None:
         return "" if check_update_size([torch.tensor([[at]])]).passed else ABSURD  # of this size, whatever the rates
+    if any((size_curve(curve[:1]) == 0).all() for _, curve in tuned):
+        # readout and lookups change predictions alone, whose similarity asks for no size
+        return "" if all(_is_of_predictions(side["metric"]) for side, _ in tuned) else UNCHANGED
     sizes = [("update_size", _about(worlds, side, curve[0])) for side, curve in tuned]
     return next((invalid[key] for key in sizes if key in invalid), "")
+
+
+def _is_of_predictions(metric: str) -> bool:
+    return metric in METRICS and not METRICS[metric].has_layers
 
 
 def labels_read(sides: Sequence[Side | float], curves: Sequence[list[CellGroup]], at: float | None) -> tuple[str, ...]:
