@@ -10,7 +10,19 @@ from demograd.metrics import METRICS
 from demograd.report.charts.forest import Effect
 from demograd.report.effects import ForestPanel, state
 from demograd.report.run import ReportedRun
-from demograd.report.section import NOTHING, Entry, Group, Head, Section, Table, TableRow, figure, percent, section
+from demograd.report.section import (
+    NOTHING,
+    Entry,
+    Group,
+    Head,
+    Section,
+    Table,
+    TableRow,
+    entry,
+    figure,
+    percent,
+    section,
+)
 from demograd.report.sections.claims import deciding_p
 from demograd.report.sections.matching import CEILING
 from demograd.statistics import Verdict
@@ -23,13 +35,16 @@ _UNIT = "specific share, % of the similarity"
 _HEADS = (
     Head("method"),
     Head("specific share", "95 % interval"),
+    Head("matched"),
+    Head("matched − mismatched", "95 % interval"),
     Head("verdict", words=True),
     Head("corrected p"),
     Head("of the ceiling", "by reordering"),
 )
 _LEAD = (
     "The share of a method’s similarity with ICL that belongs to the demonstration set: 0 where learning from any "
-    "other set is as like ICL, 100 % where only learning from the same set is. The ceiling is ICL itself on the same "
+    "other set is as like ICL, 100 % where only learning from the same set is; a large share of a small similarity is "
+    "little. The ceiling is ICL itself on the same "
     "demonstrations in another order."
 )
 _NOTE = (
@@ -149,11 +164,20 @@ def _row(comparison: Mapping[str, Any], claim: Mapping[str, Any], of_ceiling: fl
         _label(comparison),
         (
             share,
+            *_similarities(comparison),
             Entry(state(comparison, claim), under=(comparison["reason"],)),
             NOTHING if p is None else Entry(p_value(p), under=(hypothesis,) if hypothesis else (), number=estimate(p)),
             NOTHING if of_ceiling is None else percent(of_ceiling),
         ),
     )
+
+
+def _similarities(comparison: Mapping[str, Any]) -> Iterator[Entry]:
+    """How alike a set and its own are, and by how much more than a set and another: a share may be large of nothing."""
+    matched = estimate(comparison["left"])
+    difference = estimate(*(comparison[name] for name in ("difference", "ci_low", "ci_high")))
+    yield NOTHING if matched.value is None else Entry(matched.value_text, number=matched)
+    yield NOTHING if difference.value is None else entry(difference)
 
 
 def _ceiling_row(run: ReportedRun, world: World, metric: str) -> Iterator[TableRow]:
@@ -162,7 +186,7 @@ def _ceiling_row(run: ReportedRun, world: World, metric: str) -> Iterator[TableR
         if (_world(row), row["metric"]) == (world, metric):
             number = number_of(row)
             share = NOTHING if number.value is None else percent(number.value, number.low, number.high)
-            yield TableRow(CEILING, (share, NOTHING, NOTHING, NOTHING), tone="reference")
+            yield TableRow(CEILING, (share, *[NOTHING] * (len(_HEADS) - 2)), tone="reference")
 
 
 def _shares_of_ceiling(run: ReportedRun) -> dict[tuple[World, str, str], float]:
