@@ -62,7 +62,9 @@ def test_the_nearest_is_named_with_those_that_cannot_be_told_from_it(tmp_path: P
     ]
     section = ranking_section(_run(tmp_path / "run", comparisons))
     assert section is not None
-    assert "near is nearest" in str(section.lead) and "the intervals of as near overlap" in str(section.lead)
+    (sentence,) = [text for text in str(section.lead).split(". ") if "nearest" in text]
+    assert "near (50.0 [" in sentence and "of a similarity of 0.2" in sentence
+    assert "not told apart from as near (49.0 [" in sentence and "far" not in sentence and "open" not in sentence
 
 
 def test_the_share_of_the_ceiling_is_that_of_trained_weights(tmp_path: Path) -> None:

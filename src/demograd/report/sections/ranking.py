@@ -31,6 +31,8 @@ from demograd.words import Control, Reading, Setting, listed, task_label
 
 FEWEST = 3
 """Methods that are ranked; of two, the claims say all."""
+MOST_NAMED = 3
+"""Measures without a nearest method that are named one by one."""
 _UNIT = "specific share, % of the similarity"
 _HEADS = (
     Head("method"),
@@ -76,7 +78,8 @@ def ranking_section(run: ReportedRun) -> Section | None:
         effects = [effect for comparison, claim in ranked if (effect := _effect(comparison, claim)) is not None]
         if effects:
             charts.append(ForestPanel(about, _UNIT, "as good as none", zero=True, effects=effects).chart())
-            named = _nearest(effects)
+            matched = {_label(comparison): estimate(comparison["left"]).value_text for comparison, _ in ranked}
+            named = _nearest(effects, matched)
             nearest += [f"By {about}, {named}."] if named else []
             none += [] if named else [about]
         ceiling = _ceiling_row(run, world, metric)
@@ -87,23 +90,29 @@ def ranking_section(run: ReportedRun) -> Section | None:
     if not tables:
         return None
     if none:
-        measures = listed(none) if nearest else "any of these measures"
+        others = listed(none) if len(none) <= MOST_NAMED else f"the {len(none)} other pairs of measure and task"
+        measures = others if nearest else "any of these measures"
         nearest.append(
             f"No method is shown to learn from its own demonstrations what ICL learns from them by {measures}."
         )
     return Section((*figure(charts, "", small=True), *tables), " ".join([*nearest, _LEAD]), (_NOTE,))
 
 
-def _nearest(effects: Sequence[Effect]) -> str:
+def _nearest(effects: Sequence[Effect], matched: Mapping[str, str]) -> str:
     """Of those that are specific, the one of the largest share, and whose intervals overlap with its own; empty where
     none is. Methods whose verdict is open are not named, however large their share."""
     specific = [effect for effect in effects if effect.verdict == Verdict.SUPPORTED]
     if not specific:
         return ""
+    shares = {
+        effect.label: f"{effect.label} ({effect.words.removesuffix(f' {effect.verdict}')} % of a similarity of "
+        f"{matched[effect.label]})"
+        for effect in specific
+    }
     first, *others = specific
-    beside = [effect.label for effect in others if first.low is None or (effect.high or effect.value) >= first.low]
-    apart = f"; the intervals of {listed(beside)} overlap with its own" if beside else ""
-    return f"{first.label} is nearest ({first.words}){apart}"
+    beside = [effect for effect in others if first.low is None or (effect.high or effect.value) >= first.low]
+    apart = f", not told apart from {listed(shares[effect.label] for effect in beside)}" if beside else ""
+    return f"{shares[first.label]} is nearest{apart}"
 
 
 def _rankings(run: ReportedRun) -> Iterator[tuple[World, str, list[tuple[Mapping[str, Any], Mapping[str, Any]]]]]:
