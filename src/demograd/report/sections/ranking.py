@@ -79,9 +79,9 @@ def ranking_section(run: ReportedRun) -> Section | None:
         if effects:
             charts.append(ForestPanel(about, _UNIT, "as good as none", zero=True, effects=effects).chart())
             matched = {_label(comparison): estimate(comparison["left"]).value_text for comparison, _ in ranked}
-            named = _nearest(effects, matched)
-            nearest += [f"By {about}, {named}."] if named else []
-            none += [] if named else [about]
+            sentence = _nearest(effects, matched)
+            nearest += [f"By {about}, {sentence}."] if sentence else []
+            none += [] if sentence else [about]
         ceiling = _ceiling_row(run, world, metric)
         rows = tuple(
             _row(comparison, claim, ceilings.get((world, metric, _method(comparison)))) for comparison, claim in ranked
