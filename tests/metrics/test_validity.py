@@ -40,7 +40,8 @@ def test_a_run_that_blew_up_without_reaching_infinity_is_not_passed() -> None:
     assert not idle.passed and "choose a larger learning rate" in idle.message
 
 
-def test_without_any_update_of_icl_no_size_is_known() -> None:
+def test_without_any_update_no_size_is_known() -> None:
+    assert "compare what is predicted" in metrics.check_update_size([torch.zeros(4, 2)]).message
     check = metrics.check_update_size([torch.full((4, 2), NAN)])
     assert not check.passed and np.isnan(check.median)
     assert "not known" in check.message

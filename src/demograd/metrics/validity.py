@@ -61,7 +61,9 @@ def check_update_size(ratios: Sequence[Float[Tensor, "queries layers"]]) -> Upda
             False, "the size of the updates is not known: no update of ICL is above resolution", median
         )
     message = f"the median update is {median:.3g} times as large as ICL's"
-    if not low <= median <= high:
+    if median == 0:
+        message += ": attention outputs are as they were, so compare what is predicted, or choose a larger learning rate"
+    elif not low <= median <= high:
         word, mend = ("hardly", "larger") if median < low else ("far more than demonstrations", "smaller")
         message += f", outside {low:g} to {high:g}: it moves the model {word}; choose a {mend} learning rate"
     return UpdateSizeCheck(low <= median <= high, message, median)
