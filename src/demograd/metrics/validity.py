@@ -62,7 +62,7 @@ def check_update_size(ratios: Sequence[Float[Tensor, "queries layers"]]) -> Upda
         )
     message = f"the median update is {median:.3g} times as large as ICL's"
     if median == 0:
-        message += ": attention outputs are as they were, so compare what is predicted, or choose a larger learning rate"
+        message += ": attention outputs stay as they were; compare what is predicted, or choose a larger rate"
     elif not low <= median <= high:
         word, mend = ("hardly", "larger") if median < low else ("far more than demonstrations", "smaller")
         message += f", outside {low:g} to {high:g}: it moves the model {word}; choose a {mend} learning rate"
