@@ -271,7 +271,8 @@ def _size(run: ReportedRun) -> str:
         parts.append(f"k {listed(f'{k:g}' for k in sorted(run.results['k'].dropna().unique()))}")
     seconds = run.provenance.get("seconds")
     minutes = max(round(seconds / 60), 1) if seconds else 0
-    time = f", {minutes} minute{'s' * (minutes > 1)} on a CPU" if minutes else ""
+    device = run.provenance.get("machine", {}).get("device", "cpu").upper()
+    time = f", {minutes} minute{'s' * (minutes > 1)} on a {device}" if minutes else ""
     return f"Size: {listed(parts)}{time}."
 
 

@@ -11,18 +11,27 @@ from demograd.study.language_model.objections import ABSURD, UNCHANGED, objectio
 from demograd.study.language_model.validity import cell_label
 
 WORLD: Any = SimpleNamespace(model="m", task="t", labels="gold", k=4, weights="trained", initialisation=0)
-GROUP: Any = SimpleNamespace(cell=SimpleNamespace(method="readout GD", learning_rate=0.1))
+SIZES = {"readout GD": 0.0, "GD": 1000.0, "idle": 1e-4}
 
 
-def _objection(metric: str, size: float, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setattr(objections, "size_curve", lambda curve: torch.full((1, 3), size))
-    label = cell_label(GROUP.cell.method, GROUP.cell.learning_rate)
-    invalid = {("update_size", ("m", "t", "gold", 4, "trained", 0, label)): ABSURD}
-    side = {"model": "m", "weights": "trained", "metric": metric, "method": "readout GD", "setting": "FT"}
-    return objection_to(invalid, {"left": side}, [WORLD], [side, 0.0], [[GROUP]], None)
+def _objection(metric: str, *methods: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """To sides of these methods, all of which failed the check of their update's size."""
+    groups: list[Any] = [SimpleNamespace(cell=SimpleNamespace(method=method, learning_rate=0.1)) for method in methods]
+    monkeypatch.setattr(
+        objections, "tuned_scores", lambda group, *_: [torch.full((4, 2), SIZES[group.cell.method])] * 3
+    )
+    of_world = {"model": "m", "weights": "trained", "metric": metric, "setting": "FT"}
+    invalid = {("update_size", ("m", "t", "gold", 4, "trained", 0, cell_label(name, 0.1))): ABSURD for name in methods}
+    sides: list[Any] = [of_world | {"method": method} for method in methods]
+    return objection_to(invalid, {"left": sides[0]}, [WORLD], sides, [[group] for group in groups], None)
 
 
 def test_a_method_that_changes_predictions_alone_has_no_size_to_be_absurd(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert _objection("sim_labels", 0.0, monkeypatch) == ""
-    assert _objection("sim_aou", 0.0, monkeypatch) == UNCHANGED
-    assert _objection("sim_labels", 1000.0, monkeypatch) == ABSURD
+    assert _objection("sim_labels", "readout GD", monkeypatch=monkeypatch) == ""
+    assert _objection("sim_aou", "readout GD", monkeypatch=monkeypatch) == UNCHANGED
+
+
+@pytest.mark.parametrize("other", ["GD", "idle"])
+def test_all_others_have_one_also_beside_such_a_method(other: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert _objection("sim_labels", other, monkeypatch=monkeypatch) == ABSURD
+    assert _objection("sim_labels", "readout GD", other, monkeypatch=monkeypatch) == ABSURD

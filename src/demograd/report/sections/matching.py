@@ -65,7 +65,7 @@ Rows = Mapping[tuple[Variant, str, Reading], Mapping[Any, Any]]
 @section("Matching", order=-20)
 def matching_section(run: ReportedRun) -> Section | None:
     """Maps of the leading scores for each task, then a table for each matched metric, the leading ones open."""
-    rows = _rows(run)
+    rows = matched_rows(run)
     if not rows:
         return None
     shown = at_one_rate(run.scores)
@@ -84,7 +84,7 @@ def matching_section(run: ReportedRun) -> Section | None:
     return Section(tuple(parts), _LEAD, tuple(notes))
 
 
-def _rows(run: ReportedRun) -> dict[tuple[Variant, str, Reading], dict[Any, Any]]:
+def matched_rows(run: ReportedRun) -> dict[tuple[Variant, str, Reading], dict[Any, Any]]:
     """What the matrices of methods, at each rate, and of reordered ICL say, over all layers and steps."""
     results = run.results
     whole = results[["seed", "layer", "head", "step", "at"]].isna().all(axis=1) & (results["selection"] == "all")

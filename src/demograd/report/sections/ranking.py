@@ -24,10 +24,10 @@ from demograd.report.section import (
     section,
 )
 from demograd.report.sections.claims import deciding_p
-from demograd.report.sections.matching import CEILING
+from demograd.report.sections.matching import CEILING, matched_rows
 from demograd.statistics import Verdict
 from demograd.statistics.number import estimate, number_of, p_value, percentage
-from demograd.words import Control, Reading, Setting, listed, task_label
+from demograd.words import Reading, Setting, Weights, listed, task_label
 
 FEWEST = 3
 """Methods that are ranked; of two, the claims say all."""
@@ -110,7 +110,11 @@ def _nearest(effects: Sequence[Effect], matched: Mapping[str, str]) -> str:
         for effect in specific
     }
     first, *others = specific
-    beside = [effect for effect in others if first.low is None or (effect.high or effect.value) >= first.low]
+    beside = [
+        effect
+        for effect in others
+        if first.low is None or (effect.value if effect.high is None else effect.high) >= first.low
+    ]
     apart = f", not told apart from {listed(shares[effect.label] for effect in beside)}" if beside else ""
     return f"{shares[first.label]} is nearest{apart}"
 
@@ -211,12 +215,11 @@ def _shares_of_ceiling(run: ReportedRun) -> dict[tuple[World, str, str], float]:
 def _matched(run: ReportedRun, setting: Setting, reading: Reading) -> list[dict[Any, Any]]:
     """What matrices of trained weights say over all layers and steps; untrained twins have rows of their own, and are
     not ranked."""
-    results = run.results
-    whole = results[["seed", "layer", "head", "step", "at"]].isna().all(axis=1) & (results["selection"] == "all")
-    is_read = (results["reading"] == reading) & (results["versus"] == Control.OTHER_SETS)
-    of_setting = (results["setting"] == setting) & (results["weights"] == "trained")
-    rows: list[dict[Any, Any]] = results[whole & is_read & of_setting].to_dict("records")
-    return rows
+    return [
+        row
+        for (variant, _, of_reading), row in matched_rows(run).items()
+        if (of_reading, row["setting"], variant.weights) == (reading, setting, Weights.TRAINED)
+    ]
 
 
 def _world(row: Mapping[Any, Any]) -> World:

@@ -12,9 +12,9 @@ from demograd.statistics import neighbours_of_size
 from demograd.study.language_model.claim_sides import Side, is_tuned
 from demograd.study.language_model.grid import World
 from demograd.study.language_model.groups import CellGroup
-from demograd.study.language_model.scores import Scores, partner, size_curve
+from demograd.study.language_model.scores import Scores, partner, size_curve, tuned_scores
 from demograd.study.language_model.validity import cell_label
-from demograd.words import Weights
+from demograd.words import Setting, Weights
 
 _About = tuple[str, str, str, int, str, int, str | None]
 """Model, task, labels, k, weights, initialisation, and a method at its rate; None: what does not depend on any."""
@@ -76,11 +76,22 @@ def objection_to(
         return objection
     if at is not None:
         return "" if check_update_size([torch.tensor([[at]])]).passed else ABSURD  # of this size, whatever the rates
-    if any((size_curve(curve[:1]) == 0).all() for _, curve in tuned):
-        # readout and lookups change predictions alone, whose similarity asks for no size
-        return "" if all(_is_of_predictions(side["metric"]) for side, _ in tuned) else UNCHANGED
-    sizes = [("update_size", _about(worlds, side, curve[0])) for side, curve in tuned]
-    return next((invalid[key] for key in sizes if key in invalid), "")
+    for side, curve in tuned:
+        if _leaves_the_inside(curve[0]):
+            if not _is_of_predictions(side["metric"]):
+                return UNCHANGED
+        elif fault := invalid.get(("update_size", _about(worlds, side, curve[0]))):
+            return fault
+    return ""
+
+
+def _leaves_the_inside(group: CellGroup) -> bool:
+    """Whether no attention output is other than before, as of readout and lookups, which change predictions alone:
+    what is said of predictions asks for no size inside."""
+    ratios = tuned_scores(group, Setting.FT, "update_size_ratio")
+    values = torch.cat([ratio.flatten() for ratio in ratios or [torch.empty(0)]])
+    sizes = values[~values.isnan()]
+    return len(sizes) > 0 and bool((sizes == 0).all())
 
 
 def _is_of_predictions(metric: str) -> bool:
