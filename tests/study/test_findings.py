@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from tests.report.conftest import Fake, checks_of
-from tests.study.comparisons import comparison, comparisons_of, findings
+from tests.study.comparisons import comparison, comparisons_of, findings, matching_test
 
 from demograd.statistics import Verdict
 from demograd.study.language_model.pooling import pooled_over_tasks
@@ -62,6 +62,26 @@ def test_what_is_shown_to_be_as_good_as_nothing_is_not_specific(specificity: flo
     (finding,) = findings([comparison(specificity, half=0.01)], checks_of(Fake()))
     assert finding.verdict == Verdict.NOT_SPECIFIC
     assert "looks as much like ICL with other demonstrations as with its own" in finding.sentence
+
+
+@pytest.mark.parametrize(
+    ("of_ceiling", "caveat"),
+    [
+        (0.02, "ICL shares more with itself when its demonstrations are reordered"),
+        (0.006, "but ICL is not shown to share more with itself when its demonstrations are reordered"),
+    ],
+)
+def test_what_is_as_good_as_nothing_is_held_beside_what_icl_has_itself(of_ceiling: float, caveat: str) -> None:
+    """The margin is wide: all that ICL has by the ceiling may lie within it."""
+    pair = replace(comparison(0.0, half=0.003), ceiling=matching_test(of_ceiling, 0.004, 8))
+    (finding,) = findings([pair], checks_of(Fake()))
+    assert finding.verdict == Verdict.NOT_SPECIFIC and finding.caveat == caveat
+    assert finding.sentence.endswith(f"; {caveat}.") and "(of ICL reordered " in finding.sentence
+
+
+def test_without_a_ceiling_nothing_is_said_of_it() -> None:
+    (finding,) = findings([comparison(0.0, half=0.01)], checks_of(Fake()))
+    assert not finding.caveat and "reordered" not in finding.sentence
 
 
 def test_an_interval_below_zero_contradicts_the_claim() -> None:

@@ -135,6 +135,13 @@ def test_the_ceiling_is_icl_on_the_reordered_sets_in_the_place_of_fine_tuning(
     np.testing.assert_allclose(matrix(matrices(matched[1]), metric, "ICL_reordered"), expected, atol=1e-5)
 
 
+def test_a_comparison_names_the_share_of_its_ceiling(matched: tuple[Study, RunFolder]) -> None:
+    ceiling = matrix(matrices(matched[1]), "sim_aou", "ICL_reordered")
+    for comparison in specificities(matched[1]):
+        share = comparison["matching"]["ceiling_share"]
+        assert share == pytest.approx(specificity_of(ceiling) / ceiling.diagonal().mean(), abs=1e-4)
+
+
 def test_after_a_step_it_is_fine_tuning_on_the_demonstrations_up_to_that_one(
     matched: tuple[Study, RunFolder], loop: Loop
 ) -> None:
@@ -284,7 +291,8 @@ def test_an_initialisation_is_one_network_for_all_sets_and_a_matrix(small_model:
 
 def test_matching_is_pooled_over_tasks(small_model: Path, tmp_path: Path) -> None:
     tasks = ["sst2", "mr"]
-    study = make_study(settings(small_model, tasks=tasks, methods=["GD"], controls=[]))
+    measures = ["similarity", "reordering"]
+    study = make_study(settings(small_model, tasks=tasks, methods=["GD"], controls=[], measures=measures))
     folder = run_study(study, tmp_path / "run").folder
     assert not any(row["task"] == "sst2 and mr" for row in specificities(folder)), "where nothing was learned"
     folder.write_json("validity.json", [])
@@ -296,6 +304,10 @@ def test_matching_is_pooled_over_tasks(small_model: Path, tmp_path: Path) -> Non
     assert pooled["difference"] == pytest.approx(np.mean(by_task), abs=1e-5)
     assert pooled["n"] == sum(rows[task]["n"] for task in tasks) and pooled["n_seeds"] == 3
     assert pooled["compared"].startswith("SimAOU")
+    ceilings = [matrix(stored, "sim_aou", "ICL_reordered", task=task) for task in tasks]
+    of_both = np.mean([specificity_of(ceiling) for ceiling in ceilings])
+    matched_of_both = np.mean([ceiling.diagonal().mean() for ceiling in ceilings])
+    assert pooled["matching"]["ceiling_share"] == pytest.approx(of_both / matched_of_both, abs=1e-4)
 
 
 def specificities(folder: RunFolder) -> list[dict[str, Any]]:

@@ -23,7 +23,7 @@ from demograd.study.language_model.claim_sides import Side, pairs, sides_in_word
 from demograd.study.language_model.comparison import ClaimComparison
 from demograd.study.language_model.findings import LEADING, findings_of
 from demograd.study.language_model.groups import CellGroup, WorldGroup, by_task_and_k
-from demograd.study.language_model.matching import n_values
+from demograd.study.language_model.matching import ceiling_of, n_values
 from demograd.study.language_model.objections import (
     Validity,
     invalid_worlds,
@@ -45,7 +45,7 @@ from demograd.study.language_model.spec import Study
 from demograd.study.rows import number
 from demograd.study.store.folder import RunFolder
 from demograd.study.verdicts import decide_claims, verdicts_record
-from demograd.words import Weights
+from demograd.words import Setting, Weights
 
 ONE_RATE_EACH = "at one learning rate each"
 _NOT_TESTED = PairedTest(nan, None, nan, nan, 0, 0)
@@ -138,15 +138,16 @@ def _record(comparison: ClaimComparison, decision: ClaimDecision) -> dict[str, A
         "n_seeds": comparison.n_sets,
         "n_queries": test.n_queries,
         "margin": test.margin and number(test.margin),
-        "matching": _matching_record(test) if isinstance(test, MatchingTest) else None,
+        "matching": _matching_record(test, comparison.ceiling) if isinstance(test, MatchingTest) else None,
         "one_rate_each": comparison.one_rate_each,
         "verdict": str(decision.verdict),
         "reason": decision.reason + f"; {ONE_RATE_EACH}" * comparison.one_rate_each,
     }
 
 
-def _matching_record(test: MatchingTest) -> dict[str, Any]:
-    """What a matrix says besides its specificity."""
+def _matching_record(test: MatchingTest, ceiling: MatchingTest | None) -> dict[str, Any]:
+    """What a matrix says besides its specificity, and the specific share of its ceiling."""
+    of_ceiling = None if ceiling is None else ceiling.share_interval
     return {
         "specific_share": number(test.share),
         "share_ci_low": test.share_interval and number(test.share_interval.low),
@@ -154,6 +155,9 @@ def _matching_record(test: MatchingTest) -> dict[str, Any]:
         "identified": number(test.identified),
         "p_one_sided": number(test.p_value),
         "p_without_trait": number(test.trait_p_value),
+        "ceiling_share": ceiling and number(ceiling.share),
+        "ceiling_share_ci_low": of_ceiling and number(of_ceiling.low),
+        "ceiling_share_ci_high": of_ceiling and number(of_ceiling.high),
     }
 
 
@@ -216,7 +220,9 @@ def _comparison(
         means = (matching.matched, matching.mismatched)
         counts = (n_values(matching), matching.n_missing)
         objection = objection_on([left], scores[:1]) or matching.reason
-        return ClaimComparison(*about, *means, matching, *counts, one_rate_each, objection, labels, initialisation)
+        ceiling = _ceiling(same_world, left, right, study.specificity_margin)
+        of_cells = one_rate_each, objection, labels, initialisation
+        return ClaimComparison(*about, *means, matching, *counts, *of_cells, ceiling=ceiling)
     differences, means = _differences(scores)
     test = paired_test(differences, margin=_margin(claim, means[0]))
     n_missing = int((~differences.isfinite()).sum())
@@ -224,6 +230,14 @@ def _comparison(
     objection = test.reason if differences.isinf().any() else objection_on(sides, scores)
     counts = differences.numel() - n_missing, n_missing
     return ClaimComparison(*about, *means, test, *counts, one_rate_each, objection, labels, initialisation)
+
+
+def _ceiling(same_world: Sequence[WorldGroup], left: Side, right: Side, margin: float) -> MatchingTest | None:
+    """Of ICL on the reordered sets in FT's place; of a double difference there is none."""
+    untuned = world_of(same_world, left)
+    if untuned is None or right["setting"] != Setting.FT_OTHER_SETS or not untuned.has_orders:
+        return None
+    return ceiling_of(untuned, left["metric"], margin)
 
 
 def _nearest(

@@ -105,6 +105,8 @@ def _finding(
         Verdict.NOT_SPECIFIC: f"{words} looks as much like ICL with other demonstrations as with its own",
     }[verdict]
     caveat = _untrained_too(subject, baseline) if verdict == Verdict.SUPPORTED else ""
+    if verdict == Verdict.NOT_SPECIFIC:
+        caveat = _beside_ceiling(comparison)
     sentence = f"{verdict.capitalize()}: {on}, {clause} ({_values(comparison)}){f'; {caveat}' * bool(caveat)}."
     return Finding(LEADING, about, verdict, "", sentence, caveat)
 
@@ -192,22 +194,41 @@ def _untrained_too(subject: MethodOnTask, baseline: Mapping[MethodOnTask, Decide
     return f"but the same holds of {listed(dict.fromkeys(same))} weights" if same else ""
 
 
+def _beside_ceiling(comparison: ClaimComparison) -> str:
+    """What is as good as nothing by the margin may still be all that ICL itself has: a reader must know which.
+
+    The two intervals are of the same sets; where they do not overlap, the difference is shown with room to spare.
+    """
+    test, ceiling = comparison.test, comparison.ceiling
+    assert isinstance(test, MatchingTest), "the leading claim is about matrices"
+    if ceiling is None or ceiling.share_interval is None or test.share_interval is None:
+        return ""
+    if test.share_interval.high < ceiling.share_interval.low:
+        return "ICL shares more with itself when its demonstrations are reordered"
+    return "but ICL is not shown to share more with itself when its demonstrations are reordered"
+
+
 def _values(comparison: ClaimComparison) -> str:
-    """`SimAOU 0.192 matched, 0.191 mismatched; specificity 0.001 [0.000, 0.002], 0.5 % [0.1, 1.0] of it; 2 of 8 sets
-    find their own`."""
-    test = comparison.test
+    """`SimAOU 0.192 matched, 0.191 mismatched; specificity 0.001 [0.000, 0.002], 0.5 % [0.1, 1.0] of the similarity
+    (of ICL reordered 1.1 % [0.8, 1.4]); 2 of 8 sets find their own`."""
+    test, ceiling = comparison.test, comparison.ceiling
     assert isinstance(test, MatchingTest), "the leading claim is about matrices"
     specificity = _with_bounds(test.specificity, test.interval)
     parts = [f"SimAOU {estimate(test.matched).text} matched, {estimate(test.mismatched).text} mismatched"]
-    share = ""
-    if not isnan(test.share):
-        of_share = test.share_interval
-        percent = percentage(test.share, *((of_share.low, of_share.high) if of_share else ()))
-        share = f", {percent.text} % {percent.bounds}".rstrip() + " of the similarity"
+    share = "" if isnan(test.share) else f", {_share(test)} of the similarity"
+    if share and ceiling is not None and not isnan(ceiling.share):
+        share += f" (of ICL reordered {_share(ceiling)})"
     parts.append(f"specificity {specificity}{share}")
     sets = sum(pairs.n_sets for pairs in test.pairs)
     parts.append(f"{round(test.identified * sets)} of {sets} sets find their own")
     return "; ".join(parts)
+
+
+def _share(test: MatchingTest) -> str:
+    """`1.1 % [0.8, 1.4]`."""
+    interval = test.share_interval
+    percent = percentage(test.share, *((interval.low, interval.high) if interval else ()))
+    return f"{percent.text} % {percent.bounds}".rstrip()
 
 
 def _with_bounds(value: float, interval: Interval | None) -> str:

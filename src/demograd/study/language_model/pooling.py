@@ -32,6 +32,7 @@ def _pooled(family: Sequence[ClaimComparison], margin: float) -> ClaimComparison
     first = family[0]
     tests = [comparison.test for comparison in family if isinstance(comparison.test, MatchingTest)]
     test = pool(tests, margin=margin)
+    ceilings = [comparison.ceiling for comparison in family if comparison.ceiling is not None]
     return replace(
         first,
         task=listed(comparison.task for comparison in family),
@@ -42,5 +43,6 @@ def _pooled(family: Sequence[ClaimComparison], margin: float) -> ClaimComparison
         test=test,
         n=sum(comparison.n for comparison in family),
         n_missing=sum(comparison.n_missing for comparison in family),
+        ceiling=pool(ceilings, margin=margin) if len(ceilings) == len(family) else None,
         cell_labels=tuple(dict.fromkeys(label for comparison in family for label in comparison.cell_labels)),
     )
