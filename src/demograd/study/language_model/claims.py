@@ -221,8 +221,8 @@ def _comparison(
         counts = (n_values(matching), matching.n_missing)
         objection = objection_on([left], scores[:1]) or matching.reason
         ceiling = _ceiling(same_world, left, right, study.specificity_margin)
-        of_cells = one_rate_each, objection, labels, initialisation
-        return ClaimComparison(*about, *means, matching, *counts, *of_cells, ceiling=ceiling)
+        compared = ClaimComparison(*about, *means, matching, *counts, one_rate_each, objection, labels, initialisation)
+        return replace(compared, ceiling=ceiling)
     differences, means = _differences(scores)
     test = paired_test(differences, margin=_margin(claim, means[0]))
     n_missing = int((~differences.isfinite()).sum())
