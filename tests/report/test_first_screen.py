@@ -61,17 +61,29 @@ def test_a_decided_question_is_answered_with_both_similarities_and_an_interval(
     sentence = sentence_of([finding(verdict)], [comparison(own=own)])
     assert sentence.startswith(words)
     assert f"({own:.3f})" in sentence and "(0.174)" in sentence
-    assert re.search(r"−?\d+(\.\d)? % \[−?[\d.]+, −?[\d.]+\] of the similarity \(95 % interval\)", sentence)
+    assert re.search(r"−?\d+(\.\d)? % \[−?[\d.]+, −?[\d.]+\] of the similarity", sentence)
     assert ("within the ±10 % that count as none" in sentence) == (verdict == Verdict.NOT_SPECIFIC)
 
 
 def test_the_finding_counts_and_not_the_comparison_behind_it() -> None:
     open_finding = finding(Verdict.UNDECIDED, reason="in-context learning was not checked")
     sentence = sentence_of([open_finding], [comparison(verdict="supported")])
-    assert (
-        sentence
-        == "? Undecided: in-context learning was not checked (own set minus others: −0.0010 [−0.0030, 0.0010])."
-    )
+    assert sentence == "? Undecided: in-context learning was not checked."
+
+
+def test_numbers_stand_beside_what_the_data_leave_open_and_not_behind_a_shut_gate() -> None:
+    open_finding = finding(Verdict.UNDECIDED, reason="not shown")
+    assert sentence_of([open_finding], [comparison(verdict="undecided")]) == "? Undecided: not shown."
+    sentence = sentence_of([open_finding], [comparison(verdict="undecided", p_corrected=0.3)])
+    assert sentence == "? Undecided: not shown (own set minus others: −0.0010 [−0.0030, 0.0010])."
+
+
+def test_the_ceiling_of_a_verdict_beneath_it_is_a_number() -> None:
+    ceiling = {"ceiling_share": 0.011, "ceiling_share_ci_low": 0.008, "ceiling_share_ci_high": 0.014}
+    below = replace(finding(Verdict.NOT_SPECIFIC), caveat="this is below the ceiling")
+    of_ceiling = comparison()["matching"] | ceiling
+    assert sentence_of([below], [comparison(matching=of_ceiling)]).endswith("the ceiling (1.1 % [0.8, 1.4]).")
+    assert sentence_of([below], [comparison()]).endswith("; this is below the ceiling.")
 
 
 def test_methods_share_a_clause_where_their_verdicts_agree() -> None:

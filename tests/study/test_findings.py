@@ -67,8 +67,8 @@ def test_what_is_shown_to_be_as_good_as_nothing_is_not_specific(specificity: flo
 @pytest.mark.parametrize(
     ("of_ceiling", "caveat"),
     [
-        (0.02, "ICL shares more with itself when its demonstrations are reordered"),
-        (0.006, "but ICL is not shown to share more with itself when its demonstrations are reordered"),
+        (0.02, "this is below the ceiling"),
+        (0.006, "but this is not shown to be below the ceiling"),
     ],
 )
 def test_what_is_as_good_as_nothing_is_held_beside_what_icl_has_itself(of_ceiling: float, caveat: str) -> None:
@@ -76,12 +76,12 @@ def test_what_is_as_good_as_nothing_is_held_beside_what_icl_has_itself(of_ceilin
     pair = replace(comparison(0.0, half=0.003), ceiling=matching_test(of_ceiling, 0.004, 8))
     (finding,) = findings([pair], checks_of(Fake()))
     assert finding.verdict == Verdict.NOT_SPECIFIC and finding.caveat == caveat
-    assert finding.sentence.endswith(f"; {caveat}.") and "(of ICL reordered " in finding.sentence
+    assert finding.sentence.endswith(f"; {caveat}.") and "(ceiling, ICL reordered: " in finding.sentence
 
 
 def test_without_a_ceiling_nothing_is_said_of_it() -> None:
     (finding,) = findings([comparison(0.0, half=0.01)], checks_of(Fake()))
-    assert not finding.caveat and "reordered" not in finding.sentence
+    assert not finding.caveat and "ceiling" not in finding.sentence
 
 
 def test_an_interval_below_zero_contradicts_the_claim() -> None:

@@ -57,8 +57,16 @@ class LedComparison:
     @property
     def share(self) -> tuple[float, float, float] | None:
         """The difference as a share of the matched similarity, and its interval; None where there is none."""
+        return self._share("specific_share", "share_ci")
+
+    @property
+    def ceiling(self) -> tuple[float, float, float] | None:
+        """The same of ICL on the reordered sets in FT's place."""
+        return self._share("ceiling_share", "ceiling_share_ci")
+
+    def _share(self, name: str, interval: str) -> tuple[float, float, float] | None:
         matching = self.comparison.get("matching") or {}
-        values = [matching.get(name) for name in ("specific_share", "share_ci_low", "share_ci_high")]
+        values = [matching.get(column) for column in (name, f"{interval}_low", f"{interval}_high")]
         share, low, high = (None if value is None else float(value) for value in values)
         return None if share is None or low is None or high is None else (share, low, high)
 
@@ -136,9 +144,7 @@ def _decided(verdict: Verdict, members: Sequence[LedComparison]) -> str:
     if few and len(shares) == len(members):
         numbers = (percentage(*share) for share in shares)
         parts = listed(f"{number.value_text} % {number.bounds}" for number in numbers)
-        text += (
-            f"; what belongs to the set itself is {parts} of the similarity (95 % interval{'s' * (len(shares) > 1)})"
-        )
+        text += f"; what belongs to the set is {parts} of the similarity"  # [ ] is in the words beneath
     elif few:
         text += "; the difference is "
         text += listed(f"{item.difference.value_text} {item.difference.bounds}".strip() for item in members)
@@ -147,18 +153,22 @@ def _decided(verdict: Verdict, members: Sequence[LedComparison]) -> str:
         first, last = percentage((low + high) / 2, low, high).bounds.strip("[]").split(", ")
         without = len(members) - len(shares)
         counted = f"; {without} of {len(members)} cases have none" * bool(without)
-        text += f"; what belongs to the set itself is from {first} to {last} % of the similarity"
+        text += f"; what belongs to the set is from {first} to {last} % of the similarity"
         text += f" (all 95 % intervals{counted})"
     margin = members[0].comparison.get("margin")  # of the study, so that of all
     if verdict == Verdict.NOT_SPECIFIC and margin is not None:
         text += f", within the ±{100 * margin:g} % that count as none"
-    caveat = members[0].finding.caveat
+    caveat, ceilings = members[0].finding.caveat, {item.ceiling for item in members}
+    if verdict == Verdict.NOT_SPECIFIC and caveat and len(ceilings) == 1 and (share := ceilings.pop()):
+        number = percentage(*share)
+        caveat += f" ({number.value_text} % {number.bounds})"
     return f"{text}{f'; {caveat}' * bool(caveat)}."
 
 
 def _open(members: Sequence[LedComparison]) -> str:
     text = members[0].finding.reason or "the data do not decide"
-    if len(members) == 1 and members[0].difference.bounds:
-        difference = members[0].difference
+    difference, is_tested = members[0].difference, members[0].comparison.get("p_corrected") is not None
+    # behind a shut gate numbers do not count, whatever they are
+    if len(members) == 1 and is_tested and difference.bounds:
         text += f" (own set minus others: {difference.value_text} {difference.bounds})"
     return f"{text}."

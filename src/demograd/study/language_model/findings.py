@@ -195,7 +195,7 @@ def _untrained_too(subject: MethodOnTask, baseline: Mapping[MethodOnTask, Decide
 
 
 def _beside_ceiling(comparison: ClaimComparison) -> str:
-    """What is as good as nothing by the margin may still be all that ICL itself has: a reader must know which.
+    """What is as good as nothing by the margin may still be as much as ICL itself has: a reader must know which.
 
     The two intervals are of the same sets; where they do not overlap, the difference is shown with room to spare.
     """
@@ -204,20 +204,20 @@ def _beside_ceiling(comparison: ClaimComparison) -> str:
     if ceiling is None or ceiling.share_interval is None or test.share_interval is None:
         return ""
     if test.share_interval.high < ceiling.share_interval.low:
-        return "ICL shares more with itself when its demonstrations are reordered"
-    return "but ICL is not shown to share more with itself when its demonstrations are reordered"
+        return "this is below the ceiling"
+    return "but this is not shown to be below the ceiling"
 
 
 def _values(comparison: ClaimComparison) -> str:
     """`SimAOU 0.192 matched, 0.191 mismatched; specificity 0.001 [0.000, 0.002], 0.5 % [0.1, 1.0] of the similarity
-    (of ICL reordered 1.1 % [0.8, 1.4]); 2 of 8 sets find their own`."""
+    (ceiling, ICL reordered: 1.1 % [0.8, 1.4]); 2 of 8 sets find their own`."""
     test, ceiling = comparison.test, comparison.ceiling
     assert isinstance(test, MatchingTest), "the leading claim is about matrices"
     specificity = _with_bounds(test.specificity, test.interval)
     parts = [f"SimAOU {estimate(test.matched).text} matched, {estimate(test.mismatched).text} mismatched"]
     share = "" if isnan(test.share) else f", {_share(test)} of the similarity"
     if share and ceiling is not None and not isnan(ceiling.share):
-        share += f" (of ICL reordered {_share(ceiling)})"
+        share += f" (ceiling, ICL reordered: {_share(ceiling)})"
     parts.append(f"specificity {specificity}{share}")
     sets = sum(pairs.n_sets for pairs in test.pairs)
     parts.append(f"{round(test.identified * sets)} of {sets} sets find their own")
