@@ -20,7 +20,7 @@ from demograd.report.first_screen import first_screen
 from demograd.report.leading_world import leading_world
 from demograd.report.matrices import interaction
 from demograd.report.page import content_security_policy
-from demograd.report.panels import maps_panel
+from demograd.report.panels import learning_panel, maps_panel
 from demograd.report.run import Check
 from demograd.report.sections.scores import scores_section
 from demograd.statistics import Finding, Verdict
@@ -82,7 +82,7 @@ def test_the_ceiling_of_a_verdict_beneath_it_is_a_number() -> None:
     ceiling = {"ceiling_share": 0.011, "ceiling_share_ci_low": 0.008, "ceiling_share_ci_high": 0.014}
     below = replace(finding(Verdict.NOT_SPECIFIC), caveat="this is below the ceiling")
     of_ceiling = comparison()["matching"] | ceiling
-    assert sentence_of([below], [comparison(matching=of_ceiling)]).endswith("the ceiling (1.1 % [0.8, 1.4]).")
+    assert sentence_of([below], [comparison(matching=of_ceiling)]).endswith("the ceiling (1.10 % [0.80, 1.40]).")
     assert sentence_of([below], [comparison()]).endswith("; this is below the ceiling.")
 
 
@@ -160,6 +160,17 @@ def test_a_reader_sees_maps_dots_and_bars_and_the_words_that_they_use(folder: Pa
     assert "✓ ICL" in bars.svg and "chance" in bars.svg and "FT by LCGD" in bars.svg
     words = [word for word, _ in screen.words]
     assert {"in-context learning (ICL)", "fine-tuning (FT)", "ZSL", "SimAOU", "specificity", "AUC"} <= set(words)
+
+
+def test_a_tick_without_the_drawn_measure_is_in_brackets(folder: Path) -> None:
+    run = read_run(folder)
+    by_likelihood = [replace(check, better=["likelihood among the label words"]) for check in run.validity]
+    panel = learning_panel(replace(run, validity=tuple(by_likelihood)), leading_world(run))
+    assert panel is not None and "(✓) ICL" in panel.charts[0].svg
+    assert "by AUC; (✓): by calibrated accuracy or likelihood alone" in panel.lead
+    by_auc = [replace(check, better=["AUC"]) for check in run.validity]
+    panel = learning_panel(replace(run, validity=tuple(by_auc)), leading_world(run))
+    assert panel is not None and "✓ ICL" in panel.charts[0].svg and "(✓)" not in panel.lead
 
 
 @pytest.mark.parametrize(

@@ -112,6 +112,11 @@ class LearningCheck:
         """Whether the gate is open."""
         return self.outcome == Learning.LEARNED
 
+    @property
+    def better(self) -> list[str]:
+        """Those of `MEASURES` that are shown to be above zero-shot's."""
+        return [change.measure for change in self.changes[: len(MEASURES)] if change.is_better]
+
 
 def check_in_context_learning(
     zsl: Sequence[Observation], icl: Sequence[Observation], *, resamples: int = 2000, seed: int = 0

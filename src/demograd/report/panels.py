@@ -156,18 +156,19 @@ def learning_panel(run: ReportedRun, world: LeadingWorld) -> Panel | None:
     if metric is None:
         return None
     labels, bars = short_labels(world.tuned), numbers[metric]
-    marks = [_mark(run, setting, variant) for setting, variant, _ in bars]
+    title, chance = METRICS[metric].title, _chance(run, metric, world.untuned)
+    marks = [_mark(run, setting, variant, title) for setting, variant, _ in bars]
     headings = [
         Heading(f"{mark} {_bar_name(setting, variant, labels)}".strip(), number.with_bounds)
         for mark, (setting, variant, number) in zip(marks, bars, strict=True)
     ]
     data = pd.DataFrame([{"row": row, **bounded(bar[2])} for row, bar in enumerate(bars)])
-    title, chance = METRICS[metric].title, _chance(run, metric, world.untuned)
     drawing = headed_bars(data, "", headings, x=f"{title} (0 to 1)", most=1.0, level=chance, name="chance")
     undecided = "; ?: undecided with so few demonstration sets" * ("?" in marks)
+    others = "calibrated accuracy or likelihood"
+    by = f"by {title}; (✓): by {others} alone" if "(✓)" in marks else f"by AUC, {others}"
     lead = (
-        "✓: better than without demonstrations (ZSL), by AUC, calibrated accuracy or likelihood; "
-        f"✗: not shown to be{undecided}."
+        f"✓: better than without demonstrations (ZSL), {by}; ✗: not shown to be{undecided}."
         if run.validity
         else "Without demonstrations (ZSL), with them in the prompt, and after training on them."
     )
@@ -180,14 +181,18 @@ def _bar_name(setting: Setting, variant: Variant, labels: dict[Variant, str]) ->
     return f"FT by {labels[variant]}" if setting == Setting.FT else setting
 
 
-def _mark(run: ReportedRun, setting: Setting, variant: Variant) -> str:
-    """✓ or ✗: whether its validity check says that it learned; ? where that is undecided."""
+def _mark(run: ReportedRun, setting: Setting, variant: Variant, measure: str) -> str:
+    """✓ or ✗: whether its validity check says that it learned, (✓): by others than this measure; ? where that is
+    undecided."""
     name = {Setting.ICL: "in_context_learning", Setting.FT: "fine_tuning"}.get(setting)
     method = f"{variant.method} {variant.texts['learning_rate']}" if variant.method else None
     checks = [check for check in run.validity if check.check == name and _is_checked(check, variant, method)]
     if not checks:
         return ""
-    return "?" if checks[0].undecided else "✓" if checks[0].passed else "✗"
+    check = checks[0]
+    if check.undecided or not check.passed:
+        return "?" if check.undecided else "✗"
+    return "✓" if measure in check.better or not check.better else "(✓)"
 
 
 def _is_checked(check: Check, variant: Variant, method: str | None) -> bool:

@@ -1,6 +1,6 @@
 """Reading a run folder (docs/run-folder.md), and refusing what is not one."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import inf
@@ -36,6 +36,8 @@ class Check:
     labels: str | None = None
     initialisation: int | None = None
     """The seed of untrained weights; trained ones have none, or zero."""
+    better: Sequence[str] = ()
+    """Of the gates: the measures that are shown to be better than zero-shot."""
 
 
 @dataclass(frozen=True)

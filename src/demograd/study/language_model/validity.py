@@ -74,7 +74,7 @@ def _of_observations(untuned: WorldGroup) -> list[dict[str, Any]]:
 
 def _gate(check: LearningCheck) -> dict[str, Any]:
     undecided = check.outcome == Learning.UNDECIDED
-    return {"passed": check.passed, "undecided": undecided, "message": check.message}
+    return {"passed": check.passed, "undecided": undecided, "better": check.better, "message": check.message}
 
 
 def _of_updates(study: Study, group: CellGroup) -> list[dict[str, Any]]:
