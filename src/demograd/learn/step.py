@@ -38,6 +38,8 @@ class Training:
         self.history = History(len(self.anatomy.blocks))
         self.intervention: Callable[[], Intervention] | None = None
         """Gives what a method that changes no weights changes instead, as it is after the steps so far."""
+        self.notes: list[str] = []
+        """What a reader must know of it."""
         self._on_step, self._queries = on_step, queries
         self._optimizers = [make_optimizer(layer, method) for layer in layers if isinstance(method, FineTuning)]
 
@@ -64,6 +66,11 @@ class Training:
         """The network's attention by way of demograd's, which keeps query vectors where they are asked for."""
         attend: Attend = partial(causal_attention, softmax_gradient=method.differentiates_softmax)
         return attention_routed(self.anatomy, self._queries.watch(attend) if self._queries else attend)
+
+    def note(self, text: str) -> None:
+        """Say once what a reader must know of this training."""
+        if text not in self.notes:
+            self.notes.append(text)
 
     def passes(self, sequence: TrainingSequence, step: str) -> list["TrainingPass"]:
         """One demonstration as a whole, or token by token: as far as there is something to learn or to record."""

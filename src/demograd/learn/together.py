@@ -270,6 +270,8 @@ class _Work:
                 result.diverged = diverged
                 training.history.cut(diverged.step)
                 return
+            finally:
+                result.notes += tuple(training.notes)
             result.training_queries = training.training_queries
             if (steps := len(training.history.losses)) not in weights:
                 hold(steps)

@@ -98,7 +98,8 @@ class Anatomy:
     def post_attention_norms(self) -> list[nn.Module]:
         """Per block, the norm between attention output and residual addition; empty where there is none."""
         name = self.architecture.post_attention_norm
-        return [block.get_submodule(name) for block in self.blocks] if name else []
+        norms = [block.get_submodule(name) for block in self.blocks] if name else []
+        return [] if any(isinstance(norm, nn.Identity) for norm in norms) else norms
 
     @property
     def residual_multiplier(self) -> float:

@@ -53,7 +53,7 @@ class PartNames:
     project_out: str | None = None
     """A projection between final norm and unembedding (OPT 350M)."""
     post_attention_norm: str | None = None
-    """Within a block: a norm between attention output and residual addition (Gemma 2 and 3)."""
+    """Within a block: a norm between attention output and residual addition (Gemma 2 and 3); an identity is none."""
     norm_after_addition: bool = False
     """Post-norm blocks: the residual stream after attention is the norm of the sum (BART; OPT 350M says so itself)."""
     attention_output: str | None = None
@@ -109,7 +109,7 @@ ARCHITECTURES: dict[str, PartNames] = {
         final_norm="gpt_neox.final_layer_norm",
     ),
     "gpt_oss": PartNames(),
-    "hyperclovax": PartNames(),
+    "hyperclovax": PartNames(post_attention_norm="post_norm1"),
     "llama4_text": PartNames(),
     "xglm": PartNames(final_norm="model.layer_norm", override=AttentionOverride("attention_overrides.xglm")),
     "gptj": PartNames(

@@ -40,8 +40,8 @@ class Intervention:
     """What a forward pass over queries computes otherwise; `observe` makes it so. Tensors may lie on any device."""
 
     prefix: Sequence[tuple[Tensor, Tensor]] = ()
-    """Of each layer, keys and values `[1, key_value_heads, prefix, dim]` that every token sees, before its context;
-    empty: none."""
+    """Of each layer, keys and values `[1, key_value_heads, prefix, dim]` before the context of every token, which sees
+    them where its window reaches so far; empty: none."""
     patches: Mapping[int, Patch] = field(default_factory=dict)
     """Layer → what takes the place of the residual stream behind this block, where the answer is predicted."""
     logit_change: LogitChange | None = None

@@ -63,8 +63,9 @@ def train_readout(training: Training, method: ReadoutGradientDescent) -> None:
     answers = answers_of(training)
     kernel = answers.features @ answers.features.T
     coefficients = torch.zeros_like(answers.logits)
+    features = answers.features.cpu()  # what is held does not fill the device
     training.intervention = lambda: Intervention(
-        logit_change=partial(_readout_change, answers.features, coefficients.clone())
+        logit_change=partial(_readout_change, features, coefficients.to("cpu", copy=True))
     )
     labels = one_hot(answers.targets, answers.logits.shape[-1])
     of_demonstrations = [
@@ -83,7 +84,8 @@ def train_readout(training: Training, method: ReadoutGradientDescent) -> None:
 def _readout_change(
     features: Tensor, coefficients: Tensor, hidden: Tensor, logits: Tensor, before: Sequence[Sequence[int]]
 ) -> Tensor:
-    return (hidden.to(features).float() @ features.T @ coefficients).to(logits.device)
+    features, coefficients = features.to(logits.device), coefficients.to(logits.device)
+    return hidden.to(features) @ features.T @ coefficients
 
 
 @torch.no_grad()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -18,8 +19,6 @@ from demograd.models import Intervention, Model, Patch
 from demograd.observe import observe
 from demograd.observe.attention import causal_attention
 from demograd.observe.attention_hook import AttentionCall, attention_routed
-from demograd.observe.intervening import with_keys_before
-from demograd.observe.packed import encoded_context
 from demograd.tasks.prompts import Prompts, TrainingSequence
 
 if TYPE_CHECKING:
@@ -33,6 +32,10 @@ class Demonstration:
     text: list[int]
     answer: list[int]
     separator: list[int]
+
+    def __len__(self) -> int:
+        """Its tokens in a prompt."""
+        return len(self.text) + len(self.answer) + len(self.separator)
 
 
 def demonstrations_of(sequences: Sequence[TrainingSequence]) -> list[Demonstration]:
@@ -61,9 +64,13 @@ def demonstrations_of(sequences: Sequence[TrainingSequence]) -> list[Demonstrati
 def left_out_prompts(training: Training, prompts: int, shuffled: torch.Generator | None = None) -> list[Prompts]:
     """Prompts each with another demonstration as the query, all others before it, their answers maybe shuffled.
 
-    The candidates are the answers of all demonstrations, each once.
+    The candidates are the answers of all demonstrations, each once. Demonstrations that do not fit the context window
+    are left out from the end, and a note of the training says so.
+
+    Raises:
+        UserError: not two fit.
     """
-    demonstrations = demonstrations_of(training.sequences)
+    demonstrations = _fitting(training, demonstrations_of(training.sequences))
     candidates = _candidates(demonstrations)
     result = []
     for number, query in enumerate(demonstrations[:prompts]):
@@ -78,9 +85,28 @@ def left_out_prompts(training: Training, prompts: int, shuffled: torch.Generator
     return result
 
 
+def _fitting(training: Training, demonstrations: list[Demonstration]) -> list[Demonstration]:
+    """As many of the first ones as fit the context window in a prompt."""
+    window = training.model.context_window
+    ends = [1 + end for end in accumulate(map(len, demonstrations))]
+    used = [demonstration for demonstration, end in zip(demonstrations, ends, strict=True) if not window or end <= window]
+    if len(used) < 2:
+        raise UserError(
+            f"{len(demonstrations)} demonstrations, the first two of {ends[1]} tokens in a prompt",
+            f"two that fit the {window} tokens of {training.model.name}",
+            "Choose another seed, task or model",
+        )
+    if len(used) < len(demonstrations):
+        training.note(
+            f"{len(demonstrations)} demonstrations do not fit the context window in one prompt: "
+            f"{training.method.name} is read from the first {len(used)}"
+        )
+    return used
+
+
 def zero_shot_prompts(training: Training, prompts: int) -> Prompts:
     """The same queries without demonstrations."""
-    demonstrations = demonstrations_of(training.sequences)
+    demonstrations = _fitting(training, demonstrations_of(training.sequences))
     candidates, queries = _candidates(demonstrations), demonstrations[:prompts]
     gold = [candidates.index(query.answer) for query in queries]
     return Prompts(training.sequences[0].tokens[:1], [query.text for query in queries], candidates, gold)
@@ -114,7 +140,9 @@ def _best_layer(training: Training, method: InContextVector, patches: Sequence[P
     scores = []
     for layer, patch in enumerate(patches):
         patched = replace(training.model, intervention=Intervention(patches={layer: patch}))
-        log_probs = observe(patched, prompts).label_log_probs.double().log_softmax(dim=-1)
+        log_probs = observe(patched, prompts).label_log_probs.double()
+        if len(prompts.candidates) > 1:  # of one label word the share among the label words is always 1
+            log_probs = log_probs.log_softmax(dim=-1)
         scores.append(log_probs[range(len(prompts.gold)), prompts.gold].mean())
     return int(torch.stack(scores).nan_to_num(nan=-torch.inf).argmax())
 
@@ -151,21 +179,19 @@ def indirect_effects(
     anatomy = model.anatomy
     (query,) = prompts.queries
     answer = prompts.candidates[prompts.gold[0]][0]
-    with torch.no_grad():
-        context = encoded_context(model, prompts.context)
     own: dict[int, Tensor] = {}
 
     def attend(call: AttentionCall) -> Tensor:
-        output = causal_attention(with_keys_before(call, *context[call.layer]))
+        output = causal_attention(call)
         # a leaf of the last token alone: behind it nothing is, so the gradient is that token's whole
         own[call.layer] = last = output[:, -1].detach().requires_grad_()
         through = output[:, -1] + (last - last.detach())
         return torch.cat([output[:, :-1], through[:, None]], dim=1)
 
-    positions = anatomy.positions(len(prompts.context) + torch.arange(len(query)))
+    # one whole sequence, whose positions every network knows by itself
     with attention_routed(anatomy, attend), torch.enable_grad():
-        ids = torch.tensor([query], device=anatomy.device)
-        hidden = anatomy.decoder(input_ids=ids, **positions, use_cache=False).last_hidden_state[0, -1:]
+        ids = torch.tensor([prompts.context + query], device=anatomy.device)
+        hidden = anatomy.decoder(input_ids=ids, use_cache=False).last_hidden_state[0, -1:]
         log_prob = anatomy.unembed(hidden).float().log_softmax(dim=-1)[0, answer]
         leaves = [own[layer] for layer in sorted(own)]
         gradients = torch.autograd.grad(log_prob, leaves)

@@ -80,6 +80,8 @@ class InductionCopying(Lookup):
     token; else 0. Tokens that all demonstrations share, the template's, do not count. No network is asked.
     """
 
+    version: ClassVar[int] = 2
+
     def train(self, training: "learn.Training") -> None:
         """Keep the tokens of the demonstrations."""
         from demograd.learn.rivals.features import keep_tokens  # with torch, which settings do without

@@ -20,7 +20,8 @@ class LowRankAdaptation(FineTuning):
     """GD on a low-rank change of the key and value matrices, W + BA (LoRA; Hu 2021).
 
     The paper adapts queries and values, draws A from a normal distribution and scales BA by α/r; here what is adapted
-    is what the other methods train, A is drawn as in the paper's released code, and the learning rate stands for α.
+    is what the other methods train, A is drawn as in the paper's released code, and α/r is 1. In 16-bit networks W + BA
+    is rounded into W, so that what the network computes with is of low rank up to rounding.
     """
 
     rank: Whole = field(default=4, metadata={"words": "rank {}"})

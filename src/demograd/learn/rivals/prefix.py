@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 class PrefixTuning(Method):
     """Adam on keys and values of each layer that stand before the context, all weights frozen (Li and Liang 2021).
 
-    Keys and values are trained themselves; the paper trains them through an MLP.
+    Keys and values are trained themselves; the paper trains them through an MLP. They count as tokens before the
+    context, as in a cache: in a layer with a sliding window, tokens farther from the beginning do not see them.
     """
 
     length: Whole = field(default=4, metadata={"words": "length {}"})
@@ -76,11 +77,15 @@ class PrefixTuning(Method):
     def check(self, anatomy: "models.Anatomy") -> None:
         """
         Raises:
-            UserError: keys of this network need a position where they meet a query.
+            UserError: keys of this network need a position where they meet a query, or tokens see their own chunk.
         """
-        if anatomy.architecture.position_bias is not None:
+        import torch  # settings do without
+
+        config = anatomy.network.config
+        is_chunked = getattr(config, "attention_chunk_size", None) is not None
+        if is_chunked or anatomy.position_bias(torch.arange(1)) is not None:
             raise UserError(
-                f"prefix for {anatomy.network.config.model_type}",
-                "an architecture whose keys need no position where they meet a query",
+                f"prefix for {config.model_type}",
+                "a network whose keys need no position where they meet a query, and no chunks",
                 "Use another method, or another model",
             )

@@ -88,6 +88,8 @@ class FunctionVector(InContextVector):
     by likelihood over many tasks.
     """
 
+    version: ClassVar[int] = 2
+
     heads: Whole = field(default=10, metadata={"words": "{} heads"})
     """How many heads are summed (the paper: 10 for GPT-J)."""
     layer: Whole | Literal["third"] = field(default="third", metadata={"words": "layer {}"})
@@ -118,13 +120,13 @@ class FunctionVector(InContextVector):
     def check(self, anatomy: "models.Anatomy") -> None:
         """
         Raises:
-            UserError: the network has no such layer, or cannot be told positions.
+            UserError: the network has no such layer, or it is not known what a head adds to its residual stream.
         """
         check_layer(self.layer, anatomy)
-        if not anatomy.architecture.takes_positions:
+        if not anatomy.has_residual_stream_after_attention:
             raise UserError(
                 f"function vector for {anatomy.network.config.model_type}",
-                "an architecture that can be told positions",
+                "an architecture of which demograd knows what a head adds to the residual stream",
                 "Use another method, or another model",
             )
 

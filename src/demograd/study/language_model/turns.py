@@ -3,8 +3,11 @@
 from dataclasses import replace
 from math import ceil
 
+import torch
+
 from demograd.learn import FineTuning, Method
 from demograd.learn.parameters import slices_of_layers
+from demograd.learn.rivals.readout import ReadoutGradientDescent
 from demograd.models import Anatomy
 from demograd.models.load import DTYPES
 from demograd.study.language_model.spec import Study
@@ -28,10 +31,14 @@ def sets_at_once(study: Study, anatomy: Anatomy, method: Method, trainings: int,
 
 
 def held_bytes(study: Study, anatomy: Anatomy, method: Method, trainings: int) -> int:
-    """Bytes of tuned weights that are held of one demonstration set: at the end of each training, and of FT before."""
+    """Bytes of tuned weights, or of what changes the readout, that are held of one demonstration set: at the end of each
+    training, and of FT before."""
+    held = trainings + len(study.observe_at)
+    if isinstance(method, ReadoutGradientDescent):  # a row of the vocabulary for each answer's token, mostly one
+        return max(study.k) * anatomy.unembedding.weight.shape[0] * torch.float32.itemsize * held
     if not isinstance(method, FineTuning):
-        return 1  # an intervention is small beside weights
+        return 1  # any other intervention is small beside weights
     subset = method.parameters
     slices = slices_of_layers(anatomy, replace(subset, fraction=1.0))  # a blueprint has no entries to draw from
     entries = sum(part.select(part.parameter).numel() for parts in slices.values() for part in parts)
-    return ceil(entries * subset.fraction) * DTYPES[study.dtype].itemsize * (trainings + len(study.observe_at))
+    return ceil(entries * subset.fraction) * DTYPES[study.dtype].itemsize * held
