@@ -89,7 +89,9 @@ def _fitting(training: Training, demonstrations: list[Demonstration]) -> list[De
     """As many of the first ones as fit the context window in a prompt."""
     window = training.model.context_window
     ends = [1 + end for end in accumulate(map(len, demonstrations))]
-    used = [demonstration for demonstration, end in zip(demonstrations, ends, strict=True) if not window or end <= window]
+    used = [
+        demonstration for demonstration, end in zip(demonstrations, ends, strict=True) if not window or end <= window
+    ]
     if len(used) < 2:
         raise UserError(
             f"{len(demonstrations)} demonstrations, the first two of {ends[1]} tokens in a prompt",

@@ -31,8 +31,8 @@ def sets_at_once(study: Study, anatomy: Anatomy, method: Method, trainings: int,
 
 
 def held_bytes(study: Study, anatomy: Anatomy, method: Method, trainings: int) -> int:
-    """Bytes of tuned weights, or of what changes the readout, that are held of one demonstration set: at the end of each
-    training, and of FT before."""
+    """Bytes of what is held of one demonstration set, weights or a change of the readout: at the end of each training,
+    and of FT before."""
     held = trainings + len(study.observe_at)
     if isinstance(method, ReadoutGradientDescent):  # a row of the vocabulary for each answer's token, mostly one
         return max(study.k) * anatomy.unembedding.weight.shape[0] * torch.float32.itemsize * held
