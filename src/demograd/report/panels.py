@@ -157,7 +157,7 @@ def learning_panel(run: ReportedRun, world: LeadingWorld) -> Panel | None:
         return None
     labels, bars = short_labels(world.tuned), numbers[metric]
     title, chance = METRICS[metric].title, _chance(run, metric, world.untuned)
-    marks = [_mark(run, setting, variant, title) for setting, variant, _ in bars]
+    marks = [_mark(run, setting, variant, is_auc=metric == "auc") for setting, variant, _ in bars]
     headings = [
         Heading(f"{mark} {_bar_name(setting, variant, labels)}".strip(), number.with_bounds)
         for mark, (setting, variant, number) in zip(marks, bars, strict=True)
@@ -181,9 +181,9 @@ def _bar_name(setting: Setting, variant: Variant, labels: dict[Variant, str]) ->
     return f"FT by {labels[variant]}" if setting == Setting.FT else setting
 
 
-def _mark(run: ReportedRun, setting: Setting, variant: Variant, measure: str) -> str:
-    """✓ or ✗: whether its validity check says that it learned, (✓): by others than this measure; ? where that is
-    undecided."""
+def _mark(run: ReportedRun, setting: Setting, variant: Variant, *, is_auc: bool) -> str:
+    """✓ or ✗: whether its validity check says that it learned, (✓): by others than AUC, where that is drawn; ? where
+    that is undecided."""
     name = {Setting.ICL: "in_context_learning", Setting.FT: "fine_tuning"}.get(setting)
     method = f"{variant.method} {variant.texts['learning_rate']}" if variant.method else None
     checks = [check for check in run.validity if check.check == name and _is_checked(check, variant, method)]
@@ -192,7 +192,7 @@ def _mark(run: ReportedRun, setting: Setting, variant: Variant, measure: str) ->
     check = checks[0]
     if check.undecided or not check.passed:
         return "?" if check.undecided else "✗"
-    return "✓" if measure in check.better or not check.better else "(✓)"
+    return "(✓)" if is_auc and check.better and "AUC" not in check.better else "✓"
 
 
 def _is_checked(check: Check, variant: Variant, method: str | None) -> bool:
