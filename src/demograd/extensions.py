@@ -3,6 +3,7 @@ decorator."""
 
 import hashlib
 import inspect
+import tokenize
 from collections.abc import Callable, Iterator
 from importlib.metadata import entry_points
 from types import CodeType
@@ -51,7 +52,7 @@ def _sources(definition: Any) -> Iterator[str]:
     """
     try:
         source = inspect.getsource(definition)
-    except (OSError, TypeError, SyntaxError, IndexError):
+    except (OSError, TypeError, SyntaxError, IndexError, tokenize.TokenError):  # a page's block may name a text file
         source = ""
     if isinstance(definition, type):
         yield source

@@ -212,6 +212,17 @@ def test_a_class_of_another_module_or_file_has_another_key(tmp_path: Path, monke
     assert keys[0] == keys[1] != keys[2]
 
 
+def test_a_class_whose_lines_are_read_out_of_a_text_is_told_by_its_code(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"  # a document's block, run under the document's name
+    page.write_text("\n".join(["A list (it has no end,"] * 40))
+    keys = []
+    for source in (SOURCE, SOURCE, SOURCE.replace("0.0, 1", "0.0, 2")):
+        registry._METHODS.pop("Mine", None)
+        exec(compile(source, str(page), "exec"), {"__name__": "page"})
+        keys.append(methods()["Mine"](learning_rate=0.1).key())
+    assert keys[0] == keys[1] != keys[2]
+
+
 def test_the_key_of_a_class_without_a_source_is_the_same_in_another_process() -> None:
     code = f"exec({SOURCE!r}, space := {{'__name__': 'notebook'}}); print(space['Mine'](learning_rate=0.1).key())"
     outputs = []
