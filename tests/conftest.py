@@ -68,6 +68,13 @@ _BART = {
 }
 
 _FALCON = {"hidden_size": 64, "num_hidden_layers": 3, "num_attention_heads": 4, "ffn_hidden_size": 96}
+_HYPERCLOVAX = {
+    **_GROUPED,
+    "attention_multiplier": 0.3,
+    "residual_multiplier": 0.5,
+    "logits_scaling": 2.0,
+    "embedding_multiplier": 3.0,
+}
 
 # What makes each architecture special is switched on, and small enough to matter in a prompt of 20 tokens. A variant of
 # an architecture has its name and a word more.
@@ -105,14 +112,8 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "gpt2": {"n_embd": 64, "n_layer": 3, "n_head": 4},
     "gpt_neox": {**_ROPE, "rotary_pct": 0.5},
     "gpt_oss": {**_WINDOWED, "head_dim": 24, "num_local_experts": 4, "num_experts_per_tok": 2},
-    "hyperclovax": {
-        **_GROUPED,
-        "attention_multiplier": 0.3,
-        "residual_multiplier": 0.5,
-        "logits_scaling": 2.0,
-        "embedding_multiplier": 3.0,
-        "use_post_norm": False,
-    },
+    "hyperclovax": {**_HYPERCLOVAX, "use_post_norm": False},
+    "hyperclovax normed": {**_HYPERCLOVAX, "use_post_norm": True},
     "llama4_text": {
         **_GROUPED,
         "head_dim": 16,

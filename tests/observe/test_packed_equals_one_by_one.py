@@ -41,6 +41,7 @@ PACKED = [
     "starcoder2",
     "gpt_oss",
     "hyperclovax",
+    "hyperclovax normed",
     "llama4_text",
     "phi",
     "phi3",

@@ -7,6 +7,7 @@ import pytest
 from tests.cli.test_mistakes import call
 from tests.study.conftest import small_settings
 
+from demograd import UserError
 from demograd.report import write_report
 from demograd.study import make_study, run_study
 
@@ -63,6 +64,13 @@ def test_its_predictions_are_matched_all_the_same(folder: Path) -> None:
     rows = pd.read_parquet(folder / "results.parquet")
     matched = rows[(rows.metric == "sim_labels") & (rows.versus == "other_sets")]
     assert set(matched.method) == {"GD", "task vector", "readout GD"}
+
+
+def test_too_few_demonstrations_are_said_before_the_run(small_model: Path, tmp_path: Path) -> None:
+    settings = small_settings(small_model, weights=["trained"], k=1, methods=["task vector"], learning_rates={})
+    with pytest.raises(UserError, match=r"task vector from demonstrations: 1.*at least 2.*Raise k"):
+        run_study(make_study(settings), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_the_page_names_them(folder: Path) -> None:

@@ -78,6 +78,7 @@ def fine_tuned(
             change=change,
             intervention=training.intervention and training.intervention(),
             queries=training.training_queries,
+            notes=training.notes,
         )
 
 
@@ -118,6 +119,7 @@ def check_job(model: Model, sequences: Sequence[TrainingSequence], method: Metho
     if model.intervention is not None:
         raise ValueError("a model with an intervention cannot be trained further")
     method.check(model.anatomy)
+    method.check_demonstrations(len(sequences))
     method.learned(sequences)
 
 
@@ -144,9 +146,11 @@ def tuned_model(
     change: Mapping[str, Tensor] | None = None,
     intervention: Intervention | None = None,
     queries: list[Tensor] | None = None,
+    notes: Sequence[str] = (),
 ) -> TunedModel:
     """The model after so many steps (None: all of them), whose weights its network has, or its change says."""
     same = {attribute.name: getattr(model, attribute.name) for attribute in fields(Model)}
+    same["notes"] = (*model.notes, *notes)
     if change is not None:
         same["change"] = change
     if intervention is not None:

@@ -48,6 +48,8 @@ class Method(ABC):
     graph is held at a time, and `which: all` means the parameters of the blocks."""
     default_rate: ClassVar[float | None] = None
     """The learning rate that needs no sweep: of a method that does not train, its change as published."""
+    fewest: ClassVar[int] = 1
+    """The demonstrations that it takes at least."""
 
     learning_rate: Real
     """The step size of training; of a method that does not train, the strength of its change."""
@@ -96,6 +98,14 @@ class Method(ABC):
         Raises:
             UserError: the method does not suit the network.
         """
+
+    def check_demonstrations(self, number: int) -> None:
+        """
+        Raises:
+            UserError: it takes more demonstrations than there are.
+        """
+        if number < self.fewest:
+            raise UserError(f"{self.name} from demonstrations: {number}", f"at least {self.fewest}", "Raise k")
 
     def options(self) -> dict[str, Any]:
         """All settings but the learning rate, as the results table has them.

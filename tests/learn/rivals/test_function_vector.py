@@ -22,7 +22,7 @@ from demograd.tasks.prompts import Prompts
 
 def projections(model: Model) -> list[Any]:
     return [
-        getattr(attention, "o_proj", None) or attention.c_proj  # llama, GPT-2
+        next(getattr(attention, name) for name in ("o_proj", "c_proj", "out_proj") if hasattr(attention, name))
         for attention in model.anatomy.attentions
     ]
 
@@ -71,7 +71,11 @@ def test_heads_go_through_the_output_projection_without_its_bias(kind: str, rand
 
 @pytest.mark.parametrize(
     ("kind", "norm_before_mlp", "head_dim"),
-    [("gemma3_text", "pre_feedforward_layernorm", 24), ("granite", "post_attention_layernorm", 16)],
+    [
+        ("gemma3_text", "pre_feedforward_layernorm", 24),
+        ("granite", "post_attention_layernorm", 16),
+        ("hyperclovax normed", "post_attention_layernorm", 16),
+    ],
 )
 def test_the_parts_that_heads_add_make_up_what_a_block_adds(
     kind: str, norm_before_mlp: str, head_dim: int, random_model: MakeModel
@@ -80,11 +84,11 @@ def test_the_parts_that_heads_add_make_up_what_a_block_adds(
     input."""
     model = random_model(kind)
     heads, before, behind, handles = list[Tensor](), list[Tensor](), list[Tensor](), list[Any]()
-    for block, projection in zip(model.anatomy.blocks, projections(model), strict=True):
+    for layer, (block, projection) in enumerate(zip(model.anatomy.blocks, projections(model), strict=True)):
         with torch.no_grad():
             projection.bias = None
-            if kind == "gemma3_text":
-                block.post_attention_layernorm.weight += torch.randn(64, generator=torch.Generator().manual_seed(5))
+            for norm in model.anatomy.post_attention_norms[layer : layer + 1]:
+                norm.weight += torch.randn(64, generator=torch.Generator().manual_seed(5))
         for module, last_tokens in (
             (block, before),
             (projection, heads),
@@ -106,7 +110,7 @@ def _keep_last(last_tokens: list[Tensor], module: Any, inputs: tuple[Tensor, ...
     last_tokens.append(inputs[0][0, -1])
 
 
-@pytest.mark.parametrize("kind", ["llama", "gpt2"])
+@pytest.mark.parametrize("kind", ["llama", "gpt2", "mbart"])
 def test_an_indirect_effect_is_the_slope_towards_the_mean(kind: str, random_model: MakeModel) -> None:
     """By finite differences of Hugging Face's own log p, as a head's last-token output moves.
 

@@ -92,9 +92,15 @@ def test_it_begins_as_the_first_tokens_keys_and_values_apart_by_noise(random_mod
         assert not torch.equal(noisy[layer][0][:, :, 0], noisy[layer][0][:, :, 1])
 
 
-def test_keys_that_need_a_position_have_no_prefix(random_model: MakeModel) -> None:
+@pytest.mark.parametrize("kind", ["bloom", "falcon alibi", "llama4_text"])
+def test_keys_that_need_a_position_or_see_their_chunk_have_no_prefix(kind: str, random_model: MakeModel) -> None:
     with (
-        pytest.raises(UserError, match=r"prefix for bloom.*Use another method"),
-        fine_tuned(random_model("bloom"), demonstrations(5), PrefixTuning(learning_rate=0.01)),
+        pytest.raises(UserError, match=rf"prefix for {kind.split()[0]}.*Use another method"),
+        fine_tuned(random_model(kind), demonstrations(5), PrefixTuning(learning_rate=0.01)),
     ):
         pass
+
+
+def test_falcon_with_rotary_positions_has_one(random_model: MakeModel) -> None:
+    (first, *_) = learned_prefix(random_model("falcon"), demonstrations(5), PrefixTuning(learning_rate=0.01, length=2))
+    assert first[0].shape[2] == 2

@@ -1,5 +1,6 @@
 """Task vectors, against the hidden states that Hugging Face's own network gives of the prompts written out."""
 
+import re
 from typing import Any
 
 import pytest
@@ -70,13 +71,51 @@ def test_at_full_strength_the_stream_is_the_mean_of_those_of_prompts(kind: str, 
     assert_as_before(model.network, before)
 
 
+def test_of_one_label_word_the_best_layer_makes_it_likeliest_among_all_words(random_model: MakeModel) -> None:
+    """Among the label words its share is always 1, and any layer would do."""
+    chosen = []
+    for seed in range(4):
+        model = random_model("llama", seed=seed)
+        sequences = demonstrations(4, 3, 5, 4, 3, 4, seed=seed)[::2]  # their answers are all [5]
+        means = torch.stack([streams_behind(model, left_out(sequences, n)) for n in range(3)]).mean(dim=0)
+        best = max(
+            range(3), key=[likelihood(model, sequences, layer, means[layer], [5]) for layer in range(3)].__getitem__
+        )
+        with fine_tuned(model, sequences, TaskVector(learning_rate=1.0)) as tuned:
+            assert tuned.intervention is not None
+            assert [*tuned.intervention.patches] == [best]
+        chosen.append(best)
+    assert {*chosen} != {0}
+
+
+def test_demonstrations_beyond_the_window_are_left_out_with_a_note(random_model: MakeModel) -> None:
+    """What is read of three that fit is what three give."""
+    model, sequences = random_model("llama"), demonstrations(4, 3, 5, 6, 4)
+    places = [len(sequence.tokens) - 1 + len(SEPARATOR) for sequence in sequences]
+    model.network.config.max_position_embeddings = 1 + sum(places[:3])
+    for method in (TaskVector(learning_rate=1.0, layer=1), FunctionVector(learning_rate=1.0)):
+        patches = []
+        for number, note in ((5, [f"5 demonstrations do not fit .*{method.name} is read from the first 3"]), (3, [])):
+            with fine_tuned(model, sequences[:number], method) as tuned:
+                assert tuned.intervention is not None
+                patches.append(tuned.intervention.patches[1].vector)
+                assert len(tuned.notes) == len(note) and all(map(re.search, note, tuned.notes))
+        assert torch.equal(*patches)
+    model.network.config.max_position_embeddings = sum(places[:2])
+    with (
+        pytest.raises(UserError, match=r"first two of \d+ tokens.*two that fit.*Choose another"),
+        fine_tuned(model, sequences, TaskVector(learning_rate=1.0)),
+    ):
+        pass
+
+
 def test_the_best_layer_makes_left_out_answers_likeliest(random_model: MakeModel) -> None:
     """Of a few networks, so that it is not the same layer by chance; each layer by a hook in a plain pass."""
     chosen = []
     for seed in range(3):
         model, sequences = random_model("llama", seed=seed), demonstrations(4, 3, 5, 4, seed=seed)
         means = torch.stack([streams_behind(model, left_out(sequences, n)) for n in range(4)]).mean(dim=0)
-        likelihoods = [likelihood(model, sequences, layer, means[layer]) for layer in range(3)]
+        likelihoods = [likelihood(model, sequences, layer, means[layer], [5], [6, 7]) for layer in range(3)]
         best = max(range(3), key=likelihoods.__getitem__)
         assert sorted(likelihoods)[-1] - sorted(likelihoods)[-2] > 1e-3
         with fine_tuned(model, sequences, TaskVector(learning_rate=1.0)) as tuned:
@@ -87,8 +126,11 @@ def test_the_best_layer_makes_left_out_answers_likeliest(random_model: MakeModel
 
 
 @torch.no_grad()
-def likelihood(model: Model, sequences: list[TrainingSequence], layer: int, vector: Tensor) -> float:
-    """Mean log-probability of the right answer among both, by mean log-probabilities of their tokens."""
+def likelihood(
+    model: Model, sequences: list[TrainingSequence], layer: int, vector: Tensor, *answers: list[int]
+) -> float:
+    """Mean log-probability of the right answer among these (of one: among all words), by mean log-probabilities of
+    their tokens."""
     total = 0.0
     for number, sequence in enumerate(sequences):
         text = sequence.tokens[: sequence.answer_start]
@@ -98,20 +140,21 @@ def likelihood(model: Model, sequences: list[TrainingSequence], layer: int, vect
             output[0, place] = vector
             return output
 
-        for answer in ([5], [6, 7]):
+        for answer in answers:
             handle = model.network.model.layers[layer].register_forward_hook(patch)
             logits = model.network(input_ids=torch.tensor([text + answer[:-1]]), use_cache=False).logits[0, place:]
             handle.remove()
             scores.append(logits.log_softmax(-1).gather(1, torch.tensor(answer)[:, None]).mean())
-        total += float(torch.stack(scores).log_softmax(0)[number % 2])
+        among = torch.stack(scores)
+        total += float((among.log_softmax(0) if len(answers) > 1 else among)[number % len(answers)])
     return total / len(sequences)
 
 
 @pytest.mark.parametrize(
     ("method", "sequences", "message"),
     [
-        (TaskVector(learning_rate=1.0), demonstrations(4), "leaves a demonstration out, of 1.*Raise k"),
-        (FunctionVector(learning_rate=1.0), demonstrations(4), "leaves a demonstration out, of 1.*Raise k"),
+        (TaskVector(learning_rate=1.0), demonstrations(4), "task vector from demonstrations: 1.*at least 2.*Raise k"),
+        (FunctionVector(learning_rate=1.0), demonstrations(4), "function vector from .*: 1.*at least 2.*Raise k"),
         (
             TaskVector(learning_rate=1.0),
             [TrainingSequence([0, 11, 5], [False, True, True], 2)] * 2,

@@ -42,12 +42,8 @@ def demonstrations_of(sequences: Sequence[TrainingSequence]) -> list[Demonstrati
     """The parts of each sequence.
 
     Raises:
-        UserError: there are under two, or one does not say where its answer begins or how it ends in a prompt.
+        UserError: one does not say where its answer begins or how it ends in a prompt.
     """
-    if len(sequences) < 2:
-        raise UserError(
-            f"A prompt that leaves a demonstration out, of {len(sequences)}", "at least two demonstrations", "Raise k"
-        )
     demonstrations = []
     for sequence in sequences:
         start, separator = sequence.answer_start, sequence.separator

@@ -19,6 +19,7 @@ class InContextVector(Method):
     """
 
     default_rate: ClassVar[float | None] = 1.0
+    fewest: ClassVar[int] = 2  # one is the query, and one stands before it
 
     prompts: Whole = field(default=4, metadata={"words": "{} prompts"})
     """The vector is a mean over so many prompts: in each another demonstration is the query, the first ones in order,

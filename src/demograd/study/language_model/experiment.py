@@ -181,7 +181,9 @@ def _check_methods(study: Study, model: Model, sets: DemonstrationSets) -> None:
         raise UserError(f"align_positions with {model.name}", "a model that can be told positions", "Leave it off")
     check_place(model, study.place)
     for cell in cells(study):
-        study.method(cell.method, cell.learning_rate).check(model.anatomy)
+        method = study.method(cell.method, cell.learning_rate)
+        method.check(model.anatomy)
+        method.check_demonstrations(min(sets.set_of(cell.world).trained))
 
 
 def _model_facts(model: Model) -> dict[str, str]:
