@@ -15,8 +15,9 @@ demo: install
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
+# a thread for each process: two processes with threads of their own on two cores wait for one another
 test-slow: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -m slow
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m slow
 	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m hypothesis --hypothesis-profile=search
 
 check: $(VENV)/.installed-test
