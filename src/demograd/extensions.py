@@ -5,6 +5,7 @@ import hashlib
 import inspect
 import tokenize
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from importlib.metadata import entry_points
 from types import CodeType
 from typing import Any
@@ -50,10 +51,11 @@ def _sources(definition: Any) -> Iterator[str]:
     A class adds the source of its functions: Python cannot tell a class that a notebook defines, nor two of one name in
     a file.
     """
-    try:
-        source = inspect.getsource(definition)
-    except (OSError, TypeError, SyntaxError, IndexError, tokenize.TokenError):  # a page's block may name a text file
-        source = ""
+    source = ""
+    # The lines of a page whose block this was are not its source; a class that they name is looked for by its name.
+    if isinstance(definition, type) or inspect.unwrap(definition).__code__.co_filename.endswith((".py", ">")):
+        with suppress(OSError, TypeError, SyntaxError, IndexError, tokenize.TokenError):
+            source = inspect.getsource(definition)
     if isinstance(definition, type):
         yield source
         for name, value in vars(definition).items():

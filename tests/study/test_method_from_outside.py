@@ -22,7 +22,8 @@ from tests.study.conftest import small_settings
 from demograd import GradientDescent, UserError
 from demograd.learn import Training, method, methods
 from demograd.learn.method import options_in_words
-from demograd.study import make_study
+from demograd.study import make_study, run_study
+from demograd.study.plan import plan_study
 from demograd.study.spec.json_schema import json_schema
 
 registry = import_module("demograd.learn.method")
@@ -93,7 +94,8 @@ from pathlib import Path
 
 from demograd import Workers, run_study
 from demograd.cli.lists import print_list
-from demograd.study import make_study
+from demograd.study import make_study, run_study
+from demograd.study.plan import plan_study
 
 if __name__ == "__main__":
     print_list("methods")
@@ -165,6 +167,41 @@ def test_numbers_of_another_method_or_version_have_another_key() -> None:
     assert replace(noisy, noise=1.0).key() != noisy.key()
 
 
+@dataclass(frozen=True, kw_only=True)
+class Particular(GradientDescent):
+    """GD that needs three demonstrations, and says something."""
+
+    fewest: ClassVar[int] = 3
+
+    def train(self, training: Training) -> None:
+        training.note("the last demonstration is not read")
+        super().train(training)
+
+
+def test_a_method_of_many_demonstrations_is_timed_with_as_many_and_what_it_says_is_kept(
+    small_model: Path, tmp_path: Path
+) -> None:
+    method("particular")(Particular)
+    settings = small_settings(
+        small_model,
+        weights=["trained"],
+        seeds=[0],
+        queries=4,
+        methods=["particular"],
+        learning_rates={"particular": 0.01},
+    )
+    study = make_study({**settings, "k": 3})
+    assert plan_study(study).paces[str(small_model)].tuning["particular"] > 0
+    assert (
+        "the last demonstration is not read"
+        in run_study(study, tmp_path / "run").folder.read_json("provenance.json")["notes"]
+    )
+    for work in (plan_study, lambda study: run_study(study, tmp_path / "none")):
+        with pytest.raises(UserError, match=r"2 demonstrations for particular.*at least 3.*Raise k"):
+            work(make_study({**settings, "k": 2}))
+    assert not (tmp_path / "none").exists()
+
+
 SOURCE = """
 from dataclasses import dataclass
 
@@ -212,9 +249,10 @@ def test_a_class_of_another_module_or_file_has_another_key(tmp_path: Path, monke
     assert keys[0] == keys[1] != keys[2]
 
 
-def test_a_class_whose_lines_are_read_out_of_a_text_is_told_by_its_code(tmp_path: Path) -> None:
+@pytest.mark.parametrize("line", ["A list (it has no end,", "A sentence.", "def function(): pass"])
+def test_a_class_of_a_block_in_a_page_is_told_by_its_code(line: str, tmp_path: Path) -> None:
     page = tmp_path / "page.md"  # a document's block, run under the document's name
-    page.write_text("\n".join(["A list (it has no end,"] * 40))
+    page.write_text("\n".join([line] * 40))
     keys = []
     for source in (SOURCE, SOURCE, SOURCE.replace("0.0, 1", "0.0, 2")):
         registry._METHODS.pop("Mine", None)

@@ -68,7 +68,7 @@ def test_its_predictions_are_matched_all_the_same(folder: Path) -> None:
 
 def test_too_few_demonstrations_are_said_before_the_run(small_model: Path, tmp_path: Path) -> None:
     settings = small_settings(small_model, weights=["trained"], k=1, methods=["task vector"], learning_rates={})
-    with pytest.raises(UserError, match=r"task vector from demonstrations: 1.*at least 2.*Raise k"):
+    with pytest.raises(UserError, match=r"1 demonstration for task vector.*at least 2.*Raise k"):
         run_study(make_study(settings), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 

@@ -49,7 +49,7 @@ class Method(ABC):
     default_rate: ClassVar[float | None] = None
     """The learning rate that needs no sweep: of a method that does not train, its change as published."""
     fewest: ClassVar[int] = 1
-    """The demonstrations that it takes at least."""
+    """How many demonstrations it needs at least; of fewer a study is refused before it runs."""
 
     learning_rate: Real
     """The step size of training; of a method that does not train, the strength of its change."""
@@ -105,7 +105,11 @@ class Method(ABC):
             UserError: it takes more demonstrations than there are.
         """
         if number < self.fewest:
-            raise UserError(f"{self.name} from demonstrations: {number}", f"at least {self.fewest}", "Raise k")
+            raise UserError(
+                f"{number} demonstration{'s' * (number != 1)} for {self.name}",
+                f"at least {self.fewest}",
+                "Raise k; where the context window leaves no room for more, choose another task or model",
+            )
 
     def options(self) -> dict[str, Any]:
         """All settings but the learning rate, as the results table has them.

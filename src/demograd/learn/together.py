@@ -54,6 +54,8 @@ class FineTuned:
     """As in `TunedModel`; None too where the job diverged."""
     notes: tuple[str, ...] = ()
     """What a reader must know about how this job was trained, one sentence each."""
+    method_notes: tuple[str, ...] = ()
+    """What the method says of what it learned from; the same on every machine."""
     weights: dict[int, HeldWeights] = field(default_factory=dict, repr=False)
     """By the number of steps."""
 
@@ -86,11 +88,17 @@ class FineTuned:
             step = len(self.history.losses)
         if step not in self.weights:
             raise ValueError(f"no weights are held of step {step}, but of steps {list(self.steps)}")
-        weights, method = self.weights[step], self.job.method
+        weights, method, notes = self.weights[step], self.job.method, (*self.notes, *self.method_notes)
         if weights.is_change:
             change = weights.change(self.model.anatomy)
             yield tuned_model(
-                self.model, method, self.history, steps=step, change=change, queries=self.training_queries
+                self.model,
+                method,
+                self.history,
+                steps=step,
+                change=change,
+                queries=self.training_queries,
+                notes=notes,
             )
         else:
             with weights.loaded():
@@ -101,6 +109,7 @@ class FineTuned:
                     steps=step,
                     intervention=weights.intervention,
                     queries=self.training_queries,
+                    notes=notes,
                 )
 
 
@@ -271,7 +280,7 @@ class _Work:
                 training.history.cut(diverged.step)
                 return
             finally:
-                result.notes += tuple(training.notes)
+                result.method_notes = tuple(training.notes)
             result.training_queries = training.training_queries
             if (steps := len(training.history.losses)) not in weights:
                 hold(steps)

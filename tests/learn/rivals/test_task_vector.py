@@ -10,7 +10,7 @@ from tests.learn.rivals.demonstrations import SEPARATOR, demonstrations
 from torch import Tensor
 
 from demograd import UserError, observe
-from demograd.learn import fine_tuned
+from demograd.learn import FineTuningJob, fine_tuned, fine_tuned_together
 from demograd.learn.rivals.vectors import FunctionVector, TaskVector
 from demograd.models import Model
 from demograd.tasks.prompts import Prompts, TrainingSequence
@@ -101,9 +101,14 @@ def test_demonstrations_beyond_the_window_are_left_out_with_a_note(random_model:
                 patches.append(tuned.intervention.patches[1].vector)
                 assert len(tuned.notes) == len(note) and all(map(re.search, note, tuned.notes))
         assert torch.equal(*patches)
+        with fine_tuned_together(model, [FineTuningJob(sequences, method)]) as (together,):
+            assert together.notes == () and len(together.method_notes) == 1
+            with together.loaded() as tuned:
+                assert tuned.notes == together.method_notes
     model.network.config.max_position_embeddings = sum(places[:2])
+    words = r"[01] of \d demonstrations that fit .*first two take \d+ of \d+ tokens.*Choose another"
     with (
-        pytest.raises(UserError, match=r"first two of \d+ tokens.*two that fit.*Choose another"),
+        pytest.raises(UserError, match=words),
         fine_tuned(model, sequences, TaskVector(learning_rate=1.0)),
     ):
         pass
@@ -153,8 +158,12 @@ def likelihood(
 @pytest.mark.parametrize(
     ("method", "sequences", "message"),
     [
-        (TaskVector(learning_rate=1.0), demonstrations(4), "task vector from demonstrations: 1.*at least 2.*Raise k"),
-        (FunctionVector(learning_rate=1.0), demonstrations(4), "function vector from .*: 1.*at least 2.*Raise k"),
+        (TaskVector(learning_rate=1.0), demonstrations(4), "1 demonstration for task vector.*at least 2.*Raise k"),
+        (
+            FunctionVector(learning_rate=1.0),
+            demonstrations(4),
+            "1 demonstration for function vector.*at least 2.*Raise k",
+        ),
         (
             TaskVector(learning_rate=1.0),
             [TrainingSequence([0, 11, 5], [False, True, True], 2)] * 2,

@@ -90,8 +90,8 @@ def _fitting(training: Training, demonstrations: list[Demonstration]) -> list[De
     ]
     if len(used) < 2:
         raise UserError(
-            f"{len(demonstrations)} demonstrations, the first two of {ends[1]} tokens in a prompt",
-            f"two that fit the {window} tokens of {training.model.name}",
+            f"{len(used)} of {len(demonstrations)} demonstrations that fit in one prompt of {training.model.name}",
+            f"at least two, one of them the query; the first two take {ends[1]} of {window} tokens",
             "Choose another seed, task or model",
         )
     if len(used) < len(demonstrations):

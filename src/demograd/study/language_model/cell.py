@@ -91,7 +91,7 @@ def measure(
             record_training_queries=wants_queries,
             on_step=progress(f"FT, {len(jobs)} fine-tuning{'s' * (len(jobs) > 1)}", steps),
         ) as trained:
-            for note in dict.fromkeys(note for fine_tuning in trained for note in fine_tuning.notes):
+            for note in dict.fromkeys(note for tuned in trained for note in (*tuned.notes, *tuned.method_notes)):
                 say(note)
             seconds = (time.perf_counter() - started) / len(turn)
             results = dict(zip(jobs, trained, strict=True))
@@ -176,7 +176,7 @@ def _scored(
             "status": status,
             "losses": fine_tuning.losses.tolist() if is_ok else [],
             "gradient_norms": fine_tuning.gradient_norms.tolist() if is_ok else [],
-            "notes": notes,
+            "notes": [*fine_tuning.method_notes, *notes],
             "after_steps": {str(step): step_status for step, step_status in along.items()},
         }
     if "order_sensitivity" in study.measures and settings[Setting.FT]["status"] == "ok":

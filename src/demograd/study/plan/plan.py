@@ -185,6 +185,7 @@ def plan_study(study: Study, say: Callable[[str], None] = lambda sentence: None)
         if isinstance(method, FineTuning):
             method = replace(method, linearised=False)
         method.check(blueprints[cell.world.model].anatomy)
+        method.check_demonstrations(min(sets.set_of(cell.world).trained))
     work = work_of(study, cells_by_world(study), sets.sizes)
     starting = time.perf_counter() - started + preparing * len(work)  # a run prepares each world once more
     networks = [*networks_of(study)]

@@ -31,7 +31,8 @@ from demograd.study.plan.work import WorldWork, trained_at_a_time
 from demograd.tasks import Prompts, TrainingSequence
 
 QUERIES, SEQUENCES, REPEATS = 8, 2, 3
-"""Queries, sequences and repeats that are timed: enough to be past overheads, short beside a study."""
+"""Queries, sequences (or as many as a method takes at least) and repeats that are timed: enough to be past overheads,
+short beside a study."""
 LONG = 3.0
 """Seconds: what has taken as long is not timed again."""
 TOKENS = 128
@@ -62,7 +63,8 @@ def sample_of(study: Study, blueprint: Blueprint, prepared: Prepared, work: Worl
         tuning.method: max(1, min(trained_at_a_time(study, blueprint, tuning, work.sets), int(TOKENS / tokens)))
         for tuning in work.tunings
     }
-    return Sample(_few(prepared.zsl), _few(prepared.icl), sequences[:SEQUENCES], methods, together)
+    number = max([SEQUENCES, *(method.fewest for method in methods.values())])
+    return Sample(_few(prepared.zsl), _few(prepared.icl), sequences[:number], methods, together)
 
 
 def pace_here(study: Study, blueprint: Blueprint, sample: Sample | None) -> Pace:
