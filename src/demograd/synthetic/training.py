@@ -1,4 +1,4 @@
-"""TrainingRecipe small transformers: nothing but the loop, and what makes it go on after a stop.
+"""Train small transformers: nothing but the loop, and what makes it go on after a stop.
 
 A checkpoint holds weights, Adam's moments and the state of the generator that draws the batches, so a run that was
 stopped draws what it would have drawn, and ends with the same weights bit for bit.
