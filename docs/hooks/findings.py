@@ -13,6 +13,7 @@ import pandas as pd
 from findings_pictures import distance, pictures_of
 from findings_runs import Question, collected, questions
 
+from demograd.metrics import METRICS
 from demograd.report import ReportedRun, Table, deciding_p
 from demograd.report.answer import answer, led_comparisons
 from demograd.report.network_answer import NetworkFinding, network_answer, network_findings
@@ -47,7 +48,7 @@ def at_a_glance() -> Iterator[str]:
     yield from _head("question", "verdicts", "command")
     for question in questions().values():
         run = collected(question.name)
-        verdicts = "not run yet" if run is None else _verdicts(_about(run, question))
+        verdicts = "not run yet" if run is None else _all_verdicts(run, question)
         yield _row(f"[{escaped(question.asks)}](#{question.name})", verdicts, f"`make findings NAMES={question.name}`")
 
 
@@ -81,7 +82,7 @@ def in_short(preset: str, measured: Mapping[str, Any]) -> str:
     if run is None:
         return ""
     number = f"{_measured(run, **measured)}; " if measured else ""
-    return f"{number}[{_verdicts(_about(run, questions()[preset]))}](findings.md#{preset})"
+    return f"{number}[{_all_verdicts(run, questions()[preset])}](findings.md#{preset})"
 
 
 def _measured(run: ReportedRun, *, times: float = 1.0, **columns: Any) -> str:
@@ -94,7 +95,7 @@ def _measured(run: ReportedRun, *, times: float = 1.0, **columns: Any) -> str:
 def _sentences(question: Question, run: ReportedRun) -> Iterator[str]:
     """What answers the question, else the run's one sentence; and of other claims how many findings are decided."""
     yield from list(_answers(question, run)) or [f"{escaped(run.finding.sentence)}\n"]
-    answered = {finding.claim for finding in _about(run, question)}
+    answered = {finding.claim for finding in _about(run, question)} | {*question.claims}
     for claim in run.claims["claims"]:
         findings = [finding for finding in run.findings if finding.claim == claim["name"]]
         if findings and claim["name"] not in answered:
@@ -105,26 +106,48 @@ def _answers(question: Question, run: ReportedRun) -> Iterator[str]:
     """The clauses with which the run's own page answers, claim by claim; of algorithms, network by network."""
     if not run.is_synthetic:
         yield from (f"**{escaped(clause.lead)}:** {escaped(clause.text)}\n" for clause in answer(run))
+        yield from _other_claims(run, question)
         return
     for claim in question.claims:
         if claim == CLAIM:
-            yield from _algorithms(run)
+            yield from _algorithms(run, question)
         else:
             for clause in network_answer(_of_claims(run, [claim]))[1]:
                 yield f"**{MARKS[clause.verdict]} {str(clause.verdict).capitalize()}:** {escaped(clause.text)}\n"
 
 
-def _algorithms(run: ReportedRun) -> Iterator[str]:
+def _other_claims(run: ReportedRun, question: Question) -> Iterator[str]:
+    """Of each claim about language models that the question names besides: its verdicts, and what is supported."""
+    for claim, comparisons in _compared(run, question):
+        yield f"**{escaped(claim['claim'])}:** {_verdicts(comparisons)}."
+        for comparison in comparisons:
+            if comparison["verdict"] == Verdict.SUPPORTED:
+                side, (matched, mismatched) = comparison["left_side"], (comparison["left"], comparison["right"])
+                about = f"{side['method']} on {task_label(comparison['task'], comparison.get('labels'))}"
+                metric = METRICS[side["metric"]].title
+                numbers = (
+                    f"{metric} {estimate(matched).value_text} matched, {estimate(mismatched).value_text} mismatched"
+                )
+                yield escaped(f" {about}: {comparison['reason']} ({numbers}).")
+        yield ""
+
+
+def _algorithms(run: ReportedRun, question: Question) -> Iterator[str]:
     """How networks that are held against each other stand; which do what an algorithm does, of which that is open, and
     what the others come nearest to."""
     by_network: dict[Subject, list[NetworkFinding]] = {}
-    for item in network_findings(run).get(CLAIM, []):
-        by_network.setdefault(item.subject._replace(reference=""), []).append(item)
+    items = network_findings(run).get(CLAIM, [])
+    for item in items:
+        if question.is_about(item.subject):
+            by_network.setdefault(item.subject._replace(reference=""), []).append(item)
     has_worlds = len(worlds_of(by_network)) > 1
     ratios = by_subject(run.networks_at_context, "loss_ratio")
+    networks = {subject.network for subject in by_subject(run.networks_at_context, "loss")}
     for pair, ratio in ratios.items():
-        if Subject(pair.world, pair.reference, "") in by_network:
-            yield escaped(f"“{pair.network}” has {ratio.with_bounds} times the loss of “{pair.reference}”.") + "\n"
+        if pair.reference in networks and question.is_about(pair):
+            said = f"“{pair.network}” has {ratio.with_bounds} times the loss of “{pair.reference}”"
+            beside = _beside_the_band(ratio, items[0].comparison["numbers"][0]) if items else ""
+            yield escaped(f"{said}{beside}.") + "\n"
 
     groups: dict[Verdict, list[str]] = {verdict: [] for verdict in LEADS}
     for network, items in by_network.items():
@@ -135,6 +158,8 @@ def _algorithms(run: ReportedRun) -> Iterator[str]:
         numbers, reason = nearest.numbers, nearest.finding.reason
         if verdict == Verdict.UNDECIDED and reason not in numbers:
             numbers = f"{numbers}; {reason}"
+        if "seeds" in (standing := nearest.comparison["standing"]):  # a mean over seeds that ended apart hides this
+            numbers = f"{numbers}; {standing}"
         place = f" in {network.world}" * has_worlds
         groups[verdict].append(f"“{network.network}” and {nearest.subject.reference}{place} ({numbers})")
     for verdict, lead in LEADS.items():
@@ -152,12 +177,44 @@ def _of_claims(run: ReportedRun, claims: Sequence[str]) -> ReportedRun:
 
 def _about(run: ReportedRun, question: Question) -> list[Finding]:
     """The findings that answer the question."""
-    return _of_claims(run, question.claims).findings if run.is_synthetic else run.findings
+    if not run.is_synthetic:
+        return run.findings
+    by_claim = network_findings(_of_claims(run, question.claims))
+    return [item.finding for items in by_claim.values() for item in items if question.is_about(item.subject)]
 
 
-def _verdicts(findings: Sequence[Finding]) -> str:
+def _compared(run: ReportedRun, question: Question) -> Iterator[tuple[Mapping[str, Any], list[Mapping[str, Any]]]]:
+    """The claims about language models that the question names besides the leading one, with their comparisons of one
+    task each."""
+    if run.is_synthetic:
+        return
+    tasks = {*run.study["tasks"]}
+    for claim in run.claims["claims"]:
+        if claim["name"] in question.claims:
+            yield claim, [comparison for comparison in claim["comparisons"] if comparison["task"] in tasks]
+
+
+def _all_verdicts(run: ReportedRun, question: Question) -> str:
+    """Those of the findings that answer the question, and of other claims that it names."""
+    others = [f"{claim['name']}: {_verdicts(comparisons)}" for claim, comparisons in _compared(run, question)]
+    return "; ".join([_verdicts(_about(run, question)) or "numbers alone", *others])
+
+
+def _beside_the_band(ratio: Number, band: Mapping[str, Any]) -> str:
+    """Where the whole interval lies beside the range of losses that count as the same, if on one side or within."""
+    low, high = band["low"], band["high"]
+    if ratio.low is None or ratio.high is None:
+        return ""
+    if ratio.high < low or ratio.low > high:
+        return f", which is outside {low} to {high} with its whole interval"
+    return (
+        f", which is within {low} to {high} with its whole interval" if low <= ratio.low <= ratio.high <= high else ""
+    )
+
+
+def _verdicts(findings: Sequence[Finding] | Sequence[Mapping[str, Any]]) -> str:
     """`✓ 2 supported, ✗ 1 contradicted`."""
-    counts = Counter(finding.verdict for finding in findings)
+    counts = Counter(item.verdict if isinstance(item, Finding) else Verdict(item["verdict"]) for item in findings)
     return ", ".join(f"{mark} {counts[verdict]} {verdict}" for verdict, mark in MARKS.items() if counts[verdict])
 
 

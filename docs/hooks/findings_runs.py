@@ -11,6 +11,7 @@ import yaml
 from demograd.report import ReportedRun, read_run
 from demograd.report.sections.comparison import CLAIM
 from demograd.study import SyntheticStudy, read_study
+from demograd.words import Subject
 
 FINDINGS = Path(__file__).parents[2] / "findings"
 
@@ -26,7 +27,12 @@ class Question:
     shows: tuple[str, ...] = ()
     """Sections of the run's own page."""
     claims: tuple[str, ...] = (CLAIM,)
-    """Of small transformers, the claims that the question is about."""
+    """Of small transformers, the claims that the question is about; of language models, those besides the leading
+    one."""
+    networks: tuple[str, ...] = ()
+    """Those that the question is about, where others are controls; empty: all."""
+    references: tuple[str, ...] = ()
+    """Likewise."""
     set: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -34,6 +40,11 @@ class Question:
         """`demograd run rivals --set model=gemma3-270m`."""
         changes = [f"--set {quote(f'{path}={value}')}" for path, value in self.set.items()]
         return " ".join((f"demograd run {self.preset}", *changes))
+
+    def is_about(self, subject: Subject) -> bool:
+        """Whether network and reference of a comparison are what is asked about."""
+        is_asked = not subject.reference or not self.references or subject.reference in self.references
+        return is_asked and (not self.networks or subject.network in self.networks)
 
     @property
     def is_synthetic(self) -> bool:

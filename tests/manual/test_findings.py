@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -117,6 +118,62 @@ def test_the_page_says_the_verdicts_of_the_run(kind: str, make: ModuleType, page
     write_json(tmp_path / "part" / "claims.json", record)
     after = text_of(page, tmp_path / "part")
     assert "the moon was full" in after and after.count("?") > before.count("?")
+
+
+def test_of_networks_those_that_the_question_is_about_are_counted(
+    make: ModuleType, page: ModuleType, tmp_path: Path
+) -> None:
+    """Controls stay in the table, and are no answer."""
+    make.collect(write_networks(tmp_path / "whole"), tmp_path / "part")
+    run = read_run(tmp_path / "part")
+    question = page.Question("question", "Is it so?", "vonoswald2023", "Not much.")
+    all_items = page.network_findings(run)[page.CLAIM]
+    assert len(all_items) == len(page._about(run, question)) == 2
+    for chosen, other in (all_items, all_items[::-1]):
+        subject = chosen.subject
+        asked = replace(question, networks=(subject.network,), references=(subject.reference,))
+        assert page._about(run, asked) == [chosen.finding]
+        assert page._all_verdicts(run, asked).endswith(f" 1 {chosen.finding.verdict}")
+        answered = "\n".join(page._sentences(asked, run))
+        assert page.escaped(subject.network) in answered
+        assert page.escaped(other.numbers) not in answered
+    assert page._all_verdicts(run, replace(question, networks=("none",))) == "numbers alone"
+
+
+def test_networks_beside_each_other_are_said_to_be_outside_or_within_the_range(page: ModuleType) -> None:
+    band = {"low": 0.98, "high": 1.02}
+    for number, words in (
+        ((0.96, 0.94, 0.979), "outside 0.98 to 1.02"),
+        ((1.1, 1.03, 1.2), "outside 0.98 to 1.02"),
+        ((1.0, 0.99, 1.01), "within 0.98 to 1.02"),
+        ((0.96, 0.94, 0.981), None),
+        ((1.0, None, None), None),
+    ):
+        said = page._beside_the_band(page.estimate(*number), band)
+        assert words in said if words else said == ""
+
+
+def test_other_claims_that_a_language_model_is_asked_about_are_counted_by_task(
+    make: ModuleType, page: ModuleType, tmp_path: Path
+) -> None:
+    """The pooled comparison of several tasks is another view of the same, and is not counted."""
+    make.collect(write_matches(tmp_path / "whole"), tmp_path / "part")
+    record = read_json(tmp_path / "part" / "claims.json")
+    side = {"metric": "sim_labels", "method": "induction"}
+    base = {"task": "mr", "labels": "gold", "left_side": side, "left": 0.717, "right": 0.675}
+    rows = [
+        base | {"verdict": "supported", "reason": "matched sets are more alike"},
+        base | {"verdict": "undecided", "reason": ""},
+        base | {"verdict": "supported", "reason": "", "task": "mr and sst2"},
+    ]
+    record["claims"].append({"name": "prediction-specificity", "claim": "Predictions are alike", "comparisons": rows})
+    write_json(tmp_path / "part" / "claims.json", record)
+    run = read_run(tmp_path / "part")
+    question = page.Question("question", "Is it so?", "rivals", "Not much.", claims=("prediction-specificity",))
+    assert "prediction-specificity: ✓ 1 supported, ? 1 undecided" in page._all_verdicts(run, question)
+    text = "\n".join(page.finding(question, run))
+    assert "Predictions are alike:** ✓ 1 supported, ? 1 undecided." in text
+    assert "induction on mr: matched sets are more alike" in text and "0.717 matched, 0.675 mismatched" in text
 
 
 def test_a_run_without_an_answer_of_its_page_has_its_own_sentence(page: ModuleType, tmp_path: Path) -> None:
