@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 from findings_pictures import distance, pictures_of
+from findings_ranking import RANKING, in_three_sentences
 from findings_runs import Question, collected, questions
 
 from demograd.metrics import METRICS
@@ -281,7 +282,7 @@ def _nearest(run: ReportedRun) -> Iterator[str]:
 def _model_tables(question: Question, run: ReportedRun) -> Iterator[str]:
     yield from _folded("What is predicted", _learning(run))
     yield from _folded("Matching by SimAOU", _matching(run))
-    ranking = ranking_section(run) if "ranking" in question.shows else None
+    ranking = ranking_section(run) if RANKING in question.shows else None
     for table in (part for part in (ranking.parts if ranking else ()) if isinstance(part, Table)):
         yield f'\n<details markdown="1"><summary>Ranking by {escaped(table.title)}</summary>\n'
         yield table_file(PaperTable("", table.title, table))
@@ -359,5 +360,6 @@ TEXTS = {
     "findings at a glance": at_a_glance,
     "findings of small transformers": partial(findings, synthetic=True),
     "findings of language models": partial(findings, synthetic=False),
+    "what the rankings say": in_three_sentences,
 }
 """By the names of their markers."""

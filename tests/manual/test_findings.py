@@ -176,6 +176,36 @@ def test_other_claims_that_a_language_model_is_asked_about_are_counted_by_task(
     assert "induction on mr: matched sets are more alike" in text and "0.717 matched, 0.675 mismatched" in text
 
 
+def test_what_rankings_say_together_is_counted_from_their_verdicts(
+    make: ModuleType, page: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ranking = import_module("findings_ranking")
+    monkeypatch.setattr(ranking, "collected", lambda name: None)
+    assert list(ranking.in_three_sentences()) == []
+    make.collect(write_matches(tmp_path / "whole"), tmp_path / "part")
+    record = read_json(tmp_path / "part" / "claims.json")
+    (claim,) = (claim for claim in record["claims"] if claim["name"] == "specificity")
+    first, *rest = claim["comparisons"]
+    share = {"specific_share": 0.06, "share_ci_low": 0.04, "share_ci_high": 0.08}
+    specific = first | {"verdict": "supported", "p_corrected": 0.002, "matching": first["matching"] | share}
+    unlearned = first | {"verdict": "undecided", "reason": "fine-tuning learned nothing here"}
+    claim["comparisons"] = [specific, first, unlearned, *rest]
+    predicted = [
+        item | {"left_side": item["left_side"] | {"metric": "sim_labels_mean_removed"}} for item in (specific, first)
+    ]
+    record["claims"].append({"name": "prediction-specificity", "claim": "Alike", "comparisons": predicted})
+    write_json(tmp_path / "part" / "claims.json", record)
+    monkeypatch.setattr(
+        ranking, "collected", lambda name: read_run(tmp_path / "part") if name == "rivals-gemma3" else None
+    )
+    _, inside, predictions, limits = ranking.in_three_sentences()
+    n = len(claim["comparisons"]) - 1
+    assert f"of {n} cases of a method on a task that can be decided, 1 are more like" in inside
+    assert re.search(r"lie in −?[\d.]+ to 8(\.0+)? %", inside)
+    assert "of 2 cases" in predictions and "GD on mr in smollm2-135m (6.0 \\[4.0, 8.0\\] % of the similarity" in predictions
+    assert f"Of {n + 3} cases 1 are undecided (fine-tuning learned nothing here: 1)" in limits
+
+
 def test_a_run_without_an_answer_of_its_page_has_its_own_sentence(page: ModuleType, tmp_path: Path) -> None:
     folder = write_run(tmp_path / "run", Fake(layers=2))
     assert page.escaped(read_run(folder).finding.sentence) in text_of(page, folder)
