@@ -3,12 +3,15 @@ beyond."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 from demograd.report.answer import Clause
 from demograd.report.run import ReportedRun
+from demograd.report.sections.comparison import CLAIM
 from demograd.statistics import Finding, Verdict
 from demograd.statistics.number import estimate
+from demograd.statistics.ranges import range_in_words
 from demograd.words import Subject
 
 FEW = 2
@@ -71,8 +74,8 @@ _WORDS = {
     ),
     "recurrence": ClaimWords(
         "Does a trained layer, applied again and again, go on as gradient descent (GD) does?",
-        "“{network}”, applied again and again, errs as much as that many steps of GD",
-        "“{network}”, applied again and again, does not always err as much as that many steps of GD",
+        "“{network}”, applied again and again, errs within 10 % of what that many steps of GD do",
+        "“{network}”, applied again and again, does not always err within 10 % of what that many steps of GD do",
     ),
     "learned": ClaimWords(
         "Did a network learn anything?", "“{network}” learned anything", "“{network}” learned nothing"
@@ -103,11 +106,20 @@ class NetworkFinding:
     @property
     def numbers(self) -> str:
         """`ratio of losses 1.003 [0.998, 1.008], cosine of sensitivities 0.998 [0.997, 0.999]`; of several that share a
-        title, the lowest and the highest."""
+        title, the lowest and the highest. Of a claim with a range of its own, that too: `…; claimed: below 0.05`."""
         by_title: dict[str, list[Mapping[str, Any]]] = {}
         for number in self.comparison["numbers"]:
             by_title.setdefault(number["title"].removeprefix("the "), []).append(number)
-        return ", ".join(_written(title, numbers) for title, numbers in by_title.items())
+        written = ", ".join(_written(title, numbers) for title, numbers in by_title.items())
+        return (
+            written if self.finding.claim == CLAIM else f"{written}; claimed: {_range(self.comparison['numbers'][0])}"
+        )
+
+
+def _range(number: Mapping[str, Any]) -> str:
+    """Where a claim says that a number lies."""
+    low, high = number["low"], number["high"]
+    return range_in_words(-inf if low is None else low, inf if high is None else high)
 
 
 def _written(title: str, numbers: Sequence[Mapping[str, Any]]) -> str:

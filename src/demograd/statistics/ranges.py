@@ -27,13 +27,13 @@ class RangeTest:
     `low`."""
     title: str
     """What the number is, as a reason says it: `the ratio of losses`."""
+    objection: str = ""
+    """Why the number decides nothing, whatever it is; empty: it may."""
 
     @property
     def inside(self) -> str:
         """`within 0.98 to 1.02`, `above 0.99`, `below 0.05`."""
-        if isinf(self.high):
-            return f"above {self.low:g}"
-        return f"below {self.high:g}" if isinf(self.low) else f"within {self.low:g} to {self.high:g}"
+        return range_in_words(self.low, self.high)
 
     @property
     def outside(self) -> str:
@@ -49,8 +49,8 @@ class RangeTest:
 
     def undecidable(self, least: int = SEEDS_TO_DECIDE) -> str:
         """Why the number can decide nothing, as a clause; empty if it can."""
-        if self.number.value is None:
-            return self.number.text
+        if self.objection or self.number.value is None:
+            return self.objection or self.number.text
         n_seeds = self.number.n_seeds if self.mean is None else min(self.number.n_seeds, self.mean.n_seeds)
         if n_seeds < least:
             return f"fewer than {least} training seeds ({n_seeds})"
@@ -80,6 +80,13 @@ class RangeTest:
     def p_outside(self) -> float:
         """The smallest α at which the interval of level 1 − α leaves out the range: of "it lies there"."""
         return nan if self.mean is None else self.mean.p_outside(self.low, self.high)
+
+
+def range_in_words(low: float, high: float) -> str:
+    """`within 0.98 to 1.02`; of a range that is open at one end, `above 0.99` or `below 0.05`."""
+    if isinf(high):
+        return f"above {low:g}"
+    return f"below {high:g}" if isinf(low) else f"within {low:g} to {high:g}"
 
 
 def decide_ranges(
