@@ -3,15 +3,12 @@ beyond."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import inf
 from typing import Any
 
 from demograd.report.answer import Clause
 from demograd.report.run import ReportedRun
-from demograd.report.sections.comparison import CLAIM
 from demograd.statistics import Finding, Verdict
 from demograd.statistics.number import estimate
-from demograd.statistics.ranges import range_in_words
 from demograd.words import Subject
 
 FEW = 2
@@ -22,7 +19,10 @@ _ROOM = 4
 
 @dataclass(frozen=True)
 class ClaimWords:
-    """How a claim is asked and answered, with the places `network` and `reference`."""
+    """How a claim is asked and answered, with the places `network`, `reference` and `high`.
+
+    `high` is up to where its number may be: an answer says by what it was decided, where the page does not.
+    """
 
     question: str
     yes: str
@@ -41,8 +41,8 @@ _WORDS = {
     ),
     "closed-form-preconditioner": ClaimWords(
         "Does trained attention precondition its step as theory says is best?",
-        "the preconditioner of “{network}” is the best one",
-        "the preconditioner of “{network}” is not the best one",
+        "the preconditioner of “{network}” is within {high} of the best one",
+        "the preconditioner of “{network}” is not within {high} of the best one",
         (
             (
                 "preconditioner",
@@ -52,8 +52,8 @@ _WORDS = {
     ),
     "covariance-blocks": ClaimWords(
         "Do trained layers take the steps of the theorem, with A a multiple of Σ⁻¹ and B one of I?",
-        "the A of “{network}” are multiples of Σ⁻¹, and its B of I",
-        "the A of “{network}” are not all multiples of Σ⁻¹, or its B not of I",
+        "the A of “{network}” are within {high} of multiples of Σ⁻¹, and its B of those of I",
+        "the A of “{network}” are not all within {high} of multiples of Σ⁻¹, or its B not of those of I",
         (("Σ", "the covariance of the inputs x; a step with A = Σ⁻¹ is as long in each direction (Ahn 2023)"),),
     ),
     "matching-attention": ClaimWords(
@@ -106,20 +106,11 @@ class NetworkFinding:
     @property
     def numbers(self) -> str:
         """`ratio of losses 1.003 [0.998, 1.008], cosine of sensitivities 0.998 [0.997, 0.999]`; of several that share a
-        title, the lowest and the highest. Of a claim with a range of its own, that too: `…; claimed: below 0.05`."""
+        title, the lowest and the highest."""
         by_title: dict[str, list[Mapping[str, Any]]] = {}
         for number in self.comparison["numbers"]:
             by_title.setdefault(number["title"].removeprefix("the "), []).append(number)
-        written = ", ".join(_written(title, numbers) for title, numbers in by_title.items())
-        return (
-            written if self.finding.claim == CLAIM else f"{written}; claimed: {_range(self.comparison['numbers'][0])}"
-        )
-
-
-def _range(number: Mapping[str, Any]) -> str:
-    """Where a claim says that a number lies."""
-    low, high = number["low"], number["high"]
-    return range_in_words(-inf if low is None else low, inf if high is None else high)
+        return ", ".join(_written(title, numbers) for title, numbers in by_title.items())
 
 
 def _written(title: str, numbers: Sequence[Mapping[str, Any]]) -> str:
@@ -190,7 +181,8 @@ def _statement(words: ClaimWords, item: NetworkFinding, has_worlds: bool, has_nu
     verdict, subject = item.finding.verdict, item.subject
     template = words.no if verdict == Verdict.CONTRADICTED else words.yes
     clause = f"in {subject.world}, " * has_worlds
-    clause += template.format(network=subject.network, reference=subject.reference)
+    high = item.comparison["numbers"][0]["high"]
+    clause += template.format(network=subject.network, reference=subject.reference, high=high)
     if verdict == Verdict.UNDECIDED:
         return f"it is open whether {clause} ({item.finding.reason})"
     details = [item.comparison["standing"] * (verdict == Verdict.CONTRADICTED), item.numbers] * has_numbers

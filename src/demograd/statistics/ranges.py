@@ -33,7 +33,9 @@ class RangeTest:
     @property
     def inside(self) -> str:
         """`within 0.98 to 1.02`, `above 0.99`, `below 0.05`."""
-        return range_in_words(self.low, self.high)
+        if isinf(self.high):
+            return f"above {self.low:g}"
+        return f"below {self.high:g}" if isinf(self.low) else f"within {self.low:g} to {self.high:g}"
 
     @property
     def outside(self) -> str:
@@ -80,13 +82,6 @@ class RangeTest:
     def p_outside(self) -> float:
         """The smallest α at which the interval of level 1 − α leaves out the range: of "it lies there"."""
         return nan if self.mean is None else self.mean.p_outside(self.low, self.high)
-
-
-def range_in_words(low: float, high: float) -> str:
-    """`within 0.98 to 1.02`; of a range that is open at one end, `above 0.99` or `below 0.05`."""
-    if isinf(high):
-        return f"above {low:g}"
-    return f"below {high:g}" if isinf(low) else f"within {low:g} to {high:g}"
 
 
 def decide_ranges(
