@@ -9,6 +9,7 @@ import altair as alt
 import pandas as pd
 import pytest
 from tests.report.conftest import run as run  # the fixture
+from tests.report.synthetic.rows import WORLD, write_synthetic_run
 
 from demograd import charts, open_run
 from demograd.errors import UserError
@@ -72,6 +73,15 @@ def test_plots_with_a_legend_have_it_beneath_and_their_size_is_an_option(folder:
     whole.save(tmp_path / "layers.svg")
     svg = (tmp_path / "layers.svg").read_text(encoding="utf-8")
     assert all(label in svg for label in labels)
+
+
+def test_depth_is_of_small_networks_and_layers_are_of_a_language_model(folder: Path, tmp_path: Path) -> None:
+    networks = write_synthetic_run(tmp_path / "networks")
+    assert _titles(charts.depth(networks)) == [WORLD]
+    with pytest.raises(UserError, match="nothing to draw of “Layer by layer”"):
+        charts.layers(networks)
+    with pytest.raises(UserError, match="nothing to draw of “Against the number of layers”"):
+        charts.depth(folder)
 
 
 def test_a_chart_can_be_of_a_run_or_its_folder_and_of_some_methods_alone(folder: Path) -> None:

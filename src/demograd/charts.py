@@ -36,7 +36,7 @@ from demograd.report.section import Chart, Figure, Key, registered_sections
 from demograd.report.sections.matching import AS_SCORED, BEYOND
 from demograd.study.run import Run
 
-__all__ = ["along_the_way", "claims", "heads", "layers", "matching", "performance", "rates", "section"]
+__all__ = ["along_the_way", "claims", "depth", "heads", "layers", "matching", "performance", "rates", "section"]
 
 AltairChart = alt.Chart | alt.LayerChart | alt.FacetChart | alt.ConcatChart | alt.VConcatChart
 Source = Run | ReportedRun | str | Path
@@ -58,6 +58,11 @@ def matching(run: Source, *, metric: str | None = None, centred: bool = True, **
 def layers(run: Source, *, metric: str | None = None, **options: Any) -> AltairChart:
     """SimAOU and SimAM_Δ over the layers, a line per method, beside FT on the other demonstration sets."""
     return section(run, "layers", metric=metric, **options)
+
+
+def depth(run: Source, *, metric: str | None = None, **options: Any) -> AltairChart:
+    """Losses of small networks against their number of layers, beside algorithms of as many steps."""
+    return section(run, "depth", metric=metric, **options)
 
 
 def along_the_way(run: Source, *, metric: str | None = None, **options: Any) -> AltairChart:

@@ -15,6 +15,7 @@ import pytest
 import yaml
 from tests.guide import ROOT
 from tests.report.conftest import Fake, write_run
+from tests.report.fitting import fitting_sections
 from tests.report.matched import write_matched_run
 from tests.report.synthetic.rows import WORLD, everything, write_synthetic_run
 
@@ -22,7 +23,6 @@ from demograd.errors import UserError
 from demograd.files import read_json, read_table, write_json, write_table
 from demograd.report import read_run, write_report
 from demograd.report.networks import by_subject
-from demograd.report.section import registered_sections
 
 pytest.importorskip("mkdocs", reason="the manual needs the extra `docs`")
 
@@ -228,10 +228,9 @@ def test_what_the_page_shows_of_a_run_is_drawn(name: str, page: ModuleType) -> N
     assert "viewBox" in next(iter(charts.values())).svg
 
 
-def test_the_table_asks_what_can_be_run(make: ModuleType, page: ModuleType) -> None:
-    sections = {registered.name for registered in registered_sections()}
+def test_the_table_asks_what_can_be_run(make: ModuleType, page: ModuleType, tmp_path: Path) -> None:
     for name, question in page.questions().items():
-        assert set(question.shows) <= sections, name
+        assert set(question.shows) <= fitting_sections(question.preset, tmp_path), name
         whole, small = make.study_of(TABLE[name]), make.study_of(TABLE[name], small=True)
         assert len(small.seeds) < len(whole.seeds), name
     assert set(COLLECTED) <= set(TABLE)

@@ -54,6 +54,18 @@ def test_a_decorated_function_is_a_section_in_its_order_and_replaces_itself(run:
     assert "A section of a notebook" in text and "the second lead" in text and "the first lead" not in text
 
 
+def test_two_sections_of_one_name_are_refused() -> None:
+    with pytest.raises(UserError, match="Two sections are called layers: “Layer by layer” and “Mine”"):
+
+        @section("Mine", name="layers")
+        def of_mine(run: object) -> Section | None:
+            return None
+
+    assert [registered.title for registered in registered_sections() if registered.name == "layers"] == [
+        "Layer by layer"
+    ]
+
+
 def test_a_section_that_has_nothing_to_say_is_not_on_the_page(run: MakeRun) -> None:
     @section("Silent")
     def silent(run: object) -> Section | None:

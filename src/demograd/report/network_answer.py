@@ -19,7 +19,10 @@ _ROOM = 4
 
 @dataclass(frozen=True)
 class ClaimWords:
-    """How a claim is asked and answered, with the places `network` and `reference`."""
+    """How a claim is asked and answered, with the places `network`, `reference` and `high`.
+
+    `high` is up to where its number may be: an answer says by what it was decided, where the page does not.
+    """
 
     question: str
     yes: str
@@ -38,8 +41,8 @@ _WORDS = {
     ),
     "closed-form-preconditioner": ClaimWords(
         "Does trained attention precondition its step as theory says is best?",
-        "the preconditioner of “{network}” is the best one",
-        "the preconditioner of “{network}” is not the best one",
+        "the preconditioner of “{network}” is within {high} of the best one",
+        "the preconditioner of “{network}” is not within {high} of the best one",
         (
             (
                 "preconditioner",
@@ -49,8 +52,8 @@ _WORDS = {
     ),
     "covariance-blocks": ClaimWords(
         "Do trained layers take the steps of the theorem, with A a multiple of Σ⁻¹ and B one of I?",
-        "the A of “{network}” are multiples of Σ⁻¹, and its B of I",
-        "the A of “{network}” are not all multiples of Σ⁻¹, or its B not of I",
+        "the A of “{network}” are within {high} of multiples of Σ⁻¹, and its B of those of I",
+        "the A of “{network}” are not all within {high} of multiples of Σ⁻¹, or its B not of those of I",
         (("Σ", "the covariance of the inputs x; a step with A = Σ⁻¹ is as long in each direction (Ahn 2023)"),),
     ),
     "matching-attention": ClaimWords(
@@ -71,8 +74,8 @@ _WORDS = {
     ),
     "recurrence": ClaimWords(
         "Does a trained layer, applied again and again, go on as gradient descent (GD) does?",
-        "“{network}”, applied again and again, errs as much as that many steps of GD",
-        "“{network}”, applied again and again, does not always err as much as that many steps of GD",
+        "“{network}”, applied again and again, errs within 10 % of what that many steps of GD do",
+        "“{network}”, applied again and again, does not always err within 10 % of what that many steps of GD do",
     ),
     "learned": ClaimWords(
         "Did a network learn anything?", "“{network}” learned anything", "“{network}” learned nothing"
@@ -178,7 +181,8 @@ def _statement(words: ClaimWords, item: NetworkFinding, has_worlds: bool, has_nu
     verdict, subject = item.finding.verdict, item.subject
     template = words.no if verdict == Verdict.CONTRADICTED else words.yes
     clause = f"in {subject.world}, " * has_worlds
-    clause += template.format(network=subject.network, reference=subject.reference)
+    high = item.comparison["numbers"][0]["high"]
+    clause += template.format(network=subject.network, reference=subject.reference, high=high)
     if verdict == Verdict.UNDECIDED:
         return f"it is open whether {clause} ({item.finding.reason})"
     details = [item.comparison["standing"] * (verdict == Verdict.CONTRADICTED), item.numbers] * has_numbers

@@ -10,6 +10,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any, Literal
 
+from demograd.errors import UserError
 from demograd.extensions import load_entry_points
 from demograd.statistics.number import Number, estimate, percentage
 
@@ -176,13 +177,22 @@ def section(title: str, order: int = 900, name: str = "", brief: str = "") -> Ca
         order: pages sort by it. Below zero stands beside the finding, before the notes; the package's own end at 1000.
         name: the section's place in the page's address; by default the function's name, without `_section`.
         brief: what the contents bar calls it; by default the title.
+
+    Raises:
+        UserError: another function's section has this name, by which pages, charts and lists tell them apart.
     """
 
     def register(make: MakeSection) -> MakeSection:
         address = name or make.__name__.removesuffix("_section").replace("_", "-")
-        SECTIONS[make.__module__, getattr(make, "__qualname__", address)] = RegisteredSection(
-            address, title, order, make, brief
-        )
+        key = make.__module__, getattr(make, "__qualname__", address)
+        for other, registered in SECTIONS.items():
+            if registered.name == address and other != key:
+                raise UserError(
+                    f"Two sections are called {address}: “{registered.title}” and “{title}”",
+                    "a name for each",
+                    "Rename yours, or give it a name in @section(…, name=…)",
+                )
+        SECTIONS[key] = RegisteredSection(address, title, order, make, brief)
         return make
 
     return register

@@ -27,6 +27,8 @@ class RangeTest:
     `low`."""
     title: str
     """What the number is, as a reason says it: `the ratio of losses`."""
+    objection: str = ""
+    """Why the number decides nothing, whatever it is; empty: it may."""
 
     @property
     def inside(self) -> str:
@@ -49,8 +51,8 @@ class RangeTest:
 
     def undecidable(self, least: int = SEEDS_TO_DECIDE) -> str:
         """Why the number can decide nothing, as a clause; empty if it can."""
-        if self.number.value is None:
-            return self.number.text
+        if self.objection or self.number.value is None:
+            return self.objection or self.number.text
         n_seeds = self.number.n_seeds if self.mean is None else min(self.number.n_seeds, self.mean.n_seeds)
         if n_seeds < least:
             return f"fewer than {least} training seeds ({n_seeds})"

@@ -80,13 +80,21 @@ def test_several_claims_and_worlds_are_told_apart(tmp_path: Path) -> None:
     for clause in (
         f"✓ Yes: in {WORLD}, “linear, 1 layer” does what GD, 1 step does (ratio",
         f"✗ Not so: in {WORLD}, “linear, 3 layers” does not do what GD, 3 steps does (its loss is at least",
-        f"✓ Supported: in {WORLD}, the preconditioner of “linear, 1 layer” is the best one.",
+        f"✓ Supported: in {WORLD}, the preconditioner of “linear, 1 layer” is within 0.05 of the best one.",
         "✓ Supported: in exponential kernel, “exponential”, whose attention matches the kernel, has the lowest loss.",
         "✓ Supported: in orthogonal system, the error of “linear, 3 layers” is within 10 % of that of least squares.",
         f"? Undecided: it is open whether in {WORLD}, “relu, 1 layer” learned anything (diverged at step 120",
     ):
         assert clause in sentence
     assert {"preconditioner", "kernel", "ratio of losses"} <= {word for word, _ in first_screen(run).words}
+
+
+def test_an_answer_says_by_which_range_it_was_decided() -> None:
+    near, far = (row("multiple_distance", distance, method="A to Σ⁻¹") for distance in (0.02, 0.3))
+    assert sentence_of(synthetic_run(near)).startswith("✓ Yes: the A of “linear, 1 layer” are within 0.1 of multiples")
+    assert "are not all within 0.1 of multiples of Σ⁻¹" in sentence_of(synthetic_run(far))
+    repeated = row("loss_ratio_repeated", 1.05, at=2, method="GD, 1 step")
+    assert "errs within 10 % of what that many steps of GD do (" in sentence_of(synthetic_run(repeated))
 
 
 def test_a_finding_that_has_no_words_or_no_comparison_leaves_the_runs_own_sentence_alone() -> None:

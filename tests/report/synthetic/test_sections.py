@@ -15,10 +15,11 @@ from demograd.report.sections.comparison import comparison_section
 from demograd.report.sections.constructions import constructions_section
 from demograd.report.sections.curves import CURVES, curve_section
 from demograd.report.sections.losses import losses_section
-from demograd.report.sections.order_sensitivity import relative_order_sensitivity_section
+from demograd.report.sections.order_sensitivity import order_sensitivity_section
 from demograd.report.sections.sparsity import sparsity_section
 from demograd.report.sections.training import training_section
 from demograd.report.sections.weights import IDLE, SIDE, weights_section
+from demograd.study.synthetic.questions.copying import TOKENS
 
 CURVE = {curve.name: curve for curve in CURVES}
 
@@ -189,6 +190,19 @@ def test_sensitivities_over_training_are_a_line_for_each_reference() -> None:
     ]
 
 
+def test_the_sentence_of_copying_is_of_the_token_that_would_be_copied() -> None:
+    sensitivities = [
+        row("copying_sensitivity", ends[at], step=step, method=token)
+        for token, ends in zip(TOKENS, ((3.3, 4.0), (0.04, 1.74), (0.1, 0.2)), strict=True)
+        for at, step in enumerate((1, 8000))
+    ]
+    section = curve_section(synthetic_run(*sensitivities), CURVE["copying"])
+    assert section is not None and section.lead.startswith(
+        "In isotropic, norm of the derivative of “linear, 1 layer, by its next token” goes from 0.040 [0.036, 0.044] "
+        "at 1 to 1.740 [1.736, 1.744] at 8000 (step of training)."
+    )
+
+
 def test_weights_mixed_with_several_constructions_are_told_apart() -> None:
     mixed = [row("loss_interpolated", 1.0, at=at, method=to) for at in (0, 1) for to in ("GD, 1 step", "ridge")]
     labels = [key.label for key in figure(curve_section(synthetic_run(*mixed), CURVE["interpolation"])).legend]
@@ -319,7 +333,7 @@ def test_products_come_before_factors_with_a_line_for_each_network_and_construct
 
 def test_a_construction_stands_for_the_reference_that_it_does() -> None:
     about = {"setting": "construction", "weights": "constructed"}
-    section = relative_order_sensitivity_section(
+    section = order_sensitivity_section(
         synthetic_run(
             reference("order_sensitivity_relative", 1e-16, "GD, 3 steps"),
             reference("order_sensitivity_relative", 0.1, "SGD"),
@@ -340,11 +354,11 @@ def test_order_sensitivities_of_other_units_are_not_in_one_table() -> None:
         reference("order_sensitivity_relative", 0.2, "SGD"),
     ]
     model = language_model_row("order_sensitivity", "ICL", 3.1e-6, ci_low=3e-6, ci_high=3.4e-6)
-    section = relative_order_sensitivity_section(synthetic_run(*small, model))
+    section = order_sensitivity_section(synthetic_run(*small, model))
     assert [line.name for line in lines(section, 0)] == ["linear, 1 layer", "SGD"]
     assert [line.name for line in lines(section, 1)] == ["ICL"]
     assert "units differ" in str(section)
-    assert "units differ" not in str(relative_order_sensitivity_section(synthetic_run(*small)))
+    assert "units differ" not in str(order_sensitivity_section(synthetic_run(*small)))
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,12 @@ def in_range(value: float | None, low: float, high: float, *, around: float = 0.
     return RangeTest(number_of(columns), mean_of(columns), low, high, "it")
 
 
-def record_of(rows: Iterable[Mapping[str, Any]], context: int, worlds: Mapping[str, Any]) -> dict[str, Any]:
+def record_of(
+    rows: Iterable[Mapping[str, Any]],
+    context: int,
+    worlds: Mapping[str, Any],
+    overfit: Mapping[tuple[str, str], str] | None = None,
+) -> dict[str, Any]:
     """`claims.json` of these rows."""
     typed = [
         ClaimedRow(
@@ -42,7 +47,7 @@ def record_of(rows: Iterable[Mapping[str, Any]], context: int, worlds: Mapping[s
         if columns["metric"] in CLAIMED and columns["setting"] == "TF"
     ]
     dimensions = {name: world["dimension"] for name, world in worlds.items() if world["kind"] == "system"}
-    return check_claims(typed, context, dimensions)
+    return check_claims(typed, context, dimensions, overfit or {})
 
 
 def findings_in(record: Mapping[str, Any]) -> list[Finding]:

@@ -169,3 +169,39 @@ def test_other_context_lengths_single_seeds_and_language_models_decide_nothing()
         row("loss_ratio", 9.0, setting="FT", method="GD"),
     )
     assert finding.verdict == Verdict.SUPPORTED
+
+
+WHY = "its loss is 40% higher (standard error 5%) on as many problems that it was not tuned on"
+
+
+def test_nothing_is_decided_against_a_reference_that_is_overfit() -> None:
+    overfit = {("isotropic", "GD++, 4 steps"): WHY, ("another world", "GD, 1 step"): WHY}
+    rows = [*against_gd(0.3, 0.7, method="GD++, 4 steps"), *against_gd(0.3, 0.7)]
+    open_, decided = findings_in(record_of(rows, 10, WORLDS, overfit))
+    reason = f"GD++, 4 steps is overfit to the problems that it was tuned on: {WHY}"
+    assert (open_.verdict, open_.reason) == (Verdict.UNDECIDED, reason)
+    assert open_.sentence.endswith(f"the cosine of their sensitivities 0.7000 [0.6990, 0.7010]): {reason}.")
+    assert decided.verdict == Verdict.CONTRADICTED
+
+
+def test_least_squares_and_repeated_steps_that_are_overfit_decide_nothing_either() -> None:
+    least_squares = row("loss_ratio_by_position", 1.02, at=4, **SYSTEM)
+    repeated = row("loss_ratio_repeated", 1.5, at=2, method="GD, 1 step")
+    assert [finding.verdict for finding in findings(least_squares, repeated)] == ["supported", "contradicted"]
+    overfit = {("system", SYSTEM["method"]): WHY, ("isotropic", "GD, 1 step"): WHY}
+    found = findings_in(record_of([least_squares, repeated], 10, WORLDS, overfit))
+    assert [finding.verdict for finding in found] == ["undecided", "undecided"]
+    assert all(WHY in finding.reason for finding in found)
+
+
+def test_a_sentence_says_by_which_range_it_was_decided() -> None:
+    """But for the one that the page says: 0.98 to 1.02, and a cosine above 0.99."""
+    closed_form = row("preconditioner_distance", 0.02, method="closed form (Ahn 2023)")
+    blocks = row("multiple_distance", 0.02, method="A to Σ⁻¹")
+    repeated = [row("loss_ratio_repeated", ratio, at=at, method="GD, 1 step") for at, ratio in ((1, 1.0), (2, 1.05))]
+    position = row("loss_ratio_by_position", 1.02, at=4, **SYSTEM)
+    sentences = {finding.claim: finding.sentence for finding in findings(closed_form, blocks, *repeated, position)}
+    assert "0.020 [0.016, 0.024]; up to 0.05 counts as equal)" in sentences["closed-form-preconditioner"]
+    assert "; up to 0.1 counts as none)" in sentences["covariance-blocks"]
+    assert "is 1.050 [1.046, 1.054], after 2 times; 0.9 to 1.1 counts as equal)" in sentences["recurrence"]
+    assert "with 4 states seen; 0.9 to 1.1 counts as equal)" in sentences["least-squares"]

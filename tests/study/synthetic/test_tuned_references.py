@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from tests.study.synthetic.small import REGRESSION, SYSTEM, study
 
+from demograd.files import read_json
 from demograd.study import run_study
 from demograd.study.synthetic.experiment import notes
 from demograd.study.synthetic.references import ReferenceSpec, checked, references_of, tune, tuned, tuning_problems
@@ -48,3 +49,14 @@ def test_a_bandwidth_is_a_reference_for_softmax_and_exponential_attention_alone(
         "functional GD, bandwidth (softmax), 1 step",
         "functional GD, bandwidth (exponential), 1 step",
     }
+
+
+def test_the_verdicts_of_a_run_are_open_against_the_references_that_its_notes_call_overfit(regression: Path) -> None:
+    notes_of_run = read_json(regression / "provenance.json")["notes"]
+    compared = [row for claim in read_json(regression / "claims.json")["claims"] for row in claim["comparisons"]]
+    noted = [
+        any(note.startswith(f"{row['reference']} in {row['task']} is tuned on") for note in notes_of_run)
+        for row in compared
+    ]
+    assert [f"{row['reference']} is overfit" in row["reason"] for row in compared] == noted
+    assert any(noted) and not all(noted)

@@ -24,7 +24,8 @@ DISTANCE = "preconditioner_distance"
 _LEAD = (
     "Two learners are called the same where the ratio of their losses is within 0.98 to 1.02 and the cosine of their "
     "sensitivities, ∂ŷ/∂x at the query, is above 0.99: both with their whole interval, corrected for the other pairs "
-    "(Holm), on five training seeds or more."
+    "(Holm), on five training seeds or more. With a reference that is worse on problems which it was not tuned on, "
+    "that is undecided."
 )
 
 

@@ -33,6 +33,8 @@ class Curve:
     """The word between a network and what stands in `method`, where that tells its lines apart."""
     brief: str = ""
     """What the contents bar calls it."""
+    leading: str = ""
+    """What stands in `method` of the line that the sentence is of; empty: of the first."""
 
 
 CURVES = (
@@ -59,6 +61,7 @@ CURVES = (
         column="step",
         to="by its",
         brief="Copying",
+        leading="next token",
     ),
     Curve(
         "distance-from-multiples",
@@ -116,7 +119,7 @@ CURVES = (
         brief="Recurrence",
     ),
     Curve(
-        "layers",
+        "depth",
         "Against the number of layers",
         "A layer of a network beside a step of an algorithm.",
         "loss_by_layers",
@@ -202,8 +205,9 @@ def curve_section(run: ReportedRun, curve: Curve) -> Section | None:
 
 
 def _sentence(points: pd.DataFrame, curve: Curve) -> str:
-    """Both ends of the first network's line in the first world."""
-    networks = points[(points["setting"] == Setting.TF)].dropna(subset=["x", "y"])
+    """Both ends of the first network's line in the first world, of its lines the one that the question is about."""
+    networks = points[points["setting"] == Setting.TF].dropna(subset=["x", "y"])
+    networks = networks[networks["label"].str.endswith(curve.leading)]
     if networks.empty:
         return ""
     world, label = networks.iloc[0][["world", "label"]]

@@ -24,11 +24,12 @@ _LEAD = (
 
 @section("Does the order matter?", order=180, brief="Order")
 def order_sensitivity_section(run: ReportedRun) -> Section | None:
-    """Order sensitivity of a language model: dots with intervals, and the numbers."""
-    return None if run.is_synthetic else _of_language_model(run)
+    """Order sensitivity of a language model, or of a synthetic run's learners."""
+    return _of_networks(run) if run.is_synthetic else _of_language_model(run)
 
 
 def _of_language_model(run: ReportedRun) -> Section | None:
+    """Dots with intervals, and the numbers."""
     spreads = {**run.scores.by_variant(METRIC, Setting.ICL), **run.scores.by_variant(METRIC, Setting.FT)}
     if not spreads:
         return None
@@ -68,11 +69,8 @@ _KINDS = {Setting.TF: "network", Setting.CONSTRUCTION: "construction", Setting.R
 _TONES: dict[str, Tone] = {Setting.TF: "", Setting.CONSTRUCTION: "reference", Setting.REFERENCE: "reference"}
 
 
-@section("Does the order matter?", order=225, name="order-sensitivity", brief="Order")
-def relative_order_sensitivity_section(run: ReportedRun) -> Section | None:
-    """Order sensitivity of a synthetic run: a row per learner; then the language model's, if the folder has one."""
-    if not run.is_synthetic:
-        return None
+def _of_networks(run: ReportedRun) -> Section | None:
+    """A row per learner; then the language model's, if the folder has one."""
     spreads = {setting: by_subject(run.networks_at_context, RELATIVE, setting) for setting in _KINDS}
     lines = [
         (

@@ -6,8 +6,8 @@ from functools import cached_property
 from math import inf
 from typing import Any
 
-from demograd.statistics import ClaimDecision, Decision, Number, RangeTest, Verdict
-from demograd.statistics.number import number_of, written
+from demograd.statistics import ClaimDecision, Decision, RangeTest, Verdict
+from demograd.statistics.number import formatted, number_of, written
 from demograd.study.claims import claims_of
 from demograd.study.synthetic.rows import ClaimedRow
 from demograd.study.synthetic.standing import Standing, seeds_apart, standing, standing_in_words
@@ -56,18 +56,23 @@ class Conclusion:
 
 
 class Evidence:
-    """The numbers of networks at a study's context, by metric and subject."""
+    """The numbers of networks at a study's context, by metric and subject.
 
-    def __init__(self, rows: Iterable[Row], context: int) -> None:
-        self._rows = [
+    Args:
+        rows: of the results.
+        context: how many examples the networks were trained on.
+        overfit: world and reference → why a comparison with it decides nothing.
+    """
+
+    def __init__(self, rows: Iterable[Row], context: int, overfit: Mapping[tuple[str, str], str]) -> None:
+        claimed = [
             row
             for row in rows
-            if row.setting == Setting.TF
-            and row.metric in CLAIMED
-            and row.k in (None, context)
-            and row.step is None
-            and row.layer is None
+            if row.setting == Setting.TF and row.metric in CLAIMED and row.k in (None, context) and row.layer is None
         ]
+        self._rows = [row for row in claimed if row.step is None]
+        self._on_the_way = [row for row in claimed if row.step is not None]
+        self._overfit = overfit
 
     @cached_property
     def over_seeds(self) -> dict[str, dict[Subject, dict[float | None, Row]]]:
@@ -88,18 +93,47 @@ class Evidence:
     def tests(self, claim: str, metric: str) -> dict[Subject, RangeTest]:
         """Whether a metric that has one value for each subject lies where a claim says."""
         rows = self.over_seeds.get(metric, {})
-        return {subject: _test(claim, row) for subject, by_place in rows.items() for row in by_place.values()}
+        return {subject: self.test(claim, row) for subject, by_place in rows.items() for row in by_place.values()}
+
+    def test(self, claim: str, row: Row) -> RangeTest:
+        """Whether one number lies where a claim says."""
+        number = _claims()[claim]["numbers"][row.metric]
+        low, high = number.get("within") or (number.get("above", -inf), number.get("below", inf))
+        mean = row.mean if isinstance(row, ClaimedRow) else None
+        status = row.status or ("missing" if row.value is None else "ok")
+        value = number_of(asdict(row) | {"status": status})
+        why = self._overfit.get((row.task or "", row.method or ""), "")
+        objection = f"{row.method} is overfit to the problems that it was tuned on: {why}" if why else ""
+        return RangeTest(value, mean, float(low), float(high), number["title"], objection)
+
+    def halfway(self, metric: str, subject: Subject) -> tuple[int, float] | None:
+        """Step and mean over seeds of a number at the snapshot nearest to half of training; None where there is none.
+
+        Snapshots are evenly spaced in the logarithm of the step: the nearest is the last before the end, of 6,000 steps
+        that after 2,282.
+        """
+        course = {
+            row.step: row.value
+            for row in self._on_the_way
+            if (row.metric, _subject(row)) == (metric, subject) and row.seed is None
+        }
+        *before, end = sorted(step for step in course if step is not None) or [0]
+        means = {step: value for step in before if (value := course[step]) is not None}
+        return min(means.items(), key=lambda point: abs(point[0] - end / 2), default=None)
 
 
-def check_claims(rows: Iterable[Row], context: int, dimensions: Mapping[str, int]) -> dict[str, Any]:
+def check_claims(
+    rows: Iterable[Row], context: int, dimensions: Mapping[str, int], overfit: Mapping[tuple[str, str], str]
+) -> dict[str, Any]:
     """The content of `claims.json`.
 
     Args:
         rows: of the results; those that a claim is decided by are `ClaimedRow`.
         context: how many examples the networks were trained on; other numbers are of no claim.
         dimensions: world → of how many dimensions it is.
+        overfit: world and reference → by how much it is worse on problems that it was not tuned on; of the others none.
     """
-    evidence = Evidence(rows, context)
+    evidence = Evidence(rows, context, overfit)
     conclusions = [
         *_algorithms(evidence),
         *_preconditioners(evidence),
@@ -124,14 +158,6 @@ def _claims() -> dict[str, dict[str, Any]]:
 
 def _subject(row: Row) -> Subject:
     return Subject(row.task or "", row.model or "", row.method or "")
-
-
-def _test(claim: str, row: Row) -> RangeTest:
-    number = _claims()[claim]["numbers"][row.metric]
-    low, high = number.get("within") or (number.get("above", -inf), number.get("below", inf))
-    mean = row.mean if isinstance(row, ClaimedRow) else None
-    status = row.status or ("missing" if row.value is None else "ok")
-    return RangeTest(number_of(asdict(row) | {"status": status}), mean, float(low), float(high), number["title"])
 
 
 def _record(conclusion: Conclusion, decision: ClaimDecision, context: int) -> dict[str, Any]:
@@ -249,18 +275,34 @@ def _preconditioners(evidence: Evidence) -> Iterator[Conclusion]:
 
 
 def _blocks(evidence: Evidence) -> Iterator[Conclusion]:
-    """Whether the A of a network are multiples of Σ⁻¹, and its B of I: a statement about all of them."""
+    """Whether the A of a network are multiples of Σ⁻¹, and its B of I: a statement about all of them.
+
+    A distance above its bound that still falls contradicts nothing: longer training might bring it there.
+    """
     tests: dict[Subject, list[RangeTest]] = {}
+    before: dict[Subject, list[str]] = {}
     for subject, distance in evidence.tests(BLOCKS, "multiple_distance").items():
-        tests.setdefault(subject._replace(reference=""), []).append(replace(distance, title=subject.reference))
+        halfway, network = evidence.halfway("multiple_distance", subject), subject._replace(reference="")
+        earlier = f"{formatted(halfway[1])} after {halfway[0]:,} steps" if halfway else "its course was not kept"
+        falling = f"the distance of {subject.reference} was still falling late in training, from {earlier}"
+        before.setdefault(network, []).append(earlier)
+        objection = falling * _still_falls(distance, halfway)
+        tests.setdefault(network, []).append(replace(distance, title=subject.reference, objection=objection))
     for subject, distances in tests.items():
         own, and_b = f"the A of “{subject.network}”", " and its B of I" * (len(distances) > 1)
         yes, no = (f"{own} are {negation}multiples of Σ⁻¹{and_b}" for negation in ("", "not all "))
-        values = ", ".join(f"{distance.title} {written(distance.number)}" for distance in distances)
+        of_each = zip(distances, before[subject], strict=True)
+        values = ", ".join(f"{distance.title} {written(distance.number)} ({earlier})" for distance, earlier in of_each)
         values = f"relative Frobenius distances {values}; up to {distances[0].high:g} counts as none"
         about, numbers = f"“{subject.network}”", tuple(distances)
         say = _sentence(BLOCKS, subject.world, yes, no, values, about, _n_seeds(numbers))
         yield Conclusion(Statement(BLOCKS, numbers), subject, about, say)
+
+
+def _still_falls(distance: RangeTest, halfway: tuple[int, float] | None) -> bool:
+    """Whether a distance above its bound is clearly under what it was halfway (`falling` in claims.yaml)."""
+    value, share = distance.number.value, float(_claims()[BLOCKS]["numbers"]["multiple_distance"]["falling"])
+    return halfway is not None and value is not None and distance.high < value < share * halfway[1]
 
 
 def _matching(evidence: Evidence) -> Iterator[Conclusion]:
@@ -286,16 +328,15 @@ def _least_squares(evidence: Evidence, dimensions: Mapping[str, int]) -> Iterato
             continue
         dimension = dimensions[subject.world]
         tests = {
-            place: _test(LEAST_SQUARES, row)
+            place: evidence.test(LEAST_SQUARES, row)
             for place, row in by_position.items()
             if place is not None and place > dimension
         }
         if tests:
             error = f"with more than {dimension} states seen, the error of “{subject.network}”"
             yes, no = (f"{error} is {adverb} within 10 % of {reference}’" for adverb in ("always", "not always"))
-            ratios = {place: test.number for place, test in tests.items()}
             about, numbers = f"“{subject.network}”", tuple(tests.values())
-            values = _extremes(ratios, numbers[0].low, "with {:g} states seen")
+            values = _extremes(tests, "with {:g} states seen")
             say = _sentence(LEAST_SQUARES, subject.world, yes, no, values, about, _n_seeds(numbers))
             yield Conclusion(Statement(LEAST_SQUARES, numbers), subject, about, say)
 
@@ -303,25 +344,27 @@ def _least_squares(evidence: Evidence, dimensions: Mapping[str, int]) -> Iterato
 def _recurrences(evidence: Evidence) -> Iterator[Conclusion]:
     """Whether a layer that is applied again errs as much as GD does after as many steps, whatever their number."""
     for subject, by_time in evidence.over_seeds.get("loss_ratio_repeated", {}).items():
-        tests = {time: _test(RECURRENCE, row) for time, row in by_time.items() if time is not None}
+        tests = {time: evidence.test(RECURRENCE, row) for time, row in by_time.items() if time is not None}
         loss = f"applied up to {max(tests):g} times, “{subject.network}” has a loss"
         yes, no = (f"{loss} {adverb} within 10 % of that of as many GD steps" for adverb in ("always", "not always"))
         about, numbers = f"“{subject.network}” again and again", tuple(tests.values())
-        values = _extremes({time: test.number for time, test in tests.items()}, numbers[0].low, "after {:g} times")
+        values = _extremes(tests, "after {:g} times")
         say = _sentence(RECURRENCE, subject.world, yes, no, values, about, _n_seeds(numbers))
         yield Conclusion(Statement(RECURRENCE, numbers), subject, about, say)
 
 
-def _extremes(ratios: Mapping[float, Number], bound: float, place: str) -> str:
-    """The largest ratio and its place; the smallest too, if it is under the bound."""
+def _extremes(tests: Mapping[float, RangeTest], place: str) -> str:
+    """The largest ratio and its place, the smallest too if it is under its bound, and which count as equal."""
+    ratios = {place: test.number for place, test in tests.items()}
     values = {place: ratio.value for place, ratio in ratios.items() if ratio.value is not None}
     if not values:
         return next(iter(ratios.values())).text
+    bounds = next(iter(tests.values()))
     largest, smallest = max(values, key=values.__getitem__), min(values, key=values.__getitem__)
     text = f"the largest ratio is {written(ratios[largest])}, {place.format(largest)}"
-    if values[smallest] < bound:
+    if values[smallest] < bounds.low:
         text += f"; the smallest is {written(ratios[smallest])}, {place.format(smallest)}"
-    return text
+    return f"{text}; {bounds.low:g} to {bounds.high:g} counts as equal"
 
 
 def _without_loss(evidence: Evidence) -> Iterator[Conclusion]:

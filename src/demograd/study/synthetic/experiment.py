@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from math import isfinite
 from typing import Any
 
 import torch
@@ -28,7 +27,6 @@ from demograd.study.synthetic.units import (
     units_of,
 )
 from demograd.study.unit import Unit
-from demograd.synthetic import HeldOut
 from demograd.words import Row
 
 
@@ -88,8 +86,14 @@ class SyntheticExperiment(Experiment):
         """Write `claims.json`, and `matrices.json`: trained weights beside those of theory."""
         worlds = self.study.worlds.items()
         dimensions = {name: world.dimension for name, world in worlds if world.kind == "system"}
-        folder.write_json("claims.json", check_claims(self._claimed, self.study.context, dimensions))
         references, networks = self._references(folder, self.study), self._networks(folder, self.study)
+        overfit = {
+            (world, reference.label): reference.overfit
+            for world, of_world in references.items()
+            for reference in of_world
+            if reference.overfit
+        }
+        folder.write_json("claims.json", check_claims(self._claimed, self.study.context, dimensions, overfit))
         folder.write_json("matrices.json", matrices(self.study, references, networks))
 
     def device(self) -> str:
@@ -148,17 +152,9 @@ def notes(study: SyntheticStudy, references: dict[str, list[Tuned]]) -> list[str
             if reference.status != "ok"
         ]
         sentences += [
-            _higher(reference, world, reference.held_out, study.tuning_sequences)
+            f"{reference.label} in {world} is tuned on {study.tuning_sequences:,} sequences, and {reference.overfit}: "
+            "nothing is decided by it."
             for reference in of_world
-            if reference.held_out is not None and reference.held_out.is_higher
+            if reference.overfit
         ]
     return sentences
-
-
-def _higher(reference: Tuned, world: str, held_out: HeldOut, sequences: int) -> str:
-    if not isfinite(held_out.excess):
-        return f"{reference.label} in {world}, tuned on {sequences:,} sequences, diverges on some of as many others."
-    return (
-        f"{reference.label} in {world} is tuned on {sequences:,} sequences: its held-out loss, on as many others, is "
-        f"{held_out.excess:.0%} higher (standard error {held_out.standard_error:.0%})."
-    )

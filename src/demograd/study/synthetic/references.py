@@ -2,6 +2,7 @@
 
 from dataclasses import asdict, dataclass, field
 from functools import partial
+from math import isfinite
 from typing import Any
 
 import torch
@@ -99,6 +100,19 @@ class Tuned(ReferenceSpec):
     """Or why there is no learner."""
     held_out: HeldOut | None = None
     """Its loss on the problems that it was tuned on, and on as many others; None where nothing is tuned."""
+
+    @property
+    def overfit(self) -> str:
+        """By how much its held-out loss is higher than that of its tuning, as a clause; empty where it is not.
+
+        It is not the best of its kind, which a network may still agree with: a comparison with it decides nothing.
+        """
+        if self.held_out is None or not self.held_out.is_higher:
+            return ""
+        if not isfinite(self.held_out.excess):
+            return "it diverges on some of the problems that it was not tuned on"
+        higher = f"{self.held_out.excess:.0%} higher (standard error {self.held_out.standard_error:.0%})"
+        return f"its loss is {higher} on as many problems that it was not tuned on"
 
 
 def references_of(study: SyntheticStudy) -> list[ReferenceSpec]:
