@@ -30,10 +30,14 @@ class Question:
     set: Mapping[str, str] = field(default_factory=dict)
 
     @property
+    def changes(self) -> str:
+        """`--set model=gemma3-270m`; empty where the preset is run as it is."""
+        return " ".join(f"--set {quote(f'{path}={value}')}" for path, value in self.set.items())
+
+    @property
     def command(self) -> str:
         """`demograd run rivals --set model=gemma3-270m`."""
-        changes = [f"--set {quote(f'{path}={value}')}" for path, value in self.set.items()]
-        return " ".join((f"demograd run {self.preset}", *changes))
+        return f"demograd run {self.preset} {self.changes}".rstrip()
 
     @property
     def is_synthetic(self) -> bool:

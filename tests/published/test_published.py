@@ -42,7 +42,7 @@ SIZES = {
     "deutch2024-settings": 18,
     "deutch2024-per-layer": 3 * 864,
     "vonoswald2023a-notebooks": 1,
-    "ahn2023-losses": 8,
+    "ahn2023-losses": 19,
 }
 
 

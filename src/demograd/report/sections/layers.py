@@ -128,9 +128,9 @@ def _notes_of_published(tasks: Sequence[str]) -> list[str]:
     about = shown.iloc[0]
     caveats = dict.fromkeys(caveat.says for row in shown.to_dict("records") for caveat in caveats_of(row))
     return [
-        f"Published: {about['source']}, on {about['model']}, means over the same tasks and three seeds of each, without "
-        f"intervals. Its {shown['layer'].nunique()} layers are spread over the depth of the measured model, first on "
-        f"first and last on last. The logs have SimAOU_norm and not SimAOU. {' '.join(caveats)}"
+        f"Published: {about['source']}, on {about['model']}, means over the same tasks and three seeds of each, "
+        f"without intervals. Its {shown['layer'].nunique()} layers are spread over the depth of the measured model, "
+        f"first on first and last on last. The logs have SimAOU_norm and not SimAOU. {' '.join(caveats)}"
     ]
 
 
