@@ -17,7 +17,7 @@ from demograd.metrics import METRICS
 from demograd.models import load_tokenizer
 from demograd.published import Exhibit, exhibits, table
 from demograd.report.section import registered_sections
-from demograd.study import measures, method_descriptions, preset_groups, read_study
+from demograd.study import Study, measures, method_descriptions, preset_groups, read_study
 from demograd.study.spec.learning_rates import TABLE, best_rate
 from demograd.tasks import no_downloads, split_sizes
 
@@ -183,9 +183,11 @@ def _homes(package: str) -> list[tuple[str, str]]:
 def _found(row: Exhibit) -> str:
     """What was found with a row's command; of one with options, what was found with its preset if that covers them."""
     options = shlex.split(row.command)[3:]
-    tasks = options[1::2] if set(options[::2]) == {"--task"} else []
-    if options and not (tasks and set(tasks) <= set(read_study(row.preset).tasks)):
-        return findings.NOT_RUN
+    if options:
+        study = read_study(row.preset)
+        tasks = study.tasks if isinstance(study, Study) else []
+        if set(options[::2]) != {"--task"} or not set(options[1::2]) <= set(tasks):
+            return findings.NOT_RUN
     return findings.in_short(row.preset, row.measured)
 
 

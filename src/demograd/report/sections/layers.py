@@ -145,7 +145,7 @@ def _figure(rows: pd.DataFrame, world: str, published: pd.DataFrame) -> Figure:
     ).drop(columns=["variant", "at", "world"])
     logs = published.assign(label=[labels[variant] for variant in published["variant"]]).drop(columns="variant")
     shown = [metric for metric in dict.fromkeys((*LEADING, *_LOGGED)) if metric in set(data["metric"])]
-    charts = tuple(_chart(*(part[part["metric"] == metric] for part in (data, logs)), lines) for metric in shown)
+    charts = tuple(_chart(data[data["metric"] == metric], logs[logs["metric"] == metric], lines) for metric in shown)
     against, logged = set(data.loc[data["setting"] == CONTROL, "label"]), set(logs["label"])
     legend = [
         *lines,
