@@ -183,7 +183,7 @@ def _homes(package: str) -> list[tuple[str, str]]:
 def _found(row: Exhibit) -> str:
     """What was found with a row's command; of one with options, what was found with its preset if that covers them."""
     options = shlex.split(row.command)[3:]
-    if options:
+    if row.preset and options:
         study = read_study(row.preset)
         tasks = study.tasks if isinstance(study, Study) else []
         if set(options[::2]) != {"--task"} or not set(options[1::2]) <= set(tasks):
