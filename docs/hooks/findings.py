@@ -7,12 +7,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from findings_pictures import distance, pictures_of
 from findings_ranking import RANKING, in_three_sentences
-from findings_runs import Question, collected, questions
+from findings_runs import FINDINGS, Question, collected, questions
 
 from demograd.metrics import METRICS
 from demograd.report import ReportedRun, Table, deciding_p
@@ -28,6 +29,7 @@ from demograd.statistics import Finding, Verdict
 from demograd.statistics.number import Number, estimate, p_value, percentage
 from demograd.words import Setting, Subject, Weights, listed, task_label
 
+NOT_RUN = "not run in full here"
 FOLDED = 12
 """Rows of a table; one of more has to be opened."""
 NOTHING = "–"
@@ -74,16 +76,25 @@ def finding(question: Question, run: ReportedRun | None) -> Iterator[str]:
     yield f"\n```sh\n{question.command}\n```\n"
 
 
-def in_short(preset: str, measured: Mapping[str, Any]) -> str:
-    """What a run of a preset found, in a cell that leads there: the number of these columns, if any, and its verdicts.
+def in_short(preset: str, measured: Mapping[str, Any], folder: Path = FINDINGS) -> str:
+    """What the run of a preset found, in a cell that leads there: the number of these columns, if any, and its
+    verdicts; and what was found with some settings changed, which are named.
 
-    Empty where the run is not there.
+    Says so where the preset was not run as it is; empty without a preset.
     """
-    run = collected(preset) if preset in questions() else None
-    if run is None:
+    if not preset:
         return ""
-    number = f"{_measured(run, **measured)}; " if measured else ""
-    return f"{number}[{_all_verdicts(run, questions()[preset])}](findings.md#{preset})"
+    whole, changed = list[str](), list[str]()
+    for question in (question for question in questions().values() if question.preset == preset):
+        run = collected(question.name, folder)
+        if run is None:
+            continue
+        verdicts = f"[{_all_verdicts(run, question)}](findings.md#{question.name})"
+        if question.set:
+            changed.append(f"with `{question.changes}` {verdicts}")
+        else:
+            whole += [*([_measured(run, **measured)] if measured else []), verdicts]
+    return "; ".join([*(whole or [NOT_RUN]), *changed])
 
 
 def _measured(run: ReportedRun, *, times: float = 1.0, **columns: Any) -> str:

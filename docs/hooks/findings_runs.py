@@ -36,10 +36,14 @@ class Question:
     set: Mapping[str, str] = field(default_factory=dict)
 
     @property
+    def changes(self) -> str:
+        """`--set model=gemma3-270m`; empty where the preset is run as it is."""
+        return " ".join(f"--set {quote(f'{path}={value}')}" for path, value in self.set.items())
+
+    @property
     def command(self) -> str:
         """`demograd run rivals --set model=gemma3-270m`."""
-        changes = [f"--set {quote(f'{path}={value}')}" for path, value in self.set.items()]
-        return " ".join((f"demograd run {self.preset}", *changes))
+        return f"demograd run {self.preset} {self.changes}".rstrip()
 
     def is_about(self, subject: Subject) -> bool:
         """Whether network and reference of a comparison are what is asked about."""

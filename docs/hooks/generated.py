@@ -1,8 +1,9 @@
 """What the manual says from data: `<!-- generated: NAME -->` in a page stands for one of `TEXTS`."""
 
 import re
+import shlex
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import cache, partial
 from importlib import import_module
 from itertools import groupby
 
@@ -11,11 +12,14 @@ import pandas as pd
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import Files
 
+from demograd.errors import UserError
 from demograd.metrics import METRICS
-from demograd.published import exhibits
+from demograd.models import load_tokenizer
+from demograd.published import Exhibit, exhibits, table
 from demograd.report.section import registered_sections
-from demograd.study import measures, method_descriptions
+from demograd.study import Study, measures, method_descriptions, preset_groups, read_study
 from demograd.study.spec.learning_rates import TABLE, best_rate
+from demograd.tasks import no_downloads, split_sizes
 
 ROOMS = ("api", "study", "tasks", "models", "observe", "learn", "errors")
 """In the order of the page that documents what `demograd` exports."""
@@ -25,6 +29,8 @@ OPTIONS: dict[str, dict[str, bool]] = {
     "LayerCausalGradientDescent": {"inherited_members": True},
 }
 """How mkdocstrings shows some names."""
+MODEL = "smollm2-135m"
+"""Whose tokenizer counts the lengths of texts, as that of a command without `--model`."""
 MARKER = re.compile(r"<!-- generated: (?P<name>[\w ]+) -->")
 
 
@@ -84,8 +90,10 @@ def table_of_learning_rates() -> Iterator[str]:
 
 
 def table_of_exhibits() -> Iterator[str]:
-    """Every table and figure of the papers: command, place of the result, published beside ours, what is missing."""
+    """Every table and figure of the papers: command, place of the result, published beside ours, what is missing; and
+    below the tables what the presets do otherwise, as they say themselves."""
     titles = {registered.name: registered.title for registered in registered_sections()}
+    noted = list[str]()
     for paper, rows in groupby(exhibits(), key=lambda exhibit: exhibit.paper):
         yield f"### {paper}\n"
         yield "| table or figure | command | its result | published | ours | what is missing |"
@@ -94,11 +102,45 @@ def table_of_exhibits() -> Iterator[str]:
             places = [*(f"“{titles[name]}”" for name in row.sections), *filter(None, [row.file])]
             command = f"`{row.command}`" if row.command else ""
             about = f"**{_cell(row.exhibit)}**: {_cell(row.shows)}"
-            ours = "; ".join(filter(None, (_prose(row.ours), findings.in_short(row.preset, row.measured))))
+            ours = OURS[row.command]() if row.command in OURS else _found(row)
             place, published, missing = map(_prose, ("; ".join(places), row.published, row.missing))
+            if notes_of_preset(row.preset):
+                noted.append(row.preset)
+                missing += f" [What `{row.preset}` does otherwise](#notes-{row.preset})."
             cells = [about, command, place, published, ours, missing]
             yield f"| {' | '.join(cells)} |"
         yield ""
+    yield "### What the presets do otherwise\n"
+    for preset in dict.fromkeys(noted):
+        yield f"`{preset}`: {' '.join(map(_prose, notes_of_preset(preset)))}\n{{#notes-{preset}}}\n"
+
+
+def notes_of_preset(preset: str) -> list[str]:
+    """What a preset, or each study of several, says of how it departs from the paper; of none, nothing."""
+    names = preset_groups()[preset]["studies"] if preset in preset_groups() else filter(None, [preset])
+    return list(dict.fromkeys(note for name in names for note in read_study(name).notes))
+
+
+@cache
+def splits_in_short() -> str:
+    """The rows and lengths that Deutch 2024, Table 3, counts, of the data on this machine: nothing is downloaded."""
+    tokenizer, _ = load_tokenizer(MODEL)
+    kinds: dict[str, list[str]] = {"train and test": [], "one table without splits": [], "not here": []}
+    lengths = list[str]()
+    for task in dict.fromkeys(table("deutch2024-table3")["task"]):
+        try:
+            with no_downloads():
+                sizes = split_sizes(task, tokenizer)
+        except UserError:
+            kinds["not here"].append(task)
+            continue
+        lengths.append(f"{task} {sizes.mean_characters:.1f}")
+        if sizes.validation is None:
+            kinds["one table without splits"].append(f"{task} {sizes.training:,}")
+        else:
+            kinds["train and test"].append(f"{task} {sizes.training:,} and {sizes.validation:,}")
+    kinds[f"characters of ids, of the tokenizer of {MODEL}"] = lengths
+    return "; ".join(f"{kind}: {', '.join(tasks)}" for kind, tasks in kinds.items() if tasks)
 
 
 def public_names(room: str) -> Iterator[str]:
@@ -115,6 +157,8 @@ def reference(package: str) -> Iterator[str]:
         yield f"::: {module}\n    options: {{heading_level: 2, members: [{members}]}}\n"
 
 
+OURS = {"demograd list tasks --statistics --published": splits_in_short}
+"""What stands beside published numbers where no run measures it, by command."""
 TEXTS: dict[str, Callable[[], Iterator[str]]] = {
     "metrics": table_of_metrics,
     "methods": table_of_methods,
@@ -134,6 +178,17 @@ def _homes(package: str) -> list[tuple[str, str]]:
     """Module and name of all that a lazy package exports, but for packages below it."""
     homes: dict[str, tuple[str, str]] = import_module(package).__dict__["_homes"]
     return sorted(homes.values())
+
+
+def _found(row: Exhibit) -> str:
+    """What was found with a row's command; of one with options, what was found with its preset if that covers them."""
+    options = shlex.split(row.command)[3:]
+    if row.preset and options:
+        study = read_study(row.preset)
+        tasks = study.tasks if isinstance(study, Study) else []
+        if set(options[::2]) != {"--task"} or not set(options[1::2]) <= set(tasks):
+            return findings.NOT_RUN
+    return findings.in_short(row.preset, row.measured)
 
 
 def _prose(text: str) -> str:

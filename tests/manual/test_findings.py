@@ -219,6 +219,28 @@ def test_a_run_that_is_not_there_is_said_to_be_missing(page: ModuleType, tmp_pat
     assert question.asks in text and "Not run yet" in text and "make findings NAMES=ahn2023" in text
 
 
+def test_a_cell_says_what_was_run_of_a_preset_and_what_was_not(
+    make: ModuleType, page: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = {
+        "whole": page.Question("whole", "Is it so?", "quickstart", ""),
+        "smaller": page.Question("smaller", "Is it so?", "quickstart", "", set={"k": 4}),
+        "other": page.Question("other", "Is it so?", "rivals", ""),
+    }
+    monkeypatch.setattr(page, "questions", lambda: asked)
+    run = write_matches(tmp_path / "run")
+    assert page.in_short("quickstart", {}, tmp_path / "none") == page.NOT_RUN == "not run in full here"
+    assert page.in_short("", {}, tmp_path / "none") == ""
+    make.collect(run, tmp_path / "one" / "smaller")
+    text = page.in_short("quickstart", {}, tmp_path / "one")
+    assert text.startswith(f"{page.NOT_RUN}; with `--set k=4` [") and text.endswith("](findings.md#smaller)")
+    for name in asked:
+        make.collect(run, tmp_path / "all" / name)
+    text = page.in_short("quickstart", {}, tmp_path / "all")
+    assert text.startswith("[") and "(findings.md#whole); with `--set k=4`" in text and page.NOT_RUN not in text
+    assert "#other" not in text
+
+
 @pytest.mark.parametrize("name", COLLECTED[:1])
 def test_what_the_page_shows_of_a_run_is_drawn(name: str, page: ModuleType) -> None:
     question, run = page.questions()[name], page.collected(name)

@@ -79,6 +79,40 @@ def test_each_table_and_figure_of_the_papers_is_a_whole_row_of_the_manual() -> N
 
 
 @pytest.mark.usefixtures("hooks")
+def test_a_row_leads_to_what_its_preset_does_otherwise_which_is_there_once() -> None:
+    generated = import_module("generated")
+    page = "\n".join(generated.table_of_exhibits())
+    for preset in {row.preset for row in exhibits()}:
+        notes = generated.notes_of_preset(preset)
+        assert (f"](#notes-{preset})" in page) == bool(notes), preset
+        assert page.count(f"{{#notes-{preset}}}") == bool(notes), preset
+    for words in ("Inputs are N(0, I) here", "12 beginnings", "each of its steps has a matrix of its own"):
+        assert words in page.replace("\\", "")
+
+
+@pytest.mark.usefixtures("hooks")
+def test_the_sizes_of_splits_are_counted_and_not_typed() -> None:
+    ours = import_module("generated").splits_in_short()
+    assert (
+        "one table without splits: sst2 67,349, sst5 8,544, mr 8,530, subj 8,000, agnews 127,600; not here: cb" in ours
+    )
+    assert "smollm2-135m: sst2 51.9, sst5 105.3, mr 118.2, subj 132.3, agnews 251.8" in ours
+
+
+@pytest.mark.usefixtures("hooks")
+def test_a_command_that_asks_for_other_than_its_preset_has_none_of_its_results(monkeypatch: pytest.MonkeyPatch) -> None:
+    generated = import_module("generated")
+    monkeypatch.setattr(generated.findings, "in_short", lambda preset, measured: f"of {preset}")
+    found = {row.exhibit: generated._found(row) for row in exhibits() if row.paper in ("Deutch 2024", "Shen 2023")}
+    assert found["Figure 2"] == "of shen2023-sparsity" and found["Figure 1"] == "of "
+    assert found["Figure 4"] == "of shen2023-order"
+    others = {exhibit: text for exhibit, text in found.items() if exhibit.startswith("Figures 6 to 24")}
+    assert len(others) == 3 and set(others.values()) == {generated.findings.NOT_RUN}
+    [subj] = [row for row in exhibits() if "--task subj" in row.command]
+    assert generated._found(subj) == "of deutch2024-figures", "whose tasks Subj is among"
+
+
+@pytest.mark.usefixtures("hooks")
 def test_every_picture_is_drawn_and_shown() -> None:
     pictures = import_module("pictures").PICTURES
     shown = {

@@ -18,3 +18,6 @@ def test_the_notebooks_number_is_half_the_squared_error_of_one_step_on_their_inp
     standard_error = float(halves.std()) * (1 / 10_000 + 1 / len(halves)) ** 0.5
     assert row["mean"] == pytest.approx(float(halves.mean()), abs=4 * standard_error)
     assert 4 * standard_error < 0.1 * row["mean"]  # so U(−1, 1), whose loss is four times as large, is told apart
+    [quoted] = [row.published for row in published.exhibits() if row.table == "vonoswald2023a-notebooks"]
+    assert f"{row['mean']:.4f}" in quoted and "does not state" in quoted
+    assert f"sampling error is {float(halves.std()) / 10_000**0.5:.4f}" in quoted

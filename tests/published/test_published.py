@@ -42,7 +42,7 @@ SIZES = {
     "deutch2024-settings": 18,
     "deutch2024-per-layer": 3 * 864,
     "vonoswald2023a-notebooks": 1,
-    "ahn2023-losses": 8,
+    "ahn2023-losses": 19,
 }
 
 
@@ -158,6 +158,37 @@ def test_the_mean_over_the_six_tasks_is_the_average_that_table_2_prints():
     assert published.published_average(["sst2", "mr"], "sim_aou", "GD", "trained") == pytest.approx(0.11)
     assert published.published_average([*six, "trec"], "sim_aou", "GD", "trained") is None
     assert published.published_average(six, "sim_aou", "GD", "no_training") is None
+
+
+SIX = ["sst2", "sst5", "mr", "subj", "agnews", "cb"]
+
+
+def by_layer(metric, method, tasks=SIX):
+    layers = published.published_by_layer(tasks, metric, method)
+    assert list(layers.index) == list(range(24))
+    return layers
+
+
+@pytest.mark.parametrize("metric", LOGGED)
+@pytest.mark.parametrize("method", ["GD", "LCGD"])
+def test_the_logs_by_layer_have_the_averages_of_table_2_over_any_tasks(metric, method):
+    for tasks in (SIX, ["mr", "cb=my.jsonl"]):
+        average = published.published_average(tasks, metric, method, "trained")
+        assert by_layer(metric, method, tasks).mean() == pytest.approx(average, abs=0.005)
+    assert published.published_by_layer([*SIX, "trec"], metric, method) is None
+    assert published.published_by_layer([], metric, method) is None
+    assert published.published_by_layer(SIX, "sim_aou", method) is None
+
+
+def test_the_logs_repeat_what_the_paper_says_of_figure_3_where_its_sim_aou_is_the_normalised_one():
+    """Appendix B.2: of SimAOU, LCGD is above GD but in layers 1, 3 and the last; of SimAM_Δ it is in the first half but
+    in layer 9, and GD is in layers 12 to 17. The logs have SimAOU_norm alone."""
+    above = {metric: by_layer(metric, "GD") > by_layer(metric, "LCGD") for metric in LOGGED}
+    assert [layer for layer, is_above in above["sim_aou_norm"].items() if is_above] == [1, 3, 23]
+    assert [layer for layer, is_above in above["sim_am_delta"].items() if is_above and layer < 18] == [
+        9,
+        *range(12, 18),
+    ]
 
 
 def test_what_nobody_published_is_left_out_and_the_order_kept():

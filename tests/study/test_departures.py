@@ -1,5 +1,7 @@
 """A study `as_released` lists its departures from the released runs, and only those that concern it."""
 
+from pathlib import Path
+
 import pytest
 
 from demograd import read_study
@@ -23,6 +25,29 @@ def test_what_the_released_runs_did_otherwise_is_said() -> None:
         assert "but not in" not in text
     assert "of another random generator's state" in of_table1 and "drawn_as: fairseq" not in of_table1
     assert "weights are" not in of_table2, "it has none"
+
+
+def test_the_figures_are_as_released_as_table_2_is() -> None:
+    figures, table = (
+        read_study(f"deutch2024-{name}", as_released=True, overrides=["source=hub"]) for name in ("figures", "table2")
+    )
+    assert isinstance(figures, Study) and isinstance(table, Study)
+    own = {"name", "about", "measures", "controls"}
+    assert figures.model_dump(exclude=own) == table.model_dump(exclude=own)
+    assert set(figures.measures) == {"similarity", "alpha", "layer_by_layer"}
+    assert any("gradient norms are of one step" in note for note in figures.notes)
+    assert any("conversion" in note for note in figures.notes)
+
+
+def test_a_section_is_shared_with_a_preset_that_has_one(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    for name in ("deutch2024-table4", "dai2023"):
+        file.write_text(f"as_released: {name}\n", encoding="utf-8")
+        with pytest.raises(UserError, match="Leave it off"):
+            read_study(file, as_released=True)
+    file.write_text("as_released: deutch2024-table2\n", encoding="utf-8")
+    study = read_study(file, as_released=True, tasks=["mr"])
+    assert isinstance(study, Study) and study.queries_of("mr") == 1066
 
 
 def test_what_can_be_as_released_is_offered_and_then_not_said() -> None:

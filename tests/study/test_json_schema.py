@@ -51,6 +51,8 @@ def test_what_a_study_refuses_an_editor_underlines(settings: dict[str, Any]) -> 
     [
         {"k": 8},
         {"exclude": [{"k": 8, "weights": "trained"}]},
+        {"as_released": "deutch2024-table2"},
+        {"as_released": {"k": 32}},
         {"model": ["a/b", "c"]},
         {"weights": "trained"},
         {"tasks": "sst2"},

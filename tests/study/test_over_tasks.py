@@ -9,8 +9,10 @@ from tests.study.conftest import small_settings
 
 from demograd import charts
 from demograd.errors import UserError
+from demograd.published import published_by_layer
 from demograd.report import read_run
 from demograd.report.paper.results_table import results_table
+from demograd.report.section import Figure
 from demograd.report.sections.layers import layers_section
 from demograd.report.sections.over_tasks import over_tasks_section
 from demograd.statistics.estimated_mean import EstimatedMean
@@ -77,6 +79,37 @@ def test_the_page_and_the_papers_table_have_a_row_over_all_tasks_and_nothing_tak
         charts.layers(run, task="trec")
     paper = results_table(run)
     assert paper is not None and paper.table.groups[-1].title == f"mean over {ALL_TASKS}"
+
+
+def test_the_logs_by_layer_stand_beside_the_same_metric_over_all_tasks(folder: Path) -> None:
+    run = read_run(folder)
+    section = layers_section(run)
+    assert section is not None
+    *tasks, whole = (part for part in section.parts if isinstance(part, Figure))
+    assert [chart.title for chart in whole.charts] == ["SimAOU", "SimAM_Δ", "SimAOU_norm"]
+    assert [key.label for key in whole.legend][-1] == "GD, published"
+    for figure in tasks:
+        assert {chart.title for chart in figure.charts} == {"SimAOU", "SimAM_Δ"}
+        assert "published" not in str(figure.legend)
+    for chart, metric in zip(whole.charts, ("sim_aou", "sim_am_delta", "sim_aou_norm"), strict=True):
+        published = published_by_layer(["subj", "mr"], metric, "GD")
+        drawn = chart.drawing.to_dict()
+        rows = [row for rows in drawn["datasets"].values() for row in rows if row["setting"] == "published"]
+        assert (published is None) == (not rows) == ("published" not in chart.description)
+        if published is not None:
+            assert [row["value"] for row in rows] == pytest.approx(published.to_list())
+            assert (rows[0]["layer"], rows[-1]["layer"]) == (0, 1), "24 layers over the depth of two"
+            assert {(row["label"], row["weights"]) for row in rows} == {("GD", "trained")}
+    (note,) = [note for note in section.notes if note.startswith("Published")]
+    assert "24 layers" in note and "SimAOU_norm and not SimAOU" in note and "half precision" in note
+    assert "uniform in [0, 1)" not in note, "which is of the random update alone"
+
+
+def test_no_log_stands_beside_tasks_that_it_lacks(folder: Path) -> None:
+    run = read_run(folder)
+    section = layers_section(replace(run, study={**run.study, "tasks": ["subj", "trec"]}))
+    assert section is not None and "ublished" not in str(section.notes)
+    assert "published" not in str([part.legend for part in section.parts if isinstance(part, Figure)])
 
 
 def of_task(*of_sets: float, variance: float = 0.01, n_diverged: int = 0) -> ScoreOfTask:

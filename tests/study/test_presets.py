@@ -237,7 +237,7 @@ def test_the_last_checkpoint_is_at_no_distance_from_itself(results: Results, che
     assert set(table[table.metric == "accuracy"].model) == set(checkpoints)
 
 
-@pytest.mark.parametrize("name", ["deutch2024-table1", "deutch2024-table2"])
+@pytest.mark.parametrize("name", ["deutch2024-table1", "deutch2024-table2", "deutch2024-figures"])
 def test_released_settings_are_the_published_ones(name: str) -> None:
     study, settings = read_study(name, as_released=True), published_table("deutch2024-settings")
     assert set(study.tasks) <= set(settings.task)

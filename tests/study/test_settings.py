@@ -156,7 +156,7 @@ def test_every_preset_is_a_study_with_rates_for_all_its_methods(name: str) -> No
             assert set(rates) == set(study.tasks) and "sweep" in sources[method]
 
 
-@pytest.mark.parametrize("name", ["deutch2024-table1", "deutch2024-table2"])
+@pytest.mark.parametrize("name", ["deutch2024-table1", "deutch2024-table2", "deutch2024-figures"])
 def test_a_released_run_has_its_own_sizes_and_rates(name: str) -> None:
     study = read_study(name, as_released=True)
     assert (study.model, study.k, study.separator) == ("KoboldAI/fairseq-dense-1.3B", [32], "eos")

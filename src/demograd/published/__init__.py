@@ -7,6 +7,7 @@ from demograd.lazy import make_lazy
 if TYPE_CHECKING:
     from demograd.published.beside import beside as beside
     from demograd.published.beside import published_average as published_average
+    from demograd.published.beside import published_by_layer as published_by_layer
     from demograd.published.exhibits import Exhibit as Exhibit
     from demograd.published.exhibits import exhibits as exhibits
     from demograd.published.tables import Caveat as Caveat

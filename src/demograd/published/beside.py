@@ -59,6 +59,18 @@ def published_average(tasks: Sequence[str], metric: str, method: str, weights: s
     return float(means[names].mean()) if names and set(names) <= set(means.index) else None
 
 
+def published_by_layer(tasks: Sequence[str], metric: str, method: str) -> pd.Series | None:
+    """The mean over these tasks and their three seeds of the released logs of Deutch 2024, with trained weights, one
+    number a layer (0 is the first); None where the logs lack the metric, the method or one of the tasks."""
+    numbers = table("deutch2024-per-layer")
+    rows = numbers[(numbers["metric"] == metric) & (numbers["method"] == method)]
+    names = {task.partition("=")[0] for task in tasks}
+    if not names or not names <= set(rows["task"]):
+        return None
+    of_tasks = rows[rows["task"].isin(names)].groupby(["layer", "task"])["mean"].mean()
+    return of_tasks.groupby("layer").mean()
+
+
 _PUBLISHED_SAME = [f"published_{column}" for column in _SAME]
 
 

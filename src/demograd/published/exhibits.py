@@ -27,12 +27,11 @@ class Exhibit:
     table: str = ""
     """The published table that has its numbers, as `table` takes it."""
     published: str = ""
-    ours: str = ""
     measured: Mapping[str, Any] = field(default_factory=dict)
     """The number beside the published one, in the results of the command: columns and their values, and a factor
     `times` to have it in the same unit."""
     missing: str = ""
-    """What is not as in the paper, and why."""
+    """What is not as in the paper, or why there is no published number."""
 
     @property
     def preset(self) -> str:

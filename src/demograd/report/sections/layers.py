@@ -1,6 +1,7 @@
 """SimAOU and SimAM_Δ by layer: colour is the method, a thin dotted line FT on the other sets, a panel the weights.
 
-A reader sees the specificity as the gap between a line and the thin one of its colour.
+A reader sees the specificity as the gap between a line and the thin one of its colour. Over all tasks, what Deutch 2024
+logged by layer (SimAOU_norm and SimAM_Δ) is drawn beside what was measured of the same metric.
 """
 
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ import altair as alt
 import pandas as pd
 
 from demograd.metrics import METRICS
+from demograd.published import caveats_of, published_by_layer, table
 from demograd.report.captions import interval_note_of_points, ranges
 from demograd.report.charts.drawing import HEIGHT, WIDTH, as_chart, keys, panel_header
 from demograd.report.run import ReportedRun
@@ -16,9 +18,10 @@ from demograd.report.scores import LEADING, NEAREST_RATE_NOTE, at_one_rate, poin
 from demograd.report.section import Chart, Figure, Key, Section, section
 from demograd.report.subject import Variant, by_world, method_label, weights_rank, world_labels
 from demograd.statistics.number import estimate
-from demograd.words import ALL_TASKS, Setting
+from demograd.words import ALL_TASKS, Setting, Weights
 
 _DOTS = "1 3"
+_DASH_DOTS = "8 2 1 2"
 _UNIT = "cosine"
 _LEAD = (
     "SimAOU is the cosine of two changes of a layer’s attention output: the one that demonstrations in the prompt make "
@@ -30,36 +33,49 @@ _OVER_TASKS = (
     "intervals are for these tasks: over their demonstration sets and queries."
 )
 SAME, CONTROL = Setting.FT, Setting.FT_OTHER_SETS
+_LOGGED = ("sim_aou_norm", "sim_am_delta")
+"""The metrics of the released logs of Deutch 2024."""
+_PUBLISHED = "published"
+"""In the place of a setting, in the rows of published lines."""
+_NONE_PUBLISHED = pd.DataFrame(columns=["variant", "metric", "layer", "value", "weights", "setting"])
 
 
 @section("Layer by layer", order=110, brief="Layers")
 def layers_section(run: ReportedRun) -> Section | None:
     """A figure per task, where there are scores by layer."""
     shown = at_one_rate(run.scores)
-    rows, over_tasks = _rows(run.results), _rows(run.over_tasks)
+    rows, over_tasks = _rows(run.results, LEADING), _rows(run.over_tasks, (*LEADING, *_LOGGED))
     rows = rows[rows["variant"].isin(list(shown))]
     if rows.empty and over_tasks.empty:
         return None
     worlds = world_labels(shown)
     rows = rows.assign(world=[worlds[variant] for variant in rows["variant"]])
     figures = [
-        _figure(rows[rows["world"] == world], world if rows["world"].nunique() > 1 else "")
+        _figure(rows[rows["world"] == world], world if rows["world"].nunique() > 1 else "", _NONE_PUBLISHED)
         for world in dict.fromkeys(worlds[variant] for variant in shown)
         if world in set(rows["world"])
     ]
+    notes, tasks = list[str](), run.study.get("tasks", [])
     for world, members in by_world(dict.fromkeys(over_tasks["variant"])).items():
         of_world = over_tasks[over_tasks["variant"].isin(members)].assign(world=world)
-        figures.append(_figure(of_world, world or ALL_TASKS))
-    notes = [*[NEAREST_RATE_NOTE] * any(shown.values()), *[_OVER_TASKS] * (not over_tasks.empty)]
+        published = _published(of_world, tasks)
+        drawn = of_world[of_world["metric"].isin([*LEADING, *published["metric"]])]
+        figures.append(_figure(drawn, world or ALL_TASKS, published))
+        notes += [] if published.empty else _notes_of_published(tasks)
+    notes = [
+        *[NEAREST_RATE_NOTE] * any(shown.values()),
+        *[_OVER_TASKS] * (not over_tasks.empty),
+        *dict.fromkeys(notes),
+    ]
     lead = f"{_sentence(over_tasks if rows.empty else rows)} {_LEAD}".strip()
     return Section(tuple(figures), lead, tuple(notes))
 
 
-def _rows(results: pd.DataFrame) -> pd.DataFrame:
-    """The leading scores by layer, matched and mismatched."""
+def _rows(results: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
+    """These scores by layer, matched and mismatched."""
     by_metric = [
         points(results, metric, setting).assign(metric=metric, setting=setting)
-        for metric in LEADING
+        for metric in dict.fromkeys(metrics)
         for setting in (SAME, CONTROL)
     ]
     measured = [rows for rows in by_metric if not rows.empty]
@@ -84,7 +100,41 @@ def _sentence(rows: pd.DataFrame) -> str:
     return f"{sentence}; on other demonstrations it differs by no more than {gap} (layer {farthest:.0f})."
 
 
-def _figure(rows: pd.DataFrame, world: str) -> Figure:
+def _published(rows: pd.DataFrame, tasks: Sequence[str]) -> pd.DataFrame:
+    """What was logged of the same metric, method and tasks, once for each method with trained weights, with the columns
+    of `_NONE_PUBLISHED`. The published layers are spread over the depth of the measured model."""
+    by_method = {
+        variant.method: variant
+        for variant in reversed(dict.fromkeys(rows["variant"]))
+        if variant.weights == Weights.TRAINED
+    }
+    lines = []
+    for metric in set(_LOGGED).intersection(rows["metric"]):
+        for method, variant in by_method.items():
+            numbers = published_by_layer(tasks, metric, method or "")
+            if numbers is not None:
+                depth = numbers.index.to_numpy(dtype=float) / numbers.index.max()
+                line = {"layer": depth * rows["layer"].max(), "value": numbers.to_numpy(dtype=float)}
+                about = {"variant": variant, "metric": metric, "weights": variant.weights, "setting": _PUBLISHED}
+                lines.append(pd.DataFrame(line).assign(**about))
+    return pd.concat(lines) if lines else _NONE_PUBLISHED
+
+
+def _notes_of_published(tasks: Sequence[str]) -> list[str]:
+    """Where the published lines are from, and what is known to be wrong with them."""
+    logs = table("deutch2024-per-layer")
+    names = [task.partition("=")[0] for task in tasks]
+    shown = logs[logs["metric"].isin(_LOGGED) & logs["task"].isin(names)]
+    about = shown.iloc[0]
+    caveats = dict.fromkeys(caveat.says for row in shown.to_dict("records") for caveat in caveats_of(row))
+    return [
+        f"Published: {about['source']}, on {about['model']}, means over the same tasks and three seeds of each, "
+        f"without intervals. Its {shown['layer'].nunique()} layers are spread over the depth of the measured model, "
+        f"first on first and last on last. The logs have SimAOU_norm and not SimAOU. {' '.join(caveats)}"
+    ]
+
+
+def _figure(rows: pd.DataFrame, world: str, published: pd.DataFrame) -> Figure:
     variants: list[Variant] = list(dict.fromkeys(rows["variant"]))
     labels = {variant: method_label(variant, variants) for variant in variants}
     lines = keys(list(dict.fromkeys(labels.values())))
@@ -93,12 +143,14 @@ def _figure(rows: pd.DataFrame, world: str) -> Figure:
         weights=[variant.weights for variant in rows["variant"]],
         layer=rows["layer"].astype(int),
     ).drop(columns=["variant", "at", "world"])
-    shown = [metric for metric in LEADING if metric in set(data["metric"])]
-    charts = tuple(_chart(data[data["metric"] == metric], lines) for metric in shown)
-    against = set(data.loc[data["setting"] == CONTROL, "label"])
+    logs = published.assign(label=[labels[variant] for variant in published["variant"]]).drop(columns="variant")
+    shown = [metric for metric in dict.fromkeys((*LEADING, *_LOGGED)) if metric in set(data["metric"])]
+    charts = tuple(_chart(data[data["metric"] == metric], logs[logs["metric"] == metric], lines) for metric in shown)
+    against, logged = set(data.loc[data["setting"] == CONTROL, "label"]), set(logs["label"])
     legend = [
         *lines,
         *(Key(f"{key.label} on the other sets", key.colour, _DOTS, 1.5) for key in lines if key.label in against),
+        *(Key(f"{key.label}, published", key.colour, _DASH_DOTS, 1.5) for key in lines if key.label in logged),
     ]
     bands = interval_note_of_points("Bands", data[data["setting"] == SAME])
     gap_is = "The gap between a line and the thin dotted one of its colour is the specificity." if against else ""
@@ -106,22 +158,26 @@ def _figure(rows: pd.DataFrame, world: str) -> Figure:
     return Figure(charts, " ".join(filter(None, [bands, gap_is, *gaps])), world, tuple(legend))
 
 
-def _chart(data: pd.DataFrame, legend: Sequence[Key]) -> Chart:
+def _chart(data: pd.DataFrame, logs: pd.DataFrame, legend: Sequence[Key]) -> Chart:
     title = METRICS[data["metric"].iloc[0]].title
     weights = sorted(set(data["weights"]), key=lambda name: (weights_rank(name), name))
     layers = [int(data["layer"].min()), int(data["layer"].max())]
     names = [key.label for key in legend]
     colour = alt.Color("label:N", scale=alt.Scale(domain=names, range=[key.colour for key in legend]), legend=None)
     dashes = [[float(part) for part in key.dash.split()] or [1, 0] for key in legend]
-    dash = alt.StrokeDash("label:N", scale=alt.Scale(domain=names, range=dashes), legend=None)
+    stroke_dash = alt.StrokeDash("label:N", scale=alt.Scale(domain=names, range=dashes), legend=None)
     x = alt.X("layer:Q", title="layer", scale=alt.Scale(domain=layers, nice=False), axis=alt.Axis(tickMinStep=1))
     y = alt.Y("value:Q", title=_UNIT, scale=alt.Scale(zero=True), axis=alt.Axis(tickCount=5, format=".3~g"))
-    base = alt.Chart(_with_gaps(data)).encode(x=x, color=colour)
-    same, control = (f"datum.setting === '{setting}'" for setting in (SAME, CONTROL))
+    drawn = _with_gaps(data) if logs.empty else pd.concat([_with_gaps(data), logs])
+    base = alt.Chart(drawn).encode(x=x, color=colour)
+    same, control, published = (f"datum.setting === '{setting}'" for setting in (SAME, CONTROL, _PUBLISHED))
     panels = alt.Chart(base.data).transform_aggregate(rows="count()", groupby=["weights"])
     zero = panels.mark_rule(color="#9aa3ad", strokeWidth=1).encode(y=alt.datum(0))
     band = base.transform_filter(same).mark_area(opacity=0.16, line=False)
-    other = base.transform_filter(control).mark_line(strokeWidth=1.2, strokeDash=[int(part) for part in _DOTS.split()])
+    other, beside = (
+        base.transform_filter(setting).mark_line(strokeWidth=1.2, strokeDash=[int(part) for part in dash.split()])
+        for setting, dash in ((control, _DOTS), (published, _DASH_DOTS))
+    )
     line = base.transform_filter(same).mark_line(
         strokeWidth=2.2, point={"size": 14, "filled": True, "opacity": 1, "strokeWidth": 0}
     )
@@ -129,7 +185,8 @@ def _chart(data: pd.DataFrame, legend: Sequence[Key]) -> Chart:
         zero,
         band.encode(y=alt.Y("low:Q", title=_UNIT), y2="high:Q"),
         other.encode(y=y),
-        line.encode(y=y, strokeDash=dash),
+        *[beside.encode(y=y)] * (not logs.empty),
+        line.encode(y=y, strokeDash=stroke_dash),
         width=WIDTH,
         height=HEIGHT,
     )
@@ -140,6 +197,8 @@ def _chart(data: pd.DataFrame, legend: Sequence[Key]) -> Chart:
     )
     if (data["setting"] == CONTROL).any():
         description += "; thin dotted lines: fine-tuning on the other demonstration sets"
+    if not logs.empty:
+        description += "; thin lines of dashes and dots: published"
     return as_chart(faceted, title, f"{description}.")
 
 

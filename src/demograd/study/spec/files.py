@@ -38,7 +38,7 @@ def read_study(
     that are named so are wanted: none of them is optional, as some of a preset's are.
 
     A file may have a section `as_released`: settings that take the place of its own when that is asked for, to repeat
-    the details and defects of a paper's released runs.
+    the details and defects of a paper's released runs; or the name of a preset whose section it shares.
 
     Raises:
         UserError: there is no such preset or file, it is not YAML, or a setting is unknown or wrong.
@@ -58,6 +58,8 @@ def read_study(
         )
     settings = read_settings(path)
     released = settings.pop("as_released", None)
+    if isinstance(released, str) and released in preset_names():
+        released = read_settings(PRESETS / f"{released}.yaml").get("as_released")
     if as_released and not isinstance(released, dict):
         raise UserError(
             f"--as-released with {name_or_path}", "a study that says how the released runs differ", "Leave it off"

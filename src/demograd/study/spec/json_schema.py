@@ -35,7 +35,7 @@ def json_schema() -> dict[str, Any]:
 def _open_to_files(definition: dict[str, Any]) -> None:
     """Add the section that a file may have besides the study's own fields."""
     definition["properties"]["as_released"] = {
-        "type": "object",
+        "type": ["object", "string"],
         "description": "Settings that take the place of the file's own with --as-released: the details and defects of "
-        "a paper's released runs.",
+        "a paper's released runs; or the preset whose section is shared.",
     }
