@@ -63,7 +63,7 @@ class MatchingTest:
     share_interval: Interval | None = None
     """Of the share. None where that of the specificity is, and where that of the similarity is not above zero."""
     p_equal: float = nan
-    """The smallest α at which the interval of the share lies within ±margin; NaN where there is none of the specificity."""
+    """The smallest α at which the interval of the share lies within ±margin; NaN where the specificity has none."""
     identified: float = nan
     """The share of sets that find their own in the best pairing of ICL to FT; by chance 1 / S."""
 
