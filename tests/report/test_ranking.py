@@ -88,11 +88,11 @@ def test_a_share_without_an_interval_is_neither_nearest_nor_beside_it(tmp_path: 
     assert "near (50.0 [49.0, 51.0] % of a similarity of 0.2" in lead and "not told apart" not in lead
     above, same = "the similarity is not shown to be above zero", "all sets differ by the same amount"
     for words in (
-        f"tiny (97.5 % of a similarity of 0.04) cannot be compared: {above}",
-        "negative (a similarity of −0.01) cannot be compared: the similarity is not above zero",
-        f"all alike (80.0 % of a similarity of 0.2) cannot be compared: {same}",
+        f"tiny (97.5 % of a similarity of 0.0400) cannot be compared: {above}",
+        "negative (a similarity of −0.0100) cannot be compared: the similarity is not above zero",
+        f"all alike (80.0 % of a similarity of 0.200) cannot be compared: {same}",
     ):
-        assert words in lead.replace("0.0400", "0.04").replace("0.200", "0.2").replace("0.0100", "0.01"), lead
+        assert words in lead
     (group,) = _table(run).groups
     names = [line.name for line in group.rows]
     assert names == ["ICL, reordered", "near", "far", "tiny", "all alike", "negative"]
