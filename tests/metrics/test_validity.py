@@ -56,4 +56,14 @@ def test_the_size_of_updates_is_that_of_the_layers_that_change() -> None:
     moved = [torch.cat([torch.zeros(50, 1), hardly], dim=1)] * 2
     assert metrics.median_size_ratio(moved) == 0.0 and not metrics.check_update_size(moved).passed
     assert metrics.median_size_ratio([torch.zeros(4, 2)]) == 0.0
+
+
+def test_layers_are_chosen_set_by_set() -> None:
+    """Each set changes another layer, and one set none: what a set leaves as it is is no size of its updates."""
+    sizes = [torch.eye(4)[layer].expand(6, 4) * (2.0 + layer) for layer in range(3)]
+    assert metrics.median_size_ratio([*sizes, torch.zeros(6, 4)]) == 3.0
+    assert metrics.check_update_size(sizes).passed
+
+
+def test_missing_sizes_have_no_median() -> None:
     assert math.isnan(metrics.median_size_ratio([torch.full((4, 2), math.nan)]))

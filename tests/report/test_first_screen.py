@@ -167,7 +167,14 @@ def test_a_tick_without_the_drawn_measure_is_in_brackets(folder: Path) -> None:
     by_likelihood = [replace(check, better=["likelihood among the label words"]) for check in run.validity]
     panel = learning_panel(replace(run, validity=tuple(by_likelihood)), leading_world(run))
     assert panel is not None and "(✓) ICL" in panel.charts[0].svg
-    assert "by AUC; (✓): by calibrated accuracy or likelihood alone" in panel.lead
+    assert "by AUC; (✓): by likelihood among the label words alone" in panel.lead
+    is_icl = [check.check == "in_context_learning" for check in run.validity]
+    by_both = [
+        check if by_one else replace(check, better=["AUC", *check.better])
+        for check, by_one in zip(by_likelihood, is_icl, strict=True)
+    ]
+    panel = learning_panel(replace(run, validity=tuple(by_both)), leading_world(run))
+    assert panel is not None and "(✓) ICL" in panel.charts[0].svg and "(✓) FT" not in panel.charts[0].svg
     by_auc = [replace(check, better=["AUC"]) for check in run.validity]
     panel = learning_panel(replace(run, validity=tuple(by_auc)), leading_world(run))
     assert panel is not None and "✓ ICL" in panel.charts[0].svg and "(✓)" not in panel.lead

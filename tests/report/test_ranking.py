@@ -1,6 +1,7 @@
 """The section that ranks methods by specific share, on comparisons made by hand."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from tests.report.rows import row, write_results
 from demograd.files import write_json
 from demograd.report import ReportedRun, read_run, write_report
 from demograd.report.section import Table
+from demograd.report.sections.claims import p_entry
 from demograd.report.sections.ranking import ranking_section
 
 NOTHING_LEARNED = {"verdict": "undecided", "reason": "fine-tuning learned nothing here"}
@@ -65,6 +67,69 @@ def test_the_nearest_is_named_with_those_that_cannot_be_told_from_it(tmp_path: P
     (sentence,) = [text for text in str(section.lead).split(". ") if "nearest" in text]
     assert "near (50.0 [" in sentence and "of a similarity of 0.2" in sentence
     assert "not told apart from as near (49.0 [" in sentence and "far" not in sentence and "open" not in sentence
+
+
+def _unbounded(name: str, own: float, other: float, **about: Any) -> dict[str, Any]:
+    """Specific, of a similarity that is not shown to be above zero."""
+    specific = comparison(name, own, other, **{"verdict": "supported", **about})
+    specific["matching"] |= {"share_ci_low": None, "share_ci_high": None}
+    return specific
+
+
+def test_a_share_without_an_interval_is_neither_nearest_nor_beside_it(tmp_path: Path) -> None:
+    supported = {"verdict": "supported"}
+    tiny = _unbounded("tiny", 0.04, 0.001)
+    of_no_share = _unbounded("negative", -0.01, -0.1)
+    of_no_share["matching"]["specific_share"] = None
+    alike = _unbounded("all alike", 0.2, 0.04, ci_low=None, ci_high=None)
+    near, far = comparison("near", 0.2, 0.1, **supported), comparison("far", 0.2, 0.19, **supported)
+    run = _run(tmp_path / "run", [tiny, near, far, of_no_share, alike])
+    lead = str(getattr(ranking_section(run), "lead", ""))
+    assert "near (50.0 [49.0, 51.0] % of a similarity of 0.2" in lead and "not told apart" not in lead
+    above, same = "the similarity is not shown to be above zero", "all sets differ by the same amount"
+    for words in (
+        f"tiny (97.5 % of a similarity of 0.0400) cannot be compared: {above}",
+        "negative (a similarity of −0.0100) cannot be compared: the similarity is not above zero",
+        f"all alike (80.0 % of a similarity of 0.200) cannot be compared: {same}",
+    ):
+        assert words in lead
+    (group,) = _table(run).groups
+    names = [line.name for line in group.rows]
+    assert names == ["ICL, reordered", "near", "far", "tiny", "all alike", "negative"]
+    entries = {line.name: str(line.entries) for line in group.rows}
+    assert f"no bounds: {above}" in entries["tiny"] and f"no bounds: {same}" in entries["all alike"]
+
+
+def test_without_any_bounded_share_none_is_nearest(tmp_path: Path) -> None:
+    run = _run(tmp_path / "run", [_unbounded("tiny", 0.04, 0.001), *_three()])
+    lead = str(getattr(ranking_section(run), "lead", ""))
+    assert "no method can be called nearest; tiny (" in lead and "No method is shown" not in lead
+
+
+def test_every_method_has_the_p_of_its_pairing(tmp_path: Path) -> None:
+    """Whether its gate is shut, and whatever decided."""
+    p_values = {"GD": 0.041, "LCGD": 0.042, "Adam": 0.043}
+    comparisons = [
+        comparison("GD", p_value=p_values["GD"], p_corrected=1.0, p_equal_corrected=1e-9),
+        comparison("LCGD", p_value=p_values["LCGD"], p_corrected=0.3, verdict="undecided"),
+        comparison("Adam", p_value=p_values["Adam"], **NOTHING_LEARNED),
+    ]
+    table = _table(_run(tmp_path / "run", comparisons))
+    (group,), place = table.groups, [head.text for head in table.heads].index("p") - 1
+    assert {line.name: str(line.entries[place]) for line in group.rows if line.name in p_values} == {
+        name: str(p_entry(value)) for name, value in p_values.items()
+    }
+
+
+def test_a_gate_that_one_measure_opened_is_said_to_be(tmp_path: Path) -> None:
+    run = _run(tmp_path / "run", _three())
+    by_one = [replace(check, better=["likelihood among the label words"]) for check in run.validity]
+    section = ranking_section(replace(run, validity=by_one))
+    sentence = "in-context learning counts as shown by likelihood among the label words alone."
+    assert section is not None and sentence in section.notes[0]
+    by_two = [replace(check, better=["AUC", *check.better]) for check in by_one]
+    section = ranking_section(replace(run, validity=by_two))
+    assert section is not None and sentence not in " ".join(section.notes)
 
 
 def test_the_share_of_the_ceiling_is_that_of_trained_weights(tmp_path: Path) -> None:

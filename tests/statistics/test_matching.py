@@ -47,7 +47,7 @@ def test_main_effects_of_sets_cancel() -> None:
     assert test.specificity == pytest.approx(0, abs=1e-12)
     assert test.matched == pytest.approx(float((ROWS + COLUMNS).mean()))
     assert (test.p_value, test.p_opposite) == (1, 1)
-    assert test.interval is not None and test.interval.low == pytest.approx(0, abs=1e-12)
+    assert test.interval is None, "nothing tells how well it is known"
     assert test.identified == 0  # all pairings are ties, and none of them is evidence
 
 
@@ -210,6 +210,28 @@ def test_matching_takes_as_many_sets_on_both_sides() -> None:
 def test_two_sets_have_a_p_value_and_no_interval() -> None:
     test = statistics.match(similarities(2, 0.1))
     assert test.p_value == 0.5 and test.interval is None and isnan(test.p_equal) and not test.reason
+
+
+@pytest.mark.parametrize("rounding", [0.0, 3e-8])
+def test_without_variation_no_difference_is_shown_to_be_small(rounding: float) -> None:
+    """Signs: ICL and FT change the same label word with any set, and every pair of sets is alike on every query."""
+    signs = torch.tensor([1.0, 1.0, -1.0, 1.0, -1.0, 1.0]).expand(8, 8, 6)
+    noise = torch.randn(8, 8, 6, generator=torch.Generator().manual_seed(0))
+    varied = statistics.match(similarities(8, draw=3))
+    test = statistics.match(signs + rounding * noise)
+    for without in (test, statistics.pool([test, varied])):
+        assert (without.interval, without.share_interval) == (None, None) and isnan(without.p_equal)
+        decision = statistics.decide_matching({"claim": without})["claim"]
+        assert decision.verdict == "undecided" and "no variation to test against" in decision.reason
+    assert statistics.share_of(test, statistics.match(similarities(8, 0.05, queries=6))).interval is None
+    doubled = statistics.double_difference(signs, signs - rounding * noise)
+    assert isnan(doubled.p_equal), "rounding is that of the scores, not of their difference"
+
+
+def test_without_variation_the_pairing_can_be_shown_to_matter() -> None:
+    test = statistics.match(of_matrix(torch.eye(8)))
+    assert test.p_value == pytest.approx(1 / factorial(8)) and test.interval is None
+    assert statistics.decide_matching({"claim": test})["claim"].verdict == "supported"
 
 
 def test_one_query_has_the_interval_of_sets_alone() -> None:

@@ -129,6 +129,15 @@ def test_updates_below_resolution_decide_nothing(constructed: Callable[..., Comp
     assert comparison["verdict"] == "undecided" and comparison["reason"] == "most updates of GD are below resolution"
 
 
+def test_a_cosine_in_one_dimension_decides_nothing(constructed: Callable[..., Comparisons]) -> None:
+    """The task has two label words."""
+    by_metric = constructed(0.6, 0.2)["prediction-specificity"]
+    assert len(by_metric) == 2
+    for comparison in by_metric:
+        assert comparison["verdict"] == "undecided" and comparison["left"] is None
+        assert comparison["reason"] == "with 2 label words a cosine is a sign"
+
+
 def test_four_demonstration_sets_decide_nothing(constructed: Callable[..., Comparisons]) -> None:
     by_claim = constructed(0.9, 0.1, seeds=4)
     assert specificity_of_sim_aou(by_claim)["reason"] == "4 demonstration sets, fewer than 7"

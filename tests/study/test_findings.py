@@ -1,13 +1,16 @@
 """The sentence says what the data say, and never more."""
 
 from dataclasses import replace
+from math import nan
 from typing import Any
 
 import pytest
 from tests.report.conftest import Fake, checks_of
 from tests.study.comparisons import comparison, comparisons_of, findings, matching_test
 
+from demograd.metrics import METRICS
 from demograd.statistics import Verdict
+from demograd.study.language_model.objections import BELOW_RESOLUTION
 from demograd.study.language_model.pooling import pooled_over_tasks
 from demograd.study.verdicts import Finding, summary
 from demograd.words import Labels
@@ -187,6 +190,14 @@ def test_several_tasks_together_lead_and_each_label_word_set_is_named() -> None:
     assert finding.verdict == Verdict.SUPPORTED and "on mr, abstract labels, fine-tuning" in finding.sentence
     (finding,) = findings([comparison(0.2, labels=Labels.ABSTRACT)], checks_of(Fake()))
     assert "not checked" in finding.sentence, "the gate of other label words opens nothing"
+
+
+def test_a_task_of_too_few_label_words_is_no_part_of_the_tasks_together() -> None:
+    undefined = comparison(nan, task="subj", objection=METRICS["sim_labels"].why_undefined(2))
+    by_task = [comparison(0.2, task="trec"), undefined, comparison(0.2, task="sst5")]
+    (pooled,) = pooled_over_tasks(by_task, 0.1)
+    assert pooled.task == "trec and sst5"
+    assert not pooled_over_tasks([*by_task, comparison(nan, task="mr", objection=BELOW_RESOLUTION)], 0.1)
 
 
 @pytest.mark.parametrize("specificity, verdict", [(0.2, Verdict.SUPPORTED), (0.0, Verdict.NOT_SPECIFIC)])

@@ -83,6 +83,7 @@ SMALLER: dict[str, dict[str, Any]] = {
     "shen2023-metrics": {"k": [1, 3]},
     "shen2023-steps": {"observe_at": [1, 4]},
     "shen2023-order": {"k": 3, "orders": 3},
+    "rivals": {"tasks": ["trec"]},  # SimLabels takes three label words
 }
 Results = Callable[[str], tuple[Path, pd.DataFrame]]
 

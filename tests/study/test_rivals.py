@@ -18,15 +18,16 @@ RIVALS = ("LoRA", "prefix", "readout GD", "kernel regression", "induction", "tas
 def folder(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two demonstration sets of films of our own."""
     films = tmp_path_factory.mktemp("data") / "films.csv"
-    rows = [f"film {number} is {('dull', 'fine')[number % 2]},{('neg', 'pos')[number % 2]}" for number in range(60)]
+    judged = [("dull", "neg"), ("long", "mixed"), ("fine", "pos")]
+    rows = ["film {} is {},{}".format(number, *judged[number % 3]) for number in range(90)]
     films.write_text("\n".join(["text,label", *rows]))
     settings = small_settings(
         small_model,
         weights=["trained"],
         tasks=[str(films)],
         template="Film: {text} Sentiment:",
-        label_words={"neg": "Negative", "pos": "Positive"},
-        k=2,
+        label_words={"neg": "Negative", "mixed": "Mixed", "pos": "Positive"},
+        k=3,
         seeds=[0, 1],
         queries=4,
         controls=[],
@@ -64,6 +65,23 @@ def test_its_predictions_are_matched_all_the_same(folder: Path) -> None:
     rows = pd.read_parquet(folder / "results.parquet")
     matched = rows[(rows.metric == "sim_labels") & (rows.versus == "other_sets")]
     assert set(matched.method) == {"GD", "task vector", "readout GD"}
+
+
+def test_what_two_label_words_leave_undefined_is_missing_and_said(small_model: Path, tmp_path: Path) -> None:
+    settings = small_settings(
+        small_model, weights=["trained"], k=2, seeds=[0, 1], queries=4, methods=["GD"], measures=["similarity"]
+    )
+    folder, reason = run_study(make_study(settings), tmp_path / "run").folder, "with 2 label words a cosine is a sign"
+    rows = pd.read_parquet(folder.path / "results.parquet")
+    of_labels = rows[rows.metric == "sim_labels"]
+    assert set(of_labels.status) == {reason} and of_labels.value.isna().all()
+    assert of_labels[of_labels.versus.isna() & of_labels.seed.notna()].n_missing.tolist()[:2] == [4, 4]
+    assert reason not in set(rows[rows.metric == "sim_aou"].status)
+    assert not [row for row in folder.read_json("validity.json") if "SimLabels" in (row["method"] or "")]
+    for claim in folder.read_json("claims.json")["claims"]:
+        if claim["name"] == "prediction-specificity":
+            assert {comparison["verdict"] for comparison in claim["comparisons"]} == {"undecided"}
+    assert reason in write_report(folder.path).read_text(encoding="utf-8")
 
 
 def test_too_few_demonstrations_are_said_before_the_run(small_model: Path, tmp_path: Path) -> None:

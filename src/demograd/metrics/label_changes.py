@@ -5,22 +5,31 @@ from jaxtyping import Float
 from torch import Tensor
 
 from demograd.metrics.observations import cosine, is_resolved, require_same_queries, resolution
-from demograd.metrics.registry import metric
+from demograd.metrics.registry import FEWEST_FOR_A_COSINE, metric
 from demograd.observe.observation import Observation
 
 
-@metric("SimLabels", source="demograd", group="similarity", per="query", table="What is predicted", has_ceiling=True)
+@metric(
+    "SimLabels",
+    source="demograd",
+    group="similarity",
+    per="query",
+    table="What is predicted",
+    has_ceiling=True,
+    fewest_label_words=FEWEST_FOR_A_COSINE,
+    version=2,
+)
 def sim_labels(zsl: Observation, icl: Observation, ft: Observation) -> Float[Tensor, " queries"]:
     """cos(s_ICL − s_ZSL, s_FT − s_ZSL), s being the log-probabilities of the label words minus their mean.
 
-    Minus their mean, so that what a setting learns of the format alone is no similarity. With two label words it is 1
-    where both change the difference of the two in the same direction, and −1 where not. NaN (missing) where either
-    change is below resolution, or the label words' probabilities are not finite.
+    Minus their mean, so that what a setting learns of the format alone is no similarity. NaN (missing) where either
+    change is below resolution, or the label words' probabilities are not finite; and everywhere with fewer than three
+    label words, where changes have one dimension, in which a cosine is a sign and decides nothing.
 
     **Raises:** ValueError for observations that do not match.
     """
     own, icl_change, ft_change = _changes(zsl, icl, ft)
-    return cosine(icl_change, ft_change, own, own, resolution(zsl.dtype))
+    return _similarity(icl_change, ft_change, own, resolution(zsl.dtype))
 
 
 @metric(
@@ -30,6 +39,8 @@ def sim_labels(zsl: Observation, icl: Observation, ft: Observation) -> Float[Ten
     per="query",
     table="What is predicted",
     has_ceiling=True,
+    fewest_label_words=FEWEST_FOR_A_COSINE,
+    version=2,
 )
 def sim_labels_mean_removed(zsl: Observation, icl: Observation, ft: Observation) -> Float[Tensor, " queries"]:
     """SimLabels after each change's mean over queries is subtracted.
@@ -43,8 +54,13 @@ def sim_labels_mean_removed(zsl: Observation, icl: Observation, ft: Observation)
     bound = resolution(zsl.dtype)
     counts = is_resolved(icl_change, own, bound) & is_resolved(ft_change, own, bound)
     icl_rest, ft_rest = (change - change[counts].mean(dim=0) for change in (icl_change, ft_change))
-    similarity = cosine(icl_rest, ft_rest, own, own, bound)
-    return torch.where(counts, similarity, torch.nan)
+    return torch.where(counts, _similarity(icl_rest, ft_rest, own, bound), torch.nan)
+
+
+def _similarity(icl_change: Tensor, ft_change: Tensor, own: Tensor, bound: float) -> Float[Tensor, " queries"]:
+    """Their cosine, missing where it is below resolution, or a sign."""
+    similarity = cosine(icl_change, ft_change, own, own, bound)
+    return similarity if own.shape[-1] >= FEWEST_FOR_A_COSINE else torch.full_like(similarity, torch.nan)
 
 
 def _changes(zsl: Observation, icl: Observation, ft: Observation) -> tuple[Tensor, Tensor, Tensor]:

@@ -35,6 +35,10 @@ SHARE: Bounds = (0.0, 1.0)
 SIZE: Bounds = (0.0, inf)
 LOG_PROBABILITY: Bounds = (-inf, 0.0)
 UNBOUNDED: Bounds = (-inf, inf)
+FEWEST_FOR_A_COSINE = 3
+"""Label words: their log-probabilities, less their mean, then have two dimensions. In one a cosine is a sign."""
+A_SIGN = "a cosine is a sign"
+"""How a clause ends that says why a metric has no value."""
 
 ENTRY_POINTS = "demograd.metrics"
 """The entry points by which a package brings metrics of its own."""
@@ -71,6 +75,7 @@ class Metric:
     definition: str = ""
     extras: Mapping[str, tuple[Extra, ...]] = field(default_factory=dict, hash=False)
     has_ceiling: bool = False
+    fewest_label_words: int = 1
     version: int = 1
     part: str = ""
     after: str = ""
@@ -96,6 +101,11 @@ class Metric:
     def has_layers(self) -> bool:
         """Whether it returns [queries, layers] or [queries, layers, heads], which `aggregate` takes."""
         return self.per in ("layer", "head")
+
+    def why_undefined(self, n_label_words: int) -> str:
+        """Why it has no value on a task of so many label words, as a clause; empty where it has."""
+        words = f"{n_label_words} label word{'s' * (n_label_words != 1)}"
+        return f"with {words} {A_SIGN}" if n_label_words < self.fewest_label_words else ""
 
     @property
     def is_of_another_package(self) -> bool:
@@ -199,6 +209,7 @@ def metric(
     definition: str = "",
     extras: Mapping[str, tuple[Extra, ...]] | None = None,
     has_ceiling: bool = False,
+    fewest_label_words: int = 1,
     version: int = 1,
     part: str = "",
     after: str = "",
@@ -222,6 +233,7 @@ def metric(
         definition: one line; by default the first paragraph of the docstring.
         extras: setting (ZSL, ICL, FT) → what must be recorded of it besides (`observe(…, extras=…)`).
         has_ceiling: whether it is a cosine of updates, of which √r is a ceiling (`noise_ceiling`).
+        fewest_label_words: with fewer on a task it is missing there, for it is a cosine in one dimension.
         version: raised when the definition changes: it is in the keys of cells, so that none answers that was computed
             by another definition. Of a function from outside the package, a hash of its source is there too: raise the
             version for what its source does not show, as a function that it calls.
@@ -244,6 +256,7 @@ def metric(
         definition,
         extras or {},
         has_ceiling,
+        fewest_label_words,
         version,
         part,
         after,

@@ -38,9 +38,9 @@ def update_size_ratio(zsl: Observation, icl: Observation, ft: Observation) -> Fl
 
 
 def median_size_ratio(ratios: Sequence[Float[Tensor, "queries layers"]]) -> float:
-    """The median of `update_size_ratio` over demonstration sets, queries and the layers that FT changes: a method may
-    leave the first layers as they are, bit for bit. Zero if it changes none; NaN (missing) where all are missing."""
-    values = torch.cat([ratio.double() for ratio in ratios])
-    is_changed = ((values != 0) & ~values.isnan()).any(dim=0)
-    changed = values[:, is_changed] if is_changed.any() else values
-    return changed.flatten().nanquantile(0.5).item() if values.numel() else torch.nan
+    """The median of `update_size_ratio` over demonstration sets, queries and the layers that FT on that set changes: a
+    method may leave layers as they are, bit for bit, and other ones with each set (a task vector is put in where it
+    does best). Zero if it changes none with any set; NaN (missing) where all are missing."""
+    changed = torch.cat([ratio[:, ((ratio != 0) & ~ratio.isnan()).any(dim=0)].flatten() for ratio in ratios])
+    values = changed if changed.numel() else torch.cat([ratio.flatten() for ratio in ratios])
+    return values.double().nanquantile(0.5).item() if values.numel() else torch.nan

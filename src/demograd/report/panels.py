@@ -157,7 +157,9 @@ def learning_panel(run: ReportedRun, world: LeadingWorld) -> Panel | None:
         return None
     labels, bars = short_labels(world.tuned), numbers[metric]
     title, chance = METRICS[metric].title, _chance(run, metric, world.untuned)
-    marks = [_mark(run, setting, variant, is_auc=metric == "auc") for setting, variant, _ in bars]
+    checks = [_gate(run, setting, variant) for setting, variant, _ in bars]
+    others = _opened_by_others(checks) if metric == "auc" else []
+    marks = [_mark(check, others) for check in checks]
     headings = [
         Heading(f"{mark} {_bar_name(setting, variant, labels)}".strip(), number.with_bounds)
         for mark, (setting, variant, number) in zip(marks, bars, strict=True)
@@ -165,8 +167,7 @@ def learning_panel(run: ReportedRun, world: LeadingWorld) -> Panel | None:
     data = pd.DataFrame([{"row": row, **bounded(bar[2])} for row, bar in enumerate(bars)])
     drawing = headed_bars(data, "", headings, x=f"{title} (0 to 1)", most=1.0, level=chance, name="chance")
     undecided = "; ?: undecided with so few demonstration sets" * ("?" in marks)
-    others = "calibrated accuracy or likelihood"
-    by = f"by {title}; (✓): by {others} alone" if "(✓)" in marks else f"by AUC, {others}"
+    by = f"by {title}; (✓): by {' or '.join(others)} alone" if others else "by AUC, calibrated accuracy or likelihood"
     lead = (
         f"✓: better than without demonstrations (ZSL), {by}; ✗: not shown to be{undecided}."
         if run.validity
@@ -181,18 +182,27 @@ def _bar_name(setting: Setting, variant: Variant, labels: dict[Variant, str]) ->
     return f"FT by {labels[variant]}" if setting == Setting.FT else setting
 
 
-def _mark(run: ReportedRun, setting: Setting, variant: Variant, *, is_auc: bool) -> str:
-    """✓ or ✗: whether its validity check says that it learned, (✓): by others than AUC, where that is drawn; ? where
-    that is undecided."""
+def _gate(run: ReportedRun, setting: Setting, variant: Variant) -> Check | None:
+    """The validity check of whether it learned."""
     name = {Setting.ICL: "in_context_learning", Setting.FT: "fine_tuning"}.get(setting)
     method = f"{variant.method} {variant.texts['learning_rate']}" if variant.method else None
     checks = [check for check in run.validity if check.check == name and _is_checked(check, variant, method)]
-    if not checks:
+    return checks[0] if checks else None
+
+
+def _opened_by_others(checks: Sequence[Check | None]) -> list[str]:
+    """The measures by which gates are open without AUC."""
+    measures = (check.better for check in checks if check and check.passed and "AUC" not in check.better)
+    return list(dict.fromkeys(measure for better in measures for measure in better))
+
+
+def _mark(check: Check | None, others: Sequence[str]) -> str:
+    """✓ or ✗: whether it learned, (✓): by none but these measures; ? where that is undecided."""
+    if check is None:
         return ""
-    check = checks[0]
     if check.undecided or not check.passed:
         return "?" if check.undecided else "✗"
-    return "(✓)" if is_auc and check.better and "AUC" not in check.better else "✓"
+    return "(✓)" if check.better and {*check.better} <= {*others} else "✓"
 
 
 def _is_checked(check: Check, variant: Variant, method: str | None) -> bool:

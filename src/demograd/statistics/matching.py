@@ -6,7 +6,7 @@ scores of a set large (the size of its update, how generic it is) is in the matc
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import nan
 
 import numpy as np
@@ -58,11 +58,12 @@ class MatchingTest:
     """`p_value` after the product of the main effects is taken out."""
     trait_p_opposite: float = nan
     interval: Interval | None = None
-    """Of the specificity, over sets and queries. None with two sets, too."""
+    """Of the specificity, over sets and queries. None with two sets, too, and where no set and query differs from the
+    others in it by more than rounding: then nothing tells how well it is known."""
     share_interval: Interval | None = None
-    """Of the share. None with two sets, and where the interval of the similarity is not above zero."""
+    """Of the share. None where that of the specificity is, and where that of the similarity is not above zero."""
     p_equal: float = nan
-    """The smallest α at which the interval of the share lies within ±margin; NaN with two sets, too."""
+    """The smallest α at which the interval of the share lies within ±margin; NaN where the specificity has none."""
     identified: float = nan
     """The share of sets that find their own in the best pairing of ICL to FT; by chance 1 / S."""
 
@@ -184,13 +185,14 @@ def share_of(test: MatchingTest, ceiling: MatchingTest, *, level: float = 0.95) 
         raise ValueError(f"a share takes a ceiling of the same sets and queries, not {ceiling_shapes} for {shapes}")
     if test.reason or ceiling.reason or test.n_sets < 3:
         return Ratio(nan, None)
-    return ratio(
+    share = ratio(
         [
             products_of(np.stack([pairs.specific_and_similar[0], of_ceiling.specific_and_similar[0]]))
             for pairs, of_ceiling in zip(test.pairs, ceiling.pairs, strict=True)
         ],
         level,
     )
+    return share if test.interval and ceiling.interval else replace(share, interval=None)
 
 
 def _tests(all_pairs: Sequence[PairScores], margin: float, level: float, seed: int) -> list[MatchingTest]:
@@ -216,7 +218,8 @@ def _test(
         for name in ("matched", "mismatched", "similarity")
     )
     interval, share_interval, p_equal = None, None, nan
-    if min(of_matrix.n_sets for of_matrix in pairs) > 2:  # without one of two sets, there is no other to compare with
+    # without one of two sets, there is no other to compare with
+    if min(of_matrix.n_sets for of_matrix in pairs) > 2 and all(of_matrix.varies for of_matrix in pairs):
         products = [products_of(of_matrix.specific_and_similar) for of_matrix in pairs]
         interval, share_interval = pooled_mean(products, 1.0, 0.0).interval(level), ratio(products, level).interval
         below, above = pooled_mean(products, 1.0, -margin), pooled_mean(products, 1.0, margin)

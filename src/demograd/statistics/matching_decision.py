@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from math import isnan, nan
 
 from demograd.statistics.matching import MatchingTest
-from demograd.statistics.significance import ClaimDecision, holm
+from demograd.statistics.significance import SAME_AMOUNT, ClaimDecision, holm
 from demograd.statistics.verdict import SEEDS_FOR_SPECIFICITY, Verdict
 
 
@@ -21,7 +21,8 @@ def decide_matching(
       enough, any trace of the demonstrations can be detected, and the reason then says both.
     * supported, or contradicted: the pairing matters, and still does after the product of the main effects is taken out
       (the trait check, at the same corrected level).
-    * undecided: else; also where only the trait check stands against it. Tests on fewer than `least` sets are
+    * undecided: else; also where only the trait check stands against it. Differences that are the same for all sets
+      and queries have no `p_equal`, and are never shown to be small. Tests on fewer than `least` sets are
       undecided, and no part of the family.
     """
     decidable = {name: test for name, test in tests.items() if not test.reason and test.n_sets >= least}
@@ -47,10 +48,11 @@ def _verdict(test: MatchingTest, p_value: float, p_equal: float, alpha: float, l
     more = "more alike" if is_specific else "less alike"
     if p_value > alpha or isnan(p_value):
         reason = f"matched sets are not shown to be more alike than mismatched ones ({shown})"
-        small = (
-            "" if isnan(p_equal) else f", nor the difference to be smaller than {margin} (corrected p = {p_equal:.2g})"
-        )
-        return Verdict.UNDECIDED, reason + small
+        if not isnan(p_equal):
+            reason += f", nor the difference to be smaller than {margin} (corrected p = {p_equal:.2g})"
+        elif test.n_sets > 2:
+            reason += f"; {SAME_AMOUNT}"
+        return Verdict.UNDECIDED, reason
     # corrected as the p-value of the pairing is, by the same factor
     of_rest = test.trait_p_value if is_specific else test.trait_p_opposite
     of_rest = min(1.0, 2 * of_rest * max(1.0, p_value / test.p_two_sided))

@@ -179,9 +179,9 @@ def formatted(value: float, places: int = 3) -> str:
     return text.replace("-", MINUS)
 
 
-def percentage(share: float, low: float | None = None, high: float | None = None) -> Number:
+def percentage(share: float | None, low: float | None = None, high: float | None = None) -> Number:
     """A share in per cent."""
-    return estimate(100 * share, *(None if bound is None else 100 * bound for bound in (low, high)))
+    return estimate(*(None if part is None else 100 * part for part in (share, low, high)))
 
 
 def percents(share: float) -> str:

@@ -11,6 +11,9 @@ from torch import Tensor
 from demograd.statistics.aggregate import diverged
 from demograd.statistics.crossed import CrossedProducts, crossed_products
 
+ROUNDING = 2**-23
+"""Of the largest value: scores are in float32. A pseudo-value multiplies it by the number of sets."""
+
 
 @dataclass(frozen=True, eq=False)
 class PairScores:
@@ -66,6 +69,14 @@ class PairScores:
         mismatched = of_all / (self.n_sets - 1) - (of_all - of_set) / (self.n_sets - 2)
         similar = matched if self.similarities is None else self.similarities
         return np.stack([matched - mismatched, similar])
+
+    @cached_property
+    def varies(self) -> bool:
+        """Whether the specificity of a set and query differs from that of others by more than rounding. Of three sets
+        or more."""
+        specific, similar = self.specific_and_similar
+        largest = max(float(np.nanmax(np.abs(values))) for values in (self.scores, similar))
+        return float(np.nanmax(specific) - np.nanmin(specific)) > self.n_sets * ROUNDING * largest
 
     @property
     def _counted(self) -> Float[np.ndarray, "sets sets counted"]:

@@ -138,7 +138,7 @@ def _statement(comparison: Mapping[str, Any]) -> TableRow:
     entries = (
         _verdict(comparison),
         Entry(texts[0], under=texts[1:]),
-        NOTHING if comparison["p_corrected"] is None else _p_entry(comparison["p_corrected"]),
+        p_entry(comparison["p_corrected"]),
         Entry(str(comparison["n_seeds"])),
         Entry(comparison["reason"]),
     )
@@ -176,7 +176,7 @@ def _comparison(comparison: Mapping[str, Any]) -> TableRow:
         _verdict(comparison),
         replace(shown, text=f"{'+' * ((difference.value or 0) > 0)}{shown.text}", under=(*shown.under, *margin)),
         _of_matching(matching) if matching else _hedges(comparison),
-        _p(comparison),
+        p_entry(*deciding_p(comparison)),
         Entry(str(comparison["n_seeds"])),
         Entry(comparison["reason"]),
     )
@@ -213,12 +213,8 @@ def deciding_p(comparison: Mapping[str, Any]) -> tuple[float | None, str]:
     return comparison["p_corrected"], ""
 
 
-def _p(comparison: Mapping[str, Any]) -> Entry:
-    value, hypothesis = deciding_p(comparison)
+def p_entry(value: float | None, hypothesis: str = "") -> Entry:
+    """A p-value as a table shows it, what it is of beneath."""
     if value is None:
         return NOTHING
-    return _p_entry(value, hypothesis)
-
-
-def _p_entry(value: float, hypothesis: str = "") -> Entry:
     return Entry(p_value(value), under=(hypothesis,) if hypothesis else (), number=estimate(value))

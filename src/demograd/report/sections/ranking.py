@@ -2,13 +2,14 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import pandas as pd
 
 from demograd.metrics import METRICS
 from demograd.report.charts.forest import Effect
-from demograd.report.effects import ForestPanel, state
+from demograd.report.effects import ForestPanel, state, why_unbounded
 from demograd.report.run import ReportedRun
 from demograd.report.section import (
     NOTHING,
@@ -23,10 +24,11 @@ from demograd.report.section import (
     percent,
     section,
 )
-from demograd.report.sections.claims import deciding_p
+from demograd.report.sections.claims import deciding_p, p_entry
 from demograd.report.sections.matching import CEILING, matched_rows
+from demograd.report.sections.validity import opened_by_one
 from demograd.statistics import Verdict
-from demograd.statistics.number import estimate, number_of, p_value, percentage
+from demograd.statistics.number import Number, estimate, number_of, percentage
 from demograd.words import Reading, Setting, Weights, listed, task_label
 
 FEWEST = 3
@@ -40,6 +42,7 @@ _HEADS = (
     Head("matched"),
     Head("matched − mismatched", "95 % interval"),
     Head("verdict", words=True),
+    Head("p", "of the pairing"),
     Head("corrected p"),
     Head("of the ceiling", "by reordering"),
 )
@@ -50,6 +53,8 @@ _LEAD = (
     "demonstrations in another order."
 )
 _NOTE = (
+    "A share without an interval may be any, so its method is ranked after the others, and not compared with them. "
+    "p: two-sided, by permutations of the pairing, not corrected, whatever the gates say. "
     "Methods differ in how large their updates are and in how much they learn, at one learning rate each; “learning "
     "along the way” and the curves over learning rates compare them at equal learning and equal size. Methods that "
     "change predictions alone have no similarity inside the network."
@@ -74,12 +79,12 @@ def ranking_section(run: ReportedRun) -> Section | None:
     varies = [len({world[part] for world, _, _ in worlds}) > 1 for part in range(len(World._fields))]
     for world, metric, compared in worlds:
         about = ", ".join([METRICS[metric].title, *_words(world, varies)])
-        ranked = sorted(compared, key=lambda pair: _share(pair[0]), reverse=True)
+        ranked = sorted(compared, key=lambda pair: (_is_bounded(pair[0]), _share(pair[0])), reverse=True)
         effects = [effect for comparison, claim in ranked if (effect := _effect(comparison, claim)) is not None]
         if effects:
             charts.append(ForestPanel(about, _UNIT, "as good as none", zero=True, effects=effects).chart())
-            matched = {_label(comparison): estimate(comparison["left"]).value_text for comparison, _ in ranked}
-            sentence = _nearest(effects, matched)
+        if any(comparison["left"] is not None for comparison, _ in ranked):
+            sentence = _nearest([comparison for comparison, claim in ranked if _is_specific(comparison, claim)])
             nearest += [f"By {about}, {sentence}."] if sentence else []
             none += [] if sentence else [about]
         ceiling = _ceiling_row(run, world, metric)
@@ -95,28 +100,52 @@ def ranking_section(run: ReportedRun) -> Section | None:
         nearest.append(
             f"No method is shown to learn from its own demonstrations what ICL learns from them by {measures}."
         )
-    return Section((*figure(charts, "", small=True), *tables), " ".join([*nearest, _LEAD]), (_NOTE,))
+    return Section(
+        (*figure(charts, "", small=True), *tables),
+        " ".join([*nearest, _LEAD]),
+        tuple(filter(None, (opened_by_one(run), _NOTE))),
+    )
 
 
-def _nearest(effects: Sequence[Effect], matched: Mapping[str, str]) -> str:
-    """Of those that are specific, the one of the largest share, and whose intervals overlap with its own; empty where
-    none is. Methods whose verdict is open are not named, however large their share."""
-    specific = [effect for effect in effects if effect.verdict == Verdict.SUPPORTED]
-    if not specific:
-        return ""
-    shares = {
-        effect.label: f"{effect.label} ({effect.words.removesuffix(f' {effect.verdict}')} % of a similarity of "
-        f"{matched[effect.label]})"
-        for effect in specific
-    }
-    first, *others = specific
-    beside = [
-        effect
-        for effect in others
-        if first.low is None or (effect.value if effect.high is None else effect.high) >= first.low
-    ]
-    apart = f", not told apart from {listed(shares[effect.label] for effect in beside)}" if beside else ""
-    return f"{shares[first.label]} is nearest{apart}"
+def _nearest(specific: Sequence[Mapping[str, Any]]) -> str:
+    """Of those that are specific, as they are ranked, the one of the largest share, and whose intervals overlap with
+    its own; then those whose share has no interval, which may be any, and why; empty where none is specific. Methods
+    whose verdict is open are not named, however large their share."""
+    bounded = [comparison for comparison in specific if _is_bounded(comparison)]
+    parts = []
+    if bounded:
+        first, *others = bounded
+        low = first["matching"]["share_ci_low"]
+        beside = [comparison for comparison in others if comparison["matching"]["share_ci_high"] >= low]
+        apart = f", not told apart from {listed(map(_in_words, beside))}" if beside else ""
+        parts.append(f"{_in_words(first)} is nearest{apart}")
+    elif specific:
+        parts.append("no method can be called nearest")
+    for reason in dict.fromkeys(_why_unbounded(comparison) for comparison in specific if comparison not in bounded):
+        alike = [comparison for comparison in specific if _why_unbounded(comparison) == reason]
+        parts.append(f"{listed(map(_in_words, alike))} cannot be compared: {reason}, so that the share has no bounds")
+    return "; ".join(parts)
+
+
+def _in_words(comparison: Mapping[str, Any]) -> str:
+    """`kernel regression (5.8 [3.6, 8.2] % of a similarity of 0.717)`."""
+    share = _share_of(comparison)
+    of = f"{share.with_bounds} % of " * (share.value is not None)
+    return f"{_label(comparison)} ({of}a similarity of {estimate(comparison['left']).value_text})"
+
+
+def _is_specific(comparison: Mapping[str, Any], claim: Mapping[str, Any]) -> bool:
+    return state(comparison, claim) == Verdict.SUPPORTED
+
+
+def _is_bounded(comparison: Mapping[str, Any]) -> bool:
+    """Whether its share has an interval."""
+    return bool(_share_of(comparison).bounds)
+
+
+def _why_unbounded(comparison: Mapping[str, Any]) -> str:
+    """Why its share has no interval, as a clause; empty where it has one."""
+    return why_unbounded(comparison) or ("" if _is_bounded(comparison) else "the similarity is not above zero")
 
 
 def _rankings(run: ReportedRun) -> Iterator[tuple[World, str, list[tuple[Mapping[str, Any], Mapping[str, Any]]]]]:
@@ -148,12 +177,16 @@ def _share(comparison: Mapping[str, Any]) -> float:
     return float("-inf") if share is None else float(share)
 
 
+def _share_of(comparison: Mapping[str, Any]) -> Number:
+    """In per cent, with its interval; without a value where the similarity is not above zero, or nothing was tested."""
+    matching = comparison.get("matching") or {}
+    return percentage(*(matching.get(name) for name in ("specific_share", "share_ci_low", "share_ci_high")))
+
+
 def _effect(comparison: Mapping[str, Any], claim: Mapping[str, Any]) -> Effect | None:
-    matching, margin = comparison.get("matching") or {}, comparison.get("margin")
-    if matching.get("specific_share") is None:
+    number, margin = _share_of(comparison), comparison.get("margin")
+    if number.value is None:
         return None
-    number = percentage(*(matching[name] for name in ("specific_share", "share_ci_low", "share_ci_high")))
-    assert number.value is not None
     verdict = state(comparison, claim)
     band = None if margin is None else (-100 * margin, 100 * margin)
     words = f"{number.value_text if not number.bounds else number.with_bounds} {verdict}"
@@ -167,19 +200,17 @@ def _label(comparison: Mapping[str, Any]) -> str:
 
 def _row(comparison: Mapping[str, Any], claim: Mapping[str, Any], of_ceiling: float | None) -> TableRow:
     matching = comparison.get("matching") or {}
-    share = (
-        NOTHING
-        if matching.get("specific_share") is None
-        else percent(*(matching[name] for name in ("specific_share", "share_ci_low", "share_ci_high")))
-    )
-    p, hypothesis = deciding_p(comparison)
+    share = percent(*(matching.get(name) for name in ("specific_share", "share_ci_low", "share_ci_high")))
+    if reason := why_unbounded(comparison):
+        share = replace(share, under=(f"no bounds: {reason}",))
     return TableRow(
         _label(comparison),
         (
             share,
             *_similarities(comparison),
             Entry(state(comparison, claim), under=(comparison["reason"],)),
-            NOTHING if p is None else Entry(p_value(p), under=(hypothesis,) if hypothesis else (), number=estimate(p)),
+            p_entry(comparison["p_value"]),
+            p_entry(*deciding_p(comparison)),
             NOTHING if of_ceiling is None else percent(of_ceiling),
         ),
     )

@@ -7,6 +7,7 @@ import pandas as pd
 from demograd.report.charts.grid import outcome_grid
 from demograd.report.run import Check, ReportedRun
 from demograd.report.section import Entry, Figure, Head, Section, Table, TableRow, figure, grouped, section
+from demograd.words import Weights, listed
 
 TITLES = {
     "in_context_learning": "Is there in-context learning?",
@@ -76,6 +77,20 @@ def _grid(checks: Sequence[Check]) -> tuple[Figure, ...]:
     columns = [title for title in _TITLES_IN_SHORT.values() if title in set(data["column"])]
     columns += [column for column in dict.fromkeys(data["column"]) if column not in columns]
     return figure([outcome_grid(data, "Checks of what was learned", columns)], _MARKS_MEAN)
+
+
+def opened_by_one(run: ReportedRun) -> str:
+    """`On trec in-context learning counts as shown by AUC alone.`: a sentence for each measure that alone opened a gate
+    of trained weights; empty where there is none."""
+    tasks: dict[str, list[str]] = {}
+    for check in run.validity:
+        is_open = (check.check, check.weights, check.passed) == ("in_context_learning", Weights.TRAINED, True)
+        if is_open and len(check.better) == 1:
+            tasks.setdefault(check.better[0], []).append(_world(check, run.validity))
+    return " ".join(
+        f"On {listed(names)} in-context learning counts as shown by {measure} alone."
+        for measure, names in tasks.items()
+    )
 
 
 def _weights(check: Check) -> tuple[str, ...]:

@@ -39,6 +39,7 @@ from demograd.study.language_model.side_scores import (
     side_curve,
     side_scores,
     why_no_scores,
+    why_undefined,
     world_of,
 )
 from demograd.study.language_model.spec import Study
@@ -207,7 +208,9 @@ def _comparison(
         return ClaimComparison(*about, nan, nan, _NOT_TESTED, 0, 0, one_rate_each, unreadable, (), initialisation)
 
     def objection_on(measured: Sequence[Side | float], scores: Sequence[Scores | float | None]) -> str:
-        return objection_to(invalid, claim, worlds, sides, curves, at) or unresolved(measured, scores)
+        undefined = (why_undefined(same_world, side) for side in measured if isinstance(side, dict))
+        learned = objection_to(invalid, claim, worlds, sides, curves, at)
+        return learned or next(filter(None, undefined), "") or unresolved(measured, scores)
 
     scores = [
         side if isinstance(side, float) else side_scores(same_world, side, curve, at)

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from demograd.metrics import METRICS
 from demograd.observe import Observation
 from demograd.study.language_model.cell import after_step
 from demograd.study.language_model.cell_scores import MATCHING
@@ -85,6 +86,13 @@ class WorldGroup:
     def icl(self) -> list[Observation]:
         """The observations of each seed, without extras."""
         return [self.folder.load_observation(unit.icl_key, extras=()) for unit in self.observations]
+
+    def why_undefined(self, metric: str) -> str:
+        """Why a metric has no value with as few label words as the task has, as a clause; empty where it has."""
+        about = METRICS.get(metric)
+        if about is None or about.fewest_label_words == 1:  # what decides nothing need not be loaded
+            return ""
+        return about.why_undefined(self.zsl[0].label_log_probs.shape[-1])
 
     def with_extras(self) -> tuple[list[Observation], list[Observation]]:
         """ZSL and ICL of each seed with all that was recorded; loaded anew, for it can be much."""

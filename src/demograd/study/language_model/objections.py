@@ -74,20 +74,20 @@ def objection_to(
                 learning += [("fine_tuning", _about(worlds, side, group)) for group in _read_from(side, curve, at)]
     if objection := next((invalid[key] for key in learning if key in invalid), ""):
         return objection
-    if at is not None:
+    # what is said of predictions asks for no size inside the network
+    inside = [(side, curve) for side, curve in tuned if not _is_of_predictions(side["metric"])]
+    if at is not None and inside:
         return "" if check_update_size([torch.tensor([[at]])]).passed else ABSURD  # of this size, whatever the rates
-    for side, curve in tuned:
+    for side, curve in inside:
         if _leaves_the_inside(curve[0]):
-            if not _is_of_predictions(side["metric"]):
-                return UNCHANGED
-        elif fault := invalid.get(("update_size", _about(worlds, side, curve[0]))):
+            return UNCHANGED
+        if fault := invalid.get(("update_size", _about(worlds, side, curve[0]))):
             return fault
     return ""
 
 
 def _leaves_the_inside(group: CellGroup) -> bool:
-    """Whether no attention output is other than before, as of readout and lookups, which change predictions alone:
-    what is said of predictions asks for no size inside."""
+    """Whether no attention output is other than before, as of readout and lookups, which change predictions alone."""
     ratios = tuned_scores(group, Setting.FT, "update_size_ratio")
     values = torch.cat([ratio.flatten() for ratio in ratios or [torch.empty(0)]])
     sizes = values[~values.isnan()]
@@ -95,7 +95,8 @@ def _leaves_the_inside(group: CellGroup) -> bool:
 
 
 def _is_of_predictions(metric: str) -> bool:
-    return metric in METRICS and not METRICS[metric].has_layers
+    """Whether a metric has one value of each query, and so none of layers or of pairs of them."""
+    return metric in METRICS and METRICS[metric].per == "query"
 
 
 def labels_read(sides: Sequence[Side | float], curves: Sequence[list[CellGroup]], at: float | None) -> tuple[str, ...]:

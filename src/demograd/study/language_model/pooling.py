@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from demograd.metrics.registry import A_SIGN
 from demograd.statistics import MatchingTest, pool
 from demograd.study.language_model.comparison import ClaimComparison
 from demograd.study.language_model.objections import NO_LEARNING
@@ -11,12 +12,13 @@ from demograd.words import listed
 
 def pooled_over_tasks(comparisons: Sequence[ClaimComparison], margin: float) -> list[ClaimComparison]:
     """A comparison over all tasks for each that was made on several by matching. Tasks on which nothing was learned are
-    no part of it: there is no learning to compare. Where a task has no matrix for another reason, nothing is pooled:
-    the mean of the others would be that of a luckier choice. Of several initialisations, which share their sets, the
-    first stands."""
+    no part of it: there is no learning to compare. Nor are those with too few label words for the metric. Where a task
+    has no matrix for another reason, nothing is pooled: the mean of the others would be that of a luckier choice. Of
+    several initialisations, which share their sets, the first stands."""
     families: dict[tuple[object, ...], dict[str, ClaimComparison]] = {}
     for comparison in comparisons:
-        if comparison.is_of_matching and comparison.objection not in NO_LEARNING.values():
+        is_comparable = comparison.objection not in NO_LEARNING.values() and not comparison.objection.endswith(A_SIGN)
+        if comparison.is_of_matching and is_comparable:
             sides = tuple(tuple(sorted(side.items())) for side in comparison.sides if isinstance(side, dict))
             about = (comparison.claim, comparison.labels, comparison.k, sides)
             families.setdefault(about, {}).setdefault(comparison.task, comparison)

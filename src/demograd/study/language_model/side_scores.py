@@ -92,6 +92,12 @@ def why_no_scores(same_world: Sequence[WorldGroup], side: Side) -> str | None:
     return (what_diverged(curve[0], setting, metric) or None) if is_asked(curve[0].untuned.study, metric) else None
 
 
+def why_undefined(same_world: Sequence[WorldGroup], side: Side) -> str:
+    """Why a side's metric has no value on the task, as a clause; empty where it has."""
+    untuned = world_of(same_world, side)
+    return "" if untuned is None else untuned.why_undefined(side["metric"])
+
+
 def _what_failed(untuned: WorldGroup) -> str:
     """`trained weights failed: ArithmeticError: … (1 of 5 demonstration sets)`."""
     world, failed = untuned.world, [status for status in untuned.failed if status != "ok"]

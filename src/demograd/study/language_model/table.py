@@ -53,11 +53,14 @@ def rows_of(study: Study, folder: RunFolder) -> Iterator[Row]:
 
 
 def _completed(study: Study, untuned: WorldGroup, row: Row) -> Row:
-    """With what all rows of these worlds share; an order, like a count, is that of one demonstration set."""
+    """With what all rows of these worlds share, and why a metric has no value on their task; an order, like a count, is
+    that of one demonstration set."""
     world, seed, used = untuned.world, row.seed, untuned.k_used
     whole = next(iter(used.values())) if len(set(used.values())) == 1 else None
+    undefined = untuned.why_undefined(row.metric or "") if row.value is None and untuned.is_observed else ""
     return replace(
         row,
+        status=row.status or undefined or None,
         model=world.model,
         weights=world.weights,
         initialisation=None if world.weights == Weights.TRAINED else world.initialisation,

@@ -87,7 +87,8 @@ def _of_updates(study: Study, group: CellGroup) -> list[dict[str, Any]]:
     rows.append({"check": "fine_tuning", "method": label, **_gate(learned)})
     size = check_update_size(ratios)
     rows.append({"check": "update_size", "method": label, "passed": size.passed, "message": size.message})
-    for metric in (name for name in metrics_of_fine_tuning(study) if METRICS[name].group == "similarity"):
+    similarities = [name for name in metrics_of_fine_tuning(study) if METRICS[name].group == "similarity"]
+    for metric in (name for name in similarities if not group.untuned.why_undefined(name)):
         scores = group.scores(Setting.FT, metric)
         assert scores is not None
         check = check_resolution(scores)
