@@ -130,8 +130,8 @@ class HeldOut:
 
     @property
     def is_higher(self) -> bool:
-        """Whether the held-out loss is higher by more than is tolerated, and by a standard error more; or diverged."""
-        return not isfinite(self.excess) or self.excess - self.standard_error > TOLERATED
+        """Whether the held-out loss is higher by more than is tolerated with its whole 95 % interval; or diverged."""
+        return not isfinite(self.excess) or self.excess - 1.96 * self.standard_error > TOLERATED
 
 
 def held_out(tuning: Float[Tensor, " problems"], fresh: Float[Tensor, " others"]) -> HeldOut:

@@ -184,9 +184,17 @@ def test_nothing_is_decided_against_a_reference_that_is_overfit() -> None:
     assert decided.verdict == Verdict.CONTRADICTED
 
 
+def test_a_network_that_errs_more_than_an_overfit_reference_errs_more_than_the_best_of_its_kind_too() -> None:
+    overfit = {("isotropic", "GD++, 4 steps"): WHY}
+    (worse,) = findings_in(record_of(against_gd(1.5, 0.998, method="GD++, 4 steps"), 10, WORLDS, overfit))
+    assert worse.verdict == Verdict.CONTRADICTED
+    (alike,) = findings_in(record_of(against_gd(1.0, 0.998, method="GD++, 4 steps"), 10, WORLDS, overfit))
+    assert alike.verdict == Verdict.UNDECIDED
+
+
 def test_least_squares_and_repeated_steps_that_are_overfit_decide_nothing_either() -> None:
     least_squares = row("loss_ratio_by_position", 1.02, at=4, **SYSTEM)
-    repeated = row("loss_ratio_repeated", 1.5, at=2, method="GD, 1 step")
+    repeated = row("loss_ratio_repeated", 0.5, at=2, method="GD, 1 step")
     assert [finding.verdict for finding in findings(least_squares, repeated)] == ["supported", "contradicted"]
     overfit = {("system", SYSTEM["method"]): WHY, ("isotropic", "GD, 1 step"): WHY}
     found = findings_in(record_of([least_squares, repeated], 10, WORLDS, overfit))
