@@ -91,8 +91,14 @@ def test_a_row_leads_to_what_its_preset_does_otherwise_which_is_there_once() -> 
 
 
 @pytest.mark.usefixtures("hooks")
-def test_the_sizes_of_splits_are_counted_and_not_typed() -> None:
-    ours = import_module("generated").splits_in_short()
+def test_the_sizes_of_splits_are_counted_and_not_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a machine to which no data set was downloaded before."""
+    for cache in ("datasets.config.HF_DATASETS_CACHE", "huggingface_hub.constants.HF_HUB_CACHE"):
+        monkeypatch.setattr(cache, str(tmp_path))
+    splits_in_short = import_module("generated").splits_in_short
+    splits_in_short.cache_clear()
+    ours = splits_in_short()
+    splits_in_short.cache_clear()  # what the site says is of this machine
     assert (
         "one table without splits: sst2 67,349, sst5 8,544, mr 8,530, subj 8,000, agnews 127,600; not here: cb" in ours
     )

@@ -59,10 +59,21 @@ def test_the_size_of_updates_is_that_of_the_layers_that_change() -> None:
 
 
 def test_layers_are_chosen_set_by_set() -> None:
-    """Each set changes another layer, and one set none: what a set leaves as it is is no size of its updates."""
+    """Each set changes another layer: a layer that a set leaves as it is is no size of its updates."""
     sizes = [torch.eye(4)[layer].expand(6, 4) * (2.0 + layer) for layer in range(3)]
-    assert metrics.median_size_ratio([*sizes, torch.zeros(6, 4)]) == 3.0
-    assert metrics.check_update_size(sizes).passed
+    assert metrics.median_size_ratio(sizes) == 3.0 and metrics.check_update_size(sizes).passed
+
+
+@pytest.mark.parametrize("n_changed", [1, 2, 4])
+def test_sets_that_change_nothing_count_like_those_that_do(n_changed: int) -> None:
+    """However many layers the others change; what is missing stays missing."""
+    changed, unchanged = torch.zeros(6, 4), torch.zeros(6, 4)
+    changed[:, :n_changed], unchanged[0], unchanged[1, 0] = 3.0, NAN, NAN
+    assert metrics.median_size_ratio([changed, *[unchanged] * 7]) == 0.0
+    assert metrics.median_size_ratio([*[changed] * 7, unchanged]) == 3.0
+    nothing = torch.full((6, 4), NAN)
+    assert metrics.median_size_ratio([changed, *[nothing] * 7]) == 3.0
+    assert metrics.median_size_ratio([unchanged, nothing]) == 0.0
 
 
 def test_missing_sizes_have_no_median() -> None:

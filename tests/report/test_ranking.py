@@ -69,26 +69,30 @@ def test_the_nearest_is_named_with_those_that_cannot_be_told_from_it(tmp_path: P
     assert "not told apart from as near (49.0 [" in sentence and "far" not in sentence and "open" not in sentence
 
 
-def _unbounded(name: str, own: float, other: float, **about: Any) -> dict[str, Any]:
-    """Specific, of a similarity that is not shown to be above zero."""
-    specific = comparison(name, own, other, **{"verdict": "supported", **about})
-    specific["matching"] |= {"share_ci_low": None, "share_ci_high": None}
+NOT_SHOWN = "the similarity is not shown to be above zero"
+
+
+def _unbounded(name: str, own: float, other: float, why: str = NOT_SHOWN) -> dict[str, Any]:
+    """Specific, without an interval of the share."""
+    specific = comparison(name, own, other, verdict="supported")
+    specific["matching"] |= {"share_ci_low": None, "share_ci_high": None, "why_no_interval": why}
     return specific
 
 
 def test_a_share_without_an_interval_is_neither_nearest_nor_beside_it(tmp_path: Path) -> None:
     supported = {"verdict": "supported"}
     tiny = _unbounded("tiny", 0.04, 0.001)
-    of_no_share = _unbounded("negative", -0.01, -0.1)
+    of_no_share = _unbounded("negative", -0.01, -0.1, "the similarity is not above zero")
     of_no_share["matching"]["specific_share"] = None
-    alike = _unbounded("all alike", 0.2, 0.04, ci_low=None, ci_high=None)
+    same = "in 1 of 2 tasks all sets differ by the same amount"
+    alike = _unbounded("all alike", 0.2, 0.04, same)
     near, far = comparison("near", 0.2, 0.1, **supported), comparison("far", 0.2, 0.19, **supported)
     run = _run(tmp_path / "run", [tiny, near, far, of_no_share, alike])
     lead = str(getattr(ranking_section(run), "lead", ""))
-    assert "near (50.0 [49.0, 51.0] % of a similarity of 0.2" in lead and "not told apart" not in lead
-    above, same = "the similarity is not shown to be above zero", "all sets differ by the same amount"
+    assert "near (50.0 [49.0, 51.0] % of a similarity of 0.200) is the nearest of those that can be compared; " in lead
+    assert "is nearest" not in lead and "not told apart" not in lead
     for words in (
-        f"tiny (97.5 % of a similarity of 0.0400) cannot be compared: {above}",
+        f"tiny (97.5 % of a similarity of 0.0400) cannot be compared: {NOT_SHOWN}, so that the share has no bounds",
         "negative (a similarity of −0.0100) cannot be compared: the similarity is not above zero",
         f"all alike (80.0 % of a similarity of 0.200) cannot be compared: {same}",
     ):
@@ -97,7 +101,17 @@ def test_a_share_without_an_interval_is_neither_nearest_nor_beside_it(tmp_path: 
     names = [line.name for line in group.rows]
     assert names == ["ICL, reordered", "near", "far", "tiny", "all alike", "negative"]
     entries = {line.name: str(line.entries) for line in group.rows}
-    assert f"no bounds: {above}" in entries["tiny"] and f"no bounds: {same}" in entries["all alike"]
+    assert f"no bounds: {NOT_SHOWN}" in entries["tiny"] and f"no bounds: {same}" in entries["all alike"]
+
+
+def test_a_run_that_does_not_say_why_a_share_has_no_interval_can_be_read(tmp_path: Path) -> None:
+    """Where the difference has an interval there is one reason alone; else none is said."""
+    of_older = [_unbounded("tiny", 0.04, 0.001), _unbounded("open", 0.2, 0.04) | {"ci_low": None, "ci_high": None}]
+    for specific in of_older:
+        del specific["matching"]["why_no_interval"]
+    lead = str(getattr(ranking_section(_run(tmp_path / "run", [*of_older, comparison()])), "lead", ""))
+    assert f"tiny (97.5 % of a similarity of 0.0400) cannot be compared: {NOT_SHOWN}, so that the share" in lead
+    assert "open (80.0 % of a similarity of 0.200) cannot be compared: the share has no bounds" in lead
 
 
 def test_without_any_bounded_share_none_is_nearest(tmp_path: Path) -> None:

@@ -152,6 +152,14 @@ def test_a_published_number_that_is_probably_something_else_is_read_as_that() ->
     assert "only layer norms were kept" in text(section)
 
 
+@pytest.mark.parametrize("labels", ["abstract", "random"])
+def test_scores_under_other_label_words_have_no_published_number_beside_them(labels: str) -> None:
+    own, other = (row("sim_aou", "FT", 0.25, method="GD", labels=words) for words in ("gold", labels))
+    assert published_section(run_of(other)) is None
+    (table,) = tables(published_section(run_of(own, other)))
+    assert len(rows_of(table)) == 1
+
+
 def test_what_no_paper_measured_has_nothing_beside_it() -> None:
     assert published_section(run_of(row("sim_aou", "FT", 0.9, method="GD", task="a_task_of_mine"))) is None
 

@@ -210,6 +210,7 @@ def test_matching_takes_as_many_sets_on_both_sides() -> None:
 def test_two_sets_have_a_p_value_and_no_interval() -> None:
     test = statistics.match(similarities(2, 0.1))
     assert test.p_value == 0.5 and test.interval is None and isnan(test.p_equal) and not test.reason
+    assert test.why_no_interval == "there are two sets alone"
 
 
 @pytest.mark.parametrize("rounding", [0.0, 3e-8])
@@ -222,7 +223,11 @@ def test_without_variation_no_difference_is_shown_to_be_small(rounding: float) -
     for without in (test, statistics.pool([test, varied])):
         assert (without.interval, without.share_interval) == (None, None) and isnan(without.p_equal)
         decision = statistics.decide_matching({"claim": without})["claim"]
-        assert decision.verdict == "undecided" and "no variation to test against" in decision.reason
+        assert decision.verdict == "undecided"
+        assert decision.reason.endswith(f"; {without.why_no_interval}: no variation to test against")
+    alike = "all sets differ by the same amount"
+    assert test.why_no_interval == alike and varied.why_no_interval == ""
+    assert statistics.pool([test, varied]).why_no_interval == f"in 1 of 2 tasks {alike}"
     assert statistics.share_of(test, statistics.match(similarities(8, 0.05, queries=6))).interval is None
     doubled = statistics.double_difference(signs, signs - rounding * noise)
     assert isnan(doubled.p_equal), "rounding is that of the scores, not of their difference"
@@ -231,7 +236,8 @@ def test_without_variation_no_difference_is_shown_to_be_small(rounding: float) -
 def test_without_variation_the_pairing_can_be_shown_to_matter() -> None:
     test = statistics.match(of_matrix(torch.eye(8)))
     assert test.p_value == pytest.approx(1 / factorial(8)) and test.interval is None
-    assert statistics.decide_matching({"claim": test})["claim"].verdict == "supported"
+    decision = statistics.decide_matching({"claim": test})["claim"]
+    assert decision.verdict == "supported" and "of their similarity" not in decision.reason, "the share has no bounds"
 
 
 def test_one_query_has_the_interval_of_sets_alone() -> None:
@@ -309,10 +315,12 @@ def test_the_interval_of_a_share_agrees_with_its_p_value() -> None:
 
 
 def test_a_share_of_nothing_has_no_interval() -> None:
-    test = statistics.match(similarities(8) - 0.2)
+    test = statistics.match(similarities(8) - 0.17)
     assert test.share_interval is None and test.p_equal > 0.05
+    assert test.why_no_interval == "the similarity is not shown to be above zero" and test.interval is not None
     negative = statistics.match(similarities(8) - 0.5)
     assert isnan(negative.share) and negative.p_equal == 1
+    assert negative.why_no_interval == "the similarity is not above zero"
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ def comparison(
     labels: Labels = Labels.GOLD,
     weights: str = "trained",
     objection: str = "",
+    has_few_label_words: bool = False,
 ) -> ClaimComparison:
     """Matching by SimAOU: this specificity ± half, above a mismatched score of 0.3; NaN: FT has no scores."""
     side = {"metric": "sim_aou", "setting": "FT", "method": method, "model": model, "weights": weights}
@@ -36,7 +37,8 @@ def comparison(
     n = sum(pairs.n_sets**2 * pairs.n_queries for pairs in test.pairs)
     sides, of_cell = (side, side | {"setting": "FT_other_sets"}), (f"{method} 0.001",)
     about = (LEADING, task, labels, 16, sides, "SimAOU", "")
-    return ClaimComparison(*about, test.matched, test.mismatched, test, n, 0, False, objection, of_cell)
+    numbers = (test.matched, test.mismatched, test, n, 0)
+    return ClaimComparison(*about, *numbers, False, objection, of_cell, has_few_label_words=has_few_label_words)
 
 
 def matching_test(specificity: float, half: float, n_sets: int) -> MatchingTest:

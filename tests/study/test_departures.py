@@ -41,13 +41,18 @@ def test_the_figures_are_as_released_as_table_2_is() -> None:
 
 def test_a_section_is_shared_with_a_preset_that_has_one(tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
-    for name in ("deutch2024-table4", "dai2023"):
+    for name in ("deutch2024-tabel2", "dai2023"):
         file.write_text(f"as_released: {name}\n", encoding="utf-8")
-        with pytest.raises(UserError, match="Leave it off"):
-            read_study(file, as_released=True)
-    file.write_text("as_released: deutch2024-table2\n", encoding="utf-8")
-    study = read_study(file, as_released=True, tasks=["mr"])
-    assert isinstance(study, Study) and study.queries_of("mr") == 1066
+        for as_released in (False, True):
+            with pytest.raises(UserError, match=f"preset in as_released '{name}'.* deutch2024-table2"):
+                read_study(file, as_released=as_released)
+    for name in ("deutch2024-table2", "deutch2024-figures"):  # whose own section is the former's
+        file.write_text(f"as_released: {name}\n", encoding="utf-8")
+        study = read_study(file, as_released=True, tasks=["mr"])
+        assert isinstance(study, Study) and study.queries_of("mr") == 1066
+    file.write_text("k: 4\n", encoding="utf-8")
+    with pytest.raises(UserError, match="Leave it off"):
+        read_study(file, as_released=True)
 
 
 def test_what_can_be_as_released_is_offered_and_then_not_said() -> None:

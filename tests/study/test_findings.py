@@ -8,7 +8,6 @@ import pytest
 from tests.report.conftest import Fake, checks_of
 from tests.study.comparisons import comparison, comparisons_of, findings, matching_test
 
-from demograd.metrics import METRICS
 from demograd.statistics import Verdict
 from demograd.study.language_model.objections import BELOW_RESOLUTION
 from demograd.study.language_model.pooling import pooled_over_tasks
@@ -193,7 +192,7 @@ def test_several_tasks_together_lead_and_each_label_word_set_is_named() -> None:
 
 
 def test_a_task_of_too_few_label_words_is_no_part_of_the_tasks_together() -> None:
-    undefined = comparison(nan, task="subj", objection=METRICS["sim_labels"].why_undefined(2))
+    undefined = comparison(nan, task="subj", objection="in any words", has_few_label_words=True)
     by_task = [comparison(0.2, task="trec"), undefined, comparison(0.2, task="sst5")]
     (pooled,) = pooled_over_tasks(by_task, 0.1)
     assert pooled.task == "trec and sst5"

@@ -1,5 +1,6 @@
 """Means over tasks: each task counts once, their variances add, and a task without a score leaves none over all."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from tests.study.conftest import small_settings
 
 from demograd import charts
 from demograd.errors import UserError
+from demograd.files import write_table
 from demograd.published import published_by_layer
 from demograd.report import read_run
 from demograd.report.paper.results_table import results_table
@@ -102,7 +104,21 @@ def test_the_logs_by_layer_stand_beside_the_same_metric_over_all_tasks(folder: P
             assert {(row["label"], row["weights"]) for row in rows} == {("GD", "trained")}
     (note,) = [note for note in section.notes if note.startswith("Published")]
     assert "24 layers" in note and "SimAOU_norm and not SimAOU" in note and "half precision" in note
+    assert "k and the queries differ from those of this run" in note
     assert "uniform in [0, 1)" not in note, "which is of the random update alone"
+
+
+def test_nothing_published_stands_beside_other_label_words(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "run")
+    path = tmp_path / "run" / "results.parquet"
+    results = pd.read_parquet(path)
+    write_table(path, results.assign(labels=results["labels"].where(results["labels"].isna(), "abstract")))
+    run = read_run(tmp_path / "run")
+    over_tasks, layers = over_tasks_section(run), layers_section(run)
+    assert over_tasks is not None and layers is not None
+    assert "ublished" not in str(over_tasks)
+    assert "ublished" not in str(layers.notes)
+    assert "published" not in str([part.legend for part in layers.parts if isinstance(part, Figure)])
 
 
 def test_no_log_stands_beside_tasks_that_it_lacks(folder: Path) -> None:

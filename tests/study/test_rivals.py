@@ -10,6 +10,8 @@ from tests.study.conftest import small_settings
 from demograd import UserError
 from demograd.report import write_report
 from demograd.study import make_study, run_study
+from demograd.study.language_model import claims
+from demograd.study.language_model.comparison import ClaimComparison
 
 RIVALS = ("LoRA", "prefix", "readout GD", "kernel regression", "induction", "task vector", "function vector")
 
@@ -67,7 +69,11 @@ def test_its_predictions_are_matched_all_the_same(folder: Path) -> None:
     assert set(matched.method) == {"GD", "task vector", "readout GD"}
 
 
-def test_what_two_label_words_leave_undefined_is_missing_and_said(small_model: Path, tmp_path: Path) -> None:
+def test_what_two_label_words_leave_undefined_is_missing_and_said(
+    small_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared = list[ClaimComparison]()
+    monkeypatch.setattr(claims, "pooled_over_tasks", lambda of_run, _: compared.extend(of_run) or [])
     settings = small_settings(
         small_model, weights=["trained"], k=2, seeds=[0, 1], queries=4, methods=["GD"], measures=["similarity"]
     )
@@ -81,6 +87,8 @@ def test_what_two_label_words_leave_undefined_is_missing_and_said(small_model: P
     for claim in folder.read_json("claims.json")["claims"]:
         if claim["name"] == "prediction-specificity":
             assert {comparison["verdict"] for comparison in claim["comparisons"]} == {"undecided"}
+    undefined = {comparison.claim for comparison in compared if comparison.has_few_label_words}
+    assert undefined == {"prediction-specificity"}, "which is no part of all tasks together"
     assert reason in write_report(folder.path).read_text(encoding="utf-8")
 
 

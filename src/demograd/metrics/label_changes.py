@@ -24,7 +24,8 @@ def sim_labels(zsl: Observation, icl: Observation, ft: Observation) -> Float[Ten
 
     Minus their mean, so that what a setting learns of the format alone is no similarity. NaN (missing) where either
     change is below resolution, or the label words' probabilities are not finite; and everywhere with fewer than three
-    label words, where changes have one dimension, in which a cosine is a sign and decides nothing.
+    label words, where changes have one dimension, in which a cosine is a sign: neither a share of it can be had, nor an
+    interval where all signs agree.
 
     **Raises:** ValueError for observations that do not match.
     """

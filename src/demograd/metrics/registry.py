@@ -37,8 +37,6 @@ LOG_PROBABILITY: Bounds = (-inf, 0.0)
 UNBOUNDED: Bounds = (-inf, inf)
 FEWEST_FOR_A_COSINE = 3
 """Label words: their log-probabilities, less their mean, then have two dimensions. In one a cosine is a sign."""
-A_SIGN = "a cosine is a sign"
-"""How a clause ends that says why a metric has no value."""
 
 ENTRY_POINTS = "demograd.metrics"
 """The entry points by which a package brings metrics of its own."""
@@ -105,7 +103,7 @@ class Metric:
     def why_undefined(self, n_label_words: int) -> str:
         """Why it has no value on a task of so many label words, as a clause; empty where it has."""
         words = f"{n_label_words} label word{'s' * (n_label_words != 1)}"
-        return f"with {words} {A_SIGN}" if n_label_words < self.fewest_label_words else ""
+        return f"with {words} a cosine is a sign" if n_label_words < self.fewest_label_words else ""
 
     @property
     def is_of_another_package(self) -> bool:

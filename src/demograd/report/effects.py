@@ -83,7 +83,8 @@ def panels(claims: Sequence[Mapping[str, Any]]) -> tuple[list[ForestPanel], str]
     without = sum(_has_no_number(comparison) for _, comparison in compared)
     left_out += [f"{without} without a number"] * bool(without)
     sentences = [f"Not drawn, but in the tables: {listed(left_out)}."] if left_out else []
-    if reasons := dict.fromkeys(filter(None, (why_unbounded(comparison) for _, comparison in compared))):
+    unbounded = (why_unbounded(comparison) for _, comparison in compared if _is_open(comparison))
+    if reasons := dict.fromkeys(filter(None, unbounded)):
         sentences.append(f"“No interval”: a share has no bounds where {' or '.join(reasons)}.")
     return list(by_axis.values()), " ".join(sentences)
 
@@ -160,16 +161,23 @@ def _is_share(comparison: Mapping[str, Any]) -> bool:
 
 def _amount(comparison: Mapping[str, Any], number: Number) -> str:
     """The number and its interval; of a share, in words, that it has none."""
-    return f"{number.value_text} {_NO_INTERVAL}" if why_unbounded(comparison) else number.with_bounds
+    return f"{number.value_text} {_NO_INTERVAL}" if _is_open(comparison) else number.with_bounds
+
+
+def _is_open(comparison: Mapping[str, Any]) -> bool:
+    """Whether it is a share without an interval."""
+    return _is_share(comparison) and not _effect_of(comparison).bounds
 
 
 def why_unbounded(comparison: Mapping[str, Any]) -> str:
-    """Why a share has no interval, as a clause; empty where it has one, and where there is no share."""
-    if not _is_share(comparison) or _effect_of(comparison).bounds:
+    """Why the share of the similarity has no interval, as a clause; empty where it has one, where nothing was matched,
+    and where a run of an older version leaves it open."""
+    matching = comparison.get("matching")
+    if matching is None or matching["share_ci_low"] is not None:
         return ""
-    if comparison["ci_low"] is not None:  # Fieller's is unbounded
-        return "the similarity is not shown to be above zero"
-    return "all sets differ by the same amount" if comparison["n_seeds"] > 2 else "there are two sets alone"
+    # older versions did not say: where the difference has an interval, only the similarity can be in the share's way
+    of_older = "the similarity is not shown to be above zero" if comparison["ci_low"] is not None else ""
+    return str(matching.get("why_no_interval", of_older))
 
 
 def _band(comparison: Mapping[str, Any]) -> tuple[float, float] | None:

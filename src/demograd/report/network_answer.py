@@ -19,9 +19,10 @@ _ROOM = 4
 
 @dataclass(frozen=True)
 class ClaimWords:
-    """How a claim is asked and answered, with the places `network`, `reference` and `high`.
+    """How a claim is asked and answered, with the places `network`, `reference`, `high` and `off`.
 
-    `high` is up to where its number may be: an answer says by what it was decided, where the page does not.
+    `high` is up to where its number may be, `off` how far a ratio may be above one, in per cent: an answer says by what
+    it was decided, where the page does not.
     """
 
     question: str
@@ -69,13 +70,13 @@ _WORDS = {
     ),
     "least-squares": ClaimWords(
         "Does a small transformer predict a linear system as well as least squares?",
-        "the error of “{network}” is within 10 % of that of least squares",
-        "the error of “{network}” is not always within 10 % of that of least squares",
+        "the error of “{network}” is within {off} % of that of least squares",
+        "the error of “{network}” is not always within {off} % of that of least squares",
     ),
     "recurrence": ClaimWords(
         "Does a trained layer, applied again and again, go on as gradient descent (GD) does?",
-        "“{network}”, applied again and again, errs within 10 % of what that many steps of GD do",
-        "“{network}”, applied again and again, does not always err within 10 % of what that many steps of GD do",
+        "“{network}”, applied again and again, errs within {off} % of what that many steps of GD do",
+        "“{network}”, applied again and again, does not always err within {off} % of what that many steps of GD do",
     ),
     "learned": ClaimWords(
         "Did a network learn anything?", "“{network}” learned anything", "“{network}” learned nothing"
@@ -182,7 +183,8 @@ def _statement(words: ClaimWords, item: NetworkFinding, has_worlds: bool, has_nu
     template = words.no if verdict == Verdict.CONTRADICTED else words.yes
     clause = f"in {subject.world}, " * has_worlds
     high = item.comparison["numbers"][0]["high"]
-    clause += template.format(network=subject.network, reference=subject.reference, high=high)
+    off = "" if high is None else f"{100 * (high - 1):.3g}"
+    clause += template.format(network=subject.network, reference=subject.reference, high=high, off=off)
     if verdict == Verdict.UNDECIDED:
         return f"it is open whether {clause} ({item.finding.reason})"
     details = [item.comparison["standing"] * (verdict == Verdict.CONTRADICTED), item.numbers] * has_numbers

@@ -62,6 +62,8 @@ class MatchingTest:
     others in it by more than rounding: then nothing tells how well it is known."""
     share_interval: Interval | None = None
     """Of the share. None where that of the specificity is, and where that of the similarity is not above zero."""
+    why_no_interval: str = ""
+    """Why the share has none, as a clause; empty where it has one, and where nothing was tested."""
     p_equal: float = nan
     """The smallest α at which the interval of the share lies within ±margin; NaN where the specificity has none."""
     identified: float = nan
@@ -218,12 +220,14 @@ def _test(
         for name in ("matched", "mismatched", "similarity")
     )
     interval, share_interval, p_equal = None, None, nan
-    # without one of two sets, there is no other to compare with
-    if min(of_matrix.n_sets for of_matrix in pairs) > 2 and all(of_matrix.varies for of_matrix in pairs):
+    why_no_interval = _why_no_interval(pairs)
+    if not why_no_interval:
         products = [products_of(of_matrix.specific_and_similar) for of_matrix in pairs]
         interval, share_interval = pooled_mean(products, 1.0, 0.0).interval(level), ratio(products, level).interval
         below, above = pooled_mean(products, 1.0, -margin), pooled_mean(products, 1.0, margin)
         p_equal = min(1.0, 2 * max(below.p_below(0.0), above.p_above(0.0)))
+        if share_interval is None:
+            why_no_interval = f"the similarity is not {'shown to be ' * (similarity > 0)}above zero"
     return MatchingTest(
         pairs,
         margin,
@@ -238,6 +242,16 @@ def _test(
         trait_p_opposite=of_rest.p_opposite,
         interval=interval,
         share_interval=share_interval,
+        why_no_interval=why_no_interval,
         p_equal=p_equal,
         identified=float(np.mean([identified_share(of_matrix.matrix) for of_matrix in pairs])),
     )
+
+
+def _why_no_interval(pairs: Sequence[PairScores]) -> str:
+    """Why the specificity has none, as a clause; empty where it has one."""
+    if min(of_matrix.n_sets for of_matrix in pairs) < 3:  # without one of two, there is no other to compare with
+        return "there are two sets alone"
+    alike = sum(not of_matrix.varies for of_matrix in pairs)
+    tasks = f"in {alike} of {len(pairs)} tasks " * (len(pairs) > 1)
+    return f"{tasks}all sets differ by the same amount" if alike else ""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from math import isnan, nan
 
 from demograd.statistics.matching import MatchingTest
-from demograd.statistics.significance import SAME_AMOUNT, ClaimDecision, holm
+from demograd.statistics.significance import NO_VARIATION, ClaimDecision, holm
 from demograd.statistics.verdict import SEEDS_FOR_SPECIFICITY, Verdict
 
 
@@ -51,7 +51,7 @@ def _verdict(test: MatchingTest, p_value: float, p_equal: float, alpha: float, l
         if not isnan(p_equal):
             reason += f", nor the difference to be smaller than {margin} (corrected p = {p_equal:.2g})"
         elif test.n_sets > 2:
-            reason += f"; {SAME_AMOUNT}"
+            reason += f"; {test.why_no_interval}: {NO_VARIATION}"
         return Verdict.UNDECIDED, reason
     # corrected as the p-value of the pairing is, by the same factor
     of_rest = test.trait_p_value if is_specific else test.trait_p_opposite
@@ -61,7 +61,8 @@ def _verdict(test: MatchingTest, p_value: float, p_equal: float, alpha: float, l
             f"matched sets are {more} ({shown}), but no longer so when a single trait that the sets differ in, such as "
             f"their length, is taken out (p = {of_rest:.2g})"
         )
-    share = "" if isnan(test.share) else f", by {100 * abs(test.share):.2g} % of their similarity"
+    # one without bounds may be any
+    share = "" if test.share_interval is None else f", by {100 * abs(test.share):.2g} % of their similarity"
     verdict = Verdict.SUPPORTED if is_specific else Verdict.CONTRADICTED
     return verdict, f"matched sets are {more} than mismatched ones{share} ({shown})"
 

@@ -16,7 +16,8 @@ from demograd.statistics.intervals import mean_over_seeds
 from demograd.statistics.parts import by_layer
 from demograd.statistics.verdict import SEEDS_TO_DECIDE, Decision, Interval, Verdict
 
-SAME_AMOUNT = "all sets differ by the same amount: no variation to test against"
+NO_VARIATION = "no variation to test against"
+SAME_AMOUNT = f"all sets differ by the same amount: {NO_VARIATION}"
 """Why differences that are all alike are not tested: an interval without width is no evidence."""
 ROUNDING = 1e-12
 """Of the largest value: a standard error below it is none."""

@@ -18,7 +18,7 @@ from demograd.report.scores import LEADING, NEAREST_RATE_NOTE, at_one_rate, poin
 from demograd.report.section import Chart, Figure, Key, Section, section
 from demograd.report.subject import Variant, by_world, method_label, weights_rank, world_labels
 from demograd.statistics.number import estimate
-from demograd.words import ALL_TASKS, Setting, Weights
+from demograd.words import ALL_TASKS, Labels, Setting, Weights
 
 _DOTS = "1 3"
 _DASH_DOTS = "8 2 1 2"
@@ -101,12 +101,13 @@ def _sentence(rows: pd.DataFrame) -> str:
 
 
 def _published(rows: pd.DataFrame, tasks: Sequence[str]) -> pd.DataFrame:
-    """What was logged of the same metric, method and tasks, once for each method with trained weights, with the columns
-    of `_NONE_PUBLISHED`. The published layers are spread over the depth of the measured model."""
+    """What was logged of the same metric, method and tasks, once for each method with trained weights and gold labels,
+    as the published runs had, with the columns of `_NONE_PUBLISHED`. The published layers are spread over the depth of
+    the measured model."""
     by_method = {
         variant.method: variant
         for variant in reversed(dict.fromkeys(rows["variant"]))
-        if variant.weights == Weights.TRAINED
+        if (variant.weights, variant.labels) == (Weights.TRAINED, Labels.GOLD)
     }
     lines = []
     for metric in set(_LOGGED).intersection(rows["metric"]):
@@ -129,8 +130,9 @@ def _notes_of_published(tasks: Sequence[str]) -> list[str]:
     caveats = dict.fromkeys(caveat.says for row in shown.to_dict("records") for caveat in caveats_of(row))
     return [
         f"Published: {about['source']}, on {about['model']}, means over the same tasks and three seeds of each, "
-        f"without intervals. Its {shown['layer'].nunique()} layers are spread over the depth of the measured model, "
-        f"first on first and last on last. The logs have SimAOU_norm and not SimAOU. {' '.join(caveats)}"
+        "without intervals; k and the queries differ from those of this run, unless it is as released. Its "
+        f"{shown['layer'].nunique()} layers are spread over the depth of the measured model, first on first and last "
+        f"on last. The logs have SimAOU_norm and not SimAOU. {' '.join(caveats)}"
     ]
 
 

@@ -9,7 +9,7 @@ from demograd.report.run import ReportedRun
 from demograd.report.section import NOTHING, Entry, Head, Section, Table, TableRow, entry, grouped, section
 from demograd.report.subject import Variant, by_world, in_order, row_words
 from demograd.statistics.number import NOT_MEASURED, Number, formatted
-from demograd.words import Setting
+from demograd.words import Labels, Setting
 
 SHOWN = ("sim_aou_norm", "sim_aou", "sim_am", "sim_am_delta")
 """The metrics of the published table, in its order."""
@@ -78,8 +78,10 @@ def _of_task(run: ReportedRun, mean: Variant, metric: str, task: str) -> Entry:
 
 
 def _mean(number: Number, mean: Variant, metric: str, tasks: Sequence[str]) -> Entry:
-    published = published_average(tasks, metric, mean.method or "", mean.weights)
     shown = entry(number)
+    if mean.labels != Labels.GOLD:  # of other label words nothing was published
+        return shown
+    published = published_average(tasks, metric, mean.method or "", mean.weights)
     return shown if published is None else replace(shown, under=(*shown.under, f"published {formatted(published)}"))
 
 

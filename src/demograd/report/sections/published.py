@@ -15,7 +15,7 @@ from demograd.report.scores import NEAREST_RATE_NOTE, at_one_rate
 from demograd.report.section import NOTHING, Chart, Entry, Head, Section, Table, TableRow, figure, grouped, section
 from demograd.report.subject import Variant, weights_rank
 from demograd.statistics.number import Number, estimate, formatted, signed
-from demograd.words import Setting
+from demograd.words import Labels, Setting
 
 _LEAD = (
     "Measured, then published, then measured minus published. Model, k, prompts and rates may all differ: a difference "
@@ -33,7 +33,7 @@ _AS_RELEASED = {
 
 @section("Beside the published numbers", order=250, brief="Published")
 def published_section(run: ReportedRun) -> Section | None:
-    """A table per metric for which a paper has a number of the same task, method and weights."""
+    """A table per metric for which a paper has a number of the same task, method and weights; all have gold labels."""
     shown = at_one_rate(run.scores)
     measured = pd.DataFrame(
         {
@@ -49,6 +49,7 @@ def published_section(run: ReportedRun) -> Section | None:
         }
         for (variant, metric, setting), number in run.scores.numbers.items()
         if variant in shown
+        and variant.labels == Labels.GOLD
         and not variant.initialisation  # of several, the first
         and setting == Setting.FT
         and metric in METRICS
@@ -107,7 +108,6 @@ def _table(metric: str, rows: list[dict[Any, Any]], marks: Mapping[str, str]) ->
     tasks = list(dict.fromkeys(row["task"] for row in rows))
     several_k = len({row["variant"].k for row in rows}) > 1
     several_models = len({row["model"] for row in rows}) > 1
-    several_labels = len({row["variant"].labels for row in rows}) > 1
     lines: dict[tuple[str, str, str, str], dict[str, dict[Any, Any]]] = {}
     for row in sorted(rows, key=lambda row: _rank(row["variant"])):
         variant: Variant = row["variant"]
@@ -115,7 +115,6 @@ def _table(metric: str, rows: list[dict[Any, Any]], marks: Mapping[str, str]) ->
             [
                 *([variant.model] if several_models else []),
                 *([f"k {variant.k}"] if several_k else []),
-                *([f"{variant.labels} labels"] if several_labels else []),
             ]
         )
         words = f"published number read as {row['read_as']}" if pd.notna(row["read_as"]) else ""

@@ -111,19 +111,22 @@ def _nearest(specific: Sequence[Mapping[str, Any]]) -> str:
     """Of those that are specific, as they are ranked, the one of the largest share, and whose intervals overlap with
     its own; then those whose share has no interval, which may be any, and why; empty where none is specific. Methods
     whose verdict is open are not named, however large their share."""
-    bounded = [comparison for comparison in specific if _is_bounded(comparison)]
+    bounded, unbounded = list[Mapping[str, Any]](), dict[str, list[Mapping[str, Any]]]()
+    for comparison in specific:
+        (bounded if _is_bounded(comparison) else unbounded.setdefault(why_unbounded(comparison), [])).append(comparison)
     parts = []
     if bounded:
         first, *others = bounded
         low = first["matching"]["share_ci_low"]
         beside = [comparison for comparison in others if comparison["matching"]["share_ci_high"] >= low]
         apart = f", not told apart from {listed(map(_in_words, beside))}" if beside else ""
-        parts.append(f"{_in_words(first)} is nearest{apart}")
-    elif specific:
+        nearest = "the nearest of those that can be compared" if unbounded else "nearest"
+        parts.append(f"{_in_words(first)} is {nearest}{apart}")
+    elif unbounded:
         parts.append("no method can be called nearest")
-    for reason in dict.fromkeys(_why_unbounded(comparison) for comparison in specific if comparison not in bounded):
-        alike = [comparison for comparison in specific if _why_unbounded(comparison) == reason]
-        parts.append(f"{listed(map(_in_words, alike))} cannot be compared: {reason}, so that the share has no bounds")
+    for reason, alike in unbounded.items():
+        why = f"{reason}, so that the share" if reason else "the share"
+        parts.append(f"{listed(map(_in_words, alike))} cannot be compared: {why} has no bounds")
     return "; ".join(parts)
 
 
@@ -141,11 +144,6 @@ def _is_specific(comparison: Mapping[str, Any], claim: Mapping[str, Any]) -> boo
 def _is_bounded(comparison: Mapping[str, Any]) -> bool:
     """Whether its share has an interval."""
     return bool(_share_of(comparison).bounds)
-
-
-def _why_unbounded(comparison: Mapping[str, Any]) -> str:
-    """Why its share has no interval, as a clause; empty where it has one."""
-    return why_unbounded(comparison) or ("" if _is_bounded(comparison) else "the similarity is not above zero")
 
 
 def _rankings(run: ReportedRun) -> Iterator[tuple[World, str, list[tuple[Mapping[str, Any], Mapping[str, Any]]]]]:

@@ -153,6 +153,7 @@ def _matching_record(test: MatchingTest, ceiling: MatchingTest | None) -> dict[s
         "specific_share": number(test.share),
         "share_ci_low": test.share_interval and number(test.share_interval.low),
         "share_ci_high": test.share_interval and number(test.share_interval.high),
+        "why_no_interval": test.why_no_interval,
         "identified": number(test.identified),
         "p_one_sided": number(test.p_value),
         "p_without_trait": number(test.trait_p_value),
@@ -207,10 +208,12 @@ def _comparison(
     if unreadable := objection or _no_common_size(curves, at):
         return ClaimComparison(*about, nan, nan, _NOT_TESTED, 0, 0, one_rate_each, unreadable, (), initialisation)
 
+    all_undefined = (why_undefined(same_world, side) for side in sides if isinstance(side, dict))
+    undefined = next(filter(None, all_undefined), "")
+
     def objection_on(measured: Sequence[Side | float], scores: Sequence[Scores | float | None]) -> str:
-        undefined = (why_undefined(same_world, side) for side in measured if isinstance(side, dict))
         learned = objection_to(invalid, claim, worlds, sides, curves, at)
-        return learned or next(filter(None, undefined), "") or unresolved(measured, scores)
+        return learned or undefined or unresolved(measured, scores)
 
     scores = [
         side if isinstance(side, float) else side_scores(same_world, side, curve, at)
@@ -225,7 +228,7 @@ def _comparison(
         objection = objection_on([left], scores[:1]) or matching.reason
         ceiling = _ceiling(same_world, left, right, study.specificity_margin)
         compared = ClaimComparison(*about, *means, matching, *counts, one_rate_each, objection, labels, initialisation)
-        return replace(compared, ceiling=ceiling)
+        return replace(compared, ceiling=ceiling, has_few_label_words=bool(undefined))
     differences, means = _differences(scores)
     test = paired_test(differences, margin=_margin(claim, means[0]))
     n_missing = int((~differences.isfinite()).sum())

@@ -40,6 +40,8 @@ class ClaimComparison:
     """`GD 0.001`: the cells whose validity checks speak of it, each a method at a rate from which a side was read."""
     initialisation: int | None = None
     """Of the untrained weights of a side; None where neither has any."""
+    has_few_label_words: bool = False
+    """Whether the task has too few label words for the metric to have a value."""
     ceiling: MatchingTest | None = None
     """Of matching: the same of ICL on the reordered sets in FT's place; None where that was not observed."""
 

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from demograd.metrics.registry import A_SIGN
 from demograd.statistics import MatchingTest, pool
 from demograd.study.language_model.comparison import ClaimComparison
 from demograd.study.language_model.objections import NO_LEARNING
@@ -17,7 +16,7 @@ def pooled_over_tasks(comparisons: Sequence[ClaimComparison], margin: float) -> 
     several initialisations, which share their sets, the first stands."""
     families: dict[tuple[object, ...], dict[str, ClaimComparison]] = {}
     for comparison in comparisons:
-        is_comparable = comparison.objection not in NO_LEARNING.values() and not comparison.objection.endswith(A_SIGN)
+        is_comparable = comparison.objection not in NO_LEARNING.values() and not comparison.has_few_label_words
         if comparison.is_of_matching and is_comparable:
             sides = tuple(tuple(sorted(side.items())) for side in comparison.sides if isinstance(side, dict))
             about = (comparison.claim, comparison.labels, comparison.k, sides)

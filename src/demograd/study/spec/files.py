@@ -41,7 +41,8 @@ def read_study(
     the details and defects of a paper's released runs; or the name of a preset whose section it shares.
 
     Raises:
-        UserError: there is no such preset or file, it is not YAML, or a setting is unknown or wrong.
+        UserError: there is no such preset or file, it is not YAML, a setting is unknown or wrong, or the preset whose
+            section is shared has none.
     """
     name_or_path = str(name_or_path)
     is_file = name_or_path.endswith((".yaml", ".yml"))
@@ -58,8 +59,8 @@ def read_study(
         )
     settings = read_settings(path)
     released = settings.pop("as_released", None)
-    if isinstance(released, str) and released in preset_names():
-        released = read_settings(PRESETS / f"{released}.yaml").get("as_released")
+    if isinstance(released, str):
+        released = _shared_section(released)
     if as_released and not isinstance(released, dict):
         raise UserError(
             f"--as-released with {name_or_path}", "a study that says how the released runs differ", "Leave it off"
@@ -114,6 +115,25 @@ def read_studies(name: str, *, overrides: Sequence[str] = (), **changes: Any) ->
         )
         for preset in presets
     ]
+
+
+@cache
+def presets_as_released() -> dict[str, Any]:
+    """Presets that have a section `as_released`: name → the section, or the name of the preset that shares its own."""
+    sections = {name: read_settings(PRESETS / f"{name}.yaml").get("as_released") for name in preset_names()}
+    return {name: section for name, section in sections.items() if section}
+
+
+def _shared_section(name: str) -> dict[str, Any]:
+    """The section `as_released` of a preset, which may share another's.
+
+    Raises:
+        UserError: there is no such preset, or it has no section.
+    """
+    if name not in presets_as_released():
+        raise unknown_name("preset in as_released", name, presets_as_released(), "Or give the settings themselves")
+    section = presets_as_released()[name]
+    return _shared_section(section) if isinstance(section, str) else dict(section)
 
 
 def _setting(override: str) -> str:

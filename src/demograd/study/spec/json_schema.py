@@ -6,6 +6,7 @@ from pydantic.json_schema import models_json_schema
 
 from demograd.study.language_model.measures import measures
 from demograd.study.language_model.spec import Study
+from demograd.study.spec.files import presets_as_released
 from demograd.study.synthetic.spec import SyntheticStudy
 
 
@@ -35,7 +36,7 @@ def json_schema() -> dict[str, Any]:
 def _open_to_files(definition: dict[str, Any]) -> None:
     """Add the section that a file may have besides the study's own fields."""
     definition["properties"]["as_released"] = {
-        "type": ["object", "string"],
+        "anyOf": [{"type": "object"}, {"enum": [*presets_as_released()]}],
         "description": "Settings that take the place of the file's own with --as-released: the details and defects of "
         "a paper's released runs; or the preset whose section is shared.",
     }
