@@ -80,13 +80,20 @@ def _limits(cases: Sequence[LedComparison], runs: Sequence[ReportedRun]) -> str:
     """How many cases are undecided and why, and what is not shown."""
     reasons = Counter(item.finding.reason.partition(" (")[0] for item in cases if not _decided([item]))
     counted = "; ".join(f"{reason}: {number}" for reason, number in reasons.most_common())
-    models = listed(dict.fromkeys(str(run.study["model"]) for run in runs))
-    tasks = listed(dict.fromkeys(task for run in runs for task in run.study["tasks"]))
+    where = "; ".join(dict.fromkeys(map(_where, runs)))
     text = f"Of {len(cases)} cases {reasons.total()} are undecided" + f" ({counted})" * bool(counted)
     return (
-        f"{text}, and what is said is of {models} on {tasks}, of each method at one learning rate: a method that "
-        "learned nothing here is not shown to be unlike ICL, and one that is not specific here may be so elsewhere."
+        f"{text}, and what is said is of {where}, of each method at one learning rate: a method that learned nothing "
+        "here is not shown to be unlike ICL, and one that is not specific here may be so elsewhere."
     )
+
+
+def _where(run: ReportedRun) -> str:
+    """`smollm2-135m on trec (k 16, abstract labels, 8 demonstration sets)`."""
+    k = listed(f"{k:g}" for k in sorted(run.results["k"].dropna().unique()))
+    labels = listed(sorted(run.results["labels"].dropna().unique()))
+    size = f"k {k}, {labels} labels, {len(run.study['seeds'])} demonstration sets"
+    return f"{run.study['model']} on {listed(run.study['tasks'])} ({size})"
 
 
 def _decided(cases: Sequence[LedComparison]) -> list[LedComparison]:
@@ -94,12 +101,16 @@ def _decided(cases: Sequence[LedComparison]) -> list[LedComparison]:
 
 
 def _counted(decided: Sequence[LedComparison]) -> str:
+    if not decided:
+        return "no case of a method on a task can be decided"
     counts = Counter(item.finding.verdict for item in decided)
-    specific, others = counts[Verdict.SUPPORTED], len(decided) - counts[Verdict.SUPPORTED]
-    return (
-        f"of {len(decided)} cases of a method on a task that can be decided, {specific} are more like ICL from their "
-        f"own demonstrations than from others, and {others} are not"
-    )
+    margins = dict.fromkeys(f"{item.comparison['margin']:.0%}" for item in decided)
+    said = [
+        f"{counts[Verdict.SUPPORTED]} are more like ICL from their own demonstrations than from others",
+        f"{counts[Verdict.NOT_SPECIFIC]} as like it to within {listed(margins)} of the similarity",
+        f"{counts[Verdict.CONTRADICTED]} less",
+    ]
+    return f"of {len(decided)} cases of a method on a task that can be decided, {listed(said)}"
 
 
 def _named(comparison: Mapping[str, Any], share: tuple[float, float, float] | None) -> str:

@@ -200,11 +200,13 @@ def test_what_rankings_say_together_is_counted_from_their_verdicts(
     )
     _, inside, predictions, limits = ranking.in_three_sentences()
     n = len(claim["comparisons"]) - 1
-    assert f"of {n} cases of a method on a task that can be decided, 1 are more like" in inside
+    assert f"of {n} cases of a method on a task that can be decided, 1 are more like ICL" in inside
+    assert f"{n - 1} as like it to within 10% of the similarity and 0 less" in inside
     assert re.search(r"lie in −?[\d.]+ to 8(\.0+)? %", inside)
     assert "of 2 cases" in predictions
     assert "GD on mr in smollm2-135m (6.0 \\[4.0, 8.0\\] % of the similarity" in predictions
     assert f"Of {n + 3} cases 1 are undecided (fine-tuning learned nothing here: 1)" in limits
+    assert re.search(r"smollm2-135m on mr \(k 16, \w+ labels, 8 demonstration sets\)", limits)
 
 
 def test_a_run_without_an_answer_of_its_page_has_its_own_sentence(page: ModuleType, tmp_path: Path) -> None:

@@ -78,7 +78,8 @@ def test_a_held_out_loss_is_higher_where_its_interval_says_so() -> None:
     # means 2 and 3; each mean has variance 2 / 2, so their difference has √2, of 2
     assert (comparison.excess, comparison.standard_error) == pytest.approx((0.5, 2**0.5 / 2))
     assert not comparison.is_higher
-    # 4 % higher with a standard error of 2 % may be by chance
+    # 4 % higher with a standard error of 2 % may be by chance; thrice as high with one of the same size is not
     assert not HeldOut(1.0, 1.04, 0.019).is_higher and HeldOut(1.0, 1.06, 0.019).is_higher
+    assert not HeldOut(1.0, 1.4, 0.3).is_higher and HeldOut(1.0, 3.1, 1.3).is_higher
     assert held_out(tuning.repeat(100), fresh.repeat(100)).is_higher
     assert not held_out(tuning.repeat(10_000), 1.01 * tuning.repeat(10_000)).is_higher

@@ -19,7 +19,7 @@ from demograd.display import visible
 from demograd.statistics.number import formatted
 from demograd.words import ATTENTION_STEPS, Weights, task_label
 
-TEXT_BYTES, ATTENTION_BYTES = 1_000_000, 2_000_000
+TEXT_BYTES, ATTENTION_BYTES = 1_000_000, 1_500_000
 """At most on a page, as it is written: of predictions, and of attention; several runs share them equally."""
 STATIC_ROWS = 50
 """Of the table that is there without a script."""

@@ -110,8 +110,9 @@ def _forward(errors: Errors, parameters: Float[Tensor, " parameters"]) -> Float[
     return torch.stack([torch.func.jvp(errors, (parameters,), (direction,))[1] for direction in directions], dim=1)
 
 
-TOLERATED = 0.02
-"""Share of the tuning loss by which the held-out loss may be higher without a word."""
+TOLERATED, GROSS = 0.02, 0.5
+"""Shares of the tuning loss by which the held-out loss may be higher without a word, and which are too much to be a
+matter of chance."""
 
 
 @dataclass(frozen=True)
@@ -130,8 +131,13 @@ class HeldOut:
 
     @property
     def is_higher(self) -> bool:
-        """Whether the held-out loss is higher by more than is tolerated with its whole 95 % interval; or diverged."""
-        return not isfinite(self.excess) or self.excess - 1.96 * self.standard_error > TOLERATED
+        """Whether the held-out loss is higher by more than is tolerated with its whole 95 % interval; or diverged.
+
+        One that is higher by half, with one standard error: where a few problems make the loss, its standard error is
+        nearly as large as itself, and a 95 % interval leaves out nothing.
+        """
+        errors = 1.0 if self.excess > GROSS else 1.96
+        return not isfinite(self.excess) or self.excess - errors * self.standard_error > TOLERATED
 
 
 def held_out(tuning: Float[Tensor, " problems"], fresh: Float[Tensor, " others"]) -> HeldOut:

@@ -123,10 +123,8 @@ class Evidence:
         """Steps that a network of A and B, or of A alone, can take, and that err less; empty where there are none."""
         can_take = GD_STEPS | GD_PP_STEPS if has_b else GD_STEPS
         for subject, ratio in self.tests(ALGORITHM, "loss_ratio").items():
-            is_own = (
-                subject._replace(reference="") == network
-                and subject.reference.partition(",")[0].removesuffix(" (shared)") in can_take
-            )
+            family = subject.reference.partition(",")[0].removesuffix(" (shared)")
+            is_own = subject._replace(reference="") == network and family in can_take
             if is_own and standing(ratio) == Standing.WORSE:
                 return subject.reference
         return ""
