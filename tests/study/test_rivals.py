@@ -73,7 +73,12 @@ def test_what_two_label_words_leave_undefined_is_missing_and_said(
     small_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     compared = list[ClaimComparison]()
-    monkeypatch.setattr(claims, "pooled_over_tasks", lambda of_run, _: compared.extend(of_run) or [])
+
+    def pooled_over_tasks(of_run: list[ClaimComparison], margin: float) -> list[ClaimComparison]:
+        compared.extend(of_run)
+        return []
+
+    monkeypatch.setattr(claims, "pooled_over_tasks", pooled_over_tasks)
     settings = small_settings(
         small_model, weights=["trained"], k=2, seeds=[0, 1], queries=4, methods=["GD"], measures=["similarity"]
     )
