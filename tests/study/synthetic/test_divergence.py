@@ -101,6 +101,14 @@ def test_a_ratio_to_a_reference_that_diverged_is_none(below: str) -> None:
     assert row.n_missing == 3 * int(LOSSES[below].isinf().sum())
 
 
+def test_beside_a_seed_that_explodes_a_reference_still_errs() -> None:
+    """A finite loss of any size is a loss: only a reference that errs by rounding makes no error."""
+    exploded = [LOSSES["none"], LOSSES["none"] * 1e12]
+    row = ratio_row(exploded, LOSSES["none"])
+    assert row.status == "ok" and row.value == pytest.approx(5e11, rel=1e-6)
+    assert ratio_row(exploded, LOSSES["none"] * 1e-7).status == "the reference makes no error"
+
+
 def test_a_number_of_each_seed_of_which_one_diverged_has_no_mean() -> None:
     row = seeds_row([0.1, inf, 0.3])
     assert row.value is None and row.status == "diverged: 1 of 3 values is not finite"
