@@ -157,9 +157,9 @@ def _algorithms(run: ReportedRun, question: Question) -> Iterator[str]:
     networks = {subject.network for subject in by_subject(run.networks_at_context, "loss")}
     for pair, ratio in ratios.items():
         if pair.reference in networks and question.is_about(pair):
-            said = f"“{pair.network}” has {ratio.with_bounds} times the loss of “{pair.reference}”"
+            sentence = f"“{pair.network}” has {ratio.with_bounds} times the loss of “{pair.reference}”"
             beside = _beside_the_band(ratio, items[0].comparison["numbers"][0]) if items else ""
-            yield escaped(f"{said}{beside}.") + "\n"
+            yield escaped(f"{sentence}{beside}.") + "\n"
 
     groups: dict[Verdict, list[str]] = {verdict: [] for verdict in LEADS}
     for network, items in by_network.items():

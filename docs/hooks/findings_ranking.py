@@ -72,23 +72,23 @@ def _of_predictions(cases: Sequence[LedComparison]) -> str:
     decided = _decided(cases)
     text = f"In what is predicted ({METRICS[OF_PREDICTIONS].title}), {_counted(decided)}"
     specific = [item for item in decided if item.finding.verdict == Verdict.SUPPORTED]
-    named = [_named(item.comparison, item.share) for item in specific]
-    return f"{text}: {listed(named)}." if named else f"{text}."
+    nearest = [_with_share(item.comparison, item.share) for item in specific]
+    return f"{text}: {listed(nearest)}." if nearest else f"{text}."
 
 
 def _limits(cases: Sequence[LedComparison], runs: Sequence[ReportedRun]) -> str:
     """How many cases are undecided and why, and what is not shown."""
     reasons = Counter(item.finding.reason.partition(" (")[0] for item in cases if not _decided([item]))
     counted = "; ".join(f"{reason}: {number}" for reason, number in reasons.most_common())
-    where = "; ".join(dict.fromkeys(map(_where, runs)))
+    places = "; ".join(dict.fromkeys(map(_place, runs)))
     text = f"Of {len(cases)} cases {reasons.total()} are undecided" + f" ({counted})" * bool(counted)
     return (
-        f"{text}, and what is said is of {where}, of each method at one learning rate: a method that learned nothing "
+        f"{text}, and what is said is of {places}, of each method at one learning rate: a method that learned nothing "
         "here is not shown to be unlike ICL, and one that is not specific here may be so elsewhere."
     )
 
 
-def _where(run: ReportedRun) -> str:
+def _place(run: ReportedRun) -> str:
     """`smollm2-135m on trec (k 16, abstract labels, 8 demonstration sets)`."""
     k = listed(f"{k:g}" for k in sorted(run.results["k"].dropna().unique()))
     labels = listed(sorted(run.results["labels"].dropna().unique()))
@@ -105,15 +105,15 @@ def _counted(decided: Sequence[LedComparison]) -> str:
         return "no case of a method on a task can be decided"
     counts = Counter(item.finding.verdict for item in decided)
     margins = dict.fromkeys(f"{item.comparison['margin']:.0%}" for item in decided)
-    said = [
+    counts = [
         f"{counts[Verdict.SUPPORTED]} are more like ICL from their own demonstrations than from others",
         f"{counts[Verdict.NOT_SPECIFIC]} as like it to within {listed(margins)} of the similarity",
         f"{counts[Verdict.CONTRADICTED]} less",
     ]
-    return f"of {len(decided)} cases of a method on a task that can be decided, {listed(said)}"
+    return f"of {len(decided)} cases of a method on a task that can be decided, {listed(counts)}"
 
 
-def _named(comparison: Mapping[str, Any], share: tuple[float, float, float] | None) -> str:
+def _with_share(comparison: Mapping[str, Any], share: tuple[float, float, float] | None) -> str:
     side = comparison["left_side"]
     p, _ = deciding_p(comparison)
     size = f"{percentage(*share).with_bounds} % of the similarity" if share else "a share without bounds"

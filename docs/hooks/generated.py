@@ -102,7 +102,7 @@ def table_of_exhibits() -> Iterator[str]:
             places = [*(f"“{titles[name]}”" for name in row.sections), *filter(None, [row.file])]
             command = f"`{row.command}`" if row.command else ""
             about = f"**{_cell(row.exhibit)}**: {_cell(row.shows)}"
-            ours = OURS[row.command]() if row.command in OURS else _found(row)
+            ours = OURS[row.command]() if row.command in OURS else _finding_of(row)
             place, published, missing = map(_prose, ("; ".join(places), row.published, row.missing))
             if notes_of_preset(row.preset):
                 noted.append(row.preset)
@@ -180,7 +180,7 @@ def _homes(package: str) -> list[tuple[str, str]]:
     return sorted(homes.values())
 
 
-def _found(row: Exhibit) -> str:
+def _finding_of(row: Exhibit) -> str:
     """What was found with a row's command; of one with options, what was found with its preset if that covers them."""
     options = shlex.split(row.command)[3:]
     if row.preset and options:

@@ -131,10 +131,10 @@ def test_of_networks_those_that_the_question_is_about_are_counted(
     assert len(all_items) == len(page._about(run, question)) == 2
     for chosen, other in (all_items, all_items[::-1]):
         subject = chosen.subject
-        asked = replace(question, networks=(subject.network,), references=(subject.reference,))
-        assert page._about(run, asked) == [chosen.finding]
-        assert page._all_verdicts(run, asked).endswith(f" 1 {chosen.finding.verdict}")
-        answered = "\n".join(page._sentences(asked, run))
+        narrowed = replace(question, networks=(subject.network,), references=(subject.reference,))
+        assert page._about(run, narrowed) == [chosen.finding]
+        assert page._all_verdicts(run, narrowed).endswith(f" 1 {chosen.finding.verdict}")
+        answered = "\n".join(page._sentences(narrowed, run))
         assert page.escaped(subject.network) in answered
         assert page.escaped(other.numbers) not in answered
     assert page._all_verdicts(run, replace(question, networks=("none",))) == "numbers alone"
@@ -149,8 +149,8 @@ def test_networks_beside_each_other_are_said_to_be_outside_or_within_the_range(p
         ((0.96, 0.94, 0.981), None),
         ((1.0, None, None), None),
     ):
-        said = page._beside_the_band(page.estimate(*number), band)
-        assert words in said if words else said == ""
+        sentence = page._beside_the_band(page.estimate(*number), band)
+        assert words in sentence if words else sentence == ""
 
 
 def test_other_claims_that_a_language_model_is_asked_about_are_counted_by_task(
@@ -224,19 +224,19 @@ def test_a_run_that_is_not_there_is_said_to_be_missing(page: ModuleType, tmp_pat
 def test_a_cell_says_what_was_run_of_a_preset_and_what_was_not(
     make: ModuleType, page: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = {
+    asking = {
         "whole": page.Question("whole", "Is it so?", "quickstart", ""),
         "smaller": page.Question("smaller", "Is it so?", "quickstart", "", set={"k": 4}),
         "other": page.Question("other", "Is it so?", "rivals", ""),
     }
-    monkeypatch.setattr(page, "questions", lambda: asked)
+    monkeypatch.setattr(page, "questions", lambda: asking)
     run = write_matches(tmp_path / "run")
     assert page.in_short("quickstart", {}, tmp_path / "none") == page.NOT_RUN == "not run in full here"
     assert page.in_short("", {}, tmp_path / "none") == ""
     make.collect(run, tmp_path / "one" / "smaller")
     text = page.in_short("quickstart", {}, tmp_path / "one")
     assert text.startswith(f"{page.NOT_RUN}; with `--set k=4` [") and text.endswith("](findings.md#smaller)")
-    for name in asked:
+    for name in asking:
         make.collect(run, tmp_path / "all" / name)
     text = page.in_short("quickstart", {}, tmp_path / "all")
     assert text.startswith("[") and "(findings.md#whole); with `--set k=4`" in text and page.NOT_RUN not in text

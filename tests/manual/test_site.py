@@ -109,13 +109,14 @@ def test_the_sizes_of_splits_are_counted_and_not_typed(tmp_path: Path, monkeypat
 def test_a_command_that_asks_for_other_than_its_preset_has_none_of_its_results(monkeypatch: pytest.MonkeyPatch) -> None:
     generated = import_module("generated")
     monkeypatch.setattr(generated.findings, "in_short", lambda preset, measured: f"of {preset}")
-    found = {row.exhibit: generated._found(row) for row in exhibits() if row.paper in ("Deutch 2024", "Shen 2023")}
-    assert found["Figure 2"] == "of shen2023-sparsity" and found["Figure 1"] == "of "
-    assert found["Figure 4"] == "of shen2023-order"
-    others = {exhibit: text for exhibit, text in found.items() if exhibit.startswith("Figures 6 to 24")}
+    seeds = [row for row in exhibits() if row.paper in ("Deutch 2024", "Shen 2023")]
+    findings = {row.exhibit: generated._finding_of(row) for row in seeds}
+    assert findings["Figure 2"] == "of shen2023-sparsity" and findings["Figure 1"] == "of "
+    assert findings["Figure 4"] == "of shen2023-order"
+    others = {exhibit: text for exhibit, text in findings.items() if exhibit.startswith("Figures 6 to 24")}
     assert len(others) == 3 and set(others.values()) == {generated.findings.NOT_RUN}
     [subj] = [row for row in exhibits() if "--task subj" in row.command]
-    assert generated._found(subj) == "of deutch2024-figures", "whose tasks Subj is among"
+    assert generated._finding_of(subj) == "of deutch2024-figures", "whose tasks Subj is among"
 
 
 @pytest.mark.usefixtures("hooks")

@@ -93,8 +93,8 @@ def test_a_share_without_an_interval_says_so() -> None:
     (panel,), sentence = panels([claim(comparison(matching=matching, margin=0.1), compare="specific")])
     assert panel.effects[0].words == "40.0 (no interval) supported"
     assert "the similarity is not shown to be above zero" in sentence
-    said = matching | {"why_no_interval": "in 1 of 2 tasks all sets differ by the same amount"}
-    _, sentence = panels([claim(comparison(matching=said, margin=0.1), compare="specific")])
+    shares = matching | {"why_no_interval": "in 1 of 2 tasks all sets differ by the same amount"}
+    _, sentence = panels([claim(comparison(matching=shares, margin=0.1), compare="specific")])
     assert "a share has no bounds where in 1 of 2 tasks all sets differ by the same amount." in sentence
 
 

@@ -95,8 +95,8 @@ def test_the_logs_by_layer_stand_beside_the_same_metric_over_all_tasks(folder: P
         assert "published" not in str(figure.legend)
     for chart, metric in zip(whole.charts, ("sim_aou", "sim_am_delta", "sim_aou_norm"), strict=True):
         published = published_by_layer(["subj", "mr"], metric, "GD")
-        drawn = chart.drawing.to_dict()
-        rows = [row for rows in drawn["datasets"].values() for row in rows if row["setting"] == "published"]
+        picture = chart.drawing.to_dict()
+        rows = [row for rows in picture["datasets"].values() for row in rows if row["setting"] == "published"]
         assert (published is None) == (not rows) == ("published" not in chart.description)
         if published is not None:
             assert [row["value"] for row in rows] == pytest.approx(published.to_list())

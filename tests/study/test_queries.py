@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from tests.study.conftest import small_settings
+from tests.study.conftest import OVERFLOWS, small_settings
 
 import demograd
 from demograd import fine_tuned, load_model, load_task, metrics, observe
@@ -108,9 +108,9 @@ def test_attention_is_recorded_with_the_first_demonstration_set_alone(run: Run) 
     assert recorded == ["ICL", "ZSL"] and len(weights) == 3
 
 
-def test_no_attention_is_kept_where_none_is_asked_for(run: Run, small_model: Path, tmp_path: Path) -> None:
+def test_no_attention_is_kept_where_none_is_asked_for(run: Run, steep_model: Path, tmp_path: Path) -> None:
     study = make_study(
-        small_settings(small_model, **SETTINGS | {"attention_queries": 0, "learning_rates": {"GD": [1e30]}})
+        small_settings(steep_model, **SETTINGS | {"attention_queries": 0, "learning_rates": {"GD": [OVERFLOWS]}})
     )
     without = run_study(study, tmp_path / "run")
     assert without.attention().empty and list(without.attention().columns) == list(run.attention().columns)

@@ -197,9 +197,9 @@ def test_least_squares_and_repeated_steps_that_are_overfit_decide_nothing_either
     repeated = row("loss_ratio_repeated", 0.5, at=2, method="GD, 1 step")
     assert [finding.verdict for finding in findings(least_squares, repeated)] == ["supported", "contradicted"]
     overfit = {("system", SYSTEM["method"]): WHY, ("isotropic", "GD, 1 step"): WHY}
-    found = findings_in(record_of([least_squares, repeated], 10, WORLDS, overfit))
-    assert [finding.verdict for finding in found] == ["undecided", "undecided"]
-    assert all(WHY in finding.reason for finding in found)
+    judged = findings_in(record_of([least_squares, repeated], 10, WORLDS, overfit))
+    assert [finding.verdict for finding in judged] == ["undecided", "undecided"]
+    assert all(WHY in finding.reason for finding in judged)
 
 
 def test_a_sentence_says_by_which_range_it_was_decided() -> None:

@@ -59,8 +59,8 @@ def layers_section(run: ReportedRun) -> Section | None:
     for world, members in by_world(dict.fromkeys(over_tasks["variant"])).items():
         of_world = over_tasks[over_tasks["variant"].isin(members)].assign(world=world)
         published = _published(of_world, tasks)
-        drawn = of_world[of_world["metric"].isin([*LEADING, *published["metric"]])]
-        figures.append(_figure(drawn, world or ALL_TASKS, published))
+        scores = of_world[of_world["metric"].isin([*LEADING, *published["metric"]])]
+        figures.append(_figure(scores, world or ALL_TASKS, published))
         notes += [] if published.empty else _notes_of_published(tasks)
     notes = [
         *[NEAREST_RATE_NOTE] * any(shown.values()),
@@ -170,8 +170,8 @@ def _chart(data: pd.DataFrame, logs: pd.DataFrame, legend: Sequence[Key]) -> Cha
     stroke_dash = alt.StrokeDash("label:N", scale=alt.Scale(domain=names, range=dashes), legend=None)
     x = alt.X("layer:Q", title="layer", scale=alt.Scale(domain=layers, nice=False), axis=alt.Axis(tickMinStep=1))
     y = alt.Y("value:Q", title=_UNIT, scale=alt.Scale(zero=True), axis=alt.Axis(tickCount=5, format=".3~g"))
-    drawn = _with_gaps(data) if logs.empty else pd.concat([_with_gaps(data), logs])
-    base = alt.Chart(drawn).encode(x=x, color=colour)
+    points = _with_gaps(data) if logs.empty else pd.concat([_with_gaps(data), logs])
+    base = alt.Chart(points).encode(x=x, color=colour)
     same, control, published = (f"datum.setting === '{setting}'" for setting in (SAME, CONTROL, _PUBLISHED))
     panels = alt.Chart(base.data).transform_aggregate(rows="count()", groupby=["weights"])
     zero = panels.mark_rule(color="#9aa3ad", strokeWidth=1).encode(y=alt.datum(0))

@@ -133,8 +133,8 @@ def _nearest(specific: Sequence[Mapping[str, Any]]) -> str:
 def _in_words(comparison: Mapping[str, Any]) -> str:
     """`kernel regression (5.8 [3.6, 8.2] % of a similarity of 0.717)`."""
     share = _share_of(comparison)
-    of = f"{share.with_bounds} % of " * (share.value is not None)
-    return f"{_label(comparison)} ({of}a similarity of {estimate(comparison['left']).value_text})"
+    share_text = f"{share.with_bounds} % of " * (share.value is not None)
+    return f"{_label(comparison)} ({share_text}a similarity of {estimate(comparison['left']).value_text})"
 
 
 def _is_specific(comparison: Mapping[str, Any], claim: Mapping[str, Any]) -> bool:
