@@ -15,7 +15,6 @@ from findings_pictures import distance, pictures_of
 from findings_ranking import RANKING, in_three_sentences
 from findings_runs import FINDINGS, Question, collected, questions
 
-from demograd.metrics import METRICS
 from demograd.report import ReportedRun, Table, deciding_p
 from demograd.report.answer import answer, led_comparisons
 from demograd.report.network_answer import NetworkFinding, network_answer, network_findings
@@ -134,13 +133,9 @@ def _other_claims(run: ReportedRun, question: Question) -> Iterator[str]:
         yield f"**{escaped(claim['claim'])}:** {_verdicts(comparisons)}."
         for comparison in comparisons:
             if comparison["verdict"] == Verdict.SUPPORTED:
-                side, (matched, mismatched) = comparison["left_side"], (comparison["left"], comparison["right"])
-                about = f"{side['method']} on {task_label(comparison['task'], comparison.get('labels'))}"
-                metric = METRICS[side["metric"]].title
-                numbers = (
-                    f"{metric} {estimate(matched).value_text} matched, {estimate(mismatched).value_text} mismatched"
-                )
-                yield escaped(f" {about}: {comparison['reason']} ({numbers}).")
+                left, right = (estimate(comparison[side]).value_text for side in ("left", "right"))
+                about = f"{comparison['compared']} on {task_label(comparison['task'], comparison.get('labels'))}"
+                yield escaped(f" {about}: {comparison['reason']} ({left} against {right}).")
         yield ""
 
 

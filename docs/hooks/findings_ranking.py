@@ -1,5 +1,6 @@
 """What the rankings of all models say together, in three sentences made of their verdicts."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -78,7 +79,7 @@ def _of_predictions(cases: Sequence[LedComparison]) -> str:
 
 def _limits(cases: Sequence[LedComparison], runs: Sequence[ReportedRun]) -> str:
     """How many cases are undecided and why, and what is not shown."""
-    reasons = Counter(item.finding.reason.partition(" (")[0] for item in cases if not _decided([item]))
+    reasons = Counter(re.sub(r" \([^()]*\)", "", item.finding.reason) for item in cases if not _decided([item]))
     counted = "; ".join(f"{reason}: {number}" for reason, number in reasons.most_common())
     places = "; ".join(dict.fromkeys(map(_place, runs)))
     text = f"Of {len(cases)} cases {reasons.total()} are undecided" + f" ({counted})" * bool(counted)
@@ -104,7 +105,7 @@ def _counted(decided: Sequence[LedComparison]) -> str:
     if not decided:
         return "no case of a method on a task can be decided"
     counts = Counter(item.finding.verdict for item in decided)
-    margins = dict.fromkeys(f"{item.comparison['margin']:.0%}" for item in decided)
+    margins = dict.fromkeys(f"{percentage(item.comparison['margin']).value_text} %" for item in decided)
     counts = [
         f"{counts[Verdict.SUPPORTED]} are more like ICL from their own demonstrations than from others",
         f"{counts[Verdict.NOT_SPECIFIC]} as like it to within {listed(margins)} of the similarity",
@@ -117,5 +118,7 @@ def _with_share(comparison: Mapping[str, Any], share: tuple[float, float, float]
     side = comparison["left_side"]
     p, _ = deciding_p(comparison)
     size = f"{percentage(*share).with_bounds} % of the similarity" if share else "a share without bounds"
+    if share and max(-share[1], share[2]) <= comparison["margin"]:
+        size += ", all of it within the margin"
     corrected = f", corrected p {p_value(p)}" if p is not None else ""
     return f"{side['method']} on {comparison['task']} in {side['model']} ({size}{corrected})"

@@ -160,7 +160,8 @@ def test_other_claims_that_a_language_model_is_asked_about_are_counted_by_task(
     make.collect(write_matches(tmp_path / "whole"), tmp_path / "part")
     record = read_json(tmp_path / "part" / "claims.json")
     side = {"metric": "sim_labels", "method": "induction"}
-    base = {"task": "mr", "labels": "gold", "left_side": side, "left": 0.717, "right": 0.675}
+    base = {"task": "mr", "labels": "gold", "compared": "FT (induction) against ICL", "left_side": side}
+    base |= {"left": 0.717, "right": 0.675}
     rows = [
         base | {"verdict": "supported", "reason": "matched sets are more alike"},
         base | {"verdict": "undecided", "reason": ""},
@@ -173,7 +174,7 @@ def test_other_claims_that_a_language_model_is_asked_about_are_counted_by_task(
     assert "prediction-specificity: ✓ 1 supported, ? 1 undecided" in page._all_verdicts(run, question)
     text = "\n".join(page.finding(question, run))
     assert "Predictions are alike:** ✓ 1 supported, ? 1 undecided." in text
-    assert "induction on mr: matched sets are more alike" in text and "0.717 matched, 0.675 mismatched" in text
+    assert "FT (induction) against ICL on mr: matched sets are more alike (0.717 against 0.675)" in text
 
 
 def test_what_rankings_say_together_is_counted_from_their_verdicts(
@@ -201,10 +202,12 @@ def test_what_rankings_say_together_is_counted_from_their_verdicts(
     _, inside, predictions, limits = ranking.in_three_sentences()
     n = len(claim["comparisons"]) - 1
     assert f"of {n} cases of a method on a task that can be decided, 1 are more like ICL" in inside
-    assert f"{n - 1} as like it to within 10% of the similarity and 0 less" in inside
+    assert f"{n - 1} as like it to within 10.0 % of the similarity and 0 less" in inside
     assert re.search(r"lie in −?[\d.]+ to 8(\.0+)? %", inside)
     assert "of 2 cases" in predictions
-    assert "GD on mr in smollm2-135m (6.0 \\[4.0, 8.0\\] % of the similarity" in predictions
+    assert (
+        "GD on mr in smollm2-135m (6.0 \\[4.0, 8.0\\] % of the similarity, all of it within the margin" in predictions
+    )
     assert f"Of {n + 3} cases 1 are undecided (fine-tuning learned nothing here: 1)" in limits
     assert re.search(r"smollm2-135m on mr \(k 16, \w+ labels, 8 demonstration sets\)", limits)
 

@@ -29,8 +29,9 @@ def test_four_seeds_are_too_few() -> None:
 
 
 def test_a_run_that_blew_up_without_reaching_infinity_is_not_passed() -> None:
-    """The median of 1, 2, 4 and 1e28 is 3; one of 2e27 is past what can be compared."""
-    ratios = [torch.tensor([[1.0, NAN], [2.0, 4.0]]), torch.tensor([[1e28, NAN], [NAN, NAN]])]
+    """One set of three does not move the median, which is 3; one of 2e27 is past what can be compared."""
+    sane = torch.tensor([[1.0, NAN], [3.0, 4.0]])
+    ratios = [sane, sane, torch.tensor([[1e28, NAN], [NAN, NAN]])]
     assert metrics.check_update_size(ratios).median == pytest.approx(3)
     assert metrics.check_update_size(ratios).passed
     wrecked = metrics.check_update_size([torch.full((4, 2), 2e27)])
@@ -62,6 +63,12 @@ def test_layers_are_chosen_set_by_set() -> None:
     """Each set changes another layer: a layer that a set leaves as it is is no size of its updates."""
     sizes = [torch.eye(4)[layer].expand(6, 4) * (2.0 + layer) for layer in range(3)]
     assert metrics.median_size_ratio(sizes) == 3.0 and metrics.check_update_size(sizes).passed
+
+
+def test_each_set_counts_once_however_many_layers_it_changes() -> None:
+    one_layer, all_layers = torch.zeros(6, 30), torch.ones(6, 30)
+    one_layer[:, -1] = 500.0
+    assert metrics.median_size_ratio([*[one_layer] * 7, all_layers]) == 500.0
 
 
 @pytest.mark.parametrize("n_changed", [1, 2, 4])

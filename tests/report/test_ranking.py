@@ -89,12 +89,13 @@ def test_a_share_without_an_interval_is_neither_nearest_nor_beside_it(tmp_path: 
     near, far = comparison("near", 0.2, 0.1, **supported), comparison("far", 0.2, 0.19, **supported)
     run = _run(tmp_path / "run", [tiny, near, far, of_no_share, alike])
     lead = str(getattr(ranking_section(run), "lead", ""))
-    assert "near (50.0 [49.0, 51.0] % of a similarity of 0.200) is the nearest of those that can be compared; " in lead
+    nearest = "the nearest of those shown to be specific that can be compared; "
+    assert f"near (50.0 [49.0, 51.0] % of a similarity of 0.200) is {nearest}" in lead
     assert "is nearest" not in lead and "not told apart" not in lead
     for words in (
-        f"tiny (97.5 % of a similarity of 0.0400) cannot be compared: {NOT_SHOWN}, so that the share has no bounds",
+        f"tiny (a similarity of 0.0400) cannot be compared: {NOT_SHOWN}, so that the share has no bounds",
         "negative (a similarity of −0.0100) cannot be compared: the similarity is not above zero",
-        f"all alike (80.0 % of a similarity of 0.200) cannot be compared: {same}",
+        f"all alike (a similarity of 0.200) cannot be compared: {same}",
     ):
         assert words in lead
     (group,) = _table(run).groups
@@ -110,8 +111,8 @@ def test_a_run_that_does_not_say_why_a_share_has_no_interval_can_be_read(tmp_pat
     for specific in of_older:
         del specific["matching"]["why_no_interval"]
     lead = str(getattr(ranking_section(_run(tmp_path / "run", [*of_older, comparison()])), "lead", ""))
-    assert f"tiny (97.5 % of a similarity of 0.0400) cannot be compared: {NOT_SHOWN}, so that the share" in lead
-    assert "open (80.0 % of a similarity of 0.200) cannot be compared: the share has no bounds" in lead
+    assert f"tiny (a similarity of 0.0400) cannot be compared: {NOT_SHOWN}, so that the share" in lead
+    assert "open (a similarity of 0.200) cannot be compared: the share has no bounds" in lead
 
 
 def test_without_any_bounded_share_none_is_nearest(tmp_path: Path) -> None:

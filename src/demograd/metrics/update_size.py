@@ -38,16 +38,13 @@ def update_size_ratio(zsl: Observation, icl: Observation, ft: Observation) -> Fl
 
 
 def median_size_ratio(ratios: Sequence[Float[Tensor, "queries layers"]]) -> float:
-    """The median of `update_size_ratio` over demonstration sets, queries and the layers that FT on that set changes: a
-    method may leave layers as they are, bit for bit, and other ones with each set (a task vector is put in where it
-    does best). A set that changes none counts as zeros, in as many layers as FT changes with any other; NaN (missing)
-    where all are missing."""
-    changes = [((ratio != 0) & ~ratio.isnan()).any(dim=0) for ratio in ratios]
-    n_layers = max([1, *(int(changed.sum()) for changed in changes)])
-    values = torch.cat(
-        [
-            (ratio[:, changed] if changed.any() else ratio.nanmean(dim=1, keepdim=True).expand(-1, n_layers)).flatten()
-            for ratio, changed in zip(ratios, changes, strict=True)
-        ]
-    )
-    return values.double().nanquantile(0.5).item() if values.numel() else torch.nan
+    """The median over demonstration sets of a set's median of `update_size_ratio`, which is over queries and the layers
+    that FT on it changes: a method may leave layers as they are, bit for bit, and other ones with each set (a task
+    vector is put in where it does best). A set that changes none counts as zero; NaN (missing) where all are missing.
+    """
+    medians = []
+    for ratio in ratios:
+        is_changed = ((ratio != 0) & ~ratio.isnan()).any(dim=0)
+        values = ratio[:, is_changed] if is_changed.any() else ratio
+        medians.append(values.double().flatten().nanquantile(0.5) if values.numel() else torch.tensor(torch.nan))
+    return torch.stack(medians).double().nanquantile(0.5).item() if medians else torch.nan

@@ -120,7 +120,7 @@ def _nearest(specific: Sequence[Mapping[str, Any]]) -> str:
         low = first["matching"]["share_ci_low"]
         beside = [comparison for comparison in others if comparison["matching"]["share_ci_high"] >= low]
         apart = f", not told apart from {listed(map(_in_words, beside))}" if beside else ""
-        nearest = "the nearest of those that can be compared" if unbounded else "nearest"
+        nearest = f"the nearest of those shown to be specific{' that can be compared' * bool(unbounded)}"
         parts.append(f"{_in_words(first)} is {nearest}{apart}")
     elif unbounded:
         parts.append("no method can be called nearest")
@@ -133,7 +133,7 @@ def _nearest(specific: Sequence[Mapping[str, Any]]) -> str:
 def _in_words(comparison: Mapping[str, Any]) -> str:
     """`kernel regression (5.8 [3.6, 8.2] % of a similarity of 0.717)`."""
     share = _share_of(comparison)
-    share_text = f"{share.with_bounds} % of " * (share.value is not None)
+    share_text = f"{share.with_bounds} % of " * bool(share.bounds)
     return f"{_label(comparison)} ({share_text}a similarity of {estimate(comparison['left']).value_text})"
 
 

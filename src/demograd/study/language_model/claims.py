@@ -205,11 +205,11 @@ def _comparison(
     worlds = [untuned.world for untuned in same_world]
     world, initialisation = worlds[0], _initialisation(same_world, sides)
     about = (name, world.task, world.labels, world.k, sides, sides_in_words(left, right, names), place)
-    if unreadable := objection or _no_common_size(curves, at):
-        return ClaimComparison(*about, nan, nan, _NOT_TESTED, 0, 0, one_rate_each, unreadable, (), initialisation)
-
     all_undefined = (why_undefined(same_world, side) for side in sides if isinstance(side, dict))
     undefined = next(filter(None, all_undefined), "")
+    if unreadable := objection or _no_common_size(curves, at):
+        nothing = ClaimComparison(*about, nan, nan, _NOT_TESTED, 0, 0, one_rate_each, unreadable, (), initialisation)
+        return replace(nothing, has_few_label_words=bool(undefined))
 
     def objection_on(measured: Sequence[Side | float], scores: Sequence[Scores | float | None]) -> str:
         learned = objection_to(invalid, claim, worlds, sides, curves, at)

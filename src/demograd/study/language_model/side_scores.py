@@ -95,7 +95,7 @@ def why_no_scores(same_world: Sequence[WorldGroup], side: Side) -> str | None:
 def why_undefined(same_world: Sequence[WorldGroup], side: Side) -> str:
     """Why a side's metric has no value on the task, as a clause; empty where it has."""
     untuned = world_of(same_world, side)
-    return "" if untuned is None else untuned.why_undefined(side["metric"])
+    return untuned.why_undefined(side["metric"]) if untuned is not None and untuned.is_observed else ""
 
 
 def _what_failed(untuned: WorldGroup) -> str:
