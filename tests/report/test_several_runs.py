@@ -34,6 +34,7 @@ def test_a_language_model_stands_beside_small_networks_in_one_file(run: MakeRun,
     assert positions == sorted(positions)
 
 
+@pytest.mark.slow
 def test_a_page_of_several_runs_says_what_the_page_of_each_says(run: MakeRun, tmp_path: Path) -> None:
     folders = [run(layers=1), write_synthetic_run(tmp_path / "synthetic")]
     both = Parsed(write_report(*folders, to=tmp_path / "both.html").read_text(encoding="utf-8")).text

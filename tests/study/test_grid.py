@@ -185,6 +185,7 @@ def test_a_method_of_which_nothing_is_left_is_named() -> None:
     assert sentences == ["exclude and pair leave no cell of GD"]
 
 
+@pytest.mark.slow
 def test_a_grid_with_holes_runs_to_a_table_of_what_is_left(small_model: Path, tmp_path: Path) -> None:
     exclude = [{"weights": "no_training", "k": 3}, {"seed": 2, "k": 2}, {"method": "LCGD", "k": 3}]
     study = make_study(small_settings(small_model, k=[2, 3], queries=4, exclude=exclude))

@@ -33,6 +33,7 @@ def unpacked_model(small_model: Path, tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_before_its_provenance_is_written_tells_the_same(
     unpacked_model: Path, tmp_path: Path
 ) -> None:

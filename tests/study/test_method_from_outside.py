@@ -62,6 +62,7 @@ def settings_with_sign(model: Path, **changes: object) -> dict[str, object]:
     )
 
 
+@pytest.mark.slow
 def test_an_installed_package_brings_a_method(
     small_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

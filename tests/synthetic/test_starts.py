@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import pytest
 import torch
 
 from demograd.synthetic import Architecture, LinearRegression, SmallTransformer, TrainingRecipe, best_start, train
@@ -14,6 +15,7 @@ def trained(network: SmallTransformer) -> float:
     return float(train(network, ANISOTROPIC, 20, SHORT, seed=3)[-15:].mean())
 
 
+@pytest.mark.slow
 def test_the_best_of_several_beginnings_goes_on_where_its_trial_ended() -> None:
     several = replace(SHORT, starts=7, trial=150)
     alone = [SmallTransformer(Architecture(), 6, 3, start) for start in range(7)]

@@ -281,6 +281,7 @@ def test_an_empty_name_switches_the_cache_off(
     assert cache is not None and cache.path.parts[-2:] == ("demograd", "finished")
 
 
+@pytest.mark.slow
 def test_a_study_that_contains_another_runs_only_what_is_new(
     cache: Path, small_model: Path, tmp_path: Path, call_: Callable[..., str]
 ) -> None:
